@@ -1,0 +1,88 @@
+//! `Fetch` by reqwest.
+
+use std::sync::OnceLock;
+
+use bytes::{Bytes, BytesMut};
+use http::{Request, Response};
+
+use super::{BoxFuture, Fetch, FetchError, Limits};
+
+/// An HTTP client with TLS by rustls and the certificates of the operating system.
+///
+/// It honours the usual proxy variables of the environment, follows no redirects, and is made at its
+/// first use.
+///
+/// ```
+/// use mcp_auth::{AuthorizationServer, HttpClient};
+///
+/// let issuer = AuthorizationServer::discover("https://auth.example.com").fetch(HttpClient::new());
+/// ```
+#[derive(Debug, Default)]
+pub struct HttpClient(OnceLock<reqwest::Client>);
+
+impl HttpClient {
+    /// A client; nothing is opened or read before its first use.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn client(&self) -> Result<&reqwest::Client, FetchError> {
+        if let Some(client) = self.0.get() {
+            return Ok(client);
+        }
+        let client = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .tcp_nodelay(true)
+            .user_agent(concat!("mcp-auth/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(transport)?;
+        Ok(self.0.get_or_init(|| client))
+    }
+
+    async fn exchange(
+        &self,
+        request: Request<Bytes>,
+        limits: Limits,
+    ) -> Result<Response<Bytes>, FetchError> {
+        let request =
+            reqwest::Request::try_from(request.map(reqwest::Body::from)).map_err(transport)?;
+        let mut answer = self.client()?.execute(request).await.map_err(transport)?;
+        let too_large = FetchError::TooLarge(limits.max_bytes);
+        if answer
+            .content_length()
+            .is_some_and(|n| n > limits.max_bytes as u64)
+        {
+            return Err(too_large);
+        }
+        let mut body = BytesMut::new();
+        while let Some(chunk) = answer.chunk().await.map_err(transport)? {
+            if body.len() + chunk.len() > limits.max_bytes {
+                return Err(too_large);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        let mut response = Response::new(body.freeze());
+        *response.status_mut() = answer.status();
+        *response.headers_mut() = std::mem::take(answer.headers_mut());
+        Ok(response)
+    }
+}
+
+impl Fetch for HttpClient {
+    fn fetch(
+        &self,
+        request: Request<Bytes>,
+        limits: Limits,
+    ) -> BoxFuture<'_, Result<Response<Bytes>, FetchError>> {
+        Box::pin(async move {
+            tokio::time::timeout(limits.timeout, self.exchange(request, limits))
+                .await
+                .unwrap_or(Err(FetchError::Timeout(limits.timeout)))
+        })
+    }
+}
+
+fn transport(error: reqwest::Error) -> FetchError {
+    FetchError::Transport(Box::new(error))
+}
