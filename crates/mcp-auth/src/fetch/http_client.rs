@@ -49,10 +49,7 @@ impl HttpClient {
             reqwest::Request::try_from(request.map(reqwest::Body::from)).map_err(transport)?;
         let mut answer = self.client()?.execute(request).await.map_err(transport)?;
         let too_large = FetchError::TooLarge(limits.max_bytes);
-        if answer
-            .content_length()
-            .is_some_and(|n| n > limits.max_bytes as u64)
-        {
+        if answer.content_length().is_some_and(|n| n > limits.max_bytes as u64) {
             return Err(too_large);
         }
         let mut body = BytesMut::new();

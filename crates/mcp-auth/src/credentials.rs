@@ -1,0 +1,168 @@
+//! What arrived: the one access token of a request.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::header::{AUTHORIZATION, HeaderMap};
+
+use crate::denial::{BadRequest, Denial, Reason};
+
+/// The longest access token that is looked at, in bytes.
+///
+/// ML-DSA-87 tokens reach about 7 kB; Entra tokens with many groups stay below 8 kB. Beyond 16 KiB
+/// most servers refuse the whole header.
+pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
+
+/// The credentials of a request, as they arrived in its headers.
+///
+/// ```
+/// use mcp_auth::Credentials;
+/// use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
+///
+/// let mut headers = HeaderMap::new();
+/// headers.insert(AUTHORIZATION, HeaderValue::from_static("Bearer mF_9.B5f-4.1JqM"));
+/// let credentials = Credentials::from_headers(&headers).unwrap();
+/// assert_eq!(credentials.token().expose(), "mF_9.B5f-4.1JqM");
+/// assert_eq!(format!("{:?}", credentials.token()), "AccessToken(redacted)");
+/// ```
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    token: AccessToken,
+}
+
+impl Credentials {
+    /// Reads the credentials of a request from its headers, and from nowhere else: never from its
+    /// query, its body or its cookies ([RFC 6750 §2.1](https://www.rfc-editor.org/rfc/rfc6750#section-2.1)).
+    ///
+    /// # Errors
+    ///
+    /// [`NoCredentials`](crate::Refusal::NoCredentials) without an `Authorization` header or with one
+    /// of another scheme than `Bearer`; [`BadRequest`] if there are several, or if what follows
+    /// `Bearer` is not one token; [`Reason::Oversize`] if it is longer than [`MAX_TOKEN_BYTES`].
+    pub fn from_headers(headers: &HeaderMap) -> Result<Self, Denial> {
+        let mut fields = headers.get_all(AUTHORIZATION).iter();
+        let field = fields.next().ok_or_else(Denial::no_credentials)?;
+        if fields.next().is_some() {
+            return Err(Denial::bad_request(BadRequest::RepeatedAuthorization));
+        }
+        let malformed = || Denial::bad_request(BadRequest::MalformedAuthorization);
+        let field = field.to_str().map_err(|_| malformed())?;
+        let (scheme, rest) = field.split_once(' ').unwrap_or((field, ""));
+        if !scheme.eq_ignore_ascii_case("Bearer") {
+            return Err(Denial::no_credentials());
+        }
+        let token = rest.trim_matches(' ');
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(Denial::invalid(Reason::Oversize));
+        }
+        if !is_token68(token) {
+            return Err(malformed());
+        }
+        Ok(Self { token: AccessToken(token.into()) })
+    }
+
+    /// The access token.
+    #[must_use]
+    pub fn token(&self) -> &AccessToken {
+        &self.token
+    }
+}
+
+/// An access token. It does not show itself in logs: [`expose`](Self::expose) it where it is needed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AccessToken(Arc<str>);
+
+impl AccessToken {
+    /// The token itself. Whoever holds it can act as its owner.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for AccessToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AccessToken(redacted)")
+    }
+}
+
+/// `token68` of [RFC 9110 §11.2](https://www.rfc-editor.org/rfc/rfc9110#section-11.2).
+fn is_token68(token: &str) -> bool {
+    let body = token.trim_end_matches('=');
+    !body.is_empty() && body.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~+/".contains(&b))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+    use crate::denial::Refusal;
+
+    fn read(fields: &[&[u8]]) -> Result<Credentials, Denial> {
+        let mut headers = HeaderMap::new();
+        for field in fields {
+            headers.append(AUTHORIZATION, HeaderValue::from_bytes(field).expect("a header value"));
+        }
+        Credentials::from_headers(&headers)
+    }
+
+    #[test]
+    fn one_bearer_token_is_read() {
+        for field in [
+            "Bearer abc",
+            "bearer abc",
+            "BEARER abc",
+            "Bearer   abc",
+            "Bearer abc ",
+            "Bearer a-b._~+/c==",
+        ] {
+            let token = field.trim().rsplit(' ').next().expect("a token");
+            assert_eq!(read(&[field.as_bytes()]).expect(field).token().expose(), token);
+        }
+    }
+
+    #[test]
+    fn everything_else_is_refused_by_table() {
+        let none = Refusal::NoCredentials;
+        let malformed = Refusal::BadRequest(BadRequest::MalformedAuthorization);
+        let repeated = Refusal::BadRequest(BadRequest::RepeatedAuthorization);
+        let rows: &[(&[&[u8]], &Refusal)] = &[
+            (&[], &none),
+            (&[b""], &none),
+            (&[b"Basic YWxhZGRpbjpvcGVuc2VzYW1l"], &none),
+            (&[b"DPoP abc"], &none),
+            (&[b"Bearerabc"], &none),
+            (&[b"abc"], &none),
+            (&[b"Bearer"], &malformed),
+            (&[b"Bearer "], &malformed),
+            (&[b"Bearer a b"], &malformed),
+            (&[b"Bearer a, Bearer b"], &malformed),
+            (&[b"Bearer a,b"], &malformed),
+            (&[b"Bearer \"abc\""], &malformed),
+            (&[b"Bearer token=abc"], &malformed),
+            (&[b"Bearer ="], &malformed),
+            (&[b"Bearer\tabc"], &none),
+            (&[b"Bearer a\tb"], &malformed),
+            (&[b"Bearer \xc3\xa9"], &malformed),
+            (&[b"Bearer a", b"Bearer a"], &repeated),
+            (&[b"Bearer a", b"Basic b"], &repeated),
+            (&[b"Basic a", b"Bearer b"], &repeated),
+            (&[b"", b""], &repeated),
+        ];
+        for (fields, refusal) in rows {
+            let shown: Vec<_> = fields.iter().map(|f| String::from_utf8_lossy(f)).collect();
+            assert_eq!(read(fields).expect_err("a refusal").refusal(), *refusal, "{shown:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_over_the_limit_is_refused() {
+        let field = |n: usize| format!("Bearer {}", "a".repeat(n)).into_bytes();
+        assert!(read(&[&field(MAX_TOKEN_BYTES)]).is_ok());
+        assert_eq!(
+            read(&[&field(MAX_TOKEN_BYTES + 1)]).expect_err("too long").reason(),
+            Some(Reason::Oversize)
+        );
+    }
+}

@@ -1,0 +1,224 @@
+//! JSON objects from strangers: each member once, values left raw until they are wanted.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// More members than any honest token, key or document has; bounds the search for duplicates.
+const MAX_MEMBERS: usize = 128;
+
+/// The members of one JSON object, no name twice.
+pub(crate) struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+/// Why a text is not such an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotMembers {
+    /// A name comes twice, perhaps written differently (`"exp"` and `"\u0065xp"`).
+    Duplicate,
+    /// It is no JSON, no object, or has too many members.
+    Malformed,
+}
+
+impl<'a> Members<'a> {
+    /// Reads an object that is the whole of `json`.
+    pub(crate) fn read(json: &'a [u8]) -> Result<Self, NotMembers> {
+        let json = std::str::from_utf8(json).map_err(|_| NotMembers::Malformed)?;
+        let mut deserializer = serde_json::Deserializer::from_str(json);
+        let mut outcome = NotMembers::Malformed;
+        let members = deserializer.deserialize_map(ObjectVisitor(&mut outcome));
+        let members = members.map_err(|_| outcome)?;
+        deserializer.end().map_err(|_| NotMembers::Malformed)?;
+        Ok(members)
+    }
+
+    /// The members in the order of the text.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+        self.0.iter().map(|(name, value)| (&**name, *value))
+    }
+
+    /// The member of this name.
+    pub(crate) fn get(&self, name: &str) -> Option<&'a RawValue> {
+        self.iter().find(|(given, _)| *given == name).map(|(_, value)| value)
+    }
+}
+
+struct ObjectVisitor<'o>(&'o mut NotMembers);
+
+impl<'de> Visitor<'de> for ObjectVisitor<'_> {
+    type Value = Members<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object without duplicate members")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        use serde::de::Error;
+        let mut members: Vec<(Cow<'de, str>, &'de RawValue)> = Vec::with_capacity(12);
+        while let Some(name) = map.next_key_seed(Name)? {
+            if members.len() == MAX_MEMBERS {
+                return Err(A::Error::custom("too many members"));
+            }
+            if members.iter().any(|(earlier, _)| *earlier == name) {
+                *self.0 = NotMembers::Duplicate;
+                return Err(A::Error::custom("duplicate member"));
+            }
+            members.push((name, map.next_value()?));
+        }
+        Ok(Members(members))
+    }
+}
+
+/// A member's name, borrowed where it is written without escapes.
+struct Name;
+
+impl<'de> DeserializeSeed<'de> for Name {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Name {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(name))
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(name.to_owned()))
+    }
+}
+
+/// The string that `value` is, borrowed where it is written without escapes.
+pub(crate) fn string(value: &RawValue) -> Option<Cow<'_, str>> {
+    let inner = value.get().strip_prefix('"')?.strip_suffix('"')?;
+    if inner.contains('\\') {
+        return serde_json::from_str(value.get()).ok().map(Cow::Owned);
+    }
+    Some(Cow::Borrowed(inner))
+}
+
+/// The elements of the array that `value` is.
+pub(crate) fn array(value: &RawValue) -> Option<Vec<&RawValue>> {
+    serde_json::from_str(value.get()).ok()
+}
+
+/// The strings of the array that `value` is; nothing if any element is something else.
+pub(crate) fn strings(value: &RawValue) -> Option<Vec<Cow<'_, str>>> {
+    array(value)?.into_iter().map(string).collect()
+}
+
+/// The number that `value` is, if it is a finite one above 0 and below 2^53, as NumericDates are
+/// ([RFC 7519 §2](https://www.rfc-editor.org/rfc/rfc7519#section-2)): an integer or a fraction.
+pub(crate) fn positive_number(value: &RawValue) -> Option<f64> {
+    const LIMIT: f64 = 9_007_199_254_740_992.0;
+    let text = value.get();
+    if !text.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    text.parse().ok().filter(|number| (0.0..LIMIT).contains(number) && *number > 0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(json: &str) -> Result<Vec<String>, NotMembers> {
+        Ok(Members::read(json.as_bytes())?.iter().map(|(name, _)| name.to_owned()).collect())
+    }
+
+    #[test]
+    fn an_object_is_read_in_order() {
+        assert_eq!(
+            names(r#" {"b":1, "\u0061":[{}], "":null} "#),
+            Ok(vec!["b".into(), "a".into(), String::new()])
+        );
+    }
+
+    #[test]
+    fn everything_else_is_refused() {
+        let malformed = [
+            "",
+            "null",
+            "[]",
+            r#"["a"]"#,
+            "1",
+            "\"a\"",
+            "{",
+            r#"{"a":1}x"#,
+            r#"{"a":1}{}"#,
+            "\u{feff}{}",
+            r#"{"a":1,}"#,
+            r#"{"a":01}"#,
+            r#"{a:1}"#,
+            "{\"a\":\"\u{1}\"}",
+            r#"{"a":"\x"}"#,
+            "{/**/}",
+            r#"{"\ud800":1}"#,
+            "{\"a\":1}\0",
+        ];
+        for json in malformed {
+            assert_eq!(names(json), Err(NotMembers::Malformed), "{json:?}");
+        }
+        assert_eq!(Members::read(b"{\"a\":\"\xff\"}").err(), Some(NotMembers::Malformed));
+        let many = (0..=MAX_MEMBERS).map(|i| format!("\"{i}\":0")).collect::<Vec<_>>().join(",");
+        assert_eq!(names(&format!("{{{many}}}")), Err(NotMembers::Malformed));
+    }
+
+    #[test]
+    fn a_duplicate_is_found_however_it_is_written() {
+        for json in [r#"{"exp":1,"exp":2}"#, r#"{"exp":1,"x":0,"\u0065xp":2}"#, r#"{"":1,"":2}"#] {
+            assert_eq!(names(json), Err(NotMembers::Duplicate), "{json}");
+        }
+    }
+
+    #[test]
+    fn deep_nesting_and_the_private_key_of_serde_json_do_no_harm() {
+        let deep = format!(r#"{{"a":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
+        assert!(names(&deep).is_ok());
+        assert_eq!(
+            names(r#"{"$serde_json::private::RawValue":"{}","a":1}"#).map(|n| n.len()),
+            Ok(2)
+        );
+    }
+
+    #[test]
+    fn values_are_what_they_say_by_table() {
+        let value = |json: &str| RawValue::from_string(json.to_owned()).expect("JSON");
+        for (json, expected) in [
+            (r#""a""#, Some("a")),
+            (r#""\u0061\n""#, Some("a\n")),
+            (r#""""#, Some("")),
+            ("1", None),
+            ("null", None),
+            (r#""\ud800""#, None),
+        ] {
+            assert_eq!(string(&value(json)).as_deref(), expected, "{json}");
+        }
+        for (json, expected) in [
+            ("1", Some(1.0)),
+            ("1.5", Some(1.5)),
+            ("1e3", Some(1000.0)),
+            ("0", None),
+            ("-1", None),
+            ("1e400", None),
+            ("9007199254740992", None),
+            ("\"1\"", None),
+            ("true", None),
+            ("null", None),
+        ] {
+            assert_eq!(positive_number(&value(json)), expected, "{json}");
+        }
+        assert_eq!(strings(&value(r#"["a","b"]"#)).map(|s| s.len()), Some(2));
+        assert_eq!(strings(&value(r#"["a",1]"#)), None);
+        assert_eq!(strings(&value(r#""a""#)), None);
+    }
+}

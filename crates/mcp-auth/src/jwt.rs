@@ -1,0 +1,102 @@
+//! Is this signed token true? JSON Web Signature, keys and claims, without any I/O.
+//!
+//! This is the whole verification as functions of data; [`JwtVerifier`](crate::JwtVerifier) adds fresh
+//! keys and a cache. Only what RFC 9068 access tokens need is here: compact serialization, asymmetric
+//! signatures, no encryption. The [`Algorithm`] enum has neither HMAC nor `none`, so that the classic
+//! confusions cannot be written down.
+
+mod signature;
+#[cfg(feature = "ml-dsa")]
+mod ml_dsa;
+#[cfg(not(feature = "ml-dsa"))]
+#[path = "jwt/ml_dsa_disabled.rs"]
+mod ml_dsa;
+mod base64url;
+mod jws;
+mod jwk;
+mod keys;
+mod claims;
+mod profile;
+
+use std::sync::Arc;
+
+use crate::denial::{Denial, Reason};
+use crate::token::VerifiedToken;
+
+pub(crate) use claims::Claims;
+pub(crate) use jws::Jws;
+pub(crate) use keys::{Key, Missing};
+pub use keys::{KeySet, KeySetError};
+pub use profile::Profile;
+pub use signature::Algorithm;
+pub(crate) use signature::sha256;
+
+/// What one issuer's tokens may look like.
+#[derive(Clone, Debug)]
+pub struct JwtRules {
+    /// The issuer, compared byte for byte with `iss`.
+    pub issuer: Arc<str>,
+    /// The signature algorithms that are accepted.
+    pub algorithms: Vec<Algorithm>,
+    /// How strictly a token must say that it is an access token.
+    pub profile: Profile,
+}
+
+impl JwtRules {
+    /// Every algorithm of [`Algorithm::ALL`], in the compatible profile.
+    ///
+    /// Accepting many algorithms is safe because each key fixes its own: an attacker cannot choose.
+    #[must_use]
+    pub fn new(issuer: impl AsRef<str>) -> Self {
+        Self {
+            issuer: issuer.as_ref().into(),
+            algorithms: Algorithm::ALL.to_vec(),
+            profile: Profile::default(),
+        }
+    }
+}
+
+/// Verifies `token` with `keys`: its form, its kind, its issuer and its signature.
+///
+/// Audience, expiry and scopes are judged after this, by [`Policy::permit`](crate::Policy::permit).
+///
+/// ```
+/// use mcp_auth::jwt::{self, JwtRules, KeySet};
+/// use mcp_auth::Reason;
+///
+/// let keys = KeySet::parse(br#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"1",
+///     "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#)?;
+/// let denial = jwt::verify("not.a.token", &keys, &JwtRules::new("https://auth.example.com")).unwrap_err();
+/// assert_eq!(denial.reason(), Some(Reason::Encoding));
+/// # Ok::<(), mcp_auth::jwt::KeySetError>(())
+/// ```
+///
+/// # Errors
+///
+/// [`InvalidToken`](crate::Refusal::InvalidToken) with the [`Reason`].
+pub fn verify(token: &str, keys: &KeySet, rules: &JwtRules) -> Result<VerifiedToken, Denial> {
+    let jws = Jws::parse(token)?;
+    let claims = Claims::parse(&jws.payload)?;
+    if *claims.issuer() != *rules.issuer {
+        return Err(Denial::invalid(Reason::Issuer));
+    }
+    judge(&jws, &claims, rules)?;
+    keys.verify(&jws).map_err(Denial::from)?;
+    Ok(claims.into_token(rules.issuer.clone()))
+}
+
+/// Everything about a token that can be judged without a key.
+pub(crate) fn judge(jws: &Jws<'_>, claims: &Claims, rules: &JwtRules) -> Result<(), Denial> {
+    let algorithm = jws.header.algorithm;
+    if !rules.algorithms.contains(&algorithm) {
+        return Err(Denial::invalid(Reason::Algorithm).detail(format!(
+            "the token is signed with {algorithm}, which `.algorithms(..)` leaves out"
+        )));
+    }
+    if claims.is_bound {
+        return Err(Denial::invalid(Reason::Binding).detail(
+            "the token has a `cnf` claim: it is bound to a key (DPoP or mTLS), and proof of possession is not supported yet",
+        ));
+    }
+    rules.profile.judge(&jws.header, claims)
+}

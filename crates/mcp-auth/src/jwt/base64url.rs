@@ -1,0 +1,24 @@
+//! base64url without padding, decoded strictly: one text for each value
+//! ([RFC 7515 §2](https://www.rfc-editor.org/rfc/rfc7515#section-2)).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+/// The bytes, or nothing if the text has padding, white space, a foreign character or loose bits.
+pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_canonical_text_is_decoded() {
+        assert_eq!(decode("AQI").as_deref(), Some(&[1, 2][..]));
+        assert_eq!(decode("").as_deref(), Some(&[][..]));
+        for text in ["AQI=", "AQJ", "A", "AQI ", "AQ\n", "AQ+/", " AQI", "AQI.", "ÄQ"] {
+            assert_eq!(decode(text), None, "{text:?}");
+        }
+    }
+}

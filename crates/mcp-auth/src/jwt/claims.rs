@@ -1,0 +1,174 @@
+//! What a token says, in the dialects in which issuers say it.
+
+use serde_json::value::RawValue;
+
+use crate::denial::{Denial, Reason};
+use crate::json::{self, Members};
+use crate::scope::Scopes;
+use crate::token::{Facts, Text, VerifiedToken};
+
+/// The claims of a token. Whether they are true is another question.
+pub(crate) struct Claims {
+    text: Box<str>,
+    issuer: Text,
+    subject: Text,
+    client_id: Option<Text>,
+    audience: Vec<Text>,
+    scopes: Scopes,
+    expires_at: u64,
+    not_before: Option<u64>,
+    /// Whether the token is bound to a key or a certificate.
+    pub(crate) is_bound: bool,
+    /// The other kind of token that this shows itself to be.
+    pub(crate) other_kind: Option<&'static str>,
+    /// Whether `client_id` itself, `iat` and `jti` are there, as RFC 9068 requires.
+    pub(crate) has_client_id: bool,
+    pub(crate) has_issued_at: bool,
+    pub(crate) has_token_id: bool,
+}
+
+/// Claims that only another kind of token has, and claims of two providers that name the kind.
+const OTHER_KINDS: &[(&str, &[&str], &str)] = &[
+    // name, the values that give it away (none: its presence does), what it is
+    ("at_hash", &[], "an ID token"),
+    ("c_hash", &[], "an ID token"),
+    ("nonce", &[], "an ID token"),
+    ("s_hash", &[], "an ID token"),
+    ("token_use", &["id"], "an ID token (Cognito)"),
+    ("typ", &["ID", "Logout", "Offline", "Refresh"], "an ID, logout or refresh token (Keycloak)"),
+    ("events", &[], "a logout token or a security event"),
+    ("htm", &[], "a DPoP proof"),
+    ("htu", &[], "a DPoP proof"),
+    ("token_introspection", &[], "an introspection response"),
+];
+
+/// Where the client's identifier stands: RFC 9068, OpenID Connect and Entra v2, Entra v1, Okta. Never
+/// in `sub`, which an attacker may be able to choose to look like a client.
+const CLIENT_ID: [&str; 4] = ["client_id", "azp", "appid", "cid"];
+
+/// Where the scopes stand: RFC 9068, Entra and Okta, some others.
+const SCOPE: [&str; 3] = ["scope", "scp", "scopes"];
+
+impl Claims {
+    pub(crate) fn parse(payload: &[u8]) -> Result<Self, Denial> {
+        let text = std::str::from_utf8(payload).map_err(|_| Denial::invalid(Reason::Malformed))?;
+        let members = Members::read(payload)?;
+        let claim = |name| members.get(name).filter(|value| value.get() != "null");
+        let place = |value| place(text, value);
+
+        let issuer = required("iss", claim("iss").and_then(place))?;
+        let subject =
+            required("sub", claim("sub").and_then(place).filter(|sub| !sub.of(text).is_empty()))?;
+        let expires_at = required("exp", claim("exp").and_then(json::positive_number))? as u64;
+        let audience =
+            optional("aud", claim("aud"), |value| places(text, value))?.unwrap_or_default();
+        let issued_at = optional("iat", claim("iat"), json::positive_number)?;
+        let not_before = optional("nbf", claim("nbf"), json::positive_number)?;
+        let mut client_id = None;
+        for name in CLIENT_ID {
+            let found = optional(name, claim(name), place)?.filter(|id| !id.of(text).is_empty());
+            client_id = client_id.or(found);
+        }
+        let scope = SCOPE.iter().find_map(|name| claim(name).map(|value| (*name, value)));
+        let scopes = scope.map(|(name, value)| optional(name, Some(value), scopes)).transpose()?;
+
+        Ok(Self {
+            issuer,
+            subject,
+            client_id,
+            audience,
+            scopes: scopes.flatten().unwrap_or_default(),
+            expires_at,
+            // Rounded up, so that no fraction of a second is given away.
+            not_before: not_before
+                .into_iter()
+                .chain(issued_at)
+                .map(|time| time.ceil() as u64)
+                .max(),
+            is_bound: claim("cnf").is_some(),
+            other_kind: other_kind(&members),
+            has_client_id: claim("client_id").is_some(),
+            has_issued_at: issued_at.is_some(),
+            has_token_id: claim("jti").is_some(),
+            text: text.into(),
+        })
+    }
+
+    pub(crate) fn issuer(&self) -> &str {
+        self.issuer.of(&self.text)
+    }
+
+    pub(crate) fn expires_at(&self) -> u64 {
+        self.expires_at
+    }
+
+    /// What becomes of the claims once the signature is verified.
+    pub(crate) fn into_token(self, issuer: std::sync::Arc<str>) -> VerifiedToken {
+        Facts {
+            issuer,
+            subject: self.subject,
+            client_id: self.client_id,
+            audience: self.audience,
+            scopes: self.scopes,
+            expires_at: Some(self.expires_at),
+            not_before: self.not_before,
+            claims: self.text,
+        }
+        .into()
+    }
+}
+
+fn required<T>(name: &str, value: Option<T>) -> Result<T, Denial> {
+    value.ok_or_else(|| {
+        Denial::invalid(Reason::Claims)
+            .detail(format!("the claim `{name}` is missing or not of its type"))
+    })
+}
+
+/// The value of a claim that may be absent, but if it is there must be what it should be.
+fn optional<'v, T>(
+    name: &str,
+    value: Option<&'v RawValue>,
+    read: impl FnOnce(&'v RawValue) -> Option<T>,
+) -> Result<Option<T>, Denial> {
+    value.map(|value| required(name, read(value))).transpose()
+}
+
+fn other_kind(members: &Members<'_>) -> Option<&'static str> {
+    let gives_away = |value: &RawValue, values: &[&str]| {
+        values.is_empty() || json::string(value).is_some_and(|value| values.contains(&&*value))
+    };
+    members.iter().find_map(|(name, value)| {
+        let row = OTHER_KINDS.iter().find(|(marker, _, _)| *marker == name)?;
+        gives_away(value, row.1).then_some(row.2)
+    })
+}
+
+/// A string's place in the text of the claims.
+fn place(text: &str, value: &RawValue) -> Option<Text> {
+    match json::string(value)? {
+        std::borrow::Cow::Owned(copy) => Some(Text::Copied(copy.into())),
+        std::borrow::Cow::Borrowed(inner) => {
+            let start = inner.as_ptr() as usize - text.as_ptr() as usize;
+            Some(Text::Within {
+                start: start.try_into().ok()?,
+                end: (start + inner.len()).try_into().ok()?,
+            })
+        }
+    }
+}
+
+/// The places of one string, or of several in an array.
+fn places(text: &str, value: &RawValue) -> Option<Vec<Text>> {
+    if let Some(one) = place(text, value) {
+        return Some(vec![one]);
+    }
+    json::array(value)?.into_iter().map(|element| place(text, element)).collect()
+}
+
+/// Scopes as one string separated by spaces, or as an array of strings.
+fn scopes(value: &RawValue) -> Option<Scopes> {
+    json::string(value)
+        .map(|list| Scopes::from(&*list))
+        .or_else(|| json::strings(value).map(Scopes::from))
+}

@@ -1,0 +1,95 @@
+//! The three parts of a signed token ([RFC 7515](https://www.rfc-editor.org/rfc/rfc7515), compact serialization).
+
+use std::borrow::Cow;
+
+use super::base64url;
+use super::signature::Algorithm;
+use crate::denial::{Denial, Reason};
+use crate::json::{self, Members, NotMembers};
+
+/// A header has an algorithm, a type and the name of a key: 4 kB leave room for a certificate chain.
+const MAX_HEADER_BYTES: usize = 4 * 1024;
+
+/// The names of keys met in the field have up to 64 bytes.
+const MAX_KID_BYTES: usize = 256;
+
+/// A token taken apart and decoded; nothing of it is true yet.
+pub(crate) struct Jws<'t> {
+    pub(crate) header: Header,
+    pub(crate) payload: Vec<u8>,
+    pub(crate) signature: Vec<u8>,
+    /// What was signed: the first two parts as they arrived.
+    pub(crate) signing_input: &'t str,
+}
+
+/// What a header says that matters. `jku`, `jwk`, `x5u` and `x5c` do not: keys come from the issuer.
+pub(crate) struct Header {
+    pub(crate) algorithm: Algorithm,
+    pub(crate) kid: Option<Box<str>>,
+    pub(crate) typ: Option<Box<str>>,
+}
+
+impl<'t> Jws<'t> {
+    pub(crate) fn parse(token: &'t str) -> Result<Self, Denial> {
+        let refuse = |reason| Err(Denial::invalid(reason));
+        let mut parts = token.split('.');
+        let (Some(header), Some(payload), Some(signature)) =
+            (parts.next(), parts.next(), parts.next())
+        else {
+            return Err(Denial::invalid(Reason::Malformed).detail(
+                "the token is not a JWT: an issuer that gives opaque tokens needs a verifier of your own, see `.verifier(..)`, or has to be told to issue JWTs for this resource",
+            ));
+        };
+        match parts.count() {
+            0 => {}
+            2 => return refuse(Reason::Encrypted),
+            _ => return refuse(Reason::Malformed),
+        }
+        let signing_input = &token[..header.len() + 1 + payload.len()];
+        let decode =
+            |part| base64url::decode(part).ok_or_else(|| Denial::invalid(Reason::Encoding));
+        if header.len() > MAX_HEADER_BYTES {
+            return refuse(Reason::Oversize);
+        }
+        let header = Header::parse(&decode(header)?)?;
+        Ok(Self { header, payload: decode(payload)?, signature: decode(signature)?, signing_input })
+    }
+}
+
+impl Header {
+    fn parse(json: &[u8]) -> Result<Self, Denial> {
+        let members = Members::read(json)?;
+        let (mut algorithm, mut kid, mut typ) = (None, None, None);
+        for (name, value) in members.iter() {
+            let string = || json::string(value).ok_or_else(|| Denial::invalid(Reason::Malformed));
+            match name {
+                "alg" => {
+                    algorithm = Some(
+                        Algorithm::named(&string()?)
+                            .ok_or_else(|| Denial::invalid(Reason::Algorithm))?,
+                    )
+                }
+                "kid" => kid = Some(string()?),
+                "typ" => typ = Some(string()?),
+                "crit" | "b64" => return Err(Denial::invalid(Reason::Critical)),
+                "enc" => return Err(Denial::invalid(Reason::Encrypted)),
+                _ => {}
+            }
+        }
+        if kid.as_deref().is_some_and(|kid: &str| kid.len() > MAX_KID_BYTES) {
+            return Err(Denial::invalid(Reason::Oversize));
+        }
+        let boxed = |text: Cow<'_, str>| text.into_owned().into_boxed_str();
+        let algorithm = algorithm.ok_or_else(|| Denial::invalid(Reason::Malformed))?;
+        Ok(Self { algorithm, kid: kid.map(boxed), typ: typ.map(boxed) })
+    }
+}
+
+impl From<NotMembers> for Denial {
+    fn from(why: NotMembers) -> Self {
+        Self::invalid(match why {
+            NotMembers::Duplicate => Reason::Duplicate,
+            NotMembers::Malformed => Reason::Malformed,
+        })
+    }
+}

@@ -1,0 +1,202 @@
+//! The keys that an issuer publishes ([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517)), each bound to its algorithm.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::value::RawValue;
+
+use super::jwk;
+use super::jws::{Header, Jws};
+use super::signature::{Algorithm, PublicKey};
+use crate::denial::{Denial, Reason};
+use crate::json::{self, Members};
+
+/// No issuer has as many; bounds the work of reading a set.
+const MAX_KEYS: usize = 100;
+
+/// How many keys of one name are tried: an issuer may publish two under one `kid` while it rotates.
+const MAX_TRIES: usize = 2;
+
+/// A JSON Web Key Set, each key made ready once.
+///
+/// Keys are read one by one: a key that is not understood does not spoil the others.
+#[derive(Clone, Debug, Default)]
+pub struct KeySet {
+    keys: Vec<Arc<Key>>,
+}
+
+/// Why a text is not a usable JSON Web Key Set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeySetError {
+    /// It is no JSON object with an array `keys`.
+    #[error("it is not a JSON Web Key Set")]
+    Malformed,
+    /// No key in it can verify a signature here.
+    #[error("it has no key that can verify a signature: {0}")]
+    NoUsableKey(&'static str),
+}
+
+/// One key, perhaps one that cannot be used.
+pub(crate) struct Key {
+    kid: Option<Box<str>>,
+    usable: Result<Vec<(Algorithm, PublicKey)>, &'static str>,
+    /// The key as it was published, to recognize it in the next set.
+    published: Box<str>,
+    /// Set when the issuer no longer publishes it: what it signed is no longer believed.
+    retired: AtomicBool,
+}
+
+/// Why no key verified a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// A key of this name is there, for another algorithm.
+    Algorithm,
+    /// The token names no key, and several fit.
+    Ambiguous,
+    /// The signature is wrong.
+    Signature,
+    /// No key fits; perhaps the next set has it.
+    Unknown,
+    /// The key must not be used.
+    Unusable(&'static str),
+}
+
+impl KeySet {
+    /// Reads a set, skipping keys that cannot be used.
+    ///
+    /// # Errors
+    ///
+    /// If it is no JWKS, or has no usable key at all.
+    pub fn parse(jwks: &[u8]) -> Result<Self, KeySetError> {
+        let members = Members::read(jwks).map_err(|_| KeySetError::Malformed)?;
+        let keys = members.get("keys").and_then(json::array).ok_or(KeySetError::Malformed)?;
+        let keys: Vec<_> =
+            keys.into_iter().take(MAX_KEYS).map(|jwk| Arc::new(Key::read(jwk))).collect();
+        if keys.iter().all(|key| key.usable.is_err()) {
+            let why = keys.iter().find_map(|key| key.usable.as_ref().err().copied());
+            return Err(KeySetError::NoUsableKey(why.unwrap_or("it is empty")));
+        }
+        Ok(Self { keys })
+    }
+
+    /// How many keys can be used.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.keys.iter().filter(|key| key.usable.is_ok()).count()
+    }
+
+    /// Whether no key can be used.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The key that signed the token.
+    pub(crate) fn verify(&self, jws: &Jws<'_>) -> Result<Arc<Key>, Missing> {
+        let mut missing = Missing::Unknown;
+        let mut tries = 0;
+        for key in self.keys.iter().filter(|key| key.is_meant_by(&jws.header)) {
+            match key.public_key(jws.header.algorithm) {
+                Err(why) => missing = if tries == 0 { why } else { missing },
+                Ok(_) if tries == MAX_TRIES => break,
+                Ok(_) if tries == 1 && jws.header.kid.is_none() => return Err(Missing::Ambiguous),
+                Ok(public_key) => {
+                    tries += 1;
+                    missing = Missing::Signature;
+                    if public_key.verifies(jws.signing_input.as_bytes(), &jws.signature) {
+                        return Ok(key.clone());
+                    }
+                }
+            }
+        }
+        Err(missing)
+    }
+
+    /// This set in place of `former`: keys that are in both stay the same, the others are retired.
+    pub(crate) fn succeed(mut self, former: &Self) -> Self {
+        for key in &mut self.keys {
+            if let Some(same) = former.keys.iter().find(|old| old.published == key.published) {
+                *key = same.clone();
+            }
+        }
+        for old in
+            former.keys.iter().filter(|old| !self.keys.iter().any(|key| Arc::ptr_eq(key, old)))
+        {
+            old.retired.store(true, Ordering::Release);
+        }
+        self
+    }
+}
+
+impl Key {
+    /// Whether its issuer has withdrawn it.
+    pub(crate) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Acquire)
+    }
+
+    fn read(jwk: &RawValue) -> Self {
+        let members = Members::read(jwk.get().as_bytes());
+        let kid = members.as_ref().ok().and_then(|jwk| jwk.get("kid")).and_then(json::string);
+        let usable = members
+            .as_ref()
+            .map_err(|_| "it is no JSON object with distinct members")
+            .and_then(jwk::prepare);
+        Self {
+            kid: kid.map(|kid| kid.into_owned().into()),
+            usable,
+            published: jwk.get().into(),
+            retired: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether a token with this header may have been signed by this key. Without a `kid` any key may.
+    fn is_meant_by(&self, header: &Header) -> bool {
+        match &header.kid {
+            Some(kid) => self.kid.as_ref() == Some(kid),
+            None => self.public_key(header.algorithm).is_ok(),
+        }
+    }
+
+    fn public_key(&self, algorithm: Algorithm) -> Result<&PublicKey, Missing> {
+        let keys = self.usable.as_ref().map_err(|why| Missing::Unusable(why))?;
+        let fitting = keys.iter().find(|(fits, _)| *fits == algorithm);
+        fitting.map(|(_, key)| key).ok_or(Missing::Algorithm)
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let usable = self
+            .usable
+            .as_ref()
+            .map(|keys| keys.iter().map(|(algorithm, _)| *algorithm).collect::<Vec<_>>());
+        f.debug_struct("Key")
+            .field("kid", &self.kid)
+            .field("usable", &usable)
+            .finish_non_exhaustive()
+    }
+}
+
+impl From<Missing> for Denial {
+    fn from(missing: Missing) -> Self {
+        let (reason, detail) = match missing {
+            Missing::Algorithm => (Reason::Algorithm, "the token's `alg` is not that of its key"),
+            Missing::Ambiguous => (
+                Reason::UnknownKey,
+                "the token names no key (`kid`), and the issuer has several that fit",
+            ),
+            Missing::Signature => (
+                Reason::Signature,
+                "the signature does not match: the token was changed, or its issuer signs with a key other than it publishes",
+            ),
+            Missing::Unknown => (
+                Reason::UnknownKey,
+                "the issuer publishes no such key: the token is forged, very old, or from another environment of the issuer",
+            ),
+            Missing::Unusable(why) => (Reason::Key, why),
+        };
+        Self::invalid(reason).detail(detail)
+    }
+}

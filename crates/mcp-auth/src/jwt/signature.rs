@@ -1,0 +1,147 @@
+//! Signatures and digests: the one file that names a crypto crate.
+
+use std::fmt;
+
+use aws_lc_rs::digest;
+use aws_lc_rs::signature::{
+    self as aws, ParsedPublicKey, RsaParameters, RsaPublicKeyComponents, UnparsedPublicKey,
+    VerificationAlgorithm,
+};
+
+/// A signature algorithm of [RFC 7518](https://www.rfc-editor.org/rfc/rfc7518#section-3.1),
+/// [RFC 9864](https://www.rfc-editor.org/rfc/rfc9864) or
+/// [RFC 9964](https://www.rfc-editor.org/rfc/rfc9964).
+///
+/// There is no HMAC and no `none`, so that no key can be taken for another kind of key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Algorithm {
+    /// Ed25519, named `Ed25519` or, deprecated, `EdDSA`.
+    Ed25519,
+    /// ECDSA with P-256 and SHA-256.
+    Es256,
+    /// ECDSA with P-384 and SHA-384.
+    Es384,
+    /// ECDSA with P-521 and SHA-512.
+    Es512,
+    /// ML-DSA-44. Keys are understood with the feature `ml-dsa`.
+    MlDsa44,
+    /// ML-DSA-65. Keys are understood with the feature `ml-dsa`.
+    MlDsa65,
+    /// ML-DSA-87. Keys are understood with the feature `ml-dsa`.
+    MlDsa87,
+    /// RSASSA-PSS with SHA-256.
+    Ps256,
+    /// RSASSA-PSS with SHA-384.
+    Ps384,
+    /// RSASSA-PSS with SHA-512.
+    Ps512,
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    Rs256,
+    /// RSASSA-PKCS1-v1_5 with SHA-384.
+    Rs384,
+    /// RSASSA-PKCS1-v1_5 with SHA-512.
+    Rs512,
+}
+
+impl Algorithm {
+    /// Every algorithm.
+    pub const ALL: &'static [Self] = &[
+        Self::Ed25519,
+        Self::Es256,
+        Self::Es384,
+        Self::Es512,
+        Self::MlDsa44,
+        Self::MlDsa65,
+        Self::MlDsa87,
+        Self::Ps256,
+        Self::Ps384,
+        Self::Ps512,
+        Self::Rs256,
+        Self::Rs384,
+        Self::Rs512,
+    ];
+
+    /// The algorithms of RSA keys.
+    pub(super) const RSA: [Self; 6] =
+        [Self::Ps256, Self::Ps384, Self::Ps512, Self::Rs256, Self::Rs384, Self::Rs512];
+
+    /// Its name in the `alg` member of tokens and keys, in the current spelling.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ed25519 => "Ed25519",
+            Self::Es256 => "ES256",
+            Self::Es384 => "ES384",
+            Self::Es512 => "ES512",
+            Self::MlDsa44 => "ML-DSA-44",
+            Self::MlDsa65 => "ML-DSA-65",
+            Self::MlDsa87 => "ML-DSA-87",
+            Self::Ps256 => "PS256",
+            Self::Ps384 => "PS384",
+            Self::Ps512 => "PS512",
+            Self::Rs256 => "RS256",
+            Self::Rs384 => "RS384",
+            Self::Rs512 => "RS512",
+        }
+    }
+
+    /// The algorithm of this name; names are case-sensitive.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        let current = if name == "EdDSA" { "Ed25519" } else { name };
+        Self::ALL.iter().copied().find(|algorithm| algorithm.name() == current)
+    }
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A public key made ready for one algorithm.
+pub(super) struct PublicKey(ParsedPublicKey);
+
+impl PublicKey {
+    /// An RSA key. `n` and `e` are big-endian.
+    pub(super) fn rsa(algorithm: Algorithm, n: &[u8], e: &[u8]) -> Option<Self> {
+        let parameters: &'static RsaParameters = match algorithm {
+            Algorithm::Ps256 => &aws::RSA_PSS_2048_8192_SHA256,
+            Algorithm::Ps384 => &aws::RSA_PSS_2048_8192_SHA384,
+            Algorithm::Ps512 => &aws::RSA_PSS_2048_8192_SHA512,
+            Algorithm::Rs256 => &aws::RSA_PKCS1_2048_8192_SHA256,
+            Algorithm::Rs384 => &aws::RSA_PKCS1_2048_8192_SHA384,
+            Algorithm::Rs512 => &aws::RSA_PKCS1_2048_8192_SHA512,
+            _ => return None,
+        };
+        RsaPublicKeyComponents { n, e }.to_parsed_public_key(parameters).ok().map(Self)
+    }
+
+    /// A key that is one string of bytes: a point on a NIST curve (`04 ‖ x ‖ y`), Ed25519 or ML-DSA.
+    pub(super) fn from_bytes(algorithm: Algorithm, bytes: &[u8]) -> Option<Self> {
+        let verification: &'static dyn VerificationAlgorithm = match algorithm {
+            Algorithm::Ed25519 => &aws::ED25519,
+            Algorithm::Es256 => &aws::ECDSA_P256_SHA256_FIXED,
+            Algorithm::Es384 => &aws::ECDSA_P384_SHA384_FIXED,
+            Algorithm::Es512 => &aws::ECDSA_P521_SHA512_FIXED,
+            Algorithm::MlDsa44 => &aws::ML_DSA_44,
+            Algorithm::MlDsa65 => &aws::ML_DSA_65,
+            Algorithm::MlDsa87 => &aws::ML_DSA_87,
+            _ => return None,
+        };
+        UnparsedPublicKey::new(verification, bytes).parse().ok().map(Self)
+    }
+
+    /// Whether `signature` is this key's signature of `message`.
+    pub(super) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        self.0.verify_sig(message, signature).is_ok()
+    }
+}
+
+/// The SHA-256 digest.
+pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
+    hash
+}

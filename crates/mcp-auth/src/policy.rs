@@ -1,0 +1,274 @@
+//! May a true token pass? Issuer, time, audience and scopes, in this order.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::credentials::Credentials;
+use crate::denial::{Denial, Reason};
+use crate::scope::Require;
+use crate::token::{AuthInfo, Facts, VerifiedToken, seconds};
+
+/// What a protected resource demands of every token, whoever verified it.
+///
+/// A resource's policy is built by [`McpAuthBuilder`](crate::McpAuthBuilder).
+#[derive(Clone, Debug)]
+pub struct Policy {
+    pub(crate) issuers: Vec<Arc<str>>,
+    pub(crate) audiences: Vec<String>,
+    pub(crate) required: Require,
+    pub(crate) leeway: Duration,
+}
+
+impl Policy {
+    /// Admits a token: the only way to an [`AuthInfo`].
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::Issuer`], [`Reason::NotYetValid`], [`Reason::Expired`], [`Reason::Audience`], or
+    /// [`InsufficientScope`](crate::Refusal::InsufficientScope): the first that applies, so that an
+    /// expired token is never told about scopes.
+    pub fn permit(
+        &self,
+        token: VerifiedToken,
+        credentials: &Credentials,
+        now: SystemTime,
+    ) -> Result<AuthInfo, Denial> {
+        let facts = token.facts();
+        self.trust(facts)?;
+        self.in_time(facts, now)?;
+        self.meant_for_us(&token)?;
+        self.allowed(facts)?;
+        Ok(AuthInfo::admitted(token, credentials.token().clone()))
+    }
+
+    fn trust(&self, facts: &Facts) -> Result<(), Denial> {
+        if self.issuers.contains(&facts.issuer) {
+            return Ok(());
+        }
+        Err(Denial::invalid(Reason::Issuer).detail(format!(
+            "the verifier vouched for a token of an issuer that is not trusted here: name it with `.trusted_issuer(..)`; trusted: {:?}",
+            self.issuers,
+        )))
+    }
+
+    fn in_time(&self, facts: &Facts, now: SystemTime) -> Result<(), Denial> {
+        if facts.not_before.is_some_and(|start| !has_begun(start, now, self.leeway)) {
+            return Err(Denial::invalid(Reason::NotYetValid).detail(
+                "`nbf` is in the future: compare the clocks of this machine and of the issuer",
+            ));
+        }
+        if facts.expires_at.is_some_and(|end| has_expired(end, now, self.leeway)) {
+            return Err(Denial::invalid(Reason::Expired));
+        }
+        Ok(())
+    }
+
+    fn meant_for_us(&self, token: &VerifiedToken) -> Result<(), Denial> {
+        let ours = |audience: &str| {
+            self.audiences.iter().any(|accepted| is_same_resource(accepted, audience))
+        };
+        if token.audiences().any(ours) {
+            return Ok(());
+        }
+        let found: Vec<_> = token.audiences().take(3).collect();
+        let wanted = self.audiences.first().map_or("", String::as_str);
+        let change = match found.first() {
+            None => "configure the audience (API, resource) in your provider".to_owned(),
+            Some(first) => format!(
+                "set the audience in your provider, or, if this is its name for this resource, add `.audience({first:?})`"
+            ),
+        };
+        Err(Denial::invalid(Reason::Audience)
+            .detail(format!("token `aud` is {found:?}, expected {wanted:?}: {change}")))
+    }
+
+    fn allowed(&self, facts: &Facts) -> Result<(), Denial> {
+        if self.required.is_met_by(&facts.scopes) {
+            return Ok(());
+        }
+        let required = self.required.to_request();
+        Err(Denial::insufficient_scope(required.clone()).detail(format!(
+            "the token grants {:?}, and {required:?} is required: the client may ask for it, if the user and the issuer allow it to",
+            facts.scopes,
+        )))
+    }
+}
+
+/// Whether a token that expires at `end` is refused at `now`
+/// ([RFC 7519 §4.1.4](https://www.rfc-editor.org/rfc/rfc7519#section-4.1.4)).
+pub(crate) fn has_expired(end: u64, now: SystemTime, leeway: Duration) -> bool {
+    seconds(now) >= end.saturating_add(leeway.as_secs())
+}
+
+/// Whether a token valid from `start` on is accepted at `now`.
+pub(crate) fn has_begun(start: u64, now: SystemTime, leeway: Duration) -> bool {
+    start <= seconds(now).saturating_add(leeway.as_secs())
+}
+
+/// Whether two audiences name the same resource: byte for byte, but for the case of scheme and host,
+/// and for the slash that stands for an empty path (`https://host` and `https://host/`).
+///
+/// "Implementations SHOULD accept uppercase scheme and host components" (MCP authorization,
+/// *Canonical Server URI*).
+pub(crate) fn is_same_resource(ours: &str, theirs: &str) -> bool {
+    if ours == theirs {
+        return true;
+    }
+    let (Some((our_origin, our_path)), Some((their_origin, their_path))) =
+        (split_origin(ours), split_origin(theirs))
+    else {
+        return false;
+    };
+    our_origin.eq_ignore_ascii_case(their_origin) && or_slash(our_path) == or_slash(their_path)
+}
+
+/// `https://host:1/a?b` as `https://host:1` and `/a?b`; nothing for other schemes.
+pub(crate) fn split_origin(url: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = url.split_once("://")?;
+    if !scheme.eq_ignore_ascii_case("https") && !scheme.eq_ignore_ascii_case("http") {
+        return None;
+    }
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    Some(url.split_at(scheme.len() + 3 + end))
+}
+
+fn or_slash(path: &str) -> &str {
+    if path.is_empty() { "/" } else { path }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+
+    use super::*;
+    use crate::denial::Refusal;
+
+    const ISSUER: &str = "https://auth.example.com";
+    const RESOURCE: &str = "https://api.example.com/mcp";
+
+    fn at(second: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(second)
+    }
+
+    fn token() -> VerifiedToken {
+        VerifiedToken::assert(ISSUER, "alice")
+            .audience(RESOURCE)
+            .scopes(["read"])
+            .expires_at(at(1000))
+    }
+
+    fn permit(token: VerifiedToken, now: u64) -> Result<AuthInfo, Denial> {
+        let policy = Policy {
+            issuers: vec![ISSUER.into()],
+            audiences: vec![RESOURCE.to_owned()],
+            required: ["read"].into(),
+            leeway: Duration::from_secs(60),
+        };
+        let headers: HeaderMap =
+            [(AUTHORIZATION, HeaderValue::from_static("Bearer abc"))].into_iter().collect();
+        policy.permit(token, &Credentials::from_headers(&headers)?, at(now))
+    }
+
+    #[test]
+    fn a_token_that_meets_everything_is_admitted() {
+        let auth = permit(token().client_id("inspector"), 1059).expect("admitted");
+        assert_eq!(
+            (auth.subject(), auth.issuer(), auth.client_id()),
+            ("alice", ISSUER, Some("inspector"))
+        );
+        assert_eq!(auth.expires_at(), Some(at(1000)));
+        assert_eq!(auth.token().expose(), "abc");
+    }
+
+    #[test]
+    fn what_does_not_is_refused_by_table_the_first_failure_first() {
+        let other = || {
+            VerifiedToken::assert("https://evil.example.com", "alice")
+                .audience(RESOURCE)
+                .scopes(["read"])
+        };
+        let rows = [
+            ("issuer before expiry", other().expires_at(at(1)), 1000, Reason::Issuer),
+            ("at the end of the leeway", token(), 1060, Reason::Expired),
+            (
+                "expiry before audience",
+                VerifiedToken::assert(ISSUER, "a").expires_at(at(1)),
+                1000,
+                Reason::Expired,
+            ),
+            ("expiry before scope", token().scopes([""; 0]), 2000, Reason::Expired),
+            (
+                "no audience",
+                VerifiedToken::assert(ISSUER, "a").scopes(["read"]),
+                0,
+                Reason::Audience,
+            ),
+            (
+                "another audience",
+                VerifiedToken::assert(ISSUER, "a").audience("https://api.example.com/mail"),
+                0,
+                Reason::Audience,
+            ),
+            (
+                "an empty audience",
+                VerifiedToken::assert(ISSUER, "a").audience(""),
+                0,
+                Reason::Audience,
+            ),
+        ];
+        for (name, token, now, reason) in rows {
+            assert_eq!(permit(token, now).expect_err(name).reason(), Some(reason), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_missing_scope_is_refused_with_all_that_is_required() {
+        let denial = permit(token().scopes(["write"]), 0).expect_err("refused");
+        assert_eq!(*denial.refusal(), Refusal::InsufficientScope(["read"].into()));
+    }
+
+    #[test]
+    fn the_operator_reads_what_to_change() {
+        let denial = permit(VerifiedToken::assert(ISSUER, "a").audience("api://default"), 0)
+            .expect_err("refused");
+        let detail = denial.operator_detail().expect("a detail");
+        assert!(
+            detail.contains(
+                r#"token `aud` is ["api://default"], expected "https://api.example.com/mcp""#
+            ),
+            "{detail}"
+        );
+        assert!(detail.contains(r#"add `.audience("api://default")`"#), "{detail}");
+    }
+
+    #[test]
+    fn audiences_compare_by_table() {
+        let rows = [
+            (RESOURCE, "HTTPS://API.example.com/mcp", true),
+            (RESOURCE, "https://api.example.com/MCP", false),
+            (RESOURCE, "https://api.example.com/mcp/", false),
+            (RESOURCE, "https://api.example.com/mcp?x", false),
+            (RESOURCE, "https://api.example.com", false),
+            (RESOURCE, "https://api.example.com.evil.example/mcp", false),
+            (RESOURCE, "", false),
+            ("https://api.example.com", "https://api.example.com/", true),
+            ("https://api.example.com/", "https://API.example.com", true),
+            ("https://api.example.com", "https://api.example.com//", false),
+            ("https://api.example.com:8443", "https://api.example.com", false),
+            ("api://orders", "API://orders", false),
+            ("urn:x", "urn:x", true),
+        ];
+        for (ours, theirs, same) in rows {
+            assert_eq!(is_same_resource(ours, theirs), same, "{ours} {theirs}");
+        }
+    }
+
+    #[test]
+    fn times_at_the_edges_do_not_overflow() {
+        assert!(!has_expired(u64::MAX, at(1), Duration::from_secs(60)));
+        assert!(!has_begun(u64::MAX, at(1), Duration::from_secs(60)));
+        assert!(has_begun(0, SystemTime::UNIX_EPOCH - Duration::from_secs(5), Duration::ZERO));
+    }
+}

@@ -1,0 +1,264 @@
+//! What is true of a token, and what is admitted.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::credentials::AccessToken;
+use crate::scope::Scopes;
+
+/// A token whose statements are true: its signature was verified, or its issuer was asked, or your
+/// own [`Verifier`](crate::Verifier) vouches for it.
+///
+/// True is not yet admitted: issuer, audience, expiry and scopes are judged after this, by
+/// [`Policy::permit`](crate::Policy::permit), whoever the verifier is.
+///
+/// ```
+/// use mcp_auth::VerifiedToken;
+///
+/// let token = VerifiedToken::assert("https://keys.example.com", "alice")
+///     .audience("https://api.example.com/mcp")
+///     .scopes(["read"]);
+/// assert_eq!(token.subject(), "alice");
+/// ```
+#[derive(Clone)]
+pub struct VerifiedToken(Arc<Facts>);
+
+/// Everything a verifier found out. Kept small: each cached token has one.
+#[derive(Clone)]
+pub(crate) struct Facts {
+    pub(crate) issuer: Arc<str>,
+    pub(crate) subject: Text,
+    pub(crate) client_id: Option<Text>,
+    pub(crate) audience: Vec<Text>,
+    pub(crate) scopes: Scopes,
+    /// Seconds since 1970, as all times in a token.
+    pub(crate) expires_at: Option<u64>,
+    pub(crate) not_before: Option<u64>,
+    /// The claims as they were signed, a JSON object.
+    pub(crate) claims: Box<str>,
+}
+
+/// A string of the claims: a place in their text, or a copy where the text has escapes.
+#[derive(Clone)]
+pub(crate) enum Text {
+    Copied(Box<str>),
+    Within { start: u32, end: u32 },
+}
+
+impl Text {
+    pub(crate) fn of<'a>(&'a self, claims: &'a str) -> &'a str {
+        match self {
+            Self::Copied(text) => text,
+            Self::Within { start, end } => {
+                claims.get(*start as usize..*end as usize).unwrap_or_default()
+            }
+        }
+    }
+}
+
+impl VerifiedToken {
+    /// Vouches for a token of `subject`, issued by `issuer`. For verifiers of your own.
+    ///
+    /// The issuer must be one that the protected resource trusts: one of its authorization servers,
+    /// or named with [`McpAuthBuilder::trusted_issuer`](crate::McpAuthBuilder::trusted_issuer).
+    /// Without an [`audience`](Self::audience) it will be refused.
+    #[must_use]
+    pub fn assert(issuer: impl AsRef<str>, subject: impl Into<String>) -> Self {
+        Self(Arc::new(Facts {
+            issuer: issuer.as_ref().into(),
+            subject: copied(subject),
+            client_id: None,
+            audience: Vec::new(),
+            scopes: Scopes::default(),
+            expires_at: None,
+            not_before: None,
+            claims: "{}".into(),
+        }))
+    }
+
+    /// Adds a resource for which the token was issued.
+    #[must_use]
+    pub fn audience(self, audience: impl Into<String>) -> Self {
+        self.with(|facts| facts.audience.push(copied(audience)))
+    }
+
+    /// Sets the client to which the token was issued.
+    #[must_use]
+    pub fn client_id(self, client_id: impl Into<String>) -> Self {
+        self.with(|facts| facts.client_id = Some(copied(client_id)))
+    }
+
+    /// Sets the scopes that the token grants.
+    #[must_use]
+    pub fn scopes(self, scopes: impl Into<Scopes>) -> Self {
+        self.with(|facts| facts.scopes = scopes.into())
+    }
+
+    /// Sets the moment from which on the token is refused. A token without one does not expire.
+    #[must_use]
+    pub fn expires_at(self, moment: SystemTime) -> Self {
+        self.with(|facts| facts.expires_at = Some(seconds(moment)))
+    }
+
+    /// Sets what [`claims`](AuthInfo::claims) gives: anything that serializes to a JSON object.
+    ///
+    /// # Errors
+    ///
+    /// If `claims` cannot be written as JSON.
+    pub fn with_claims(self, claims: &impl Serialize) -> Result<Self, serde_json::Error> {
+        let claims = serde_json::to_string(claims)?;
+        Ok(self.with(|facts| facts.claims = claims.into()))
+    }
+
+    /// Who the token speaks for: `sub`. Unique only together with the [`issuer`](Self::issuer).
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        self.0.subject.of(&self.0.claims)
+    }
+
+    /// Who issued the token: `iss`.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.0.issuer
+    }
+
+    pub(crate) fn facts(&self) -> &Facts {
+        &self.0
+    }
+
+    pub(crate) fn audiences(&self) -> impl Iterator<Item = &str> {
+        self.0.audience.iter().map(|audience| audience.of(&self.0.claims))
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Facts)) -> Self {
+        change(Arc::make_mut(&mut self.0));
+        self
+    }
+}
+
+impl From<Facts> for VerifiedToken {
+    fn from(facts: Facts) -> Self {
+        Self(Arc::new(facts))
+    }
+}
+
+impl fmt::Debug for VerifiedToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifiedToken")
+            .field("issuer", &self.issuer())
+            .field("subject", &self.subject())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The caller of an admitted request. Whoever holds one holds the proof that everything was checked.
+///
+/// It is in the extensions of the request, and an extractor: an argument of axum handlers, and of
+/// rmcp's `#[tool]` and `#[prompt]` functions. It belongs to one request, never to a session. Clones
+/// are cheap.
+///
+/// ```
+/// use mcp_auth::AuthInfo;
+///
+/// #[derive(serde::Deserialize)]
+/// struct Team { team: String }
+///
+/// fn greet(auth: &AuthInfo) -> Result<String, serde_json::Error> {
+///     let Team { team } = auth.claims()?;
+///     Ok(format!("{} of {team}, via {}", auth.subject(), auth.client_id().unwrap_or("an unknown client")))
+/// }
+/// ```
+#[derive(Clone)]
+pub struct AuthInfo {
+    token: VerifiedToken,
+    access_token: AccessToken,
+}
+
+impl AuthInfo {
+    /// For `Policy::permit` alone.
+    pub(crate) fn admitted(token: VerifiedToken, access_token: AccessToken) -> Self {
+        Self { token, access_token }
+    }
+
+    /// The access token itself, redacted unless exposed. It must not be sent to any other server
+    /// (MCP authorization, *Access Token Privilege Restriction*).
+    #[must_use]
+    pub fn token(&self) -> &AccessToken {
+        &self.access_token
+    }
+
+    /// Who issued the token: `iss`.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        self.token.issuer()
+    }
+
+    /// Who the token speaks for: `sub`. Unique only together with the [`issuer`](Self::issuer).
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        self.token.subject()
+    }
+
+    /// The client to which the token was issued: `client_id`, else `azp`, `appid` or `cid`.
+    #[must_use]
+    pub fn client_id(&self) -> Option<&str> {
+        let facts = self.token.facts();
+        facts.client_id.as_ref().map(|id| id.of(&facts.claims))
+    }
+
+    /// The resources for which the token was issued: `aud`. This one is among them.
+    pub fn audience(&self) -> impl Iterator<Item = &str> {
+        self.token.audiences()
+    }
+
+    /// The scopes that the token grants, as its issuer wrote them.
+    #[must_use]
+    pub fn scopes(&self) -> &Scopes {
+        &self.token.facts().scopes
+    }
+
+    /// When the token expires. Always there for a JWT.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<SystemTime> {
+        self.token.facts().expires_at.map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds))
+    }
+
+    /// All claims, or those that `T` names.
+    ///
+    /// # Errors
+    ///
+    /// If a claim that `T` requires is missing, or has another type.
+    pub fn claims<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        serde_json::from_str(self.claims_json())
+    }
+
+    /// All claims as the JSON text that was signed.
+    #[must_use]
+    pub fn claims_json(&self) -> &str {
+        &self.token.facts().claims
+    }
+}
+
+impl fmt::Debug for AuthInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthInfo")
+            .field("issuer", &self.issuer())
+            .field("subject", &self.subject())
+            .field("client_id", &self.client_id())
+            .field("scopes", self.scopes())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whole seconds since 1970; 0 for anything before.
+pub(crate) fn seconds(moment: SystemTime) -> u64 {
+    moment.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+fn copied(text: impl Into<String>) -> Text {
+    Text::Copied(text.into().into())
+}
