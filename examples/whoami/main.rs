@@ -1,2 +1,71 @@
-//! x
-fn main() {}
+//! An MCP server that knows who is calling.
+//!
+//! ```sh
+//! ISSUER=https://auth.example.com cargo run --example whoami
+//! ```
+
+use std::env;
+use std::sync::Arc;
+
+use axum::serve::ListenerExt as _;
+use mcp_auth::{AuthInfo, McpAuth};
+use rmcp::handler::server::wrapper::Json;
+use rmcp::schemars::JsonSchema;
+use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
+use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+use rmcp::{ServerHandler, tool, tool_handler, tool_router};
+
+#[derive(Clone)]
+struct WhoAmI;
+
+#[derive(serde::Serialize, JsonSchema)]
+struct Caller {
+    subject: String,
+    issuer: String,
+    client_id: Option<String>,
+    scopes: Vec<String>,
+}
+
+#[tool_router]
+impl WhoAmI {
+    #[tool(description = "Who is calling?")]
+    async fn whoami(&self, auth: AuthInfo) -> Json<Caller> {
+        Json(Caller {
+            subject: auth.subject().to_owned(),
+            issuer: auth.issuer().to_owned(),
+            client_id: auth.client_id().map(str::to_owned),
+            scopes: auth.scopes().iter().map(str::to_owned).collect(),
+        })
+    }
+}
+
+#[tool_handler]
+impl ServerHandler for WhoAmI {}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt().with_env_filter("info,mcp_auth=debug").init();
+    let setting = |name, default: &str| env::var(name).unwrap_or_else(|_| default.to_owned());
+    let port = setting("PORT", "3000");
+    let resource = setting("RESOURCE", &format!("http://127.0.0.1:{port}/mcp"));
+    let issuer = setting("ISSUER", "http://127.0.0.1:9000");
+    let scopes = setting("REQUIRED_SCOPES", "read");
+
+    let auth = McpAuth::builder(&resource)
+        .authorization_server(issuer)
+        .required_scopes(scopes.split(' ').collect::<Vec<_>>())
+        .build()?;
+    let mcp = StreamableHttpService::new(
+        || Ok(WhoAmI),
+        Arc::new(LocalSessionManager::default()),
+        StreamableHttpServerConfig::default(),
+    );
+    let app = auth.protect(mcp);
+
+    let listener = tokio::net::TcpListener::bind(format!("127.0.0.1:{port}")).await?;
+    println!("{resource}");
+    // Without TCP_NODELAY each streamed answer would wait for 40 ms.
+    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+    axum::serve(listener, app).await?;
+    Ok(())
+}

@@ -5,6 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::StatusCode;
+
 use crate::scope::Scopes;
 
 /// A refusal: what the client is told, and what only the operator may know.
@@ -32,6 +34,8 @@ pub struct Denial {
 pub enum Refusal {
     /// The request is malformed: 400 `invalid_request`. The client has to mend it.
     BadRequest(BadRequest),
+    /// The request comes from a web page of an origin that is not allowed: 403 without a challenge.
+    ForeignOrigin,
     /// The token does not grant what is required: 403 `insufficient_scope`. The client may ask for these scopes.
     InsufficientScope(Scopes),
     /// The token is not valid here: 401 `invalid_token`. The client has to get another.
@@ -122,6 +126,12 @@ impl Denial {
         Self::new(Refusal::InsufficientScope(required.into()))
     }
 
+    /// The request comes from a web page of an origin that is not allowed.
+    #[must_use]
+    pub fn foreign_origin() -> Self {
+        Self::new(Refusal::ForeignOrigin)
+    }
+
     /// The token could not be judged; another try after `retry_after` may succeed.
     #[must_use]
     pub fn unavailable(retry_after: Duration) -> Self {
@@ -165,11 +175,23 @@ impl Denial {
         self.detail.as_deref()
     }
 
+    /// The HTTP status of the answer.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self.refusal {
+            Refusal::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Refusal::ForeignOrigin | Refusal::InsufficientScope(_) => StatusCode::FORBIDDEN,
+            Refusal::InvalidToken(_) | Refusal::NoCredentials => StatusCode::UNAUTHORIZED,
+            Refusal::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
     /// A stable word for logs and metrics: `no_credentials`, `expired`, `insufficient_scope`...
     #[must_use]
     pub fn code(&self) -> &'static str {
         match &self.refusal {
             Refusal::BadRequest(why) => why.code(),
+            Refusal::ForeignOrigin => "foreign_origin",
             Refusal::InsufficientScope(_) => "insufficient_scope",
             Refusal::InvalidToken(reason) => reason.code(),
             Refusal::NoCredentials => "no_credentials",

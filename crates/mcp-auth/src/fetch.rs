@@ -1,6 +1,8 @@
 //! One HTTP exchange with an authorization server, and the limits around it.
 
 #[cfg(feature = "client")]
+mod document;
+#[cfg(feature = "client")]
 mod http_client;
 
 use std::future::Future;
@@ -10,6 +12,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 
+#[cfg(feature = "client")]
+pub(crate) use document::get_document;
 #[cfg(feature = "client")]
 pub use http_client::HttpClient;
 
@@ -55,7 +59,7 @@ pub enum FetchError {
     #[error("`{0}` is not fetched: https is required, except for a loopback address")]
     Insecure(String),
     /// The body is not the JSON that was expected.
-    #[error("`{url}` answered something that is not the expected document: {why}")]
+    #[error("`{url}` did not answer with the expected document: {why}")]
     Nonsense {
         /// Where it came from.
         url: String,

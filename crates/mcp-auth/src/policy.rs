@@ -7,6 +7,7 @@ use crate::credentials::Credentials;
 use crate::denial::{Denial, Reason};
 use crate::scope::Require;
 use crate::token::{AuthInfo, Facts, VerifiedToken, seconds};
+use crate::url;
 
 /// What a protected resource demands of every token, whoever verified it.
 ///
@@ -114,22 +115,14 @@ pub(crate) fn is_same_resource(ours: &str, theirs: &str) -> bool {
     if ours == theirs {
         return true;
     }
-    let (Some((our_origin, our_path)), Some((their_origin, their_path))) =
-        (split_origin(ours), split_origin(theirs))
+    let (Some((scheme, host, path)), Some((their_scheme, their_host, their_path))) =
+        (url::split(ours), url::split(theirs))
     else {
         return false;
     };
-    our_origin.eq_ignore_ascii_case(their_origin) && or_slash(our_path) == or_slash(their_path)
-}
-
-/// `https://host:1/a?b` as `https://host:1` and `/a?b`; nothing for other schemes.
-pub(crate) fn split_origin(url: &str) -> Option<(&str, &str)> {
-    let (scheme, rest) = url.split_once("://")?;
-    if !scheme.eq_ignore_ascii_case("https") && !scheme.eq_ignore_ascii_case("http") {
-        return None;
-    }
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    Some(url.split_at(scheme.len() + 3 + end))
+    scheme.eq_ignore_ascii_case(their_scheme)
+        && host.eq_ignore_ascii_case(their_host)
+        && or_slash(path) == or_slash(their_path)
 }
 
 fn or_slash(path: &str) -> &str {

@@ -114,8 +114,9 @@ impl KeySet {
         Err(missing)
     }
 
-    /// This set in place of `former`: keys that are in both stay the same, the others are retired.
-    pub(crate) fn succeed(mut self, former: &Self) -> Self {
+    /// This set in place of the former: keys that are in both stay the same, the others are retired.
+    pub(crate) fn succeed(mut self, former: Option<&Self>) -> Self {
+        let Some(former) = former else { return self };
         for key in &mut self.keys {
             if let Some(same) = former.keys.iter().find(|old| old.published == key.published) {
                 *key = same.clone();

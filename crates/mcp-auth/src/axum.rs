@@ -1,0 +1,103 @@
+//! The door for axum: routes, and the caller as an extractor.
+
+use std::convert::Infallible;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, Route};
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Request, StatusCode};
+use tower_layer::{Layer, layer_fn};
+use tower_service::Service;
+
+use crate::denial::Denial;
+use crate::mcp_auth::McpAuth;
+use crate::token::AuthInfo;
+use crate::tower::{Anonymous, ServerMetadataService};
+use crate::url;
+
+impl McpAuth {
+    /// A router with the service at the path of the resource, behind bearer authentication, and the
+    /// resource's metadata beside it. Everything below the path is protected as well.
+    ///
+    /// Routers of several resources can be merged. Each has its own metadata; the root document
+    /// `/.well-known/oauth-protected-resource`, which can be but one, is that of the last.
+    ///
+    /// ```
+    /// use mcp_auth::{AuthInfo, McpAuth};
+    ///
+    /// let auth = McpAuth::builder("https://api.example.com/mcp")
+    ///     .authorization_server("https://auth.example.com")
+    ///     .build()?;
+    /// let app: axum::Router = auth.protect(axum::routing::get(|auth: AuthInfo| async move {
+    ///     format!("{} via {}", auth.subject(), auth.issuer())
+    /// }));
+    /// # Ok::<(), mcp_auth::ConfigError>(())
+    /// ```
+    pub fn protect<S, R>(&self, service: S) -> Router
+    where
+        S: Service<Request<Body>, Response = http::Response<R>, Error = Infallible>,
+        S: Clone + Send + Sync + 'static,
+        S::Future: Send,
+        R: http_body::Body<Data = Bytes> + Send + 'static,
+        R::Error: Into<axum::BoxError>,
+    {
+        let path = url::split(self.resource()).map_or("", |(_, _, rest)| rest);
+        let path = path.split('?').next().unwrap_or_default();
+        let guarded = self.bearer_auth().layer(service);
+        let router = self.metadata_routes();
+        match path.trim_end_matches('/') {
+            "" => router.route_service("/", guarded.clone()).route_service("/{*path}", guarded),
+            path => router.nest_service(path, guarded),
+        }
+    }
+
+    /// A router with nothing but the resource's metadata, which must be reachable without a token.
+    pub fn metadata_routes(&self) -> Router {
+        self.metadata_service().paths().fold(Router::new(), |router, path| {
+            let service = self.metadata_service();
+            // As a layer over a route's own fallback, since two of these merge and the last one serves:
+            // the root path comes with every resource. Two handlers of one path would panic.
+            router
+                .route(&path, MethodRouter::new().layer(layer_fn(move |_: Route| service.clone())))
+        })
+    }
+
+    /// A router that mirrors the first authorization server's metadata, for clients of MCP revision
+    /// 2025-03-26. Merge it if you have such clients.
+    pub fn server_metadata_routes(&self) -> Router {
+        Router::new().route_service(ServerMetadataService::PATH, self.server_metadata_service())
+    }
+}
+
+/// The caller of the request.
+///
+/// Where credentials are optional and none were sent, the request is refused with the challenge to log
+/// in; extract an `Option<AuthInfo>` to do without.
+impl<S: Send + Sync> FromRequestParts<S> for AuthInfo {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
+        let caller = parts.extensions.get::<Self>().cloned();
+        caller.ok_or_else(|| match parts.extensions.get::<Anonymous>() {
+            Some(Anonymous(auth)) => auth.refuse(&Denial::no_credentials()).map(Body::from),
+            None => {
+                tracing::error!(
+                    "AuthInfo was extracted on a route that is not behind `bearer_auth()`"
+                );
+                StatusCode::INTERNAL_SERVER_ERROR.into_response()
+            }
+        })
+    }
+}
+
+impl<S: Send + Sync> OptionalFromRequestParts<S> for AuthInfo {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Infallible> {
+        Ok(parts.extensions.get::<Self>().cloned())
+    }
+}

@@ -1,0 +1,206 @@
+//! The `WWW-Authenticate` header: the bytes that make clients log in, or ask for more.
+
+use std::fmt;
+
+use crate::denial::{Denial, Refusal};
+use crate::scope::Scopes;
+
+/// A `Bearer` challenge ([RFC 6750 §3](https://www.rfc-editor.org/rfc/rfc6750#section-3),
+/// [RFC 9728 §5.1](https://www.rfc-editor.org/rfc/rfc9728#section-5.1)).
+///
+/// It is written in the one form that all clients read: `Bearer ` first, every value quoted, nothing
+/// to escape, `error_description` last.
+///
+/// ```
+/// use mcp_auth::Challenge;
+///
+/// let header = r#"Bearer error="insufficient_scope", scope="read write", resource_metadata="https://h/.well-known/oauth-protected-resource/mcp""#;
+/// let challenge = Challenge::parse(header).unwrap();
+/// assert_eq!(challenge.error.as_deref(), Some("insufficient_scope"));
+/// assert_eq!(challenge.to_string(), header);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Challenge {
+    /// `invalid_request`, `invalid_token` or `insufficient_scope`; none where there was no token.
+    pub error: Option<String>,
+    /// The scopes to ask for.
+    pub scope: Option<Scopes>,
+    /// The URL of the protected resource metadata.
+    pub resource_metadata: Option<String>,
+    /// A sentence for the developer of the client.
+    pub error_description: Option<String>,
+}
+
+impl Challenge {
+    /// The challenge that goes with a denial; nothing for denials that no login can mend.
+    ///
+    /// `scope` is what this resource requires at least, `resource_metadata` the URL of its metadata.
+    #[must_use]
+    pub fn answering(denial: &Denial, scope: &Scopes, resource_metadata: &str) -> Option<Self> {
+        let (error, scope, description) = match denial.refusal() {
+            Refusal::BadRequest(why) => (Some("invalid_request"), None, Some(why.description())),
+            Refusal::InsufficientScope(needed) => {
+                let description =
+                    "The access token does not grant the scopes that this operation requires";
+                (Some("insufficient_scope"), Some(needed), Some(description))
+            }
+            Refusal::InvalidToken(reason) => {
+                (Some("invalid_token"), Some(scope), Some(reason.description()))
+            }
+            Refusal::NoCredentials => (None, Some(scope), None),
+            Refusal::ForeignOrigin | Refusal::Unavailable { .. } => return None,
+        };
+        Some(Self {
+            error: error.map(Into::into),
+            scope: scope.filter(|scope| !scope.is_empty()).cloned(),
+            resource_metadata: Some(resource_metadata.to_owned()),
+            error_description: description.map(Into::into),
+        })
+    }
+
+    /// Reads the first `Bearer` challenge of a header, which may hold challenges of other schemes too.
+    /// Parameters that are not known are skipped; of a repeated one the first counts.
+    #[must_use]
+    pub fn parse(header: &str) -> Option<Self> {
+        let mut rest = header;
+        let mut found: Option<Self> = None;
+        loop {
+            rest = rest.trim_start_matches([' ', '\t', ',']);
+            let (word, after) = token(rest)?;
+            let after = after.trim_start_matches([' ', '\t']);
+            if let Some(value) = after.strip_prefix('=').filter(|value| !value.starts_with('=')) {
+                let (value, after) = parameter_value(value.trim_start_matches([' ', '\t']))?;
+                if let Some(challenge) = &mut found {
+                    challenge.set(word, value);
+                }
+                rest = after;
+            } else if found.is_some() {
+                return found; // the next scheme begins
+            } else {
+                found = word.eq_ignore_ascii_case("Bearer").then(Self::default);
+                rest = after;
+            }
+            if rest.trim_matches([' ', '\t', ',']).is_empty() {
+                return found;
+            }
+        }
+    }
+
+    fn set(&mut self, name: &str, value: String) {
+        match name.to_ascii_lowercase().as_str() {
+            "error" => self.error.get_or_insert(value),
+            "error_description" => self.error_description.get_or_insert(value),
+            "resource_metadata" => self.resource_metadata.get_or_insert(value),
+            "scope" => {
+                self.scope.get_or_insert_with(|| Scopes::from(&*value));
+                return;
+            }
+            _ => return,
+        };
+    }
+}
+
+impl fmt::Display for Challenge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parameters = [
+            ("error", self.error.as_deref()),
+            ("scope", self.scope.as_ref().map(Scopes::as_str)),
+            ("resource_metadata", self.resource_metadata.as_deref()),
+            ("error_description", self.error_description.as_deref()),
+        ];
+        f.write_str("Bearer")?;
+        let given = parameters.iter().filter_map(|(name, value)| Some((name, (*value)?)));
+        for (i, (name, value)) in given.enumerate() {
+            write!(f, "{} {name}=\"{value}\"", if i == 0 { "" } else { "," })?;
+        }
+        Ok(())
+    }
+}
+
+/// A token of RFC 9110 §5.6.2 and what follows it.
+fn token(text: &str) -> Option<(&str, &str)> {
+    let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    let end = text.find(|c| !is_token(c)).unwrap_or(text.len());
+    (end > 0).then(|| text.split_at(end))
+}
+
+/// A parameter's value, quoted or not, and what follows it.
+fn parameter_value(text: &str) -> Option<(String, &str)> {
+    let Some(quoted) = text.strip_prefix('"') else {
+        let end = text.find([',', ' ', '\t']).unwrap_or(text.len());
+        return Some((text[..end].to_owned(), &text[end..]));
+    };
+    let mut value = String::new();
+    let mut characters = quoted.char_indices();
+    while let Some((i, character)) = characters.next() {
+        match character {
+            '"' => return Some((value, &quoted[i + 1..])),
+            '\\' => value.push(characters.next()?.1),
+            other => value.push(other),
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::denial::Reason;
+
+    const METADATA: &str = "https://h/.well-known/oauth-protected-resource/mcp";
+
+    #[test]
+    fn the_parameters_have_their_order_and_nothing_needs_an_escape() {
+        let challenge =
+            Challenge::answering(&Denial::invalid(Reason::Expired), &"read write".into(), METADATA)
+                .expect("a challenge");
+        assert_eq!(
+            challenge.to_string(),
+            format!(
+                "Bearer error=\"invalid_token\", scope=\"read write\", resource_metadata=\"{METADATA}\", error_description=\"The access token expired\""
+            )
+        );
+        assert!(!challenge.to_string().contains('\\'));
+    }
+
+    #[test]
+    fn without_credentials_there_is_no_error() {
+        let challenge =
+            Challenge::answering(&Denial::no_credentials(), &Scopes::default(), METADATA)
+                .expect("a challenge");
+        assert_eq!(challenge.to_string(), format!("Bearer resource_metadata=\"{METADATA}\""));
+    }
+
+    #[test]
+    fn a_challenge_that_is_written_is_read_the_same() {
+        for reason in Reason::ALL {
+            let written = Challenge::answering(&Denial::invalid(*reason), &"a b".into(), METADATA)
+                .expect("a challenge");
+            assert_eq!(Challenge::parse(&written.to_string()), Some(written));
+        }
+    }
+
+    #[test]
+    fn challenges_of_others_are_read_by_table() {
+        let error = |header: &str| Challenge::parse(header).map(|challenge| challenge.error);
+        for (header, expected) in [
+            ("Bearer", Some(None)),
+            ("bearer error=invalid_token", Some(Some("invalid_token"))),
+            ("Bearer realm=\"a, b\", error=\"x\"", Some(Some("x"))),
+            ("Bearer realm=\"a \\\" error=\\\"no\\\"\", error=\"yes\"", Some(Some("yes"))),
+            ("DPoP algs=\"ES256\", error=\"no\", Bearer error=\"yes\"", Some(Some("yes"))),
+            ("Bearer error=\"yes\", DPoP error=\"no\"", Some(Some("yes"))),
+            ("Bearer error = \"yes\"", Some(Some("yes"))),
+            ("Bearer error=\"first\", error=\"second\"", Some(Some("first"))),
+            ("Basic realm=\"x\"", None),
+            ("Negotiate abc==", None),
+            ("Bearer error=\"unterminated", None),
+            ("", None),
+            (",,,", None),
+            ("=", None),
+        ] {
+            assert_eq!(error(header), expected.map(|error| error.map(str::to_owned)), "{header}");
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! Getting one published document, with every limit around it.
+
+use bytes::Bytes;
+use http::header::{ACCEPT, HeaderMap, HeaderValue};
+use http::{Request, Response, StatusCode};
+use tracing::Instrument as _;
+
+use super::{Fetch, FetchError, Limits};
+use crate::url;
+
+/// Gets `url`, which must be `https` or on this machine and answer with status 200.
+pub(crate) async fn get_document(
+    fetch: &dyn Fetch,
+    url: &str,
+    headers: &HeaderMap,
+    limits: Limits,
+) -> Result<Response<Bytes>, FetchError> {
+    if !url::is_secure(url) {
+        return Err(FetchError::Insecure(url.to_owned()));
+    }
+    let mut request = Request::new(Bytes::new());
+    *request.uri_mut() = url.parse().map_err(|_| FetchError::Insecure(url.to_owned()))?;
+    *request.headers_mut() = headers.clone();
+    request.headers_mut().entry(ACCEPT).or_insert(HeaderValue::from_static("application/json"));
+
+    let span = tracing::debug_span!("fetch", url, status = tracing::field::Empty);
+    let exchange = fetch.fetch(request, limits).instrument(span.clone());
+    let response = tokio::time::timeout(limits.timeout, exchange)
+        .await
+        .unwrap_or(Err(FetchError::Timeout(limits.timeout)))?;
+    span.record("status", response.status().as_u16());
+    if response.status() != StatusCode::OK {
+        return Err(FetchError::Status { url: url.to_owned(), status: response.status().as_u16() });
+    }
+    if response.body().len() > limits.max_bytes {
+        return Err(FetchError::TooLarge(limits.max_bytes));
+    }
+    Ok(response)
+}

@@ -1,0 +1,121 @@
+//! An issuer's JSON Web Key Set, kept fresh.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{AGE, CACHE_CONTROL, HeaderMap};
+
+use crate::denial::Denial;
+use crate::fetch::FetchError;
+use crate::fresh::{Fresh, Lacking};
+use crate::jwt::{Jws, Key, KeySet, Missing};
+use crate::meter;
+
+/// Keys are not fetched more often than this, whatever their `Cache-Control` says.
+const SHORTEST_LIFETIME: Duration = Duration::from_secs(60);
+
+/// Nor kept longer without a look, so that a withdrawn key is noticed within the hour.
+const LONGEST_LIFETIME: Duration = Duration::from_secs(60 * 60);
+
+/// The keys of one issuer.
+pub(crate) struct Keyring {
+    pub(crate) issuer: Arc<str>,
+    pub(crate) keys: Fresh<KeySet>,
+}
+
+impl Keyring {
+    /// The key that signed the token. Waits for the keys if there are none yet, and once for newer
+    /// ones if the token's key is not among them.
+    pub(crate) async fn verify(&self, jws: &Jws<'_>) -> Result<Arc<Key>, Denial> {
+        let had_keys = self.keys.is_in_hand();
+        let keys = self.keys.current().await.map_err(|lacking| self.unavailable(lacking))?;
+        if let Some(age) = self.keys.age() {
+            meter::keys_age(&self.issuer, age);
+        }
+        match keys.verify(jws) {
+            Err(Missing::Unknown) if had_keys => {} // else they are as new as can be
+            judged => return judged.map_err(Denial::from),
+        }
+        match self.keys.newer_than(&keys).await {
+            Ok(newer) => newer.verify(jws).map_err(Denial::from),
+            Err(Lacking::TooSoon) => Err(Missing::Unknown.into()),
+            Err(lacking) => Err(self.unavailable(lacking)),
+        }
+    }
+
+    fn unavailable(&self, lacking: Lacking) -> Denial {
+        let (why, retry_after) = match lacking {
+            Lacking::OutOfReach { why, retry_after } => (why, retry_after),
+            Lacking::TooSoon => (None, Duration::from_secs(1)),
+        };
+        let denial = Denial::unavailable(retry_after).detail(format!(
+            "the keys of the issuer {:?} are out of reach: check that it is up, and that this machine may connect to it",
+            self.issuer,
+        ));
+        match why {
+            Some(why) => denial.caused_by(Shared(why)),
+            None => denial,
+        }
+    }
+}
+
+/// An error that several requests have in common.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+struct Shared(Arc<FetchError>);
+
+/// How long a document may be used: what its headers say, within bounds, or else `default`.
+pub(crate) fn lifetime(headers: &HeaderMap, default: Duration) -> Duration {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let Some(directives) = text(CACHE_CONTROL) else { return default };
+    let directives = || directives.split(',').map(str::trim);
+    if directives()
+        .any(|one| ["no-cache", "no-store"].iter().any(|no| one.eq_ignore_ascii_case(no)))
+    {
+        return SHORTEST_LIFETIME;
+    }
+    let max_age = directives().find_map(|one| {
+        let (name, seconds) = one.split_once('=')?;
+        name.eq_ignore_ascii_case("max-age")
+            .then(|| seconds.trim_matches('"').parse::<u64>().ok())?
+    });
+    let Some(max_age) = max_age else { return default };
+    let age = text(AGE).and_then(|age| age.parse().ok()).unwrap_or(0);
+    Duration::from_secs(max_age.saturating_sub(age)).clamp(SHORTEST_LIFETIME, LONGEST_LIFETIME)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn a_lifetime_keeps_its_bounds_by_table() {
+        let default = Duration::from_secs(600);
+        for (cache_control, age, seconds) in [
+            (None, None, 600),
+            (Some("max-age=300"), None, 300),
+            (Some("public, Max-Age=300, must-revalidate"), None, 300),
+            (Some("max-age=300"), Some("100"), 200),
+            (Some("max-age=300"), Some("1000"), 60),
+            (Some("max-age=0"), None, 60),
+            (Some("max-age=86400"), None, 3600),
+            (Some("max-age=99999999999999999999"), None, 600),
+            (Some("max-age=\"120\""), None, 120),
+            (Some("no-store"), None, 60),
+            (Some("private, no-cache, max-age=300"), None, 60),
+            (Some("public"), None, 600),
+        ] {
+            let mut headers = HeaderMap::new();
+            cache_control
+                .map(|value| headers.insert(CACHE_CONTROL, HeaderValue::from_static(value)));
+            age.map(|value| headers.insert(AGE, HeaderValue::from_static(value)));
+            assert_eq!(
+                lifetime(&headers, default),
+                Duration::from_secs(seconds),
+                "{cache_control:?} {age:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! How a protected resource is described, and what is wrong with a description.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Inner, McpAuth};
+use crate::authorization_server::AuthorizationServer;
+use crate::clock::{Clock, SystemClock};
+use crate::metadata::{ResourceMetadata, resource_metadata_url};
+use crate::policy::Policy;
+use crate::scope::{Hierarchy, Require, Scopes, is_scope_token};
+use crate::url;
+use crate::verifier::Verifier;
+
+#[cfg(feature = "client")]
+#[path = "default_verifier.rs"]
+mod default_verifier;
+#[cfg(not(feature = "client"))]
+#[path = "default_verifier_none.rs"]
+mod default_verifier;
+
+/// The longest leeway that is taken: a clock that is further off should be set.
+const LONGEST_LEEWAY: Duration = Duration::from_secs(5 * 60);
+
+/// Describes a protected resource. Made by [`McpAuth::builder`].
+#[derive(Default)]
+#[must_use = "nothing is protected before `build()`"]
+pub struct McpAuthBuilder {
+    resource: String,
+    servers: Vec<AuthorizationServer>,
+    trusted_issuers: Vec<String>,
+    audiences: Vec<String>,
+    required: Require,
+    hierarchy: Hierarchy,
+    leeway: Option<Duration>,
+    cached_tokens: Option<usize>,
+    allowed_origins: Vec<String>,
+    is_optional: bool,
+    metadata: ResourceMetadata,
+    verifier: Option<Box<dyn Verifier>>,
+    clock: Option<Arc<dyn Clock>>,
+}
+
+/// What is wrong with a description, and what to change.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// An audience is empty.
+    #[error(
+        "an audience is empty: is an environment variable unset? The resource itself is always an audience"
+    )]
+    Audience,
+    /// A scope implies itself by a detour.
+    #[error("the scope {0:?} implies itself: remove one `.implies(..)` of the circle")]
+    CircularScopes(String),
+    /// An issuer is no https URL, or comes twice.
+    #[error(
+        "the issuer {0:?} must be an https URL (http only on this machine), without query or fragment, and come once"
+    )]
+    Issuer(String),
+    /// The leeway is too long.
+    #[error("a leeway of {0:?} is longer than 5 minutes: set the clock instead")]
+    Leeway(Duration),
+    /// There is no authorization server.
+    #[error("there is no authorization server: name at least one with `.authorization_server(..)`")]
+    NoAuthorizationServer,
+    /// There is no verifier.
+    #[error("there is no verifier: give one with `.verifier(..)`, or enable the feature `client`")]
+    NoVerifier,
+    /// An origin is not a scheme and a host.
+    #[error(
+        "the origin {0:?} must be like https://app.example.com, or http://localhost:* for any port"
+    )]
+    Origin(String),
+    /// The resource is no URL that can identify a server.
+    #[error(
+        "the resource {0:?} must be the https URL that clients connect to (http only on this machine), without a fragment and without braces"
+    )]
+    Resource(String),
+    /// A scope has characters that no scope has.
+    #[error(
+        "{0:?} is not a scope: scopes are visible ASCII without spaces, quotes and backslashes"
+    )]
+    Scope(String),
+    /// A URL given for metadata or keys cannot be fetched.
+    #[error("{0:?} cannot be fetched: https is required, except for a loopback address")]
+    Url(String),
+}
+
+impl McpAuthBuilder {
+    pub(super) fn new(resource: String) -> Self {
+        Self { resource, ..Self::default() }
+    }
+
+    /// Trusts an authorization server: its name, for discovery, or a description of it. Several may be
+    /// trusted; clients take the first that is published.
+    pub fn authorization_server(mut self, server: impl Into<AuthorizationServer>) -> Self {
+        self.servers.push(server.into());
+        self
+    }
+
+    /// Trusts tokens of this issuer too, if the [`verifier`](Self::verifier) vouches for them. It is
+    /// not published: nobody can log in there.
+    pub fn trusted_issuer(mut self, issuer: impl Into<String>) -> Self {
+        self.trusted_issuers.push(issuer.into());
+        self
+    }
+
+    /// Accepts tokens issued for this audience too. The URL of the resource is always accepted.
+    ///
+    /// For issuers that have other names for a resource: `api://orders`, or a GUID.
+    pub fn audience(mut self, audience: impl Into<String>) -> Self {
+        self.audiences.push(audience.into());
+        self
+    }
+
+    /// Requires scopes of every token: all of them, or with [`AnyOf`](crate::AnyOf) any of them. Called
+    /// twice, both requirements must be met.
+    pub fn required_scopes(mut self, scopes: impl Into<Require>) -> Self {
+        self.required = self.required.and(scopes);
+        self
+    }
+
+    /// States that whoever has the scope `broad` also has the scopes `narrow`.
+    pub fn implies(mut self, broad: impl AsRef<str>, narrow: impl Into<Scopes>) -> Self {
+        self.hierarchy.add(broad.as_ref(), narrow);
+        self
+    }
+
+    /// How far clocks may differ, when expiry and not-before are judged. 60 seconds unless set, as MCP
+    /// Auth for Python and Spring Security have it; at most 5 minutes.
+    pub fn leeway(mut self, leeway: Duration) -> Self {
+        self.leeway = Some(leeway);
+        self
+    }
+
+    /// How many verified tokens are remembered. 10,000 unless set, about 6 MB; the least used are
+    /// forgotten first.
+    pub fn cached_tokens(mut self, number: usize) -> Self {
+        self.cached_tokens = Some(number);
+        self
+    }
+
+    /// Admits web pages of these origins, besides the resource's own: `https://app.example.com`, or
+    /// `http://localhost:*` for any port. It is the list for the `Origin` check that MCP demands, and
+    /// for CORS. Requests without an `Origin` do not come from web pages, and are not affected.
+    pub fn allowed_origins<S: Into<String>>(
+        mut self,
+        origins: impl IntoIterator<Item = S>,
+    ) -> Self {
+        self.allowed_origins.extend(origins.into_iter().map(Into::into));
+        self
+    }
+
+    /// Admits requests without credentials, as anonymous: there is no [`AuthInfo`](crate::AuthInfo) in
+    /// them. Bad credentials are refused as ever.
+    pub fn optional(mut self) -> Self {
+        self.is_optional = true;
+        self
+    }
+
+    /// Completes the metadata of the resource.
+    pub fn metadata(mut self, complete: impl FnOnce(ResourceMetadata) -> ResourceMetadata) -> Self {
+        self.metadata = complete(self.metadata);
+        self
+    }
+
+    /// Verifies tokens by this, instead of as JWTs: any async function, or a type of your own.
+    pub fn verifier(mut self, verifier: impl Verifier) -> Self {
+        self.verifier = Some(Box::new(verifier));
+        self
+    }
+
+    /// Tells the time by this, instead of by the system's clock.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Some(Arc::new(clock));
+        self
+    }
+
+    /// Checks the description. No network is touched, and no file.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that is wrong with it, and what to change.
+    pub fn build(self) -> Result<McpAuth, ConfigError> {
+        let metadata_url = self.check_resource()?;
+        self.check_servers()?;
+        self.check_scopes()?;
+        self.check_origins()?;
+        if self.audiences.iter().any(String::is_empty) {
+            return Err(ConfigError::Audience);
+        }
+        let leeway = self.leeway.unwrap_or(Duration::from_secs(60));
+        if leeway > LONGEST_LEEWAY {
+            return Err(ConfigError::Leeway(leeway));
+        }
+
+        let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
+        let published =
+            self.metadata.published_scopes().unwrap_or_else(|| self.required.to_request());
+        let challenged = self.required.to_request();
+        let issuers: Vec<&str> = self.servers.iter().map(AuthorizationServer::issuer).collect();
+        let metadata = ResourceMetadata::default()
+            .scopes_supported(published.clone())
+            .with(self.metadata)
+            .member("resource", &*self.resource)
+            .member("authorization_servers", issuers)
+            .member("bearer_methods_supported", vec!["header"]);
+        let trusted = self.servers.iter().map(AuthorizationServer::issuer);
+        let policy = Policy {
+            issuers: trusted
+                .chain(self.trusted_issuers.iter().map(String::as_str))
+                .map(Into::into)
+                .collect(),
+            audiences: std::iter::once(self.resource.clone()).chain(self.audiences).collect(),
+            required: self.required.under(&self.hierarchy),
+            leeway,
+        };
+        let verifier = match self.verifier {
+            Some(verifier) => verifier,
+            None => default_verifier::new(
+                &self.servers,
+                &clock,
+                leeway,
+                self.cached_tokens.unwrap_or(10_000),
+            )?,
+        };
+        Ok(McpAuth(Arc::new(Inner {
+            allowed_origins: self
+                .allowed_origins
+                .into_iter()
+                .chain(own_origin(&self.resource))
+                .collect(),
+            resource: self.resource,
+            metadata_url,
+            metadata_json: metadata.to_json(),
+            challenged_scopes: if challenged.is_empty() { published } else { challenged },
+            is_optional: self.is_optional,
+            servers: self.servers,
+            verifier,
+            policy,
+            clock,
+        })))
+    }
+
+    fn check_resource(&self) -> Result<String, ConfigError> {
+        let is_fine = url::is_secure(&self.resource) && !self.resource.contains('#');
+        let metadata_url = is_fine.then(|| resource_metadata_url(&self.resource)).flatten();
+        metadata_url.ok_or_else(|| ConfigError::Resource(self.resource.clone()))
+    }
+
+    fn check_servers(&self) -> Result<(), ConfigError> {
+        if self.servers.is_empty() {
+            return Err(ConfigError::NoAuthorizationServer);
+        }
+        for (i, server) in self.servers.iter().enumerate() {
+            let issuer = server.issuer();
+            let comes_twice = self.servers[..i].iter().any(|earlier| earlier.issuer() == issuer);
+            if comes_twice || !url::is_secure(issuer) || issuer.contains(['?', '#']) {
+                return Err(ConfigError::Issuer(issuer.to_owned()));
+            }
+            if let Some(url) = server.given_url().filter(|url| !url::is_secure(url)) {
+                return Err(ConfigError::Url(url.to_owned()));
+            }
+        }
+        match self.trusted_issuers.iter().find(|issuer| issuer.is_empty()) {
+            Some(empty) => Err(ConfigError::Issuer(empty.clone())),
+            None => Ok(()),
+        }
+    }
+
+    fn check_scopes(&self) -> Result<(), ConfigError> {
+        if let Some(scope) = self.hierarchy.circular() {
+            return Err(ConfigError::CircularScopes(scope.to_owned()));
+        }
+        let published = self.metadata.published_scopes().unwrap_or_default();
+        if published.contains("offline_access") {
+            // MCP authorization, Refresh Tokens: "SHOULD NOT include `offline_access`".
+            tracing::warn!(
+                "`offline_access` is in the published scopes: leave it out, it is between client and issuer"
+            );
+        }
+        let mut named = self.required.named().chain(self.hierarchy.named()).chain(published.iter());
+        match named.find(|scope| !is_scope_token(scope)) {
+            Some(scope) => Err(ConfigError::Scope(scope.to_owned())),
+            None => Ok(()),
+        }
+    }
+
+    fn check_origins(&self) -> Result<(), ConfigError> {
+        let is_origin = |origin: &str| {
+            let origin = origin.strip_suffix(":*").unwrap_or(origin);
+            url::split(origin).is_some_and(|(_, _, rest)| rest.is_empty())
+        };
+        match self.allowed_origins.iter().find(|origin| !is_origin(origin)) {
+            Some(origin) => Err(ConfigError::Origin(origin.clone())),
+            None => Ok(()),
+        }
+    }
+}
+
+fn own_origin(resource: &str) -> Option<String> {
+    url::split(resource).map(|(scheme, authority, _)| format!("{scheme}://{authority}"))
+}

@@ -1,0 +1,18 @@
+//! With the feature `client`, tokens are JWTs unless a verifier is given.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::ConfigError;
+use crate::authorization_server::AuthorizationServer;
+use crate::clock::Clock;
+use crate::verifier::{JwtVerifier, Verifier};
+
+pub(super) fn new(
+    servers: &[AuthorizationServer],
+    clock: &Arc<dyn Clock>,
+    leeway: Duration,
+    cached_tokens: usize,
+) -> Result<Box<dyn Verifier>, ConfigError> {
+    Ok(Box::new(JwtVerifier::new(servers.to_vec(), clock.clone(), leeway, cached_tokens)))
+}

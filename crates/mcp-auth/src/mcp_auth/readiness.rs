@@ -1,0 +1,70 @@
+//! Can tokens be judged right now? For a readiness probe.
+
+use std::time::Duration;
+
+use super::McpAuth;
+use crate::authorization_server::OutOfReach;
+
+/// Whether tokens of every issuer can be judged at the moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Readiness {
+    /// Each issuer, in the order of the configuration.
+    pub issuers: Vec<IssuerReadiness>,
+}
+
+/// Whether tokens of one issuer can be judged at the moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct IssuerReadiness {
+    /// The issuer identifier.
+    pub issuer: String,
+    /// How many of its keys are in hand; 0 if none may be used, or none were fetched yet.
+    pub keys: usize,
+    /// How long ago the keys were fetched.
+    pub age: Option<Duration>,
+}
+
+impl Readiness {
+    /// Whether keys of every issuer are in hand.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.issuers.iter().all(|issuer| issuer.keys > 0)
+    }
+}
+
+impl McpAuth {
+    /// Whether keys of every issuer are in hand. Fetches nothing: call [`warm_up`](Self::warm_up) at
+    /// the start, or the first token will.
+    ///
+    /// ```
+    /// # let auth = mcp_auth::McpAuth::builder("https://api.example.com/mcp").authorization_server("https://auth.example.com").build()?;
+    /// assert!(!auth.readiness().is_ready()); // no token yet, so no keys either
+    /// # Ok::<(), mcp_auth::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn readiness(&self) -> Readiness {
+        let issuers = self.authorization_servers().iter().map(|server| {
+            let keys = &server.keyring().keys;
+            let in_hand = keys.peek().filter(|_| keys.is_in_hand());
+            IssuerReadiness {
+                issuer: server.issuer().to_owned(),
+                keys: in_hand.map_or(0, |keys| keys.len()),
+                age: keys.age(),
+            }
+        });
+        Readiness { issuers: issuers.collect() }
+    }
+
+    /// Fetches the metadata and the keys of every issuer now, so that no request need wait for them.
+    ///
+    /// # Errors
+    ///
+    /// The first issuer that is out of reach. A server may well start in spite of it.
+    pub async fn warm_up(&self) -> Result<(), OutOfReach> {
+        for server in self.authorization_servers() {
+            server.warm_up().await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,11 @@
+//! The published documents: of a protected resource (RFC 9728) and of an authorization server (RFC 8414, OpenID Connect).
+
+mod well_known;
+mod resource;
+mod server;
+mod findings;
+
+pub use findings::{Finding, Severity, validate};
+pub use resource::ResourceMetadata;
+pub use server::{Document, ServerMetadata};
+pub(crate) use well_known::{resource_metadata_url, server_metadata_urls};

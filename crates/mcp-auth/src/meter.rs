@@ -1,0 +1,28 @@
+//! What is counted, through the `metrics` facade, with the feature `metrics`.
+//!
+//! Labels are words of this crate or strings of the configuration: a stranger cannot make new ones.
+
+use std::time::Duration;
+
+/// `mcp_auth_decisions_total{decision}`: requests by `admitted`, `anonymous` or the code of the denial.
+pub(crate) fn decision(code: &'static str) {
+    metrics::counter!("mcp_auth_decisions_total", "decision" => code).increment(1);
+}
+
+/// `mcp_auth_token_cache_total{outcome}`: looked-up tokens by `hit` or `miss`.
+pub(crate) fn token_cache(is_hit: bool) {
+    let outcome = if is_hit { "hit" } else { "miss" };
+    metrics::counter!("mcp_auth_token_cache_total", "outcome" => outcome).increment(1);
+}
+
+/// `mcp_auth_refreshes_total{document, issuer, outcome}`: fetches of keys and metadata by `ok` or `failed`.
+pub(crate) fn refresh(document: &'static str, issuer: &str, is_ok: bool) {
+    let outcome = if is_ok { "ok" } else { "failed" };
+    metrics::counter!("mcp_auth_refreshes_total", "document" => document, "issuer" => issuer.to_owned(), "outcome" => outcome).increment(1);
+}
+
+/// `mcp_auth_keys_age_seconds{issuer}`: how old the keys in use are, at each look-up that needs them.
+pub(crate) fn keys_age(issuer: &str, age: Duration) {
+    metrics::gauge!("mcp_auth_keys_age_seconds", "issuer" => issuer.to_owned())
+        .set(age.as_secs_f64());
+}

@@ -1,0 +1,11 @@
+//! Without the feature `metrics` nothing is counted.
+
+use std::time::Duration;
+
+pub(crate) fn decision(_: &'static str) {}
+
+pub(crate) fn token_cache(_: bool) {}
+
+pub(crate) fn refresh(_: &'static str, _: &str, _: bool) {}
+
+pub(crate) fn keys_age(_: &str, _: Duration) {}

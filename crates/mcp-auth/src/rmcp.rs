@@ -1,0 +1,53 @@
+//! The door for rmcp: the caller as an argument of tools and prompts.
+
+use http::request::Parts;
+use rmcp::handler::server::common::{AsRequestContext, FromContextPart};
+use rmcp::{ErrorData, RoleServer, service::RequestContext};
+
+use crate::token::AuthInfo;
+
+/// The caller, where credentials are optional: nothing for an anonymous one.
+///
+/// ```
+/// use mcp_auth::OptionalAuthInfo;
+///
+/// fn greet(OptionalAuthInfo(caller): OptionalAuthInfo) -> String {
+///     caller.map_or("Hello, whoever you are".into(), |caller| format!("Hello, {}", caller.subject()))
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct OptionalAuthInfo(pub Option<AuthInfo>);
+
+/// The caller of the HTTP request that carried this call, never of the session.
+///
+/// ```
+/// use mcp_auth::AuthInfo;
+/// use rmcp::{tool, tool_router};
+///
+/// struct Server;
+///
+/// #[tool_router]
+/// impl Server {
+///     #[tool(description = "Who is calling?")]
+///     async fn whoami(&self, auth: AuthInfo) -> String {
+///         format!("{} via {}", auth.subject(), auth.issuer())
+///     }
+/// }
+/// ```
+impl<C: AsRequestContext> FromContextPart<C> for AuthInfo {
+    fn from_context_part(context: &mut C) -> Result<Self, ErrorData> {
+        let caller = caller(context.as_request_context());
+        caller.ok_or_else(|| ErrorData::invalid_request("this needs an authenticated caller", None))
+    }
+}
+
+impl<C: AsRequestContext> FromContextPart<C> for OptionalAuthInfo {
+    fn from_context_part(context: &mut C) -> Result<Self, ErrorData> {
+        Ok(Self(caller(context.as_request_context())))
+    }
+}
+
+/// The layer puts the caller into the HTTP request; rmcp puts the head of that into its context.
+fn caller(context: &RequestContext<RoleServer>) -> Option<AuthInfo> {
+    context.extensions.get::<Parts>()?.extensions.get::<AuthInfo>().cloned()
+}

@@ -1,0 +1,68 @@
+//! A denial as a response: the one function that makes one.
+
+use bytes::Bytes;
+use http::Response;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use serde_json::json;
+
+use crate::denial::{Denial, Refusal};
+use crate::mcp_auth::McpAuth;
+
+impl McpAuth {
+    /// The response to a denied request: status, challenge and a JSON body, with the denial in its
+    /// extensions. Nothing in it comes from the request, the token or the issuer.
+    ///
+    /// The layer answers by itself; this is for handlers that find out later that a caller may not.
+    ///
+    /// ```
+    /// use mcp_auth::{Denial, McpAuth};
+    ///
+    /// let auth = McpAuth::builder("https://api.example.com/mcp")
+    ///     .authorization_server("https://auth.example.com")
+    ///     .build()?;
+    /// let response = auth.refuse(&Denial::insufficient_scope(["admin"]));
+    /// assert_eq!(response.status(), 403);
+    /// # Ok::<(), mcp_auth::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn refuse(&self, denial: &Denial) -> Response<Bytes> {
+        let challenge = self.challenge(denial);
+        let (error, description) = match denial.refusal() {
+            Refusal::ForeignOrigin => {
+                (Some("forbidden_origin"), Some("Web pages of this origin are not allowed"))
+            }
+            Refusal::NoCredentials => (None, Some("An access token is required")),
+            Refusal::Unavailable { .. } => (
+                Some("temporarily_unavailable"),
+                Some("The access token cannot be verified at the moment; try again later"),
+            ),
+            _ => (
+                challenge.as_ref().and_then(|challenge| challenge.error.as_deref()),
+                challenge.as_ref().and_then(|challenge| challenge.error_description.as_deref()),
+            ),
+        };
+        let body = match error {
+            Some(error) => json!({ "error": error, "error_description": description }),
+            // RFC 6750 §3.1: no error code where no token was sent.
+            None => {
+                json!({ "error_description": description, "resource_metadata": self.metadata_url() })
+            }
+        };
+
+        let mut response = Response::new(Bytes::from(body.to_string()));
+        *response.status_mut() = denial.status();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(challenge) =
+            challenge.and_then(|challenge| challenge.to_string().try_into().ok())
+        {
+            headers.insert(WWW_AUTHENTICATE, challenge);
+        }
+        if let Refusal::Unavailable { retry_after } = denial.refusal() {
+            headers.insert(RETRY_AFTER, HeaderValue::from(retry_after.as_secs_f64().ceil() as u64));
+        }
+        response.extensions_mut().insert(denial.clone());
+        response
+    }
+}

@@ -1,0 +1,68 @@
+//! One event and one count for each decision. No token, and nothing a stranger wrote, at info or above.
+
+use http::header::HeaderMap;
+
+use crate::denial::{Denial, Refusal};
+use crate::mcp_auth::McpAuth;
+use crate::meter;
+use crate::token::AuthInfo;
+
+/// An admitted request: at debug, for it names a person.
+pub(super) fn admitted(auth: &McpAuth, caller: &AuthInfo, headers: &HeaderMap) {
+    meter::decision("admitted");
+    tracing::debug!(
+        decision = "admitted",
+        resource = auth.resource(),
+        issuer = caller.issuer(),
+        subject = caller.subject(),
+        client_id = caller.client_id(),
+        tool = tool(headers),
+        "admitted",
+    );
+}
+
+/// A request without credentials, admitted because they are optional.
+pub(super) fn anonymous(auth: &McpAuth, headers: &HeaderMap) {
+    meter::decision("anonymous");
+    tracing::debug!(
+        decision = "anonymous",
+        resource = auth.resource(),
+        tool = tool(headers),
+        "admitted without credentials"
+    );
+}
+
+/// A refused request: at info, with what to change; at warn if it is for the operator to mend.
+pub(super) fn refused(auth: &McpAuth, denial: &Denial, headers: &HeaderMap) {
+    meter::decision(denial.code());
+    let (decision, resource, status) = (denial.code(), auth.resource(), denial.status().as_u16());
+    let detail = denial.operator_detail();
+    let cause = std::error::Error::source(denial);
+    match denial.refusal() {
+        Refusal::Unavailable { .. } => {
+            tracing::warn!(decision, resource, status, detail, cause, "refused: {decision}")
+        }
+        // Who may not has been proven to be somebody: what was asked for may be told.
+        Refusal::InsufficientScope(_) => {
+            tracing::info!(
+                decision,
+                resource,
+                status,
+                detail,
+                tool = tool(headers),
+                "refused: {decision}"
+            );
+        }
+        // Every client begins like this.
+        Refusal::NoCredentials => {
+            tracing::debug!(decision, resource, status, "refused: {decision}")
+        }
+        _ => tracing::info!(decision, resource, status, detail, cause, "refused: {decision}"),
+    }
+}
+
+/// The tool that the headers name. It may be a lie: good for a log line, not for a decision.
+fn tool(headers: &HeaderMap) -> Option<&str> {
+    let name = headers.get("mcp-name")?.to_str().ok()?;
+    (name.len() <= 128 && name.bytes().all(|b| b.is_ascii_graphic())).then_some(name)
+}

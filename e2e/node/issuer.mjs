@@ -1,0 +1,152 @@
+// A real authorization server: oidc-provider, with a few levers for the tests.
+//
+//   node issuer.mjs --port 4000 --resource http://127.0.0.1:3000/mcp [--alg RS256|ES256|EdDSA|Ed25519] [--path /tenant] [--keys keys.json]
+//
+// It issues JWT access tokens (RFC 9068) for that resource and for http://other.example/mcp. Clients register themselves
+// (RFC 7591) and sign in through its two forms; any login name is accepted. The levers, outside of the issuer's path:
+//
+//   GET  /admin/hits      {"metadata": n, "jwks": n}: how often each was fetched
+//   POST /admin/rotate    sign with the next key; publish it first, then those published before
+//   POST /admin/drop-old  publish only the key that signs now
+//   POST /admin/break     the JWKS answers 500 from now on
+import { generateKeyPairSync } from 'node:crypto';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { parseArgs } from 'node:util';
+import { Provider, errors } from 'oidc-provider';
+
+const { values: args } = parseArgs({
+  options: {
+    port: { type: 'string' },
+    resource: { type: 'string' },
+    alg: { type: 'string', default: 'ES256' },
+    path: { type: 'string', default: '' },
+    keys: { type: 'string' }, // a file: the keys are read from it, or written to it, and so outlive this process
+  },
+});
+const origin = `http://127.0.0.1:${args.port}`;
+const issuer = origin + args.path;
+const resources = [args.resource, 'http://other.example/mcp'];
+const scope = 'read write notes:read notes:write';
+
+// ── keys: the provider holds all of them, the levers decide which are published and which one signs ──
+
+const KEY_TYPES = {
+  RS256: ['rsa', { modulusLength: 2048 }],
+  ES256: ['ec', { namedCurve: 'P-256' }],
+  EdDSA: ['ed25519', {}],
+  Ed25519: ['ed25519', {}],
+};
+
+function newKey(kid) {
+  const jwk = generateKeyPairSync(...KEY_TYPES[args.alg]).privateKey.export({ format: 'jwk' });
+  // RSA keys say nothing about their algorithm, as those of several big providers; the others do.
+  return { kid, use: 'sig', ...(args.alg !== 'RS256' && { alg: args.alg }), ...jwk };
+}
+
+function loadKeys() {
+  if (args.keys && existsSync(args.keys)) return JSON.parse(readFileSync(args.keys, 'utf8'));
+  const keys = ['first', 'second'].map(newKey);
+  if (args.keys) writeFileSync(args.keys, JSON.stringify(keys));
+  return keys;
+}
+
+const keys = loadKeys();
+let signing = keys[0];
+let published = [signing];
+let broken = false;
+const hits = { metadata: 0, jwks: 0 };
+
+const publicPart = ({ kty, use, alg, kid, crv, x, y, n, e }) => ({ kty, use, alg, kid, crv, x, y, n, e });
+
+const levers = {
+  'GET /admin/hits': () => hits,
+  'POST /admin/rotate': () => {
+    signing = keys[keys.indexOf(signing) + 1];
+    published = [signing, ...published];
+  },
+  'POST /admin/drop-old': () => { published = [signing]; },
+  'POST /admin/break': () => { broken = true; },
+};
+
+// ── the provider ──
+
+const machine = (client_id) => ({
+  client_id,
+  client_secret: 'secret',
+  grant_types: ['client_credentials'],
+  redirect_uris: [],
+  response_types: [],
+});
+
+const provider = new Provider(issuer, {
+  jwks: { keys },
+  clients: [machine('machine'), machine('late')],
+  clientDefaults: { id_token_signed_response_alg: args.alg },
+  scopes: scope.split(' '),
+  cookies: { keys: ['only for tests'] },
+  ttl: { Interaction: 600, Session: 600, Grant: 600, IdToken: 600 },
+  findAccount: (_, accountId) => ({ accountId, claims: () => ({ sub: accountId }) }),
+  formats: {
+    customizers: {
+      // Tokens of the client `late` were issued an hour ago and lived for a minute: nobody has to wait for one to expire.
+      jwt(_, token, { payload }) {
+        if (token.clientId !== 'late') return;
+        payload.iat -= 3600;
+        payload.exp = payload.iat + 60;
+      },
+    },
+  },
+  features: {
+    clientCredentials: { enabled: true },
+    registration: { enabled: true },
+    devInteractions: { enabled: true },
+    resourceIndicators: {
+      enabled: true,
+      useGrantedResource: () => true,
+      getResourceServerInfo(_, resource) {
+        if (!resources.includes(resource)) throw new errors.InvalidTarget();
+        return {
+          scope,
+          audience: resource,
+          accessTokenTTL: 300,
+          accessTokenFormat: 'jwt',
+          jwt: { sign: { alg: args.alg, kid: signing.kid } },
+        };
+      },
+    },
+  },
+});
+provider.on('server_error', (_, error) => console.error(error));
+const answer = provider.callback();
+
+// ── HTTP: the levers, our JWKS, and the provider below its path ──
+
+function json(res, status, body) {
+  res.writeHead(status, { 'Content-Type': 'application/json' });
+  res.end(JSON.stringify(body));
+}
+
+/** The URL as the provider knows it, without the issuer's path; null if it is not ours. */
+function local(url) {
+  const inserted = `/.well-known/oauth-authorization-server${args.path}`; // RFC 8414 §3.1
+  if (url === inserted) return '/.well-known/oauth-authorization-server';
+  return url.startsWith(`${args.path}/`) ? url.slice(args.path.length) : null;
+}
+
+createServer((req, res) => {
+  console.log(req.method, req.url);
+  const lever = levers[`${req.method} ${req.url}`];
+  if (lever) return json(res, 200, lever() ?? {});
+
+  const url = local(req.url);
+  if (url === null) return json(res, 404, { error: 'not_found' });
+  if (url === '/jwks') {
+    hits.jwks += 1;
+    return broken ? json(res, 500, { error: 'broken' }) : json(res, 200, { keys: published.map(publicPart) });
+  }
+  if (url.startsWith('/.well-known/')) hits.metadata += 1;
+  req.originalUrl = args.path + url; // from this the provider learns where it is mounted
+  req.url = url;
+  return answer(req, res);
+}).listen(Number(args.port), '127.0.0.1', () => console.log(`issuer ${issuer}, ${args.alg}`));

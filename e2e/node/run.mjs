@@ -1,0 +1,233 @@
+// The scenarios, in one table, and the loop that runs them.
+//
+//   node run.mjs [WORD...]     only the scenarios whose names contain one of the words
+import { deepStrictEqual, match, ok, strictEqual } from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { newWorld, output, stop, until } from './world.mjs';
+
+const inE2e = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
+const scratch = mkdtempSync(join(tmpdir(), 'mcp-auth-e2e-'));
+process.on('exit', () => rmSync(scratch, { recursive: true, force: true }));
+
+// ── who signs in: a command and the protocol revision it should settle on ──
+
+const TYPESCRIPT_1 = { name: 'TypeScript v1', protocol: '2025-11-25', command: [process.execPath, inE2e('node/client.mjs'), 'v1'] };
+const TYPESCRIPT_2 = { name: 'TypeScript v2', protocol: '2026-07-28', command: [process.execPath, inE2e('node/client.mjs'), 'v2'] };
+const PYTHON = { name: 'Python', protocol: '2026-07-28', command: [inE2e('.venv/bin/python'), inE2e('python/client.py')] };
+const CLIENTS = [TYPESCRIPT_1, TYPESCRIPT_2, PYTHON];
+
+// ── where: worlds are started at their first use and shared by the scenarios that name them ──
+
+const RS256 = { alg: 'RS256' };
+const ES256 = { alg: 'ES256' };
+const ED25519 = { alg: 'Ed25519' }; // the header says "Ed25519" (RFC 9864)
+const EDDSA = { alg: 'EdDSA' }; // the same keys under the older name
+const TENANT = { alg: 'ES256', path: '/tenant' };
+const CROWD = {};
+const ROTATION = {};
+const WITHDRAWAL = {};
+const OUTAGE = {};
+const COLD_START = { keys: join(scratch, 'keys.json'), asleep: true }; // the scenario starts its processes itself
+
+// ── what: each row is a name, a world and a proof ──
+
+const flow = (where, world, client) => [`${where}: ${client.name} signs in and calls a tool`, world, (w) => signsIn(w, client)];
+
+const scenarios = [
+  ...CLIENTS.map((client) => flow('RS256', RS256, client)),
+  ...CLIENTS.map((client) => flow('ES256', ES256, client)),
+  ...CLIENTS.map((client) => flow('Ed25519', ED25519, client)),
+  ...CLIENTS.map((client) => flow('issuer with a path', TENANT, client)),
+  flow('EdDSA', EDDSA, TYPESCRIPT_2),
+
+  ['metadata names the resource and the issuer, byte for byte', TENANT, metadata],
+  ['no token: 401 and the exact challenge', ES256, noToken],
+  ['a good token: 200', ES256, goodToken],
+  ['a token for another resource: 401 invalid_token', ES256, otherResource],
+  ['an expired token: 401 invalid_token', ES256, expired],
+  ['a token with a changed signature: 401 invalid_token', ES256, changedSignature],
+  ['a token without the scope: 403 insufficient_scope', ES256, missingScope],
+  ['first use: twenty requests at once, one discovery, one fetch of the keys', CROWD, firstUse],
+  ['rotation: the new key is accepted at once, for one more fetch of the keys', ROTATION, rotation],
+  ['withdrawal: tokens of a key that is no longer published end', WITHDRAWAL, withdrawal],
+  ['outage: keys failing, then the issuer gone: with keys in hand still 200', OUTAGE, outage],
+  ['cold start: 503 while the issuer is down, 200 once it is up', COLD_START, coldStart],
+];
+
+// ── the proofs ──
+
+async function signsIn(world, client) {
+  const [program, ...args] = client.command;
+  const { protocol, tools, whoami } = await output(program, [...args, world.resource]);
+  strictEqual(whoami.subject, 'alice');
+  strictEqual(whoami.issuer, world.issuer);
+  deepStrictEqual(whoami.scopes, ['read']);
+  ok(whoami.client_id, 'the client has an id');
+  ok(tools.includes('whoami'), 'the tool is listed');
+  strictEqual(protocol, client.protocol);
+}
+
+async function metadata(world) {
+  const response = await fetch(world.metadataUrl);
+  strictEqual(response.status, 200);
+  match(response.headers.get('content-type'), /^application\/json\b/);
+  const document = await response.json();
+  strictEqual(document.resource, world.resource);
+  deepStrictEqual(document.authorization_servers, [world.issuer]);
+}
+
+async function noToken(world) {
+  const response = await world.post();
+  strictEqual(response.status, 401);
+  strictEqual(challenge(response), `Bearer scope="read", resource_metadata="${world.metadataUrl}"`);
+}
+
+async function goodToken(world) {
+  await accepts(world, await world.token());
+}
+
+async function otherResource(world) {
+  await refuses(world, await world.token({ target: 'http://other.example/mcp' }));
+}
+
+async function expired(world) {
+  await refuses(world, await world.token({ client: 'late' }));
+}
+
+async function changedSignature(world) {
+  const [header, claims, signature] = (await world.token()).split('.');
+  const bytes = Buffer.from(signature, 'base64url');
+  bytes[0] ^= 1;
+  await refuses(world, [header, claims, bytes.toString('base64url')].join('.'));
+}
+
+async function missingScope(world) {
+  const response = await world.post(await world.token({ scope: 'write' }));
+  strictEqual(response.status, 403);
+  begins(challenge(response), `Bearer error="insufficient_scope", scope="read", resource_metadata="${world.metadataUrl}"`);
+}
+
+async function firstUse(world) {
+  const tokens = await Promise.all(Array.from({ length: 20 }, () => world.token()));
+  await Promise.all(tokens.map((token) => accepts(world, token)));
+  deepStrictEqual(await world.admin('hits'), { metadata: 1, jwks: 1 });
+}
+
+async function rotation(world) {
+  const old = await world.token();
+  await accepts(world, old);
+  const before = await world.admin('hits');
+
+  await world.admin('rotate');
+  await accepts(world, await world.token());
+  await accepts(world, old);
+  const after = await world.admin('hits');
+  ok(after.jwks - before.jwks <= 1, `fetched the keys ${after.jwks - before.jwks} times more`);
+}
+
+async function withdrawal(world) {
+  const old = await world.token();
+  await accepts(world, old);
+
+  await world.admin('rotate');
+  await world.admin('drop-old');
+  await accepts(world, await world.token()); // so the server has seen the new set
+  await refuses(world, old);
+}
+
+async function outage(world) {
+  await accepts(world, await world.token());
+  await world.admin('break');
+  await accepts(world, await world.token()); // another token, so that no cache of tokens answers for the keys
+  const last = await world.token();
+  await stop(world.processes.issuer);
+  await accepts(world, last);
+}
+
+async function coldStart(world) {
+  await world.startIssuer(); // for a token only
+  const token = await world.token();
+  await stop(world.processes.issuer);
+
+  await world.startServer();
+  strictEqual((await world.post()).status, 401); // this needs no issuer
+  const response = await world.post(token);
+  strictEqual(response.status, 503);
+  match(response.headers.get('retry-after') ?? 'none', /^[1-9]\d*$/);
+  strictEqual(challenge(response), null); // a client must not sign in again because of us
+
+  await world.startIssuer(); // with the keys it had
+  await until('the same token is accepted', async () => (await world.post(token)).status === 200);
+}
+
+// ── the words of the proofs ──
+
+const challenge = (response) => response.headers.get('www-authenticate');
+
+const begins = (text, start) => strictEqual(text?.slice(0, start.length), start);
+
+async function accepts(world, token) {
+  const response = await world.post(token);
+  strictEqual(response.status, 200, `${response.status}, ${challenge(response)}`);
+}
+
+async function refuses(world, token) {
+  const response = await world.post(token);
+  strictEqual(response.status, 401);
+  begins(challenge(response), `Bearer error="invalid_token", scope="read", resource_metadata="${world.metadataUrl}"`);
+}
+
+// ── the loop ──
+
+const worlds = new Map();
+
+function enter(description) {
+  if (!worlds.has(description)) worlds.set(description, build(description));
+  return worlds.get(description);
+}
+
+async function build(description) {
+  const world = await newWorld(description);
+  if (!description.asleep) {
+    try {
+      await Promise.all([world.startIssuer(), world.startServer()]);
+    } catch (error) {
+      error.world = world;
+      throw error;
+    }
+  }
+  return world;
+}
+
+function report(error, world) {
+  if (error.reported) return `    ${error.message} (as above)`;
+  error.reported = true;
+  const tail = (name) => {
+    const log = world?.processes[name]?.log().trimEnd().split('\n').slice(-30);
+    return log ? `\n--- the ${name}'s last lines ---\n${log.join('\n')}` : '';
+  };
+  const text = `${error.stack ?? error}${tail('server')}${tail('issuer')}`;
+  return text.replace(/^/gm, '    ');
+}
+
+const words = process.argv.slice(2);
+const chosen = scenarios.filter(([name]) => words.length === 0 || words.some((word) => name.includes(word)));
+let failed = 0;
+
+for (const [name, description, proof] of chosen) {
+  let world;
+  try {
+    world = await enter(description);
+    await proof(world);
+    console.log(`ok ${name}`);
+  } catch (error) {
+    failed += 1;
+    console.log(`FAILED ${name}\n${report(error, world ?? error.world)}`);
+  }
+}
+
+console.log(`${chosen.length - failed} passed, ${failed} failed`);
+process.exit(failed === 0 && chosen.length > 0 ? 0 : 1);

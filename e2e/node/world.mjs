@@ -1,0 +1,151 @@
+// A world: one issuer, one protected server, each a process on a port of its own, and what a test may do with them.
+import { spawn } from 'node:child_process';
+import { createServer } from 'node:net';
+import { fileURLToPath } from 'node:url';
+
+const here = fileURLToPath(new URL('.', import.meta.url));
+const repository = fileURLToPath(new URL('../..', import.meta.url));
+const serverCommand = process.env.E2E_SERVER_CMD; // a shell command; see the script `run`
+if (!serverCommand) throw new Error('E2E_SERVER_CMD is not set: start this by e2e/run');
+
+/** A world for issuers that sign with `alg` below `path`. Nothing runs yet: see `startIssuer` and `startServer`. */
+export async function newWorld({ alg = 'ES256', path = '', keys }) {
+  const issuerOrigin = `http://127.0.0.1:${await freePort()}`;
+  const serverPort = await freePort();
+  const origin = `http://127.0.0.1:${serverPort}`;
+  const resource = `${origin}/mcp`;
+  const issuer = issuerOrigin + path;
+
+  return {
+    issuer,
+    resource,
+    metadataUrl: `${origin}/.well-known/oauth-protected-resource/mcp`,
+    processes: {},
+
+    async startIssuer() {
+      const flags = { port: new URL(issuerOrigin).port, resource, alg, ...(path && { path }), ...(keys && { keys }) };
+      const child = start(process.execPath, [`${here}issuer.mjs`, ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value])]);
+      this.processes.issuer = child;
+      await until('the issuer answers', () => running(child, 'issuer') && answers(`${issuerOrigin}/admin/hits`));
+    },
+
+    async startServer() {
+      const env = { PORT: String(serverPort), RESOURCE: resource, ISSUER: issuer, REQUIRED_SCOPES: 'read' };
+      const child = start('sh', ['-c', serverCommand], { cwd: repository, env: { ...process.env, ...env } });
+      this.processes.server = child;
+      await until('the server answers', () => running(child, 'server') && answers(this.metadataUrl));
+    },
+
+    /** An access token from the issuer, by client_credentials. */
+    async token({ client = 'machine', scope = 'read', target = resource } = {}) {
+      const response = await fetch(`${issuer}/token`, {
+        method: 'POST',
+        headers: { Authorization: `Basic ${Buffer.from(`${client}:secret`).toString('base64')}` },
+        body: new URLSearchParams({ grant_type: 'client_credentials', scope, resource: target }),
+        signal: AbortSignal.timeout(10_000),
+      });
+      const body = await response.json();
+      if (!response.ok) throw new Error(`the issuer gives no token: ${JSON.stringify(body)}`);
+      return body.access_token;
+    },
+
+    /** Sends `initialize`, the first request of a session. */
+    async post(token) {
+      const response = await fetch(resource, {
+        method: 'POST',
+        headers: {
+          'Content-Type': 'application/json',
+          Accept: 'application/json, text/event-stream',
+          ...(token && { Authorization: `Bearer ${token}` }),
+        },
+        body: JSON.stringify({
+          jsonrpc: '2.0',
+          id: 1,
+          method: 'initialize',
+          params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'e2e', version: '1.0.0' } },
+        }),
+        signal: AbortSignal.timeout(10_000),
+      });
+      await response.body?.cancel();
+      return response;
+    },
+
+    /** Moves one of the issuer's levers, or reads `hits`: see issuer.mjs. */
+    async admin(lever) {
+      const response = await fetch(`${issuerOrigin}/admin/${lever}`, { method: lever === 'hits' ? 'GET' : 'POST' });
+      return response.json();
+    },
+  };
+}
+
+/** Runs one command to its end and answers with the JSON it prints. */
+export async function output(command, args) {
+  const child = start(command, args);
+  const deadline = setTimeout(() => stop(child), 30_000);
+  await child.ended;
+  clearTimeout(deadline);
+  if (child.exitCode !== 0) throw new Error(`${command} ${args.join(' ')} failed:\n${child.log()}`);
+  return JSON.parse(child.printed());
+}
+
+/** Asks until the answer is true; gives up after 20 seconds. */
+export async function until(what, ask, milliseconds = 20_000) {
+  const deadline = Date.now() + milliseconds;
+  while (!(await ask())) {
+    if (Date.now() > deadline) throw new Error(`waited ${milliseconds / 1000} s in vain: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+// ── processes ──
+
+const children = new Set();
+
+function start(command, args, options = {}) {
+  // `detached` gives it a process group of its own, so that nothing it starts can outlive it.
+  const child = spawn(command, args, { ...options, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+  let printed = '';
+  let log = '';
+  child.stdout.on('data', (data) => { printed += data; log += data; });
+  child.stderr.on('data', (data) => { log += data; });
+  child.printed = () => printed;
+  child.log = () => log;
+  child.ended = new Promise((resolve) => {
+    child.once('error', (error) => { log += error; resolve(); });
+    child.once('close', () => { children.delete(child); resolve(); });
+  });
+  children.add(child);
+  return child;
+}
+
+export async function stop(child) {
+  kill(child);
+  await child.ended;
+}
+
+function kill(child) {
+  try {
+    process.kill(-child.pid, 'SIGKILL');
+  } catch {
+    // It has ended by itself.
+  }
+}
+
+process.on('exit', () => children.forEach(kill));
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(130));
+
+function running(child, name) {
+  if (child.exitCode === null && child.signalCode === null) return true;
+  throw new Error(`the ${name} ended before it answered`);
+}
+
+const answers = (url) => fetch(url, { signal: AbortSignal.timeout(2_000) }).then((response) => response.ok, () => false);
+
+function freePort() {
+  return new Promise((resolve, reject) => {
+    const probe = createServer().on('error', reject).listen(0, '127.0.0.1', () => {
+      const { port } = probe.address();
+      probe.close(() => resolve(port));
+    });
+  });
+}
