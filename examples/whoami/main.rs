@@ -9,8 +9,6 @@ use std::sync::Arc;
 
 use axum::serve::ListenerExt as _;
 use mcp_auth::{AuthInfo, McpAuth};
-use rmcp::handler::server::wrapper::Json;
-use rmcp::schemars::JsonSchema;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use rmcp::{ServerHandler, tool, tool_handler, tool_router};
@@ -18,24 +16,17 @@ use rmcp::{ServerHandler, tool, tool_handler, tool_router};
 #[derive(Clone)]
 struct WhoAmI;
 
-#[derive(serde::Serialize, JsonSchema)]
-struct Caller {
-    subject: String,
-    issuer: String,
-    client_id: Option<String>,
-    scopes: Vec<String>,
-}
-
 #[tool_router]
 impl WhoAmI {
     #[tool(description = "Who is calling?")]
-    async fn whoami(&self, auth: AuthInfo) -> Json<Caller> {
-        Json(Caller {
-            subject: auth.subject().to_owned(),
-            issuer: auth.issuer().to_owned(),
-            client_id: auth.client_id().map(str::to_owned),
-            scopes: auth.scopes().iter().map(str::to_owned).collect(),
+    async fn whoami(&self, auth: AuthInfo) -> String {
+        serde_json::json!({
+            "subject": auth.subject(),
+            "issuer": auth.issuer(),
+            "client_id": auth.client_id(),
+            "scopes": auth.scopes().iter().collect::<Vec<_>>(),
         })
+        .to_string()
     }
 }
 
