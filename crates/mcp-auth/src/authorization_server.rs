@@ -292,7 +292,9 @@ impl Settings {
             Box::new(move |in_hand: Option<Arc<KeySet>>| {
                 let (settings, place) = (settings.clone(), place.clone());
                 Box::pin(async move {
-                    let keys = settings.load_keys(&place).await;
+                    // Without metadata there is nothing to try, and nothing more to report.
+                    let metadata = place.current().await.map_err(metadata_lacking)?;
+                    let keys = settings.load_keys(&metadata).await;
                     settings.report("keys", keys.as_ref().err());
                     let (keys, lifetime) = keys?;
                     Ok((keys.succeed(in_hand.as_deref()), lifetime))
@@ -344,6 +346,7 @@ impl Settings {
             validate(&metadata).iter().filter(|finding| finding.severity > Severity::Pass)
         {
             tracing::debug!(
+                target: "mcp_auth",
                 issuer = &*self.rules.issuer,
                 code = finding.code,
                 "{}",
@@ -353,16 +356,7 @@ impl Settings {
         Ok(metadata)
     }
 
-    async fn load_keys(
-        &self,
-        metadata: &Fresh<ServerMetadata>,
-    ) -> Result<(KeySet, Duration), FetchError> {
-        let metadata = metadata.current().await.map_err(|lacking| match lacking {
-            Lacking::OutOfReach { why: Some(why), .. } => {
-                FetchError::Transport(Box::new(Metadata(why)))
-            }
-            _ => FetchError::Transport("the metadata is out of reach".into()),
-        })?;
+    async fn load_keys(&self, metadata: &ServerMetadata) -> Result<(KeySet, Duration), FetchError> {
         let missing = || FetchError::Nonsense {
             url: self.rules.issuer.to_string(),
             why: "its metadata has no `jwks_uri`".into(),
@@ -380,21 +374,30 @@ impl Settings {
     }
 
     fn report(&self, document: &'static str, failure: Option<&FetchError>) {
-        meter::refresh(document, &self.rules.issuer, failure.is_none());
+        let issuer = &*self.rules.issuer;
+        meter::refresh(document, issuer, failure.is_none());
         match failure {
-            None => tracing::debug!(issuer = &*self.rules.issuer, "fetched the {document}"),
-            Some(error) => tracing::warn!(
-                issuer = &*self.rules.issuer,
-                error = error as &dyn std::error::Error,
-                "could not fetch the {document}; what is in hand stays in use",
-            ),
+            None => tracing::debug!(target: "mcp_auth", issuer, "fetched the {document}"),
+            Some(error) => {
+                let error = error as &dyn std::error::Error;
+                tracing::warn!(target: "mcp_auth", issuer, error, "could not fetch the {document} of the issuer");
+            }
         }
+    }
+}
+
+fn metadata_lacking(lacking: Lacking) -> FetchError {
+    match lacking {
+        Lacking::OutOfReach { why: Some(why), .. } => {
+            FetchError::Transport(Box::new(Metadata(why)))
+        }
+        _ => FetchError::Transport("the metadata is out of reach".into()),
     }
 }
 
 /// The metadata failed, and so the keys.
 #[derive(Debug, thiserror::Error)]
-#[error("the metadata is out of reach: {0}")]
+#[error("the metadata is out of reach")]
 struct Metadata(#[source] Arc<FetchError>);
 
 impl From<&str> for AuthorizationServer {

@@ -169,10 +169,14 @@ impl Denial {
         }
     }
 
-    /// The sentence for the operator.
+    /// The sentence for the operator: what was found, what was expected, what to change.
     #[must_use]
     pub fn operator_detail(&self) -> Option<&str> {
-        self.detail.as_deref()
+        self.detail.as_deref().or_else(|| match &self.refusal {
+            Refusal::BadRequest(why) => Some(why.hint()),
+            Refusal::InvalidToken(reason) => Some(reason.hint()),
+            _ => None,
+        })
     }
 
     /// The HTTP status of the answer.
@@ -221,9 +225,9 @@ impl Error for Denial {
     }
 }
 
-/// One declaration for a word list: variant, stable code, sentence on the wire.
+/// One declaration for a word list: variant, stable code, sentence on the wire, hint in the log.
 macro_rules! words {
-    ($type:ident { $($variant:ident: $code:literal, $sentence:literal;)* }) => {
+    ($type:ident { $($variant:ident: $code:literal, $sentence:literal, $hint:literal;)* }) => {
         impl $type {
             /// Every value.
             pub const ALL: &'static [Self] = &[$(Self::$variant),*];
@@ -239,34 +243,80 @@ macro_rules! words {
             pub const fn description(self) -> &'static str {
                 match self { $(Self::$variant => $sentence),* }
             }
+
+            /// What the operator is told to look at, where nothing more exact is known.
+            #[must_use]
+            pub const fn hint(self) -> &'static str {
+                match self { $(Self::$variant => $hint),* }
+            }
         }
     };
 }
 
 words!(BadRequest {
-    MalformedAuthorization: "malformed_authorization", "The Authorization header must be the word Bearer and one access token";
-    RepeatedAuthorization: "repeated_authorization", "The request must have exactly one Authorization header";
+    MalformedAuthorization: "malformed_authorization",
+        "The Authorization header must be the word Bearer and one access token",
+        "the client, or a proxy on the way, sends a malformed `Authorization` header: an empty token or a stray word, perhaps from an unset variable";
+    RepeatedAuthorization: "repeated_authorization",
+        "The request must have exactly one Authorization header",
+        "the client, or a proxy on the way, adds a second `Authorization` header";
 });
 
 words!(Reason {
-    Algorithm: "algorithm", "The access token is signed with an algorithm that is not accepted";
-    Audience: "audience", "The access token was issued for another resource";
-    Binding: "binding", "The access token is bound to a key and cannot be used as a bearer token";
-    Claims: "claims", "The access token lacks a required claim";
-    Critical: "critical", "The access token requires an extension that is not supported";
-    Duplicate: "duplicate", "The access token is malformed";
-    Encoding: "encoding", "The access token is malformed";
-    Encrypted: "encrypted", "Encrypted access tokens are not accepted";
-    Expired: "expired", "The access token expired";
-    Inactive: "inactive", "The access token is not active";
-    Issuer: "issuer", "The access token was issued by an authorization server that is not trusted here";
-    Key: "key", "The key of the access token cannot be used";
-    Malformed: "malformed", "The access token is malformed";
-    NotYetValid: "not_yet_valid", "The access token is not valid yet";
-    Oversize: "oversize", "The access token is too long";
-    Signature: "signature", "The signature of the access token is wrong";
-    Type: "type", "This kind of token is not an access token";
-    UnknownKey: "unknown_key", "The access token is signed with an unknown key";
+    Algorithm: "algorithm",
+        "The access token is signed with an algorithm that is not accepted",
+        "the token's `alg` is unknown, symmetric or `none`: let the issuer sign with an asymmetric algorithm";
+    Audience: "audience",
+        "The access token was issued for another resource",
+        "set the audience (API, resource) in your provider, or accept its name for this resource with `.audience(..)`";
+    Binding: "binding",
+        "The access token is bound to a key and cannot be used as a bearer token",
+        "the token has a `cnf` claim: it is bound to a key (DPoP or mTLS), and proof of possession is not supported yet";
+    Claims: "claims",
+        "The access token lacks a required claim",
+        "a claim is missing or not of its type: `iss`, `sub`, `aud` and `exp` are required";
+    Critical: "critical",
+        "The access token requires an extension that is not supported",
+        "the token's header demands an extension (`crit`, `b64`): let the issuer leave it out";
+    Duplicate: "duplicate",
+        "The access token is malformed",
+        "a member comes twice in the token's header or claims: the issuer's serializer is broken, or the token forged";
+    Encoding: "encoding",
+        "The access token is malformed",
+        "a part of the token is not strict base64url: it was cut off or altered on its way, or is no JWT";
+    Encrypted: "encrypted",
+        "Encrypted access tokens are not accepted",
+        "the token is encrypted (JWE): let the issuer only sign tokens for this resource";
+    Expired: "expired",
+        "The access token expired",
+        "the client has to refresh it; if it is new, compare the clocks of this machine and of the issuer";
+    Inactive: "inactive",
+        "The access token is not active",
+        "the verifier does not know the token, or it was revoked";
+    Issuer: "issuer",
+        "The access token was issued by an authorization server that is not trusted here",
+        "trust the issuer with `.authorization_server(..)`, byte for byte as its tokens name it: a final slash matters";
+    Key: "key",
+        "The key of the access token cannot be used",
+        "the issuer's key may not be used so: see its `use`, `key_ops`, `alg` and length";
+    Malformed: "malformed",
+        "The access token is malformed",
+        "the token cannot be read: is it an access token of this issuer, and whole?";
+    NotYetValid: "not_yet_valid",
+        "The access token is not valid yet",
+        "`nbf` or `iat` is in the future: compare the clocks of this machine and of the issuer";
+    Oversize: "oversize",
+        "The access token is too long",
+        "the token is longer than 16 KiB, or its header than 4 KiB: let the issuer put fewer claims (groups) into it";
+    Signature: "signature",
+        "The signature of the access token is wrong",
+        "the token was changed, or its issuer signs with another key than it publishes under that name";
+    Type: "type",
+        "This kind of token is not an access token",
+        "the client sends another kind of token: it must send its access token";
+    UnknownKey: "unknown_key",
+        "The access token is signed with an unknown key",
+        "the issuer publishes no such key: the token is forged, very old, or from another environment of the issuer";
 });
 
 #[cfg(test)]

@@ -94,9 +94,7 @@ pub(crate) fn judge(jws: &Jws<'_>, claims: &Claims, rules: &JwtRules) -> Result<
         )));
     }
     if claims.is_bound {
-        return Err(Denial::invalid(Reason::Binding).detail(
-            "the token has a `cnf` claim: it is bound to a key (DPoP or mTLS), and proof of possession is not supported yet",
-        ));
+        return Err(Denial::invalid(Reason::Binding));
     }
     rules.profile.judge(&jws.header, claims)
 }

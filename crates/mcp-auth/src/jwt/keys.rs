@@ -182,22 +182,15 @@ impl fmt::Debug for Key {
 
 impl From<Missing> for Denial {
     fn from(missing: Missing) -> Self {
-        let (reason, detail) = match missing {
-            Missing::Algorithm => (Reason::Algorithm, "the token's `alg` is not that of its key"),
-            Missing::Ambiguous => (
-                Reason::UnknownKey,
-                "the token names no key (`kid`), and the issuer has several that fit",
-            ),
-            Missing::Signature => (
-                Reason::Signature,
-                "the signature does not match: the token was changed, or its issuer signs with a key other than it publishes",
-            ),
-            Missing::Unknown => (
-                Reason::UnknownKey,
-                "the issuer publishes no such key: the token is forged, very old, or from another environment of the issuer",
-            ),
-            Missing::Unusable(why) => (Reason::Key, why),
-        };
-        Self::invalid(reason).detail(detail)
+        match missing {
+            Missing::Algorithm => {
+                Self::invalid(Reason::Algorithm).detail("the token's `alg` is not that of its key")
+            }
+            Missing::Ambiguous => Self::invalid(Reason::UnknownKey)
+                .detail("the token names no key (`kid`), and its issuer has several that fit"),
+            Missing::Signature => Self::invalid(Reason::Signature),
+            Missing::Unknown => Self::invalid(Reason::UnknownKey),
+            Missing::Unusable(why) => Self::invalid(Reason::Key).detail(why),
+        }
     }
 }

@@ -277,6 +277,7 @@ impl McpAuthBuilder {
         if published.contains("offline_access") {
             // MCP authorization, Refresh Tokens: "SHOULD NOT include `offline_access`".
             tracing::warn!(
+                target: "mcp_auth",
                 "`offline_access` is in the published scopes: leave it out, it is between client and issuer"
             );
         }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::Response;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, VARY, WWW_AUTHENTICATE};
 use serde_json::json;
 
 use crate::denial::{Denial, Refusal};
@@ -58,6 +58,9 @@ impl McpAuth {
             challenge.and_then(|challenge| challenge.to_string().try_into().ok())
         {
             headers.insert(WWW_AUTHENTICATE, challenge);
+        }
+        if *denial.refusal() == Refusal::ForeignOrigin {
+            headers.insert(VARY, HeaderValue::from_static("Origin"));
         }
         if let Refusal::Unavailable { retry_after } = denial.refusal() {
             headers.insert(RETRY_AFTER, HeaderValue::from(retry_after.as_secs_f64().ceil() as u64));

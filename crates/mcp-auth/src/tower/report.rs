@@ -7,10 +7,14 @@ use crate::mcp_auth::McpAuth;
 use crate::meter;
 use crate::token::AuthInfo;
 
+/// All events of this crate have this target, wherever they are made.
+const TARGET: &str = "mcp_auth";
+
 /// An admitted request: at debug, for it names a person.
 pub(super) fn admitted(auth: &McpAuth, caller: &AuthInfo, headers: &HeaderMap) {
     meter::decision("admitted");
     tracing::debug!(
+        target: TARGET,
         decision = "admitted",
         resource = auth.resource(),
         issuer = caller.issuer(),
@@ -25,6 +29,7 @@ pub(super) fn admitted(auth: &McpAuth, caller: &AuthInfo, headers: &HeaderMap) {
 pub(super) fn anonymous(auth: &McpAuth, headers: &HeaderMap) {
     meter::decision("anonymous");
     tracing::debug!(
+        target: TARGET,
         decision = "anonymous",
         resource = auth.resource(),
         tool = tool(headers),
@@ -32,32 +37,25 @@ pub(super) fn anonymous(auth: &McpAuth, headers: &HeaderMap) {
     );
 }
 
-/// A refused request: at info, with what to change; at warn if it is for the operator to mend.
+/// A refused request: at info, with what to change.
 pub(super) fn refused(auth: &McpAuth, denial: &Denial, headers: &HeaderMap) {
     meter::decision(denial.code());
     let (decision, resource, status) = (denial.code(), auth.resource(), denial.status().as_u16());
     let detail = denial.operator_detail();
-    let cause = std::error::Error::source(denial);
     match denial.refusal() {
-        Refusal::Unavailable { .. } => {
-            tracing::warn!(decision, resource, status, detail, cause, "refused: {decision}")
-        }
-        // Who may not has been proven to be somebody: what was asked for may be told.
-        Refusal::InsufficientScope(_) => {
-            tracing::info!(
-                decision,
-                resource,
-                status,
-                detail,
-                tool = tool(headers),
-                "refused: {decision}"
-            );
-        }
         // Every client begins like this.
         Refusal::NoCredentials => {
-            tracing::debug!(decision, resource, status, "refused: {decision}")
+            tracing::debug!(target: TARGET, decision, resource, status, "refused: {decision}");
         }
-        _ => tracing::info!(decision, resource, status, detail, cause, "refused: {decision}"),
+        // Who may not has proven to be somebody: what was asked for may be told.
+        Refusal::InsufficientScope(_) => {
+            let tool = tool(headers);
+            tracing::info!(target: TARGET, decision, resource, status, detail, tool, "refused: {decision}");
+        }
+        _ => {
+            let cause = std::error::Error::source(denial);
+            tracing::info!(target: TARGET, decision, resource, status, detail, cause, "refused: {decision}");
+        }
     }
 }
 

@@ -80,7 +80,7 @@ impl JwtVerifier {
 
     fn issuer(&self, issuer: &str) -> Result<&AuthorizationServer, Denial> {
         self.servers.iter().find(|server| server.issuer() == issuer).ok_or_else(|| {
-            tracing::debug!(iss = issuer, "a token of an issuer that is not trusted");
+            tracing::debug!(target: "mcp_auth", iss = issuer, "a token of an issuer that is not trusted");
             let trusted: Vec<_> = self.servers.iter().map(AuthorizationServer::issuer).collect();
             Denial::invalid(Reason::Issuer).detail(format!(
                 "the token's `iss` (logged at debug) is not, byte for byte, one of {trusted:?}: a final slash matters",
