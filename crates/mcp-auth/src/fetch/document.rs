@@ -23,7 +23,8 @@ pub(crate) async fn get_document(
     *request.headers_mut() = headers.clone();
     request.headers_mut().entry(ACCEPT).or_insert(HeaderValue::from_static("application/json"));
 
-    let span = tracing::debug_span!(target: "mcp_auth", "fetch", url, status = tracing::field::Empty);
+    let span =
+        tracing::debug_span!(target: "mcp_auth", "fetch", url, status = tracing::field::Empty);
     let exchange = fetch.fetch(request, limits).instrument(span.clone());
     let response = tokio::time::timeout(limits.timeout, exchange)
         .await

@@ -1,0 +1,145 @@
+//! The invariants of ARCHITECTURE.md that can be read off the source.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A source file: its path below `src`, its module, and its lines before its tests.
+struct Source {
+    path: String,
+    module: String,
+    code: Vec<String>,
+}
+
+fn sources() -> Vec<Source> {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    let mut folders = vec![src.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder").flatten() {
+            if entry.path().is_dir() {
+                folders.push(entry.path());
+            } else {
+                found.push(read(&src, entry.path()));
+            }
+        }
+    }
+    assert!(found.len() > 30, "the sources were found");
+    found
+}
+
+fn read(src: &Path, file: PathBuf) -> Source {
+    let path = file.strip_prefix(src).expect("below src").to_string_lossy().replace('\\', "/");
+    let module = path.split(['/', '.']).next().unwrap_or_default();
+    // Files of twins have names of their own: `meter_disabled.rs` is the module `meter`.
+    let module =
+        module.strip_suffix("_disabled").or(module.strip_suffix("_named")).unwrap_or(module);
+    let text = fs::read_to_string(&file).expect("a source");
+    let code = text.lines().take_while(|line| *line != "#[cfg(test)]");
+    let code = code.filter(|line| !line.trim_start().starts_with("//")).map(str::to_owned);
+    Source { module: module.to_owned(), code: code.collect(), path }
+}
+
+/// The modules in the order of `lib.rs`, each once.
+fn modules() -> Vec<String> {
+    let lib = sources().into_iter().find(|source| source.path == "lib.rs").expect("lib.rs");
+    let mut modules: Vec<String> = Vec::new();
+    for line in &lib.code {
+        let line = line.strip_prefix("pub ").unwrap_or(line);
+        if let Some(module) = line.strip_prefix("mod ").and_then(|rest| rest.strip_suffix(';')) {
+            if !modules.iter().any(|earlier| earlier == module) {
+                modules.push(module.to_owned());
+            }
+        }
+    }
+    modules
+}
+
+#[test]
+fn modules_use_only_modules_above_them() {
+    let modules = modules();
+    let place = |module: &str| modules.iter().position(|one| one == module);
+    for source in sources().iter().filter(|source| source.path != "lib.rs") {
+        let own = place(&source.module).unwrap_or_else(|| panic!("{} is in lib.rs", source.path));
+        for line in &source.code {
+            for used in line.split("crate::").skip(1) {
+                let used = used
+                    .split(|c: char| !c.is_alphanumeric() && c != '_')
+                    .next()
+                    .unwrap_or_default();
+                let Some(used_place) = place(used) else { continue };
+                assert!(used_place <= own, "{}: `{line}` uses a module below it", source.path);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_stands_above_the_clock_neither_waits_nor_looks_at_it() {
+    let modules = modules();
+    let above: Vec<_> = modules.iter().take_while(|module| *module != "clock").collect();
+    assert!(above.len() > 5);
+    for source in sources().iter().filter(|source| above.contains(&&source.module)) {
+        for line in &source.code {
+            for word in
+                ["async ", ".await", "SystemTime::now", "Instant::now", "tokio::", "reqwest::"]
+            {
+                assert!(!line.contains(word), "{}: `{line}`", source.path);
+            }
+        }
+    }
+}
+
+#[test]
+fn each_foreign_world_has_one_door() {
+    let doors = [
+        ("aws_lc_rs", "jwt/signature.rs"),
+        ("reqwest::", "fetch/http_client.rs"),
+        ("axum::", "axum.rs"),
+        ("rmcp::", "rmcp.rs"),
+        ("metrics::", "meter.rs"),
+        ("quick_cache", "verifier/jwt_verifier.rs"),
+        ("AuthInfo::admitted(", "policy.rs"),
+        ("fn admitted(token", "token.rs"),
+        ("extensions_mut().insert(caller)", "tower.rs"),
+    ];
+    for (word, door) in doors {
+        let users: Vec<_> = sources()
+            .into_iter()
+            .filter(|source| source.path != "lib.rs") // names modules of the same names
+            .filter(|source| source.code.iter().any(|line| line.contains(word)))
+            .map(|source| source.path)
+            .collect();
+        assert_eq!(users, [door], "`{word}`");
+    }
+}
+
+#[test]
+fn features_choose_modules_and_never_lines() {
+    for source in sources() {
+        let mut lines = source.code.iter().map(|line| line.trim());
+        while let Some(line) = lines.next() {
+            if line.starts_with("#[cfg(") {
+                let next = lines.by_ref().find(|line| !line.starts_with("#["));
+                let chosen = next.unwrap_or_default();
+                let is_fine = ["mod ", "use "].iter().any(|word| {
+                    chosen
+                        .trim_start_matches("pub ")
+                        .trim_start_matches("pub(crate) ")
+                        .starts_with(word)
+                });
+                assert!(is_fine, "{}: `{line}` stands on `{chosen}`", source.path);
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_foreign_is_unwrapped() {
+    for source in sources() {
+        for line in &source.code {
+            for word in [".unwrap()", ".expect(", "panic!(", "unreachable!("] {
+                assert!(!line.contains(word), "{}: `{line}`", source.path);
+            }
+        }
+    }
+}

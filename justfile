@@ -1,0 +1,42 @@
+# What CI runs, for a developer's hands.
+
+# Everything that must be true of a commit; what needs npm and PyPI is `e2e`
+check: fmt clippy test docs features deny
+
+# The formatting
+fmt:
+    cargo fmt --all --check
+
+# The lints
+clippy:
+    cargo clippy --workspace --all-targets --all-features -- -D warnings
+
+# The tests, and the walk through the demo
+test:
+    cargo test --workspace
+    cargo test -p mcp-auth --all-features --lib --tests
+    cargo run --quiet -- demo --once
+
+# The documentation, without a warning
+docs:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --all-features
+
+# Each feature by itself, and none
+features:
+    ./tools/features
+
+# Licences, advisories and sources of the dependencies
+deny:
+    cargo deny --all-features check bans licenses sources
+
+# Real authorization servers and real MCP clients
+e2e:
+    ./e2e/run
+
+# Every parser of foreign bytes, for some seconds each
+fuzz seconds="10":
+    ./fuzz/run {{seconds}}
+
+# Micro benches with their limits beside them
+bench:
+    ./bench/run
