@@ -87,8 +87,9 @@ impl Policy {
         }
         let required = self.required.to_request();
         Err(Denial::insufficient_scope(required.clone()).detail(format!(
-            "the token grants {:?}, and {required:?} is required: the client may ask for it, if the user and the issuer allow it to",
-            facts.scopes,
+            "the token grants {:?}, and {:?} is required: the client may ask for it, if the user and the issuer allow it to",
+            facts.scopes.as_str(),
+            required.as_str(),
         )))
     }
 }

@@ -41,7 +41,8 @@ pub(super) fn anonymous(auth: &McpAuth, headers: &HeaderMap) {
 pub(super) fn refused(auth: &McpAuth, denial: &Denial, headers: &HeaderMap) {
     meter::decision(denial.code());
     let (decision, resource, status) = (denial.code(), auth.resource(), denial.status().as_u16());
-    let detail = denial.operator_detail();
+    // What of it was in a token is escaped where the sentence is made.
+    let detail = denial.operator_detail().map(tracing::field::display);
     match denial.refusal() {
         // Every client begins like this.
         Refusal::NoCredentials => {

@@ -1,0 +1,182 @@
+//! What the operator sees, and what nobody may see.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use mcp_auth::McpAuth;
+use mcp_auth_testkit::{Endpoint, TestIssuer, Trouble};
+use tracing::Level;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::world::{RESOURCE, answer, bearer, request, status};
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    /// Everything at `level` and above is written here until the guard is dropped.
+    fn at(level: Level) -> (Self, tracing::subscriber::DefaultGuard) {
+        let log = Self::default();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(level)
+            .with_ansi(false)
+            .with_writer(log.clone())
+            .finish();
+        (log, tracing::subscriber::set_default(subscriber))
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().expect("the log")).into_owned()
+    }
+
+    fn take(&self) -> String {
+        String::from_utf8_lossy(&std::mem::take(&mut *self.0.lock().expect("the log"))).into_owned()
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("the log").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Log {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}
+
+fn protected(issuer: &TestIssuer) -> McpAuth {
+    issuer.protects(RESOURCE).required_scopes(["read"]).build().expect("a description")
+}
+
+#[tokio::test]
+async fn no_token_is_in_any_log_at_any_level() {
+    let (log, _guard) = Log::at(Level::TRACE);
+    let issuer = TestIssuer::new();
+    let auth = protected(&issuer);
+    let token = || issuer.token().scopes(["read"]);
+    let tokens = [
+        token().sign(),
+        token().expired().sign(),
+        token().audience("https://api.example.com/mail").sign(),
+        token().claim("iss", "https://evil.example").sign(),
+        token().typ("logout+jwt").sign(),
+        token().kid("invented").sign(),
+        token().claim("cnf", "x").sign(),
+        issuer.token().sign(),
+        "opaque-secret".to_owned(),
+        "half.a.token".to_owned(),
+        format!("{}.{}", "s".repeat(10_000), "e".repeat(10_000)),
+    ];
+    for token in &tokens {
+        let response = answer(&auth, request(bearer(token))).await;
+        tracing::trace!(?response, "a user's own log of the response");
+    }
+    issuer.trouble(Endpoint::Jwks, Trouble::Down);
+    status(&protected(&issuer), &tokens[0]).await;
+    let caller = auth.admit(&bearer(&tokens[0])).await.expect("admitted");
+    tracing::trace!(?caller, ?auth, "a user's own log of the caller");
+
+    let text = log.text();
+    assert!(
+        text.contains("admitted") && text.contains("refused: audience"),
+        "the log was written: {text}"
+    );
+    for token in &tokens {
+        for part in token.split('.').filter(|part| part.len() > 5) {
+            assert!(!text.contains(part), "{part} in {text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_decision_is_one_event_and_persons_are_named_at_debug_only() {
+    let issuer = TestIssuer::new();
+    let auth = protected(&issuer);
+    auth.warm_up().await.expect("the issuer is up");
+    let rows = [
+        (issuer.token().subject("alice-the-admin").scopes(["read"]).sign(), "admitted", ""),
+        (
+            issuer.token().subject("alice-the-admin").sign(),
+            "insufficient_scope",
+            "\"read\" is required",
+        ),
+        (
+            issuer.token().subject("alice-the-admin").audience("api://default").sign(),
+            "audience",
+            "add `.audience(\"api://default\")`",
+        ),
+        (
+            issuer.token().subject("alice-the-admin").expired().sign(),
+            "expired",
+            "compare the clocks",
+        ),
+        (
+            issuer.token().subject("alice-the-admin").claim("iss", "https://evil.example").sign(),
+            "issuer",
+            "https://issuer.test",
+        ),
+        (issuer.token().subject("alice-the-admin").typ("dpop+jwt").sign(), "type", "a DPoP proof"),
+    ];
+    for (token, decision, advice) in rows {
+        let (log, guard) = Log::at(Level::INFO);
+        status(&auth, &token).await;
+        let text = log.take();
+        drop(guard);
+        assert!(
+            !text.contains("alice-the-admin") && !text.contains("evil.example"),
+            "{decision}: {text}"
+        );
+        assert_eq!(text.lines().count(), usize::from(decision != "admitted"), "{decision}: {text}");
+        assert!(text.contains(advice), "{decision}: {text}");
+
+        let (log, guard) = Log::at(Level::DEBUG);
+        status(&auth, &token).await;
+        let text = log.take();
+        drop(guard);
+        assert_eq!(
+            text.matches(&format!("decision=\"{decision}\"")).count(),
+            1,
+            "{decision}: {text}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_outage_is_told_once_with_its_cause_and_not_by_every_request() {
+    let issuer = TestIssuer::new();
+    issuer.trouble(Endpoint::Metadata, Trouble::Down);
+    let auth = protected(&issuer);
+    let (log, _guard) = Log::at(Level::WARN);
+    for _ in 0..10 {
+        status(&auth, &issuer.token().sign()).await;
+    }
+    let text = log.text();
+    assert_eq!(text.lines().count(), 1, "{text}");
+    assert!(
+        text.contains("could not fetch the metadata of the issuer")
+            && text.contains("connection refused"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn what_a_stranger_writes_makes_no_line_of_its_own() {
+    let issuer = TestIssuer::new();
+    let auth = protected(&issuer);
+    let (log, _guard) = Log::at(Level::TRACE);
+    let forged = "x\n2026-01-01 INFO forged line\u{1b}[31m";
+    status(&auth, &issuer.token().audience(forged).sign()).await;
+    status(&auth, &issuer.token().claim("iss", forged).sign()).await;
+    status(&auth, &issuer.token().subject(forged).scopes(["read"]).sign()).await;
+    let text = log.text();
+    assert!(!text.contains("\n2026-01-01") && !text.contains('\u{1b}'), "{text}");
+}

@@ -1,0 +1,133 @@
+//! Web pages: the Origin check and CORS, by one list.
+
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::{Method, Request};
+use http_body_util::Full;
+use mcp_auth::McpAuth;
+use mcp_auth_testkit::TestIssuer;
+
+use crate::world::{RESOURCE, answer, bearer, request};
+
+const APP: &str = "https://app.example.com";
+
+fn protected(issuer: &TestIssuer) -> McpAuth {
+    let origins = [APP, "http://localhost:*"];
+    issuer
+        .protects(RESOURCE)
+        .required_scopes(["read"])
+        .allowed_origins(origins)
+        .build()
+        .expect("a description")
+}
+
+fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name).map(|value| value.to_str().expect("text"))
+}
+
+#[tokio::test]
+async fn a_preflight_is_answered_without_a_token() {
+    let auth = protected(&TestIssuer::new());
+    let preflight = |origin: &'static str| {
+        let request = Request::builder()
+            .method(Method::OPTIONS)
+            .uri("/mcp")
+            .header("origin", origin)
+            .header("access-control-request-method", "POST")
+            .header(
+                "access-control-request-headers",
+                "authorization,mcp-protocol-version,mcp-param-region",
+            )
+            .body(Full::default());
+        answer(&auth, request.expect("a request"))
+    };
+    let response = preflight(APP).await;
+    assert_eq!(response.status(), 204);
+    let headers = response.headers();
+    assert_eq!(header(headers, "access-control-allow-origin"), Some(APP));
+    for method in ["GET", "POST", "DELETE"] {
+        assert!(
+            header(headers, "access-control-allow-methods")
+                .is_some_and(|list| list.contains(method))
+        );
+    }
+    for name in [
+        "Authorization",
+        "Content-Type",
+        "MCP-Protocol-Version",
+        "Mcp-Method",
+        "Mcp-Name",
+        "Mcp-Session-Id",
+        "Last-Event-ID",
+        "mcp-param-region",
+    ] {
+        assert!(
+            header(headers, "access-control-allow-headers").is_some_and(|list| list.contains(name)),
+            "{name}"
+        );
+    }
+    assert_eq!(preflight("http://localhost:6274").await.status(), 204);
+    let refused = preflight("https://evil.example").await;
+    assert_eq!(refused.status(), 403);
+    assert_eq!(header(refused.headers(), "access-control-allow-origin"), None);
+}
+
+#[tokio::test]
+async fn pages_of_allowed_origins_can_read_every_answer() {
+    let issuer = TestIssuer::new();
+    let auth = protected(&issuer);
+    for (token, status) in [
+        (issuer.token().scopes(["read"]).sign(), 200),
+        (issuer.token().sign(), 403),
+        ("x".into(), 401),
+    ] {
+        let mut headers = bearer(&token);
+        headers.insert("origin", HeaderValue::from_static(APP));
+        let response = answer(&auth, request(headers)).await;
+        assert_eq!(response.status(), status);
+        assert_eq!(
+            header(response.headers(), "access-control-allow-origin"),
+            Some(APP),
+            "{status}"
+        );
+        assert_eq!(header(response.headers(), "vary"), Some("Origin"));
+        for name in ["WWW-Authenticate", "Mcp-Session-Id", "MCP-Protocol-Version"] {
+            let exposed = header(response.headers(), "access-control-expose-headers");
+            assert!(exposed.is_some_and(|list| list.contains(name)), "{status} {name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn other_origins_are_refused_before_their_token_is_looked_at() {
+    let issuer = TestIssuer::new();
+    let auth = protected(&issuer);
+    for origins in [
+        &["https://evil.example"][..],
+        &["null"],
+        &[""],
+        &["https://api.example.com.evil.example"],
+        &["http://api.example.com"],
+        &[APP, APP],
+        &[APP, "https://evil.example"],
+    ] {
+        let mut headers = bearer(&issuer.token().scopes(["read"]).sign());
+        for origin in origins {
+            headers.append(HeaderName::from_static("origin"), HeaderValue::from_static(origin));
+        }
+        let response = answer(&auth, request(headers)).await;
+        assert_eq!(response.status(), 403, "{origins:?}");
+        assert_eq!(header(response.headers(), "www-authenticate"), None, "{origins:?}");
+        assert_eq!(header(response.headers(), "access-control-allow-origin"), None, "{origins:?}");
+    }
+    assert_eq!(issuer.requests(), 0);
+}
+
+#[tokio::test]
+async fn the_resources_own_pages_and_programs_need_no_entry() {
+    let issuer = TestIssuer::new();
+    let auth = issuer.protects(RESOURCE).build().expect("a description");
+    let mut headers = bearer(&issuer.token().sign());
+    assert_eq!(answer(&auth, request(headers.clone())).await.status(), 200);
+    headers.insert("origin", HeaderValue::from_static("https://api.example.com"));
+    assert_eq!(answer(&auth, request(headers)).await.status(), 200);
+}

@@ -1,0 +1,204 @@
+//! Each row of the refusal table, as the whole response that a client gets.
+
+use std::time::Duration;
+
+use crate::world::{RESOURCE, answer, bearer, request, shown, status};
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+use http::{Method, Request, Response};
+use http_body_util::Full;
+use mcp_auth::{AnyOf, Challenge, Credentials, Denial, McpAuth, Reason};
+use mcp_auth_testkit::{Endpoint, TestIssuer, Trouble};
+
+fn protected(issuer: &TestIssuer) -> McpAuth {
+    issuer.protects(RESOURCE).required_scopes(["read", "write"]).build().expect("a description")
+}
+
+#[tokio::test]
+async fn every_row_of_the_table() {
+    let issuer = TestIssuer::new();
+    let auth = protected(&issuer);
+    let token = || issuer.token().scopes(["read", "write"]);
+    let twice = {
+        let mut headers = bearer(&token().sign());
+        headers.append(AUTHORIZATION, HeaderValue::from_static("Bearer other"));
+        headers
+    };
+    let rows: Vec<(&str, HeaderMap)> = vec![
+        ("admitted", bearer(&token().sign())),
+        ("no credentials", HeaderMap::new()),
+        (
+            "another scheme",
+            [(AUTHORIZATION, HeaderValue::from_static("Basic YTpi"))].into_iter().collect(),
+        ),
+        ("malformed authorization", bearer("two tokens")),
+        ("repeated authorization", twice),
+        ("oversize", bearer(&"a".repeat(16 * 1024 + 1))),
+        ("malformed", bearer("opaque")),
+        ("encoding", bearer("a.b.c")),
+        ("encrypted", bearer("AA.AA.AA.AA.AA")),
+        ("algorithm", bearer(&token().header("alg", "none").sign())),
+        ("critical", bearer(&token().header("crit", vec!["exp"]).sign())),
+        (
+            "duplicate",
+            bearer(&token().payload(r#"{"iss":"https://issuer.test","sub":"a","sub":"b"}"#).sign()),
+        ),
+        ("claims", bearer(&token().without("exp").sign())),
+        ("issuer", bearer(&token().claim("iss", "https://issuer.test/").sign())),
+        ("type", bearer(&token().typ("dpop+jwt").sign())),
+        ("binding", bearer(&token().claim("cnf", serde_json::json!({"jkt": "x"})).sign())),
+        ("unknown key", bearer(&token().kid("no-such-key").sign())),
+        ("signature", bearer(&TestIssuer::new().token().sign())),
+        ("not yet valid", bearer(&token().not_before(Duration::from_secs(61)).sign())),
+        ("expired", bearer(&token().expired().sign())),
+        ("expired and without scope", bearer(&issuer.token().expired().sign())),
+        ("audience", bearer(&token().audience("https://api.example.com/mail").sign())),
+        ("insufficient scope", bearer(&issuer.token().scopes(["read"]).sign())),
+    ];
+    let mut codes = Vec::new();
+    for (name, headers) in rows {
+        let response = answer(&auth, request(headers)).await;
+        codes.extend(response.extensions().get::<Denial>().map(Denial::code));
+        snapshot(name, &response);
+    }
+    for reason in Reason::ALL {
+        let has_row = codes.contains(&reason.code());
+        let is_elsewhere = [Reason::Inactive, Reason::Key].contains(reason);
+        assert!(has_row != is_elsewhere, "{reason:?} has one row");
+    }
+}
+
+fn snapshot(name: &str, response: &Response<Bytes>) {
+    insta::with_settings!({ prepend_module_to_snapshot => false, snapshot_path => "refusals" }, {
+        insta::assert_snapshot!(name.replace(' ', "_"), shown(response));
+    });
+}
+
+#[tokio::test]
+async fn the_reasons_of_a_bad_key_and_of_a_verifier_of_ones_own() {
+    let issuer = TestIssuer::new();
+    issuer.trouble(Endpoint::Jwks, Trouble::UnusableKeys);
+    let token = issuer.token().header("alg", "RS256").kid("rsa-1024").sign();
+    snapshot("key", &answer(&protected(&issuer), request(bearer(&token))).await);
+
+    let nobody = |_: Credentials| async { Err(Denial::invalid(Reason::Inactive)) };
+    let auth = issuer.protects(RESOURCE).verifier(nobody).build().expect("a description");
+    snapshot("inactive", &answer(&auth, request(bearer("opaque"))).await);
+}
+
+#[tokio::test]
+async fn what_cannot_be_judged_is_503_with_retry_after_and_without_a_challenge() {
+    let issuer = TestIssuer::new();
+    for endpoint in [Endpoint::Metadata, Endpoint::Jwks] {
+        let auth = protected(&issuer);
+        issuer.trouble(endpoint, Trouble::Down);
+        let response = answer(&auth, request(bearer(&issuer.token().sign()))).await;
+        snapshot("unavailable", &response);
+        issuer.recover();
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_another_origin_is_refused_without_a_challenge() {
+    let issuer = TestIssuer::new();
+    let mut headers = bearer(&issuer.token().scopes(["read", "write"]).sign());
+    headers.insert("origin", HeaderValue::from_static("https://evil.example"));
+    let response = answer(&protected(&issuer), request(headers)).await;
+    snapshot("foreign_origin", &response);
+}
+
+#[tokio::test]
+async fn without_credentials_any_request_gets_its_401_first() {
+    let auth = protected(&TestIssuer::new());
+    for method in
+        [Method::GET, Method::POST, Method::DELETE, Method::PUT, Method::HEAD, Method::OPTIONS]
+    {
+        for version in ["2024-11-05", "2025-03-26", "2026-07-28", "nonsense"] {
+            let request = Request::builder()
+                .method(method.clone())
+                .uri("/nowhere?access_token=secret")
+                .header("mcp-protocol-version", version)
+                .header(ACCEPT, "image/png")
+                .header(CONTENT_TYPE, "text/plain")
+                .body(Full::from("{ no JSON"))
+                .expect("a request");
+            let response = answer(&auth, request).await;
+            assert_eq!(response.status(), 401, "{method} {version}");
+            let challenge =
+                response.headers().get(WWW_AUTHENTICATE).and_then(|value| value.to_str().ok());
+            let challenge = challenge.and_then(Challenge::parse).expect("a challenge");
+            assert_eq!((challenge.error, challenge.error_description), (None, None));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_is_the_same_to_the_byte_each_time_and_names_the_reason_to_layers_only() {
+    let issuer = TestIssuer::new();
+    let auth = protected(&issuer);
+    let denied = |token: String| {
+        let auth = auth.clone();
+        async move { answer(&auth, request(bearer(&token))).await }
+    };
+    let first = denied(issuer.token().scopes(["read"]).sign()).await;
+    let second = denied(issuer.token().subject("bob").scopes(["read"]).sign()).await;
+    assert_eq!(shown(&first), shown(&second));
+    assert_eq!(first.headers().get_all(WWW_AUTHENTICATE).iter().count(), 1);
+
+    let response = denied(issuer.token().audience("api://default").sign()).await;
+    assert!(!shown(&response).contains("api://default"), "no text of a token reaches the wire");
+    let denial = response.extensions().get::<Denial>().expect("the denial");
+    assert_eq!(denial.reason(), Some(Reason::Audience));
+    assert!(denial.operator_detail().is_some_and(|detail| detail.contains("api://default")));
+}
+
+#[tokio::test]
+async fn scopes_are_required_by_table() {
+    let issuer = TestIssuer::new();
+    let auth = issuer
+        .protects(RESOURCE)
+        .required_scopes(["notes:read"])
+        .required_scopes(AnyOf(["team", "enterprise"]))
+        .implies("notes:admin", ["notes:write"])
+        .implies("notes:write", ["notes:read"])
+        .build()
+        .expect("a description");
+    for (scopes, expected) in [
+        ("notes:read team", 200),
+        ("notes:read enterprise other", 200),
+        ("notes:admin team", 200),
+        ("notes:read", 403),
+        ("team", 403),
+        ("notes team", 403),
+        ("", 403),
+    ] {
+        assert_eq!(
+            status(&auth, &issuer.token().scopes([scopes]).sign()).await,
+            expected,
+            "{scopes:?}"
+        );
+    }
+    let response = answer(&auth, request(bearer(&issuer.token().sign()))).await;
+    let challenge =
+        response.headers()[WWW_AUTHENTICATE].to_str().map(Challenge::parse).expect("text");
+    let scope = challenge.and_then(|challenge| challenge.scope);
+    assert_eq!(scope, Some("notes:read team".into()), "the narrow scope, the first alternative");
+}
+
+#[tokio::test]
+async fn optional_credentials_may_be_missing_but_not_bad() {
+    let issuer = TestIssuer::new();
+    let auth = issuer
+        .protects(RESOURCE)
+        .required_scopes(["read"])
+        .optional()
+        .build()
+        .expect("a description");
+    let anonymous = answer(&auth, request(HeaderMap::new())).await;
+    assert_eq!((anonymous.status().as_u16(), &**anonymous.body()), (200, &b"nobody"[..]));
+    let alice = answer(&auth, request(bearer(&issuer.token().scopes(["read"]).sign()))).await;
+    assert_eq!((alice.status().as_u16(), &**alice.body()), (200, &b"alice"[..]));
+    assert_eq!(status(&auth, &issuer.token().sign()).await, 403);
+    assert_eq!(status(&auth, &issuer.token().expired().sign()).await, 401);
+    assert_eq!(status(&auth, "nonsense").await, 401);
+}

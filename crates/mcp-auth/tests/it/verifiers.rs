@@ -1,0 +1,95 @@
+//! Verifiers of one's own: really awaited, and judged by the same policy.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use mcp_auth::{
+    AuthorizationServer, BoxFuture, Credentials, Denial, ManualClock, McpAuth, McpAuthBuilder,
+    Reason, VerifiedToken, Verifier,
+};
+
+use crate::world::{RESOURCE, bearer, status};
+
+const ISSUER: &str = "https://keys.example.com";
+
+fn protected() -> McpAuthBuilder {
+    let clock = ManualClock::at(UNIX_EPOCH + Duration::from_secs(1_000_000));
+    McpAuth::builder(RESOURCE)
+        .authorization_server(AuthorizationServer::named(ISSUER))
+        .required_scopes(["read"])
+        .clock(clock)
+}
+
+fn alice() -> VerifiedToken {
+    VerifiedToken::assert(ISSUER, "alice").audience(RESOURCE).scopes(["read"])
+}
+
+/// Tokens are the names of rows.
+async fn by_row(credentials: Credentials) -> Result<VerifiedToken, Denial> {
+    tokio::task::yield_now().await; // really awaited
+    let at = |second| UNIX_EPOCH + Duration::from_secs(second);
+    match credentials.token().expose() {
+        "good" => Ok(alice()),
+        "lasting" => Ok(alice().expires_at(at(1_000_001))),
+        "expired" => Ok(alice().expires_at(at(999_940))),
+        "foreign" => Ok(VerifiedToken::assert("https://evil.example", "alice")
+            .audience(RESOURCE)
+            .scopes(["read"])),
+        "partner" => Ok(VerifiedToken::assert("https://partner.example", "alice")
+            .audience(RESOURCE)
+            .scopes(["read"])),
+        "no-audience" => Ok(VerifiedToken::assert(ISSUER, "alice").scopes(["read"])),
+        "no-scope" => Ok(VerifiedToken::assert(ISSUER, "alice").audience(RESOURCE)),
+        "outage" => Err(Denial::unavailable(Duration::from_secs(7))),
+        _ => Err(Denial::invalid(Reason::Inactive)),
+    }
+}
+
+#[tokio::test]
+async fn issuer_audience_expiry_and_scopes_are_still_checked() {
+    let auth = protected()
+        .verifier(by_row)
+        .trusted_issuer("https://partner.example")
+        .build()
+        .expect("a description");
+    for (token, expected) in [
+        ("good", 200),
+        ("lasting", 200),
+        ("partner", 200),
+        ("expired", 401),
+        ("foreign", 401),
+        ("no-audience", 401),
+        ("no-scope", 403),
+        ("outage", 503),
+        ("unknown", 401),
+    ] {
+        assert_eq!(status(&auth, token).await, expected, "{token}");
+    }
+}
+
+#[tokio::test]
+async fn a_type_or_a_closure_is_a_verifier_and_claims_are_theirs_to_give() {
+    struct Directory(&'static str);
+
+    impl Verifier for Directory {
+        fn verify<'a>(
+            &'a self,
+            credentials: &'a Credentials,
+        ) -> BoxFuture<'a, Result<VerifiedToken, Denial>> {
+            Box::pin(async move {
+                let is_known = credentials.token().expose() == self.0;
+                if is_known { Ok(alice()) } else { Err(Denial::invalid(Reason::Inactive)) }
+            })
+        }
+    }
+    let auth = protected().verifier(Directory("secret")).build().expect("a description");
+    assert_eq!((status(&auth, "secret").await, status(&auth, "guess").await), (200, 401));
+
+    let with_claims = |_| async {
+        let claims = serde_json::json!({"team": "blue"});
+        alice().client_id("cli").with_claims(&claims).map_err(|_| Denial::invalid(Reason::Claims))
+    };
+    let auth = protected().verifier(with_claims).build().expect("a description");
+    let caller = auth.admit(&bearer("x")).await.expect("admitted");
+    let claims: serde_json::Map<String, serde_json::Value> = caller.claims().expect("claims");
+    assert_eq!((caller.client_id(), &claims["team"]), (Some("cli"), &"blue".into()));
+}

@@ -1,0 +1,54 @@
+//! What the tests have in common: a protected service, requests to it, and its whole answers.
+
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, HeaderMap};
+use http::{Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use mcp_auth::{AuthInfo, McpAuth};
+use tower::{Layer as _, ServiceExt as _, service_fn};
+
+pub(crate) const RESOURCE: &str = "https://api.example.com/mcp";
+
+/// The headers of a request with this token.
+pub(crate) fn bearer(token: &str) -> HeaderMap {
+    let value = format!("Bearer {token}").parse().expect("a header value");
+    [(AUTHORIZATION, value)].into_iter().collect()
+}
+
+/// A POST with these headers.
+pub(crate) fn request(headers: HeaderMap) -> Request<Full<Bytes>> {
+    let mut request = Request::post("/mcp").body(Full::default()).expect("a request");
+    *request.headers_mut() = headers;
+    request
+}
+
+/// The answer of a service behind `auth` that tells the subject of its caller.
+pub(crate) async fn answer(auth: &McpAuth, request: Request<Full<Bytes>>) -> Response<Bytes> {
+    let whoami = service_fn(|request: Request<Full<Bytes>>| async move {
+        let caller =
+            request.extensions().get::<AuthInfo>().map(|caller| caller.subject().to_owned());
+        assert!(!request.headers().contains_key(AUTHORIZATION), "the credential is removed");
+        let body = caller.unwrap_or_else(|| "nobody".to_owned());
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(body)))
+    });
+    let response = auth.bearer_auth().layer(whoami).oneshot(request).await;
+    let (parts, body) = response.unwrap_or_else(|never| match never {}).into_parts();
+    let body = body.collect().await.unwrap_or_else(|never| match never {}).to_bytes();
+    Response::from_parts(parts, body)
+}
+
+/// The status of the answer to a POST with this token.
+pub(crate) async fn status(auth: &McpAuth, token: &str) -> u16 {
+    answer(auth, request(bearer(token))).await.status().as_u16()
+}
+
+/// A whole response as text, for snapshots.
+pub(crate) fn shown(response: &Response<Bytes>) -> String {
+    let mut text = format!("{}\n", response.status());
+    for (name, value) in response.headers() {
+        text += &format!("{name}: {}\n", String::from_utf8_lossy(value.as_bytes()));
+    }
+    text + "\n" + &String::from_utf8_lossy(response.body())
+}
