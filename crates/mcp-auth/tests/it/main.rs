@@ -1,9 +1,11 @@
 //! The library from outside, a file for each question, in a world without sockets.
 
 mod architecture;
+mod doors;
 mod keys;
 mod logs;
 mod origins;
 mod refusals;
+mod rmcp_server;
 mod verifiers;
 mod world;

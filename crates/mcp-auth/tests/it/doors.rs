@@ -1,0 +1,283 @@
+//! The doors: axum, tower, raw hyper and rmcp.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use axum::Router;
+use axum::body::Body;
+use axum::routing::get;
+use bytes::Bytes;
+use http::header::AUTHORIZATION;
+use http::{Request, Response};
+use http_body::Frame;
+use http_body_util::{BodyExt as _, Empty, Full, StreamBody};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::service::TowerToHyperService;
+use mcp_auth::{AuthInfo, McpAuth};
+use mcp_auth_testkit::TestIssuer;
+use tokio::sync::mpsc;
+use tower::{Layer as _, Service, ServiceExt as _, service_fn};
+
+use crate::world::{RESOURCE, bearer};
+
+fn protected(issuer: &TestIssuer, url: &str) -> McpAuth {
+    issuer.protects(url).build().expect("a description")
+}
+
+async fn fetch(app: &Router, path: &str, token: Option<&str>) -> (u16, String) {
+    let mut request = Request::get(path).body(Body::empty()).expect("a request");
+    if let Some(token) = token {
+        *request.headers_mut() = bearer(token);
+    }
+    let response = app.clone().oneshot(request).await.expect("an answer");
+    let status = response.status().as_u16();
+    let body = response.into_body().collect().await.expect("a body").to_bytes();
+    (status, String::from_utf8_lossy(&body).into_owned())
+}
+
+async fn whoami(auth: AuthInfo) -> String {
+    auth.subject().to_owned()
+}
+
+#[tokio::test]
+async fn axum_has_the_route_and_the_metadata_from_one_url() {
+    let issuer = TestIssuer::new();
+    let app = protected(&issuer, RESOURCE).protect(get(whoami));
+    let token = issuer.token().sign();
+    assert_eq!(fetch(&app, "/mcp", Some(&token)).await, (200, "alice".into()));
+    for path in ["/mcp", "/mcp/", "/mcp/below"] {
+        assert_eq!(fetch(&app, path, None).await.0, 401, "{path}");
+    }
+    for path in [
+        "/.well-known/oauth-protected-resource/mcp",
+        "/.well-known/oauth-protected-resource/mcp/",
+        "/.well-known/oauth-protected-resource",
+    ] {
+        let (status, body) = fetch(&app, path, None).await;
+        assert_eq!(status, 200, "{path}");
+        assert!(body.contains(&format!(r#""resource":"{RESOURCE}""#)), "{body}");
+    }
+    assert_eq!(fetch(&app, "/elsewhere", None).await.0, 404);
+}
+
+#[tokio::test]
+async fn a_resource_at_the_root_protects_everything_but_its_metadata() {
+    let issuer = TestIssuer::new();
+    let app = protected(&issuer, "https://mcp.example.com").protect(get(whoami));
+    let token = issuer.token().audience("https://mcp.example.com/").sign();
+    assert_eq!(fetch(&app, "/", Some(&token)).await, (200, "alice".into()));
+    assert_eq!(fetch(&app, "/anything", None).await.0, 401);
+    assert_eq!(fetch(&app, "/.well-known/oauth-protected-resource", None).await.0, 200);
+}
+
+#[tokio::test]
+async fn routers_of_several_resources_merge_with_each_other_and_with_any() {
+    let issuer = TestIssuer::new();
+    let (notes, mail) = ("https://api.example.com/notes", "https://api.example.com/mail");
+    let app = Router::new()
+        .route("/health", get(|| async { "well" }))
+        .merge(protected(&issuer, notes).protect(get(whoami)))
+        .merge(protected(&issuer, mail).protect(get(whoami)))
+        .merge(Router::new().route("/version", get(|| async { "1" })))
+        .fallback(|| async { "nothing here" });
+    let token = issuer.token().audience(mail).sign();
+    assert_eq!(fetch(&app, "/mail", Some(&token)).await.0, 200);
+    assert_eq!(fetch(&app, "/notes", Some(&token)).await.0, 401);
+    for (path, resource) in [("/notes", notes), ("/mail", mail), ("", mail)] {
+        let (_, body) =
+            fetch(&app, &format!("/.well-known/oauth-protected-resource{path}"), None).await;
+        assert!(body.contains(&format!(r#""resource":"{resource}""#)), "{path}: {body}");
+    }
+    assert_eq!(fetch(&app, "/health", None).await.1, "well");
+}
+
+#[tokio::test]
+async fn the_layer_goes_around_a_router_a_route_or_a_nested_service() {
+    let issuer = TestIssuer::new();
+    let layer = protected(&issuer, RESOURCE).bearer_auth();
+    let apps = [
+        Router::new().route("/mcp", get(whoami)).layer(layer.clone()),
+        Router::new().route("/mcp", get(whoami).layer(layer.clone())),
+        Router::new().route("/mcp", get(whoami)).route_layer(layer.clone()),
+        Router::new().nest_service("/mcp", layer.layer(Router::new().route("/", get(whoami)))),
+        Router::new().route_service("/mcp", layer.layer(get(whoami))),
+    ];
+    for (i, app) in apps.iter().enumerate() {
+        assert_eq!(fetch(app, "/mcp", None).await.0, 401, "{i}");
+        assert_eq!(
+            fetch(app, "/mcp", Some(&issuer.token().sign())).await,
+            (200, "alice".into()),
+            "{i}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn extractors_tell_anonymous_callers_to_log_in_and_forgotten_layers_to_the_developer() {
+    let issuer = TestIssuer::new();
+    let auth = issuer.protects(RESOURCE).optional().build().expect("a description");
+    let greet = |caller: Option<AuthInfo>| async move {
+        caller.map_or("nobody".into(), |caller| caller.subject().to_owned())
+    };
+    let app = Router::new()
+        .route("/greet", get(greet))
+        .route("/whoami", get(whoami))
+        .layer(auth.bearer_auth());
+    assert_eq!(fetch(&app, "/greet", None).await, (200, "nobody".into()));
+    assert_eq!(fetch(&app, "/greet", Some(&issuer.token().sign())).await, (200, "alice".into()));
+    let (status, body) = fetch(&app, "/whoami", None).await;
+    assert!(status == 401 && body.contains("resource_metadata"), "{status} {body}");
+    let unprotected = Router::new().route("/whoami", get(whoami));
+    assert_eq!(fetch(&unprotected, "/whoami", None).await.0, 500);
+}
+
+#[tokio::test]
+async fn old_clients_find_the_authorization_server_whole() {
+    let issuer = TestIssuer::new();
+    let auth = protected(&issuer, RESOURCE);
+    let app = auth.protect(get(whoami)).merge(auth.server_metadata_routes());
+    let (status, body) = fetch(&app, "/.well-known/oauth-authorization-server", None).await;
+    let published: serde_json::Value = serde_json::from_str(&issuer.metadata()).expect("JSON");
+    let mirrored: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+    assert_eq!((status, mirrored), (200, published));
+
+    issuer.trouble(mcp_auth_testkit::Endpoint::Metadata, mcp_auth_testkit::Trouble::Down);
+    let app = protected(&issuer, RESOURCE).server_metadata_routes();
+    assert_eq!(fetch(&app, "/.well-known/oauth-authorization-server", None).await.0, 503);
+}
+
+#[tokio::test]
+async fn the_metadata_is_for_web_pages_too() {
+    let issuer = TestIssuer::new();
+    let app = protected(&issuer, RESOURCE).metadata_routes();
+    let path = "/.well-known/oauth-protected-resource/mcp";
+    for (method, status) in
+        [("GET", 200), ("HEAD", 200), ("OPTIONS", 204), ("POST", 405), ("DELETE", 405)]
+    {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("origin", "https://any.example")
+            .body(Body::empty());
+        let response = app.clone().oneshot(request.expect("a request")).await.expect("an answer");
+        assert_eq!(response.status().as_u16(), status, "{method}");
+        assert_eq!(response.headers()["access-control-allow-origin"], "*", "{method}");
+    }
+    let mut service = protected(&issuer, RESOURCE).metadata_service();
+    let elsewhere =
+        service.call(Request::get("/mcp").body(()).expect("a request")).await.expect("an answer");
+    assert_eq!(elsewhere.status(), 404);
+}
+
+#[tokio::test]
+async fn bodies_stream_through_in_both_directions() {
+    let issuer = TestIssuer::new();
+    let (sender, receiver) = mpsc::channel::<Result<Frame<Bytes>, Infallible>>(1);
+    let receiver = tokio_stream(receiver);
+    let mut request = Request::post("/mcp").body(StreamBody::new(receiver)).expect("a request");
+    *request.headers_mut() = bearer(&issuer.token().sign());
+    let service = protected(&issuer, RESOURCE).bearer_auth().layer(service_fn(
+        |request: Request<StreamBody<_>>| async move {
+            assert!(request.extensions().get::<AuthInfo>().is_some());
+            assert!(!request.headers().contains_key(AUTHORIZATION));
+            Ok::<_, Infallible>(Response::new(request.into_body()))
+        },
+    ));
+    let mut answer =
+        service.oneshot(request).await.expect("an answer before the request ends").into_body();
+    for word in ["one", "two", "three"] {
+        sender.send(Ok(Frame::data(word.into()))).await.expect("sent");
+        let frame = answer.frame().await.expect("a frame").expect("no error");
+        assert_eq!(frame.into_data().expect("data"), word);
+    }
+    let trailers = [("x-checksum", "1")]
+        .map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value")));
+    sender.send(Ok(Frame::trailers(trailers.into_iter().collect()))).await.expect("sent");
+    assert!(answer.frame().await.expect("a frame").expect("no error").is_trailers());
+    drop(sender);
+    assert!(answer.frame().await.is_none());
+}
+
+fn tokio_stream<T>(mut receiver: mpsc::Receiver<T>) -> impl futures_util::Stream<Item = T> {
+    futures_util::stream::poll_fn(move |context| receiver.poll_recv(context))
+}
+
+#[tokio::test]
+async fn backpressure_of_the_inner_service_is_respected() {
+    #[derive(Clone)]
+    struct Busy(Arc<AtomicBool>);
+
+    impl Service<Request<Full<Bytes>>> for Busy {
+        type Response = Response<Full<Bytes>>;
+        type Error = Infallible;
+        type Future = std::future::Ready<Result<Self::Response, Infallible>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            if self.0.load(Ordering::SeqCst) { Poll::Pending } else { Poll::Ready(Ok(())) }
+        }
+
+        fn call(&mut self, _: Request<Full<Bytes>>) -> Self::Future {
+            std::future::ready(Ok(Response::default()))
+        }
+    }
+    let is_busy = Arc::new(AtomicBool::new(true));
+    let layer = protected(&TestIssuer::new(), RESOURCE).bearer_auth();
+    let mut service = layer.layer(Busy(is_busy.clone()));
+    let mut context = Context::from_waker(std::task::Waker::noop());
+    assert!(Service::<Request<Full<Bytes>>>::poll_ready(&mut service, &mut context).is_pending());
+    is_busy.store(false, Ordering::SeqCst);
+    assert!(Service::<Request<Full<Bytes>>>::poll_ready(&mut service, &mut context).is_ready());
+}
+
+#[tokio::test]
+async fn raw_hyper_speaks_http_1_and_h2c_through_it() {
+    let issuer = TestIssuer::new();
+    let token = issuer.token().sign();
+    let hello = service_fn(|request: Request<hyper::body::Incoming>| async move {
+        let caller =
+            request.extensions().get::<AuthInfo>().map(|caller| caller.subject().to_owned());
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(caller.unwrap_or_default())))
+    });
+    let service = protected(&issuer, RESOURCE).bearer_auth().layer(hello);
+    for is_h2 in [false, true] {
+        for (token, expected) in [(Some(&token), (200, "alice")), (None, (401, "{"))] {
+            let (client, server) = tokio::io::duplex(64 * 1024);
+            let service = TowerToHyperService::new(service.clone());
+            tokio::spawn(async move {
+                let builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+                let _ = builder.serve_connection(TokioIo::new(server), service).await;
+            });
+            let mut request = Request::post("http://api.example.com/mcp")
+                .body(Empty::<Bytes>::new())
+                .expect("a request");
+            if let Some(token) = token {
+                *request.headers_mut() = bearer(token);
+            }
+            let response = if is_h2 {
+                let (mut sender, connection) = hyper::client::conn::http2::handshake(
+                    TokioExecutor::new(),
+                    TokioIo::new(client),
+                )
+                .await
+                .expect("h2");
+                tokio::spawn(connection);
+                sender.send_request(request).await
+            } else {
+                let (mut sender, connection) =
+                    hyper::client::conn::http1::handshake(TokioIo::new(client)).await.expect("h1");
+                tokio::spawn(connection);
+                sender.send_request(request).await
+            };
+            let response = response.expect("an answer");
+            let status = response.status().as_u16();
+            let body = response.into_body().collect().await.expect("a body").to_bytes();
+            let body = String::from_utf8_lossy(&body).into_owned();
+            assert!(
+                status == expected.0 && body.starts_with(expected.1),
+                "h2 {is_h2}: {status} {body}"
+            );
+        }
+    }
+}
