@@ -1,1 +1,36 @@
-//! x
+//! A complete development authorization server, in the process or on a loopback port, for tests of
+//! MCP servers protected by [`mcp_auth`].
+//!
+//! [`TestIssuer`] is one value in two forms. As it is made, it needs no socket: it implements
+//! [`mcp_auth::Fetch`], stands at a clock that the test moves, counts every request, and breaks in
+//! the ways a test chooses. Once [served](TestIssuer::serve), it is a real authorization server on a
+//! loopback port, with a login page, dynamic registration and everything else that an MCP client
+//! expects.
+//!
+//! ```
+//! use mcp_auth_testkit::TestIssuer;
+//! use std::time::Duration;
+//!
+//! let issuer = TestIssuer::new();
+//! let token = issuer.token().subject("alice").scopes(["read"]).sign();
+//! assert_eq!(token.split('.').count(), 3);
+//! issuer.clock().advance(Duration::from_secs(301)); // and the token has expired
+//! ```
+
+mod algorithm;
+mod builder;
+mod document;
+mod issuer;
+mod key;
+mod keys;
+mod time;
+mod token;
+mod trouble;
+mod world;
+
+pub use algorithm::SigningAlgorithm;
+pub use builder::TestIssuerBuilder;
+pub use document::MetadataPath;
+pub use issuer::TestIssuer;
+pub use token::TokenBuilder;
+pub use trouble::{Endpoint, Trouble};

@@ -1,0 +1,354 @@
+//! The issuer: its state, and what a test can do to it.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use mcp_auth::{Clock, Fetch, ManualClock};
+use tokio::sync::watch;
+
+use crate::document::{self, MetadataPath};
+use crate::keys::Keys;
+use crate::time::Time;
+use crate::trouble::Troubles;
+use crate::{Endpoint, SigningAlgorithm, TestIssuerBuilder, TokenBuilder, Trouble};
+
+/// A development authorization server. Clones are the same issuer.
+///
+/// ```
+/// use mcp_auth_testkit::TestIssuer;
+///
+/// let issuer = TestIssuer::new();
+/// assert_eq!(issuer.url(), "https://issuer.test");
+/// assert_eq!(issuer.requests(), 0);
+/// ```
+#[derive(Clone)]
+pub struct TestIssuer(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) settings: Settings,
+    pub(crate) counters: Counters,
+    pub(crate) troubles: watch::Sender<Troubles>,
+    pub(crate) token_numbers: AtomicU64,
+    state: Mutex<State>,
+}
+
+/// What is settled when the issuer is made.
+#[derive(Clone)]
+pub(crate) struct Settings {
+    pub(crate) issuer: String,
+    pub(crate) algorithm: SigningAlgorithm,
+    pub(crate) metadata_at: Vec<MetadataPath>,
+    pub(crate) users: Vec<String>,
+    pub(crate) auto_approve: Option<String>,
+    pub(crate) clients: Vec<(String, String)>,
+    pub(crate) fetch: Arc<dyn Fetch>,
+    pub(crate) time: Time,
+}
+
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) all: AtomicUsize,
+    pub(crate) metadata: AtomicUsize,
+    pub(crate) jwks: AtomicUsize,
+}
+
+/// What changes while the issuer lives.
+#[derive(Clone)]
+pub(crate) struct State {
+    pub(crate) keys: Keys,
+    pub(crate) jwks_max_age: Option<u64>,
+    /// The resources tokens may be issued for, each with its scopes; the last one given is last.
+    pub(crate) resources: Vec<(String, Vec<String>)>,
+}
+
+impl TestIssuer {
+    /// The usual issuer: `https://issuer.test`, with one ES256 key and a [`ManualClock`].
+    ///
+    /// ```
+    /// let issuer = mcp_auth_testkit::TestIssuer::new();
+    /// assert_eq!(issuer.kid(), "es256-1");
+    /// ```
+    #[must_use]
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// Describes another issuer than the usual one.
+    ///
+    /// ```
+    /// use mcp_auth_testkit::TestIssuer;
+    ///
+    /// let issuer = TestIssuer::builder().issuer("https://auth.example.com").build();
+    /// assert_eq!(issuer.url(), "https://auth.example.com");
+    /// ```
+    pub fn builder() -> TestIssuerBuilder {
+        TestIssuerBuilder::new()
+    }
+
+    /// The issuer identifier ([RFC 8414 §2](https://www.rfc-editor.org/rfc/rfc8414#section-2)).
+    ///
+    /// ```
+    /// assert_eq!(mcp_auth_testkit::TestIssuer::new().url(), "https://issuer.test");
+    /// ```
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.0.settings.issuer
+    }
+
+    /// The URL of the key set ([RFC 7517 §5](https://www.rfc-editor.org/rfc/rfc7517#section-5)).
+    ///
+    /// ```
+    /// assert_eq!(mcp_auth_testkit::TestIssuer::new().jwks_uri(), "https://issuer.test/jwks");
+    /// ```
+    #[must_use]
+    pub fn jwks_uri(&self) -> String {
+        document::jwks_uri(self.url())
+    }
+
+    /// The metadata document, as JSON text
+    /// ([RFC 8414 §2](https://www.rfc-editor.org/rfc/rfc8414#section-2)). Trouble does not show in
+    /// it, nor does it count as a request.
+    ///
+    /// ```
+    /// assert!(mcp_auth_testkit::TestIssuer::new().metadata().contains("https://issuer.test/jwks"));
+    /// ```
+    #[must_use]
+    pub fn metadata(&self) -> String {
+        document::metadata(self.url(), &self.state().scopes()).to_string()
+    }
+
+    /// The key set, as JSON text ([RFC 7517 §5](https://www.rfc-editor.org/rfc/rfc7517#section-5)).
+    /// Trouble does not show in it, nor does it count as a request.
+    ///
+    /// ```
+    /// let issuer = mcp_auth_testkit::TestIssuer::new();
+    /// assert!(issuer.jwks().contains(&issuer.kid()));
+    /// ```
+    #[must_use]
+    pub fn jwks(&self) -> String {
+        self.state().keys.jwks().to_string()
+    }
+
+    /// The clock this issuer lives by.
+    ///
+    /// # Panics
+    ///
+    /// If the issuer is served: it lives by the clock of the system, as its clients do. What works
+    /// for both is to hand on the issuer itself, which is a [`Clock`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// mcp_auth_testkit::TestIssuer::new().clock().advance(Duration::from_secs(60));
+    /// ```
+    #[must_use]
+    pub fn clock(&self) -> ManualClock {
+        match &self.0.settings.time {
+            Time::Manual(clock) => clock.clone(),
+            Time::System => panic!("a served issuer lives by the clock of the system"),
+        }
+    }
+
+    /// How many requests have come, of any kind.
+    ///
+    /// ```
+    /// assert_eq!(mcp_auth_testkit::TestIssuer::new().requests(), 0);
+    /// ```
+    #[must_use]
+    pub fn requests(&self) -> usize {
+        self.0.counters.all.load(Ordering::SeqCst)
+    }
+
+    /// How many requests have come for the metadata, at any of its URLs.
+    ///
+    /// ```
+    /// assert_eq!(mcp_auth_testkit::TestIssuer::new().metadata_requests(), 0);
+    /// ```
+    #[must_use]
+    pub fn metadata_requests(&self) -> usize {
+        self.0.counters.metadata.load(Ordering::SeqCst)
+    }
+
+    /// How many requests have come for the key set.
+    ///
+    /// ```
+    /// assert_eq!(mcp_auth_testkit::TestIssuer::new().jwks_requests(), 0);
+    /// ```
+    #[must_use]
+    pub fn jwks_requests(&self) -> usize {
+        self.0.counters.jwks.load(Ordering::SeqCst)
+    }
+
+    /// The `kid` of the key that signs ([RFC 7517 §4.5](https://www.rfc-editor.org/rfc/rfc7517#section-4.5)).
+    ///
+    /// ```
+    /// assert_eq!(mcp_auth_testkit::TestIssuer::new().kid(), "es256-1");
+    /// ```
+    #[must_use]
+    pub fn kid(&self) -> String {
+        self.state().keys.active().kid.clone()
+    }
+
+    /// Signs with a new key from now on, and returns its `kid`; the old keys stay published.
+    ///
+    /// ```
+    /// assert_eq!(mcp_auth_testkit::TestIssuer::new().rotate(), "es256-2");
+    /// ```
+    pub fn rotate(&self) -> String {
+        self.state().keys.rotate()
+    }
+
+    /// Takes a key out of the key set. It can still sign, as a thief could.
+    ///
+    /// ```
+    /// let issuer = mcp_auth_testkit::TestIssuer::new();
+    /// issuer.rotate();
+    /// issuer.withdraw("es256-1");
+    /// assert!(!issuer.jwks().contains("es256-1"));
+    /// ```
+    pub fn withdraw(&self, kid: &str) {
+        self.state().keys.withdraw(kid);
+    }
+
+    /// Takes every key but the one that signs out of the key set.
+    ///
+    /// ```
+    /// let issuer = mcp_auth_testkit::TestIssuer::new();
+    /// issuer.rotate();
+    /// issuer.withdraw_old_keys();
+    /// assert!(!issuer.jwks().contains("es256-1"));
+    /// ```
+    pub fn withdraw_old_keys(&self) {
+        self.state().keys.withdraw_old();
+    }
+
+    /// Sends the key set with `Cache-Control: max-age`
+    /// ([RFC 9111 §5.2.2.1](https://www.rfc-editor.org/rfc/rfc9111#section-5.2.2.1)) from now on.
+    ///
+    /// ```
+    /// mcp_auth_testkit::TestIssuer::new().jwks_max_age(600);
+    /// ```
+    pub fn jwks_max_age(&self, seconds: u64) {
+        self.state().jwks_max_age = Some(seconds);
+    }
+
+    /// Breaks `endpoint` until [`recover`](Self::recover); the trouble it had before is gone.
+    ///
+    /// ```
+    /// use mcp_auth_testkit::{Endpoint, TestIssuer, Trouble};
+    ///
+    /// TestIssuer::new().trouble(Endpoint::Jwks, Trouble::Down);
+    /// ```
+    pub fn trouble(&self, endpoint: Endpoint, trouble: Trouble) {
+        self.0
+            .troubles
+            .send_modify(|troubles| troubles.set(endpoint, trouble));
+    }
+
+    /// Ends all trouble, and answers the requests that [hang](Trouble::Hang).
+    ///
+    /// ```
+    /// mcp_auth_testkit::TestIssuer::new().recover();
+    /// ```
+    pub fn recover(&self) {
+        self.0.troubles.send_replace(Troubles::default());
+    }
+
+    /// Adds a resource that tokens may be issued for
+    /// ([RFC 8707](https://www.rfc-editor.org/rfc/rfc8707)), and its scopes. It becomes the default
+    /// audience of minted tokens.
+    ///
+    /// Clients that have registered before keep the scopes that were known then.
+    ///
+    /// ```
+    /// use mcp_auth_testkit::TestIssuer;
+    ///
+    /// TestIssuer::new().resource("https://api.example.com/mcp", ["read", "write"]);
+    /// ```
+    pub fn resource<S: Into<String>>(
+        &self,
+        url: impl Into<String>,
+        scopes: impl IntoIterator<Item = S>,
+    ) {
+        let (url, scopes) = (url.into(), scopes.into_iter().map(Into::into).collect());
+        let mut state = self.state();
+        state.resources.retain(|(known, _)| *known != url);
+        state.resources.push((url, scopes));
+    }
+
+    /// Starts an access token ([RFC 9068](https://www.rfc-editor.org/rfc/rfc9068)).
+    ///
+    /// ```
+    /// let token = mcp_auth_testkit::TestIssuer::new().token().subject("alice").sign();
+    /// ```
+    pub fn token(&self) -> TokenBuilder {
+        TokenBuilder::new(self.clone())
+    }
+
+    pub(crate) fn from_settings(settings: Settings) -> Self {
+        let state = State {
+            keys: Keys::new(settings.algorithm),
+            jwks_max_age: None,
+            resources: Vec::new(),
+        };
+        Self::with_state(settings, state)
+    }
+
+    pub(crate) fn with_state(settings: Settings, state: State) -> Self {
+        Self(Arc::new(Inner {
+            settings,
+            counters: Counters::default(),
+            troubles: watch::Sender::default(),
+            token_numbers: AtomicU64::new(1),
+            state: Mutex::new(state),
+        }))
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Every scope of every resource, once.
+    pub(crate) fn scopes(&self) -> Vec<String> {
+        let mut scopes: Vec<String> = Vec::new();
+        for scope in self.resources.iter().flat_map(|(_, scopes)| scopes) {
+            if !scopes.contains(scope) {
+                scopes.push(scope.clone());
+            }
+        }
+        scopes
+    }
+}
+
+impl Clock for TestIssuer {
+    fn now(&self) -> SystemTime {
+        self.0.settings.time.now()
+    }
+}
+
+impl Default for TestIssuer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for TestIssuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TestIssuer")
+            .field("url", &self.url())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("issuer", &self.issuer)
+            .field("algorithm", &self.algorithm)
+            .finish_non_exhaustive()
+    }
+}

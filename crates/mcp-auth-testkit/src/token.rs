@@ -1,0 +1,281 @@
+//! Access tokens, right by default and wrong wherever a test wants them so.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use crate::key::{SigningKey, base64url};
+use crate::time::seconds;
+use crate::{SigningAlgorithm, TestIssuer};
+
+/// An access token in the making: everything that
+/// [RFC 9068 §2](https://www.rfc-editor.org/rfc/rfc9068#section-2) requires, until told otherwise.
+///
+/// Its subject is `alice`, its client `test-client`, its audience the resource the issuer was last
+/// told about (else `https://api.example.com/mcp`), and it expires in 300 seconds.
+///
+/// ```
+/// use mcp_auth_testkit::TestIssuer;
+///
+/// let issuer = TestIssuer::new();
+/// let token = issuer.token().subject("bob").scopes(["read", "write"]).sign();
+/// let expired = issuer.token().expired().sign();
+/// let of_no_type = issuer.token().without_header("typ").sign();
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct TokenBuilder {
+    issuer: TestIssuer,
+    key: Arc<SigningKey>,
+    header: Map<String, Value>,
+    claims: Map<String, Value>,
+    payload: Option<String>,
+}
+
+impl TokenBuilder {
+    pub(crate) fn new(issuer: TestIssuer) -> Self {
+        let (key, audience) = {
+            let state = issuer.state();
+            let resource = state.resources.last().map(|(url, _)| url.clone());
+            (Arc::clone(state.keys.active()), resource)
+        };
+        let number = issuer.0.token_numbers.fetch_add(1, Ordering::Relaxed);
+        let now = issuer.0.settings.time.unix();
+        let claims = object([
+            ("iss", json!(issuer.url())),
+            ("sub", json!("alice")),
+            (
+                "aud",
+                json!(audience.as_deref().unwrap_or("https://api.example.com/mcp")),
+            ),
+            ("client_id", json!("test-client")),
+            ("iat", json!(now)),
+            ("exp", json!(now + 300)),
+            ("jti", json!(format!("token-{number}"))),
+        ]);
+        Self {
+            header: object([
+                ("alg", json!(key.algorithm.name())),
+                ("typ", json!("at+jwt")),
+                ("kid", json!(key.kid)),
+            ]),
+            issuer,
+            key,
+            claims,
+            payload: None,
+        }
+    }
+
+    /// Sets `sub`.
+    ///
+    /// ```
+    /// # let issuer = mcp_auth_testkit::TestIssuer::new();
+    /// let token = issuer.token().subject("bob").sign();
+    /// ```
+    pub fn subject(self, subject: impl Into<String>) -> Self {
+        self.claim("sub", subject.into())
+    }
+
+    /// Sets `aud`: one string, or a list of them
+    /// ([RFC 7519 §4.1.3](https://www.rfc-editor.org/rfc/rfc7519#section-4.1.3)).
+    ///
+    /// ```
+    /// # let issuer = mcp_auth_testkit::TestIssuer::new();
+    /// let one = issuer.token().audience("https://api.example.com/mcp").sign();
+    /// let two = issuer.token().audience(vec!["https://a.example", "https://b.example"]).sign();
+    /// ```
+    pub fn audience(self, audience: impl Into<Value>) -> Self {
+        self.claim("aud", audience)
+    }
+
+    /// Sets `scope` ([RFC 8693 §4.2](https://www.rfc-editor.org/rfc/rfc8693#section-4.2)).
+    ///
+    /// ```
+    /// # let issuer = mcp_auth_testkit::TestIssuer::new();
+    /// let token = issuer.token().scopes(["read", "write"]).sign();
+    /// ```
+    pub fn scopes<S: AsRef<str>>(self, scopes: impl IntoIterator<Item = S>) -> Self {
+        let mut joined = String::new();
+        for scope in scopes {
+            if !joined.is_empty() {
+                joined.push(' ');
+            }
+            joined.push_str(scope.as_ref());
+        }
+        self.claim("scope", joined)
+    }
+
+    /// Sets `client_id` ([RFC 8693 §4.3](https://www.rfc-editor.org/rfc/rfc8693#section-4.3)).
+    ///
+    /// ```
+    /// # let issuer = mcp_auth_testkit::TestIssuer::new();
+    /// let token = issuer.token().client_id("inspector").sign();
+    /// ```
+    pub fn client_id(self, id: impl Into<String>) -> Self {
+        self.claim("client_id", id.into())
+    }
+
+    /// Lets the token expire so long after the issuer's present.
+    ///
+    /// ```
+    /// # let issuer = mcp_auth_testkit::TestIssuer::new();
+    /// let token = issuer.token().expires_in(std::time::Duration::from_secs(60)).sign();
+    /// ```
+    pub fn expires_in(self, lifetime: Duration) -> Self {
+        let at = self.now().saturating_add(seconds(lifetime));
+        self.claim("exp", at)
+    }
+
+    /// Lets the token be an hour past its expiry, and two hours old.
+    ///
+    /// ```
+    /// # let issuer = mcp_auth_testkit::TestIssuer::new();
+    /// let token = issuer.token().expired().sign();
+    /// ```
+    pub fn expired(self) -> Self {
+        let now = self.now();
+        self.claim("iat", now - 7200).claim("exp", now - 3600)
+    }
+
+    /// Lets the token be valid only so long after the issuer's present (`nbf`).
+    ///
+    /// ```
+    /// # let issuer = mcp_auth_testkit::TestIssuer::new();
+    /// let token = issuer.token().not_before(std::time::Duration::from_secs(60)).sign();
+    /// ```
+    pub fn not_before(self, delay: Duration) -> Self {
+        let at = self.now().saturating_add(seconds(delay));
+        self.claim("nbf", at)
+    }
+
+    /// Sets a claim to any JSON value.
+    ///
+    /// ```
+    /// # let issuer = mcp_auth_testkit::TestIssuer::new();
+    /// let token = issuer.token().claim("tenant", "acme").sign();
+    /// ```
+    pub fn claim(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.claims.insert(name.into(), value.into());
+        self
+    }
+
+    /// Leaves a claim out.
+    ///
+    /// ```
+    /// # let issuer = mcp_auth_testkit::TestIssuer::new();
+    /// let token = issuer.token().without("exp").sign();
+    /// ```
+    pub fn without(mut self, name: &str) -> Self {
+        self.claims.remove(name);
+        self
+    }
+
+    /// Sets a header parameter to any JSON value
+    /// ([RFC 7515 §4.1](https://www.rfc-editor.org/rfc/rfc7515#section-4.1)). The signature stays
+    /// that of the chosen key, whatever `alg` says.
+    ///
+    /// ```
+    /// # let issuer = mcp_auth_testkit::TestIssuer::new();
+    /// let token = issuer.token().header("alg", "none").sign();
+    /// ```
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.header.insert(name.into(), value.into());
+        self
+    }
+
+    /// Leaves a header parameter out.
+    ///
+    /// ```
+    /// # let issuer = mcp_auth_testkit::TestIssuer::new();
+    /// let token = issuer.token().without_header("kid").sign();
+    /// ```
+    pub fn without_header(mut self, name: &str) -> Self {
+        self.header.remove(name);
+        self
+    }
+
+    /// Sets `typ` ([RFC 9068 §2.1](https://www.rfc-editor.org/rfc/rfc9068#section-2.1)).
+    ///
+    /// ```
+    /// # let issuer = mcp_auth_testkit::TestIssuer::new();
+    /// let token = issuer.token().typ("JWT").sign();
+    /// ```
+    pub fn typ(self, typ: impl Into<String>) -> Self {
+        self.header("typ", typ.into())
+    }
+
+    /// Signs with the issuer's key for `algorithm`; if it has none, one is made and published.
+    ///
+    /// ```
+    /// use mcp_auth_testkit::SigningAlgorithm;
+    /// # let issuer = mcp_auth_testkit::TestIssuer::new();
+    /// let token = issuer.token().signed_with(SigningAlgorithm::EdDsa).sign();
+    /// ```
+    pub fn signed_with(self, algorithm: SigningAlgorithm) -> Self {
+        let key = self.issuer.state().keys.of(algorithm);
+        self.signed_by(key)
+    }
+
+    /// Signs with the key of this `kid`, withdrawn or not. If there is no such key, the header names
+    /// it all the same.
+    ///
+    /// ```
+    /// # let issuer = mcp_auth_testkit::TestIssuer::new();
+    /// let token = issuer.token().kid("no-such-key").sign();
+    /// ```
+    pub fn kid(self, kid: &str) -> Self {
+        let key = self.issuer.state().keys.named(kid).cloned();
+        match key {
+            Some(key) => self.signed_by(key),
+            None => self.header("kid", kid),
+        }
+    }
+
+    /// Puts this text in place of the claims, JSON or not.
+    ///
+    /// ```
+    /// # let issuer = mcp_auth_testkit::TestIssuer::new();
+    /// let token = issuer.token().payload(r#"{"sub":"alice","sub":"bob"}"#).sign();
+    /// ```
+    pub fn payload(mut self, text: impl Into<String>) -> Self {
+        self.payload = Some(text.into());
+        self
+    }
+
+    /// Signs the token, in compact form ([RFC 7515 §7.1](https://www.rfc-editor.org/rfc/rfc7515#section-7.1)).
+    ///
+    /// ```
+    /// # let issuer = mcp_auth_testkit::TestIssuer::new();
+    /// assert_eq!(issuer.token().sign().split('.').count(), 3);
+    /// ```
+    #[must_use]
+    pub fn sign(self) -> String {
+        let header = Value::Object(self.header).to_string();
+        let claims = Value::Object(self.claims);
+        let payload = self.payload.unwrap_or_else(|| claims.to_string());
+        let input = format!(
+            "{}.{}",
+            base64url(header.as_bytes()),
+            base64url(payload.as_bytes())
+        );
+        let signature = base64url(&self.key.sign(input.as_bytes()));
+        format!("{input}.{signature}")
+    }
+
+    fn signed_by(mut self, key: Arc<SigningKey>) -> Self {
+        self.key = key;
+        let (alg, kid) = (self.key.algorithm.name(), self.key.kid.clone());
+        self.header("alg", alg).header("kid", kid)
+    }
+
+    fn now(&self) -> i64 {
+        self.issuer.0.settings.time.unix()
+    }
+}
+
+fn object<const N: usize>(members: [(&str, Value); N]) -> Map<String, Value> {
+    let named = members.map(|(name, value)| (name.to_owned(), value));
+    named.into_iter().collect()
+}

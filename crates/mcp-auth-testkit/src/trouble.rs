@@ -1,0 +1,76 @@
+//! The ways in which an issuer can break.
+
+/// A part of the issuer that can break on its own.
+///
+/// ```
+/// use mcp_auth_testkit::{Endpoint, TestIssuer, Trouble};
+///
+/// let issuer = TestIssuer::new();
+/// issuer.trouble(Endpoint::Jwks, Trouble::Down); // the metadata is still served
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Endpoint {
+    /// The authorization server metadata, at each of its URLs (RFC 8414).
+    Metadata,
+    /// The JSON Web Key Set (RFC 7517).
+    Jwks,
+}
+
+/// What goes wrong at an [`Endpoint`].
+///
+/// ```
+/// use mcp_auth_testkit::{Endpoint, TestIssuer, Trouble};
+///
+/// let issuer = TestIssuer::new();
+/// issuer.trouble(Endpoint::Metadata, Trouble::Status(503));
+/// issuer.recover();
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Trouble {
+    /// The connection fails.
+    Down,
+    /// The answer has this status and no document. What is no HTTP status counts as 500.
+    Status(u16),
+    /// No answer comes before [`TestIssuer::recover`](crate::TestIssuer::recover), or other trouble.
+    Hang,
+    /// The answer is an HTML page, with status 200.
+    Nonsense,
+    /// The answer is JSON with nothing in it: a key set without keys, metadata without members.
+    Empty,
+    /// The answer is the right document, four mebibytes long.
+    Oversize,
+    /// The answer is a redirect (302) to the same URL.
+    Redirect,
+    /// The metadata names another issuer (RFC 8414 §3.3). The key set stays right.
+    OtherIssuer,
+    /// The metadata's `jwks_uri` is plain `http` to another machine. The key set stays right.
+    InsecureJwksUri,
+    /// Among the right keys are some nobody can use: of unknown type, with a number for its `kid`,
+    /// symmetric, RSA of 1024 bits, with a member twice. The metadata stays right.
+    UnusableKeys,
+}
+
+/// What is wrong at present, endpoint by endpoint.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Troubles {
+    metadata: Option<Trouble>,
+    jwks: Option<Trouble>,
+}
+
+impl Troubles {
+    pub(crate) fn at(&self, endpoint: Endpoint) -> Option<Trouble> {
+        match endpoint {
+            Endpoint::Metadata => self.metadata,
+            Endpoint::Jwks => self.jwks,
+        }
+    }
+
+    pub(crate) fn set(&mut self, endpoint: Endpoint, trouble: Trouble) {
+        match endpoint {
+            Endpoint::Metadata => self.metadata = Some(trouble),
+            Endpoint::Jwks => self.jwks = Some(trouble),
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! The two documents of an issuer as answers to requests, whole or broken.
+
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, header};
+use mcp_auth::{BoxFuture, Fetch, FetchError, Limits};
+
+use crate::document::{self, MetadataPath};
+use crate::{Endpoint, TestIssuer, Trouble};
+
+impl Fetch for TestIssuer {
+    fn fetch(
+        &self,
+        request: Request<Bytes>,
+        limits: Limits,
+    ) -> BoxFuture<'_, Result<Response<Bytes>, FetchError>> {
+        Box::pin(async move {
+            let url = request.uri().to_string();
+            let answer = self.answer(&url).await.ok_or_else(connection_refused)?;
+            if answer.body().len() > limits.max_bytes {
+                return Err(FetchError::TooLarge(limits.max_bytes));
+            }
+            Ok(answer)
+        })
+    }
+}
+
+impl TestIssuer {
+    /// Answers a GET of `url`, or nothing if the issuer is down.
+    pub(crate) async fn answer(&self, url: &str) -> Option<Response<Bytes>> {
+        let counters = &self.0.counters;
+        counters.all.fetch_add(1, Ordering::SeqCst);
+        let issuer = self.url();
+        let place = MetadataPath::ALL.iter().find(|it| it.url(issuer) == url);
+        let endpoint = if place.is_some() {
+            counters.metadata.fetch_add(1, Ordering::SeqCst);
+            Endpoint::Metadata
+        } else if url == self.jwks_uri() {
+            counters.jwks.fetch_add(1, Ordering::SeqCst);
+            Endpoint::Jwks
+        } else {
+            return Some(not_found());
+        };
+        let trouble = self.trouble_after_hanging(endpoint).await;
+        let served = |url: &str| {
+            let places = self.0.settings.metadata_at.iter();
+            places.map(|place| place.url(issuer)).any(|it| it == url)
+        };
+        if endpoint == Endpoint::Metadata && trouble.is_none() && !served(url) {
+            return Some(not_found());
+        }
+        let mut answer = match trouble {
+            Some(Trouble::Down) => return None,
+            Some(Trouble::Status(status)) => {
+                let status = StatusCode::from_u16(status);
+                with_status(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))
+            }
+            Some(Trouble::Redirect) => {
+                let mut answer = with_status(StatusCode::FOUND);
+                if let Ok(location) = url.parse() {
+                    answer.headers_mut().insert(header::LOCATION, location);
+                }
+                answer
+            }
+            Some(Trouble::Nonsense) => content("text/html", HTML.to_owned()),
+            _ => content("application/json", self.document(endpoint, trouble)),
+        };
+        if let (Endpoint::Jwks, Some(seconds)) = (endpoint, self.state().jwks_max_age) {
+            let value = format!("max-age={seconds}");
+            if let Ok(value) = value.parse() {
+                answer.headers_mut().insert(header::CACHE_CONTROL, value);
+            }
+        }
+        Some(answer)
+    }
+
+    async fn trouble_after_hanging(&self, endpoint: Endpoint) -> Option<Trouble> {
+        let mut troubles = self.0.troubles.subscribe();
+        let freed = troubles.wait_for(|troubles| troubles.at(endpoint) != Some(Trouble::Hang));
+        // The sender lives in `self`, so that waiting cannot end for want of one.
+        freed.await.ok().and_then(|troubles| troubles.at(endpoint))
+    }
+
+    fn document(&self, endpoint: Endpoint, trouble: Option<Trouble>) -> String {
+        let metadata = || document::metadata(self.url(), &self.state().scopes());
+        match (endpoint, trouble) {
+            (Endpoint::Metadata, Some(Trouble::Empty)) => "{}".to_owned(),
+            (Endpoint::Jwks, Some(Trouble::Empty)) => r#"{"keys":[]}"#.to_owned(),
+            (Endpoint::Metadata, Some(Trouble::OtherIssuer)) => {
+                document::metadata("https://other.test", &[]).to_string()
+            }
+            (Endpoint::Metadata, Some(Trouble::InsecureJwksUri)) => {
+                let mut document = metadata();
+                document["jwks_uri"] = "http://issuer.test/jwks".into();
+                document.to_string()
+            }
+            (Endpoint::Jwks, Some(Trouble::UnusableKeys)) => among_unusable_keys(&self.jwks()),
+            (Endpoint::Metadata, Some(Trouble::Oversize)) => oversize(&metadata().to_string()),
+            (Endpoint::Jwks, Some(Trouble::Oversize)) => oversize(&self.jwks()),
+            (Endpoint::Metadata, _) => metadata().to_string(),
+            (Endpoint::Jwks, _) => self.jwks(),
+        }
+    }
+}
+
+const HTML: &str = "<!doctype html><title>Down for maintenance</title>";
+
+fn with_status(status: StatusCode) -> Response<Bytes> {
+    let mut answer = Response::new(Bytes::new());
+    *answer.status_mut() = status;
+    answer
+}
+
+fn not_found() -> Response<Bytes> {
+    with_status(StatusCode::NOT_FOUND)
+}
+
+fn content(media_type: &'static str, body: String) -> Response<Bytes> {
+    let mut answer = Response::new(Bytes::from(body));
+    let value = header::HeaderValue::from_static(media_type);
+    answer.headers_mut().insert(header::CONTENT_TYPE, value);
+    answer
+}
+
+fn connection_refused() -> FetchError {
+    FetchError::Transport(Box::new(std::io::Error::from(
+        std::io::ErrorKind::ConnectionRefused,
+    )))
+}
+
+fn oversize(document: &str) -> String {
+    format!("{document}{}", " ".repeat(4 << 20))
+}
+
+/// Written as text, since no JSON value has a member twice.
+fn among_unusable_keys(jwks: &str) -> String {
+    let short_modulus = crate::key::base64url(&[0xC5; 128]);
+    let unusable = [
+        r#"{"kty":"QUANTUM","kid":"unknown-kty","alg":"Q1"}"#.to_owned(),
+        r#"{"kty":"EC","crv":"P-256","kid":7,"x":"AA","y":"AA"}"#.to_owned(),
+        r#"{"kty":"oct","kid":"symmetric","alg":"HS256","k":"c2VjcmV0"}"#.to_owned(),
+        format!(
+            r#"{{"kty":"RSA","kid":"rsa-1024","alg":"RS256","n":"{short_modulus}","e":"AQAB"}}"#
+        ),
+        r#"{"kty":"OKP","kty":"EC","kid":"twice","crv":"Ed25519","x":"AA"}"#.to_owned(),
+    ];
+    jwks.replacen('[', &format!("[{},", unusable.join(",")), 1)
+}
