@@ -304,12 +304,22 @@ impl TestIssuer {
         }))
     }
 
+    pub(crate) fn count(&self) {
+        self.0.counters.all.fetch_add(1, Ordering::SeqCst);
+    }
+
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
+    /// What tokens are for that name no resource.
+    pub(crate) fn default_audience(&self) -> String {
+        let last = self.resources.last().map(|(url, _)| url.as_str());
+        last.unwrap_or("https://api.example.com/mcp").to_owned()
+    }
+
     /// Every scope of every resource, once.
     pub(crate) fn scopes(&self) -> Vec<String> {
         let mut scopes: Vec<String> = Vec::new();

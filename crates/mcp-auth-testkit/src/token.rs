@@ -38,15 +38,14 @@ impl TokenBuilder {
     pub(crate) fn new(issuer: TestIssuer) -> Self {
         let (key, audience) = {
             let state = issuer.state();
-            let resource = state.resources.last().map(|(url, _)| url.clone());
-            (Arc::clone(state.keys.active()), resource)
+            (Arc::clone(state.keys.active()), state.default_audience())
         };
         let number = issuer.0.token_numbers.fetch_add(1, Ordering::Relaxed);
         let now = issuer.0.settings.time.unix();
         let claims = object([
             ("iss", json!(issuer.url())),
             ("sub", json!("alice")),
-            ("aud", json!(audience.as_deref().unwrap_or("https://api.example.com/mcp"))),
+            ("aud", json!(audience)),
             ("client_id", json!("test-client")),
             ("iat", json!(now)),
             ("exp", json!(now + 300)),

@@ -30,7 +30,7 @@ impl TestIssuer {
     /// Answers a GET of `url`, or nothing if the issuer is down.
     pub(crate) async fn answer(&self, url: &str) -> Option<Response<Bytes>> {
         let counters = &self.0.counters;
-        counters.all.fetch_add(1, Ordering::SeqCst);
+        self.count();
         let issuer = self.url();
         let place = MetadataPath::ALL.iter().find(|it| it.url(issuer) == url);
         let endpoint = if place.is_some() {
