@@ -1,0 +1,119 @@
+//! A protected MCP server, its authorization server, and a line for each decision.
+
+mod journal;
+mod server;
+mod walk;
+
+use std::io;
+
+use axum::serve::ListenerExt as _;
+use mcp_auth::{AuthorizationServer, McpAuth};
+use mcp_auth_testkit::{ServedIssuer, TestIssuer};
+use tokio::net::TcpListener;
+
+/// Where the demo listens unless the port is taken.
+const SERVER_PORT: u16 = 7070;
+const ISSUER_PORT: u16 = 7071;
+
+/// Any error, for a program that can but tell it.
+type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Walk the whole way with a real client, print each step, and end
+    #[arg(long)]
+    once: bool,
+}
+
+/// The two servers. They end when this is dropped.
+struct Demo {
+    resource: String,
+    issuer: ServedIssuer,
+}
+
+pub(crate) async fn run(arguments: Arguments) -> Result {
+    if arguments.once {
+        // Nobody is there to log in: alice is, and agrees to everything.
+        let demo = Demo::start(TestIssuer::builder().auto_approve("alice").build()).await?;
+        return walk::walk(&demo).await;
+    }
+    let demo = Demo::start(TestIssuer::new()).await?;
+    demo.introduce();
+    tokio::signal::ctrl_c().await?;
+    Ok(())
+}
+
+impl Demo {
+    async fn start(issuer: TestIssuer) -> Result<Self> {
+        let listener = listen(SERVER_PORT).await?;
+        let resource = format!("http://{}/mcp", listener.local_addr()?);
+        issuer.resource(&resource, ["notes:read", "notes:write"]);
+        let issuer = match issuer.clone().serve(("127.0.0.1", ISSUER_PORT)).await {
+            Err(mcp_auth_testkit::ServeError::Listen(error)) if is_taken(&error) => {
+                issuer.serve("127.0.0.1:0").await?
+            }
+            served => served?,
+        };
+
+        let auth = McpAuth::builder(&resource)
+            .authorization_server(AuthorizationServer::discover(issuer.url()))
+            .required_scopes(["notes:read"])
+            .allowed_origins(["http://localhost:*", "http://127.0.0.1:*"]) // the Inspector's page
+            .metadata(|it| {
+                it.resource_name("Notes").scopes_supported(["notes:read", "notes:write"])
+            })
+            .build()?;
+        let app = journal::keep(&auth, server::notes());
+        let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        Ok(Self { resource, issuer })
+    }
+
+    fn introduce(&self) {
+        let Self { resource, issuer } = self;
+        let hour = std::time::Duration::from_secs(60 * 60);
+        let scopes = ["notes:read", "notes:write"];
+        let token = issuer
+            .token()
+            .subject("alice")
+            .client_id("curl")
+            .scopes(scopes)
+            .expires_in(hour)
+            .sign();
+        println!(
+            r#"A protected MCP server and a development authorization server, for this machine only.
+
+  MCP server   {resource}
+  issuer       {url}   (log in as alice or bob; there are no passwords)
+
+Connect a client. It registers itself, sends you to the login page, and comes back with a token:
+
+  Claude Code  claude mcp add --transport http notes {resource}
+  VS Code      code --add-mcp '{{"name":"notes","type":"http","url":"{resource}"}}'
+  Inspector    npx @modelcontextprotocol/inspector   (transport: Streamable HTTP, URL: {resource})
+
+Or call a tool yourself, with a token that alice got for an hour:
+
+  curl {resource} \
+    -H 'Authorization: Bearer {token}' \
+    -H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream' \
+    -d '{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"whoami","arguments":{{}}}}}}'
+
+Leave the token out to see how a client is told to log in. Ctrl-C ends the demo.
+"#,
+            url = issuer.url(),
+        );
+    }
+}
+
+/// Listens at this port, or at a free one if it is taken.
+async fn listen(port: u16) -> io::Result<TcpListener> {
+    match TcpListener::bind(("127.0.0.1", port)).await {
+        Err(error) if is_taken(&error) => TcpListener::bind("127.0.0.1:0").await,
+        bound => bound,
+    }
+}
+
+fn is_taken(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::AddrInUse
+}
