@@ -23,6 +23,7 @@ mod document;
 mod issuer;
 mod key;
 mod keys;
+// `protects` joins this list when mcp-auth has `AuthorizationServer` and `McpAuth`.
 mod serve;
 mod time;
 mod token;
