@@ -44,7 +44,7 @@ mod axum;
 #[cfg(feature = "rmcp")]
 mod rmcp;
 // the pages of the guide, whose code is tested
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "axum", feature = "rmcp"))]
 mod guide;
 
 pub use authorization_server::AuthorizationServer;
