@@ -43,6 +43,9 @@ mod tower;
 mod axum;
 #[cfg(feature = "rmcp")]
 mod rmcp;
+// the pages of the guide, whose code is tested
+#[cfg(all(doctest, feature = "axum", feature = "rmcp"))]
+mod guide;
 
 pub use authorization_server::AuthorizationServer;
 #[cfg(feature = "client")]
