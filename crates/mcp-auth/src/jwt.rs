@@ -98,3 +98,6 @@ pub(crate) fn judge(jws: &Jws<'_>, claims: &Claims, rules: &JwtRules) -> Result<
     }
     rules.profile.judge(&jws.header, claims)
 }
+
+#[cfg(test)]
+mod tests;

@@ -87,9 +87,9 @@ impl Claims {
                 .max(),
             is_bound: claim("cnf").is_some(),
             other_kind: other_kind(&members),
-            has_client_id: claim("client_id").is_some(),
+            has_client_id: claim("client_id").is_some_and(is_text),
             has_issued_at: issued_at.is_some(),
-            has_token_id: claim("jti").is_some(),
+            has_token_id: claim("jti").is_some_and(is_text),
             text: text.into(),
         })
     }
@@ -142,6 +142,10 @@ fn other_kind(members: &Members<'_>) -> Option<&'static str> {
         let row = OTHER_KINDS.iter().find(|(marker, _, _)| *marker == name)?;
         gives_away(value, row.1).then_some(row.2)
     })
+}
+
+fn is_text(value: &RawValue) -> bool {
+    json::string(value).is_some_and(|text| !text.is_empty())
 }
 
 /// A string's place in the text of the claims.

@@ -5,6 +5,9 @@ use super::ml_dsa;
 use super::signature::{Algorithm, PublicKey};
 use crate::json::{self, Members};
 
+/// Verification takes time in proportion to the exponent; 65537 has three bytes.
+const MAX_EXPONENT_BYTES: usize = 4;
+
 /// Makes a key ready for the algorithms it may be used with: its own, or all of an RSA key that names none.
 pub(super) fn prepare(jwk: &Members<'_>) -> Result<Vec<(Algorithm, PublicKey)>, &'static str> {
     let text = |name: &str| {
@@ -99,8 +102,11 @@ fn prepare_rsa(
     if !(2048..=8192).contains(&bits) {
         return Err("the issuer's RSA key has less than 2048 or more than 8192 bits");
     }
-    if e.last().is_none_or(|last| last % 2 == 0) || e == [1] {
-        return Err("the issuer's RSA key has an exponent that is even or 1");
+    let is_odd = |number: &[u8]| number.last().is_some_and(|last| last % 2 == 1);
+    if !is_odd(n) || !is_odd(e) || e == [1] || e.len() > MAX_EXPONENT_BYTES {
+        return Err(
+            "the issuer's RSA key has an even modulus, or an exponent that is even, 1 or of more than 32 bits",
+        );
     }
     let ready =
         |algorithm: &Algorithm| PublicKey::rsa(*algorithm, n, e).map(|key| (*algorithm, key));

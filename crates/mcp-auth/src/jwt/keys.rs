@@ -95,13 +95,16 @@ impl KeySet {
 
     /// The key that signed the token.
     pub(crate) fn verify(&self, jws: &Jws<'_>) -> Result<Arc<Key>, Missing> {
+        let meant = self.keys.iter().filter(|key| key.is_meant_by(&jws.header));
+        if jws.header.kid.is_none() && meant.clone().nth(1).is_some() {
+            return Err(Missing::Ambiguous);
+        }
         let mut missing = Missing::Unknown;
         let mut tries = 0;
-        for key in self.keys.iter().filter(|key| key.is_meant_by(&jws.header)) {
+        for key in meant {
             match key.public_key(jws.header.algorithm) {
                 Err(why) => missing = if tries == 0 { why } else { missing },
                 Ok(_) if tries == MAX_TRIES => break,
-                Ok(_) if tries == 1 && jws.header.kid.is_none() => return Err(Missing::Ambiguous),
                 Ok(public_key) => {
                     tries += 1;
                     missing = Missing::Signature;

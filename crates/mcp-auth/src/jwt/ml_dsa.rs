@@ -3,5 +3,10 @@
 use super::signature::{Algorithm, PublicKey};
 
 pub(super) fn public_key(algorithm: Algorithm, public: &[u8]) -> Option<PublicKey> {
-    PublicKey::from_bytes(algorithm, public)
+    match algorithm {
+        Algorithm::MlDsa44 | Algorithm::MlDsa65 | Algorithm::MlDsa87 => {
+            PublicKey::from_bytes(algorithm, public)
+        }
+        _ => None,
+    }
 }

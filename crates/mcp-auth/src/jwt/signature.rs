@@ -120,16 +120,20 @@ impl PublicKey {
 
     /// A key that is one string of bytes: a point on a NIST curve (`04 ‖ x ‖ y`), Ed25519 or ML-DSA.
     pub(super) fn from_bytes(algorithm: Algorithm, bytes: &[u8]) -> Option<Self> {
-        let verification: &'static dyn VerificationAlgorithm = match algorithm {
-            Algorithm::Ed25519 => &aws::ED25519,
-            Algorithm::Es256 => &aws::ECDSA_P256_SHA256_FIXED,
-            Algorithm::Es384 => &aws::ECDSA_P384_SHA384_FIXED,
-            Algorithm::Es512 => &aws::ECDSA_P521_SHA512_FIXED,
-            Algorithm::MlDsa44 => &aws::ML_DSA_44,
-            Algorithm::MlDsa65 => &aws::ML_DSA_65,
-            Algorithm::MlDsa87 => &aws::ML_DSA_87,
+        let (verification, length): (&'static dyn VerificationAlgorithm, usize) = match algorithm {
+            Algorithm::Ed25519 => (&aws::ED25519, 32),
+            Algorithm::Es256 => (&aws::ECDSA_P256_SHA256_FIXED, 65),
+            Algorithm::Es384 => (&aws::ECDSA_P384_SHA384_FIXED, 97),
+            Algorithm::Es512 => (&aws::ECDSA_P521_SHA512_FIXED, 133),
+            Algorithm::MlDsa44 => (&aws::ML_DSA_44, 1312),
+            Algorithm::MlDsa65 => (&aws::ML_DSA_65, 1952),
+            Algorithm::MlDsa87 => (&aws::ML_DSA_87, 2592),
             _ => return None,
         };
+        // Without this, aws-lc-rs would also read the key wrapped in DER.
+        if bytes.len() != length {
+            return None;
+        }
         UnparsedPublicKey::new(verification, bytes).parse().ok().map(Self)
     }
 

@@ -1,0 +1,24 @@
+//! Any bytes as a key set: nothing panics, and only a key that is in the set verifies a token.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use mcp_auth::jwt::{self, JwtRules, KeySet};
+use serde_json::Value;
+
+/// Signed by the key of RFC 8037 A.1.
+const TOKEN: &str = include_str!("../seeds/jws/signed.jwt");
+const PUBLIC: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+
+fuzz_target!(|data: &[u8]| {
+    let Ok(keys) = KeySet::parse(data) else { return };
+    assert!((1..=100).contains(&keys.len()) && !keys.is_empty());
+    let _ = format!("{keys:?}");
+
+    if jwt::verify(TOKEN.trim(), &keys, &JwtRules::new("https://auth.example.com")).is_ok() {
+        // Deeper than serde_json follows: no second opinion.
+        let Ok(set) = serde_json::from_slice::<Value>(data) else { return };
+        let keys = set["keys"].as_array().expect("an array");
+        assert!(keys.iter().any(|key| key["x"] == PUBLIC && key["kty"] == "OKP"));
+    }
+});
