@@ -44,7 +44,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let auth = McpAuth::builder(&resource)
         .authorization_server(issuer)
-        .required_scopes(scopes.split(' ').collect::<Vec<_>>())
+        .required_scopes(&*scopes)
         .build()?;
     let mcp = StreamableHttpService::new(
         || Ok(WhoAmI),

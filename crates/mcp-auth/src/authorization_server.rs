@@ -63,6 +63,7 @@ struct Settings {
 enum Source {
     Discovery,
     Given(Arc<ServerMetadata>),
+    Named,
     Url(Arc<str>),
 }
 
@@ -111,7 +112,7 @@ impl AuthorizationServer {
     /// judges its tokens. Clients are told to log in there; nothing is fetched from it.
     #[must_use]
     pub fn named(issuer: impl AsRef<str>) -> Self {
-        Self::discover(issuer)
+        Self::new(issuer.as_ref(), Source::Named)
     }
 
     /// How long one fetch may take. 5 seconds unless set: a login page would be slow by then.
@@ -224,12 +225,13 @@ impl AuthorizationServer {
         &self.live().keyring
     }
 
-    /// The URL given for its metadata, if one was.
-    pub(crate) fn given_url(&self) -> Option<&str> {
+    /// Where the first document would be fetched from. Nothing if there is no such place.
+    pub(crate) fn first_url(&self) -> Option<String> {
         match &self.settings.source {
-            Source::Url(url) => Some(url),
-            Source::Given(metadata) => metadata.jwks_uri(),
-            Source::Discovery => None,
+            Source::Discovery => server_metadata_urls(self.issuer()).into_iter().next(),
+            Source::Given(metadata) => metadata.jwks_uri().map(str::to_owned),
+            Source::Named => None,
+            Source::Url(url) => Some(url.to_string()),
         }
     }
 
@@ -306,9 +308,12 @@ impl Settings {
 
     async fn load_metadata(&self) -> Result<ServerMetadata, FetchError> {
         let urls = match &self.source {
-            Source::Given(metadata) => return Ok(ServerMetadata::clone(metadata)),
-            Source::Url(url) => vec![url.to_string()],
             Source::Discovery => server_metadata_urls(&self.rules.issuer),
+            Source::Given(metadata) => {
+                return self.accept(&self.rules.issuer, ServerMetadata::clone(metadata)).await;
+            }
+            Source::Named => Vec::new(),
+            Source::Url(url) => vec![url.to_string()],
         };
         let mut told = None;
         for url in urls {
@@ -322,36 +327,40 @@ impl Settings {
                 Err(error) => return Err(error),
             }
         }
-        Err(told.unwrap_or_else(|| FetchError::Insecure(self.rules.issuer.to_string())))
+        Err(told
+            .unwrap_or_else(|| FetchError::Transport("there is no place to fetch it from".into())))
     }
 
     async fn load_metadata_at(&self, url: &str) -> Result<ServerMetadata, FetchError> {
-        let nonsense = |why: String| FetchError::Nonsense { url: url.to_owned(), why };
         let response = self.get(url).await?;
-        let metadata =
-            ServerMetadata::parse(response.body()).map_err(|why| nonsense(why.into()))?;
+        let metadata = ServerMetadata::parse(response.body())
+            .map_err(|why| FetchError::Nonsense { url: url.to_owned(), why: why.into() })?;
+        self.accept(url, metadata).await
+    }
+
+    /// Maps a document, and accepts it if it is this issuer's own
+    /// ([RFC 8414 §3.3](https://www.rfc-editor.org/rfc/rfc8414#section-3.3)).
+    async fn accept(
+        &self,
+        url: &str,
+        metadata: ServerMetadata,
+    ) -> Result<ServerMetadata, FetchError> {
         let metadata = match &self.map_metadata {
             Some(map) => map(metadata.document().clone()).await.into(),
             None => metadata,
         };
-        if metadata.issuer() != &*self.rules.issuer {
+        let issuer = &*self.rules.issuer;
+        if metadata.issuer() != issuer {
             let why = format!(
-                "its issuer is {:?}, not {:?}: use the issuer as the document writes it",
-                metadata.issuer(),
-                self.rules.issuer
+                "its issuer is {:?}, not {issuer:?}: use the issuer as the document writes it",
+                metadata.issuer()
             );
-            return Err(nonsense(why));
+            return Err(FetchError::Nonsense { url: url.to_owned(), why });
         }
         for finding in
             validate(&metadata).iter().filter(|finding| finding.severity > Severity::Pass)
         {
-            tracing::debug!(
-                target: "mcp_auth",
-                issuer = &*self.rules.issuer,
-                code = finding.code,
-                "{}",
-                finding.message
-            );
+            tracing::debug!(target: "mcp_auth", issuer, code = finding.code, "{}", finding.message);
         }
         Ok(metadata)
     }

@@ -26,10 +26,6 @@ impl AuthorizationServer {
     pub fn issuer(&self) -> &str {
         &self.issuer
     }
-
-    pub(crate) fn given_url(&self) -> Option<&str> {
-        None
-    }
 }
 
 impl From<&str> for AuthorizationServer {

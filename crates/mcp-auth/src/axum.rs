@@ -83,7 +83,9 @@ impl<S: Send + Sync> FromRequestParts<S> for AuthInfo {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
         let caller = parts.extensions.get::<Self>().cloned();
         caller.ok_or_else(|| match parts.extensions.get::<Anonymous>() {
-            Some(Anonymous(auth)) => auth.refuse(&Denial::no_credentials()).map(Body::from),
+            Some(Anonymous(auth)) => {
+                auth.turn_away::<Body>(&Denial::no_credentials(), &parts.headers).into_response()
+            }
             None => {
                 tracing::error!(
                     "AuthInfo was extracted on a route that is not behind `bearer_auth()`"

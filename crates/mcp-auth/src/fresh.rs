@@ -86,41 +86,38 @@ impl<T: Send + Sync + 'static> Fresh<T> {
     /// issuer in trouble delays nobody whose keys are in hand.
     pub(crate) async fn current(&self) -> Result<Arc<T>, Lacking> {
         let now = self.0.clock.now();
-        match self.0.usable(now) {
-            Some(kept) if kept.age(now) < kept.lifetime.mul_f64(REFRESH_AHEAD) => {
-                Ok(kept.value.clone())
-            }
+        let kept = self.0.usable(now);
+        match &kept {
+            Some(kept) if kept.is_fresh(now) => {}
             Some(kept) => {
-                let flight = self.0.take_off(now, Wish::Scheduled);
+                let flight = self.0.take_off(now, Wish::Scheduled, Some(&kept.value));
                 if kept.age(now) >= kept.lifetime && self.0.flights().failures == 0 {
                     land(flight).await;
                 }
-                Ok(self.0.usable(now).map_or_else(|| kept.value.clone(), |kept| kept.value.clone()))
             }
-            None => {
-                land(self.0.take_off(now, Wish::Scheduled)).await;
-                self.0
-                    .usable(now)
-                    .map(|kept| kept.value.clone())
-                    .ok_or_else(|| self.0.out_of_reach())
-            }
+            None => land(self.0.take_off(now, Wish::Scheduled, self.peek().as_ref())).await,
         }
+        let newest = self.0.usable(now).or(kept).map(|kept| kept.value.clone());
+        newest.ok_or_else(|| self.0.out_of_reach())
     }
 
     /// A value newer than `known`, for someone who has found `known` wanting.
     pub(crate) async fn newer_than(&self, known: &Arc<T>) -> Result<Arc<T>, Lacking> {
-        let newer = || self.peek().filter(|value| !Arc::ptr_eq(value, known));
-        if let Some(value) = newer() {
-            return Ok(value);
-        }
-        let flight = self.0.take_off(self.0.clock.now(), Wish::Demanded);
+        let flight = self.0.take_off(self.0.clock.now(), Wish::Demanded, Some(known));
         let has_flown = flight.is_some();
         land(flight).await;
-        match newer() {
+        match self.peek().filter(|value| !Arc::ptr_eq(value, known)) {
             Some(value) => Ok(value),
-            None if self.0.flights().failures > 0 => Err(self.0.out_of_reach()),
-            None if has_flown => Err(self.0.out_of_reach()), // given up half-way: the runtime is ending
+            None if has_flown || self.0.flights().failures > 0 => Err(self.0.out_of_reach()),
             None => Err(Lacking::TooSoon),
+        }
+    }
+
+    /// Has a value fetched in the background, if there is none or it is time for a new one.
+    pub(crate) fn refresh_if_due(&self) {
+        let now = self.0.clock.now();
+        if !self.0.usable(now).is_some_and(|kept| kept.is_fresh(now)) {
+            let _ = self.0.take_off(now, Wish::Scheduled, self.peek().as_ref());
         }
     }
 
@@ -147,12 +144,23 @@ impl<T: Send + Sync + 'static> Shared<T> {
             .filter(|kept| kept.age(now) < kept.lifetime.max(self.timing.max_stale))
     }
 
-    /// Joins the flight under way, or starts one if it is not too soon. The flight does not depend on
-    /// the request that started it.
-    fn take_off(self: &Arc<Self>, now: SystemTime, wish: Wish) -> Option<watch::Receiver<()>> {
+    /// Joins the flight under way, or starts one if the value is still the one that was `seen` and it
+    /// is not too soon. The flight does not depend on the request that started it.
+    fn take_off(
+        self: &Arc<Self>,
+        now: SystemTime,
+        wish: Wish,
+        seen: Option<&Arc<T>>,
+    ) -> Option<watch::Receiver<()>> {
         let mut flights = self.flights();
         if let Some(flight) = &flights.under_way {
             return Some(flight.clone());
+        }
+        // Another flight may have landed since the caller looked; values are entered under this lock.
+        let in_hand = self.kept.load();
+        let in_hand = in_hand.as_ref().map(|kept| &kept.value);
+        if in_hand.map(Arc::as_ptr) != seen.map(Arc::as_ptr) {
+            return None;
         }
         if flights.pause_left(now, wish, self.timing.cooldown) > Duration::ZERO {
             return None;
@@ -183,6 +191,10 @@ impl<T: Send + Sync + 'static> Shared<T> {
 }
 
 impl<T> Kept<T> {
+    fn is_fresh(&self, now: SystemTime) -> bool {
+        self.age(now) < self.lifetime.mul_f64(REFRESH_AHEAD)
+    }
+
     /// Zero if the clock was set back.
     fn age(&self, now: SystemTime) -> Duration {
         now.duration_since(self.since).unwrap_or_default()

@@ -1,7 +1,7 @@
 //! Is this signed token true? JSON Web Signature, keys and claims, without any I/O.
 //!
-//! This is the whole verification as functions of data; [`JwtVerifier`](crate::JwtVerifier) adds fresh
-//! keys and a cache. Only what RFC 9068 access tokens need is here: compact serialization, asymmetric
+//! This is the whole verification as functions of data; [`McpAuth`](crate::McpAuth) adds fresh keys and
+//! a memory of verified tokens. Only what RFC 9068 access tokens need is here: compact serialization, asymmetric
 //! signatures, no encryption. The [`Algorithm`] enum has neither HMAC nor `none`, so that the classic
 //! confusions cannot be written down.
 

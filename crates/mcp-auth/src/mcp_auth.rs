@@ -49,6 +49,8 @@ struct Inner {
     allowed_origins: Vec<String>,
     is_optional: bool,
     servers: Vec<AuthorizationServer>,
+    /// The servers whose keys are needed: none if a verifier of the user's own judges their tokens.
+    keys_of: Vec<AuthorizationServer>,
     verifier: Box<dyn Verifier>,
     policy: Policy,
     clock: Arc<dyn Clock>,
@@ -64,7 +66,8 @@ impl McpAuth {
 
     /// The whole decision. Everything else in this crate serves one of these lines.
     ///
-    /// Nothing but the headers is looked at. [`BearerAuthLayer`](crate::BearerAuthLayer) calls this
+    /// Nothing but the `Authorization` header is looked at; web pages (`Origin`, CORS) are the layer's
+    /// business. [`BearerAuthLayer`](crate::BearerAuthLayer) calls this
     /// for each request; call it yourself where no tower service can stand.
     ///
     /// # Errors

@@ -193,6 +193,13 @@ impl From<Scopes> for Require {
     }
 }
 
+/// Splits at spaces; all are required.
+impl From<&str> for Require {
+    fn from(scopes: &str) -> Self {
+        Scopes::from(scopes).into()
+    }
+}
+
 impl<S: AsRef<str>, const N: usize> From<[S; N]> for Require {
     fn from(scopes: [S; N]) -> Self {
         Scopes::from(scopes).into()

@@ -60,6 +60,18 @@ impl Text {
     }
 }
 
+impl Facts {
+    /// Replaces the text of the claims, and keeps what was read from it.
+    fn replace_claims(&mut self, claims: String) {
+        let texts =
+            std::iter::once(&mut self.subject).chain(&mut self.client_id).chain(&mut self.audience);
+        for text in texts {
+            *text = copied(text.of(&self.claims));
+        }
+        self.claims = claims.into();
+    }
+}
+
 impl VerifiedToken {
     /// Vouches for a token of `subject`, issued by `issuer`. For verifiers of your own.
     ///
@@ -104,14 +116,16 @@ impl VerifiedToken {
         self.with(|facts| facts.expires_at = Some(seconds(moment)))
     }
 
-    /// Sets what [`claims`](AuthInfo::claims) gives: anything that serializes to a JSON object.
+    /// Sets what [`claims`](AuthInfo::claims) gives: anything that serializes to a JSON object. What
+    /// the token says otherwise stays as it is.
     ///
     /// # Errors
     ///
-    /// If `claims` cannot be written as JSON.
+    /// If `claims` cannot be written as a JSON object.
     pub fn with_claims(self, claims: &impl Serialize) -> Result<Self, serde_json::Error> {
-        let claims = serde_json::to_string(claims)?;
-        Ok(self.with(|facts| facts.claims = claims.into()))
+        let claims: serde_json::Map<_, _> = serde_json::from_value(serde_json::to_value(claims)?)?;
+        let claims = serde_json::to_string(&claims)?;
+        Ok(self.with(|facts| facts.replace_claims(claims)))
     }
 
     /// Who the token speaks for: `sub`. Unique only together with the [`issuer`](Self::issuer).

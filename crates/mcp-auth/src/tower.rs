@@ -138,7 +138,11 @@ impl McpAuth {
     }
 
     /// Refuses a request, and reports it.
-    fn turn_away<R>(&self, denial: &Denial, headers: &http::HeaderMap) -> Response<GuardedBody<R>> {
+    pub(crate) fn turn_away<R>(
+        &self,
+        denial: &Denial,
+        headers: &http::HeaderMap,
+    ) -> Response<GuardedBody<R>> {
         report::refused(self, denial, headers);
         self.refuse(denial).map(GuardedBody::refusal)
     }

@@ -64,6 +64,11 @@ pub enum ConfigError {
     /// There is no authorization server.
     #[error("there is no authorization server: name at least one with `.authorization_server(..)`")]
     NoAuthorizationServer,
+    /// Keys of an authorization server can be had nowhere.
+    #[error(
+        "the keys of the issuer {0:?} can be had nowhere: discover it, give metadata with a `jwks_uri`, or verify its tokens with `.verifier(..)`"
+    )]
+    NoKeys(String),
     /// There is no verifier.
     #[error("there is no verifier: give one with `.verifier(..)`, or enable the feature `client`")]
     NoVerifier,
@@ -135,7 +140,7 @@ impl McpAuthBuilder {
     }
 
     /// How many verified tokens are remembered. 10,000 unless set, about 6 MB; the least used are
-    /// forgotten first.
+    /// forgotten first. With 0 every token is verified each time.
     pub fn cached_tokens(mut self, number: usize) -> Self {
         self.cached_tokens = Some(number);
         self
@@ -216,14 +221,13 @@ impl McpAuthBuilder {
             required: self.required.under(&self.hierarchy),
             leeway,
         };
-        let verifier = match self.verifier {
-            Some(verifier) => verifier,
-            None => default_verifier::new(
-                &self.servers,
-                &clock,
-                leeway,
-                self.cached_tokens.unwrap_or(10_000),
-            )?,
+        let capacity = self.cached_tokens.unwrap_or(10_000);
+        let (verifier, keys_of) = match self.verifier {
+            Some(verifier) => (verifier, Vec::new()),
+            None => (
+                default_verifier::new(&self.servers, &clock, leeway, capacity)?,
+                self.servers.clone(),
+            ),
         };
         Ok(McpAuth(Arc::new(Inner {
             allowed_origins: self
@@ -237,6 +241,7 @@ impl McpAuthBuilder {
             challenged_scopes: if challenged.is_empty() { published } else { challenged },
             is_optional: self.is_optional,
             servers: self.servers,
+            keys_of,
             verifier,
             policy,
             clock,
@@ -258,9 +263,6 @@ impl McpAuthBuilder {
             let comes_twice = self.servers[..i].iter().any(|earlier| earlier.issuer() == issuer);
             if comes_twice || !url::is_secure(issuer) || issuer.contains(['?', '#']) {
                 return Err(ConfigError::Issuer(issuer.to_owned()));
-            }
-            if let Some(url) = server.given_url().filter(|url| !url::is_secure(url)) {
-                return Err(ConfigError::Url(url.to_owned()));
             }
         }
         match self.trusted_issuers.iter().find(|issuer| issuer.is_empty()) {
@@ -291,7 +293,7 @@ impl McpAuthBuilder {
     fn check_origins(&self) -> Result<(), ConfigError> {
         let is_origin = |origin: &str| {
             let origin = origin.strip_suffix(":*").unwrap_or(origin);
-            url::split(origin).is_some_and(|(_, _, rest)| rest.is_empty())
+            url::split(origin).is_some_and(|(_, host, rest)| rest.is_empty() && !host.contains('*'))
         };
         match self.allowed_origins.iter().find(|origin| !is_origin(origin)) {
             Some(origin) => Err(ConfigError::Origin(origin.clone())),
@@ -300,6 +302,9 @@ impl McpAuthBuilder {
     }
 }
 
+/// As a browser writes it: without the port that the scheme implies.
 fn own_origin(resource: &str) -> Option<String> {
-    url::split(resource).map(|(scheme, authority, _)| format!("{scheme}://{authority}"))
+    let (scheme, authority, _) = url::split(resource)?;
+    let implied = if scheme.eq_ignore_ascii_case("https") { ":443" } else { ":80" };
+    Some(format!("{scheme}://{}", authority.strip_suffix(implied).unwrap_or(authority)))
 }

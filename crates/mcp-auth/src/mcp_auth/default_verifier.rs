@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::ConfigError;
 use crate::authorization_server::AuthorizationServer;
 use crate::clock::Clock;
+use crate::url;
 use crate::verifier::{JwtVerifier, Verifier};
 
 pub(super) fn new(
@@ -14,5 +15,12 @@ pub(super) fn new(
     leeway: Duration,
     cached_tokens: usize,
 ) -> Result<Box<dyn Verifier>, ConfigError> {
+    for server in servers {
+        match server.first_url() {
+            None => return Err(ConfigError::NoKeys(server.issuer().to_owned())),
+            Some(url) if !url::is_secure(&url) => return Err(ConfigError::Url(url)),
+            Some(_) => {}
+        }
+    }
     Ok(Box::new(JwtVerifier::new(servers.to_vec(), clock.clone(), leeway, cached_tokens)))
 }

@@ -34,18 +34,21 @@ impl Readiness {
 }
 
 impl McpAuth {
-    /// Whether keys of every issuer are in hand. Fetches nothing: call [`warm_up`](Self::warm_up) at
-    /// the start, or the first token will.
+    /// Whether keys of every issuer are in hand. With a verifier of your own, none are needed.
+    ///
+    /// It does not wait. Where keys are missing it has them fetched in the background, as often as the
+    /// pauses after failures allow, so that a server that gets no requests before it is ready becomes so.
     ///
     /// ```
     /// # let auth = mcp_auth::McpAuth::builder("https://api.example.com/mcp").authorization_server("https://auth.example.com").build()?;
-    /// assert!(!auth.readiness().is_ready()); // no token yet, so no keys either
+    /// assert!(!auth.readiness().is_ready()); // no keys yet
     /// # Ok::<(), mcp_auth::ConfigError>(())
     /// ```
     #[must_use]
     pub fn readiness(&self) -> Readiness {
-        let issuers = self.authorization_servers().iter().map(|server| {
+        let issuers = self.0.keys_of.iter().map(|server| {
             let keys = &server.keyring().keys;
+            keys.refresh_if_due();
             let in_hand = keys.peek().filter(|_| keys.is_in_hand());
             IssuerReadiness {
                 issuer: server.issuer().to_owned(),
@@ -62,7 +65,7 @@ impl McpAuth {
     ///
     /// The first issuer that is out of reach. A server may well start in spite of it.
     pub async fn warm_up(&self) -> Result<(), OutOfReach> {
-        for server in self.authorization_servers() {
+        for server in &self.0.keys_of {
             server.warm_up().await?;
         }
         Ok(())

@@ -33,6 +33,7 @@ impl Visitor {
         if is_allowed && origins.next().is_none() {
             return Ok(Self(Some(origin.clone())));
         }
+        tracing::debug!(target: "mcp_auth", ?origin, "a web page of an origin that is not allowed");
         Err(Denial::foreign_origin().detail("the request comes from a web page of another origin: if that is wanted, add it with `.allowed_origins(..)`"))
     }
 
@@ -72,15 +73,12 @@ impl Visitor {
 
 /// Whether an entry of the list covers an origin: the same without regard to case, or any port.
 fn matches(entry: &str, origin: &str) -> bool {
-    match entry.strip_suffix(":*") {
-        None => entry.eq_ignore_ascii_case(origin),
-        Some(host) => origin.split_at_checked(host.len()).is_some_and(|(start, port)| {
-            let port = port.strip_prefix(':').unwrap_or(port);
-            start.eq_ignore_ascii_case(host)
-                && port.bytes().all(|b| b.is_ascii_digit())
-                && origin.len() <= host.len() + 6
-        }),
-    }
+    let Some(host) = entry.strip_suffix(":*") else { return entry.eq_ignore_ascii_case(origin) };
+    let Some((start, rest)) = origin.split_at_checked(host.len()) else { return false };
+    let is_port =
+        |port: &str| (1..=5).contains(&port.len()) && port.bytes().all(|b| b.is_ascii_digit());
+    start.eq_ignore_ascii_case(host)
+        && (rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port))
 }
 
 /// The headers that are allowed, and the `Mcp-Param-*` ones that are asked for.

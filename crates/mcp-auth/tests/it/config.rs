@@ -1,0 +1,180 @@
+//! A wrong set-up ends at `build()`, and says what to change.
+
+use std::time::Duration;
+
+use mcp_auth::metadata::ServerMetadata;
+use mcp_auth::{
+    AnyOf, AuthorizationServer, ConfigError, Credentials, Denial, McpAuth, McpAuthBuilder, Reason,
+};
+use mcp_auth_testkit::{Endpoint, TestIssuer, Trouble};
+
+use crate::world::{RESOURCE, bearer, status};
+
+const ISSUER: &str = "https://auth.example.com";
+
+fn builder() -> McpAuthBuilder {
+    McpAuth::builder(RESOURCE).authorization_server(ISSUER)
+}
+
+#[test]
+fn each_mistake_has_its_error() {
+    use ConfigError as E;
+    let text = str::to_owned;
+    let resource =
+        |url: &str| (McpAuth::builder(url).authorization_server(ISSUER), E::Resource(text(url)));
+    let issuer =
+        |url: &str| (McpAuth::builder(RESOURCE).authorization_server(url), E::Issuer(text(url)));
+    let origin = |origin: &str| (builder().allowed_origins([origin]), E::Origin(text(origin)));
+    let keyless: mcp_auth::metadata::Document =
+        serde_json::from_value(serde_json::json!({"issuer": ISSUER})).expect("an object");
+    let rows = vec![
+        resource(""),
+        resource("api.example.com/mcp"),
+        resource("http://api.example.com/mcp"),
+        resource("https://api.example.com/mcp#part"),
+        resource("https://api.example.com/{mcp}"),
+        resource("urn:mcp"),
+        (McpAuth::builder(RESOURCE), E::NoAuthorizationServer),
+        issuer(""),
+        issuer("http://auth.example.com"),
+        issuer("https://auth.example.com?x=1"),
+        issuer("https://auth.example.com#x"),
+        (builder().authorization_server(ISSUER), E::Issuer(text(ISSUER))),
+        (builder().trusted_issuer(""), E::Issuer(String::new())),
+        (builder().audience(""), E::Audience),
+        (builder().leeway(Duration::from_secs(301)), E::Leeway(Duration::from_secs(301))),
+        (builder().required_scopes(["a\"b"]), E::Scope(text("a\"b"))),
+        (builder().required_scopes(AnyOf(["a", "ü"])), E::Scope(text("ü"))),
+        (builder().implies("a", ["b\n"]), E::Scope(text("b\n"))),
+        (builder().metadata(|it| it.scopes_supported(["\\"])), E::Scope(text("\\"))),
+        (builder().implies("a", ["b"]).implies("b", ["a"]), E::CircularScopes(text("a"))),
+        origin("example.com"),
+        origin("https://example.com/"),
+        origin("https://*.example.com"),
+        origin("*"),
+        origin("null"),
+        (
+            McpAuth::builder(RESOURCE).authorization_server(
+                AuthorizationServer::from_metadata_url(ISSUER, "http://evil.example/x"),
+            ),
+            E::Url(text("http://evil.example/x")),
+        ),
+        (
+            McpAuth::builder(RESOURCE).authorization_server(AuthorizationServer::given(
+                ServerMetadata::new(ISSUER, "ftp://x"),
+            )),
+            E::Url(text("ftp://x")),
+        ),
+        (
+            McpAuth::builder(RESOURCE)
+                .authorization_server(AuthorizationServer::given(keyless.into())),
+            E::NoKeys(text(ISSUER)),
+        ),
+        (
+            McpAuth::builder(RESOURCE).authorization_server(AuthorizationServer::named(ISSUER)),
+            E::NoKeys(text(ISSUER)),
+        ),
+    ];
+    for (i, (builder, expected)) in rows.into_iter().enumerate() {
+        let error = builder.build().err();
+        assert_eq!(error, Some(expected), "row {i}");
+        assert!(error.is_some_and(|error| error.to_string().len() > 40), "it says what to change");
+    }
+}
+
+#[test]
+fn what_is_right_is_taken() {
+    for url in [
+        "https://h",
+        "https://h/",
+        "https://h:8443/a/b?x=1",
+        "http://localhost:3000/mcp",
+        "http://[::1]:3000/mcp",
+    ] {
+        assert!(McpAuth::builder(url).authorization_server(ISSUER).build().is_ok(), "{url}");
+    }
+    let issuers = builder()
+        .authorization_server("https://tenant.auth0.com/")
+        .authorization_server("http://127.0.0.1:9000/o");
+    assert!(issuers.build().is_ok());
+}
+
+#[test]
+fn every_member_of_the_metadata_can_be_set_and_ours_cannot_be_changed() {
+    let auth = builder()
+        .required_scopes("read")
+        .metadata(|it| {
+            it.resource_name("Notes")
+                .resource_name_in("fr", "Carnet")
+                .resource_documentation("https://example.com/docs")
+                .resource_documentation_in("fr", "https://example.com/fr/docs")
+                .resource_policy_uri("https://example.com/policy")
+                .resource_tos_uri("https://example.com/tos")
+                .jwks_uri("https://example.com/jwks".into())
+                .resource_signing_alg_values_supported(vec!["ES256".into()])
+                .tls_client_certificate_bound_access_tokens(false)
+                .authorization_details_types_supported(vec!["notes".into()])
+                .dpop_signing_alg_values_supported(Vec::new())
+                .dpop_bound_access_tokens_required(false)
+                .signed_metadata("a.b.c".into())
+                .member("x-team", "blue")
+                .member("resource", "https://evil.example")
+                .member("authorization_servers", vec!["https://evil.example"])
+        })
+        .build()
+        .expect("a description");
+    insta::assert_snapshot!(auth.metadata_json());
+}
+
+#[tokio::test]
+async fn a_probe_that_waits_for_readiness_brings_it_about() {
+    let issuer = TestIssuer::new();
+    issuer.trouble(Endpoint::Jwks, Trouble::Down);
+    let auth = issuer.protects(RESOURCE).build().expect("a description");
+    let probe = || async {
+        let readiness = auth.readiness();
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        readiness.is_ready()
+    };
+    assert!(!probe().await && !probe().await);
+    assert_eq!(issuer.jwks_requests(), 1, "the pause after the failure is kept");
+    issuer.recover();
+    issuer.clock().advance(Duration::from_secs(1));
+    assert!(!probe().await && probe().await);
+
+    let mine = |_: Credentials| async { Err(Denial::invalid(Reason::Inactive)) };
+    let auth = builder().verifier(mine).build().expect("a description");
+    assert!(auth.readiness().is_ready() && auth.warm_up().await.is_ok(), "no keys are needed");
+}
+
+#[tokio::test]
+async fn tokens_need_not_be_remembered() {
+    let issuer = TestIssuer::new();
+    let auth = issuer.protects(RESOURCE).cached_tokens(0).build().expect("a description");
+    let token = issuer.token().sign();
+    assert_eq!((status(&auth, &token).await, status(&auth, &token).await), (200, 200));
+}
+
+#[tokio::test]
+async fn replaced_claims_leave_the_caller_as_it_was() {
+    let issuer = TestIssuer::new();
+    let keys = mcp_auth::jwt::KeySet::parse(issuer.jwks().as_bytes()).expect("keys");
+    let rules = mcp_auth::jwt::JwtRules::new(issuer.url());
+    let reworded = move |credentials: Credentials| {
+        let token = mcp_auth::jwt::verify(credentials.token().expose(), &keys, &rules);
+        async move {
+            let claims =
+                serde_json::json!({"a-name-long-enough-to-reach-over": "everything that was read"});
+            token?.with_claims(&claims).map_err(|_| Denial::invalid(Reason::Claims))
+        }
+    };
+    let auth = issuer.protects(RESOURCE).verifier(reworded).build().expect("a description");
+    let caller = auth.admit(&bearer(&issuer.token().sign())).await.expect("admitted");
+    assert_eq!((caller.subject(), caller.client_id()), ("alice", Some("test-client")));
+    assert_eq!(caller.audience().collect::<Vec<_>>(), [RESOURCE]);
+    assert!(
+        mcp_auth::VerifiedToken::assert("https://a.example", "a").with_claims(&[1, 2]).is_err()
+    );
+}
