@@ -276,11 +276,11 @@ impl McpAuthBuilder {
             return Err(ConfigError::CircularScopes(scope.to_owned()));
         }
         let published = self.metadata.published_scopes().unwrap_or_default();
-        if published.contains("offline_access") {
+        if published.iter().chain(self.required.named()).any(|scope| scope == "offline_access") {
             // MCP authorization, Refresh Tokens: "SHOULD NOT include `offline_access`".
             tracing::warn!(
                 target: "mcp_auth",
-                "`offline_access` is in the published scopes: leave it out, it is between client and issuer"
+                "`offline_access` is among the published or required scopes: leave it out, it is between client and issuer"
             );
         }
         let mut named = self.required.named().chain(self.hierarchy.named()).chain(published.iter());

@@ -180,3 +180,17 @@ async fn what_a_stranger_writes_makes_no_line_of_its_own() {
     let text = log.text();
     assert!(!text.contains("\n2026-01-01") && !text.contains('\u{1b}'), "{text}");
 }
+
+#[test]
+fn offline_access_among_the_scopes_is_warned_of() {
+    let builder = || McpAuth::builder(RESOURCE).authorization_server("https://auth.example.com");
+    for (builder, lines) in [
+        (builder().required_scopes("read"), 0),
+        (builder().required_scopes("read offline_access"), 1),
+        (builder().metadata(|it| it.scopes_supported("read offline_access")), 1),
+    ] {
+        let (log, _guard) = Log::at(Level::WARN);
+        assert!(builder.build().is_ok());
+        assert_eq!(log.text().matches("`offline_access`").count(), lines, "{}", log.text());
+    }
+}
