@@ -88,6 +88,7 @@ impl<S: Send + Sync> FromRequestParts<S> for AuthInfo {
             }
             None => {
                 tracing::error!(
+                    target: "mcp_auth",
                     "AuthInfo was extracted on a route that is not behind `bearer_auth()`"
                 );
                 StatusCode::INTERNAL_SERVER_ERROR.into_response()
