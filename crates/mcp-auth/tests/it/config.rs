@@ -126,6 +126,44 @@ fn every_member_of_the_metadata_can_be_set_and_ours_cannot_be_changed() {
     insta::assert_snapshot!(auth.metadata_json());
 }
 
+#[test]
+fn issuers_are_published_byte_for_byte_and_in_their_order() {
+    let auth = McpAuth::builder("https://API.example.com/mcp")
+        .authorization_server("https://tenant.auth0.com/")
+        .authorization_server("https://Auth.example.com:443/o")
+        .build()
+        .expect("a description");
+    let document: serde_json::Value = serde_json::from_str(auth.metadata_json()).expect("JSON");
+    assert_eq!(document["resource"], "https://API.example.com/mcp");
+    assert_eq!(
+        document["authorization_servers"],
+        serde_json::json!(["https://tenant.auth0.com/", "https://Auth.example.com:443/o"])
+    );
+}
+
+#[test]
+fn published_scopes_need_not_be_the_required_ones() {
+    let parts = |auth: Result<McpAuth, ConfigError>| {
+        let auth = auth.expect("a description");
+        let challenge = auth.challenge(&Denial::no_credentials()).expect("a challenge");
+        let document: serde_json::Value = serde_json::from_str(auth.metadata_json()).expect("JSON");
+        let published = document.get("scopes_supported").map(serde_json::Value::to_string);
+        (published, challenge.scope.map(|scope| scope.to_string()))
+    };
+    let text = |text: &str| Some(text.to_owned());
+    assert_eq!(parts(builder().build()), (None, None), "an empty list is left out");
+    assert_eq!(
+        parts(builder().required_scopes("read write").build()),
+        (text(r#"["read","write"]"#), text("read write"))
+    );
+    let basic = |builder: McpAuthBuilder| builder.metadata(|it| it.scopes_supported(["basic"]));
+    assert_eq!(parts(basic(builder()).build()), (text(r#"["basic"]"#), text("basic")));
+    assert_eq!(
+        parts(basic(builder().required_scopes("read write")).build()),
+        (text(r#"["basic"]"#), text("read write"))
+    );
+}
+
 #[tokio::test]
 async fn a_probe_that_waits_for_readiness_brings_it_about() {
     let issuer = TestIssuer::new();

@@ -172,6 +172,40 @@ async fn the_metadata_is_for_web_pages_too() {
 }
 
 #[tokio::test]
+async fn the_metadata_is_the_same_whatever_the_request_says() {
+    let issuer = TestIssuer::new();
+    let app = protected(&issuer, RESOURCE).protect(get(whoami));
+    let strange = [
+        ("host", "evil.example"),
+        ("x-forwarded-host", "evil.example"),
+        ("x-forwarded-proto", "http"),
+        ("forwarded", "host=evil.example"),
+        ("accept", "image/png"),
+        ("mcp-protocol-version", "1999-01-01"),
+        ("authorization", "Bearer not a token"),
+        ("origin", "https://evil.example"),
+    ];
+    let path = "/.well-known/oauth-protected-resource/mcp";
+    let (_, plain) = fetch(&app, path, None).await;
+    for (name, value) in strange {
+        let request = Request::get(path).header(name, value).body(Body::empty());
+        let response = app.clone().oneshot(request.expect("a request")).await.expect("an answer");
+        assert_eq!(response.status(), 200, "{name}");
+        assert_eq!(response.headers()["content-type"], "application/json", "{name}");
+        assert_eq!(response.headers()["cache-control"], "public, max-age=300", "{name}");
+        let body = response.into_body().collect().await.expect("a body").to_bytes();
+        assert_eq!(body, plain, "{name}");
+    }
+    for (name, value) in strange.iter().take(4) {
+        let request = Request::post("/mcp").header(*name, *value).body(Body::empty());
+        let response = app.clone().oneshot(request.expect("a request")).await.expect("an answer");
+        let challenge = response.headers()["www-authenticate"].to_str().expect("text");
+        let url = format!(r#"resource_metadata="https://api.example.com{path}""#);
+        assert!(challenge.contains(&url), "{name}: {challenge}");
+    }
+}
+
+#[tokio::test]
 async fn bodies_stream_through_in_both_directions() {
     let issuer = TestIssuer::new();
     let (sender, receiver) = mpsc::channel::<Result<Frame<Bytes>, Infallible>>(1);
@@ -198,6 +232,88 @@ async fn bodies_stream_through_in_both_directions() {
     assert!(answer.frame().await.expect("a frame").expect("no error").is_trailers());
     drop(sender);
     assert!(answer.frame().await.is_none());
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_ends_the_inner_stream() {
+    let issuer = TestIssuer::new();
+    let (sender, receiver) = mpsc::channel::<Result<Frame<Bytes>, Infallible>>(1);
+    let mut request =
+        Request::post("/mcp").body(StreamBody::new(tokio_stream(receiver))).expect("a request");
+    *request.headers_mut() = bearer(&issuer.token().sign());
+    let echo = service_fn(|request: Request<StreamBody<_>>| async move {
+        Ok::<_, Infallible>(Response::new(request.into_body()))
+    });
+    let service = protected(&issuer, RESOURCE).bearer_auth().layer(echo);
+    let answer = service.oneshot(request).await.expect("an answer");
+    assert!(!sender.is_closed());
+    drop(answer);
+    assert!(sender.is_closed(), "which tells the server to stop");
+}
+
+struct Unreadable;
+
+impl http_body::Body for Unreadable {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        panic!("the body was read")
+    }
+}
+
+async fn never(_: Request<Unreadable>) -> Result<Response<Full<Bytes>>, Infallible> {
+    panic!("the request was passed on")
+}
+
+#[tokio::test]
+async fn a_refused_request_is_neither_read_nor_passed_on() {
+    let issuer = TestIssuer::new();
+    let service = protected(&issuer, RESOURCE).bearer_auth().layer(service_fn(never));
+    let tokens = [None, Some("a b".to_owned()), Some(issuer.token().expired().sign())];
+    for token in tokens {
+        let mut request = Request::post("/mcp").body(Unreadable).expect("a request");
+        if let Some(token) = &token {
+            *request.headers_mut() = bearer(token);
+        }
+        let answer = service.clone().oneshot(request).await;
+        assert!(answer.unwrap_or_else(|never: Infallible| match never {}).status() != 200);
+    }
+}
+
+#[tokio::test]
+async fn a_connection_keeps_no_identity() {
+    let issuer = TestIssuer::new();
+    let service = protected(&issuer, RESOURCE).bearer_auth().layer(service_fn(
+        |_: Request<hyper::body::Incoming>| async {
+            Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+        },
+    ));
+    let (client, server) = tokio::io::duplex(64 * 1024);
+    tokio::spawn(async move {
+        let builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+        let service = TowerToHyperService::new(service);
+        let _ = builder.serve_connection(TokioIo::new(server), service).await;
+    });
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(client)).await.expect("h1");
+    tokio::spawn(connection);
+    for (token, status) in
+        [(Some(issuer.token().sign()), 200), (None, 401), (Some(issuer.token().sign()), 200)]
+    {
+        let mut request = Request::post("/mcp").body(Empty::<Bytes>::new()).expect("a request");
+        if let Some(token) = token {
+            *request.headers_mut() = bearer(&token);
+        }
+        request.headers_mut().insert("host", "api.example.com".parse().expect("a host"));
+        sender.ready().await.expect("the same connection");
+        let response = sender.send_request(request).await.expect("an answer");
+        assert_eq!(response.status(), status);
+        response.into_body().collect().await.expect("a body");
+    }
 }
 
 fn tokio_stream<T>(mut receiver: mpsc::Receiver<T>) -> impl futures_util::Stream<Item = T> {

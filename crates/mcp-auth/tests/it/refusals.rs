@@ -186,6 +186,25 @@ async fn scopes_are_required_by_table() {
 }
 
 #[tokio::test]
+async fn other_names_for_the_resource_are_audiences_too() {
+    let issuer = TestIssuer::new();
+    let auth =
+        issuer.protects(RESOURCE).audience("api://orders").audience("5b1d").build().expect("it");
+    for (audience, expected) in [
+        ("api://orders", 200),
+        ("5b1d", 200),
+        (RESOURCE, 200),
+        ("HTTPS://API.example.com/mcp", 200),
+        ("api://orders/", 401),
+        ("API://orders", 401),
+        ("api://other", 401),
+    ] {
+        let token = issuer.token().audience(audience).sign();
+        assert_eq!(status(&auth, &token).await, expected, "{audience}");
+    }
+}
+
+#[tokio::test]
 async fn optional_credentials_may_be_missing_but_not_bad() {
     let issuer = TestIssuer::new();
     let auth = issuer

@@ -30,6 +30,7 @@ async fn by_row(credentials: Credentials) -> Result<VerifiedToken, Denial> {
     match credentials.token().expose() {
         "good" => Ok(alice()),
         "lasting" => Ok(alice().expires_at(at(1_000_001))),
+        "a-minute-late" => Ok(alice().expires_at(at(999_941))),
         "expired" => Ok(alice().expires_at(at(999_940))),
         "foreign" => Ok(VerifiedToken::assert("https://evil.example", "alice")
             .audience(RESOURCE)
@@ -55,6 +56,7 @@ async fn issuer_audience_expiry_and_scopes_are_still_checked() {
         ("good", 200),
         ("lasting", 200),
         ("partner", 200),
+        ("a-minute-late", 200),
         ("expired", 401),
         ("foreign", 401),
         ("no-audience", 401),
