@@ -5,7 +5,10 @@ mod config;
 mod doors;
 mod forged_tokens;
 mod keys;
+mod ledger;
 mod logs;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod origins;
 mod refusals;
 mod rmcp_server;

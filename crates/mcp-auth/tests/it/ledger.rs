@@ -1,0 +1,156 @@
+//! The ledger of requirements in `docs/spec`: complete, and each test that it names is there.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use toml::{Table, Value};
+
+const FIELDS: [&str; 6] = ["id", "level", "text", "link", "status", "tests"];
+const LEVELS: [&str; 4] = ["MUST", "SHOULD", "MAY", "client"];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// Every row of every document, with the name of its file.
+fn rows() -> Vec<(String, Table)> {
+    let mut rows = Vec::new();
+    for entry in fs::read_dir(root().join("docs/spec")).expect("the ledger").flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if !name.ends_with(".toml") {
+            continue;
+        }
+        let text = fs::read_to_string(entry.path()).expect("a document");
+        let document: Table = text.parse().unwrap_or_else(|error| panic!("{name}: {error}"));
+        let Some(Value::Array(requirements)) = document.get("requirement") else {
+            panic!("{name} has no requirement")
+        };
+        rows.extend(
+            requirements.iter().map(|row| {
+                (name.clone(), row.as_table().expect("a requirement is a table").clone())
+            }),
+        );
+    }
+    assert!(rows.len() > 100, "the ledger was found");
+    rows
+}
+
+fn text<'r>(row: &'r Table, field: &str) -> &'r str {
+    row.get(field).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn tests(row: &Table) -> Vec<&str> {
+    let tests = row.get("tests").and_then(Value::as_array);
+    tests.into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
+#[test]
+fn every_row_is_complete_and_has_an_id_of_its_own() {
+    let mut ids = BTreeSet::new();
+    for (file, row) in rows() {
+        let id = text(&row, "id");
+        assert!(ids.insert(id.to_owned()), "{file}: the id {id:?} comes twice");
+        let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c);
+        assert!(!id.is_empty() && id.chars().all(is_plain), "{file}: the id {id:?}");
+        let fields: Vec<_> = row.keys().map(String::as_str).collect();
+        for field in &fields {
+            assert!(FIELDS.contains(field), "{file}: {id} has an unknown field {field:?}");
+        }
+        assert!(LEVELS.contains(&text(&row, "level")), "{file}: the level of {id}");
+        assert!(text(&row, "text").len() > 20, "{file}: the text of {id}");
+        assert!(text(&row, "link").starts_with("https://"), "{file}: the link of {id}");
+        match text(&row, "status") {
+            "tested" => assert!(!tests(&row).is_empty(), "{file}: {id} is tested by nothing"),
+            "later" => assert!(tests(&row).is_empty(), "{file}: {id} comes later, but has tests"),
+            other => panic!("{file}: {id} has the status {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn every_test_that_is_named_is_there() {
+    let mut missing = BTreeSet::new();
+    for (file, row) in rows() {
+        for test in tests(&row) {
+            if !is_there(test) {
+                missing.insert(format!("{file}: {} names {test}", text(&row, "id")));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+/// Whether there is a test of this name: `it::file::name`, `lib::path::of::module::tests::name`,
+/// `testkit::file::name`, or `e2e::` and the name of a scenario.
+fn is_there(test: &str) -> bool {
+    let Some((kind, name)) = test.split_once("::") else { return false };
+    if kind == "e2e" {
+        return is_scenario(name);
+    }
+    let Some((path, name)) = name.rsplit_once("::") else { return false };
+    let path = path.replace("::", "/");
+    let files = match kind {
+        "it" => vec![format!("crates/mcp-auth/tests/it/{path}.rs")],
+        "testkit" => vec![format!("crates/mcp-auth-testkit/tests/{path}.rs")],
+        // `a::tests::name` is at the end of `a.rs`, `a::tests::b::name` in `a/tests/b.rs`.
+        "lib" => {
+            let file = path.strip_suffix("/tests");
+            let file = file.or(Some(&*path).filter(|path| path.contains("/tests/")));
+            file.map(|path| format!("crates/mcp-auth/src/{path}.rs")).into_iter().collect()
+        }
+        _ => return false,
+    };
+    files.iter().any(|file| {
+        let source = fs::read_to_string(root().join(file)).unwrap_or_default();
+        let mut lines = source.lines().map(str::trim_start);
+        let mut is_test = false;
+        lines.any(|line| {
+            let function = line.strip_prefix("async ").unwrap_or(line).strip_prefix("fn ");
+            let is_it = function.is_some_and(|rest| rest.starts_with(&format!("{name}(")));
+            let found = is_test && is_it;
+            is_test = line.starts_with("#[test]")
+                || line.starts_with("#[tokio::test")
+                || (is_test && line.starts_with("#["));
+            found
+        })
+    })
+}
+
+/// The scenarios are rows of a table, `['name', world, proof]`, and the flows of each client,
+/// `flow('where', world, client)`, whose names are put together.
+fn is_scenario(name: &str) -> bool {
+    let script = fs::read_to_string(root().join("e2e/node/run.mjs")).expect("the scenarios");
+    match name.strip_suffix(" signs in and calls a tool").and_then(|name| name.split_once(": ")) {
+        Some((place, client)) => {
+            script.contains(&format!("flow('{place}',"))
+                && script.contains(&format!("{{ name: '{client}',"))
+        }
+        None => script.contains(&format!("['{name}',")),
+    }
+}
+
+#[test]
+fn a_test_that_is_not_there_is_noticed() {
+    for name in [
+        "it::ledger::a_test_that_is_not_there_is_noticed",
+        "lib::policy::tests::audiences_compare_by_table",
+        "lib::jwt::tests::wycheproof::ed25519",
+        "testkit::world::the_metadata_can_lie",
+        "e2e::a good token: 200",
+        "e2e::RS256: Python signs in and calls a tool",
+    ] {
+        assert!(is_there(name), "{name}");
+    }
+    for name in [
+        "it::ledger::is_there",
+        "it::ledger::no_such_test",
+        "it::nowhere::a_test_that_is_not_there_is_noticed",
+        "lib::policy::audiences_compare_by_table",
+        "e2e::a good token",
+        "e2e::RS256: nobody signs in and calls a tool",
+        "a_test_that_is_not_there_is_noticed",
+    ] {
+        assert!(!is_there(name), "{name}");
+    }
+}
