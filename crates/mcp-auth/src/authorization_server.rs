@@ -122,7 +122,8 @@ impl AuthorizationServer {
     }
 
     /// The least time between two fetches that tokens with unknown keys can cause: one, at once, when a
-    /// rotated key is met, and then none for this time. 30 seconds unless set. After a failed fetch the next may come sooner: after 1 second, 2, 4, and so on up to this.
+    /// rotated key is met, and then none for this time. 30 seconds unless set. After a failed fetch the
+    /// next may come sooner: after 1 second, 2, 4, and so on up to this.
     #[must_use]
     pub fn jwks_cooldown(self, cooldown: Duration) -> Self {
         self.with(|settings| settings.cooldown = cooldown)
@@ -150,7 +151,8 @@ impl AuthorizationServer {
         })
     }
 
-    /// Changes the fetched metadata document before it is used, for a server that bends the format.
+    /// Changes the metadata document, fetched or given, before it is used: for a server that bends the
+    /// format. Its `issuer` must be this one afterwards.
     #[must_use]
     pub fn map_metadata(self, map: impl Fn(Document) -> Document + Send + Sync + 'static) -> Self {
         self.map_metadata_async(move |document| std::future::ready(map(document)))
