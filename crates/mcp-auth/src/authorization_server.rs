@@ -105,7 +105,8 @@ impl AuthorizationServer {
     /// A server whose metadata is known; only its keys are fetched.
     #[must_use]
     pub fn given(metadata: ServerMetadata) -> Self {
-        Self::new(&metadata.issuer().to_owned(), Source::Given(metadata.into()))
+        let metadata = Arc::new(metadata);
+        Self::new(metadata.issuer(), Source::Given(metadata.clone()))
     }
 
     /// A server of which only the name matters, because a [`Verifier`](crate::Verifier) of your own

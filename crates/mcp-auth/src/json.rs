@@ -116,15 +116,15 @@ pub(crate) fn strings(value: &RawValue) -> Option<Vec<Cow<'_, str>>> {
     array(value)?.into_iter().map(string).collect()
 }
 
-/// The number that `value` is, if it is a finite one above 0 and below 2^53, as NumericDates are
+/// The number that `value` is, if it is at least 0 and below 2^53, as NumericDates are
 /// ([RFC 7519 §2](https://www.rfc-editor.org/rfc/rfc7519#section-2)): an integer or a fraction.
-pub(crate) fn positive_number(value: &RawValue) -> Option<f64> {
+pub(crate) fn numeric_date(value: &RawValue) -> Option<f64> {
     const LIMIT: f64 = 9_007_199_254_740_992.0;
     let text = value.get();
     if !text.starts_with(|c: char| c.is_ascii_digit()) {
         return None;
     }
-    text.parse().ok().filter(|number| (0.0..LIMIT).contains(number) && *number > 0.0)
+    text.parse().ok().filter(|number| (0.0..LIMIT).contains(number))
 }
 
 #[cfg(test)]
@@ -207,7 +207,7 @@ mod tests {
             ("1", Some(1.0)),
             ("1.5", Some(1.5)),
             ("1e3", Some(1000.0)),
-            ("0", None),
+            ("0", Some(0.0)),
             ("-1", None),
             ("1e400", None),
             ("9007199254740992", None),
@@ -215,7 +215,7 @@ mod tests {
             ("true", None),
             ("null", None),
         ] {
-            assert_eq!(positive_number(&value(json)), expected, "{json}");
+            assert_eq!(numeric_date(&value(json)), expected, "{json}");
         }
         assert_eq!(strings(&value(r#"["a","b"]"#)).map(|s| s.len()), Some(2));
         assert_eq!(strings(&value(r#"["a",1]"#)), None);

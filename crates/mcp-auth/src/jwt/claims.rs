@@ -59,11 +59,12 @@ impl Claims {
         let issuer = required("iss", claim("iss").and_then(place))?;
         let subject =
             required("sub", claim("sub").and_then(place).filter(|sub| !sub.of(text).is_empty()))?;
-        let expires_at = required("exp", claim("exp").and_then(json::positive_number))? as u64;
+        let expires_at = claim("exp").and_then(json::numeric_date).filter(|time| *time > 0.0);
+        let expires_at = required("exp", expires_at)? as u64;
         let audience =
             optional("aud", claim("aud"), |value| places(text, value))?.unwrap_or_default();
-        let issued_at = optional("iat", claim("iat"), json::positive_number)?;
-        let not_before = optional("nbf", claim("nbf"), json::positive_number)?;
+        let issued_at = optional("iat", claim("iat"), json::numeric_date)?;
+        let not_before = optional("nbf", claim("nbf"), json::numeric_date)?;
         let mut client_id = None;
         for name in CLIENT_ID {
             let found = optional(name, claim(name), place)?.filter(|id| !id.of(text).is_empty());

@@ -4,10 +4,12 @@ use std::borrow::Cow;
 
 use super::base64url;
 use super::signature::Algorithm;
+use crate::credentials::MAX_TOKEN_BYTES;
 use crate::denial::{Denial, Reason};
 use crate::json::{self, Members, NotMembers};
 
-/// A header has an algorithm, a type and the name of a key: 4 kB leave room for a certificate chain.
+/// A header has an algorithm, a type and the name of a key, and perhaps a certificate that is not
+/// looked at. In characters of base64url.
 const MAX_HEADER_BYTES: usize = 4 * 1024;
 
 /// The names of keys met in the field have up to 64 bytes.
@@ -32,6 +34,9 @@ pub(crate) struct Header {
 impl<'t> Jws<'t> {
     pub(crate) fn parse(token: &'t str) -> Result<Self, Denial> {
         let refuse = |reason| Err(Denial::invalid(reason));
+        if token.len() > MAX_TOKEN_BYTES {
+            return refuse(Reason::Oversize);
+        }
         let mut parts = token.split('.');
         let (Some(header), Some(payload), Some(signature)) =
             (parts.next(), parts.next(), parts.next())
