@@ -1,12 +1,14 @@
 //! An allocator that counts the bytes in use.
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering::Relaxed};
 
 struct Counting;
 
-static IN_USE: AtomicUsize = AtomicUsize::new(0);
-static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+/// Counting takes its time: off while time is measured.
+static IS_ON: AtomicBool = AtomicBool::new(false);
+static IN_USE: AtomicIsize = AtomicIsize::new(0);
+static ALLOCATIONS: AtomicIsize = AtomicIsize::new(0);
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -14,23 +16,26 @@ static ALLOCATOR: Counting = Counting;
 // SAFETY: everything is left to the system's allocator; counting changes nothing.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        IN_USE.fetch_add(layout.size(), Relaxed);
-        ALLOCATIONS.fetch_add(1, Relaxed);
+        if IS_ON.load(Relaxed) {
+            IN_USE.fetch_add(layout.size() as isize, Relaxed);
+            ALLOCATIONS.fetch_add(1, Relaxed);
+        }
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
-        IN_USE.fetch_sub(layout.size(), Relaxed);
+        if IS_ON.load(Relaxed) {
+            IN_USE.fetch_sub(layout.size() as isize, Relaxed);
+        }
         unsafe { System.dealloc(place, layout) }
     }
 }
 
-/// The bytes that are allocated at the moment, as they were asked for.
-pub fn in_use() -> usize {
-    IN_USE.load(Relaxed)
-}
-
-/// How many allocations there have been.
-pub fn allocations() -> usize {
-    ALLOCATIONS.load(Relaxed)
+/// The bytes that `work` leaves allocated, as they were asked for, and how many allocations it made.
+pub fn count<T>(work: impl FnOnce() -> T) -> (T, isize, isize) {
+    let (in_use, allocations) = (IN_USE.load(Relaxed), ALLOCATIONS.load(Relaxed));
+    IS_ON.store(true, Relaxed);
+    let result = work();
+    IS_ON.store(false, Relaxed);
+    (result, IN_USE.load(Relaxed) - in_use, ALLOCATIONS.load(Relaxed) - allocations)
 }

@@ -29,9 +29,8 @@ impl<'a> Race<'a> {
         let mut times: Vec<_> = vec![];
         for (name, run) in &mut self.runners {
             let once = time(run, 200);
-            let before = crate::counting::allocations();
-            (0..100).for_each(|_| run());
-            let allocations = (crate::counting::allocations() - before) as f64 / 100.0;
+            let (_, _, allocations) = crate::counting::count(|| (0..100).for_each(|_| run()));
+            let allocations = allocations as f64 / 100.0;
             let iterations = (TURN_NANOSECONDS / once).clamp(50.0, 1e6) as usize;
             times.push((*name, vec![], allocations, iterations));
         }
