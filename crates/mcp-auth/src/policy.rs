@@ -53,7 +53,7 @@ impl Policy {
     }
 
     fn in_time(&self, facts: &Facts, now: SystemTime) -> Result<(), Denial> {
-        if facts.not_before.is_some_and(|start| !has_begun(start, now, self.leeway)) {
+        if !has_begun(facts.not_before, now, self.leeway) {
             return Err(Denial::invalid(Reason::NotYetValid).detail(
                 "`nbf` is in the future: compare the clocks of this machine and of the issuer",
             ));

@@ -101,7 +101,9 @@ impl KeySet {
             match key.public_key(jws.header.algorithm) {
                 Err(why) => missing = if tries == 0 { why } else { missing },
                 Ok(_) if tries == MAX_TRIES => break,
-                Ok(_) if tries == 1 && jws.header.kid.is_none() => return Err(Missing::Ambiguous),
+                Ok(_) if tries == 1 && jws.header.kid().is_none() => {
+                    return Err(Missing::Ambiguous);
+                }
                 Ok(public_key) => {
                     tries += 1;
                     missing = Missing::Signature;
@@ -154,8 +156,8 @@ impl Key {
 
     /// Whether a token with this header may have been signed by this key. Without a `kid` any key may.
     fn is_meant_by(&self, header: &Header) -> bool {
-        match &header.kid {
-            Some(kid) => self.kid.as_ref() == Some(kid),
+        match header.kid() {
+            Some(kid) => self.kid.as_deref() == Some(kid),
             None => self.public_key(header.algorithm).is_ok(),
         }
     }
