@@ -1,8 +1,11 @@
 //! JSON Web Tokens of several issuers, each verified once and then remembered.
 
+use std::future::ready;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use quick_cache::UnitWeighter;
 use quick_cache::sync::Cache;
 
 use super::Verifier;
@@ -25,8 +28,15 @@ pub(crate) struct JwtVerifier {
     clock: Arc<dyn Clock>,
     leeway: Duration,
     /// By the SHA-256 of the whole token: no token is kept, and a changed one is another.
-    remembered: Cache<[u8; 32], Remembered>,
+    remembered: Cache<Digest, Remembered, UnitWeighter, BuildHasherDefault<OwnHash>>,
 }
+
+#[derive(PartialEq, Eq)]
+struct Digest([u8; 32]);
+
+/// The hash of a digest: a part of it. Nobody can choose digests of tokens that an issuer signed.
+#[derive(Default)]
+struct OwnHash(u64);
 
 /// A token whose signature was verified.
 #[derive(Clone)]
@@ -45,15 +55,17 @@ impl JwtVerifier {
         leeway: Duration,
         capacity: usize,
     ) -> Self {
-        Self { servers, clock, leeway, remembered: Cache::new(capacity) }
+        let remembered =
+            Cache::with(capacity, capacity as u64, UnitWeighter, <_>::default(), <_>::default());
+        Self { servers, clock, leeway, remembered }
     }
 
-    async fn verify_token(&self, token: &str) -> Result<VerifiedToken, Denial> {
-        let now = self.clock.now();
-        let digest = jwt::sha256(token.as_bytes());
-        if let Some(known) = self.recall(&digest, now) {
-            return Ok(known);
-        }
+    async fn verify_anew(
+        &self,
+        token: &str,
+        digest: Digest,
+        now: SystemTime,
+    ) -> Result<VerifiedToken, Denial> {
         // What costs least comes first; nothing is fetched for a token that would be refused anyway.
         let mut jws = Jws::parse(token)?;
         let claims = Claims::parse(std::mem::take(&mut jws.payload))?;
@@ -71,7 +83,7 @@ impl JwtVerifier {
     }
 
     /// Whether it has expired is judged by the policy, for remembered tokens as for others.
-    fn recall(&self, digest: &[u8; 32], now: SystemTime) -> Option<VerifiedToken> {
+    fn recall(&self, digest: &Digest, now: SystemTime) -> Option<VerifiedToken> {
         let known = self.remembered.get(digest);
         let known = known.filter(|known| !known.key.is_retired() && seconds(now) < known.until);
         meter::token_cache(known.is_some());
@@ -89,11 +101,37 @@ impl JwtVerifier {
     }
 }
 
+impl Hash for Digest {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        hasher.write_u64(u64::from_le_bytes([a, b, c, d, e, f, g, h]));
+    }
+}
+
+impl Hasher for OwnHash {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write_u64(&mut self, part: u64) {
+        self.0 = part;
+    }
+
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("a digest hashes as one u64");
+    }
+}
+
 impl Verifier for JwtVerifier {
     fn verify<'a>(
         &'a self,
         credentials: &'a Credentials,
     ) -> BoxFuture<'a, Result<VerifiedToken, Denial>> {
-        Box::pin(self.verify_token(credentials.token().expose()))
+        let token = credentials.token().expose();
+        let (digest, now) = (Digest(jwt::sha256(token.as_bytes())), self.clock.now());
+        match self.recall(&digest, now) {
+            Some(known) => Box::pin(ready(Ok(known))),
+            None => Box::pin(self.verify_anew(token, digest, now)),
+        }
     }
 }
