@@ -1,26 +1,21 @@
 //! Whom we trust: an authorization server, its metadata and its keys.
 
+mod live;
+
 use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::clock::{Clock, SystemClock};
-use crate::fetch::{BoxFuture, Fetch, FetchError, HttpClient, Limits, get_document};
-use crate::fresh::{Fresh, Lacking, Timing};
-use crate::jwt::{Algorithm, JwtRules, KeySet, Profile};
-use crate::keyring::{self, Keyring};
-use crate::metadata::{Document, ServerMetadata, Severity, server_metadata_urls, validate};
-use crate::meter;
-
-/// No metadata document and no key set met in the field is a tenth as long.
-const MAX_DOCUMENT_BYTES: usize = 512 * 1024;
-
-/// How long metadata is used before another look: it names the place of the keys, which rarely moves.
-const METADATA_LIFETIME: Duration = Duration::from_secs(60 * 60);
+use crate::fetch::{BoxFuture, Fetch, FetchError, HttpClient};
+use crate::fresh::Lacking;
+use crate::jwt::{Algorithm, JwtRules, Profile};
+use crate::keyring::Keyring;
+use crate::metadata::{Document, ServerMetadata, server_metadata_urls};
+use live::Live;
 
 /// An authorization server that is trusted to issue tokens.
 ///
@@ -69,12 +64,6 @@ enum Source {
 
 type MapMetadata = Arc<dyn Fn(Document) -> BoxFuture<'static, Document> + Send + Sync>;
 
-/// What is fetched, shared by all clones.
-struct Live {
-    metadata: Arc<Fresh<ServerMetadata>>,
-    keyring: Keyring,
-}
-
 /// Metadata or keys could not be had.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("metadata or keys of the issuer {issuer:?} are out of reach")]
@@ -105,7 +94,8 @@ impl AuthorizationServer {
     /// A server whose metadata is known; only its keys are fetched.
     #[must_use]
     pub fn given(metadata: ServerMetadata) -> Self {
-        Self::new(&metadata.issuer().to_owned(), Source::Given(metadata.into()))
+        let metadata = Arc::new(metadata);
+        Self::new(metadata.issuer(), Source::Given(metadata.clone()))
     }
 
     /// A server of which only the name matters, because a [`Verifier`](crate::Verifier) of your own
@@ -272,144 +262,6 @@ impl AuthorizationServer {
         self.live.get_or_init(|| self.settings.clone().live())
     }
 }
-
-impl Settings {
-    fn live(self: Arc<Self>) -> Live {
-        let timing = Timing { cooldown: self.cooldown, max_stale: self.max_stale };
-        let settings = self.clone();
-        let metadata = Arc::new(Fresh::new(
-            self.clock.clone(),
-            timing,
-            Box::new(move |_| {
-                let settings = settings.clone();
-                Box::pin(async move {
-                    let metadata = settings.load_metadata().await;
-                    settings.report("metadata", metadata.as_ref().err());
-                    Ok((metadata?, METADATA_LIFETIME))
-                })
-            }),
-        ));
-        let (settings, place) = (self.clone(), metadata.clone());
-        let keys = Fresh::new(
-            self.clock.clone(),
-            timing,
-            Box::new(move |in_hand: Option<Arc<KeySet>>| {
-                let (settings, place) = (settings.clone(), place.clone());
-                Box::pin(async move {
-                    // Without metadata there is nothing to try, and nothing more to report.
-                    let metadata = place.current().await.map_err(metadata_lacking)?;
-                    let keys = settings.load_keys(&metadata).await;
-                    settings.report("keys", keys.as_ref().err());
-                    let (keys, lifetime) = keys?;
-                    Ok((keys.succeed(in_hand.as_deref()), lifetime))
-                })
-            }),
-        );
-        Live { metadata, keyring: Keyring { issuer: self.rules.issuer.clone(), keys } }
-    }
-
-    async fn load_metadata(&self) -> Result<ServerMetadata, FetchError> {
-        let urls = match &self.source {
-            Source::Discovery => server_metadata_urls(&self.rules.issuer),
-            Source::Given(metadata) => {
-                return self.accept(&self.rules.issuer, ServerMetadata::clone(metadata)).await;
-            }
-            Source::Named => Vec::new(),
-            Source::Url(url) => vec![url.to_string()],
-        };
-        let mut told = None;
-        for url in urls {
-            match self.load_metadata_at(&url).await {
-                Ok(metadata) => return Ok(metadata),
-                // Not there, or not that document: the next place may have it.
-                Err(error @ FetchError::Nonsense { .. }) => told = Some(error),
-                Err(error @ FetchError::Status { status: 300..=499, .. }) => {
-                    told = told.or(Some(error))
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Err(told
-            .unwrap_or_else(|| FetchError::Transport("there is no place to fetch it from".into())))
-    }
-
-    async fn load_metadata_at(&self, url: &str) -> Result<ServerMetadata, FetchError> {
-        let response = self.get(url).await?;
-        let metadata = ServerMetadata::parse(response.body())
-            .map_err(|why| FetchError::Nonsense { url: url.to_owned(), why: why.into() })?;
-        self.accept(url, metadata).await
-    }
-
-    /// Maps a document, and accepts it if it is this issuer's own
-    /// ([RFC 8414 §3.3](https://www.rfc-editor.org/rfc/rfc8414#section-3.3)).
-    async fn accept(
-        &self,
-        url: &str,
-        metadata: ServerMetadata,
-    ) -> Result<ServerMetadata, FetchError> {
-        let metadata = match &self.map_metadata {
-            Some(map) => map(metadata.document().clone()).await.into(),
-            None => metadata,
-        };
-        let issuer = &*self.rules.issuer;
-        if metadata.issuer() != issuer {
-            let why = format!(
-                "its issuer is {:?}, not {issuer:?}: use the issuer as the document writes it",
-                metadata.issuer()
-            );
-            return Err(FetchError::Nonsense { url: url.to_owned(), why });
-        }
-        for finding in
-            validate(&metadata).iter().filter(|finding| finding.severity > Severity::Pass)
-        {
-            tracing::debug!(target: "mcp_auth", issuer, code = finding.code, "{}", finding.message);
-        }
-        Ok(metadata)
-    }
-
-    async fn load_keys(&self, metadata: &ServerMetadata) -> Result<(KeySet, Duration), FetchError> {
-        let missing = || FetchError::Nonsense {
-            url: self.rules.issuer.to_string(),
-            why: "its metadata has no `jwks_uri`".into(),
-        };
-        let url = metadata.jwks_uri().ok_or_else(missing)?;
-        let response = self.get(url).await?;
-        let keys = KeySet::parse(response.body())
-            .map_err(|why| FetchError::Nonsense { url: url.to_owned(), why: why.to_string() })?;
-        Ok((keys, keyring::lifetime(response.headers(), self.max_age)))
-    }
-
-    async fn get(&self, url: &str) -> Result<http::Response<Bytes>, FetchError> {
-        let limits = Limits { timeout: self.timeout, max_bytes: MAX_DOCUMENT_BYTES };
-        get_document(&*self.fetch, url, &self.headers, limits).await
-    }
-
-    fn report(&self, document: &'static str, failure: Option<&FetchError>) {
-        let issuer = &*self.rules.issuer;
-        meter::refresh(document, issuer, failure.is_none());
-        match failure {
-            None => tracing::debug!(target: "mcp_auth", issuer, "fetched the {document}"),
-            Some(error) => {
-                let error = error as &dyn std::error::Error;
-                tracing::warn!(target: "mcp_auth", issuer, error, "could not fetch the {document} of the issuer");
-            }
-        }
-    }
-}
-
-fn metadata_lacking(lacking: Lacking) -> FetchError {
-    match lacking {
-        Lacking::OutOfReach { why: Some(why), .. } => {
-            FetchError::Transport(Box::new(Metadata(why)))
-        }
-        _ => FetchError::Transport("the metadata is out of reach".into()),
-    }
-}
-
-/// The metadata failed, and so the keys.
-#[derive(Debug, thiserror::Error)]
-#[error("the metadata is out of reach")]
-struct Metadata(#[source] Arc<FetchError>);
 
 impl From<&str> for AuthorizationServer {
     fn from(issuer: &str) -> Self {

@@ -88,16 +88,14 @@ impl Challenge {
     }
 
     fn set(&mut self, name: &str, value: String) {
-        match name.to_ascii_lowercase().as_str() {
-            "error" => self.error.get_or_insert(value),
-            "error_description" => self.error_description.get_or_insert(value),
-            "resource_metadata" => self.resource_metadata.get_or_insert(value),
-            "scope" => {
-                self.scope.get_or_insert_with(|| Scopes::from(&*value));
-                return;
-            }
+        let text = match name.to_ascii_lowercase().as_str() {
+            "error" => &mut self.error,
+            "error_description" => &mut self.error_description,
+            "resource_metadata" => &mut self.resource_metadata,
+            "scope" if self.scope.is_none() => return self.scope = Some(Scopes::from(&*value)),
             _ => return,
         };
+        text.get_or_insert(value);
     }
 }
 

@@ -8,3 +8,6 @@ mod bearer_auth_zh_tw {}
 
 #[doc = include_str!("../../../docs/guide/from-mcp-auth.md")]
 mod from_mcp_auth {}
+
+#[doc = include_str!("../../../README.md")]
+mod readme {}

@@ -75,8 +75,8 @@ impl JwtRules {
 ///
 /// [`InvalidToken`](crate::Refusal::InvalidToken) with the [`Reason`].
 pub fn verify(token: &str, keys: &KeySet, rules: &JwtRules) -> Result<VerifiedToken, Denial> {
-    let jws = Jws::parse(token)?;
-    let claims = Claims::parse(&jws.payload)?;
+    let mut jws = Jws::parse(token)?;
+    let claims = Claims::parse(std::mem::take(&mut jws.payload))?;
     if *claims.issuer() != *rules.issuer {
         return Err(Denial::invalid(Reason::Issuer));
     }

@@ -1,4 +1,44 @@
-//! Protects MCP servers with OAuth 2.1.
+//! Protects [MCP](https://modelcontextprotocol.io) servers with OAuth 2.1: finds the identity provider,
+//! verifies tokens, refuses in the words that make clients log in or ask for more, and hands the
+//! caller to your tools.
+//!
+//! ```
+//! use mcp_auth::McpAuth;
+//!
+//! let auth = McpAuth::builder("https://api.example.com/mcp")
+//!     .authorization_server("https://auth.example.com/oidc") // found by discovery, at first use
+//!     .required_scopes(["read", "write"])
+//!     .build()?; // a wrong set-up ends here; no network is touched
+//! # Ok::<(), mcp_auth::ConfigError>(())
+//! ```
+//!
+//! # Three nouns, one straight line
+//!
+//! [`Credentials`] have arrived, a [`VerifiedToken`] is true, an [`AuthInfo`] is admitted. A
+//! [`Verifier`] leads from the first to the second, [`Policy::permit`] from the second to the third,
+//! and [`McpAuth::admit`] is the whole way. Every refusal on it is a [`Denial`].
+//!
+//! # Doors
+//!
+//! With the feature `tower`, `McpAuth::bearer_auth` is a layer for any tower stack; with `axum`,
+//! `McpAuth::protect` makes a router of your service, and [`AuthInfo`] is an extractor; with `rmcp` it
+//! is an argument of `#[tool]` and `#[prompt]` functions.
+//!
+//! # Features
+//!
+//! | feature | adds |
+//! |---|---|
+//! | *(none)* | the rules, and [`McpAuth`] with a [`Verifier`] of your own; no tokio |
+//! | `jwt` (default) | the verification of JWTs without I/O, in the module `jwt` |
+//! | `client` (default) | discovery, and keys kept fresh: reqwest and tokio |
+//! | `tower` (default) | the layer and the metadata service |
+//! | `axum`, `rmcp` | one door each |
+//! | `metrics` | counters and a gauge through the `metrics` facade |
+//! | `ml-dsa` | ML-DSA signatures (RFC 9964) |
+//!
+//! The repository has a [guide](https://github.com/mcp-auth/rust/tree/main/docs/guide) with every
+//! option, and the [architecture](https://github.com/mcp-auth/rust/blob/main/ARCHITECTURE.md) on one
+//! page.
 #![cfg_attr(
     not(all(feature = "axum", feature = "client", feature = "tower")),
     allow(dead_code, unused_imports, reason = "some parts serve features that are off")

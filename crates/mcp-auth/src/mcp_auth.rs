@@ -59,7 +59,6 @@ struct Inner {
 impl McpAuth {
     /// Describes the protected resource at this URL: the one that clients connect to, which is also
     /// its identifier ([RFC 8707](https://www.rfc-editor.org/rfc/rfc8707)), its audience and its route.
-    #[must_use]
     pub fn builder(resource: impl Into<String>) -> McpAuthBuilder {
         McpAuthBuilder::new(resource.into())
     }

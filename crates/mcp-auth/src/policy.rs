@@ -53,7 +53,7 @@ impl Policy {
     }
 
     fn in_time(&self, facts: &Facts, now: SystemTime) -> Result<(), Denial> {
-        if facts.not_before.is_some_and(|start| !has_begun(start, now, self.leeway)) {
+        if !has_begun(facts.not_before, now, self.leeway) {
             return Err(Denial::invalid(Reason::NotYetValid));
         }
         if facts.expires_at.is_some_and(|end| has_expired(end, now, self.leeway)) {

@@ -1,13 +1,16 @@
 //! What is true of a token, and what is admitted.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 
 use crate::credentials::AccessToken;
+use crate::json;
 use crate::scope::Scopes;
 
 /// A token whose statements are true: its signature was verified, or its issuer was asked, or your
@@ -37,12 +40,13 @@ pub(crate) struct Facts {
     pub(crate) scopes: Scopes,
     /// Seconds since 1970, as all times in a token.
     pub(crate) expires_at: Option<u64>,
-    pub(crate) not_before: Option<u64>,
+    /// 0 if the token does not say.
+    pub(crate) not_before: u64,
     /// The claims as they were signed, a JSON object.
     pub(crate) claims: Box<str>,
 }
 
-/// A string of the claims: a place in their text, or a copy where the text has escapes.
+/// A string of a JSON text: a place in the text, or a copy where it is written with escapes.
 #[derive(Clone)]
 pub(crate) enum Text {
     Copied(Box<str>),
@@ -50,6 +54,20 @@ pub(crate) enum Text {
 }
 
 impl Text {
+    /// The place in `text` of a string that was read from it.
+    pub(crate) fn place(text: &str, value: &RawValue) -> Option<Self> {
+        match json::string(value)? {
+            Cow::Owned(copy) => Some(Self::Copied(copy.into())),
+            Cow::Borrowed(inner) => {
+                let start = inner.as_ptr() as usize - text.as_ptr() as usize;
+                Some(Self::Within {
+                    start: start.try_into().ok()?,
+                    end: (start + inner.len()).try_into().ok()?,
+                })
+            }
+        }
+    }
+
     pub(crate) fn of<'a>(&'a self, claims: &'a str) -> &'a str {
         match self {
             Self::Copied(text) => text,
@@ -87,7 +105,7 @@ impl VerifiedToken {
             audience: Vec::new(),
             scopes: Scopes::default(),
             expires_at: None,
-            not_before: None,
+            not_before: 0,
             claims: "{}".into(),
         }))
     }

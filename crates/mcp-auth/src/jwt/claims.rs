@@ -16,7 +16,7 @@ pub(crate) struct Claims {
     audience: Vec<Text>,
     scopes: Scopes,
     expires_at: u64,
-    not_before: Option<u64>,
+    not_before: u64,
     /// Whether the token is bound to a key or a certificate.
     pub(crate) is_bound: bool,
     /// The other kind of token that this shows itself to be.
@@ -27,21 +27,6 @@ pub(crate) struct Claims {
     pub(crate) has_token_id: bool,
 }
 
-/// Claims that only another kind of token has, and claims of two providers that name the kind.
-const OTHER_KINDS: &[(&str, &[&str], &str)] = &[
-    // name, the values that give it away (none: its presence does), what it is
-    ("at_hash", &[], "an ID token"),
-    ("c_hash", &[], "an ID token"),
-    ("nonce", &[], "an ID token"),
-    ("s_hash", &[], "an ID token"),
-    ("token_use", &["id"], "an ID token (Cognito)"),
-    ("typ", &["ID", "Logout", "Offline", "Refresh"], "an ID, logout or refresh token (Keycloak)"),
-    ("events", &[], "a logout token or a security event"),
-    ("htm", &[], "a DPoP proof"),
-    ("htu", &[], "a DPoP proof"),
-    ("token_introspection", &[], "an introspection response"),
-];
-
 /// Where the client's identifier stands: RFC 9068, OpenID Connect and Entra v2, Entra v1, Okta. Never
 /// in `sub`, which an attacker may be able to choose to look like a client.
 const CLIENT_ID: [&str; 4] = ["client_id", "azp", "appid", "cid"];
@@ -50,20 +35,22 @@ const CLIENT_ID: [&str; 4] = ["client_id", "azp", "appid", "cid"];
 const SCOPE: [&str; 3] = ["scope", "scp", "scopes"];
 
 impl Claims {
-    pub(crate) fn parse(payload: &[u8]) -> Result<Self, Denial> {
-        let text = std::str::from_utf8(payload).map_err(|_| Denial::invalid(Reason::Malformed))?;
-        let members = Members::read(payload)?;
+    pub(crate) fn parse(payload: Vec<u8>) -> Result<Self, Denial> {
+        let payload = String::from_utf8(payload).map_err(|_| Denial::invalid(Reason::Malformed))?;
+        let text = &*payload;
+        let members = Members::of(text)?;
         let claim = |name| members.get(name).filter(|value| value.get() != "null");
-        let place = |value| place(text, value);
+        let place = |value| Text::place(text, value);
 
         let issuer = required("iss", claim("iss").and_then(place))?;
         let subject =
             required("sub", claim("sub").and_then(place).filter(|sub| !sub.of(text).is_empty()))?;
-        let expires_at = required("exp", claim("exp").and_then(json::positive_number))? as u64;
+        let expires_at = claim("exp").and_then(json::numeric_date).filter(|time| *time > 0.0);
+        let expires_at = required("exp", expires_at)? as u64;
         let audience =
             optional("aud", claim("aud"), |value| places(text, value))?.unwrap_or_default();
-        let issued_at = optional("iat", claim("iat"), json::positive_number)?;
-        let not_before = optional("nbf", claim("nbf"), json::positive_number)?;
+        let issued_at = optional("iat", claim("iat"), json::numeric_date)?;
+        let not_before = optional("nbf", claim("nbf"), json::numeric_date)?;
         let mut client_id = None;
         for name in CLIENT_ID {
             let found = optional(name, claim(name), place)?.filter(|id| !id.of(text).is_empty());
@@ -84,13 +71,14 @@ impl Claims {
                 .into_iter()
                 .chain(issued_at)
                 .map(|time| time.ceil() as u64)
-                .max(),
+                .max()
+                .unwrap_or(0),
             is_bound: claim("cnf").is_some(),
             other_kind: other_kind(&members),
             has_client_id: claim("client_id").is_some_and(is_text),
             has_issued_at: issued_at.is_some(),
             has_token_id: claim("jti").is_some_and(is_text),
-            text: text.into(),
+            text: payload.into(),
         })
     }
 
@@ -134,13 +122,22 @@ fn optional<'v, T>(
     value.map(|value| required(name, read(value))).transpose()
 }
 
+/// Finds claims that only another kind of token has, or with which a provider names the kind.
 fn other_kind(members: &Members<'_>) -> Option<&'static str> {
-    let gives_away = |value: &RawValue, values: &[&str]| {
-        values.is_empty() || json::string(value).is_some_and(|value| values.contains(&&*value))
-    };
     members.iter().find_map(|(name, value)| {
-        let row = OTHER_KINDS.iter().find(|(marker, _, _)| *marker == name)?;
-        gives_away(value, row.1).then_some(row.2)
+        let is_one_of =
+            |values: &[&str]| json::string(value).is_some_and(|value| values.contains(&&*value));
+        match name {
+            "at_hash" | "c_hash" | "nonce" | "s_hash" => Some("an ID token"),
+            "token_use" if is_one_of(&["id"]) => Some("an ID token (Cognito)"),
+            "typ" if is_one_of(&["ID", "Logout", "Offline", "Refresh"]) => {
+                Some("an ID, logout or refresh token (Keycloak)")
+            }
+            "events" => Some("a logout token or a security event"),
+            "htm" | "htu" => Some("a DPoP proof"),
+            "token_introspection" => Some("an introspection response"),
+            _ => None,
+        }
     })
 }
 
@@ -148,26 +145,12 @@ fn is_text(value: &RawValue) -> bool {
     json::string(value).is_some_and(|text| !text.is_empty())
 }
 
-/// A string's place in the text of the claims.
-fn place(text: &str, value: &RawValue) -> Option<Text> {
-    match json::string(value)? {
-        std::borrow::Cow::Owned(copy) => Some(Text::Copied(copy.into())),
-        std::borrow::Cow::Borrowed(inner) => {
-            let start = inner.as_ptr() as usize - text.as_ptr() as usize;
-            Some(Text::Within {
-                start: start.try_into().ok()?,
-                end: (start + inner.len()).try_into().ok()?,
-            })
-        }
-    }
-}
-
 /// The places of one string, or of several in an array.
 fn places(text: &str, value: &RawValue) -> Option<Vec<Text>> {
-    if let Some(one) = place(text, value) {
+    if let Some(one) = Text::place(text, value) {
         return Some(vec![one]);
     }
-    json::array(value)?.into_iter().map(|element| place(text, element)).collect()
+    json::array(value)?.into_iter().map(|element| Text::place(text, element)).collect()
 }
 
 /// Scopes as one string separated by spaces, or as an array of strings.

@@ -1,13 +1,14 @@
 //! The three parts of a signed token ([RFC 7515](https://www.rfc-editor.org/rfc/rfc7515), compact serialization).
 
-use std::borrow::Cow;
-
 use super::base64url;
 use super::signature::Algorithm;
+use crate::credentials::MAX_TOKEN_BYTES;
 use crate::denial::{Denial, Reason};
 use crate::json::{self, Members, NotMembers};
+use crate::token::Text;
 
-/// A header has an algorithm, a type and the name of a key: 4 kB leave room for a certificate chain.
+/// A header has an algorithm, a type and the name of a key, and perhaps a certificate that is not
+/// looked at. In characters of base64url.
 const MAX_HEADER_BYTES: usize = 4 * 1024;
 
 /// The names of keys met in the field have up to 64 bytes.
@@ -25,13 +26,17 @@ pub(crate) struct Jws<'t> {
 /// What a header says that matters. `jku`, `jwk`, `x5u` and `x5c` do not: keys come from the issuer.
 pub(crate) struct Header {
     pub(crate) algorithm: Algorithm,
-    pub(crate) kid: Option<Box<str>>,
-    pub(crate) typ: Option<Box<str>>,
+    json: String,
+    kid: Option<Text>,
+    typ: Option<Text>,
 }
 
 impl<'t> Jws<'t> {
     pub(crate) fn parse(token: &'t str) -> Result<Self, Denial> {
         let refuse = |reason| Err(Denial::invalid(reason));
+        if token.len() > MAX_TOKEN_BYTES {
+            return refuse(Reason::Oversize);
+        }
         let mut parts = token.split('.');
         let (Some(header), Some(payload), Some(signature)) =
             (parts.next(), parts.next(), parts.next())
@@ -51,17 +56,28 @@ impl<'t> Jws<'t> {
         if header.len() > MAX_HEADER_BYTES {
             return refuse(Reason::Oversize);
         }
-        let header = Header::parse(&decode(header)?)?;
+        let header = Header::parse(decode(header)?)?;
         Ok(Self { header, payload: decode(payload)?, signature: decode(signature)?, signing_input })
     }
 }
 
 impl Header {
-    fn parse(json: &[u8]) -> Result<Self, Denial> {
-        let members = Members::read(json)?;
+    pub(crate) fn kid(&self) -> Option<&str> {
+        self.kid.as_ref().map(|kid| kid.of(&self.json))
+    }
+
+    pub(crate) fn typ(&self) -> Option<&str> {
+        self.typ.as_ref().map(|typ| typ.of(&self.json))
+    }
+
+    fn parse(json: Vec<u8>) -> Result<Self, Denial> {
+        let json = String::from_utf8(json).map_err(|_| Denial::invalid(Reason::Malformed))?;
+        let members = Members::of(&json)?;
         let (mut algorithm, mut kid, mut typ) = (None, None, None);
         for (name, value) in members.iter() {
-            let string = || json::string(value).ok_or_else(|| Denial::invalid(Reason::Malformed));
+            let malformed = || Denial::invalid(Reason::Malformed);
+            let string = || json::string(value).ok_or_else(malformed);
+            let place = || Text::place(&json, value).ok_or_else(malformed);
             match name {
                 "alg" => {
                     algorithm = Some(
@@ -69,19 +85,18 @@ impl Header {
                             .ok_or_else(|| Denial::invalid(Reason::Algorithm))?,
                     )
                 }
-                "kid" => kid = Some(string()?),
-                "typ" => typ = Some(string()?),
+                "kid" => kid = Some(place()?),
+                "typ" => typ = Some(place()?),
                 "crit" | "b64" => return Err(Denial::invalid(Reason::Critical)),
                 "enc" => return Err(Denial::invalid(Reason::Encrypted)),
                 _ => {}
             }
         }
-        if kid.as_deref().is_some_and(|kid: &str| kid.len() > MAX_KID_BYTES) {
+        if kid.as_ref().is_some_and(|kid: &Text| kid.of(&json).len() > MAX_KID_BYTES) {
             return Err(Denial::invalid(Reason::Oversize));
         }
-        let boxed = |text: Cow<'_, str>| text.into_owned().into_boxed_str();
         let algorithm = algorithm.ok_or_else(|| Denial::invalid(Reason::Malformed))?;
-        Ok(Self { algorithm, kid: kid.map(boxed), typ: typ.map(boxed) })
+        Ok(Self { algorithm, kid, typ, json })
     }
 }
 

@@ -96,7 +96,7 @@ impl KeySet {
     /// The key that signed the token.
     pub(crate) fn verify(&self, jws: &Jws<'_>) -> Result<Arc<Key>, Missing> {
         let meant = self.keys.iter().filter(|key| key.is_meant_by(&jws.header));
-        if jws.header.kid.is_none() && meant.clone().nth(1).is_some() {
+        if jws.header.kid().is_none() && meant.clone().nth(1).is_some() {
             return Err(Missing::Ambiguous);
         }
         let mut missing = Missing::Unknown;
@@ -157,8 +157,8 @@ impl Key {
 
     /// Whether a token with this header may have been signed by this key. Without a `kid` any key may.
     fn is_meant_by(&self, header: &Header) -> bool {
-        match &header.kid {
-            Some(kid) => self.kid.as_ref() == Some(kid),
+        match header.kid() {
+            Some(kid) => self.kid.as_deref() == Some(kid),
             None => self.public_key(header.algorithm).is_ok(),
         }
     }

@@ -32,17 +32,21 @@ const KNOWN_TYPES: [(&str, &str); 7] = [
 impl Profile {
     pub(super) fn judge(self, header: &Header, claims: &Claims) -> Result<(), Denial> {
         // RFC 7515 §4.1.9: "application/" may be left out; media types are compared without case.
-        let typ = header.typ.as_deref().map(str::to_ascii_lowercase);
-        let typ = typ.as_deref().map(|typ| typ.strip_prefix("application/").unwrap_or(typ));
-        match (self, typ) {
-            (Self::Compatible, Some("at+jwt")) => Ok(()),
-            (Self::Compatible, None | Some("jwt")) => claims.other_kind.map_or(Ok(()), |kind| Err(other_kind(kind))),
-            (Self::Rfc9068, Some("at+jwt")) => complete(claims),
-            (Self::Rfc9068, None | Some("jwt")) => Err(Denial::invalid(Reason::Type).detail(
+        let typ = header.typ().unwrap_or("JWT");
+        let typ = match typ.split_once('/') {
+            Some((application, rest)) if application.eq_ignore_ascii_case("application") => rest,
+            _ => typ,
+        };
+        let is = |name: &str| typ.eq_ignore_ascii_case(name);
+        match self {
+            Self::Compatible if is("at+jwt") => Ok(()),
+            Self::Compatible if is("jwt") => claims.other_kind.map_or(Ok(()), |kind| Err(other_kind(kind))),
+            Self::Rfc9068 if is("at+jwt") => complete(claims),
+            Self::Rfc9068 if is("jwt") => Err(Denial::invalid(Reason::Type).detail(
                 "the token's `typ` is not `at+jwt`: let the issuer follow RFC 9068, or use `Profile::Compatible`",
             )),
-            (_, Some(other)) => {
-                let known = KNOWN_TYPES.iter().find(|(name, _)| *name == other);
+            _ => {
+                let known = KNOWN_TYPES.iter().find(|(name, _)| is(name));
                 Err(other_kind(known.map_or("of a kind that is not known here", |(_, kind)| kind)))
             }
         }

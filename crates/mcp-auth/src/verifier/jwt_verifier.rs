@@ -1,5 +1,6 @@
 //! JSON Web Tokens of several issuers, each verified once and then remembered.
 
+use std::future::ready;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -48,15 +49,15 @@ impl JwtVerifier {
         Self { servers, clock, leeway, remembered: Cache::new(capacity) }
     }
 
-    async fn verify_token(&self, token: &str) -> Result<VerifiedToken, Denial> {
-        let now = self.clock.now();
-        let digest = jwt::sha256(token.as_bytes());
-        if let Some(known) = self.recall(&digest, now) {
-            return Ok(known);
-        }
+    async fn verify_anew(
+        &self,
+        token: &str,
+        digest: [u8; 32],
+        now: SystemTime,
+    ) -> Result<VerifiedToken, Denial> {
         // What costs least comes first; nothing is fetched for a token that would be refused anyway.
-        let jws = Jws::parse(token)?;
-        let claims = Claims::parse(&jws.payload)?;
+        let mut jws = Jws::parse(token)?;
+        let claims = Claims::parse(std::mem::take(&mut jws.payload))?;
         let server = self.issuer(claims.issuer())?;
         if has_expired(claims.expires_at(), now, self.leeway) {
             return Err(Denial::invalid(Reason::Expired));
@@ -65,7 +66,7 @@ impl JwtVerifier {
         let key = server.keyring().verify(&jws).await?;
 
         let token = claims.into_token(server.rules().issuer.clone());
-        let until = seconds(now + LONGEST_MEMORY);
+        let until = seconds(now).saturating_add(LONGEST_MEMORY.as_secs());
         self.remembered.insert(digest, Remembered { token: token.clone(), key, until });
         Ok(token)
     }
@@ -94,6 +95,11 @@ impl Verifier for JwtVerifier {
         &'a self,
         credentials: &'a Credentials,
     ) -> BoxFuture<'a, Result<VerifiedToken, Denial>> {
-        Box::pin(self.verify_token(credentials.token().expose()))
+        let token = credentials.token().expose();
+        let (digest, now) = (jwt::sha256(token.as_bytes()), self.clock.now());
+        match self.recall(&digest, now) {
+            Some(known) => Box::pin(ready(Ok(known))),
+            None => Box::pin(self.verify_anew(token, digest, now)),
+        }
     }
 }

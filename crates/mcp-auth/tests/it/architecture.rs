@@ -46,12 +46,10 @@ fn modules() -> Vec<String> {
     let mut modules: Vec<String> = Vec::new();
     for line in &lib.code {
         let line = line.strip_prefix("pub ").unwrap_or(line);
-        if let Some(module) = line.strip_prefix("mod ").and_then(|rest| rest.strip_suffix(';')) {
-            if !modules.iter().any(|earlier| earlier == module) {
-                modules.push(module.to_owned());
-            }
-        }
+        let module = line.strip_prefix("mod ").and_then(|rest| rest.strip_suffix(';'));
+        modules.extend(module.map(str::to_owned));
     }
+    modules.dedup();
     modules
 }
 

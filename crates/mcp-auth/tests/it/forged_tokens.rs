@@ -1226,8 +1226,8 @@ fn other_claims() -> Vec<Row> {
             "aud",
             &["1", "true", "{}", r#"["https://api.example.com/mcp",1]"#, "[null]", r#"[["a"]]"#][..],
         ),
-        ("nbf", &[r#""1""#, "true", "[]", "{}", "-1", "0", "1e400", "9007199254740992"]),
-        ("iat", &[r#""1700000000""#, "true", "[]", "{}", "-1", "0", "1e400"]),
+        ("nbf", &[r#""1""#, "true", "[]", "{}", "-1", "1e400", "9007199254740992"]),
+        ("iat", &[r#""1700000000""#, "true", "[]", "{}", "-1", "1e400"]),
         ("scope", &["1", "true", "{}", r#"{"read":true}"#, r#"["read",1]"#]),
         ("scp", &[]),
         ("client_id", &["1", "true", "{}", r#"["inspector"]"#]),
@@ -1242,6 +1242,7 @@ fn other_claims() -> Vec<Row> {
     for (name, value) in [
         ("nbf", "4000000000"),
         ("nbf", "null"),
+        ("nbf", "0"), // as old Keycloak writes it
         ("iat", "4000000000"),
         ("iat", "1700000000.123"),
         ("scope", r#""""#),
@@ -1283,10 +1284,10 @@ fn sizes() -> Vec<Row> {
             Reason::Oversize,
             format!("{}.e30.AA", "A".repeat(100_000)),
         ),
-        accepted("a claim of 100 kB", with("x", Some(&format!("{:?}", "x".repeat(100_000))))),
+        accepted("a claim of 10 kB", with("x", Some(&format!("{:?}", "x".repeat(10_000))))),
         accepted("a claim 5000 arrays deep", with("x", Some(&nested(5000)))),
-        accepted("a claim 5000 objects deep", with("x", Some(&objects(5000)))),
-        accepted("a claim 100000 arrays deep", with("x", Some(&nested(100_000)))),
+        accepted("a claim 1000 objects deep", with("x", Some(&objects(1000)))),
+        refused("a token of 100 kB", Reason::Oversize, with("x", Some(&nested(50_000)))),
         refused(
             "a claim 5000 arrays deep that never ends",
             Reason::Malformed,
@@ -1303,7 +1304,7 @@ fn sizes() -> Vec<Row> {
         ),
         accepted("128 claims", of(claims_and(&members(120)))),
         refused("129 claims", Reason::Malformed, of(claims_and(&members(121)))),
-        refused("10000 claims", Reason::Malformed, of(claims_and(&members(10_000)))),
+        refused("1000 claims", Reason::Malformed, of(claims_and(&members(1_000)))),
         accepted("128 members of the header", header_and(&members(126))),
         refused("129 members of the header", Reason::Malformed, header_and(&members(127))),
         accepted(

@@ -18,7 +18,7 @@ const RESOURCE: &str = "https://api.example.com/mcp";
 fn token(claims: &str) -> Result<VerifiedToken, Denial> {
     let comma = if claims.is_empty() { "" } else { "," };
     let json = format!(r#"{{"iss":"{ISSUER}","sub":"alice","exp":1000{comma}{claims}}}"#);
-    Ok(Claims::parse(json.as_bytes())?.into_token(ISSUER.into()))
+    Ok(Claims::parse(json.into_bytes())?.into_token(ISSUER.into()))
 }
 
 /// The caller, at second 500.
@@ -110,17 +110,17 @@ fn audiences_are_one_string_or_several_by_table() {
 #[test]
 fn times_are_rounded_against_the_caller_by_table() {
     for (claims, expected) in [
-        ("", None),
-        (r#""nbf":5"#, Some(5)),
-        (r#""nbf":5.0"#, Some(5)),
-        (r#""nbf":5.1"#, Some(6)),
-        (r#""iat":5"#, Some(5)),
-        (r#""iat":5.000001"#, Some(6)),
-        (r#""iat":5,"nbf":7"#, Some(7)),
-        (r#""iat":7,"nbf":5"#, Some(7)),
-        (r#""iat":null,"nbf":null"#, None),
-        (r#""nbf":1e3"#, Some(1000)),
-        (r#""nbf":9007199254740991"#, Some(9_007_199_254_740_991)),
+        ("", 0),
+        (r#""nbf":5"#, 5),
+        (r#""nbf":5.0"#, 5),
+        (r#""nbf":5.1"#, 6),
+        (r#""iat":5"#, 5),
+        (r#""iat":5.000001"#, 6),
+        (r#""iat":5,"nbf":7"#, 7),
+        (r#""iat":7,"nbf":5"#, 7),
+        (r#""iat":null,"nbf":null"#, 0),
+        (r#""nbf":1e3"#, 1000),
+        (r#""nbf":9007199254740991"#, 9_007_199_254_740_991),
     ] {
         assert_eq!(token(claims).expect(claims).facts().not_before, expected, "{claims}");
     }
@@ -133,7 +133,7 @@ fn times_are_rounded_against_the_caller_by_table() {
         ("1300819380", 1_300_819_380),
     ] {
         let json = format!(r#"{{"iss":"i","sub":"s","exp":{exp}}}"#);
-        let claims = Claims::parse(json.as_bytes()).expect(exp);
+        let claims = Claims::parse(json.into_bytes()).expect(exp);
         assert_eq!(claims.expires_at(), expected, "{exp}");
     }
 }
@@ -142,8 +142,8 @@ fn times_are_rounded_against_the_caller_by_table() {
 fn a_claim_of_the_wrong_type_is_never_taken_for_a_missing_one() {
     let wrong: &[(&str, &[&str])] = &[
         ("aud", &["1", "true", "{}", r#"["a",1]"#, "[null]", r#"[["a"]]"#, r#"{"a":"b"}"#]),
-        ("nbf", &["\"5\"", "true", "{}", "[]", "[5]", "-1", "0", "1e400", "9007199254740992"]),
-        ("iat", &["\"5\"", "true", "{}", "[]", "-1", "0", "1e400"]),
+        ("nbf", &["\"5\"", "true", "{}", "[]", "[5]", "-1", "1e400", "9007199254740992"]),
+        ("iat", &["\"5\"", "true", "{}", "[]", "-1", "1e400"]),
         ("scope", &["1", "true", "{}", r#"{"read":true}"#, r#"["read",1]"#, r#"[["read"]]"#]),
         ("scp", &["1", "{}", r#"[null]"#]),
         ("scopes", &["1", "{}", "false"]),

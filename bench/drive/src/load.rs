@@ -1,0 +1,141 @@
+//! A load generator: connections that each send the next request when the answer to the last is there.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token};
+
+/// Writes the next request; false if there is none.
+pub type Next<'a> = &'a mut dyn FnMut(&mut Vec<u8>) -> bool;
+
+pub struct Load {
+    poll: Poll,
+    connections: Vec<Connection>,
+}
+
+struct Connection {
+    stream: TcpStream,
+    request: Vec<u8>,
+    answer: Vec<u8>,
+    is_busy: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Done {
+    pub requests: u64,
+    /// Answers with another status than expected.
+    pub bad: u64,
+    pub time: Duration,
+}
+
+impl Load {
+    pub fn connect(address: SocketAddr, connections: usize) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let connections = (0..connections)
+            .map(|number| {
+                let stream = std::net::TcpStream::connect(address)?;
+                stream.set_nodelay(true)?;
+                stream.set_nonblocking(true)?;
+                let mut stream = TcpStream::from_std(stream);
+                poll.registry().register(&mut stream, Token(number), Interest::READABLE)?;
+                Ok(Connection { stream, request: vec![], answer: vec![], is_busy: false })
+            })
+            .collect::<io::Result<_>>()?;
+        Ok(Self { poll, connections })
+    }
+
+    /// Keeps every connection busy, until the time is over or there is no next request, and then until
+    /// the last answer is there.
+    pub fn run(&mut self, next: Next<'_>, status: u16, time: Duration) -> io::Result<Done> {
+        let mut done = Done::default();
+        let mut events = Events::with_capacity(self.connections.len());
+        let begin = Instant::now();
+        let mut busy = 0;
+        for connection in &mut self.connections {
+            busy += usize::from(connection.send(next)?);
+        }
+        let mut is_over = false;
+        while busy > 0 {
+            self.poll.poll(&mut events, Some(Duration::from_secs(10)))?;
+            if events.is_empty() {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "the server does not answer"));
+            }
+            is_over = is_over || begin.elapsed() >= time;
+            for event in &events {
+                let connection = &mut self.connections[event.token().0];
+                if !connection.is_busy {
+                    return Err(io::Error::other("the server hung up"));
+                }
+                let Some(found) = connection.receive()? else { continue };
+                done.requests += 1;
+                done.bad += u64::from(found != status);
+                if is_over || !connection.send(next)? {
+                    connection.is_busy = false;
+                    busy -= 1;
+                }
+            }
+        }
+        done.time = begin.elapsed();
+        Ok(done)
+    }
+
+    /// One exchange, for a look at its answer.
+    pub fn once(&mut self, next: Next<'_>) -> io::Result<String> {
+        let connection = &mut self.connections[0];
+        connection.send(next)?;
+        let mut events = Events::with_capacity(1);
+        while connection.receive()?.is_none() {
+            self.poll.poll(&mut events, Some(Duration::from_secs(10)))?;
+        }
+        connection.is_busy = false;
+        Ok(String::from_utf8_lossy(&connection.answer).into_owned())
+    }
+}
+
+impl Connection {
+    fn send(&mut self, next: Next<'_>) -> io::Result<bool> {
+        self.request.clear();
+        self.answer.clear();
+        self.is_busy = next(&mut self.request);
+        if self.is_busy {
+            // A few kilobytes always fit into the empty buffer of a socket.
+            let written = self.stream.write(&self.request)?;
+            if written < self.request.len() {
+                return Err(io::Error::other("a request did not fit into the socket's buffer"));
+            }
+        }
+        Ok(self.is_busy)
+    }
+
+    /// The status, when the answer is complete.
+    fn receive(&mut self) -> io::Result<Option<u16>> {
+        let mut part = [0; 4096];
+        loop {
+            match self.stream.read(&mut part) {
+                Ok(0) => return Err(io::Error::other("the server hung up")),
+                Ok(bytes) => {
+                    self.answer.extend_from_slice(&part[..bytes]);
+                    if let Some(status) = complete(&self.answer)? {
+                        return Ok(Some(status));
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+fn complete(answer: &[u8]) -> io::Result<Option<u16>> {
+    let mut headers = [httparse::EMPTY_HEADER; 24];
+    let mut response = httparse::Response::new(&mut headers);
+    let httparse::Status::Complete(head) = response.parse(answer).map_err(io::Error::other)? else {
+        return Ok(None);
+    };
+    let length = response.headers.iter().find(|it| it.name.eq_ignore_ascii_case("content-length"));
+    let length = length.and_then(|it| std::str::from_utf8(it.value).ok()?.parse::<usize>().ok());
+    let length = length.ok_or_else(|| io::Error::other("an answer without Content-Length"))?;
+    Ok((answer.len() >= head + length).then_some(response.code.unwrap_or_default()))
+}

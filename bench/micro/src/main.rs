@@ -1,0 +1,330 @@
+//! What verification, a cache hit, the layer and a cache entry cost, against what they cannot do without.
+
+mod counting;
+mod race;
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::hint::black_box;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::SystemTime;
+
+use aws_lc_rs::digest;
+use bench_issuer::{Issuer, Kind, Token};
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use http::{Request, Response};
+use mcp_auth::jwt::{self, JwtRules, KeySet};
+use mcp_auth::{
+    AuthInfo, AuthorizationServer, BoxFuture, Credentials, Denial, Fetch, FetchError, Limits,
+    McpAuth,
+};
+use race::Race;
+use tower::{Layer as _, Service, service_fn};
+
+const ISSUER: &str = "https://auth.example.com/oidc";
+const RESOURCE: &str = "https://api.example.com/mcp";
+
+/// Different tokens take turns, so that no branch predictor learns one by heart.
+const TOKENS: usize = 64;
+
+/// What is measured, the number, and the limit.
+struct Verdicts(Vec<(String, f64, f64)>);
+
+fn main() {
+    let issuer = Arc::new(Issuer::new(ISSUER, RESOURCE));
+    let mut verdicts = Verdicts(vec![]);
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let _entered = runtime.enter();
+
+    // Without a name among the arguments, everything.
+    let names: Vec<_> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
+    let is_wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
+    if is_wanted("verification") {
+        Kind::ALL.into_iter().for_each(|kind| verification(&issuer, kind, &mut verdicts));
+    }
+    if is_wanted("hit") {
+        cache_hit(&issuer, &protected(&issuer, &runtime, 10_000), &mut verdicts);
+    }
+    if is_wanted("layer") {
+        layer(&issuer, &protected(&issuer, &runtime, 10_000), &mut verdicts);
+    }
+    if is_wanted("memory") {
+        memory(&issuer, &runtime, &mut verdicts);
+    }
+
+    let is_fine = verdicts.print();
+    if !is_fine && std::env::args().any(|word| word == "--strict") {
+        std::process::exit(1);
+    }
+}
+
+/// Tokens of 900 bytes, not yet signed.
+fn tokens(kind: Kind) -> impl Iterator<Item = Token> {
+    let claims_bytes = kind.claims_bytes_of_900();
+    (0..TOKENS).map(move |serial| Token { claims_bytes, ..Token::new(kind, serial) })
+}
+
+/// Full verification, against its signature alone and against jsonwebtoken.
+fn verification(issuer: &Issuer, kind: Kind, verdicts: &mut Verdicts) {
+    let texts: Vec<_> = tokens(kind).map(|token| issuer.sign(token)).collect();
+    let signed: Vec<_> = tokens(kind).map(|token| issuer.signed(token)).collect();
+    let key = issuer.public_key(kind);
+    let (keys, rules) =
+        (KeySet::parse(issuer.jwks().as_bytes()).expect("keys"), JwtRules::new(ISSUER));
+    let (their_key, validation) = jsonwebtoken(issuer, kind);
+
+    let no_keys = issuer.jwks().replace("\"kid\":\"", "\"kid\":\"not-");
+    let no_keys = KeySet::parse(no_keys.as_bytes()).expect("keys");
+    let (mut a, mut b) = (texts.iter().cycle(), signed.iter().cycle());
+    let (mut c, mut d) = (texts.iter().cycle(), texts.iter().cycle());
+    let times = Race::new()
+        .runner("signature alone", || {
+            let (message, signature) = b.next().expect("a token");
+            assert!(key.verify_sig(black_box(message.as_bytes()), signature).is_ok());
+        })
+        .runner("mcp-auth, all of it", || {
+            let token = a.next().expect("a token");
+            black_box(jwt::verify(black_box(token), &keys, &rules).expect("a true token"));
+        })
+        .runner("mcp-auth, up to an unknown key", || {
+            let token = d.next().expect("a token");
+            black_box(jwt::verify(black_box(token), &no_keys, &rules).expect_err("no such key"));
+        })
+        .runner("jsonwebtoken, all of it", || {
+            let token = c.next().expect("a token");
+            let token = black_box(token.as_str());
+            black_box(
+                jsonwebtoken::decode::<Claims>(token, &their_key, &validation)
+                    .expect("a true token"),
+            );
+        })
+        .run();
+    let name = kind.name();
+    times.print(&format!("{name}, a token of {} bytes, {TOKENS} in turn", texts[0].len()));
+    println!(
+        "  over the signature: {:.0} ns",
+        times.over("mcp-auth, all of it", "signature alone")
+    );
+    let limit = if kind == Kind::Rs256 { 1.08 } else { 1.06 };
+    let (all, alone) = ("mcp-auth, all of it", "signature alone");
+    verdicts.add(format!("{name}: verification / signature"), times.ratio(all, alone), limit);
+    let theirs = times.ratio(all, "jsonwebtoken, all of it");
+    verdicts.add(format!("{name}: verification / jsonwebtoken"), theirs, 1.0);
+}
+
+/// What a careful user of jsonwebtoken would read and check.
+#[derive(serde::Deserialize)]
+#[expect(dead_code, reason = "read for the sake of reading")]
+struct Claims {
+    iss: String,
+    sub: String,
+    aud: String,
+    client_id: String,
+    scope: String,
+    exp: u64,
+    iat: u64,
+    jti: String,
+}
+
+fn jsonwebtoken(
+    issuer: &Issuer,
+    kind: Kind,
+) -> (jsonwebtoken::DecodingKey, jsonwebtoken::Validation) {
+    use base64_url as text;
+    use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+    let (algorithm, key) = match kind {
+        Kind::Rs256 => {
+            let (n, e) = issuer.rsa_components();
+            (Algorithm::RS256, DecodingKey::from_rsa_raw_components(&n, &e))
+        }
+        Kind::Es256 => {
+            let (x, y) = issuer.ec_components();
+            let key = DecodingKey::from_ec_components(&text(&x), &text(&y));
+            (Algorithm::ES256, key.expect("a key"))
+        }
+        Kind::Ed25519 => {
+            let key = DecodingKey::from_ed_components(&text(&issuer.ed_component()));
+            (Algorithm::EdDSA, key.expect("a key"))
+        }
+    };
+    let mut validation = Validation::new(algorithm);
+    validation.set_audience(&[RESOURCE]);
+    validation.set_issuer(&[ISSUER]);
+    validation.set_required_spec_claims(&["exp", "iss", "aud"]);
+    validation.validate_nbf = true;
+    (key, validation)
+}
+
+fn base64_url(bytes: &[u8]) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// A remembered token, against the digest by which it is remembered.
+fn cache_hit(issuer: &Issuer, auth: &McpAuth, verdicts: &mut Verdicts) {
+    let all = requests(issuer, auth);
+    let texts: Vec<_> = all.iter().map(|(text, _)| text).collect();
+    let (mut a, mut b, mut c) = (texts.iter().cycle(), all.iter().cycle(), all.iter().cycle());
+    let times = Race::new()
+        .runner("SHA-256 of the token", || {
+            let token = a.next().expect("a token");
+            black_box(digest::digest(&digest::SHA256, black_box(token.as_bytes())));
+        })
+        .runner("the header read", || {
+            let (_, headers) = c.next().expect("a token");
+            black_box(Credentials::from_headers(black_box(headers)).expect("credentials"));
+        })
+        .runner("the time", || {
+            black_box(SystemTime::now());
+        })
+        .runner("admit, a hit", || {
+            let (_, headers) = b.next().expect("a token");
+            black_box(at_once(auth.admit(black_box(headers))).expect("admitted"));
+        })
+        .run();
+    times
+        .print(&format!("A cache hit, RS256 tokens of {} bytes, {TOKENS} in turn", texts[0].len()));
+    let ratio = times.ratio("admit, a hit", "SHA-256 of the token");
+    verdicts.add("a cache hit / SHA-256 of the token".into(), ratio, 1.5);
+}
+
+/// The whole layer on a hit, against the service without it.
+fn layer(issuer: &Issuer, auth: &McpAuth, verdicts: &mut Verdicts) {
+    let all = requests(issuer, auth);
+    let inner = service_fn(|request: Request<()>| async move {
+        black_box(request.extensions().get::<AuthInfo>().is_some());
+        Ok::<_, Infallible>(Response::new(()))
+    });
+    let (mut bare, mut guarded) = (inner, auth.bearer_auth().layer(inner));
+    let (mut a, mut b) = (all.iter().cycle(), all.iter().cycle());
+    let request = |headers: &HeaderMap| {
+        let mut request = Request::new(());
+        request.headers_mut().insert(AUTHORIZATION, headers[AUTHORIZATION].clone());
+        black_box(request)
+    };
+    let times = Race::new()
+        .runner("the bare service", || {
+            let (_, headers) = a.next().expect("a token");
+            black_box(call(&mut bare, request(headers)).status());
+        })
+        .runner("behind bearer_auth()", || {
+            let (_, headers) = b.next().expect("a token");
+            assert!(call(&mut guarded, request(headers)).status().is_success());
+        })
+        .run();
+    times.print("The layer, on a hit");
+    let over = times.over("behind bearer_auth()", "the bare service") / 1000.0;
+    verdicts.add("the layer on a hit, over the bare service, µs".into(), over, 1.5);
+}
+
+fn call<S, R>(service: &mut S, request: Request<()>) -> Response<R>
+where
+    S: Service<Request<()>, Response = Response<R>, Error = Infallible>,
+{
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(service.poll_ready(&mut context).is_ready());
+    let Ok(response) = at_once(service.call(request));
+    response
+}
+
+/// What a remembered token takes, and whether the cache stays within its bounds.
+fn memory(issuer: &Arc<Issuer>, runtime: &tokio::runtime::Runtime, verdicts: &mut Verdicts) {
+    const CAPACITY: usize = 10_000;
+    // With the claims of a 900-byte RS256 token; Ed25519, since it is quick to sign.
+    let admit = |auth: &McpAuth, serials: std::ops::Range<usize>| {
+        for serial in serials {
+            let headers = headers(&issuer.sign(Token::new(Kind::Ed25519, serial)));
+            at_once(auth.admit(&headers)).expect("admitted");
+        }
+    };
+    let count = |work: &dyn Fn()| counting::count(work).1 as f64;
+    let (auth, empty, _) = counting::count(|| protected(issuer, runtime, CAPACITY));
+    let full = empty as f64 + count(&|| admit(&auth, 0..CAPACITY));
+    let later = full + count(&|| admit(&auth, CAPACITY..6 * CAPACITY));
+
+    let entry = full / CAPACITY as f64;
+    println!(
+        "\nMemory, {CAPACITY} tokens remembered\n  {entry:.0} bytes an entry\n  in all {:.2} MB, and {:.2} MB after {} further tokens",
+        full / 1e6,
+        later / 1e6,
+        5 * CAPACITY,
+    );
+    verdicts.add("memory of a cache entry, bytes".into(), entry, 700.0);
+    verdicts.add("memory after 50,000 further tokens / before".into(), later / full, 1.05);
+}
+
+/// A protected resource whose issuer answers from memory, with keys in hand.
+fn protected(issuer: &Arc<Issuer>, runtime: &tokio::runtime::Runtime, capacity: usize) -> McpAuth {
+    let server = AuthorizationServer::discover(ISSUER).fetch(InMemory(issuer.clone()));
+    runtime.block_on(server.warm_up()).expect("keys");
+    McpAuth::builder(RESOURCE)
+        .authorization_server(server)
+        .required_scopes(["read", "write"])
+        .cached_tokens(capacity)
+        .build()
+        .expect("a resource")
+}
+
+struct InMemory(Arc<Issuer>);
+
+impl Fetch for InMemory {
+    fn fetch(
+        &self,
+        request: Request<Bytes>,
+        _: Limits,
+    ) -> BoxFuture<'_, Result<Response<Bytes>, FetchError>> {
+        let url = request.uri().to_string();
+        let document = match url.strip_prefix(ISSUER) {
+            Some(path) => self.0.document(path),
+            None => self.0.document("/.well-known/oauth-authorization-server"),
+        };
+        let status = if document.is_some() { 200 } else { 404 };
+        let mut response = Response::new(Bytes::from(document.unwrap_or_default()));
+        *response.status_mut() = http::StatusCode::from_u16(status).expect("a status");
+        Box::pin(std::future::ready(Ok(response)))
+    }
+}
+
+/// Tokens with the headers that carry them, each admitted once before.
+fn requests(issuer: &Issuer, auth: &McpAuth) -> Vec<(String, HeaderMap)> {
+    let signed = tokens(Kind::Rs256).map(|token| issuer.sign(token));
+    let all: Vec<_> = signed.map(|token| (token.clone(), headers(&token))).collect();
+    for (_, headers) in &all {
+        let admitted: Result<AuthInfo, Denial> = at_once(auth.admit(headers));
+        admitted.expect("admitted");
+    }
+    all
+}
+
+fn headers(token: &str) -> HeaderMap {
+    let value = HeaderValue::from_str(&format!("Bearer {token}")).expect("a header");
+    [(AUTHORIZATION, value)].into_iter().collect()
+}
+
+/// The answer of a future that waits for nothing.
+fn at_once<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(answer) => answer,
+        Poll::Pending => panic!("keys were in hand, and yet there was something to wait for"),
+    }
+}
+
+impl Verdicts {
+    fn add(&mut self, name: String, value: f64, limit: f64) {
+        self.0.push((name, value, limit));
+    }
+
+    fn print(&self) -> bool {
+        println!("\n{:<48} {:>10} {:>10}", "", "measured", "limit");
+        for (name, value, limit) in &self.0 {
+            let verdict = if value <= limit { "ok" } else { "OVER" };
+            println!("{name:<48} {value:>10.3} {limit:>10.2}  {verdict}");
+        }
+        self.0.iter().all(|(_, value, limit)| value <= limit)
+    }
+}

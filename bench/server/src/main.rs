@@ -1,0 +1,73 @@
+//! The measured server: `GET /open`, `GET /whoami`, `POST /mcp-open`, `POST /mcp`, the second of each
+//! pair behind mcp-auth.
+
+use std::env;
+use std::sync::Arc;
+
+use axum::routing::get;
+use axum::serve::ListenerExt as _;
+use axum::{Json, Router};
+use mcp_auth::{AuthInfo, McpAuth, OptionalAuthInfo};
+use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
+use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+use rmcp::{ServerHandler, tool, tool_handler, tool_router};
+use serde_json::{Value, json};
+
+#[derive(Clone)]
+struct WhoAmI;
+
+#[tool_router]
+impl WhoAmI {
+    #[tool(description = "Who is calling?")]
+    async fn whoami(&self, OptionalAuthInfo(auth): OptionalAuthInfo) -> String {
+        json!({"sub": auth.as_ref().map_or("nobody", AuthInfo::subject)}).to_string()
+    }
+}
+
+#[tool_handler]
+impl ServerHandler for WhoAmI {}
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
+
+fn main() -> Result<(), Error> {
+    let workers = env::var("WORKERS").ok().and_then(|number| number.parse().ok()).unwrap_or(1);
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers)
+        .enable_all()
+        .build()?
+        .block_on(async { tokio::spawn(serve()).await? })
+}
+
+async fn serve() -> Result<(), Error> {
+    let port = env::var("PORT")?;
+    let auth = McpAuth::builder(format!("http://127.0.0.1:{port}/mcp"))
+        .authorization_server(env::var("ISSUER")?)
+        .audience(env::var("AUDIENCE")?)
+        .required_scopes(["read", "write"])
+        .build()?;
+    let mcp = StreamableHttpService::new(
+        || Ok(WhoAmI),
+        Arc::new(LocalSessionManager::default()),
+        StreamableHttpServerConfig::default()
+            .with_legacy_session_mode(false)
+            .with_json_response(true),
+    );
+    let app = Router::new()
+        .route("/whoami", get(whoami))
+        .route_layer(auth.bearer_auth())
+        .route("/open", get(open))
+        .nest_service("/mcp-open", mcp.clone())
+        .merge(auth.protect(mcp));
+
+    let listener = tokio::net::TcpListener::bind(format!("127.0.0.1:{port}")).await?;
+    axum::serve(listener.tap_io(|stream| drop(stream.set_nodelay(true))), app).await?;
+    Ok(())
+}
+
+async fn open() -> Json<Value> {
+    Json(json!({"sub": "nobody"}))
+}
+
+async fn whoami(auth: AuthInfo) -> Json<Value> {
+    Json(json!({"sub": auth.subject()}))
+}
