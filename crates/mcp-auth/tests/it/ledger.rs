@@ -96,7 +96,7 @@ fn is_there(test: &str) -> bool {
         // `a::tests::name` is at the end of `a.rs`, `a::tests::b::name` in `a/tests/b.rs`.
         "lib" => {
             let file = path.strip_suffix("/tests");
-            let file = file.or(Some(&*path).filter(|path| path.contains("/tests/")));
+            let file = file.or(Some(path.as_str()).filter(|path| path.contains("/tests/")));
             file.map(|path| format!("crates/mcp-auth/src/{path}.rs")).into_iter().collect()
         }
         _ => return false,

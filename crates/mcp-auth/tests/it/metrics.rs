@@ -169,7 +169,7 @@ async fn a_thousand_strange_tokens_make_no_new_label() {
         [
             token.claim("iss", format!("https://{word}.example")).sign(),
             issuer.token().audience(&*word).sign(),
-            issuer.token().kid(&*word).sign(),
+            issuer.token().kid(&word).sign(),
             issuer.token().header("alg", &*word).sign(),
             issuer.token().typ(&*word).sign(),
             issuer.token().subject(&*word).client_id(&*word).scopes([&*word]).sign(),
