@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::denial::{Denial, Refusal};
-use crate::scope::Scopes;
+use crate::scope::{Scopes, is_scope_token};
 
 /// A `Bearer` challenge ([RFC 6750 §3](https://www.rfc-editor.org/rfc/rfc6750#section-3),
 /// [RFC 9728 §5.1](https://www.rfc-editor.org/rfc/rfc9728#section-5.1)).
@@ -53,7 +53,10 @@ impl Challenge {
         };
         Some(Self {
             error: error.map(Into::into),
-            scope: scope.filter(|scope| !scope.is_empty()).cloned(),
+            // What is no scope would break the header.
+            scope: scope
+                .map(|scope| scope.iter().filter(|scope| is_scope_token(scope)).collect())
+                .filter(|scope: &Scopes| !scope.is_empty()),
             resource_metadata: Some(resource_metadata.to_owned()),
             error_description: description.map(Into::into),
         })
@@ -168,6 +171,13 @@ mod tests {
             Challenge::answering(&Denial::no_credentials(), &Scopes::default(), METADATA)
                 .expect("a challenge");
         assert_eq!(challenge.to_string(), format!("Bearer resource_metadata=\"{METADATA}\""));
+    }
+
+    #[test]
+    fn what_is_no_scope_does_not_break_the_header() {
+        let denial = Denial::insufficient_scope(["read", "a\"b", "\n"]);
+        let challenge = Challenge::answering(&denial, &Scopes::default(), METADATA);
+        assert_eq!(challenge.and_then(|challenge| challenge.scope), Some("read".into()));
     }
 
     #[test]

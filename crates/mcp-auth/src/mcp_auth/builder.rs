@@ -232,8 +232,9 @@ impl McpAuthBuilder {
         Ok(McpAuth(Arc::new(Inner {
             allowed_origins: self
                 .allowed_origins
-                .into_iter()
-                .chain(own_origin(&self.resource))
+                .iter()
+                .chain([&self.resource])
+                .filter_map(|url| origin(url))
                 .collect(),
             resource: self.resource,
             metadata_url,
@@ -302,9 +303,9 @@ impl McpAuthBuilder {
     }
 }
 
-/// As a browser writes it: without the port that the scheme implies.
-fn own_origin(resource: &str) -> Option<String> {
-    let (scheme, authority, _) = url::split(resource)?;
+/// The origin of a URL as a browser writes it: without the port that the scheme implies.
+fn origin(url: &str) -> Option<String> {
+    let (scheme, authority, _) = url::split(url)?;
     let implied = if scheme.eq_ignore_ascii_case("https") { ":443" } else { ":80" };
     Some(format!("{scheme}://{}", authority.strip_suffix(implied).unwrap_or(authority)))
 }

@@ -131,3 +131,16 @@ async fn the_resources_own_pages_and_programs_need_no_entry() {
     headers.insert("origin", HeaderValue::from_static("https://api.example.com"));
     assert_eq!(answer(&auth, request(headers)).await.status(), 200);
 }
+
+#[tokio::test]
+async fn a_port_that_the_scheme_implies_is_not_written_by_browsers() {
+    let issuer = TestIssuer::new();
+    let resource = "https://api.example.com:443/mcp";
+    let auth = issuer.protects(resource).allowed_origins(["http://app.example.com:80"]).build();
+    let auth = auth.expect("a description");
+    for origin in ["https://api.example.com", "http://app.example.com"] {
+        let mut headers = bearer(&issuer.token().sign());
+        headers.insert("origin", HeaderValue::from_static(origin));
+        assert_eq!(answer(&auth, request(headers)).await.status(), 200, "{origin}");
+    }
+}
