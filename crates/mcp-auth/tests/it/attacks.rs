@@ -1,0 +1,75 @@
+//! What strangers, broken issuers and mistakes in a set-up try, and must not get.
+
+use std::future::pending;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use http::{Request, Response};
+use mcp_auth::{
+    AnyOf, AuthInfo, AuthorizationServer, BoxFuture, Clock, ConfigError, Credentials, Denial,
+    Fetch, FetchError, Limits, McpAuth, Require, VerifiedToken,
+};
+use mcp_auth_testkit::TestIssuer;
+use tower::{Layer as _, ServiceExt as _};
+
+use crate::world::{RESOURCE, answer, bearer, request, status};
+
+/// An issuer that publishes what an attacker wants it to, and remembers what it was asked for.
+#[derive(Clone)]
+struct Liar {
+    metadata: String,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Liar {
+    fn telling(metadata: impl Into<String>) -> Self {
+        Self { metadata: metadata.into(), asked: Arc::default() }
+    }
+
+    fn asked_for(&self) -> Vec<String> {
+        self.asked.lock().expect("a list").clone()
+    }
+}
+
+impl Fetch for Liar {
+    fn fetch(
+        &self,
+        request: Request<Bytes>,
+        _: Limits,
+    ) -> BoxFuture<'_, Result<Response<Bytes>, FetchError>> {
+        self.asked.lock().expect("a list").push(request.uri().to_string());
+        Box::pin(std::future::ready(Ok(Response::new(self.metadata.clone().into()))))
+    }
+}
+
+/// Arrays in an object that serde_json takes for a text to parse anew, without counting how deep it is.
+fn bottomless(levels: usize) -> String {
+    let mut escape = String::from(r"\u0022");
+    let (mut start, mut end) = (String::new(), String::new());
+    let mut quote = String::from("\"");
+    for _ in 0..levels {
+        let open = "[".repeat(100);
+        start += &format!("{open}{{{quote}$serde_json::private::RawValue{quote}:{quote}");
+        end = format!("{quote}}}{}{end}", "]".repeat(100));
+        quote = escape.clone();
+        escape = escape.replace('\\', r"\u005c");
+    }
+    format!("{start}0{end}")
+}
+
+#[test]
+fn a_runtime_that_shuts_down_does_not_take_its_callers_along() {
+    let (done, is_done) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let auth = TestIssuer::new().protects(RESOURCE).build().expect("a description");
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let handle = runtime.handle().clone();
+        drop(runtime);
+        let _entered = handle.enter();
+        let _ = done.send(auth.readiness().is_ready());
+    });
+    assert_eq!(is_done.recv_timeout(Duration::from_secs(10)), Ok(false), "it has not hung");
+}
