@@ -60,6 +60,23 @@ fn bottomless(levels: usize) -> String {
     format!("{start}0{end}")
 }
 
+#[tokio::test]
+async fn no_document_of_an_issuer_overflows_the_stack() {
+    let metadata = format!(
+        r#"{{"issuer":"https://issuer.test","jwks_uri":"https://issuer.test/jwks","x":{}}}"#,
+        bottomless(150)
+    );
+    assert!(metadata.len() < 512 * 1024, "{}", metadata.len());
+    let issuer = TestIssuer::new();
+    let server = AuthorizationServer::discover(issuer.url()).fetch(Liar::telling(metadata));
+    let auth = McpAuth::builder(RESOURCE)
+        .authorization_server(server)
+        .clock(issuer.clock())
+        .build()
+        .expect("a description");
+    assert_eq!(status(&auth, &issuer.token().sign()).await, 503);
+}
+
 #[test]
 fn a_runtime_that_shuts_down_does_not_take_its_callers_along() {
     let (done, is_done) = std::sync::mpsc::channel();
