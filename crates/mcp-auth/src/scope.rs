@@ -1,6 +1,6 @@
 //! Scopes: what a token grants, what an operation requires, and which scope implies which.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -65,23 +65,22 @@ impl fmt::Display for Scopes {
 /// Splits at spaces, as the `scope` member of a token or a challenge is written.
 impl From<&str> for Scopes {
     fn from(scopes: &str) -> Self {
-        let parts = || scopes.split(' ');
-        let is_canonical = parts().enumerate().all(|(i, scope)| {
-            !scope.is_empty() && !parts().take(i).any(|earlier| earlier == scope)
-        });
-        if is_canonical { Self(scopes.into()) } else { parts().collect() }
+        let mut seen = HashSet::new();
+        let is_canonical = scopes.split(' ').all(|scope| !scope.is_empty() && seen.insert(scope));
+        if is_canonical { Self(scopes.into()) } else { [scopes].into() }
     }
 }
 
 impl<S: AsRef<str>> FromIterator<S> for Scopes {
     fn from_iter<I: IntoIterator<Item = S>>(scopes: I) -> Self {
+        // Strangers write these before anything is known of them: no search may grow with the list.
+        let given: Vec<S> = scopes.into_iter().collect();
+        let mut seen = HashSet::new();
         let mut list = String::new();
-        for scopes in scopes {
-            for scope in scopes.as_ref().split(' ') {
-                if !scope.is_empty() && !list.split(' ').any(|held| held == scope) {
-                    list.push_str(if list.is_empty() { "" } else { " " });
-                    list.push_str(scope);
-                }
+        for scope in given.iter().flat_map(|scopes| scopes.as_ref().split(' ')) {
+            if !scope.is_empty() && seen.insert(scope) {
+                list.push_str(if list.is_empty() { "" } else { " " });
+                list.push_str(scope);
             }
         }
         Self(list.into())

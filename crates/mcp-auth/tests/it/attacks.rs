@@ -90,3 +90,31 @@ fn a_runtime_that_shuts_down_does_not_take_its_callers_along() {
     });
     assert_eq!(is_done.recv_timeout(Duration::from_secs(10)), Ok(false), "it has not hung");
 }
+
+/// What one token costs before its signature is even looked at.
+#[tokio::test]
+async fn many_scopes_in_a_forged_token_cost_little() {
+    let issuer = TestIssuer::new();
+    let auth = issuer.protects(RESOURCE).build().expect("a description");
+    auth.warm_up().await.expect("the issuer is up");
+    let alphabet = "abcdefghijklmnopqrstuvwxyz";
+    let scopes: Vec<String> = alphabet
+        .chars()
+        .flat_map(|a| alphabet.chars().map(move |b| (a, b)))
+        .flat_map(|(a, b)| "abcdef".chars().map(move |c| format!("{a}{b}{c}")))
+        .take(2900)
+        .collect();
+    let cost = async |token: &str| {
+        let start = Instant::now();
+        for _ in 0..10 {
+            status(&auth, token).await;
+        }
+        start.elapsed() / 10
+    };
+    let forged = |scope: serde_json::Value| {
+        issuer.token().claim("iss", "https://evil.example").claim("scope", scope).sign()
+    };
+    let usual = cost(&forged("a".repeat(scopes.join(" ").len()).into())).await;
+    let joined = cost(&forged(format!("{} ", scopes.join(" ")).into())).await;
+    assert!(joined < usual * 100, "{usual:?} {joined:?}");
+}
