@@ -118,3 +118,18 @@ async fn many_scopes_in_a_forged_token_cost_little() {
     let joined = cost(&forged(format!("{} ", scopes.join(" ")).into())).await;
     assert!(joined < usual * 100, "{usual:?} {joined:?}");
 }
+
+#[test]
+fn an_unset_variable_does_not_switch_scopes_off() {
+    let unset = || Vec::from([String::new()]);
+    for require in [Require::from(unset()), "".into(), [""].into(), AnyOf([""]).into()] {
+        let built = McpAuth::builder(RESOURCE)
+            .authorization_server("https://auth.example.com")
+            .required_scopes(require.clone())
+            .build();
+        assert_eq!(built.err(), Some(ConfigError::Scope(String::new())), "{require:?}");
+    }
+    let none = Vec::<String>::new();
+    let builder = McpAuth::builder(RESOURCE).authorization_server("https://auth.example.com");
+    assert!(builder.required_scopes(none).build().is_ok());
+}
