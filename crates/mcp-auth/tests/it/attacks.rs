@@ -133,3 +133,46 @@ fn an_unset_variable_does_not_switch_scopes_off() {
     let builder = McpAuth::builder(RESOURCE).authorization_server("https://auth.example.com");
     assert!(builder.required_scopes(none).build().is_ok());
 }
+
+#[tokio::test]
+async fn only_who_sends_no_credentials_is_anonymous() {
+    let issuer = TestIssuer::new();
+    let revoked = |_: Credentials| async { Err::<VerifiedToken, _>(Denial::no_credentials()) };
+    let auths = [
+        issuer.protects(RESOURCE).optional().build().expect("a description"),
+        issuer.protects(RESOURCE).optional().verifier(revoked).build().expect("a description"),
+    ];
+    let rows = [
+        (0, "Basic YWxpY2U6c2VjcmV0"),
+        (0, "DPoP abc"),
+        (0, "Bearer\tabc"),
+        (0, ""),
+        (1, "Bearer revoked"),
+    ];
+    for (auth, field) in rows {
+        let headers: HeaderMap =
+            [(AUTHORIZATION, HeaderValue::from_static(field))].into_iter().collect();
+        assert_eq!(answer(&auths[auth], request(headers)).await.status(), 401, "{field:?}");
+    }
+    assert_eq!(answer(&auths[0], request(HeaderMap::new())).await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_caller_of_another_resource_is_nobody_here() {
+    let issuer = TestIssuer::new();
+    let outer = issuer.protects("https://api.example.com/").build().expect("a description");
+    let token = issuer.token().sign();
+    let inner = issuer.protects(RESOURCE).optional().build().expect("a description");
+    let whoami = tower::service_fn(|request: Request<String>| async move {
+        let caller = request.extensions().get::<AuthInfo>().is_some();
+        Ok::<_, std::convert::Infallible>(Response::new(caller.to_string()))
+    });
+    let stack = outer.bearer_auth().layer(inner.bearer_auth().layer(whoami));
+    let mut request = Request::post("/mcp").body(String::new()).expect("a request");
+    *request.headers_mut() = bearer(&token);
+    let response = stack.oneshot(request).await.expect("an answer");
+    assert_eq!(
+        http_body_util::BodyExt::collect(response.into_body()).await.expect("a body").to_bytes(),
+        "false"
+    );
+}
