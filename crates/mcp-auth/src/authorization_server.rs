@@ -15,6 +15,7 @@ use crate::jwt::{Algorithm, JwtRules, KeySet, Profile};
 use crate::keyring::{self, Keyring};
 use crate::metadata::{Document, ServerMetadata, Severity, server_metadata_urls, validate};
 use crate::meter;
+use crate::url;
 
 /// No metadata document and no key set met in the field is a tenth as long.
 const MAX_DOCUMENT_BYTES: usize = 512 * 1024;
@@ -333,8 +334,12 @@ impl Settings {
 
     async fn load_metadata_at(&self, url: &str) -> Result<ServerMetadata, FetchError> {
         let response = self.get(url).await?;
-        let metadata = ServerMetadata::parse(response.body())
-            .map_err(|why| FetchError::Nonsense { url: url.to_owned(), why: why.into() })?;
+        let nonsense = |why: &str| FetchError::Nonsense { url: url.to_owned(), why: why.into() };
+        let metadata = ServerMetadata::parse(response.body()).map_err(nonsense)?;
+        // Plain http is for this machine, and what is published elsewhere must not send us there.
+        if url::is_https(url) && !metadata.jwks_uri().is_none_or(url::is_https) {
+            return Err(nonsense("its `jwks_uri` is not https, as it is itself"));
+        }
         self.accept(url, metadata).await
     }
 

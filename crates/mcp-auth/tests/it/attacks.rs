@@ -77,6 +77,26 @@ async fn no_document_of_an_issuer_overflows_the_stack() {
     assert_eq!(status(&auth, &issuer.token().sign()).await, 503);
 }
 
+#[tokio::test]
+async fn an_issuer_elsewhere_cannot_send_us_to_this_machine() {
+    let issuer = TestIssuer::new();
+    let liar = Liar::telling(
+        r#"{"issuer":"https://issuer.test","jwks_uri":"http://127.0.0.1:9200/_all"}"#,
+    );
+    let server = AuthorizationServer::discover(issuer.url()).fetch(liar.clone());
+    let auth = McpAuth::builder(RESOURCE)
+        .authorization_server(server)
+        .clock(issuer.clock())
+        .build()
+        .expect("a description");
+    assert_eq!(status(&auth, &issuer.token().sign()).await, 503);
+    assert!(
+        liar.asked_for().iter().all(|url| url.starts_with("https://")),
+        "{:?}",
+        liar.asked_for()
+    );
+}
+
 #[test]
 fn a_runtime_that_shuts_down_does_not_take_its_callers_along() {
     let (done, is_done) = std::sync::mpsc::channel();
