@@ -157,7 +157,7 @@ impl AuthorizationServer {
         self.map_metadata_async(move |document| std::future::ready(map(document)))
     }
 
-    /// The same with a function that may wait.
+    /// The same with a function that may wait, as long as [one fetch](Self::jwks_timeout).
     #[must_use]
     pub fn map_metadata_async<F>(self, map: impl Fn(Document) -> F + Send + Sync + 'static) -> Self
     where
@@ -351,7 +351,10 @@ impl Settings {
         metadata: ServerMetadata,
     ) -> Result<ServerMetadata, FetchError> {
         let metadata = match &self.map_metadata {
-            Some(map) => map(metadata.document().clone()).await.into(),
+            Some(map) => tokio::time::timeout(self.timeout, map(metadata.document().clone()))
+                .await
+                .map_err(|_| FetchError::Timeout(self.timeout))?
+                .into(),
             None => metadata,
         };
         let issuer = &*self.rules.issuer;

@@ -97,6 +97,27 @@ async fn an_issuer_elsewhere_cannot_send_us_to_this_machine() {
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_map_that_hangs_is_an_outage_that_ends() {
+    let issuer = TestIssuer::new();
+    let calls = AtomicUsize::new(0);
+    let server = issuer.authorization_server().map_metadata_async(move |document| {
+        let is_first = calls.fetch_add(1, Ordering::SeqCst) == 0;
+        async move { if is_first { pending().await } else { document } }
+    });
+    let auth = McpAuth::builder(RESOURCE)
+        .authorization_server(server)
+        .clock(issuer.clock())
+        .build()
+        .expect("a description");
+    let token = issuer.token().sign();
+    let patience = Duration::from_secs(60);
+    let first = tokio::time::timeout(patience, status(&auth, &token)).await;
+    assert_eq!(first.ok(), Some(503));
+    issuer.clock().advance(Duration::from_secs(30));
+    assert_eq!(status(&auth, &token).await, 200);
+}
+
 #[test]
 fn a_runtime_that_shuts_down_does_not_take_its_callers_along() {
     let (done, is_done) = std::sync::mpsc::channel();
