@@ -73,7 +73,11 @@ impl JwtVerifier {
     /// Whether it has expired is judged by the policy, for remembered tokens as for others.
     fn recall(&self, digest: &[u8; 32], now: SystemTime) -> Option<VerifiedToken> {
         let known = self.remembered.get(digest);
-        let known = known.filter(|known| !known.key.is_retired() && seconds(now) < known.until);
+        let known = known.filter(|known| {
+            let left = known.until.saturating_sub(seconds(now));
+            // More is left than ever was if the clock was set back.
+            !known.key.is_retired() && (1..=LONGEST_MEMORY.as_secs()).contains(&left)
+        });
         meter::token_cache(known.is_some());
         known.map(|known| known.token)
     }

@@ -132,6 +132,26 @@ fn a_runtime_that_shuts_down_does_not_take_its_callers_along() {
     assert_eq!(is_done.recv_timeout(Duration::from_secs(10)), Ok(false), "it has not hung");
 }
 
+#[tokio::test]
+async fn a_clock_that_was_ahead_does_not_keep_withdrawn_keys() {
+    let issuer = TestIssuer::new();
+    let auth = issuer.protects(RESOURCE).build().expect("a description");
+    let right = Clock::now(&issuer);
+    issuer.clock().advance(Duration::from_secs(365 * 86_400));
+    auth.warm_up().await.expect("the issuer is up");
+    issuer.clock().set(right);
+    issuer.rotate();
+    issuer.withdraw_old_keys();
+    let mut last = 0;
+    for _ in 0..48 {
+        issuer.clock().advance(Duration::from_secs(60 * 60));
+        let stolen = issuer.token().kid("es256-1").sign();
+        last = status(&auth, &stolen).await;
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(last, 401, "two days after the key was withdrawn");
+}
+
 /// What one token costs before its signature is even looked at.
 #[tokio::test]
 async fn many_scopes_in_a_forged_token_cost_little() {
