@@ -130,7 +130,7 @@ impl AuthorizationServer {
     }
 
     /// How long keys are used before they are fetched again, if the server's `Cache-Control` does not
-    /// say. 10 minutes unless set.
+    /// say. 10 minutes unless set, and a minute at least.
     #[must_use]
     pub fn jwks_max_age(self, max_age: Duration) -> Self {
         self.with(|settings| settings.max_age = max_age)

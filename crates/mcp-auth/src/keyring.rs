@@ -66,6 +66,7 @@ struct Shared(Arc<FetchError>);
 
 /// How long a document may be used: what its headers say, within bounds, or else `default`.
 pub(crate) fn lifetime(headers: &HeaderMap, default: Duration) -> Duration {
+    let default = default.max(SHORTEST_LIFETIME);
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let Some(directives) = text(CACHE_CONTROL) else { return default };
     let directives = || directives.split(',').map(str::trim);

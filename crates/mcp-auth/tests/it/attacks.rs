@@ -237,3 +237,19 @@ async fn a_caller_of_another_resource_is_nobody_here() {
         "false"
     );
 }
+
+#[tokio::test]
+async fn a_short_age_of_keys_lets_nobody_make_us_fetch() {
+    let issuer = TestIssuer::new();
+    let server = issuer.authorization_server().jwks_max_age(Duration::ZERO);
+    let auth = McpAuth::builder(RESOURCE)
+        .authorization_server(server)
+        .clock(issuer.clock())
+        .build()
+        .expect("a description");
+    for _ in 0..20 {
+        let forged = TestIssuer::new().token().sign();
+        assert_eq!(status(&auth, &forged).await, 401);
+    }
+    assert_eq!(issuer.jwks_requests(), 1);
+}
