@@ -239,6 +239,20 @@ async fn a_caller_of_another_resource_is_nobody_here() {
 }
 
 #[tokio::test]
+async fn a_path_that_looks_like_a_pattern_is_but_a_path() {
+    let issuer = TestIssuer::new();
+    for path in ["/:tenant/mcp", "/*", "/a/*b", "//mcp", "/a//b", "/%7Bx%7D"] {
+        let auth = issuer.protects(&format!("https://api.example.com{path}")).build();
+        let app = auth.expect("a description").protect(axum::routing::get(|| async {}));
+        for (path, expected) in [(path, 401), ("/other/mcp", 404)] {
+            let request = Request::get(path).body(axum::body::Body::empty()).expect("a request");
+            let response = app.clone().oneshot(request).await.expect("an answer");
+            assert_eq!(response.status(), expected, "{path}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_short_age_of_keys_lets_nobody_make_us_fetch() {
     let issuer = TestIssuer::new();
     let server = issuer.authorization_server().jwks_max_age(Duration::ZERO);
