@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::denial::{Denial, Refusal};
-use crate::scope::Scopes;
+use crate::scope::{Scopes, is_scope_token};
 
 /// A `Bearer` challenge ([RFC 6750 §3](https://www.rfc-editor.org/rfc/rfc6750#section-3),
 /// [RFC 9728 §5.1](https://www.rfc-editor.org/rfc/rfc9728#section-5.1)).
@@ -51,9 +51,11 @@ impl Challenge {
             Refusal::NoCredentials => (None, Some(scope), None),
             Refusal::ForeignOrigin | Refusal::Unavailable { .. } => return None,
         };
+        // What is no scope could end its quotes, or the header.
+        let sound = |scope: &Scopes| scope.iter().filter(|scope| is_scope_token(scope)).collect();
         Some(Self {
             error: error.map(Into::into),
-            scope: scope.filter(|scope| !scope.is_empty()).cloned(),
+            scope: scope.map(sound).filter(|scope: &Scopes| !scope.is_empty()),
             resource_metadata: Some(resource_metadata.to_owned()),
             error_description: description.map(Into::into),
         })

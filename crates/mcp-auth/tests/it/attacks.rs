@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use http::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use http::{Request, Response};
 use mcp_auth::{
     AnyOf, AuthInfo, AuthorizationServer, BoxFuture, Clock, ConfigError, Credentials, Denial,
@@ -150,6 +150,21 @@ async fn a_clock_that_was_ahead_does_not_keep_withdrawn_keys() {
         tokio::task::yield_now().await;
     }
     assert_eq!(last, 401, "two days after the key was withdrawn");
+}
+
+#[test]
+fn a_denial_made_of_foreign_text_writes_no_parameter_of_its_own() {
+    let auth = TestIssuer::new().protects(RESOURCE).build().expect("a description");
+    for text in ["read\", error=\"x", "read \r\nset-cookie:a=b", "read \\", "read é"] {
+        let response = auth.refuse(&Denial::insufficient_scope([text]));
+        let challenge = response.headers()[WWW_AUTHENTICATE].to_str().expect("ASCII");
+        assert!(
+            challenge.starts_with("Bearer error=\"insufficient_scope\", ")
+                && challenge.matches("error=").count() == 1
+                && !challenge.contains(['\\', '\n']),
+            "{challenge}"
+        );
+    }
 }
 
 /// What one token costs before its signature is even looked at.
