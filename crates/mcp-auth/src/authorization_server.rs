@@ -120,7 +120,7 @@ impl AuthorizationServer {
     }
 
     /// How long keys are used before they are fetched again, if the server's `Cache-Control` does not
-    /// say. 10 minutes unless set.
+    /// say. 10 minutes unless set, and a minute at least.
     #[must_use]
     pub fn jwks_max_age(self, max_age: Duration) -> Self {
         self.with(|settings| settings.max_age = max_age)
@@ -148,7 +148,7 @@ impl AuthorizationServer {
         self.map_metadata_async(move |document| std::future::ready(map(document)))
     }
 
-    /// The same with a function that may wait.
+    /// The same with a function that may wait, as long as [one fetch](Self::jwks_timeout).
     #[must_use]
     pub fn map_metadata_async<F>(self, map: impl Fn(Document) -> F + Send + Sync + 'static) -> Self
     where

@@ -57,7 +57,9 @@ impl McpAuth {
 
     /// A router with nothing but the resource's metadata, which must be reachable without a token.
     pub fn metadata_routes(&self) -> Router {
-        self.metadata_service().paths().fold(Router::new(), |router, path| {
+        // A path of the resource is text; what was a pattern in axum 0.7 is none any more.
+        let empty = Router::new().without_v07_checks();
+        self.metadata_service().paths().fold(empty, |router, path| {
             let service = self.metadata_service();
             // As a layer over a route's own fallback, since two of these merge and the last one serves:
             // the root path comes with every resource. Two handlers of one path would panic.

@@ -51,12 +51,11 @@ impl Challenge {
             Refusal::NoCredentials => (None, Some(scope), None),
             Refusal::ForeignOrigin | Refusal::Unavailable { .. } => return None,
         };
+        // What is no scope could end its quotes, or the header.
+        let sound = |scope: &Scopes| scope.iter().filter(|scope| is_scope_token(scope)).collect();
         Some(Self {
             error: error.map(Into::into),
-            // What is no scope would break the header.
-            scope: scope
-                .map(|scope| scope.iter().filter(|scope| is_scope_token(scope)).collect())
-                .filter(|scope: &Scopes| !scope.is_empty()),
+            scope: scope.map(sound).filter(|scope: &Scopes| !scope.is_empty()),
             resource_metadata: Some(resource_metadata.to_owned()),
             error_description: description.map(Into::into),
         })

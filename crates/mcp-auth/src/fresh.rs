@@ -172,6 +172,7 @@ impl<T: Send + Sync + 'static> Shared<T> {
             flights.last_demanded = Some(now);
         }
         let flight = Flight { shared: self.clone(), _landing: landing, outcome: None };
+        drop(flights); // a runtime that shuts down drops the flight at once, which enters its end
         runtime.spawn(flight.fly());
         Some(landed)
     }
@@ -191,8 +192,10 @@ impl<T: Send + Sync + 'static> Shared<T> {
 }
 
 impl<T> Kept<T> {
+    /// A value from the future is not: the clock was set back, and nobody knows how old it is.
     fn is_fresh(&self, now: SystemTime) -> bool {
-        self.age(now) < self.lifetime.mul_f64(REFRESH_AHEAD)
+        let ahead = self.since.duration_since(now).unwrap_or_default();
+        ahead <= FIRST_BACKOFF && self.age(now) < self.lifetime.mul_f64(REFRESH_AHEAD)
     }
 
     /// Zero if the clock was set back.

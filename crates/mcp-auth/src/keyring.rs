@@ -32,14 +32,17 @@ impl Keyring {
         if let Some(age) = self.keys.age() {
             meter::keys_age(&self.issuer, age);
         }
-        match keys.verify(jws) {
-            Err(Missing::Unknown) if had_keys => {} // else they are as new as can be
+        let missing = match keys.verify(jws) {
+            // An issuer may rotate without a new name for its key. Keys just fetched are as new as can be.
+            Err(missing @ (Missing::Signature | Missing::Unknown)) if had_keys => missing,
             judged => return judged.map_err(Denial::from),
-        }
+        };
         match self.keys.newer_than(&keys).await {
             Ok(newer) => newer.verify(jws).map_err(Denial::from),
-            Err(Lacking::TooSoon) => Err(Missing::Unknown.into()),
-            Err(lacking) => Err(self.unavailable(lacking)),
+            Err(lacking @ Lacking::OutOfReach { .. }) if missing == Missing::Unknown => {
+                Err(self.unavailable(lacking))
+            }
+            Err(_) => Err(missing.into()),
         }
     }
 
@@ -66,6 +69,7 @@ struct Shared(Arc<FetchError>);
 
 /// How long a document may be used: what its headers say, within bounds, or else `default`.
 pub(crate) fn lifetime(headers: &HeaderMap, default: Duration) -> Duration {
+    let default = default.max(SHORTEST_LIFETIME);
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let Some(directives) = text(CACHE_CONTROL) else { return default };
     let directives = || directives.split(',').map(str::trim);

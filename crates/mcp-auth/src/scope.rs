@@ -174,9 +174,9 @@ impl Require {
         self
     }
 
-    /// Every scope that is named.
+    /// Every scope that is named, also the empty name of a condition that nothing meets.
     pub(crate) fn named(&self) -> impl Iterator<Item = &str> {
-        self.conditions.iter().flat_map(|condition| condition.alternatives.iter())
+        self.conditions.iter().flat_map(|condition| condition.alternatives.as_str().split(' '))
     }
 }
 
@@ -188,39 +188,49 @@ impl Condition {
     }
 }
 
-impl From<Scopes> for Require {
-    fn from(scopes: Scopes) -> Self {
-        let condition = |scope: &str| Condition {
-            alternatives: Scopes::from([scope]),
-            implied_by: Scopes::default(),
-        };
-        Self { conditions: scopes.iter().map(condition).collect() }
+impl Condition {
+    fn of(alternatives: Scopes) -> Self {
+        Self { alternatives, implied_by: Scopes::default() }
     }
 }
 
-/// Splits at spaces; all are required.
+impl From<Scopes> for Require {
+    fn from(scopes: Scopes) -> Self {
+        Self { conditions: scopes.iter().map(|scope| Condition::of(scope.into())).collect() }
+    }
+}
+
+/// Splits at spaces; all are required. Nothing meets an empty text: it may be an unset variable.
 impl From<&str> for Require {
     fn from(scopes: &str) -> Self {
-        Scopes::from(scopes).into()
+        match Scopes::from(scopes) {
+            none if none.is_empty() => Self { conditions: vec![Condition::of(none)] },
+            some => some.into(),
+        }
+    }
+}
+
+impl<S: AsRef<str>> FromIterator<S> for Require {
+    fn from_iter<I: IntoIterator<Item = S>>(scopes: I) -> Self {
+        scopes.into_iter().fold(Self::default(), |all, scope| all.and(scope.as_ref()))
     }
 }
 
 impl<S: AsRef<str>, const N: usize> From<[S; N]> for Require {
     fn from(scopes: [S; N]) -> Self {
-        Scopes::from(scopes).into()
+        scopes.into_iter().collect()
     }
 }
 
 impl<S: AsRef<str>> From<Vec<S>> for Require {
     fn from(scopes: Vec<S>) -> Self {
-        Scopes::from(scopes).into()
+        scopes.into_iter().collect()
     }
 }
 
 impl<S: Into<Scopes>> From<AnyOf<S>> for Require {
     fn from(any_of: AnyOf<S>) -> Self {
-        let alternatives = any_of.0.into();
-        Self { conditions: vec![Condition { alternatives, implied_by: Scopes::default() }] }
+        Self { conditions: vec![Condition::of(any_of.0.into())] }
     }
 }
 

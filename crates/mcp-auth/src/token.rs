@@ -253,10 +253,11 @@ impl AuthInfo {
         &self.token.facts().scopes
     }
 
-    /// When the token expires. Always there for a JWT.
+    /// When the token expires. Always there for a JWT, unless this system's clock does not reach that far.
     #[must_use]
     pub fn expires_at(&self) -> Option<SystemTime> {
-        self.token.facts().expires_at.map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds))
+        let seconds = self.token.facts().expires_at?;
+        UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
     }
 
     /// All claims, or those that `T` names.

@@ -107,6 +107,7 @@ where
             let mut response = match auth.admit_visitor(request.headers()).await {
                 Ok(caller) => {
                     request.headers_mut().remove(AUTHORIZATION);
+                    request.extensions_mut().remove::<AuthInfo>(); // whom another resource admitted
                     match caller {
                         Some(caller) => request.extensions_mut().insert(caller).map(drop),
                         None => request.extensions_mut().insert(Anonymous(auth)).map(drop),
@@ -129,7 +130,9 @@ impl McpAuth {
                 report::admitted(self, &caller, headers);
                 Ok(Some(caller))
             }
-            Err(denial) if self.may_be_anonymous(&denial) => {
+            Err(denial)
+                if self.may_be_anonymous(&denial) && !headers.contains_key(AUTHORIZATION) =>
+            {
                 report::anonymous(self, headers);
                 Ok(None)
             }

@@ -12,9 +12,11 @@ pub(crate) fn split(url: &str) -> Option<(&str, &str, &str)> {
 
 /// Whether what is sent there stays secret: `https`, or `http` within this machine.
 pub(crate) fn is_secure(url: &str) -> bool {
-    split(url).is_some_and(|(scheme, authority, _)| {
-        scheme.eq_ignore_ascii_case("https") || is_loopback_host(host(authority))
-    })
+    is_https(url) || split(url).is_some_and(|(_, authority, _)| is_loopback_host(host(authority)))
+}
+
+pub(crate) fn is_https(url: &str) -> bool {
+    split(url).is_some_and(|(scheme, _, _)| scheme.eq_ignore_ascii_case("https"))
 }
 
 /// `localhost`, 127.0.0.0/8 or [::1].

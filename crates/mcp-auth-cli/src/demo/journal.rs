@@ -77,9 +77,22 @@ fn what(parts: &http::request::Parts, body: &Bytes) -> String {
     plain(format!("{method} {name}").trim_end())
 }
 
-/// On one line, and not too long: strangers write this.
+/// On one line, from left to right, and not too long: strangers write this.
 fn plain(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(60).collect()
+    text.escape_debug().take(60).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_turns_a_line_around_or_paints_it() {
+        for character in ['\n', '\u{1b}', '\u{9b}', '\u{202e}', '\u{2028}', '\u{200b}'] {
+            let text = plain(&format!("a{character}b"));
+            assert!(text.bytes().all(|b| b.is_ascii_graphic()), "{character:?}: {text}");
+        }
+    }
 }
 
 /// Hours, minutes and seconds of UTC.

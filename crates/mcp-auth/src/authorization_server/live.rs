@@ -12,6 +12,7 @@ use crate::jwt::KeySet;
 use crate::keyring::{self, Keyring};
 use crate::metadata::{ServerMetadata, Severity, server_metadata_urls, validate};
 use crate::meter;
+use crate::url;
 
 /// No metadata document and no key set met in the field is a tenth as long.
 const MAX_DOCUMENT_BYTES: usize = 512 * 1024;
@@ -87,8 +88,12 @@ impl Settings {
 
     async fn load_metadata_at(&self, url: &str) -> Result<ServerMetadata, FetchError> {
         let response = self.get(url).await?;
-        let metadata = ServerMetadata::parse(response.body())
-            .map_err(|why| FetchError::Nonsense { url: url.to_owned(), why: why.into() })?;
+        let nonsense = |why: &str| FetchError::Nonsense { url: url.to_owned(), why: why.into() };
+        let metadata = ServerMetadata::parse(response.body()).map_err(nonsense)?;
+        // Plain http is for this machine, and what is published elsewhere must not send us there.
+        if url::is_https(url) && !metadata.jwks_uri().is_none_or(url::is_https) {
+            return Err(nonsense("its `jwks_uri` is not https, as it is itself"));
+        }
         self.accept(url, metadata).await
     }
 
@@ -100,7 +105,10 @@ impl Settings {
         metadata: ServerMetadata,
     ) -> Result<ServerMetadata, FetchError> {
         let metadata = match &self.map_metadata {
-            Some(map) => map(metadata.document().clone()).await.into(),
+            Some(map) => tokio::time::timeout(self.timeout, map(metadata.document().clone()))
+                .await
+                .map_err(|_| FetchError::Timeout(self.timeout))?
+                .into(),
             None => metadata,
         };
         let issuer = &*self.rules.issuer;

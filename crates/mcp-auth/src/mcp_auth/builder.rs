@@ -140,7 +140,7 @@ impl McpAuthBuilder {
     }
 
     /// How many verified tokens are remembered. 10,000 unless set, about 6 MB; the least used are
-    /// forgotten first. With 0 every token is verified each time.
+    /// forgotten first. A token with more than 1 KiB of claims counts as several. With 0 every token is verified each time.
     pub fn cached_tokens(mut self, number: usize) -> Self {
         self.cached_tokens = Some(number);
         self
@@ -250,7 +250,10 @@ impl McpAuthBuilder {
     }
 
     fn check_resource(&self) -> Result<String, ConfigError> {
-        let is_fine = url::is_secure(&self.resource) && !self.resource.contains('#');
+        // Below `/.well-known/` is where the metadata of resources stands.
+        let is_fine = url::is_secure(&self.resource)
+            && !self.resource.contains(['#'])
+            && !self.resource.contains("/.well-known/");
         let metadata_url = is_fine.then(|| resource_metadata_url(&self.resource)).flatten();
         metadata_url.ok_or_else(|| ConfigError::Resource(self.resource.clone()))
     }

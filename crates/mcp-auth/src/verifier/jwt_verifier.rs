@@ -4,6 +4,7 @@ use std::future::ready;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use super::Verifier;
@@ -26,8 +27,12 @@ pub(crate) struct JwtVerifier {
     clock: Arc<dyn Clock>,
     leeway: Duration,
     /// By the SHA-256 of the whole token: no token is kept, and a changed one is another.
-    remembered: Cache<[u8; 32], Remembered>,
+    remembered: Cache<[u8; 32], Remembered, BySize>,
 }
+
+/// A token with many claims takes the place of several.
+#[derive(Clone)]
+struct BySize;
 
 /// A token whose signature was verified.
 #[derive(Clone)]
@@ -46,7 +51,8 @@ impl JwtVerifier {
         leeway: Duration,
         capacity: usize,
     ) -> Self {
-        Self { servers, clock, leeway, remembered: Cache::new(capacity) }
+        let remembered = Cache::with_weighter(capacity, capacity as u64, BySize);
+        Self { servers, clock, leeway, remembered }
     }
 
     async fn verify_anew(
@@ -74,7 +80,11 @@ impl JwtVerifier {
     /// Whether it has expired is judged by the policy, for remembered tokens as for others.
     fn recall(&self, digest: &[u8; 32], now: SystemTime) -> Option<VerifiedToken> {
         let known = self.remembered.get(digest);
-        let known = known.filter(|known| !known.key.is_retired() && seconds(now) < known.until);
+        let known = known.filter(|known| {
+            let left = known.until.saturating_sub(seconds(now));
+            // More is left than ever was if the clock was set back.
+            !known.key.is_retired() && (1..=LONGEST_MEMORY.as_secs()).contains(&left)
+        });
         meter::token_cache(known.is_some());
         known.map(|known| known.token)
     }
@@ -87,6 +97,12 @@ impl JwtVerifier {
                 "the token's `iss` (logged at debug) is not, byte for byte, one of {trusted:?}: a final slash matters",
             ))
         })
+    }
+}
+
+impl Weighter<[u8; 32], Remembered> for BySize {
+    fn weight(&self, _: &[u8; 32], known: &Remembered) -> u64 {
+        1 + known.token.facts().claims.len() as u64 / 1024
     }
 }
 

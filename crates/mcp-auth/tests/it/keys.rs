@@ -124,6 +124,26 @@ async fn the_request_that_meets_a_rotated_key_waits_for_it() {
 }
 
 #[tokio::test]
+async fn a_key_that_was_replaced_under_its_name_is_met_as_well() {
+    let issuer = TestIssuer::new();
+    let auth = protected(&issuer);
+    auth.warm_up().await.expect("the issuer is up");
+    let successor = TestIssuer::new(); // the same issuer after its key was lost: the same `kid`, another key
+    assert_eq!((successor.url(), successor.kid()), (issuer.url(), issuer.kid()));
+    for _ in 0..100 {
+        assert_eq!(status(&auth, &successor.token().sign()).await, 401, "a stranger's signature");
+    }
+    assert_eq!(issuer.jwks_requests(), 2, "costs one fetch per cooldown");
+    issuer.trouble(Endpoint::Jwks, Trouble::Down);
+    issuer.clock().advance(COOLDOWN);
+    assert_eq!(
+        status(&auth, &successor.token().sign()).await,
+        401,
+        "and is not excused by an outage"
+    );
+}
+
+#[tokio::test]
 async fn all_who_meet_a_rotated_key_share_one_flight() {
     let issuer = TestIssuer::new();
     let auth = protected(&issuer);

@@ -1,6 +1,7 @@
 //! The library from outside, a file for each question, in a world without sockets.
 
 mod architecture;
+mod attacks;
 mod config;
 mod doors;
 mod forged_tokens;
