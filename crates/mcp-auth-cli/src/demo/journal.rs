@@ -82,6 +82,12 @@ fn plain(text: &str) -> String {
     text.escape_debug().take(60).collect()
 }
 
+/// Hours, minutes and seconds of UTC.
+fn time_of_day() -> String {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    format!("{:02}:{:02}:{:02}", seconds / 3600 % 24, seconds / 60 % 60, seconds % 60)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,10 +99,4 @@ mod tests {
             assert!(text.bytes().all(|b| b.is_ascii_graphic()), "{character:?}: {text}");
         }
     }
-}
-
-/// Hours, minutes and seconds of UTC.
-fn time_of_day() -> String {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    format!("{:02}:{:02}:{:02}", seconds / 3600 % 24, seconds / 60 % 60, seconds % 60)
 }
