@@ -25,7 +25,7 @@ docs:
 features:
     ./tools/features
 
-# Licences, advisories and sources of the dependencies
+# Licences and sources of the dependencies
 deny:
     cargo deny --all-features check bans licenses sources
 

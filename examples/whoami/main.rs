@@ -1,7 +1,8 @@
 //! An MCP server that knows who is calling.
 //!
 //! ```sh
-//! ISSUER=https://auth.example.com cargo run --example whoami
+//! cargo run -- demo --resource http://127.0.0.1:3000/mcp    # an issuer, which prints a token
+//! cargo run --example whoami
 //! ```
 
 use std::env;
@@ -39,7 +40,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let setting = |name, default: &str| env::var(name).unwrap_or_else(|_| default.to_owned());
     let port = setting("PORT", "3000");
     let resource = setting("RESOURCE", &format!("http://127.0.0.1:{port}/mcp"));
-    let issuer = setting("ISSUER", "http://127.0.0.1:9000");
+    let issuer = setting("ISSUER", "http://127.0.0.1:7071");
     let scopes = setting("REQUIRED_SCOPES", "read");
 
     let auth = McpAuth::builder(&resource)

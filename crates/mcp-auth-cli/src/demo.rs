@@ -8,7 +8,7 @@ use std::io;
 
 use axum::serve::ListenerExt as _;
 use mcp_auth::{AuthorizationServer, McpAuth};
-use mcp_auth_testkit::{ServedIssuer, TestIssuer};
+use mcp_auth_testkit::{ServeError, ServedIssuer, TestIssuer};
 use tokio::net::TcpListener;
 
 /// Where the demo listens unless the port is taken.
@@ -23,33 +23,43 @@ pub(crate) struct Arguments {
     /// Walk the whole way with a real client, print each step, and end
     #[arg(long)]
     once: bool,
+
+    /// Let the issuer give tokens for a server of yours too, with the scopes read and write
+    #[arg(long, value_name = "URL")]
+    resource: Option<String>,
 }
 
 /// The two servers. They end when this is dropped.
 struct Demo {
     resource: String,
     issuer: ServedIssuer,
+    /// A server of the user's.
+    other: Option<String>,
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result {
     if arguments.once {
         // Nobody is there to log in: alice is, and agrees to everything.
-        let demo = Demo::start(TestIssuer::builder().auto_approve("alice").build()).await?;
+        let issuer = TestIssuer::builder().auto_approve("alice").build();
+        let demo = Demo::start(issuer, arguments.resource).await?;
         return walk::walk(&demo).await;
     }
-    let demo = Demo::start(TestIssuer::new()).await?;
+    let demo = Demo::start(TestIssuer::new(), arguments.resource).await?;
     demo.introduce();
     tokio::signal::ctrl_c().await?;
     Ok(())
 }
 
 impl Demo {
-    async fn start(issuer: TestIssuer) -> Result<Self> {
+    async fn start(issuer: TestIssuer, other: Option<String>) -> Result<Self> {
         let listener = listen(SERVER_PORT).await?;
         let resource = format!("http://{}/mcp", listener.local_addr()?);
+        if let Some(other) = &other {
+            issuer.resource(other, ["read", "write"]);
+        }
         issuer.resource(&resource, ["notes:read", "notes:write"]);
         let issuer = match issuer.clone().serve(("127.0.0.1", ISSUER_PORT)).await {
-            Err(mcp_auth_testkit::ServeError::Listen(error)) if is_taken(&error) => {
+            Err(ServeError::Listen(error)) if is_taken(&error, ISSUER_PORT) => {
                 issuer.serve("127.0.0.1:0").await?
             }
             served => served?,
@@ -66,20 +76,14 @@ impl Demo {
         let app = journal::keep(&auth, server::notes());
         let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
         tokio::spawn(async move { axum::serve(listener, app).await });
-        Ok(Self { resource, issuer })
+        Ok(Self { resource, issuer, other })
     }
 
     fn introduce(&self) {
-        let Self { resource, issuer } = self;
+        let Self { resource, issuer, other } = self;
         let hour = std::time::Duration::from_secs(60 * 60);
-        let scopes = ["notes:read", "notes:write"];
-        let token = issuer
-            .token()
-            .subject("alice")
-            .client_id("curl")
-            .scopes(scopes)
-            .expires_in(hour)
-            .sign();
+        let token = || issuer.token().subject("alice").client_id("curl").expires_in(hour);
+        let notes_token = token().scopes(["notes:read", "notes:write"]).sign();
         println!(
             r#"A protected MCP server and a development authorization server, for this machine only.
 
@@ -95,25 +99,36 @@ Connect a client. It registers itself, sends you to the login page, and comes ba
 Or call a tool yourself, with a token that alice got for an hour:
 
   curl {resource} \
-    -H 'Authorization: Bearer {token}' \
+    -H 'Authorization: Bearer {notes_token}' \
     -H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream' \
     -d '{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"whoami","arguments":{{}}}}}}'
 
-Leave the token out to see how a client is told to log in. Ctrl-C ends the demo.
+Leave the token out, and add -i, to see how a client is told to log in. Ctrl-C ends the demo.
 "#,
             url = issuer.url(),
         );
+        if let Some(other) = other {
+            let token = token().audience(&**other).scopes(["read", "write"]).sign();
+            println!(
+                "A token for {other}, with the scopes read and write, for an hour:\n\n  {token}\n"
+            );
+        }
     }
 }
 
 /// Listens at this port, or at a free one if it is taken.
 async fn listen(port: u16) -> io::Result<TcpListener> {
     match TcpListener::bind(("127.0.0.1", port)).await {
-        Err(error) if is_taken(&error) => TcpListener::bind("127.0.0.1:0").await,
+        Err(error) if is_taken(&error, port) => TcpListener::bind("127.0.0.1:0").await,
         bound => bound,
     }
 }
 
-fn is_taken(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::AddrInUse
+/// Whether the port is in use; then another is, and says so.
+fn is_taken(error: &io::Error, port: u16) -> bool {
+    let is_taken = error.kind() == io::ErrorKind::AddrInUse;
+    if is_taken {
+        eprintln!("mcp-auth: port {port} is in use; a free one serves this time");
+    }
+    is_taken
 }

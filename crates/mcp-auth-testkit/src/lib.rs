@@ -14,7 +14,7 @@
 //! let issuer = TestIssuer::new();
 //! let token = issuer.token().subject("alice").scopes(["read"]).sign();
 //! assert_eq!(token.split('.').count(), 3);
-//! issuer.clock().advance(Duration::from_secs(301)); // and the token has expired
+//! issuer.clock().advance(Duration::from_secs(300 + 60)); // and the token has expired, leeway and all
 //! ```
 
 mod algorithm;

@@ -59,6 +59,8 @@ impl McpAuth {
     pub fn metadata_routes(&self) -> Router {
         // A path of the resource is text; what was a pattern in axum 0.7 is none any more.
         let empty = Router::new().without_v07_checks();
+        let issuers: Vec<_> = self.authorization_servers().iter().map(|it| it.issuer()).collect();
+        tracing::info!(target: "mcp_auth", resource = self.resource(), metadata = self.metadata_url(), ?issuers, "protects a resource");
         self.metadata_service().paths().fold(empty, |router, path| {
             let service = self.metadata_service();
             // As a layer over a route's own fallback, since two of these merge and the last one serves:

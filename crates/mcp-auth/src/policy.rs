@@ -73,9 +73,11 @@ impl Policy {
         let wanted = self.audiences.first().map_or("", String::as_str);
         let change = match found.first() {
             None => "configure the audience (API, resource) in your provider".to_owned(),
-            Some(first) => format!(
-                "set the audience in your provider, or, if this is its name for this resource, add `.audience({first:?})`"
-            ),
+            Some(&"account") => "this is Keycloak's default and stands for no resource: add an audience mapper to the client scope".to_owned(),
+            Some(first) if first.trim_end_matches('/') == wanted.trim_end_matches('/') => {
+                "they differ in a final slash: use the same URL everywhere".to_owned()
+            }
+            Some(first) => format!("set the audience in your provider, or, if this is its name for this resource, add `.audience({first:?})`"),
         };
         Err(Denial::invalid(Reason::Audience)
             .detail(format!("token `aud` is {found:?}, expected {wanted:?}: {change}")))

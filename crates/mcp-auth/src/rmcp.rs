@@ -5,6 +5,7 @@ use rmcp::handler::server::common::{AsRequestContext, FromContextPart};
 use rmcp::{ErrorData, RoleServer, service::RequestContext};
 
 use crate::token::AuthInfo;
+use crate::tower::Anonymous;
 
 /// The caller, where credentials are optional: nothing for an anonymous one.
 ///
@@ -36,8 +37,13 @@ pub struct OptionalAuthInfo(pub Option<AuthInfo>);
 /// ```
 impl<C: AsRequestContext> FromContextPart<C> for AuthInfo {
     fn from_context_part(context: &mut C) -> Result<Self, ErrorData> {
-        let caller = caller(context.as_request_context());
-        caller.ok_or_else(|| ErrorData::invalid_request("this needs an authenticated caller", None))
+        let context = context.as_request_context();
+        caller(context).ok_or_else(|| {
+            if !is_anonymous(context) {
+                tracing::error!(target: "mcp_auth", "a tool or prompt asks for AuthInfo, and the service is not behind `bearer_auth()`");
+            }
+            ErrorData::invalid_request("this needs an authenticated caller", None)
+        })
     }
 }
 
@@ -50,4 +56,12 @@ impl<C: AsRequestContext> FromContextPart<C> for OptionalAuthInfo {
 /// The layer puts the caller into the HTTP request; rmcp puts the head of that into its context.
 fn caller(context: &RequestContext<RoleServer>) -> Option<AuthInfo> {
     context.extensions.get::<Parts>()?.extensions.get::<AuthInfo>().cloned()
+}
+
+/// Whether the layer let the request pass without credentials.
+fn is_anonymous(context: &RequestContext<RoleServer>) -> bool {
+    context
+        .extensions
+        .get::<Parts>()
+        .is_some_and(|parts| parts.extensions.get::<Anonymous>().is_some())
 }

@@ -66,7 +66,7 @@ impl NotesServer {
         let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
         let notes = notes.entry(owner(&auth)).or_default();
         notes.push(note.text);
-        Ok(format!("{} notes", notes.len()))
+        Ok(format!("written down; number of notes: {}", notes.len()))
     }
 }
 

@@ -1,5 +1,6 @@
 //! How a protected resource is described, and what is wrong with a description.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,7 +43,9 @@ pub struct McpAuthBuilder {
 }
 
 /// What is wrong with a description, and what to change.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+///
+/// `Debug` says the same as `Display`, since that is what a `main` that returns the error prints.
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// An audience is empty.
@@ -90,6 +93,12 @@ pub enum ConfigError {
     /// A URL given for metadata or keys cannot be fetched.
     #[error("{0:?} cannot be fetched: https is required, except for a loopback address")]
     Url(String),
+}
+
+impl fmt::Debug for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl McpAuthBuilder {
