@@ -49,6 +49,9 @@ fn main() {
     if is_wanted("hit") {
         cache_hit(&issuer, &protected(&issuer, &runtime, 10_000), &mut verdicts);
     }
+    if is_wanted("miss") {
+        cache_miss(&issuer, &protected(&issuer, &runtime, 10_000), &mut verdicts);
+    }
     if is_wanted("layer") {
         layer(&issuer, &protected(&issuer, &runtime, 10_000), &mut verdicts);
     }
@@ -190,6 +193,32 @@ fn cache_hit(issuer: &Issuer, auth: &McpAuth, verdicts: &mut Verdicts) {
         .print(&format!("A cache hit, RS256 tokens of {} bytes, {TOKENS} in turn", texts[0].len()));
     let ratio = times.ratio("admit, a hit", "SHA-256 of the token");
     verdicts.add("a cache hit / SHA-256 of the token".into(), ratio, 1.5);
+}
+
+/// A token that was never seen, from its header to the `AuthInfo`, against its signature.
+fn cache_miss(issuer: &Issuer, auth: &McpAuth, verdicts: &mut Verdicts) {
+    // Enough for every turn; then they begin again, long forgotten.
+    let tokens = (0..30_000).map(|serial| Token {
+        claims_bytes: Kind::Ed25519.claims_bytes_of_900(),
+        ..Token::new(Kind::Ed25519, serial)
+    });
+    let all: Vec<_> =
+        tokens.map(|token| (headers(&issuer.sign(token)), issuer.signed(token))).collect();
+    let key = issuer.public_key(Kind::Ed25519);
+    let (mut a, mut b) = (all.iter().cycle(), all.iter().cycle());
+    let times = Race::new()
+        .runner("signature alone", || {
+            let (_, (message, signature)) = a.next().expect("a token");
+            assert!(key.verify_sig(black_box(message.as_bytes()), signature).is_ok());
+        })
+        .runner("admit, never seen", || {
+            let (headers, _) = b.next().expect("a token");
+            black_box(at_once(auth.admit(black_box(headers))).expect("admitted"));
+        })
+        .run();
+    times.print("Tokens never seen, EdDSA, the cache full");
+    let over = times.over("admit, never seen", "signature alone") / 1000.0;
+    verdicts.add("admit, never seen, over its signature, µs".into(), over, 3.0);
 }
 
 /// The whole layer on a hit, against the service without it.

@@ -47,8 +47,8 @@ impl Credentials {
         }
         let malformed = || Denial::bad_request(BadRequest::MalformedAuthorization);
         let field = std::str::from_utf8(field.as_bytes()).map_err(|_| malformed())?;
-        let (scheme, rest) = field.split_once(' ').unwrap_or((field, ""));
-        if !scheme.eq_ignore_ascii_case("Bearer") {
+        let (scheme, rest) = field.split_at_checked("Bearer".len()).unwrap_or((field, ""));
+        if !scheme.eq_ignore_ascii_case("Bearer") || rest.starts_with(|c| c != ' ') {
             return Err(Denial::no_credentials());
         }
         let token = rest.trim_matches(' ');
