@@ -3,7 +3,7 @@
 use std::future::pending;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
@@ -165,34 +165,6 @@ fn a_denial_made_of_foreign_text_writes_no_parameter_of_its_own() {
             "{challenge}"
         );
     }
-}
-
-/// What one token costs before its signature is even looked at.
-#[tokio::test]
-async fn many_scopes_in_a_forged_token_cost_little() {
-    let issuer = TestIssuer::new();
-    let auth = issuer.protects(RESOURCE).build().expect("a description");
-    auth.warm_up().await.expect("the issuer is up");
-    let alphabet = "abcdefghijklmnopqrstuvwxyz";
-    let scopes: Vec<String> = alphabet
-        .chars()
-        .flat_map(|a| alphabet.chars().map(move |b| (a, b)))
-        .flat_map(|(a, b)| "abcdef".chars().map(move |c| format!("{a}{b}{c}")))
-        .take(2900)
-        .collect();
-    let cost = async |token: &str| {
-        let start = Instant::now();
-        for _ in 0..10 {
-            status(&auth, token).await;
-        }
-        start.elapsed() / 10
-    };
-    let forged = |scope: serde_json::Value| {
-        issuer.token().claim("iss", "https://evil.example").claim("scope", scope).sign()
-    };
-    let usual = cost(&forged("a".repeat(scopes.join(" ").len()).into())).await;
-    let joined = cost(&forged(format!("{} ", scopes.join(" ")).into())).await;
-    assert!(joined < usual * 100, "{usual:?} {joined:?}");
 }
 
 #[test]
