@@ -64,9 +64,7 @@ impl Policy {
 
     fn meant_for_us(&self, token: &VerifiedToken) -> Result<(), Denial> {
         let ours = |audience: &str| {
-            // Nearly always byte for byte: no URL is taken apart for that.
-            self.audiences.iter().any(|accepted| accepted == audience)
-                || self.audiences.iter().any(|accepted| is_same_resource(accepted, audience))
+            self.audiences.iter().any(|accepted| is_same_resource(accepted, audience))
         };
         if token.audiences().any(ours) {
             return Ok(());
