@@ -134,7 +134,8 @@ function local(url) {
   return url.startsWith(`${args.path}/`) ? url.slice(args.path.length) : null;
 }
 
-createServer((req, res) => {
+// Node closes idle connections after 5 s, just when a client on a slow machine may use one again.
+createServer({ keepAliveTimeout: 120_000 }, (req, res) => {
   console.log(req.method, req.url);
   const lever = levers[`${req.method} ${req.url}`];
   if (lever) return json(res, 200, lever() ?? {});
