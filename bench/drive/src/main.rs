@@ -8,9 +8,8 @@ use std::error::Error;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use aws_lc_rs::signature::ParsedPublicKey;
 use bench_issuer::{Issuer, Kind, Token};
 use load::{Done, Load};
 use process::Server;
@@ -46,7 +45,7 @@ enum Tokens {
     /// The same token again and again.
     One(String),
     /// Each token once: this many for each round.
-    Fresh(Vec<String>),
+    Fresh(Arc<Vec<String>>),
 }
 
 /// What was measured of one scenario at one server, round by round.
@@ -72,7 +71,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let core = is_pinned.then_some(SERVERS);
     let here = std::env::current_exe()?.parent().ok_or("no folder")?.to_owned();
     let start = |name: &str| -> Result<Server, Box<dyn Error>> {
-        Ok(Server::start(&here.join(name), &issuer.url, AUDIENCE, core)?)
+        Ok(Server::start(&here.join(name), &issuer, core)?)
     };
 
     let servers = [start("bench-server")?, start("bench-peer")?];
@@ -84,18 +83,19 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut table: BTreeMap<(usize, usize), Measured> = BTreeMap::new();
     for (row, scenario) in scenarios.iter().enumerate() {
         for (server, load) in loads.iter_mut().enumerate() {
-            scenario.look(load, server)?;
             table.insert((row, server), Measured::default());
+            if scenario.is_at(server) {
+                scenario.look(load, server)?;
+            }
         }
     }
-    let mut signatures = Kind::ALL.map(|kind| (Signed::new(&issuer, kind), vec![]));
     for round in 0..settings.rounds {
         eprintln!("round {} of {} ...", round + 1, settings.rounds);
-        for (signed, times) in &mut signatures {
-            times.push(signed.time());
-        }
         for (row, scenario) in scenarios.iter().enumerate() {
             for (server, load) in loads.iter_mut().enumerate() {
+                if !scenario.is_at(server) {
+                    continue;
+                }
                 let measured = table.get_mut(&(row, server)).ok_or("no cell")?;
                 scenario.measure(round, &settings, load, &servers[server], measured)?;
             }
@@ -128,13 +128,17 @@ fn main() -> Result<(), Box<dyn Error>> {
         let [ours, peers] = [0, 1].map(|server| cell(scenario.name, server));
         print!("{:<28}", scenario.name);
         for measured in [ours, peers] {
-            print!("{:>10.2}{:>10.2}", median(&measured.cpu), least(&measured.cpu));
+            if measured.cpu.is_empty() {
+                print!("{:>10}{:>10}", "-", "-");
+            } else {
+                print!("{:>10.2}{:>10.2}", median(&measured.cpu), least(&measured.cpu));
+            }
         }
-        println!("{:>12.0}{:>10.0}", median(&ours.rate), median(&peers.rate));
-    }
-    for (signed, times) in &signatures {
-        let name = format!("{} signature alone", signed.name);
-        println!("{name:<28}{:>10.2}{:>10.2}", median(times), least(times));
+        let [ours, peers] = [ours, peers].map(|measured| match median(&measured.rate) {
+            rate if rate.is_nan() => "-".to_owned(),
+            rate => format!("{rate:.0}"),
+        });
+        println!("{ours:>12}{peers:>10}");
     }
     let bad: u64 = table.values().map(|measured| measured.bad).sum();
     println!("answers with an unexpected status: {bad}");
@@ -145,25 +149,20 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // Each: ours by the medians and by the least, the peer's by the medians, and the limit.
     let mut verdicts = vec![];
-    let mut over = |title: &str, name: &str, base: &str, known: Option<&Vec<f64>>, limit: f64| {
+    let mut over = |title: &str, name: &str, base: &str, limit: f64| {
         let by = |of: fn(&[f64]) -> f64, server| {
-            let known = known.map_or(0.0, |known| of(known));
-            of(&cell(name, server).cpu) - of(&cell(base, server).cpu) - known
+            // Only our server has the bare signatures.
+            let base_server = if cell(base, server).cpu.is_empty() { 0 } else { server };
+            of(&cell(name, server).cpu) - of(&cell(base, base_server).cpu)
         };
         verdicts.push((title.to_owned(), [by(median, 0), by(least, 0), by(median, 1)], limit));
     };
-    over("repeated RS256, over open, µs", "whoami, repeated RS256", "open", None, 2.0);
-    over(
-        "repeated RS256 on /mcp, over /mcp-open, µs",
-        "mcp, repeated RS256",
-        "mcp-open",
-        None,
-        2.0,
-    );
-    for (signed, times) in &signatures {
-        let title = format!("never-seen {}, over open and signature, µs", signed.name);
-        let name = format!("whoami, never-seen {}", signed.name);
-        over(&title, &name, "open", Some(times), 3.0);
+    over("repeated RS256, over open, µs", "whoami, repeated RS256", "open", 2.0);
+    over("repeated RS256 on /mcp, over /mcp-open, µs", "mcp, repeated RS256", "mcp-open", 2.0);
+    for name in Kind::ALL.map(Kind::name) {
+        let title = format!("never-seen {name}, over open and its signature, µs");
+        let (name, base) = (format!("whoami, never-seen {name}"), format!("signature of {name}"));
+        over(&title, &name, &base, 3.0);
     }
     let title = format!("RSS after {} different tokens, MB", memory.requests);
     verdicts.push((title, [memory.after, f64::NAN, f64::NAN], 64.0));
@@ -194,16 +193,21 @@ fn scenarios(issuer: &Arc<Issuer>, settings: &Settings) -> Vec<Scenario> {
     let mut fresh = |kind| {
         let number = settings.rounds * settings.tokens;
         first += number;
-        Tokens::Fresh(sign_many(issuer, kind, first, number))
+        Arc::new(sign_many(issuer, kind, first, number))
     };
+    let [rs256, es256, eddsa] = Kind::ALL.map(&mut fresh);
+    let fresh = |tokens: &Arc<Vec<String>>| Tokens::Fresh(tokens.clone());
     let row = |name, head, status, tokens| Scenario { name, head, status, tokens };
     vec![
         row("open", "GET /open", 200, Tokens::None),
         row("open, a token sent", "GET /open", 200, one(Kind::Rs256)),
         row("whoami, repeated RS256", "GET /whoami", 200, one(Kind::Rs256)),
-        row("whoami, never-seen RS256", "GET /whoami", 200, fresh(Kind::Rs256)),
-        row("whoami, never-seen ES256", "GET /whoami", 200, fresh(Kind::Es256)),
-        row("whoami, never-seen EdDSA", "GET /whoami", 200, fresh(Kind::Ed25519)),
+        row("signature of RS256", "GET /signature/RS256", 200, fresh(&rs256)),
+        row("signature of ES256", "GET /signature/ES256", 200, fresh(&es256)),
+        row("signature of EdDSA", "GET /signature/EdDSA", 200, fresh(&eddsa)),
+        row("whoami, never-seen RS256", "GET /whoami", 200, fresh(&rs256)),
+        row("whoami, never-seen ES256", "GET /whoami", 200, fresh(&es256)),
+        row("whoami, never-seen EdDSA", "GET /whoami", 200, fresh(&eddsa)),
         row("no token (401)", "GET /whoami", 401, Tokens::None),
         row("expired RS256 (401)", "GET /whoami", 401, Tokens::One(expired)),
         row("mcp-open", "POST /mcp-open", 200, Tokens::None),
@@ -225,6 +229,10 @@ fn sign_many(issuer: &Issuer, kind: Kind, first: usize, number: usize) -> Vec<St
 }
 
 impl Scenario {
+    fn is_at(&self, server: usize) -> bool {
+        server == 0 || !self.head.starts_with("GET /signature")
+    }
+
     /// Looks once whether the answer is what it should be.
     fn look(&self, load: &mut Load, server: usize) -> Result<(), Box<dyn Error>> {
         let token = match &self.tokens {
@@ -344,32 +352,6 @@ fn million(issuer: &Arc<Issuer>, server: &Server, number: usize) -> Result<Memor
     )?;
     let (after, most) = server.memory();
     Ok(Memory { before, after, most, requests: done.requests, bad: done.bad, time: done.time })
-}
-
-/// Tokens taken apart, to see what their signature costs by itself.
-struct Signed {
-    name: &'static str,
-    key: ParsedPublicKey,
-    parts: Vec<(String, Vec<u8>)>,
-}
-
-impl Signed {
-    fn new(issuer: &Issuer, kind: Kind) -> Self {
-        let parts = (0..64).map(|serial| issuer.signed(Token::new(kind, serial))).collect();
-        Self { name: kind.name(), key: issuer.public_key(kind), parts }
-    }
-
-    /// Microseconds of one verification: the least of some batches, since it is measured by wall time.
-    fn time(&self) -> f64 {
-        let batches = (0..20).map(|_| {
-            let begin = Instant::now();
-            for (message, signature) in &self.parts {
-                assert!(self.key.verify_sig(message.as_bytes(), signature).is_ok());
-            }
-            begin.elapsed().as_secs_f64() * 1e6 / self.parts.len() as f64
-        });
-        least(&batches.collect::<Vec<_>>())
-    }
 }
 
 fn least(values: &[f64]) -> f64 {

@@ -6,6 +6,8 @@ use std::path::Path;
 use std::process::{Child, Command};
 use std::time::Duration;
 
+use bench_issuer::Issuer;
+
 pub struct Server {
     child: Child,
     pub address: SocketAddr,
@@ -13,12 +15,7 @@ pub struct Server {
 
 impl Server {
     /// Starts a server on a free port, and waits until it listens.
-    pub fn start(
-        program: &Path,
-        issuer: &str,
-        audience: &str,
-        core: Option<usize>,
-    ) -> io::Result<Self> {
+    pub fn start(program: &Path, issuer: &Issuer, core: Option<usize>) -> io::Result<Self> {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let mut command = match core {
             Some(core) => {
@@ -30,8 +27,9 @@ impl Server {
         };
         let child = command
             .env("PORT", address.port().to_string())
-            .env("ISSUER", issuer)
-            .env("AUDIENCE", audience)
+            .env("ISSUER", &issuer.url)
+            .env("AUDIENCE", &issuer.audience)
+            .env("BARE_KEYS", issuer.bare_keys())
             .env("WORKERS", "1")
             .spawn()?;
         let server = Self { child, address };

@@ -134,6 +134,13 @@ impl Issuer {
         }
     }
 
+    /// The public keys by themselves, for [`BareKeys::read`].
+    pub fn bare_keys(&self) -> String {
+        let (n, e) = self.rsa_components();
+        let parts = [n, e, self.ec.public_key().as_ref().to_vec(), self.ed_component()];
+        parts.map(|part| URL_SAFE_NO_PAD.encode(part)).join(" ")
+    }
+
     /// The public key as the crypto library has it ready: what no verifier can do without.
     pub fn public_key(&self, kind: Kind) -> ParsedPublicKey {
         match kind {
@@ -230,6 +237,31 @@ impl Issuer {
     }
 }
 
+/// The issuer's keys without anything around them, to see what a signature costs where it is verified.
+pub struct BareKeys([ParsedPublicKey; 3]);
+
+impl BareKeys {
+    /// Reads what [`Issuer::bare_keys`] wrote.
+    pub fn read(text: &str) -> Option<Self> {
+        let parts = text.split(' ').map(|part| URL_SAFE_NO_PAD.decode(part).ok());
+        let parts: [Vec<u8>; 4] = parts.collect::<Option<Vec<_>>>()?.try_into().ok()?;
+        let [n, e, point, ed] = &parts;
+        let rsa = RsaPublicKeyComponents { n, e };
+        Some(Self([
+            rsa.to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256).ok()?,
+            UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).parse().ok()?,
+            UnparsedPublicKey::new(&ED25519, ed).parse().ok()?,
+        ]))
+    }
+
+    /// Verifies the signature of a token and nothing else.
+    pub fn verify(&self, kind: Kind, token: &str) -> bool {
+        let Some((message, signature)) = token.rsplit_once('.') else { return false };
+        let signature = URL_SAFE_NO_PAD.decode(signature).unwrap_or_default();
+        self.0[kind as usize].verify_sig(message.as_bytes(), &signature).is_ok()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -243,6 +275,9 @@ mod tests {
             assert!((895..=905).contains(&length), "{kind:?} {length}");
             let (message, signature) = issuer.signed(token);
             assert!(issuer.public_key(kind).verify_sig(message.as_bytes(), &signature).is_ok());
+            let bare = BareKeys::read(&issuer.bare_keys()).expect("keys");
+            assert!(bare.verify(kind, &issuer.sign(token)));
+            assert!(!bare.verify(kind, "a.b.c"));
         }
     }
 }

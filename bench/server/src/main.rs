@@ -1,12 +1,16 @@
 //! The measured server: `GET /open`, `GET /whoami`, `POST /mcp-open`, `POST /mcp`, the second of each
-//! pair behind mcp-auth.
+//! pair behind mcp-auth; and `GET /signature/..`, the least that a never-seen token can cost.
 
 use std::env;
 use std::sync::Arc;
 
+use axum::extract::{Path, State};
+use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, StatusCode};
 use axum::routing::get;
 use axum::serve::ListenerExt as _;
 use axum::{Json, Router};
+use bench_issuer::{BareKeys, Kind};
 use mcp_auth::{AuthInfo, McpAuth, OptionalAuthInfo};
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
@@ -52,10 +56,12 @@ async fn serve() -> Result<(), Error> {
             .with_legacy_session_mode(false)
             .with_json_response(true),
     );
+    let keys = env::var("BARE_KEYS").ok().and_then(|keys| BareKeys::read(&keys)).map(Arc::new);
     let app = Router::new()
         .route("/whoami", get(whoami))
         .route_layer(auth.bearer_auth())
         .route("/open", get(open))
+        .route("/signature/{kind}", get(signature).with_state(keys))
         .nest_service("/mcp-open", mcp.clone())
         .merge(auth.protect(mcp));
 
@@ -66,6 +72,20 @@ async fn serve() -> Result<(), Error> {
 
 async fn open() -> Json<Value> {
     Json(json!({"sub": "nobody"}))
+}
+
+/// Nothing but the signature, where the others verify it as well: among HTTP and the kernel.
+async fn signature(
+    Path(name): Path<String>,
+    State(keys): State<Option<Arc<BareKeys>>>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, StatusCode> {
+    let kind =
+        Kind::ALL.into_iter().find(|kind| kind.name() == name).ok_or(StatusCode::NOT_FOUND)?;
+    let field = headers.get(AUTHORIZATION).and_then(|field| field.to_str().ok());
+    let token = field.and_then(|field| field.strip_prefix("Bearer "));
+    let is_true = keys.zip(token).is_some_and(|(keys, token)| keys.verify(kind, token));
+    if is_true { Ok(open().await) } else { Err(StatusCode::UNAUTHORIZED) }
 }
 
 async fn whoami(auth: AuthInfo) -> Json<Value> {
