@@ -148,7 +148,7 @@ impl McpAuthBuilder {
         self
     }
 
-    /// How many verified tokens are remembered. 10,000 unless set, about 6 MB; the least used are
+    /// How many verified tokens are remembered. 10,000 unless set, about 7 MB; the least used are
     /// forgotten first. A token with more than 1 KiB of claims counts as several. With 0 every token is verified each time.
     pub fn cached_tokens(mut self, number: usize) -> Self {
         self.cached_tokens = Some(number);
