@@ -13,10 +13,11 @@ use http::{Request, StatusCode};
 use tower_layer::{Layer, layer_fn};
 use tower_service::Service;
 
+use crate::body::GuardedBody;
 use crate::denial::Denial;
 use crate::mcp_auth::McpAuth;
 use crate::token::AuthInfo;
-use crate::tower::{Anonymous, ServerMetadataService};
+use crate::tower::{Anonymous, Raised, ServerMetadataService};
 use crate::url;
 
 impl McpAuth {
@@ -39,7 +40,7 @@ impl McpAuth {
     /// ```
     pub fn protect<S, R>(&self, service: S) -> Router
     where
-        S: Service<Request<Body>, Response = http::Response<R>, Error = Infallible>,
+        S: Service<Request<GuardedBody<Body>>, Response = http::Response<R>, Error = Infallible>,
         S: Clone + Send + Sync + 'static,
         S::Future: Send,
         R: http_body::Body<Data = Bytes> + Send + 'static,
@@ -88,7 +89,7 @@ impl<S: Send + Sync> FromRequestParts<S> for AuthInfo {
         let caller = parts.extensions.get::<Self>().cloned();
         caller.ok_or_else(|| match parts.extensions.get::<Anonymous>() {
             Some(Anonymous(auth)) => {
-                auth.turn_away::<Body>(&Denial::no_credentials(), &parts.headers).into_response()
+                auth.turn_away::<Body>(&Denial::no_credentials(), None).into_response()
             }
             None => {
                 tracing::error!(
@@ -106,5 +107,15 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for AuthInfo {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Infallible> {
         Ok(parts.extensions.get::<Self>().cloned())
+    }
+}
+
+/// A handler may answer with a denial, as `auth.require(["notes:write"])?` does. The layer makes the
+/// response of it, with its challenge.
+impl IntoResponse for Denial {
+    fn into_response(self) -> Response {
+        let mut response = self.status().into_response();
+        response.extensions_mut().insert(Raised(self));
+        response
     }
 }

@@ -28,6 +28,12 @@ pub struct Challenge {
     pub scope: Option<Scopes>,
     /// The URL of the protected resource metadata.
     pub resource_metadata: Option<String>,
+    /// How the user must log in: any of these authentication context classes
+    /// ([RFC 9470 §3](https://www.rfc-editor.org/rfc/rfc9470#section-3)).
+    pub acr_values: Option<Scopes>,
+    /// How long ago the login may be, in seconds
+    /// ([RFC 9470 §3](https://www.rfc-editor.org/rfc/rfc9470#section-3)).
+    pub max_age: Option<u64>,
     /// A sentence for the developer of the client.
     pub error_description: Option<String>,
 }
@@ -48,15 +54,30 @@ impl Challenge {
             Refusal::InvalidToken(reason) => {
                 (Some("invalid_token"), Some(scope), Some(reason.description()))
             }
+            Refusal::InsufficientUserAuthentication(required) => {
+                let description = "The user must log in anew, more recently or in a stronger way";
+                (Some("insufficient_user_authentication"), Some(&required.scope), Some(description))
+            }
             Refusal::NoCredentials => (None, Some(scope), None),
-            Refusal::ForeignOrigin | Refusal::Unavailable { .. } => return None,
+            Refusal::BadMessage(_)
+            | Refusal::Forbidden
+            | Refusal::ForeignOrigin
+            | Refusal::Unavailable { .. } => return None,
+        };
+        let login = match denial.refusal() {
+            Refusal::InsufficientUserAuthentication(required) => Some(required),
+            _ => None,
         };
         // What is no scope could end its quotes, or the header.
         let sound = |scope: &Scopes| scope.iter().filter(|scope| is_scope_token(scope)).collect();
+        let some =
+            |scopes: &Scopes| Some(sound(scopes)).filter(|scopes: &Scopes| !scopes.is_empty());
         Some(Self {
             error: error.map(Into::into),
-            scope: scope.map(sound).filter(|scope: &Scopes| !scope.is_empty()),
+            scope: scope.and_then(some),
             resource_metadata: Some(resource_metadata.to_owned()),
+            acr_values: login.and_then(|login| some(&login.acr_values)),
+            max_age: login.and_then(|login| login.max_age).map(|age| age.as_secs()),
             error_description: description.map(Into::into),
         })
     }
@@ -94,7 +115,9 @@ impl Challenge {
             "error" => &mut self.error,
             "error_description" => &mut self.error_description,
             "resource_metadata" => &mut self.resource_metadata,
-            "scope" if self.scope.is_none() => return self.scope = Some(Scopes::from(&*value)),
+            "scope" => return set_scopes(&mut self.scope, &value),
+            "acr_values" => return set_scopes(&mut self.acr_values, &value),
+            "max_age" => return self.max_age = self.max_age.or_else(|| value.parse().ok()),
             _ => return,
         };
         text.get_or_insert(value);
@@ -103,10 +126,13 @@ impl Challenge {
 
 impl fmt::Display for Challenge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let max_age = self.max_age.map(|age| age.to_string());
         let parameters = [
             ("error", self.error.as_deref()),
             ("scope", self.scope.as_ref().map(Scopes::as_str)),
             ("resource_metadata", self.resource_metadata.as_deref()),
+            ("acr_values", self.acr_values.as_ref().map(Scopes::as_str)),
+            ("max_age", max_age.as_deref()),
             ("error_description", self.error_description.as_deref()),
         ];
         f.write_str("Bearer")?;
@@ -116,6 +142,10 @@ impl fmt::Display for Challenge {
         }
         Ok(())
     }
+}
+
+fn set_scopes(scopes: &mut Option<Scopes>, value: &str) {
+    scopes.get_or_insert_with(|| Scopes::from(value));
 }
 
 /// A token of RFC 9110 §5.6.2 and what follows it.

@@ -24,6 +24,8 @@ use crate::scope::Scopes;
 #[derive(Clone, Debug)]
 pub struct Denial {
     refusal: Refusal,
+    /// The identifier of the JSON-RPC request that is refused, JSON.
+    request_id: Option<Arc<str>>,
     detail: Option<Arc<str>>,
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
@@ -32,12 +34,21 @@ pub struct Denial {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refusal {
+    /// The MCP message is malformed, or its headers contradict it: 400 (413, 408) with a JSON-RPC error.
+    /// The client has to mend it.
+    BadMessage(BadMessage),
     /// The request is malformed: 400 `invalid_request`. The client has to mend it.
     BadRequest(BadRequest),
+    /// A rule forbids it, and no scope would help: no challenge, which some clients would take for
+    /// "log in again". A JSON-RPC error with status 200 for a request, 403 for anything else.
+    Forbidden,
     /// The request comes from a web page of an origin that is not allowed: 403 without a challenge.
     ForeignOrigin,
     /// The token does not grant what is required: 403 `insufficient_scope`. The client may ask for these scopes.
     InsufficientScope(Scopes),
+    /// The user did not log in recently or strongly enough: 401 `insufficient_user_authentication`
+    /// ([RFC 9470](https://www.rfc-editor.org/rfc/rfc9470#section-3)). The client has to have them log in anew.
+    InsufficientUserAuthentication(Authentication),
     /// The token is not valid here: 401 `invalid_token`. The client has to get another.
     InvalidToken(Reason),
     /// There is no bearer token: 401. The client has to start an authorization.
@@ -47,6 +58,44 @@ pub enum Refusal {
         /// When another try may succeed.
         retry_after: Duration,
     },
+}
+
+/// How a user must have logged in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Authentication {
+    /// The authentication context classes that are enough, the best liked first: any of them.
+    pub acr_values: Scopes,
+    /// How long ago the login may be.
+    pub max_age: Option<Duration>,
+    /// The scopes to ask for on the same occasion.
+    pub scope: Scopes,
+}
+
+/// What is wrong with an MCP message, or with the headers that repeat what it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum BadMessage {
+    /// Two parsers could read it differently: a member twice, in another case, or with a NUL.
+    Ambiguous,
+    /// Several messages in an array, which this protocol version does not know, or too many.
+    Batch,
+    /// A header is missing, comes twice, or says something else than the body.
+    HeaderMismatch,
+    /// No JSON-RPC request, notification or response.
+    NotAMessage,
+    /// No JSON in UTF-8.
+    NotJson,
+    /// The body did not come to its end in time.
+    Slow,
+    /// What the method applies to (a name, a URI) is missing, or cannot be one.
+    Target,
+    /// The body is longer than the limit.
+    TooLarge,
+    /// The body broke off.
+    Unfinished,
+    /// The URI is not in its normal form, so that the server could read another one.
+    Uri,
 }
 
 /// What is wrong with the request as a whole ([RFC 6750 §3.1](https://www.rfc-editor.org/rfc/rfc6750#section-3.1), `invalid_request`).
@@ -114,6 +163,24 @@ impl Denial {
         Self::new(Refusal::BadRequest(why))
     }
 
+    /// The MCP message is malformed, or its headers contradict it.
+    #[must_use]
+    pub fn bad_message(why: BadMessage) -> Self {
+        Self::new(Refusal::BadMessage(why))
+    }
+
+    /// A rule forbids it, and no scope would help.
+    #[must_use]
+    pub fn forbidden() -> Self {
+        Self::new(Refusal::Forbidden)
+    }
+
+    /// The user did not log in recently or strongly enough.
+    #[must_use]
+    pub fn insufficient_user_authentication(required: Authentication) -> Self {
+        Self::new(Refusal::InsufficientUserAuthentication(required))
+    }
+
     /// The token is not valid here.
     #[must_use]
     pub fn invalid(reason: Reason) -> Self {
@@ -154,6 +221,17 @@ impl Denial {
         self
     }
 
+    /// Names the JSON-RPC request that is refused, by its identifier as it was written.
+    #[must_use]
+    pub(crate) fn in_reply_to(mut self, request_id: Option<&str>) -> Self {
+        self.request_id = request_id.map(Into::into);
+        self
+    }
+
+    pub(crate) fn request_id(&self) -> Option<&str> {
+        self.request_id.as_deref()
+    }
+
     /// What is refused.
     #[must_use]
     pub fn refusal(&self) -> &Refusal {
@@ -173,6 +251,7 @@ impl Denial {
     #[must_use]
     pub fn operator_detail(&self) -> Option<&str> {
         self.detail.as_deref().or_else(|| match &self.refusal {
+            Refusal::BadMessage(why) => Some(why.hint()),
             Refusal::BadRequest(why) => Some(why.hint()),
             Refusal::InvalidToken(reason) => Some(reason.hint()),
             _ => None,
@@ -183,9 +262,16 @@ impl Denial {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self.refusal {
-            Refusal::BadRequest(_) => StatusCode::BAD_REQUEST,
-            Refusal::ForeignOrigin | Refusal::InsufficientScope(_) => StatusCode::FORBIDDEN,
-            Refusal::InvalidToken(_) | Refusal::NoCredentials => StatusCode::UNAUTHORIZED,
+            Refusal::BadMessage(BadMessage::Slow) => StatusCode::REQUEST_TIMEOUT,
+            Refusal::BadMessage(BadMessage::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
+            Refusal::BadMessage(_) | Refusal::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Refusal::Forbidden if self.request_id.is_some() => StatusCode::OK,
+            Refusal::Forbidden | Refusal::ForeignOrigin | Refusal::InsufficientScope(_) => {
+                StatusCode::FORBIDDEN
+            }
+            Refusal::InsufficientUserAuthentication(_)
+            | Refusal::InvalidToken(_)
+            | Refusal::NoCredentials => StatusCode::UNAUTHORIZED,
             Refusal::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -194,9 +280,12 @@ impl Denial {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match &self.refusal {
+            Refusal::BadMessage(why) => why.code(),
             Refusal::BadRequest(why) => why.code(),
+            Refusal::Forbidden => "forbidden",
             Refusal::ForeignOrigin => "foreign_origin",
             Refusal::InsufficientScope(_) => "insufficient_scope",
+            Refusal::InsufficientUserAuthentication(_) => "insufficient_user_authentication",
             Refusal::InvalidToken(reason) => reason.code(),
             Refusal::NoCredentials => "no_credentials",
             Refusal::Unavailable { .. } => "unavailable",
@@ -204,7 +293,7 @@ impl Denial {
     }
 
     fn new(refusal: Refusal) -> Self {
-        Self { refusal, detail: None, source: None }
+        Self { refusal, request_id: None, detail: None, source: None }
     }
 }
 
@@ -251,6 +340,53 @@ macro_rules! words {
             }
         }
     };
+}
+
+words!(BadMessage {
+    Ambiguous: "ambiguous_message",
+        "A member of the message comes twice or in another spelling",
+        "a member (`method`, `params`, `name`...) comes twice, in another case or with a NUL: parsers differ on it, and no honest client sends it";
+    Batch: "batch",
+        "Batches are not part of this protocol version",
+        "the body is an array of messages: only clients of 2025-03-26 may send some, and no more than 64";
+    HeaderMismatch: "header_mismatch",
+        "Header mismatch: the MCP headers must say once what the body says",
+        "`MCP-Protocol-Version`, `Mcp-Method` or `Mcp-Name` is missing, comes twice or says something else than the body: the client, or a proxy on the way, is at fault";
+    NotAMessage: "not_a_message",
+        "Invalid Request: the body must be one JSON-RPC message",
+        "the body is JSON, but no JSON-RPC request, notification or response: rules for tools are for MCP endpoints only";
+    NotJson: "not_json",
+        "Parse error: the body must be JSON in UTF-8",
+        "the body is no JSON in UTF-8 without a byte order mark: is it compressed, or cut off?";
+    Slow: "slow_body",
+        "The body of the request came too slowly",
+        "the body did not come to its end within 30 seconds";
+    Target: "no_target",
+        "Invalid params: the name, URI or identifier of what is asked for is missing or malformed",
+        "`params` must name what the method applies to by a string without control characters: `name`, `uri`, `taskId`, `ref`";
+    TooLarge: "too_large",
+        "The body of the request is too large",
+        "the body is longer than the limit, 4 MiB unless set with `.max_message_bytes(..)`";
+    Unfinished: "unfinished_body",
+        "The body of the request broke off",
+        "the client went away before its request was complete";
+    Uri: "uri_form",
+        "Invalid params: the URI is not in its normal form (RFC 3986, 6.2.2)",
+        "the URI has dot segments, capitals in its scheme or needless percent-encoding: the server could read another resource than the rules see";
+});
+
+impl BadMessage {
+    /// The code of the JSON-RPC error: those of JSON-RPC, and of MCP for headers
+    /// ([MCP, Server Validation](https://modelcontextprotocol.io/specification/2026-07-28/basic/transports/streamable-http#server-validation)).
+    #[must_use]
+    pub const fn json_rpc_code(self) -> i32 {
+        match self {
+            Self::HeaderMismatch => -32020,
+            Self::NotJson => -32700,
+            Self::Target | Self::Uri => -32602,
+            _ => -32600,
+        }
+    }
 }
 
 words!(BadRequest {
@@ -326,6 +462,7 @@ mod tests {
     #[test]
     fn codes_are_unique_and_sentences_fit_into_a_challenge() {
         let mut codes: Vec<_> = Reason::ALL.iter().map(|reason| reason.code()).collect();
+        codes.extend(BadMessage::ALL.iter().map(|why| why.code()));
         codes.extend(BadRequest::ALL.iter().map(|why| why.code()));
         let number = codes.len();
         codes.sort_unstable();

@@ -78,7 +78,7 @@ impl<'de> Visitor<'de> for ObjectVisitor<'_> {
 }
 
 /// A member's name, borrowed where it is written without escapes.
-struct Name;
+pub(crate) struct Name;
 
 impl<'de> DeserializeSeed<'de> for Name {
     type Value = Cow<'de, str>;

@@ -51,7 +51,10 @@ mod scope;
 mod denial;
 mod credentials;
 mod token;
+mod operation;
 // rules: decisions as functions of data (pure; `now` is an argument)
+mod rule;
+mod tool_scopes;
 mod policy;
 #[cfg(feature = "jwt")]
 pub mod jwt;
@@ -75,6 +78,7 @@ mod authorization_server;
 #[path = "authorization_server_named.rs"]
 mod authorization_server;
 mod verifier;
+mod body;
 mod mcp_auth;
 // doors (features)
 #[cfg(feature = "tower")]
@@ -90,23 +94,27 @@ mod guide;
 pub use authorization_server::AuthorizationServer;
 #[cfg(feature = "client")]
 pub use authorization_server::OutOfReach;
+pub use body::GuardedBody;
 pub use challenge::Challenge;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use credentials::{AccessToken, Credentials, MAX_TOKEN_BYTES};
-pub use denial::{BadRequest, Denial, Reason, Refusal};
+pub use denial::{Authentication, BadMessage, BadRequest, Denial, Reason, Refusal};
 #[cfg(feature = "client")]
 pub use fetch::HttpClient;
 pub use fetch::{BoxFuture, Fetch, FetchError, Limits};
 pub use mcp_auth::{ConfigError, McpAuth, McpAuthBuilder};
 #[cfg(feature = "client")]
 pub use mcp_auth::{IssuerReadiness, Readiness};
+pub use operation::Operation;
 pub use policy::Policy;
 #[cfg(feature = "rmcp")]
 pub use rmcp::OptionalAuthInfo;
+pub use rule::{ClaimValues, Rule};
 pub use scope::{AnyOf, Hierarchy, Require, Scopes};
 pub use token::{AuthInfo, VerifiedToken};
+pub use tool_scopes::ToolScopes;
 #[cfg(all(feature = "client", feature = "tower"))]
 pub use tower::ServerMetadataService;
 #[cfg(feature = "tower")]
-pub use tower::{BearerAuth, BearerAuthLayer, GuardedBody, MetadataService};
+pub use tower::{BearerAuth, BearerAuthLayer, MetadataService};
 pub use verifier::Verifier;

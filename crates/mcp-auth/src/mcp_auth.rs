@@ -5,15 +5,20 @@ mod builder;
 mod readiness;
 
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
 
-use http::header::HeaderMap;
+use bytes::Bytes;
+use http::request::Parts;
+use http_body::Body;
 
 use crate::authorization_server::AuthorizationServer;
+use crate::body::{self, GuardedBody};
 use crate::challenge::Challenge;
 use crate::clock::Clock;
 use crate::credentials::Credentials;
-use crate::denial::{Denial, Refusal};
+use crate::denial::Denial;
+use crate::operation::Operation;
 use crate::policy::Policy;
 use crate::scope::Scopes;
 use crate::token::{AuthInfo, VerifiedToken};
@@ -54,6 +59,8 @@ struct Inner {
     verifier: Box<dyn Verifier>,
     policy: Policy,
     clock: Arc<dyn Clock>,
+    /// The longest message that is read, in bytes.
+    max_message_bytes: usize,
 }
 
 impl McpAuth {
@@ -65,31 +72,114 @@ impl McpAuth {
 
     /// The whole decision. Everything else in this crate serves one of these lines.
     ///
-    /// Nothing but the `Authorization` header is looked at; web pages (`Origin`, CORS) are the layer's
-    /// business. [`BearerAuthLayer`](crate::BearerAuthLayer) calls this
-    /// for each request; call it yourself where no tower service can stand.
+    /// The body is read only if a rule speaks of operations, only once the token is true, and given back
+    /// as it came. Web pages (`Origin`, CORS) are the layer's business.
+    /// [`BearerAuthLayer`](crate::BearerAuthLayer) does this for each request; call it yourself where no
+    /// tower service can stand.
     ///
     /// # Errors
     ///
     /// The [`Denial`], with [`challenge`](Self::challenge) to answer it.
-    pub async fn admit(&self, headers: &HeaderMap) -> Result<AuthInfo, Denial> {
-        let credentials = Credentials::from_headers(headers)?; // 401 400
-        let token = self.verify(&credentials).await?; //          401 503
-        self.permit(token, &credentials) //                       401 403
+    pub async fn admit<B: Body<Data = Bytes>>(
+        &self,
+        parts: &Parts,
+        body: B,
+    ) -> Result<(AuthInfo, GuardedBody<B>), Denial> {
+        self.admit_within(std::future::pending(), parts, body).await
+    }
+
+    /// The same, with an end to the patience for a body that does not come.
+    pub(crate) async fn admit_within<B: Body<Data = Bytes>>(
+        &self,
+        patience: impl Future<Output = ()>,
+        parts: &Parts,
+        body: B,
+    ) -> Result<(AuthInfo, GuardedBody<B>), Denial> {
+        let credentials = Credentials::from_headers(&parts.headers)?; // 401 400   headers only
+        let token = self.verify(&credentials).await?; //                 401 503   still no byte of the body
+        let body = self.read(Some(&token), body, patience).await?; //    401 413   read only if rules need it
+        let operation = self.operation(parts, &body)?; //                400
+        let caller = self.permit(token, &credentials, &operation)?; //   401 403
+        Ok((caller, body))
+    }
+
+    /// Lets a request without credentials pass, if no rule speaks of what it asks for.
+    pub(crate) async fn admit_anybody<B: Body<Data = Bytes>>(
+        &self,
+        patience: impl Future<Output = ()>,
+        parts: &Parts,
+        body: B,
+    ) -> Result<GuardedBody<B>, Denial> {
+        let body = self.read(None, body, patience).await?;
+        self.0.policy.allow_anybody(&self.operation(parts, &body)?)?;
+        Ok(body)
+    }
+
+    /// Whether an admitted caller may do something else too: what a tool guards that can be reached by
+    /// other ways than the layer.
+    ///
+    /// ```
+    /// use mcp_auth::{AuthInfo, Denial, McpAuth, Operation};
+    ///
+    /// fn delete(auth: &McpAuth, caller: &AuthInfo) -> Result<(), Denial> {
+    ///     auth.permits(caller, &Operation::of_tool("delete_note"))
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The [`Denial`] that the layer would have answered.
+    pub fn permits(&self, caller: &AuthInfo, operation: &Operation<'_>) -> Result<(), Denial> {
+        self.0.policy.allow(caller.facts(), operation, self.0.clock.now())
     }
 
     async fn verify(&self, credentials: &Credentials) -> Result<VerifiedToken, Denial> {
         self.0.verifier.verify(credentials).await
     }
 
-    fn permit(&self, token: VerifiedToken, credentials: &Credentials) -> Result<AuthInfo, Denial> {
-        self.0.policy.permit(token, credentials, self.0.clock.now())
+    /// Reads the body if rules speak of operations, and the token is one for this resource.
+    async fn read<B: Body<Data = Bytes>>(
+        &self,
+        token: Option<&VerifiedToken>,
+        body: B,
+        patience: impl Future<Output = ()>,
+    ) -> Result<GuardedBody<B>, Denial> {
+        if self.0.policy.operations.is_empty() {
+            return Ok(GuardedBody::inner(body));
+        }
+        if let Some(token) = token {
+            self.0.policy.accept(token, self.0.clock.now())?;
+        }
+        body::read(body, self.0.max_message_bytes, patience).await.map_err(Denial::bad_message)
+    }
+
+    fn operation<'b, B>(
+        &self,
+        parts: &Parts,
+        body: &'b GuardedBody<B>,
+    ) -> Result<Operation<'b>, Denial> {
+        if self.0.policy.operations.is_empty() {
+            return Ok(Operation::default());
+        }
+        Operation::read(&parts.method, &parts.headers, body.bytes())
+    }
+
+    fn permit(
+        &self,
+        token: VerifiedToken,
+        credentials: &Credentials,
+        operation: &Operation<'_>,
+    ) -> Result<AuthInfo, Denial> {
+        self.0.policy.permit(token, credentials, operation, self.0.clock.now())
     }
 
     /// The `WWW-Authenticate` challenge that answers a denial; nothing if no login can mend it.
     #[must_use]
     pub fn challenge(&self, denial: &Denial) -> Option<Challenge> {
-        Challenge::answering(denial, &self.0.challenged_scopes, &self.0.metadata_url)
+        let as_requested = |scopes: &Scopes| self.0.policy.vocabulary.requested(scopes);
+        let challenge =
+            Challenge::answering(denial, &self.0.challenged_scopes, &self.0.metadata_url)?;
+        Some(Challenge { scope: challenge.scope.as_ref().map(as_requested), ..challenge })
     }
 
     /// The URL of the resource, its identifier.
@@ -116,9 +206,9 @@ impl McpAuth {
         &self.0.servers
     }
 
-    /// Whether a denial may be overlooked: no credentials were sent, and they are optional.
-    pub(crate) fn may_be_anonymous(&self, denial: &Denial) -> bool {
-        self.0.is_optional && *denial.refusal() == Refusal::NoCredentials
+    /// Whether requests without credentials may pass, as anonymous.
+    pub(crate) fn is_optional(&self) -> bool {
+        self.0.is_optional
     }
 
     pub(crate) fn allowed_origins(&self) -> &[String] {

@@ -1,12 +1,15 @@
-//! May a true token pass? Issuer, time, audience and scopes, in this order.
+//! May a true token pass? Issuer, time, audience, and the rules of the operation, in this order.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::credentials::Credentials;
-use crate::denial::{Denial, Reason};
-use crate::scope::Require;
+use crate::denial::{Authentication, Denial, Reason};
+use crate::operation::Operation;
+use crate::rule::Rule;
+use crate::scope::{Scopes, Vocabulary};
 use crate::token::{AuthInfo, Facts, VerifiedToken, seconds};
+use crate::tool_scopes::ToolScopes;
 use crate::url;
 
 /// What a protected resource demands of every token, whoever verified it.
@@ -16,30 +19,114 @@ use crate::url;
 pub struct Policy {
     pub(crate) issuers: Vec<Arc<str>>,
     pub(crate) audiences: Vec<String>,
-    pub(crate) required: Require,
     pub(crate) leeway: Duration,
+    /// What every request requires.
+    pub(crate) required: Rule,
+    /// What some operations require besides.
+    pub(crate) operations: ToolScopes,
+    pub(crate) vocabulary: Arc<Vocabulary>,
 }
 
 impl Policy {
-    /// Admits a token: the only way to an [`AuthInfo`].
+    /// Admits a token for an operation: the only way to an [`AuthInfo`].
     ///
     /// # Errors
     ///
-    /// [`Reason::Issuer`], [`Reason::NotYetValid`], [`Reason::Expired`], [`Reason::Audience`], or
-    /// [`InsufficientScope`](crate::Refusal::InsufficientScope): the first that applies, so that an
-    /// expired token is never told about scopes.
+    /// [`Reason::Issuer`], [`Reason::NotYetValid`], [`Reason::Expired`], [`Reason::Audience`], then
+    /// [`Forbidden`](crate::Refusal::Forbidden), a [login](crate::Refusal::InsufficientUserAuthentication)
+    /// that is not enough, [`InsufficientScope`](crate::Refusal::InsufficientScope): the first that
+    /// applies, so that an expired token is never told about scopes, and nobody asks for a scope that
+    /// would not help.
     pub fn permit(
         &self,
         token: VerifiedToken,
         credentials: &Credentials,
+        operation: &Operation<'_>,
         now: SystemTime,
     ) -> Result<AuthInfo, Denial> {
-        let facts = token.facts();
-        self.trust(facts)?;
-        self.in_time(facts, now)?;
-        self.meant_for_us(&token)?;
-        self.allowed(facts)?;
-        Ok(AuthInfo::admitted(token, credentials.token().clone()))
+        self.accept(&token, now)?;
+        self.allow(token.facts(), operation, now)?;
+        Ok(AuthInfo::admitted(token, credentials.token().clone(), self.vocabulary.clone()))
+    }
+
+    /// Whether a token is one for this resource at all, whatever it is used for.
+    pub(crate) fn accept(&self, token: &VerifiedToken, now: SystemTime) -> Result<(), Denial> {
+        self.trust(token.facts())?;
+        self.in_time(token.facts(), now)?;
+        self.meant_for_us(token)
+    }
+
+    /// Whether what a token says is enough for an operation.
+    pub(crate) fn allow(
+        &self,
+        facts: &Facts,
+        operation: &Operation<'_>,
+        now: SystemTime,
+    ) -> Result<(), Denial> {
+        if self.operations.is_empty() || operation.calls().is_empty() {
+            return self.judge(&[&self.required], facts, operation, now);
+        }
+        let mut rules = self.rules_for(operation)?;
+        rules.push(&self.required);
+        self.judge(&rules, facts, operation, now)
+    }
+
+    /// Whether somebody who did not say who they are may do this: whether no rule speaks of it.
+    pub(crate) fn allow_anybody(&self, operation: &Operation<'_>) -> Result<(), Denial> {
+        if self.rules_for(operation)?.into_iter().all(Rule::is_empty) {
+            return Ok(());
+        }
+        Err(Denial::no_credentials())
+    }
+
+    fn rules_for(&self, operation: &Operation<'_>) -> Result<Vec<&Rule>, Denial> {
+        let mut rules = Vec::new();
+        for call in operation.calls() {
+            let found = self.operations.find(call, &mut rules);
+            found.map_err(|why| Denial::bad_message(why).in_reply_to(operation.request_id()))?;
+        }
+        Ok(rules)
+    }
+
+    fn judge(
+        &self,
+        rules: &[&Rule],
+        facts: &Facts,
+        operation: &Operation<'_>,
+        now: SystemTime,
+    ) -> Result<(), Denial> {
+        let claims = &*facts.claims;
+        if rules.iter().any(|rule| rule.is_forbidden_by(claims)) {
+            return Err(Denial::forbidden().in_reply_to(operation.request_id()).detail(
+                "a rule of this server forbids it to this caller: it forbids it to all, or the token lacks a claim that it requires",
+            ));
+        }
+        let (now, leeway) = (seconds(now), self.leeway.as_secs());
+        let is_logged_in = rules.iter().all(|rule| rule.is_authenticated_by(claims, now, leeway));
+        if is_logged_in && rules.iter().all(|rule| rule.scopes.is_met_by(&facts.scopes)) {
+            return Ok(());
+        }
+        let rule = rules.iter().copied().cloned().fold(Rule::default(), Rule::and);
+        let required = rule.scopes.to_request();
+        let scope = self.vocabulary.to_challenge(&required, &facts.scopes);
+        if !is_logged_in {
+            return Err(Self::login_again(Authentication { scope, ..rule.authentication }));
+        }
+        Err(Self::ask_for_more(scope, &required, &facts.scopes))
+    }
+
+    fn login_again(required: Authentication) -> Denial {
+        Denial::insufficient_user_authentication(required).detail(
+            "the token's `acr` or `auth_time` does not show a login as strong or recent as a rule requires: let the issuer put both claims into its tokens, and the client send `acr_values` and `max_age`",
+        )
+    }
+
+    fn ask_for_more(scope: Scopes, required: &Scopes, granted: &Scopes) -> Denial {
+        Denial::insufficient_scope(scope).detail(format!(
+            "the token grants {:?}, and {:?} is required: the client may ask for it, if the user and the issuer allow it to",
+            granted.as_str(),
+            required.as_str(),
+        ))
     }
 
     fn trust(&self, facts: &Facts) -> Result<(), Denial> {
@@ -81,18 +168,6 @@ impl Policy {
         };
         Err(Denial::invalid(Reason::Audience)
             .detail(format!("token `aud` is {found:?}, expected {wanted:?}: {change}")))
-    }
-
-    fn allowed(&self, facts: &Facts) -> Result<(), Denial> {
-        if self.required.is_met_by(&facts.scopes) {
-            return Ok(());
-        }
-        let required = self.required.to_request();
-        Err(Denial::insufficient_scope(required.clone()).detail(format!(
-            "the token grants {:?}, and {:?} is required: the client may ask for it, if the user and the issuer allow it to",
-            facts.scopes.as_str(),
-            required.as_str(),
-        )))
     }
 }
 
@@ -157,12 +232,14 @@ mod tests {
         let policy = Policy {
             issuers: vec![ISSUER.into()],
             audiences: vec![RESOURCE.to_owned()],
-            required: ["read"].into(),
             leeway: Duration::from_secs(60),
+            required: ["read"].into(),
+            operations: ToolScopes::new(),
+            vocabulary: Arc::default(),
         };
         let headers: HeaderMap =
             [(AUTHORIZATION, HeaderValue::from_static("Bearer abc"))].into_iter().collect();
-        policy.permit(token, &Credentials::from_headers(&headers)?, at(now))
+        policy.permit(token, &Credentials::from_headers(&headers)?, &Operation::default(), at(now))
     }
 
     #[test]

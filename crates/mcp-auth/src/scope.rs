@@ -295,6 +295,39 @@ impl Hierarchy {
     }
 }
 
+/// The scopes that a resource speaks of: what follows from what, what it knows, and what it calls them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Vocabulary {
+    pub(crate) hierarchy: Hierarchy,
+    /// Every scope that the resource requires anywhere, in a fixed order.
+    pub(crate) known: Scopes,
+    /// By which name a client asks for a scope, where tokens name it otherwise.
+    pub(crate) requested_as: BTreeMap<Box<str>, Box<str>>,
+    /// Whether a challenge names only what is required.
+    pub(crate) is_strict: bool,
+}
+
+impl Vocabulary {
+    /// What a client should ask for: what is required, and what it holds already, since many clients
+    /// replace their scopes by those of the challenge. Always in the same order.
+    pub(crate) fn to_challenge(&self, required: &Scopes, granted: &Scopes) -> Scopes {
+        let is_kept = |scope: &&str| !self.is_strict && granted.contains(scope);
+        let known = self.known.iter().filter(|scope| required.contains(scope) || is_kept(scope));
+        known.chain(required.iter()).collect()
+    }
+
+    /// The scopes as clients ask for them.
+    pub(crate) fn requested(&self, scopes: &Scopes) -> Scopes {
+        if self.requested_as.is_empty() {
+            return scopes.clone();
+        }
+        scopes
+            .iter()
+            .map(|scope| self.requested_as.get(scope).map_or(scope, |name| &**name))
+            .collect()
+    }
+}
+
 /// Whether `scope` is a scope token: visible ASCII without `"` and `\`
 /// ([RFC 6749 §3.3](https://www.rfc-editor.org/rfc/rfc6749#section-3.3)).
 pub(crate) fn is_scope_token(scope: &str) -> bool {
@@ -367,6 +400,27 @@ mod tests {
         hierarchy.add("c", ["a"]);
         assert!(hierarchy.circular().is_some());
         assert!(!Require::from(["z"]).under(&hierarchy).is_met_by(&"a".into()), "and end");
+    }
+
+    #[test]
+    fn a_challenge_keeps_what_is_held_and_known_in_one_order() {
+        let vocabulary = |is_strict| Vocabulary {
+            known: "a b c".into(),
+            requested_as: [("b".into(), "api://x/b".into())].into(),
+            is_strict,
+            ..Vocabulary::default()
+        };
+        for (is_strict, required, granted, challenged) in [
+            (false, "c", "b a unknown", "a b c"),
+            (false, "c", "", "c"),
+            (false, "x", "b", "b x"),
+            (true, "c", "b a", "c"),
+        ] {
+            let challenged_here =
+                vocabulary(is_strict).to_challenge(&required.into(), &granted.into());
+            assert_eq!(challenged_here.as_str(), challenged);
+        }
+        assert_eq!(vocabulary(false).requested(&"a b".into()).as_str(), "a api://x/b");
     }
 
     #[test]

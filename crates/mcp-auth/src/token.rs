@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
@@ -10,8 +10,9 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use crate::credentials::AccessToken;
+use crate::denial::Denial;
 use crate::json;
-use crate::scope::Scopes;
+use crate::scope::{Require, Scopes, Vocabulary};
 
 /// A token whose statements are true: its signature was verified, or its issuer was asked, or your
 /// own [`Verifier`](crate::Verifier) vouches for it.
@@ -208,12 +209,66 @@ impl fmt::Debug for VerifiedToken {
 pub struct AuthInfo {
     token: VerifiedToken,
     access_token: AccessToken,
+    request: Arc<Admission>,
+}
+
+/// What the clones of one `AuthInfo` share: they belong to one request.
+struct Admission {
+    vocabulary: Arc<Vocabulary>,
+    /// What a handler required in vain: the layer answers with it.
+    denied: OnceLock<Denial>,
 }
 
 impl AuthInfo {
     /// For `Policy::permit` alone.
-    pub(crate) fn admitted(token: VerifiedToken, access_token: AccessToken) -> Self {
-        Self { token, access_token }
+    pub(crate) fn admitted(
+        token: VerifiedToken,
+        access_token: AccessToken,
+        vocabulary: Arc<Vocabulary>,
+    ) -> Self {
+        let request = Arc::new(Admission { vocabulary, denied: OnceLock::new() });
+        Self { token, access_token, request }
+    }
+
+    /// Requires more than the request needed to come here, depending on its arguments or on what they
+    /// name: `auth.require(["notes:write"])?`.
+    ///
+    /// If it is not granted, the layer answers 403 with a challenge that names what to ask for, whatever
+    /// else the handler answers. Once the head of the response is on its way (a stream), the error is
+    /// all there is: return it.
+    ///
+    /// # Errors
+    ///
+    /// [`InsufficientScope`](crate::Refusal::InsufficientScope). To ask without consequences, see
+    /// [`has`](Self::has).
+    pub fn require(&self, scopes: impl Into<Require>) -> Result<(), Denial> {
+        let vocabulary = &self.request.vocabulary;
+        let required = scopes.into().under(&vocabulary.hierarchy);
+        if required.is_met_by(self.scopes()) {
+            return Ok(());
+        }
+        let needed = vocabulary.to_challenge(&required.to_request(), self.scopes());
+        let denial = Denial::insufficient_scope(needed).detail(format!(
+            "the token grants {:?}, and the handler requires {:?}: the client may ask for it, if the user and the issuer allow it to",
+            self.scopes().as_str(),
+            required.to_request().as_str(),
+        ));
+        Err(self.request.denied.get_or_init(|| denial).clone())
+    }
+
+    /// Whether the token grants scopes, as the resource understands them: what implies what.
+    #[must_use]
+    pub fn has(&self, scopes: impl Into<Require>) -> bool {
+        scopes.into().under(&self.request.vocabulary.hierarchy).is_met_by(self.scopes())
+    }
+
+    pub(crate) fn facts(&self) -> &Facts {
+        self.token.facts()
+    }
+
+    /// What a handler required in vain.
+    pub(crate) fn denied(&self) -> Option<&Denial> {
+        self.request.denied.get()
     }
 
     /// The access token itself, redacted unless exposed. It must not be sent to any other server

@@ -1,6 +1,5 @@
 //! The door for tower services: admit, refuse, and let web pages in as far as they may.
 
-mod body;
 mod refusal;
 mod cors;
 mod report;
@@ -12,20 +11,28 @@ mod server_metadata_service;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use http::header::AUTHORIZATION;
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, HeaderValue};
+use http::request::Parts;
 use http::{Request, Response};
+use http_body::Body;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use crate::body::GuardedBody;
 use crate::denial::Denial;
 use crate::mcp_auth::McpAuth;
 use crate::token::AuthInfo;
 
-pub use body::GuardedBody;
 pub use metadata_service::MetadataService;
 #[cfg(feature = "client")]
 pub use server_metadata_service::ServerMetadataService;
+
+/// How long a body may take, where it is read: a slow line needs it for 4 MiB, and nobody waits longer
+/// for a tool to begin.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Puts [bearer authentication](BearerAuth) before a service. Made by [`McpAuth::bearer_auth`].
 #[derive(Clone, Debug)]
@@ -48,17 +55,21 @@ pub struct BearerAuth<S> {
 #[derive(Clone)]
 pub(crate) struct Anonymous(pub(crate) McpAuth);
 
+/// In the extensions of a response: a denial with which a handler answered.
+#[derive(Clone)]
+pub(crate) struct Raised(pub(crate) Denial);
+
 impl McpAuth {
     /// A layer that puts bearer authentication before a service.
     ///
     /// ```
-    /// use mcp_auth::McpAuth;
+    /// use mcp_auth::{GuardedBody, McpAuth};
     /// use tower::{Layer, service_fn};
     ///
     /// let auth = McpAuth::builder("https://api.example.com/mcp")
     ///     .authorization_server("https://auth.example.com")
     ///     .build()?;
-    /// let service = auth.bearer_auth().layer(service_fn(|request: http::Request<String>| async move {
+    /// let service = auth.bearer_auth().layer(service_fn(|request: http::Request<GuardedBody<String>>| async move {
     ///     Ok::<_, std::convert::Infallible>(http::Response::new(request.into_body()))
     /// }));
     /// # Ok::<(), mcp_auth::ConfigError>(())
@@ -79,9 +90,9 @@ impl<S> Layer<S> for BearerAuthLayer {
 
 impl<S, B, R> Service<Request<B>> for BearerAuth<S>
 where
-    S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
+    S: Service<Request<GuardedBody<B>>, Response = Response<R>> + Clone + Send + 'static,
     S::Future: Send,
-    B: Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
 {
     type Response = Response<GuardedBody<R>>;
     type Error = S::Error;
@@ -91,30 +102,39 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+    fn call(&mut self, request: Request<B>) -> Self::Future {
         // The service that was polled ready takes the request; a clone waits for the next one.
         let next = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, next);
         let auth = self.auth.clone();
         Box::pin(async move {
-            let visitor = match cors::Visitor::of(request.headers(), auth.allowed_origins()) {
+            let (mut parts, body) = request.into_parts();
+            let visitor = match cors::Visitor::of(&parts.headers, auth.allowed_origins()) {
                 Ok(visitor) => visitor,
-                Err(denial) => return Ok(auth.turn_away(&denial, request.headers())),
-            };
-            if let Some(answer) = visitor.preflight(request.method(), request.headers()) {
-                return Ok(answer.map(GuardedBody::refusal));
-            }
-            let mut response = match auth.admit_visitor(request.headers()).await {
-                Ok(caller) => {
-                    request.headers_mut().remove(AUTHORIZATION);
-                    request.extensions_mut().remove::<AuthInfo>(); // whom another resource admitted
-                    match caller {
-                        Some(caller) => request.extensions_mut().insert(caller).map(drop),
-                        None => request.extensions_mut().insert(Anonymous(auth)).map(drop),
-                    };
-                    inner.call(request).await?.map(GuardedBody::inner)
+                Err(denial) => {
+                    return Ok(auth.turn_away(&denial, report::asked_for(&parts.headers)));
                 }
-                Err(denial) => auth.turn_away(&denial, request.headers()),
+            };
+            if let Some(answer) = visitor.preflight(&parts.method, &parts.headers) {
+                return Ok(answer.map(GuardedBody::held));
+            }
+            let mut response = match auth.admit_visitor(&parts, body).await {
+                Ok((caller, body)) => {
+                    parts.headers.remove(AUTHORIZATION);
+                    parts.extensions.remove::<AuthInfo>(); // whom another resource admitted
+                    match caller.clone() {
+                        Some(caller) => parts.extensions.insert(caller).map(drop),
+                        None => parts.extensions.insert(Anonymous(auth.clone())).map(drop),
+                    };
+                    let tool = report::asked_for(&parts.headers).cloned();
+                    let response = inner.call(Request::from_parts(parts, body)).await?;
+                    let raised = response.extensions().get().map(|Raised(denial)| denial);
+                    match caller.as_ref().and_then(AuthInfo::denied).or(raised) {
+                        Some(denial) => auth.turn_away(denial, tool.as_ref()),
+                        None => response.map(GuardedBody::inner),
+                    }
+                }
+                Err(denial) => auth.turn_away(&denial, report::asked_for(&parts.headers)),
             };
             visitor.expose(response.headers_mut());
             Ok(response)
@@ -124,29 +144,29 @@ where
 
 impl McpAuth {
     /// Admits a request, perhaps as anonymous, and reports it.
-    async fn admit_visitor(&self, headers: &http::HeaderMap) -> Result<Option<AuthInfo>, Denial> {
-        match self.admit(headers).await {
-            Ok(caller) => {
-                report::admitted(self, &caller, headers);
-                Ok(Some(caller))
-            }
-            Err(denial)
-                if self.may_be_anonymous(&denial) && !headers.contains_key(AUTHORIZATION) =>
-            {
-                report::anonymous(self, headers);
-                Ok(None)
-            }
-            Err(denial) => Err(denial),
+    async fn admit_visitor<B: Body<Data = Bytes>>(
+        &self,
+        parts: &Parts,
+        body: B,
+    ) -> Result<(Option<AuthInfo>, GuardedBody<B>), Denial> {
+        let patience = async { tokio::time::sleep(PATIENCE).await };
+        if self.is_optional() && !parts.headers.contains_key(AUTHORIZATION) {
+            let body = self.admit_anybody(patience, parts, body).await?;
+            report::anonymous(self, report::asked_for(&parts.headers));
+            return Ok((None, body));
         }
+        let (caller, body) = self.admit_within(patience, parts, body).await?;
+        report::admitted(self, &caller, report::asked_for(&parts.headers));
+        Ok((Some(caller), body))
     }
 
     /// Refuses a request, and reports it.
     pub(crate) fn turn_away<R>(
         &self,
         denial: &Denial,
-        headers: &http::HeaderMap,
+        tool: Option<&HeaderValue>,
     ) -> Response<GuardedBody<R>> {
-        report::refused(self, denial, headers);
-        self.refuse(denial).map(GuardedBody::refusal)
+        report::refused(self, denial, tool);
+        self.refuse(denial).map(GuardedBody::held)
     }
 }

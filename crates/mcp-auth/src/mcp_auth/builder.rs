@@ -1,5 +1,6 @@
 //! How a protected resource is described, and what is wrong with a description.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,9 @@ use crate::authorization_server::AuthorizationServer;
 use crate::clock::{Clock, SystemClock};
 use crate::metadata::{ResourceMetadata, resource_metadata_url};
 use crate::policy::Policy;
-use crate::scope::{Hierarchy, Require, Scopes, is_scope_token};
+use crate::rule::Rule;
+use crate::scope::{Hierarchy, Require, Scopes, Vocabulary, is_scope_token};
+use crate::tool_scopes::ToolScopes;
 use crate::url;
 use crate::verifier::Verifier;
 
@@ -31,8 +34,12 @@ pub struct McpAuthBuilder {
     servers: Vec<AuthorizationServer>,
     trusted_issuers: Vec<String>,
     audiences: Vec<String>,
-    required: Require,
+    required: Rule,
+    operations: ToolScopes,
     hierarchy: Hierarchy,
+    requested_as: BTreeMap<Box<str>, Box<str>>,
+    has_strict_challenges: bool,
+    max_message_bytes: Option<usize>,
     leeway: Option<Duration>,
     cached_tokens: Option<usize>,
     allowed_origins: Vec<String>,
@@ -64,6 +71,11 @@ pub enum ConfigError {
     /// The leeway is too long.
     #[error("a leeway of {0:?} is longer than 5 minutes: set the clock instead")]
     Leeway(Duration),
+    /// A rule for a tool, prompt, resource or method has an empty name.
+    #[error(
+        "a rule has an empty name: is an environment variable unset? For everything, the name is `*`"
+    )]
+    NamelessRule,
     /// There is no authorization server.
     #[error("there is no authorization server: name at least one with `.authorization_server(..)`")]
     NoAuthorizationServer,
@@ -131,7 +143,54 @@ impl McpAuthBuilder {
     /// Requires scopes of every token: all of them, or with [`AnyOf`](crate::AnyOf) any of them. Called
     /// twice, both requirements must be met.
     pub fn required_scopes(mut self, scopes: impl Into<Require>) -> Self {
-        self.required = self.required.and(scopes);
+        self.required = self.required.and(scopes.into().into());
+        self
+    }
+
+    /// Requires more of every token than scopes: a claim, or how the user logged in.
+    ///
+    /// ```
+    /// use mcp_auth::{McpAuth, Rule};
+    ///
+    /// let auth = McpAuth::builder("https://api.example.com/mcp")
+    ///     .authorization_server("https://auth.example.com")
+    ///     .required(Rule::default().claim("tenant", "acme"))
+    ///     .build()?;
+    /// # Ok::<(), mcp_auth::ConfigError>(())
+    /// ```
+    pub fn required(mut self, rule: impl Into<Rule>) -> Self {
+        self.required = self.required.and(rule.into());
+        self
+    }
+
+    /// States what single tools, prompts, resources and methods require besides. Called twice, both count.
+    ///
+    /// The bodies of requests are then read, up to [`max_message_bytes`](Self::max_message_bytes): put
+    /// the layer before an MCP endpoint and nothing else.
+    pub fn tools(mut self, rules: ToolScopes) -> Self {
+        self.operations = self.operations.and(rules);
+        self
+    }
+
+    /// States that clients ask for `scope` by another name: Entra's tokens say `notes.read`, and clients
+    /// must request `api://orders/notes.read`. Challenges and metadata use the other name.
+    pub fn requested_as(mut self, scope: impl Into<String>, name: impl Into<String>) -> Self {
+        self.requested_as.insert(scope.into().into(), name.into().into());
+        self
+    }
+
+    /// Names only what is required in a challenge for more scopes. Otherwise it also names what the token
+    /// grants already, as far as this resource knows it, since many clients replace their scopes by it
+    /// (see [MCP, Scope Challenge Handling](https://modelcontextprotocol.io/specification/2026-07-28/basic/authorization#scope-challenge-handling)).
+    pub fn strict_challenges(mut self) -> Self {
+        self.has_strict_challenges = true;
+        self
+    }
+
+    /// The longest message that is read where [`tools`](Self::tools) have rules. 4 MiB unless set, which
+    /// is also rmcp's limit; longer ones are answered with 413.
+    pub fn max_message_bytes(mut self, bytes: usize) -> Self {
+        self.max_message_bytes = Some(bytes);
         self
     }
 
@@ -209,14 +268,14 @@ impl McpAuthBuilder {
             return Err(ConfigError::Leeway(leeway));
         }
 
+        let vocabulary = self.vocabulary();
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
-        let published =
-            self.metadata.published_scopes().unwrap_or_else(|| self.required.to_request());
-        let challenged = self.required.to_request();
+        let challenged = self.required.scopes.to_request();
+        let published = self.metadata.published_scopes().unwrap_or_else(|| challenged.clone());
         let issuers: Vec<&str> = self.servers.iter().map(AuthorizationServer::issuer).collect();
         let metadata = ResourceMetadata::default()
-            .scopes_supported(published.clone())
             .with(self.metadata)
+            .scopes_supported(vocabulary.requested(&published))
             .member("resource", &*self.resource)
             .member("authorization_servers", issuers)
             .member("bearer_methods_supported", vec!["header"]);
@@ -227,8 +286,10 @@ impl McpAuthBuilder {
                 .map(Into::into)
                 .collect(),
             audiences: std::iter::once(self.resource.clone()).chain(self.audiences).collect(),
-            required: self.required.under(&self.hierarchy),
             leeway,
+            required: self.required.under(&self.hierarchy),
+            operations: self.operations.under(&self.hierarchy),
+            vocabulary: vocabulary.into(),
         };
         let capacity = self.cached_tokens.unwrap_or(10_000);
         let (verifier, keys_of) = match self.verifier {
@@ -255,7 +316,19 @@ impl McpAuthBuilder {
             verifier,
             policy,
             clock,
+            max_message_bytes: self.max_message_bytes.unwrap_or(4 * 1024 * 1024),
         })))
+    }
+
+    fn vocabulary(&self) -> Vocabulary {
+        let published = self.metadata.published_scopes().unwrap_or_default();
+        let required = self.required.scopes.named().chain(self.operations.named());
+        Vocabulary {
+            known: required.chain(self.hierarchy.named()).chain(published.iter()).collect(),
+            hierarchy: self.hierarchy.clone(),
+            requested_as: self.requested_as.clone(),
+            is_strict: self.has_strict_challenges,
+        }
     }
 
     fn check_resource(&self) -> Result<String, ConfigError> {
@@ -288,16 +361,21 @@ impl McpAuthBuilder {
         if let Some(scope) = self.hierarchy.circular() {
             return Err(ConfigError::CircularScopes(scope.to_owned()));
         }
-        let published = self.metadata.published_scopes().unwrap_or_default();
-        if published.iter().chain(self.required.named()).any(|scope| scope == "offline_access") {
+        if self.operations.has_nameless() {
+            return Err(ConfigError::NamelessRule);
+        }
+        let scopes = self.vocabulary().known;
+        let requested = self.requested_as.iter().flat_map(|(scope, name)| [&**scope, &**name]);
+        if scopes.contains("offline_access") {
             // MCP authorization, Refresh Tokens: "SHOULD NOT include `offline_access`".
             tracing::warn!(
                 target: "mcp_auth",
                 "`offline_access` is among the published or required scopes: leave it out, it is between client and issuer"
             );
         }
-        let mut named = self.required.named().chain(self.hierarchy.named()).chain(published.iter());
-        match named.find(|scope| !is_scope_token(scope)) {
+        // An empty one stands for a condition that nothing meets, perhaps by an unset variable.
+        let required = self.required.scopes.named().chain(self.operations.named());
+        match scopes.iter().chain(requested).chain(required).find(|scope| !is_scope_token(scope)) {
             Some(scope) => Err(ConfigError::Scope(scope.to_owned())),
             None => Ok(()),
         }

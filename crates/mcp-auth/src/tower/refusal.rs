@@ -4,9 +4,16 @@ use bytes::Bytes;
 use http::Response;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, VARY, WWW_AUTHENTICATE};
 use serde_json::json;
+use serde_json::value::RawValue;
 
 use crate::denial::{Denial, Refusal};
 use crate::mcp_auth::McpAuth;
+
+/// The JSON-RPC error for what no scope can permit: HTTP's number, outside of what JSON-RPC reserves.
+const FORBIDDEN: i32 = 403;
+
+const REFUSED: &str =
+    "This is not permitted to this caller, whatever the scopes of the access token";
 
 impl McpAuth {
     /// The response to a denied request: status, challenge and a JSON body, with the denial in its
@@ -27,10 +34,17 @@ impl McpAuth {
     #[must_use]
     pub fn refuse(&self, denial: &Denial) -> Response<Bytes> {
         let challenge = self.challenge(denial);
+        let message = |code: i32, message: &str| {
+            // The identifier is JSON already, and of bounded length.
+            let id =
+                denial.request_id().and_then(|id| serde_json::from_str::<Box<RawValue>>(id).ok());
+            json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code, "message": message } })
+        };
         let (error, description) = match denial.refusal() {
             Refusal::ForeignOrigin => {
                 (Some("forbidden_origin"), Some("Web pages of this origin are not allowed"))
             }
+            Refusal::Forbidden => (Some("access_denied"), Some(REFUSED)),
             Refusal::NoCredentials => (None, Some("An access token is required")),
             Refusal::Unavailable { .. } => (
                 Some("temporarily_unavailable"),
@@ -41,10 +55,12 @@ impl McpAuth {
                 challenge.as_ref().and_then(|challenge| challenge.error_description.as_deref()),
             ),
         };
-        let body = match error {
-            Some(error) => json!({ "error": error, "error_description": description }),
+        let body = match (denial.refusal(), error) {
+            (Refusal::BadMessage(why), _) => message(why.json_rpc_code(), why.description()),
+            (Refusal::Forbidden, _) if denial.request_id().is_some() => message(FORBIDDEN, REFUSED),
+            (_, Some(error)) => json!({ "error": error, "error_description": description }),
             // RFC 6750 §3.1: no error code where no token was sent.
-            None => {
+            (_, None) => {
                 json!({ "error_description": description, "resource_metadata": self.metadata_url() })
             }
         };

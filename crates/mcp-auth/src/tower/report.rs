@@ -1,6 +1,6 @@
 //! One event and one count for each decision. No token, and nothing a stranger wrote, at info or above.
 
-use http::header::HeaderMap;
+use http::header::{HeaderMap, HeaderValue};
 
 use crate::denial::{Denial, Refusal};
 use crate::mcp_auth::McpAuth;
@@ -11,7 +11,7 @@ use crate::token::AuthInfo;
 const TARGET: &str = "mcp_auth";
 
 /// An admitted request: at debug, for it names a person.
-pub(super) fn admitted(auth: &McpAuth, caller: &AuthInfo, headers: &HeaderMap) {
+pub(super) fn admitted(auth: &McpAuth, caller: &AuthInfo, tool: Option<&HeaderValue>) {
     meter::decision("admitted");
     tracing::debug!(
         target: TARGET,
@@ -20,25 +20,25 @@ pub(super) fn admitted(auth: &McpAuth, caller: &AuthInfo, headers: &HeaderMap) {
         issuer = caller.issuer(),
         subject = caller.subject(),
         client_id = caller.client_id(),
-        tool = tool(headers),
+        tool = printable(tool),
         "admitted",
     );
 }
 
 /// A request without credentials, admitted because they are optional.
-pub(super) fn anonymous(auth: &McpAuth, headers: &HeaderMap) {
+pub(super) fn anonymous(auth: &McpAuth, tool: Option<&HeaderValue>) {
     meter::decision("anonymous");
     tracing::debug!(
         target: TARGET,
         decision = "anonymous",
         resource = auth.resource(),
-        tool = tool(headers),
+        tool = printable(tool),
         "admitted without credentials"
     );
 }
 
 /// A refused request: at info, with what to change.
-pub(super) fn refused(auth: &McpAuth, denial: &Denial, headers: &HeaderMap) {
+pub(super) fn refused(auth: &McpAuth, denial: &Denial, tool: Option<&HeaderValue>) {
     meter::decision(denial.code());
     let (decision, resource, status) = (denial.code(), auth.resource(), denial.status().as_u16());
     // What of it was in a token is escaped where the sentence is made.
@@ -49,8 +49,10 @@ pub(super) fn refused(auth: &McpAuth, denial: &Denial, headers: &HeaderMap) {
             tracing::debug!(target: TARGET, decision, resource, status, "refused: {decision}");
         }
         // Who may not has proven to be somebody: what was asked for may be told.
-        Refusal::InsufficientScope(_) => {
-            let tool = tool(headers);
+        Refusal::Forbidden
+        | Refusal::InsufficientScope(_)
+        | Refusal::InsufficientUserAuthentication(_) => {
+            let tool = printable(tool);
             tracing::info!(target: TARGET, decision, resource, status, detail, tool, "refused: {decision}");
         }
         _ => {
@@ -61,7 +63,11 @@ pub(super) fn refused(auth: &McpAuth, denial: &Denial, headers: &HeaderMap) {
 }
 
 /// The tool that the headers name. It may be a lie: good for a log line, not for a decision.
-fn tool(headers: &HeaderMap) -> Option<&str> {
-    let name = headers.get("mcp-name")?.to_str().ok()?;
+pub(super) fn asked_for(headers: &HeaderMap) -> Option<&HeaderValue> {
+    headers.get("mcp-name")
+}
+
+fn printable(name: Option<&HeaderValue>) -> Option<&str> {
+    let name = name?.to_str().ok()?;
     (name.len() <= 128 && name.bytes().all(|b| b.is_ascii_graphic())).then_some(name)
 }

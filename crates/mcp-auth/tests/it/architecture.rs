@@ -98,8 +98,8 @@ fn each_foreign_world_has_one_door() {
         ("metrics::", "meter.rs"),
         ("quick_cache", "verifier/jwt_verifier.rs"),
         ("AuthInfo::admitted(", "policy.rs"),
-        ("fn admitted(token", "token.rs"),
-        ("extensions_mut().insert(caller)", "tower.rs"),
+        ("pub(crate) fn admitted(", "token.rs"),
+        ("extensions.insert(caller)", "tower.rs"),
     ];
     for (word, door) in doors {
         let users: Vec<_> = sources()

@@ -211,7 +211,7 @@ async fn a_caller_of_another_resource_is_nobody_here() {
     let outer = issuer.protects("https://api.example.com/").build().expect("a description");
     let token = issuer.token().sign();
     let inner = issuer.protects(RESOURCE).optional().build().expect("a description");
-    let whoami = tower::service_fn(|request: Request<String>| async move {
+    let whoami = tower::service_fn(|request: Request<_>| async move {
         let caller = request.extensions().get::<AuthInfo>().is_some();
         Ok::<_, std::convert::Infallible>(Response::new(caller.to_string()))
     });

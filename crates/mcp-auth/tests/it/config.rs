@@ -8,7 +8,7 @@ use mcp_auth::{
 };
 use mcp_auth_testkit::{Endpoint, TestIssuer, Trouble};
 
-use crate::world::{RESOURCE, bearer, status};
+use crate::world::{RESOURCE, admit, bearer, status};
 
 const ISSUER: &str = "https://auth.example.com";
 
@@ -210,7 +210,7 @@ async fn replaced_claims_leave_the_caller_as_it_was() {
         }
     };
     let auth = issuer.protects(RESOURCE).verifier(reworded).build().expect("a description");
-    let caller = auth.admit(&bearer(&issuer.token().sign())).await.expect("admitted");
+    let caller = admit(&auth, &bearer(&issuer.token().sign())).await.expect("admitted");
     assert_eq!((caller.subject(), caller.client_id()), ("alice", Some("test-client")));
     assert_eq!(caller.audience().collect::<Vec<_>>(), [RESOURCE]);
     assert!(

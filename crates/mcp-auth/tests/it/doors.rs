@@ -15,7 +15,7 @@ use http_body::Frame;
 use http_body_util::{BodyExt as _, Empty, Full, StreamBody};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
-use mcp_auth::{AuthInfo, McpAuth};
+use mcp_auth::{AuthInfo, GuardedBody, McpAuth};
 use mcp_auth_testkit::TestIssuer;
 use tokio::sync::mpsc;
 use tower::{Layer as _, Service, ServiceExt as _, service_fn};
@@ -213,7 +213,7 @@ async fn bodies_stream_through_in_both_directions() {
     let mut request = Request::post("/mcp").body(StreamBody::new(receiver)).expect("a request");
     *request.headers_mut() = bearer(&issuer.token().sign());
     let service = protected(&issuer, RESOURCE).bearer_auth().layer(service_fn(
-        |request: Request<StreamBody<_>>| async move {
+        |request: Request<GuardedBody<StreamBody<_>>>| async move {
             assert!(request.extensions().get::<AuthInfo>().is_some());
             assert!(!request.headers().contains_key(AUTHORIZATION));
             Ok::<_, Infallible>(Response::new(request.into_body()))
@@ -241,7 +241,7 @@ async fn a_client_that_hangs_up_ends_the_inner_stream() {
     let mut request =
         Request::post("/mcp").body(StreamBody::new(tokio_stream(receiver))).expect("a request");
     *request.headers_mut() = bearer(&issuer.token().sign());
-    let echo = service_fn(|request: Request<StreamBody<_>>| async move {
+    let echo = service_fn(|request: Request<GuardedBody<StreamBody<_>>>| async move {
         Ok::<_, Infallible>(Response::new(request.into_body()))
     });
     let service = protected(&issuer, RESOURCE).bearer_auth().layer(echo);
@@ -265,7 +265,7 @@ impl http_body::Body for Unreadable {
     }
 }
 
-async fn never(_: Request<Unreadable>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn never(_: Request<GuardedBody<Unreadable>>) -> Result<Response<Full<Bytes>>, Infallible> {
     panic!("the request was passed on")
 }
 
@@ -288,7 +288,7 @@ async fn a_refused_request_is_neither_read_nor_passed_on() {
 async fn a_connection_keeps_no_identity() {
     let issuer = TestIssuer::new();
     let service = protected(&issuer, RESOURCE).bearer_auth().layer(service_fn(
-        |_: Request<hyper::body::Incoming>| async {
+        |_: Request<GuardedBody<hyper::body::Incoming>>| async {
             Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
         },
     ));
@@ -325,7 +325,7 @@ async fn backpressure_of_the_inner_service_is_respected() {
     #[derive(Clone)]
     struct Busy(Arc<AtomicBool>);
 
-    impl Service<Request<Full<Bytes>>> for Busy {
+    impl Service<Request<GuardedBody<Full<Bytes>>>> for Busy {
         type Response = Response<Full<Bytes>>;
         type Error = Infallible;
         type Future = std::future::Ready<Result<Self::Response, Infallible>>;
@@ -334,7 +334,7 @@ async fn backpressure_of_the_inner_service_is_respected() {
             if self.0.load(Ordering::SeqCst) { Poll::Pending } else { Poll::Ready(Ok(())) }
         }
 
-        fn call(&mut self, _: Request<Full<Bytes>>) -> Self::Future {
+        fn call(&mut self, _: Request<GuardedBody<Full<Bytes>>>) -> Self::Future {
             std::future::ready(Ok(Response::default()))
         }
     }
@@ -351,7 +351,7 @@ async fn backpressure_of_the_inner_service_is_respected() {
 async fn raw_hyper_speaks_http_1_and_h2c_through_it() {
     let issuer = TestIssuer::new();
     let token = issuer.token().sign();
-    let hello = service_fn(|request: Request<hyper::body::Incoming>| async move {
+    let hello = service_fn(|request: Request<GuardedBody<hyper::body::Incoming>>| async move {
         let caller =
             request.extensions().get::<AuthInfo>().map(|caller| caller.subject().to_owned());
         Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(caller.unwrap_or_default())))

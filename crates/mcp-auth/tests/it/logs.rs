@@ -8,7 +8,7 @@ use mcp_auth_testkit::{Endpoint, TestIssuer, Trouble};
 use tracing::Level;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::world::{RESOURCE, answer, bearer, request, status};
+use crate::world::{RESOURCE, admit, answer, bearer, request, status};
 
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
@@ -82,7 +82,7 @@ async fn no_token_is_in_any_log_at_any_level() {
     }
     issuer.trouble(Endpoint::Jwks, Trouble::Down);
     status(&protected(&issuer), &tokens[0]).await;
-    let caller = auth.admit(&bearer(&tokens[0])).await.expect("admitted");
+    let caller = admit(&auth, &bearer(&tokens[0])).await.expect("admitted");
     tracing::trace!(?caller, ?auth, "a user's own log of the caller");
 
     let text = log.text();

@@ -7,7 +7,7 @@ use mcp_auth::{
     Reason, VerifiedToken, Verifier,
 };
 
-use crate::world::{RESOURCE, bearer, status};
+use crate::world::{RESOURCE, admit, bearer, status};
 
 const ISSUER: &str = "https://keys.example.com";
 
@@ -91,7 +91,7 @@ async fn a_type_or_a_closure_is_a_verifier_and_claims_are_theirs_to_give() {
         alice().client_id("cli").with_claims(&claims).map_err(|_| Denial::invalid(Reason::Claims))
     };
     let auth = protected().verifier(with_claims).build().expect("a description");
-    let caller = auth.admit(&bearer("x")).await.expect("admitted");
+    let caller = admit(&auth, &bearer("x")).await.expect("admitted");
     let claims: serde_json::Map<String, serde_json::Value> = caller.claims().expect("claims");
     assert_eq!((caller.client_id(), &claims["team"]), (Some("cli"), &"blue".into()));
 }

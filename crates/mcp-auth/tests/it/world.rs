@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, HeaderMap};
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
-use mcp_auth::{AuthInfo, McpAuth};
+use mcp_auth::{AuthInfo, Denial, GuardedBody, McpAuth};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
 pub(crate) const RESOURCE: &str = "https://api.example.com/mcp";
@@ -24,9 +24,15 @@ pub(crate) fn request(headers: HeaderMap) -> Request<Full<Bytes>> {
     request
 }
 
+/// The caller of a POST with these headers.
+pub(crate) async fn admit(auth: &McpAuth, headers: &HeaderMap) -> Result<AuthInfo, Denial> {
+    let (parts, body) = request(headers.clone()).into_parts();
+    auth.admit(&parts, body).await.map(|(caller, _)| caller)
+}
+
 /// The answer of a service behind `auth` that tells the subject of its caller.
 pub(crate) async fn answer(auth: &McpAuth, request: Request<Full<Bytes>>) -> Response<Bytes> {
-    let whoami = service_fn(|request: Request<Full<Bytes>>| async move {
+    let whoami = service_fn(|request: Request<GuardedBody<Full<Bytes>>>| async move {
         let caller =
             request.extensions().get::<AuthInfo>().map(|caller| caller.subject().to_owned());
         assert!(!request.headers().contains_key(AUTHORIZATION), "the credential is removed");

@@ -1,5 +1,6 @@
 //! What is read of true claims: in the dialects of the issuers, and nothing where the type is wrong.
 
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
@@ -7,9 +8,11 @@ use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use crate::credentials::Credentials;
 use crate::denial::{Denial, Reason};
 use crate::jwt::Claims;
+use crate::operation::Operation;
 use crate::policy::Policy;
-use crate::scope::Require;
+use crate::rule::Rule;
 use crate::token::{AuthInfo, VerifiedToken};
+use crate::tool_scopes::ToolScopes;
 
 const ISSUER: &str = "https://auth.example.com";
 const RESOURCE: &str = "https://api.example.com/mcp";
@@ -26,13 +29,15 @@ fn caller(claims: &str) -> Result<AuthInfo, Denial> {
     let policy = Policy {
         issuers: vec![ISSUER.into()],
         audiences: vec![RESOURCE.to_owned()],
-        required: Require::default(),
+        required: Rule::default(),
+        operations: ToolScopes::new(),
+        vocabulary: Arc::default(),
         leeway: Duration::ZERO,
     };
     let headers: HeaderMap =
         [(AUTHORIZATION, HeaderValue::from_static("Bearer abc"))].into_iter().collect();
     let now = UNIX_EPOCH + Duration::from_secs(500);
-    policy.permit(token(claims)?, &Credentials::from_headers(&headers)?, now)
+    policy.permit(token(claims)?, &Credentials::from_headers(&headers)?, &Operation::default(), now)
 }
 
 #[test]

@@ -1,0 +1,126 @@
+//! A body that is as it came, or that was read and is held: nobody behind can tell.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use http::header::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+use crate::denial::BadMessage;
+
+pin_project! {
+    /// The body of a request or response that went through [`BearerAuth`](crate::BearerAuth): byte
+    /// for byte what was sent, whether it was read on the way or not.
+    #[derive(Debug)]
+    pub struct GuardedBody<B> {
+        #[pin]
+        kind: Kind<B>,
+    }
+}
+
+pin_project! {
+    #[project = KindProjected]
+    #[derive(Debug)]
+    enum Kind<B> {
+        Inner { #[pin] body: B },
+        Held { data: Option<Bytes>, trailers: Option<HeaderMap> },
+    }
+}
+
+impl<B> GuardedBody<B> {
+    /// A body as it came.
+    pub(crate) fn inner(body: B) -> Self {
+        Self { kind: Kind::Inner { body } }
+    }
+
+    /// A body that is known.
+    pub(crate) fn held(data: Bytes) -> Self {
+        Self::held_with_trailers(data, None)
+    }
+
+    fn held_with_trailers(data: Bytes, trailers: Option<HeaderMap>) -> Self {
+        let data = Some(data).filter(|data| !data.is_empty());
+        Self { kind: Kind::Held { data, trailers } }
+    }
+
+    /// What is known of the body: all of it, if it was read.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match &self.kind {
+            Kind::Held { data: Some(data), .. } => data,
+            _ => &[],
+        }
+    }
+}
+
+/// Reads a body to its end, unless it is longer than `limit` bytes, or `patience` ends before it.
+pub(crate) async fn read<B: Body<Data = Bytes>>(
+    body: B,
+    limit: usize,
+    patience: impl Future<Output = ()>,
+) -> Result<GuardedBody<B>, BadMessage> {
+    if body.size_hint().lower() > limit as u64 {
+        return Err(BadMessage::TooLarge);
+    }
+    let (mut body, mut patience) = (pin!(body), pin!(patience));
+    let (mut first, mut rest, mut trailers) = (Bytes::new(), BytesMut::new(), None);
+    loop {
+        let frame = std::future::poll_fn(|context| match body.as_mut().poll_frame(context) {
+            Poll::Ready(frame) => Poll::Ready(Ok(frame)),
+            Poll::Pending => patience.as_mut().poll(context).map(|()| Err(BadMessage::Slow)),
+        });
+        let Some(frame) = frame.await? else { break };
+        match frame.map_err(|_| BadMessage::Unfinished)?.into_data() {
+            Ok(data) if first.len() + rest.len() + data.len() > limit => {
+                return Err(BadMessage::TooLarge);
+            }
+            // One frame, as most messages are, is not copied.
+            Ok(data) if first.is_empty() && rest.is_empty() => first = data,
+            Ok(data) => {
+                if !first.is_empty() {
+                    rest.extend_from_slice(&std::mem::take(&mut first));
+                }
+                rest.extend_from_slice(&data);
+            }
+            Err(frame) => trailers = frame.into_trailers().ok(),
+        }
+    }
+    let data = if rest.is_empty() { first } else { rest.freeze() };
+    Ok(GuardedBody::held_with_trailers(data, trailers))
+}
+
+impl<B: Body<Data = Bytes>> Body for GuardedBody<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        match self.project().kind.project() {
+            KindProjected::Inner { body } => body.poll_frame(context),
+            KindProjected::Held { data, trailers } => {
+                let frame = data.take().map(Frame::data);
+                Poll::Ready(frame.or_else(|| trailers.take().map(Frame::trailers)).map(Ok))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Inner { body } => body.is_end_stream(),
+            Kind::Held { data, trailers } => data.is_none() && trailers.is_none(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Inner { body } => body.size_hint(),
+            Kind::Held { data, .. } => {
+                SizeHint::with_exact(data.as_ref().map_or(0, |data| data.len() as u64))
+            }
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Names with gaps: globs, and the simplest of URI templates.
+
+/// A pattern, as literal texts and what lies between them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Pattern {
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    Literal(Box<str>),
+    /// `*`, and what RFC 6570 lets cross a slash (`{+path}`): anything, also nothing.
+    Anything,
+    /// `{name}`: at least one character, and no slash.
+    Segment,
+}
+
+impl Pattern {
+    /// Nothing if the text has no gap: it is a name then.
+    pub(super) fn of(text: &str) -> Option<Self> {
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while let Some(start) = rest.find(['*', '{']) {
+            let (literal, gap) = rest.split_at(start);
+            let (part, after) = match gap.strip_prefix('*') {
+                Some(after) => (Part::Anything, after),
+                None => match gap[1..].split_once('}') {
+                    Some((name, after)) => {
+                        let is_simple = name.starts_with(|c: char| c.is_alphanumeric() || c == '_');
+                        (if is_simple { Part::Segment } else { Part::Anything }, after)
+                    }
+                    None => break,
+                },
+            };
+            if !literal.is_empty() {
+                parts.push(Part::Literal(literal.into()));
+            }
+            parts.push(part);
+            rest = after;
+        }
+        if !rest.is_empty() && !parts.is_empty() {
+            parts.push(Part::Literal(rest.into()));
+        }
+        (!parts.is_empty()).then_some(Self { parts })
+    }
+
+    /// How much of it is literal: the more, the more it says.
+    pub(super) fn letters(&self) -> usize {
+        let letters = |part: &Part| if let Part::Literal(text) = part { text.len() } else { 0 };
+        self.parts.iter().map(letters).sum()
+    }
+
+    /// Whether a name fits. Takes time in proportion to the lengths of both, whatever they are.
+    pub(super) fn matches(&self, name: &str) -> bool {
+        let (start, parts) = match &*self.parts {
+            [Part::Literal(start), rest @ ..] => (&**start, rest),
+            all => ("", all),
+        };
+        let Some(rest) = name.strip_prefix(start) else { return false };
+        match parts {
+            [Part::Anything] => true,
+            [Part::Anything, Part::Literal(end)] => rest.ends_with(&**end),
+            _ => matches_all(parts, rest.as_bytes()),
+        }
+    }
+}
+
+/// Follows all ways through the parts at once: where could the next part begin?
+fn matches_all(parts: &[Part], text: &[u8]) -> bool {
+    let mut here = vec![false; text.len() + 1];
+    here[0] = true;
+    for part in parts {
+        let mut next = vec![false; text.len() + 1];
+        match part {
+            Part::Literal(literal) => {
+                for from in (0..=text.len()).filter(|from| here[*from]) {
+                    if text[from..].starts_with(literal.as_bytes()) {
+                        next[from + literal.len()] = true;
+                    }
+                }
+            }
+            Part::Anything => {
+                let first = here.iter().position(|is_here| *is_here).unwrap_or(here.len());
+                next[first..].fill(true);
+            }
+            Part::Segment => {
+                for to in 1..=text.len() {
+                    next[to] = text[to - 1] != b'/' && (here[to - 1] || next[to - 1]);
+                }
+            }
+        }
+        here = next;
+    }
+    here.last() == Some(&true)
+}
+
+/// Whether a URI is written as a server must read it: no dot segments, no capitals in its scheme, nothing
+/// percent-encoded that need not be
+/// ([RFC 3986 §6.2.2](https://www.rfc-editor.org/rfc/rfc3986#section-6.2.2)).
+pub(super) fn is_normal(uri: &str) -> bool {
+    let scheme = uri.split(':').next().unwrap_or_default();
+    let is_dots = |segment: &str| matches!(segment, "." | "..");
+    let mut decoded = String::with_capacity(uri.len());
+    let mut rest = uri;
+    while let Some((before, encoded)) = rest.split_once('%') {
+        decoded.push_str(before);
+        let byte = encoded.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match byte {
+            None => return false,
+            Some(b'-' | b'.' | b'_' | b'~' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z') => {
+                return false;
+            }
+            Some(0..=0x1f | 0x7f) => return false,
+            Some(byte) => decoded.push(if byte.is_ascii() { byte.into() } else { '\u{fffd}' }),
+        }
+        rest = &encoded[2..];
+    }
+    decoded.push_str(rest);
+    !scheme.bytes().any(|b| b.is_ascii_uppercase())
+        && !decoded.split(['/', '\\', '?', '#']).any(is_dots)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_by_table() {
+        let rows = [
+            ("*", "", true),
+            ("*", "anything/at all", true),
+            ("a*", "a", true),
+            ("a*", "ba", false),
+            ("*a", "ba", true),
+            ("a*a", "a", false),
+            ("a*a", "aa", true),
+            ("a*b*c", "a-b-c", true),
+            ("a*b*c", "a-c-b", false),
+            ("*b*b*", "abab", true),
+            ("*b*b*b", "abab", false),
+            ("n://{owner}", "n://alice", true),
+            ("n://{owner}", "n://alice/x", false),
+            ("n://{owner}", "n://", false),
+            ("n://{owner}/{id}", "n://a/b", true),
+            ("n://{owner}/{id}", "n://a/b/c", false),
+            ("n://{owner}/*", "n://a/b/c", true),
+            ("n://{owner}/*", "n:///b", false),
+            ("n://{+path}", "n://a/b", true),
+            ("n://{/path*}", "n://a/b", true),
+            ("{a}{b}", "x", false),
+            ("{a}{b}", "xy", true),
+            ("{a}-{b}", "x-y-z", true),
+            ("{a}x", "xx", true),
+            ("{a}x", "x", false),
+            ("é*ü", "éü", true),
+        ];
+        for (pattern, name, fits) in rows {
+            let pattern = Pattern::of(pattern).expect(pattern);
+            assert_eq!(pattern.matches(name), fits, "{pattern:?} {name}");
+        }
+        assert_eq!(Pattern::of("plain"), None);
+        assert_eq!(Pattern::of("open{brace"), None);
+    }
+
+    #[test]
+    fn long_names_and_many_gaps_take_no_time() {
+        let pattern = Pattern::of(&"*a{x}".repeat(30)).expect("a pattern");
+        assert!(!pattern.matches(&"a".repeat(8000).replace("aaaaaaaa", "aaaaaaa/")));
+    }
+
+    #[test]
+    fn normal_uris_by_table() {
+        let rows = [
+            ("notes://alice/1", true),
+            ("notes://Alice/1", true),
+            ("file:///a%20b/c%2Fd", true),
+            ("file:///%C3%A9", true),
+            ("urn:x:y", true),
+            ("notes://a/..b/b..", true),
+            ("notes://a/../b", false),
+            ("notes://a/./b", false),
+            ("notes://a/..", false),
+            ("notes://a/..?x", false),
+            ("notes://a/%2e%2e/b", false),
+            ("notes://a%2f..%2fb", false),
+            ("notes://a\\..\\b", false),
+            ("notes://a%5c..%5cb", false),
+            ("notes://%61lice", false),
+            ("NOTES://alice", false),
+            ("notes://a%", false),
+            ("notes://a%2", false),
+            ("notes://a%zz", false),
+            ("notes://a%+1", false),
+            ("notes://a%00", false),
+        ];
+        for (uri, normal) in rows {
+            assert_eq!(is_normal(uri), normal, "{uri}");
+        }
+    }
+}
