@@ -1,0 +1,105 @@
+//! What the MCP headers say, and whether the body agrees.
+
+use std::borrow::Cow;
+
+use http::HeaderName;
+use http::header::HeaderMap;
+
+use super::Call;
+use crate::denial::BadMessage;
+
+/// The last revision with batches; also the one that a request without a version speaks.
+const LAST_WITH_BATCHES: &str = "2025-03-26";
+
+/// From this revision on the headers `Mcp-Method` and `Mcp-Name` must say what the body says.
+const FIRST_WITH_HEADERS: &str = "2026-07-28";
+
+const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+const METHOD: HeaderName = HeaderName::from_static("mcp-method");
+const NAME: HeaderName = HeaderName::from_static("mcp-name");
+
+/// What the headers say.
+pub(super) struct Spoken<'h> {
+    version: Option<&'h str>,
+    method: Option<&'h str>,
+    name: Option<Cow<'h, str>>,
+}
+
+impl<'h> Spoken<'h> {
+    pub(super) fn of(headers: &'h HeaderMap) -> Result<Self, BadMessage> {
+        let is_ours = |name: &HeaderName| name.as_str().starts_with("mcp-");
+        // Which of several counts, nobody knows. Mostly no header comes twice.
+        if headers.keys_len() < headers.len() {
+            let comes_twice = |name| headers.get_all(name).iter().nth(1).is_some();
+            if headers.keys().any(|name| is_ours(name) && comes_twice(name)) {
+                return Err(BadMessage::HeaderMismatch);
+            }
+        }
+        let value = |name| match headers.get(name) {
+            Some(value) => value.to_str().map(Some).map_err(|_| BadMessage::HeaderMismatch),
+            None => Ok(None),
+        };
+        let version = value(VERSION)?;
+        if version.is_none_or(|version| version < FIRST_WITH_HEADERS) {
+            // Nobody validates what older clients put there: it is not even looked at.
+            return Ok(Self { version, method: None, name: None });
+        }
+        let name = value(NAME)?.map(|value| decoded(value).ok_or(BadMessage::HeaderMismatch));
+        Ok(Self { version, method: value(METHOD)?, name: name.transpose()? })
+    }
+
+    /// Whether batches are part of the version.
+    pub(super) fn allows_batches(&self) -> bool {
+        self.version.is_none_or(|version| version <= LAST_WITH_BATCHES)
+    }
+
+    /// Whether headers and body say the same
+    /// ([MCP, Server Validation](https://modelcontextprotocol.io/specification/2026-07-28/basic/transports/streamable-http#server-validation)).
+    pub(super) fn agrees_with(
+        &self,
+        call: &Call<'_>,
+        version: Option<&str>,
+    ) -> Result<(), BadMessage> {
+        let must = |agree: bool| if agree { Ok(()) } else { Err(BadMessage::HeaderMismatch) };
+        let Some(method) = &call.method else { return Ok(()) };
+        must(version.is_none() || version == self.version)?;
+        if self.version.is_none_or(|version| version < FIRST_WITH_HEADERS) {
+            return Ok(());
+        }
+        // The headers of notifications are not defined, and `initialize` came before them.
+        let may_lack = call.id.is_none() || method == "initialize";
+        must(self.method.map_or(may_lack, |said| said == method))?;
+        let mut names = call.target.names();
+        match (mirrored(method), names.next(), &self.name) {
+            (true, Some(name), Some(said)) => must(said == name),
+            (true, Some(_), None) => must(may_lack),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether `Mcp-Name` says what this method applies to.
+fn mirrored(method: &str) -> bool {
+    matches!(
+        method,
+        "prompts/get"
+            | "resources/read"
+            | "resources/subscribe"
+            | "resources/unsubscribe"
+            | "tasks/cancel"
+            | "tasks/get"
+            | "tasks/update"
+            | "tools/call"
+    )
+}
+
+/// A header's value, which is wrapped in base64 where it could not stand in a header
+/// ([MCP, Value Encoding](https://modelcontextprotocol.io/specification/2026-07-28/basic/transports/streamable-http#value-encoding)).
+fn decoded(value: &str) -> Option<Cow<'_, str>> {
+    let Some(wrapped) = value.strip_prefix("=?base64?").and_then(|rest| rest.strip_suffix("?="))
+    else {
+        return Some(Cow::Borrowed(value));
+    };
+    let bytes = base64_simd::STANDARD.decode_to_vec(wrapped).ok()?;
+    String::from_utf8(bytes).ok().map(Cow::Owned)
+}

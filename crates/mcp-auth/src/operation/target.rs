@@ -1,0 +1,87 @@
+//! What a method applies to: a tool, a prompt, resources, a task.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use super::members::fields;
+use super::message::Params;
+use crate::denial::BadMessage;
+use crate::json;
+
+/// Names of tools and URIs are looked up among patterns.
+const MAX_NAME_BYTES: usize = 8 * 1024;
+/// As many resources as one request may subscribe to; each is judged by itself.
+const MAX_SUBSCRIPTIONS: usize = 256;
+
+/// What a method applies to, as far as rules speak of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Target<'m> {
+    #[default]
+    None,
+    Prompt(Cow<'m, str>),
+    Resources(Vec<Cow<'m, str>>),
+    Task(Cow<'m, str>),
+    Tool(Cow<'m, str>),
+}
+
+impl Target<'_> {
+    /// What it is called.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        let (one, several) = match self {
+            Self::None => (None, &[][..]),
+            Self::Prompt(name) | Self::Task(name) | Self::Tool(name) => (Some(name), &[][..]),
+            Self::Resources(uris) => (None, &uris[..]),
+        };
+        one.into_iter().chain(several).map(|name| &**name)
+    }
+}
+
+impl<'m> Params<'m> {
+    pub(super) fn target(&self, method: &str) -> Result<Target<'m>, BadMessage> {
+        Ok(match method {
+            "tools/call" => Target::Tool(word(self.name)?),
+            "prompts/get" => Target::Prompt(word(self.name)?),
+            "resources/read" | "resources/subscribe" | "resources/unsubscribe" => {
+                Target::Resources(vec![word(self.uri)?])
+            }
+            "tasks/cancel" | "tasks/get" | "tasks/result" | "tasks/update" => {
+                Target::Task(word(self.task)?)
+            }
+            "completion/complete" => completed(self.reference)?,
+            "subscriptions/listen" => Target::Resources(listened(self.notifications)?),
+            _ => Target::None,
+        })
+    }
+}
+
+/// What is completed: an argument of a prompt, or of a resource's URI.
+fn completed(reference: Option<&RawValue>) -> Result<Target<'_>, BadMessage> {
+    let [kind, name, uri] = fields(reference.ok_or(BadMessage::Target)?, ["type", "name", "uri"])?;
+    match &*word(kind)? {
+        "ref/prompt" => Ok(Target::Prompt(word(name)?)),
+        "ref/resource" => Ok(Target::Resources(vec![word(uri)?])),
+        _ => Err(BadMessage::Target),
+    }
+}
+
+/// The resources whose changes are listened to.
+fn listened(notifications: Option<&RawValue>) -> Result<Vec<Cow<'_, str>>, BadMessage> {
+    let Some(notifications) = notifications else { return Ok(Vec::new()) };
+    let [resources] = fields(notifications, ["resourceSubscriptions"])?;
+    let Some(resources) = resources.filter(|value| value.get() != "null") else {
+        return Ok(Vec::new());
+    };
+    let resources = json::array(resources).ok_or(BadMessage::Target)?;
+    if resources.len() > MAX_SUBSCRIPTIONS {
+        return Err(BadMessage::Target);
+    }
+    resources.into_iter().map(|uri| word(Some(uri))).collect()
+}
+
+/// A name on which a decision rests: a string without control characters, of some length.
+pub(super) fn word(value: Option<&RawValue>) -> Result<Cow<'_, str>, BadMessage> {
+    let name = value.and_then(json::string).ok_or(BadMessage::Target)?;
+    let is_fine = (1..=MAX_NAME_BYTES).contains(&name.len()) && !name.contains(char::is_control);
+    if is_fine { Ok(name) } else { Err(BadMessage::Target) }
+}
