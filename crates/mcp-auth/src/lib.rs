@@ -108,7 +108,7 @@ pub use mcp_auth::{IssuerReadiness, Readiness};
 pub use operation::Operation;
 pub use policy::Policy;
 #[cfg(feature = "rmcp")]
-pub use rmcp::OptionalAuthInfo;
+pub use rmcp::{AuthContext, OptionalAuthInfo, requires};
 pub use rule::{ClaimValues, Rule};
 pub use scope::{AnyOf, Hierarchy, Require, Scopes};
 pub use token::{AuthInfo, VerifiedToken};

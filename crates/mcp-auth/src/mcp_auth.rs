@@ -111,7 +111,7 @@ impl McpAuth {
         body: B,
     ) -> Result<GuardedBody<B>, Denial> {
         let body = self.read(None, body, patience).await?;
-        self.0.policy.allow_anybody(&self.operation(parts, &body)?)?;
+        self.permits_anybody(&self.operation(parts, &body)?)?;
         Ok(body)
     }
 
@@ -131,6 +131,11 @@ impl McpAuth {
     /// The [`Denial`] that the layer would have answered.
     pub fn permits(&self, caller: &AuthInfo, operation: &Operation<'_>) -> Result<(), Denial> {
         self.0.policy.allow(caller.facts(), operation, self.0.clock.now())
+    }
+
+    /// Whether somebody who did not say who they are may do something.
+    pub(crate) fn permits_anybody(&self, operation: &Operation<'_>) -> Result<(), Denial> {
+        self.0.policy.allow_anybody(operation)
     }
 
     async fn verify(&self, credentials: &Credentials) -> Result<VerifiedToken, Denial> {

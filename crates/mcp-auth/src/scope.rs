@@ -184,6 +184,11 @@ impl Require {
         self
     }
 
+    /// The scopes of which one each must be granted, as lists separated by spaces.
+    pub(crate) fn alternatives(&self) -> impl Iterator<Item = &str> {
+        self.conditions.iter().map(|condition| condition.alternatives.as_str())
+    }
+
     /// Every scope that is named, also the empty name of a condition that nothing meets.
     pub(crate) fn named(&self) -> impl Iterator<Item = &str> {
         self.conditions.iter().flat_map(|condition| condition.alternatives.as_str().split(' '))

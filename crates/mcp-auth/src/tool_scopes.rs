@@ -96,6 +96,18 @@ impl ToolScopes {
         self
     }
 
+    /// A rule for a tool whose name is no pattern, whatever it looks like.
+    pub(crate) fn exact_tool(mut self, name: &str, rule: Rule) -> Self {
+        self.tools.add_exact(name.into(), rule);
+        self
+    }
+
+    /// A rule for a prompt whose name is no pattern, whatever it looks like.
+    pub(crate) fn exact_prompt(mut self, name: &str, rule: Rule) -> Self {
+        self.prompts.add_exact(name.into(), rule);
+        self
+    }
+
     /// These rules and others.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {

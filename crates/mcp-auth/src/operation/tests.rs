@@ -183,6 +183,8 @@ fn what_two_parsers_could_read_differently_is_refused_by_table() {
     assert_eq!(why(read(&[], deep.as_bytes())).as_deref(), Ok("tools/call a"));
 }
 
+type Fields<'f> = &'f [(&'static str, &'f str)];
+
 const VERSION: &str = "mcp-protocol-version";
 const METHOD: &str = "mcp-method";
 const NAME: &str = "mcp-name";
@@ -198,7 +200,7 @@ fn headers_and_body_must_agree_by_table() {
     let initialize = message("initialize", "{}");
     let notification = r#"{"method":"notifications/cancelled"}"#.to_owned();
     let hello = "=?base64?aMOpbGxv?=";
-    let rows: &[(&[(&'static str, &str)], &str, bool)] = &[
+    let rows: &[(Fields<'_>, &str, bool)] = &[
         (&[(VERSION, NEW), (METHOD, "tools/call"), (NAME, hello)], &call, true),
         (&[(VERSION, NEW), (METHOD, "tools/call"), (NAME, hello)], &plain, true),
         (&[(VERSION, "2027-01-01"), (METHOD, "tools/call"), (NAME, hello)], &plain, true),
