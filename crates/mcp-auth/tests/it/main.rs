@@ -10,6 +10,7 @@ mod ledger;
 mod logs;
 #[cfg(feature = "metrics")]
 mod metrics;
+mod operations;
 mod origins;
 mod refusals;
 mod rmcp_server;
