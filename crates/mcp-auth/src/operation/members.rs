@@ -24,7 +24,8 @@ pub(super) fn fields<'m, const N: usize>(
 }
 
 /// Which of the names a member has. An error for what another parser could take for one of them:
-/// Go's ignores case, as Unicode folds it; C's ends at a NUL; Python's knows fields by two names.
+/// Go's ignores case, as Unicode folds it; C's ends at a NUL; Python's knows fields by two names; and
+/// serde_json's `Value` reads the string of its private member in place of the object.
 fn which(names: &[&str], member: &str) -> Result<Option<usize>, BadMessage> {
     if let Some(found) = names.iter().position(|name| *name == member) {
         return Ok(Some(found));
@@ -34,7 +35,8 @@ fn which(names: &[&str], member: &str) -> Result<Option<usize>, BadMessage> {
             || (!member.is_ascii() && folded(member).eq_ignore_ascii_case(name))
             || (*name == "taskId" && member.eq_ignore_ascii_case("task_id"))
     };
-    if member.contains('\0') || names.iter().any(is_variant) {
+    let is_private = member.starts_with("$serde_json::private::");
+    if is_private || member.contains('\0') || names.iter().any(is_variant) {
         return Err(BadMessage::Ambiguous);
     }
     Ok(None)

@@ -153,6 +153,8 @@ fn what_two_parsers_could_read_differently_is_refused_by_table() {
         ("{\"method\":\"tasks/get\",\"params\":{\"taskId\":\"a\",\"tas\u{212a}Id\":\"b\"}}".as_bytes(), Ambiguous),
         (b"{\"method\":\"ping\",\"params\":{\"_meta\":{},\"_META\":{}}}", Ambiguous),
         (b"{\"method\":\"ping\",\"params\":{\"_meta\":{\"io.modelcontextprotocol/protocolVersion\":\"a\",\"io.modelcontextprotocol/protocolVersion\":\"b\"}}}", Ambiguous),
+        (b"{\"$serde_json::private::RawValue\":\"{}\"}", Ambiguous),
+        (b"{\"method\":\"subscriptions/listen\",\"params\":{\"notifications\":{\"\\u0024serde_json::private::RawValue\":\"{}\"}}}", Ambiguous),
         (b"{\"method\":\"Tools/Call\",\"params\":{\"name\":\"a\"}}", Ambiguous),
         (b"{\"method\":\"tools/call\"}", Target),
         (b"{\"method\":\"tools/call\",\"params\":{}}", Target),

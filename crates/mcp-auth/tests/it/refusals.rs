@@ -7,7 +7,9 @@ use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use http::{Method, Request, Response};
 use http_body_util::Full;
-use mcp_auth::{AnyOf, Challenge, Credentials, Denial, McpAuth, Reason};
+use mcp_auth::{
+    AnyOf, Challenge, Clock as _, Credentials, Denial, McpAuth, Reason, Rule, ToolScopes,
+};
 use mcp_auth_testkit::{Endpoint, TestIssuer, Trouble};
 
 fn protected(issuer: &TestIssuer) -> McpAuth {
@@ -65,6 +67,145 @@ async fn every_row_of_the_table() {
         let has_row = codes.contains(&reason.code());
         let is_elsewhere = [Reason::Inactive, Reason::Key].contains(reason);
         assert!(has_row != is_elsewhere, "{reason:?} has one row");
+    }
+}
+
+#[tokio::test]
+async fn every_row_of_operations() {
+    let issuer = TestIssuer::new();
+    let login = Rule::from(["pay"]).acr_values("urn:mfa").max_age(Duration::from_secs(300));
+    let rules = ToolScopes::new()
+        .tool("wire_money", login)
+        .tool("add_note", ["notes:write"])
+        .tool("hidden", Rule::never())
+        .resource("notes://*", ["notes:read"]);
+    let auth = issuer.protects(RESOURCE).required_scopes(["read"]).tools(rules).build();
+    let auth = auth.expect("a description");
+    let call = |name| {
+        format!(r#"{{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{{"name":"{name}"}}}}"#)
+    };
+    let rows = [
+        ("step up", call("add_note")),
+        ("log in anew", call("wire_money")),
+        ("forbidden request", call("hidden")),
+        ("forbidden notification", call("hidden").replace(r#""id":7,"#, "")),
+        ("ambiguous message", call(r#"a","name":"hidden"#)),
+        ("batch", format!("[{}]", [r#"{"method":"ping"}"#; 65].join(","))),
+        ("no target", call("")),
+        ("not a message", "{}".to_owned()),
+        ("not json", call("a") + "x"),
+        ("too large", " ".repeat(4 * 1024 * 1024 + 1)),
+        (
+            "uri form",
+            r#"{"id":"x","method":"resources/read","params":{"uri":"notes://a/../b"}}"#.to_owned(),
+        ),
+    ];
+    for (name, body) in rows {
+        let headers = bearer(&issuer.token().scopes(["read", "notes:read"]).sign());
+        let response = answer(&auth, request(headers).map(|_| Full::from(body))).await;
+        snapshot(name, &response);
+    }
+    let mut lying = request(bearer(&issuer.token().scopes(["read"]).sign()))
+        .map(|_| Full::from(call("add_note")));
+    lying.headers_mut().insert("mcp-protocol-version", HeaderValue::from_static("2026-07-28"));
+    snapshot("header mismatch", &answer(&auth, lying).await);
+}
+
+#[tokio::test]
+async fn a_login_is_judged_and_asked_for_like_a_scope() {
+    let issuer = TestIssuer::new();
+    let rule = Rule::default().acr_values(["urn:mfa", "urn:key"]).max_age(Duration::from_secs(300));
+    let auth = issuer.protects(RESOURCE).required(rule).build().expect("a description");
+    let now =
+        issuer.clock().now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
+    let rows = [
+        (Some("urn:mfa"), Some(now), 200),
+        (Some("urn:key"), Some(now - 300), 200),
+        (Some("urn:key"), Some(now - 361), 401),
+        (Some("urn:pwd"), Some(now), 401),
+        (None, Some(now), 401),
+        (Some("urn:mfa"), None, 401),
+    ];
+    for (acr, auth_time, expected) in rows {
+        let token = acr.into_iter().fold(issuer.token(), |token, acr| token.claim("acr", acr));
+        let token = auth_time.into_iter().fold(token, |token, time| token.claim("auth_time", time));
+        let response = answer(&auth, request(bearer(&token.sign()))).await;
+        assert_eq!(response.status(), expected, "{acr:?} {auth_time:?}");
+        if expected == 401 {
+            let header = response.headers()[WWW_AUTHENTICATE].to_str().expect("text");
+            let challenge = Challenge::parse(header).expect(header);
+            assert_eq!(challenge.error.as_deref(), Some("insufficient_user_authentication"));
+            assert_eq!(
+                (challenge.acr_values, challenge.max_age),
+                (Some("urn:mfa urn:key".into()), Some(300))
+            );
+        }
+    }
+    let expired = issuer.token().expired().sign();
+    assert_eq!(
+        answer(&auth, request(bearer(&expired)))
+            .await
+            .extensions()
+            .get::<Denial>()
+            .and_then(Denial::reason),
+        Some(Reason::Expired)
+    );
+}
+
+#[tokio::test]
+async fn clients_ask_for_scopes_by_the_names_of_the_issuer() {
+    let issuer = TestIssuer::new();
+    let auth = issuer
+        .protects(RESOURCE)
+        .required_scopes(["read"])
+        .tools(ToolScopes::new().tool("x", ["write"]))
+        .requested_as("read", "api://orders/read")
+        .requested_as("write", "api://orders/write")
+        .build()
+        .expect("a description");
+    assert!(auth.metadata_json().contains(r#""scopes_supported":["api://orders/read"]"#));
+    let body = r#"{"id":1,"method":"tools/call","params":{"name":"x"}}"#;
+    for (scopes, challenged) in [
+        ("", "api://orders/read api://orders/write"),
+        ("read", "api://orders/read api://orders/write"),
+    ] {
+        let headers = bearer(&issuer.token().scopes([scopes]).sign());
+        let response = answer(&auth, request(headers).map(|_| Full::from(body))).await;
+        let header = response.headers()[WWW_AUTHENTICATE].to_str().expect("text");
+        assert_eq!(
+            Challenge::parse(header).and_then(|it| it.scope),
+            Some(challenged.into()),
+            "{header}"
+        );
+    }
+    let response = answer(&auth, request(HeaderMap::new())).await;
+    assert!(
+        response.headers()[WWW_AUTHENTICATE]
+            .to_str()
+            .expect("text")
+            .contains(r#"scope="api://orders/read""#)
+    );
+}
+
+#[tokio::test]
+async fn a_challenge_is_the_same_whatever_order_the_token_grants_in() {
+    let issuer = TestIssuer::new();
+    let described = || {
+        issuer
+            .protects(RESOURCE)
+            .tools(ToolScopes::new().tool("x", ["c"]).tool("y", ["a"]).tool("z", ["b"]))
+    };
+    let body = r#"{"id":1,"method":"tools/call","params":{"name":"x"}}"#;
+    for (auth, challenged) in
+        [(described().build(), "c a b"), (described().strict_challenges().build(), "c")]
+    {
+        let auth = auth.expect("a description");
+        for granted in ["a b unknown", "b unknown a"] {
+            let headers = bearer(&issuer.token().scopes([granted]).sign());
+            let response = answer(&auth, request(headers).map(|_| Full::from(body))).await;
+            let header = response.headers()[WWW_AUTHENTICATE].to_str().expect("text");
+            assert_eq!(Challenge::parse(header).and_then(|it| it.scope), Some(challenged.into()));
+        }
     }
 }
 

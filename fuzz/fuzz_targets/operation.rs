@@ -1,0 +1,62 @@
+//! Whatever a request says, it is read in one way: where it is admitted to the rules, a full parse of its
+//! body sees the same methods and names.
+
+#![no_main]
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use libfuzzer_sys::fuzz_target;
+use mcp_auth::Operation;
+use serde_json::Value;
+
+/// Header fields, one a line, an empty line, and the body.
+fn request(data: &[u8]) -> (HeaderMap, &[u8]) {
+    let split = data.windows(2).position(|pair| pair == b"\n\n");
+    let (head, body) = split.map_or((&[][..], data), |at| (&data[..at], &data[at + 2..]));
+    let mut headers = HeaderMap::new();
+    for line in head.split(|byte| *byte == b'\n') {
+        let mut parts = line.splitn(2, |byte| *byte == b':');
+        let name = parts.next().and_then(|name| HeaderName::from_bytes(name).ok());
+        let value = parts.next().and_then(|value| HeaderValue::from_bytes(value).ok());
+        if let (Some(name), Some(value)) = (name, value) {
+            headers.append(name, value);
+        }
+    }
+    (headers, body)
+}
+
+/// The same that `Operation` shows, by a parser that builds everything.
+fn shown(message: &Value) -> String {
+    let Some(method) = message["method"].as_str() else { return "an answer".to_owned() };
+    let params = &message["params"];
+    let names: Vec<&Value> = match method {
+        "tools/call" | "prompts/get" => vec![&params["name"]],
+        "resources/read" | "resources/subscribe" | "resources/unsubscribe" => vec![&params["uri"]],
+        "tasks/cancel" | "tasks/get" | "tasks/result" | "tasks/update" => vec![&params["taskId"]],
+        "completion/complete" if params["ref"]["type"] == "ref/prompt" => vec![&params["ref"]["name"]],
+        "completion/complete" => vec![&params["ref"]["uri"]],
+        "subscriptions/listen" => {
+            let uris = params["notifications"]["resourceSubscriptions"].as_array();
+            uris.into_iter().flatten().collect()
+        }
+        _ => vec![],
+    };
+    names.into_iter().fold(method.to_owned(), |text, name| {
+        text + " " + name.as_str().expect("a name is a string")
+    })
+}
+
+fuzz_target!(|data: &[u8]| {
+    let (headers, body) = request(data);
+    let Ok(operation) = Operation::read(&Method::POST, &headers, body) else { return };
+    // What is nested deeper than serde_json follows is nobody's message.
+    let Ok(full) = serde_json::from_slice::<Value>(body) else { return };
+    let expected: Vec<_> = match &full {
+        Value::Array(messages) => messages.iter().map(shown).collect(),
+        message => vec![shown(message)],
+    };
+    assert_eq!(operation.to_string(), expected.join(", "));
+    let modern = headers.get("mcp-protocol-version").is_some_and(|version| version.as_bytes() >= b"2026-07-28");
+    if let (true, Some(method)) = (modern, headers.get("mcp-method")) {
+        assert!(full["method"].is_null() || full["method"].as_str() == method.to_str().ok());
+    }
+});
