@@ -93,11 +93,14 @@ fn is_there(test: &str) -> bool {
     let files = match kind {
         "it" => vec![format!("crates/mcp-auth/tests/it/{path}.rs")],
         "testkit" => vec![format!("crates/mcp-auth-testkit/tests/{path}.rs")],
-        // `a::tests::name` is at the end of `a.rs`, `a::tests::b::name` in `a/tests/b.rs`.
+        // `a::tests::name` is at the end of `a.rs` or in `a/tests.rs`, `a::tests::b::name` in `a/tests/b.rs`.
         "lib" => {
             let file = path.strip_suffix("/tests");
             let file = file.or(Some(path.as_str()).filter(|path| path.contains("/tests/")));
-            file.map(|path| format!("crates/mcp-auth/src/{path}.rs")).into_iter().collect()
+            let places = |path: &str| {
+                [".rs", "/tests.rs"].map(|end| format!("crates/mcp-auth/src/{path}{end}"))
+            };
+            file.into_iter().flat_map(places).collect()
         }
         _ => return false,
     };
