@@ -55,7 +55,7 @@ fuzz_target!(|data: &[u8]| {
         message => vec![shown(message)],
     };
     assert_eq!(operation.to_string(), expected.join(", "));
-    let modern = headers.get("mcp-protocol-version").is_some_and(|version| version.as_bytes() >= b"2026-07-28");
+    let modern = headers.get("mcp-protocol-version").is_some_and(|version| version.as_bytes() >= b"2026-07-28".as_slice());
     if let (true, Some(method)) = (modern, headers.get("mcp-method")) {
         assert!(full["method"].is_null() || full["method"].as_str() == method.to_str().ok());
     }
