@@ -1,11 +1,17 @@
 //! One protected resource: its verifier, its policy and its metadata.
 
+#[cfg(feature = "client")]
+mod default_verifier;
+#[cfg(not(feature = "client"))]
+#[path = "mcp_auth/default_verifier_none.rs"]
+mod default_verifier;
 mod builder;
 #[cfg(feature = "client")]
 mod readiness;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use http::header::HeaderMap;
 
@@ -18,6 +24,7 @@ use crate::policy::Policy;
 use crate::scope::Scopes;
 use crate::token::{AuthInfo, VerifiedToken};
 use crate::verifier::Verifier;
+use default_verifier::DefaultVerifier;
 
 pub use builder::{ConfigError, McpAuthBuilder};
 #[cfg(feature = "client")]
@@ -51,9 +58,16 @@ struct Inner {
     servers: Vec<AuthorizationServer>,
     /// The servers whose keys are needed: none if a verifier of the user's own judges their tokens.
     keys_of: Vec<AuthorizationServer>,
-    verifier: Box<dyn Verifier>,
+    verifier: Judge,
     policy: Policy,
     clock: Arc<dyn Clock>,
+}
+
+/// Who finds out whether a token is true.
+enum Judge {
+    /// Called without a detour: most requests bring a token that is remembered.
+    OfJwts(DefaultVerifier),
+    Given(Box<dyn Verifier>),
 }
 
 impl McpAuth {
@@ -74,16 +88,22 @@ impl McpAuth {
     /// The [`Denial`], with [`challenge`](Self::challenge) to answer it.
     pub async fn admit(&self, headers: &HeaderMap) -> Result<AuthInfo, Denial> {
         let credentials = Credentials::from_headers(headers)?; // 401 400
-        let token = self.verify(&credentials).await?; //          401 503
-        self.permit(token, &credentials) //                       401 403
+        let (token, now) = self.verify(&credentials).await?; //   401 503
+        self.0.policy.permit(token, &credentials, now) //         401 403
     }
 
-    async fn verify(&self, credentials: &Credentials) -> Result<VerifiedToken, Denial> {
-        self.0.verifier.verify(credentials).await
-    }
-
-    fn permit(&self, token: VerifiedToken, credentials: &Credentials) -> Result<AuthInfo, Denial> {
-        self.0.policy.permit(token, credentials, self.0.clock.now())
+    /// The token, and what time it is by then: a verifier may have to wait.
+    async fn verify(
+        &self,
+        credentials: &Credentials,
+    ) -> Result<(VerifiedToken, SystemTime), Denial> {
+        match &self.0.verifier {
+            Judge::OfJwts(verifier) => verifier.verify(credentials.token().expose()).await,
+            Judge::Given(verifier) => {
+                let token = verifier.verify(credentials).await?;
+                Ok((token, self.0.clock.now()))
+            }
+        }
     }
 
     /// The `WWW-Authenticate` challenge that answers a denial; nothing if no login can mend it.
