@@ -88,7 +88,7 @@ impl<T: Send + Sync + 'static> Fresh<T> {
         let now = self.0.clock.now();
         let kept = self.0.usable(now);
         match &kept {
-            Some(kept) if kept.is_fresh(now) => {}
+            Some(kept) if kept.is_fresh(now) => return Ok(kept.value.clone()),
             Some(kept) => {
                 let flight = self.0.take_off(now, Wish::Scheduled, Some(&kept.value));
                 if kept.age(now) >= kept.lifetime && self.0.flights().failures == 0 {

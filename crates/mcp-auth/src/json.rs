@@ -168,7 +168,7 @@ impl<'de> Visitor<'de> for Bottomed {
 /// The string that `value` is, borrowed where it is written without escapes.
 pub(crate) fn string(value: &RawValue) -> Option<Cow<'_, str>> {
     let inner = value.get().strip_prefix('"')?.strip_suffix('"')?;
-    if inner.bytes().any(|b| b == b'\\') {
+    if inner.as_bytes().contains(&b'\\') {
         return serde_json::from_str(value.get()).ok().map(Cow::Owned);
     }
     Some(Cow::Borrowed(inner))

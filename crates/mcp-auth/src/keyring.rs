@@ -29,9 +29,7 @@ impl Keyring {
     pub(crate) async fn verify(&self, jws: &Jws<'_>) -> Result<Arc<Key>, Denial> {
         let had_keys = self.keys.is_in_hand();
         let keys = self.keys.current().await.map_err(|lacking| self.unavailable(lacking))?;
-        if let Some(age) = self.keys.age() {
-            meter::keys_age(&self.issuer, age);
-        }
+        meter::keys_age(&self.issuer, || self.keys.age());
         let missing = match keys.verify(jws) {
             // An issuer may rotate without a new name for its key. Keys just fetched are as new as can be.
             Err(missing @ (Missing::Signature | Missing::Unknown)) if had_keys => missing,

@@ -1,5 +1,10 @@
 //! One protected resource: its verifier, its policy and its metadata.
 
+#[cfg(feature = "client")]
+mod default_verifier;
+#[cfg(not(feature = "client"))]
+#[path = "mcp_auth/default_verifier_none.rs"]
+mod default_verifier;
 mod builder;
 #[cfg(feature = "client")]
 mod readiness;
@@ -7,6 +12,7 @@ mod readiness;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -23,6 +29,7 @@ use crate::policy::Policy;
 use crate::scope::Scopes;
 use crate::token::{AuthInfo, VerifiedToken};
 use crate::verifier::Verifier;
+use default_verifier::DefaultVerifier;
 
 pub use builder::{ConfigError, McpAuthBuilder};
 #[cfg(feature = "client")]
@@ -56,11 +63,18 @@ struct Inner {
     servers: Vec<AuthorizationServer>,
     /// The servers whose keys are needed: none if a verifier of the user's own judges their tokens.
     keys_of: Vec<AuthorizationServer>,
-    verifier: Box<dyn Verifier>,
+    verifier: Judge,
     policy: Policy,
     clock: Arc<dyn Clock>,
     /// The longest message that is read, in bytes.
     max_message_bytes: usize,
+}
+
+/// Who finds out whether a token is true.
+enum Judge {
+    /// Called without a detour: most requests bring a token that is remembered.
+    OfJwts(DefaultVerifier),
+    Given(Box<dyn Verifier>),
 }
 
 impl McpAuth {
@@ -96,10 +110,10 @@ impl McpAuth {
         body: B,
     ) -> Result<(AuthInfo, GuardedBody<B>), Denial> {
         let credentials = Credentials::from_headers(&parts.headers)?; // 401 400   headers only
-        let token = self.verify(&credentials).await?; //                 401 503   still no byte of the body
-        let body = self.read(Some(&token), body, patience).await?; //    401 413   read only if rules need it
+        let (token, now) = self.verify(&credentials).await?; //          401 503   still no byte of the body
+        let body = self.read(Some((&token, now)), body, patience).await?; // 401 413 only if rules need it
         let operation = self.operation(parts, &body)?; //                400
-        let caller = self.permit(token, &credentials, &operation)?; //   401 403
+        let caller = self.0.policy.permit(token, &credentials, &operation, now)?; // 401 403
         Ok((caller, body))
     }
 
@@ -138,22 +152,32 @@ impl McpAuth {
         self.0.policy.allow_anybody(operation)
     }
 
-    async fn verify(&self, credentials: &Credentials) -> Result<VerifiedToken, Denial> {
-        self.0.verifier.verify(credentials).await
+    /// The token, and what time it is by then: a verifier may have to wait.
+    async fn verify(
+        &self,
+        credentials: &Credentials,
+    ) -> Result<(VerifiedToken, SystemTime), Denial> {
+        match &self.0.verifier {
+            Judge::OfJwts(verifier) => verifier.verify(credentials.token().expose()).await,
+            Judge::Given(verifier) => {
+                let token = verifier.verify(credentials).await?;
+                Ok((token, self.0.clock.now()))
+            }
+        }
     }
 
     /// Reads the body if rules speak of operations, and the token is one for this resource.
     async fn read<B: Body<Data = Bytes>>(
         &self,
-        token: Option<&VerifiedToken>,
+        token: Option<(&VerifiedToken, SystemTime)>,
         body: B,
         patience: impl Future<Output = ()>,
     ) -> Result<GuardedBody<B>, Denial> {
-        if self.0.policy.operations.is_empty() {
+        if self.0.policy.operations.is_none() {
             return Ok(GuardedBody::inner(body));
         }
-        if let Some(token) = token {
-            self.0.policy.accept(token, self.0.clock.now())?;
+        if let Some((token, now)) = token {
+            self.0.policy.accept(token, now)?;
         }
         body::read(body, self.0.max_message_bytes, patience).await.map_err(Denial::bad_message)
     }
@@ -163,19 +187,10 @@ impl McpAuth {
         parts: &Parts,
         body: &'b GuardedBody<B>,
     ) -> Result<Operation<'b>, Denial> {
-        if self.0.policy.operations.is_empty() {
+        if self.0.policy.operations.is_none() {
             return Ok(Operation::default());
         }
         Operation::read(&parts.method, &parts.headers, body.bytes())
-    }
-
-    fn permit(
-        &self,
-        token: VerifiedToken,
-        credentials: &Credentials,
-        operation: &Operation<'_>,
-    ) -> Result<AuthInfo, Denial> {
-        self.0.policy.permit(token, credentials, operation, self.0.clock.now())
     }
 
     /// The `WWW-Authenticate` challenge that answers a denial; nothing if no login can mend it.

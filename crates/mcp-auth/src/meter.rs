@@ -22,7 +22,9 @@ pub(crate) fn refresh(document: &'static str, issuer: &str, is_ok: bool) {
 }
 
 /// `mcp_auth_keys_age_seconds{issuer}`: how old the keys in use are, at each look-up that needs them.
-pub(crate) fn keys_age(issuer: &str, age: Duration) {
-    metrics::gauge!("mcp_auth_keys_age_seconds", "issuer" => issuer.to_owned())
-        .set(age.as_secs_f64());
+pub(crate) fn keys_age(issuer: &str, age: impl FnOnce() -> Option<Duration>) {
+    if let Some(age) = age() {
+        metrics::gauge!("mcp_auth_keys_age_seconds", "issuer" => issuer.to_owned())
+            .set(age.as_secs_f64());
+    }
 }

@@ -8,4 +8,4 @@ pub(crate) fn token_cache(_: bool) {}
 
 pub(crate) fn refresh(_: &'static str, _: &str, _: bool) {}
 
-pub(crate) fn keys_age(_: &str, _: Duration) {}
+pub(crate) fn keys_age(_: &str, _: impl FnOnce() -> Option<Duration>) {}

@@ -27,6 +27,24 @@ pub(crate) struct Claims {
     pub(crate) has_token_id: bool,
 }
 
+/// The claims that are read, found in one pass. `null` is as good as absent.
+#[derive(Default)]
+struct Found<'a> {
+    iss: Option<&'a RawValue>,
+    sub: Option<&'a RawValue>,
+    aud: Option<&'a RawValue>,
+    exp: Option<&'a RawValue>,
+    iat: Option<&'a RawValue>,
+    nbf: Option<&'a RawValue>,
+    jti: Option<&'a RawValue>,
+    cnf: Option<&'a RawValue>,
+    /// As [`CLIENT_ID`] names them.
+    client_id: [Option<&'a RawValue>; 4],
+    /// As [`SCOPE`] names them.
+    scope: [Option<&'a RawValue>; 3],
+    other_kind: Option<&'static str>,
+}
+
 /// Where the client's identifier stands: RFC 9068, OpenID Connect and Entra v2, Entra v1, Okta. Never
 /// in `sub`, which an attacker may be able to choose to look like a client.
 const CLIENT_ID: [&str; 4] = ["client_id", "azp", "appid", "cid"];
@@ -38,26 +56,24 @@ impl Claims {
     pub(crate) fn parse(payload: Vec<u8>) -> Result<Self, Denial> {
         let payload = String::from_utf8(payload).map_err(|_| Denial::invalid(Reason::Malformed))?;
         let text = &*payload;
-        let members = Members::of(text)?;
-        let claim = |name| members.get(name).filter(|value| value.get() != "null");
+        let found = Found::among(&Members::of(text)?);
         let place = |value| Text::place(text, value);
 
-        let issuer = required("iss", claim("iss").and_then(place))?;
+        let issuer = required("iss", found.iss.and_then(place))?;
         let subject =
-            required("sub", claim("sub").and_then(place).filter(|sub| !sub.of(text).is_empty()))?;
-        let expires_at = claim("exp").and_then(json::numeric_date).filter(|time| *time > 0.0);
+            required("sub", found.sub.and_then(place).filter(|sub| !sub.of(text).is_empty()))?;
+        let expires_at = found.exp.and_then(json::numeric_date).filter(|time| *time > 0.0);
         let expires_at = required("exp", expires_at)? as u64;
-        let audience =
-            optional("aud", claim("aud"), |value| places(text, value))?.unwrap_or_default();
-        let issued_at = optional("iat", claim("iat"), json::numeric_date)?;
-        let not_before = optional("nbf", claim("nbf"), json::numeric_date)?;
+        let audience = optional("aud", found.aud, |value| places(text, value))?.unwrap_or_default();
+        let issued_at = optional("iat", found.iat, json::numeric_date)?;
+        let not_before = optional("nbf", found.nbf, json::numeric_date)?;
         let mut client_id = None;
-        for name in CLIENT_ID {
-            let found = optional(name, claim(name), place)?.filter(|id| !id.of(text).is_empty());
-            client_id = client_id.or(found);
+        for (name, value) in CLIENT_ID.into_iter().zip(found.client_id) {
+            let id = optional(name, value, place)?.filter(|id| !id.of(text).is_empty());
+            client_id = client_id.or(id);
         }
-        let scope = SCOPE.iter().find_map(|name| claim(name).map(|value| (*name, value)));
-        let scopes = scope.map(|(name, value)| optional(name, Some(value), scopes)).transpose()?;
+        let scope = SCOPE.into_iter().zip(found.scope).find(|(_, value)| value.is_some());
+        let scopes = scope.map(|(name, value)| optional(name, value, scopes)).transpose()?;
 
         Ok(Self {
             issuer,
@@ -73,11 +89,11 @@ impl Claims {
                 .map(|time| time.ceil() as u64)
                 .max()
                 .unwrap_or(0),
-            is_bound: claim("cnf").is_some(),
-            other_kind: other_kind(&members),
-            has_client_id: claim("client_id").is_some_and(is_text),
+            is_bound: found.cnf.is_some(),
+            other_kind: found.other_kind,
+            has_client_id: found.client_id[0].is_some_and(is_text),
             has_issued_at: issued_at.is_some(),
-            has_token_id: claim("jti").is_some_and(is_text),
+            has_token_id: found.jti.is_some_and(is_text),
             text: payload.into(),
         })
     }
@@ -106,6 +122,37 @@ impl Claims {
     }
 }
 
+impl<'a> Found<'a> {
+    fn among(members: &Members<'a>) -> Self {
+        let mut found = Self::default();
+        for (name, value) in members.iter() {
+            let place = match name {
+                "iss" => &mut found.iss,
+                "sub" => &mut found.sub,
+                "aud" => &mut found.aud,
+                "exp" => &mut found.exp,
+                "iat" => &mut found.iat,
+                "nbf" => &mut found.nbf,
+                "jti" => &mut found.jti,
+                "cnf" => &mut found.cnf,
+                "client_id" => &mut found.client_id[0],
+                "azp" => &mut found.client_id[1],
+                "appid" => &mut found.client_id[2],
+                "cid" => &mut found.client_id[3],
+                "scope" => &mut found.scope[0],
+                "scp" => &mut found.scope[1],
+                "scopes" => &mut found.scope[2],
+                _ => {
+                    found.other_kind = found.other_kind.or(other_kind(name, value));
+                    continue;
+                }
+            };
+            *place = Some(value).filter(|value| value.get() != "null");
+        }
+        found
+    }
+}
+
 fn required<T>(name: &str, value: Option<T>) -> Result<T, Denial> {
     value.ok_or_else(|| {
         Denial::invalid(Reason::Claims)
@@ -122,23 +169,21 @@ fn optional<'v, T>(
     value.map(|value| required(name, read(value))).transpose()
 }
 
-/// Finds claims that only another kind of token has, or with which a provider names the kind.
-fn other_kind(members: &Members<'_>) -> Option<&'static str> {
-    members.iter().find_map(|(name, value)| {
-        let is_one_of =
-            |values: &[&str]| json::string(value).is_some_and(|value| values.contains(&&*value));
-        match name {
-            "at_hash" | "c_hash" | "nonce" | "s_hash" => Some("an ID token"),
-            "token_use" if is_one_of(&["id"]) => Some("an ID token (Cognito)"),
-            "typ" if is_one_of(&["ID", "Logout", "Offline", "Refresh"]) => {
-                Some("an ID, logout or refresh token (Keycloak)")
-            }
-            "events" => Some("a logout token or a security event"),
-            "htm" | "htu" => Some("a DPoP proof"),
-            "token_introspection" => Some("an introspection response"),
-            _ => None,
+/// The kind of token that has such a claim, if only another kind has it, or if a provider names the kind.
+fn other_kind(name: &str, value: &RawValue) -> Option<&'static str> {
+    let is_one_of =
+        |values: &[&str]| json::string(value).is_some_and(|value| values.contains(&&*value));
+    match name {
+        "at_hash" | "c_hash" | "nonce" | "s_hash" => Some("an ID token"),
+        "token_use" if is_one_of(&["id"]) => Some("an ID token (Cognito)"),
+        "typ" if is_one_of(&["ID", "Logout", "Offline", "Refresh"]) => {
+            Some("an ID, logout or refresh token (Keycloak)")
         }
-    })
+        "events" => Some("a logout token or a security event"),
+        "htm" | "htu" => Some("a DPoP proof"),
+        "token_introspection" => Some("an introspection response"),
+        _ => None,
+    }
 }
 
 fn is_text(value: &RawValue) -> bool {

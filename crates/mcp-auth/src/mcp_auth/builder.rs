@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Inner, McpAuth};
+use super::{Inner, Judge, McpAuth, default_verifier};
 use crate::authorization_server::AuthorizationServer;
 use crate::clock::{Clock, SystemClock};
 use crate::metadata::{ResourceMetadata, resource_metadata_url};
@@ -15,13 +15,6 @@ use crate::scope::{Hierarchy, Require, Scopes, Vocabulary, is_scope_token};
 use crate::tool_scopes::ToolScopes;
 use crate::url;
 use crate::verifier::Verifier;
-
-#[cfg(feature = "client")]
-#[path = "default_verifier.rs"]
-mod default_verifier;
-#[cfg(not(feature = "client"))]
-#[path = "default_verifier_none.rs"]
-mod default_verifier;
 
 /// The longest leeway that is taken: a clock that is further off should be set.
 const LONGEST_LEEWAY: Duration = Duration::from_secs(5 * 60);
@@ -288,16 +281,16 @@ impl McpAuthBuilder {
             audiences: std::iter::once(self.resource.clone()).chain(self.audiences).collect(),
             leeway,
             required: self.required.under(&self.hierarchy),
-            operations: self.operations.under(&self.hierarchy),
+            operations: Some(self.operations.under(&self.hierarchy)).filter(|it| !it.is_empty()),
             vocabulary: vocabulary.into(),
         };
         let capacity = self.cached_tokens.unwrap_or(10_000);
         let (verifier, keys_of) = match self.verifier {
-            Some(verifier) => (verifier, Vec::new()),
-            None => (
-                default_verifier::new(&self.servers, &clock, leeway, capacity)?,
-                self.servers.clone(),
-            ),
+            Some(verifier) => (Judge::Given(verifier), Vec::new()),
+            None => {
+                let verifier = default_verifier::new(&self.servers, &clock, leeway, capacity)?;
+                (Judge::OfJwts(verifier), self.servers.clone())
+            }
         };
         Ok(McpAuth(Arc::new(Inner {
             allowed_origins: self

@@ -7,14 +7,15 @@ use super::ConfigError;
 use crate::authorization_server::AuthorizationServer;
 use crate::clock::Clock;
 use crate::url;
-use crate::verifier::{JwtVerifier, Verifier};
+
+pub(super) use crate::verifier::JwtVerifier as DefaultVerifier;
 
 pub(super) fn new(
     servers: &[AuthorizationServer],
     clock: &Arc<dyn Clock>,
     leeway: Duration,
     cached_tokens: usize,
-) -> Result<Box<dyn Verifier>, ConfigError> {
+) -> Result<DefaultVerifier, ConfigError> {
     for server in servers {
         match server.first_url() {
             None => return Err(ConfigError::NoKeys(server.issuer().to_owned())),
@@ -22,5 +23,5 @@ pub(super) fn new(
             Some(_) => {}
         }
     }
-    Ok(Box::new(JwtVerifier::new(servers.to_vec(), clock.clone(), leeway, cached_tokens)))
+    Ok(DefaultVerifier::new(servers.to_vec(), clock.clone(), leeway, cached_tokens))
 }

@@ -1,18 +1,14 @@
 //! JSON Web Tokens of several issuers, each verified once and then remembered.
 
-use std::future::ready;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-use super::Verifier;
 use crate::authorization_server::AuthorizationServer;
 use crate::clock::Clock;
-use crate::credentials::Credentials;
 use crate::denial::{Denial, Reason};
-use crate::fetch::BoxFuture;
 use crate::jwt::{self, Claims, Jws, Key};
 use crate::meter;
 use crate::policy::has_expired;
@@ -53,6 +49,17 @@ impl JwtVerifier {
     ) -> Self {
         let remembered = Cache::with_weighter(capacity, capacity as u64, BySize);
         Self { servers, clock, leeway, remembered }
+    }
+
+    /// The token, and what time it is by then: its keys may have to be waited for.
+    pub(crate) async fn verify(&self, token: &str) -> Result<(VerifiedToken, SystemTime), Denial> {
+        let (digest, now) = (jwt::sha256(token.as_bytes()), self.clock.now());
+        if let Some(known) = self.recall(&digest, now) {
+            return Ok((known, now));
+        }
+        // Boxed, so that the future is small where a token is remembered.
+        let token = Box::pin(self.verify_anew(token, digest, now)).await?;
+        Ok((token, self.clock.now()))
     }
 
     async fn verify_anew(
@@ -103,19 +110,5 @@ impl JwtVerifier {
 impl Weighter<[u8; 32], Remembered> for BySize {
     fn weight(&self, _: &[u8; 32], known: &Remembered) -> u64 {
         1 + known.token.facts().claims.len() as u64 / 1024
-    }
-}
-
-impl Verifier for JwtVerifier {
-    fn verify<'a>(
-        &'a self,
-        credentials: &'a Credentials,
-    ) -> BoxFuture<'a, Result<VerifiedToken, Denial>> {
-        let token = credentials.token().expose();
-        let (digest, now) = (jwt::sha256(token.as_bytes()), self.clock.now());
-        match self.recall(&digest, now) {
-            Some(known) => Box::pin(ready(Ok(known))),
-            None => Box::pin(self.verify_anew(token, digest, now)),
-        }
     }
 }

@@ -12,7 +12,6 @@ use crate::operation::Operation;
 use crate::policy::Policy;
 use crate::rule::Rule;
 use crate::token::{AuthInfo, VerifiedToken};
-use crate::tool_scopes::ToolScopes;
 
 const ISSUER: &str = "https://auth.example.com";
 const RESOURCE: &str = "https://api.example.com/mcp";
@@ -30,7 +29,7 @@ fn caller(claims: &str) -> Result<AuthInfo, Denial> {
         issuers: vec![ISSUER.into()],
         audiences: vec![RESOURCE.to_owned()],
         required: Rule::default(),
-        operations: ToolScopes::new(),
+        operations: None,
         vocabulary: Arc::default(),
         leeway: Duration::ZERO,
     };
