@@ -128,6 +128,17 @@ impl<'m> Operation<'m> {
         }
     }
 
+    /// What it is called in a sentence for the operator: a stranger wrote it, and may have painted it.
+    pub(crate) fn label(&self) -> String {
+        let text = self.to_string();
+        let is_plain = text.len() <= 128 && text.bytes().all(|b| matches!(b, b' '..=b'~'));
+        match &*self.calls {
+            [] => "the request".to_owned(),
+            _ if is_plain => format!("`{text}`"),
+            _ => "the operation (of a long or odd name)".to_owned(),
+        }
+    }
+
     fn of(method: &'static str, target: Target<'m>) -> Self {
         let call = Call { method: Some(method.into()), target, id: None };
         Self { calls: vec![call], is_batch: false }

@@ -7,7 +7,7 @@ use crate::credentials::Credentials;
 use crate::denial::{Authentication, Denial, Reason};
 use crate::operation::Operation;
 use crate::rule::Rule;
-use crate::scope::{Scopes, Vocabulary};
+use crate::scope::Vocabulary;
 use crate::token::{AuthInfo, Facts, VerifiedToken, seconds};
 use crate::tool_scopes::ToolScopes;
 use crate::url;
@@ -98,9 +98,10 @@ impl Policy {
     ) -> Result<(), Denial> {
         let claims = &*facts.claims;
         if rules.iter().any(|rule| rule.is_forbidden_by(claims)) {
-            return Err(Denial::forbidden().in_reply_to(operation.request_id()).detail(
-                "a rule of this server forbids it to this caller: it forbids it to all, or the token lacks a claim that it requires",
-            ));
+            return Err(Denial::forbidden().in_reply_to(operation.request_id()).detail(format!(
+                "a rule of this server forbids {} to this caller: to everybody, or for lack of a claim in the token",
+                operation.label(),
+            )));
         }
         let (now, leeway) = (seconds(now), self.leeway.as_secs());
         let is_logged_in = rules.iter().all(|rule| rule.is_authenticated_by(claims, now, leeway));
@@ -113,21 +114,18 @@ impl Policy {
         if !is_logged_in {
             return Err(Self::login_again(Authentication { scope, ..rule.authentication }));
         }
-        Err(Self::ask_for_more(scope, &required, &facts.scopes))
+        Err(Denial::insufficient_scope(scope).detail(format!(
+            "{} requires {:?}, and the token grants {:?}: the client may ask for it, if the user and the issuer allow it to",
+            operation.label(),
+            required.as_str(),
+            facts.scopes.as_str(),
+        )))
     }
 
     fn login_again(required: Authentication) -> Denial {
         Denial::insufficient_user_authentication(required).detail(
             "the token's `acr` or `auth_time` does not show a login as strong or recent as a rule requires: let the issuer put both claims into its tokens, and the client send `acr_values` and `max_age`",
         )
-    }
-
-    fn ask_for_more(scope: Scopes, required: &Scopes, granted: &Scopes) -> Denial {
-        Denial::insufficient_scope(scope).detail(format!(
-            "the token grants {:?}, and {:?} is required: the client may ask for it, if the user and the issuer allow it to",
-            granted.as_str(),
-            required.as_str(),
-        ))
     }
 
     fn trust(&self, facts: &Facts) -> Result<(), Denial> {

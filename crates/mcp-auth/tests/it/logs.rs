@@ -107,7 +107,7 @@ async fn each_decision_is_one_event_and_persons_are_named_at_debug_only() {
         (
             issuer.token().subject("alice-the-admin").sign(),
             "insufficient_scope",
-            "\"read\" is required",
+            "requires \"read\"",
         ),
         (
             issuer.token().subject("alice-the-admin").audience("api://default").sign(),
