@@ -59,6 +59,11 @@ pub mod metadata;
 mod challenge;
 // outside: waiting for others (async)
 mod clock;
+#[cfg(feature = "tower")]
+mod seal;
+#[cfg(not(feature = "tower"))]
+#[path = "seal_disabled.rs"]
+mod seal;
 mod fetch;
 #[cfg(feature = "metrics")]
 mod meter;

@@ -6,6 +6,7 @@ mod readiness;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use http::header::HeaderMap;
 
@@ -16,6 +17,7 @@ use crate::credentials::Credentials;
 use crate::denial::{Denial, Refusal};
 use crate::policy::Policy;
 use crate::scope::Scopes;
+use crate::seal::Seal;
 use crate::token::{AuthInfo, VerifiedToken};
 use crate::verifier::Verifier;
 
@@ -48,6 +50,8 @@ struct Inner {
     challenged_scopes: Scopes,
     allowed_origins: Vec<String>,
     is_optional: bool,
+    seal: Seal,
+    streams_outlive_tokens: bool,
     servers: Vec<AuthorizationServer>,
     /// The servers whose keys are needed: none if a verifier of the user's own judges their tokens.
     keys_of: Vec<AuthorizationServer>,
@@ -119,6 +123,19 @@ impl McpAuth {
     /// Whether a denial may be overlooked: no credentials were sent, and they are optional.
     pub(crate) fn may_be_anonymous(&self, denial: &Denial) -> bool {
         self.0.is_optional && *denial.refusal() == Refusal::NoCredentials
+    }
+
+    /// When streams opened with the caller's token end, if they do.
+    pub(crate) fn streams_end_at(&self, caller: &AuthInfo) -> Option<SystemTime> {
+        self.0.policy.end_of(caller).filter(|_| !self.0.streams_outlive_tokens)
+    }
+
+    pub(crate) fn seal(&self) -> &Seal {
+        &self.0.seal
+    }
+
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.0.clock
     }
 
     pub(crate) fn allowed_origins(&self) -> &[String] {

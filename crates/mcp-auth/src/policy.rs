@@ -42,6 +42,12 @@ impl Policy {
         Ok(AuthInfo::admitted(token, credentials.token().clone()))
     }
 
+    /// The moment from which on the caller's token is refused; never, if it does not say when it expires.
+    pub(crate) fn end_of(&self, caller: &AuthInfo) -> Option<SystemTime> {
+        // In whole seconds, as `has_expired` counts.
+        caller.expires_at()?.checked_add(Duration::from_secs(self.leeway.as_secs()))
+    }
+
     fn trust(&self, facts: &Facts) -> Result<(), Denial> {
         if self.issuers.contains(&facts.issuer) {
             return Ok(());
@@ -257,6 +263,22 @@ mod tests {
         for (ours, theirs, same) in rows {
             assert_eq!(is_same_resource(ours, theirs), same, "{ours} {theirs}");
         }
+    }
+
+    #[test]
+    fn the_end_of_a_token_is_the_moment_from_which_on_it_is_refused() {
+        let policy = Policy {
+            issuers: Vec::new(),
+            audiences: Vec::new(),
+            required: Require::default(),
+            leeway: Duration::from_millis(60_900),
+        };
+        let end_of = |token| policy.end_of(&permit(token, 0).expect("admitted"));
+        let end = end_of(token()).expect("an end");
+        assert!(has_expired(1000, end, policy.leeway));
+        assert!(!has_expired(1000, end - Duration::from_millis(1), policy.leeway));
+        let endless = VerifiedToken::assert(ISSUER, "a").audience(RESOURCE).scopes(["read"]);
+        assert_eq!(end_of(endless), None);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::metadata::{ResourceMetadata, resource_metadata_url};
 use crate::policy::Policy;
 use crate::scope::{Hierarchy, Require, Scopes, is_scope_token};
+use crate::seal::Seal;
 use crate::url;
 use crate::verifier::Verifier;
 
@@ -22,6 +23,9 @@ mod default_verifier;
 
 /// The longest leeway that is taken: a clock that is further off should be set.
 const LONGEST_LEEWAY: Duration = Duration::from_secs(5 * 60);
+
+/// As many bytes as HMAC-SHA256 has security to give (RFC 2104 §3).
+const SHORTEST_SESSION_KEY: usize = 32;
 
 /// Describes a protected resource. Made by [`McpAuth::builder`].
 #[derive(Default)]
@@ -37,6 +41,8 @@ pub struct McpAuthBuilder {
     cached_tokens: Option<usize>,
     allowed_origins: Vec<String>,
     is_optional: bool,
+    session_keys: Option<Vec<Box<[u8]>>>,
+    streams_outlive_tokens: bool,
     metadata: ResourceMetadata,
     verifier: Option<Box<dyn Verifier>>,
     clock: Option<Arc<dyn Clock>>,
@@ -64,6 +70,16 @@ pub enum ConfigError {
     /// The leeway is too long.
     #[error("a leeway of {0:?} is longer than 5 minutes: set the clock instead")]
     Leeway(Duration),
+    /// The list of session keys is empty.
+    #[error(
+        "the list of session keys is empty: is an environment variable unset? Without `.session_keys(..)` a random one is made"
+    )]
+    NoSessionKeys,
+    /// The system has no random numbers.
+    #[error(
+        "this system gave no random numbers for a session key: give keys with `.session_keys(..)`"
+    )]
+    NoRandomness,
     /// There is no authorization server.
     #[error("there is no authorization server: name at least one with `.authorization_server(..)`")]
     NoAuthorizationServer,
@@ -90,6 +106,11 @@ pub enum ConfigError {
         "{0:?} is not a scope: scopes are visible ASCII without spaces, quotes and backslashes"
     )]
     Scope(String),
+    /// A session key is too short.
+    #[error(
+        "a session key of {0} bytes can be guessed: give at least 32 random bytes, such as `openssl rand -base64 32` makes"
+    )]
+    ShortSessionKey(usize),
     /// A URL given for metadata or keys cannot be fetched.
     #[error("{0:?} cannot be fetched: https is required, except for a loopback address")]
     Url(String),
@@ -173,6 +194,47 @@ impl McpAuthBuilder {
         self
     }
 
+    /// Binds sessions to their owners with these keys, instead of with a random one: secrets of at least
+    /// 32 random bytes each, kept like passwords. The first seals, all open.
+    ///
+    /// Each session id (`Mcp-Session-Id`) and each event id of a resumable stream is sealed to the issuer,
+    /// subject and client of the token with which it came into being, and is unknown to everyone else. With
+    /// a random key this ends when the process does. Give keys where sessions live longer than a process or
+    /// are served by several. To replace a key, put the new one first and leave the old one until its
+    /// sessions are over.
+    ///
+    /// ```
+    /// # fn secrets() -> Vec<String> { vec!["7Kq0…, of a secret store: 32 random bytes".into()] }
+    /// let auth = mcp_auth::McpAuth::builder("https://api.example.com/mcp")
+    ///     .authorization_server("https://auth.example.com")
+    ///     .session_keys(secrets())
+    ///     .build()?;
+    /// # Ok::<(), mcp_auth::ConfigError>(())
+    /// ```
+    pub fn session_keys<K: AsRef<[u8]>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
+        self.session_keys = Some(keys.into_iter().map(|key| key.as_ref().into()).collect());
+        self
+    }
+
+    /// Leaves streams open when the token with which they were opened has expired.
+    ///
+    /// Unless this is set, an event stream ends when its token does (plus leeway), and the client opens
+    /// another with a fresh token. With it, **whoever once had a token goes on reading** as long as the
+    /// connection lasts: after it has expired, after the user has logged out, after the account was closed.
+    /// For clients that cannot reconnect, and servers that end their streams themselves.
+    ///
+    /// ```
+    /// let auth = mcp_auth::McpAuth::builder("https://api.example.com/mcp")
+    ///     .authorization_server("https://auth.example.com")
+    ///     .streams_outlive_tokens()
+    ///     .build()?;
+    /// # Ok::<(), mcp_auth::ConfigError>(())
+    /// ```
+    pub fn streams_outlive_tokens(mut self) -> Self {
+        self.streams_outlive_tokens = true;
+        self
+    }
+
     /// Completes the metadata of the resource.
     pub fn metadata(mut self, complete: impl FnOnce(ResourceMetadata) -> ResourceMetadata) -> Self {
         self.metadata = complete(self.metadata);
@@ -209,6 +271,7 @@ impl McpAuthBuilder {
             return Err(ConfigError::Leeway(leeway));
         }
 
+        let seal = self.seal()?;
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
         let published =
             self.metadata.published_scopes().unwrap_or_else(|| self.required.to_request());
@@ -250,6 +313,8 @@ impl McpAuthBuilder {
             metadata_json: metadata.to_json(),
             challenged_scopes: if challenged.is_empty() { published } else { challenged },
             is_optional: self.is_optional,
+            seal,
+            streams_outlive_tokens: self.streams_outlive_tokens,
             servers: self.servers,
             keys_of,
             verifier,
@@ -300,6 +365,16 @@ impl McpAuthBuilder {
         match named.find(|scope| !is_scope_token(scope)) {
             Some(scope) => Err(ConfigError::Scope(scope.to_owned())),
             None => Ok(()),
+        }
+    }
+
+    fn seal(&self) -> Result<Seal, ConfigError> {
+        let Some(keys) = &self.session_keys else {
+            return Seal::random().ok_or(ConfigError::NoRandomness);
+        };
+        match keys.iter().map(|key| key.len()).find(|length| *length < SHORTEST_SESSION_KEY) {
+            Some(length) => Err(ConfigError::ShortSessionKey(length)),
+            None => Seal::of(keys, &self.resource).ok_or(ConfigError::NoSessionKeys),
         }
     }
 
