@@ -1,9 +1,15 @@
 //! The door for tower services: admit, refuse, and let web pages in as far as they may.
 
+mod report;
+mod event_lines;
+mod event_ids;
+mod stream_end;
+mod events;
 mod body;
+mod session;
+mod exchange;
 mod refusal;
 mod cors;
-mod report;
 mod documents;
 mod metadata_service;
 #[cfg(feature = "client")]
@@ -22,6 +28,8 @@ use crate::denial::Denial;
 use crate::mcp_auth::McpAuth;
 use crate::token::AuthInfo;
 
+use exchange::Exchange;
+
 pub use body::GuardedBody;
 pub use metadata_service::MetadataService;
 #[cfg(feature = "client")]
@@ -34,8 +42,12 @@ pub struct BearerAuthLayer(McpAuth);
 /// A service that only admitted requests reach.
 ///
 /// An admitted request has an [`AuthInfo`] in its extensions and no `Authorization` header any more.
-/// Bodies pass untouched in both directions, byte by byte as they come. A refusal is a response with
+/// Bodies pass as they come, in both directions. A refusal is a response with
 /// the [`Denial`](crate::Denial) in its extensions; the inner service does not hear of it.
+///
+/// Sessions belong to their callers: each `Mcp-Session-Id` that the inner service gives away is sealed to
+/// the issuer, subject and client of the request, and so is each id of an event of a stream. For anyone
+/// else such a session does not exist. A stream of events ends when the token does with which it was opened.
 ///
 /// It knows no paths and has no exemptions: what must be public is mounted beside it.
 #[derive(Clone, Debug)]
@@ -108,11 +120,12 @@ where
                 Ok(caller) => {
                     request.headers_mut().remove(AUTHORIZATION);
                     request.extensions_mut().remove::<AuthInfo>(); // whom another resource admitted
+                    let exchange = Exchange::begin(&auth, caller.as_ref(), &mut request);
                     match caller {
                         Some(caller) => request.extensions_mut().insert(caller).map(drop),
                         None => request.extensions_mut().insert(Anonymous(auth)).map(drop),
                     };
-                    inner.call(request).await?.map(GuardedBody::inner)
+                    exchange.end(inner.call(request).await?)
                 }
                 Err(denial) => auth.turn_away(&denial, request.headers()),
             };

@@ -1,4 +1,4 @@
-//! A body that is either the inner service's, untouched, or that of a refusal.
+//! A body that is the inner service's, untouched or as a stream of events, or that of a refusal.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -7,6 +7,8 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use pin_project_lite::pin_project;
+
+use super::events::{Events, Rules};
 
 pin_project! {
     /// The body of a response that went through [`BearerAuth`](crate::BearerAuth).
@@ -22,6 +24,7 @@ pin_project! {
     #[derive(Debug)]
     enum Kind<B> {
         Inner { #[pin] body: B },
+        Events { #[pin] body: Events<B> },
         Refusal { #[pin] body: Full<Bytes> },
     }
 }
@@ -29,6 +32,10 @@ pin_project! {
 impl<B> GuardedBody<B> {
     pub(super) fn inner(body: B) -> Self {
         Self { kind: Kind::Inner { body } }
+    }
+
+    pub(super) fn events(body: B, rules: Rules) -> Self {
+        Self { kind: Kind::Events { body: Events::new(body, rules) } }
     }
 
     pub(super) fn refusal(body: Bytes) -> Self {
@@ -46,6 +53,7 @@ impl<B: Body<Data = Bytes>> Body for GuardedBody<B> {
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         match self.project().kind.project() {
             KindProjected::Inner { body } => body.poll_frame(context),
+            KindProjected::Events { body } => body.poll_frame(context),
             KindProjected::Refusal { body } => {
                 body.poll_frame(context).map_err(|never| match never {})
             }
@@ -55,6 +63,7 @@ impl<B: Body<Data = Bytes>> Body for GuardedBody<B> {
     fn is_end_stream(&self) -> bool {
         match &self.kind {
             Kind::Inner { body } => body.is_end_stream(),
+            Kind::Events { body } => body.is_end_stream(),
             Kind::Refusal { body } => body.is_end_stream(),
         }
     }
@@ -62,6 +71,7 @@ impl<B: Body<Data = Bytes>> Body for GuardedBody<B> {
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             Kind::Inner { body } => body.size_hint(),
+            Kind::Events { body } => body.size_hint(),
             Kind::Refusal { body } => body.size_hint(),
         }
     }

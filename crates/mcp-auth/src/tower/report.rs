@@ -60,6 +60,33 @@ pub(super) fn refused(auth: &McpAuth, denial: &Denial, headers: &HeaderMap) {
     }
 }
 
+/// A session id that does not open: after a restart, of another principal, or invented.
+pub(super) fn foreign_session(auth: &McpAuth) {
+    meter::foreign_id("session");
+    tracing::info!(target: TARGET, resource = auth.resource(), "a session id that was not issued to this caller");
+}
+
+/// An event id that does not open.
+pub(super) fn foreign_event(auth: &McpAuth) {
+    meter::foreign_id("event");
+    tracing::info!(target: TARGET, resource = auth.resource(), "an event id that was not issued to this caller");
+}
+
+/// A stream whose token has expired.
+pub(super) fn stream_ended(auth: &McpAuth) {
+    meter::stream_ended();
+    tracing::debug!(target: TARGET, resource = auth.resource(), "a stream ended with its token");
+}
+
+/// A stream whose events cannot be read here.
+pub(super) fn encoded_stream(auth: &McpAuth) {
+    tracing::warn!(
+        target: TARGET,
+        resource = auth.resource(),
+        "a compressed event stream cannot be resumed, since the ids in it are not sealed: compress outside of `bearer_auth()`"
+    );
+}
+
 /// The tool that the headers name. It may be a lie: good for a log line, not for a decision.
 fn tool(headers: &HeaderMap) -> Option<&str> {
     let name = headers.get("mcp-name")?.to_str().ok()?;

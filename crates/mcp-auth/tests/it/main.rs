@@ -13,5 +13,8 @@ mod metrics;
 mod origins;
 mod refusals;
 mod rmcp_server;
+mod rmcp_world;
+mod sessions;
+mod streams;
 mod verifiers;
 mod world;

@@ -1,0 +1,144 @@
+//! The body of an event stream on its way to its one reader: ids sealed, and an end when the token ends.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+use super::event_ids::EventIds;
+use super::report;
+use super::stream_end::StreamEnd;
+use crate::mcp_auth::McpAuth;
+use crate::seal::Purpose;
+use crate::token::{AuthInfo, Principal};
+
+pin_project! {
+    /// An event stream that is passed on as it comes, line by line.
+    #[derive(Debug)]
+    pub(super) struct Events<B> {
+        #[pin]
+        body: Option<B>,
+        rules: Box<Rules>,
+        ready: VecDeque<Bytes>,
+        trailers: Option<HeaderMap>,
+    }
+}
+
+/// What holds for one stream.
+pub(super) struct Rules {
+    auth: McpAuth,
+    ids: Option<EventIds<SealId>>,
+    end: Option<StreamEnd>,
+}
+
+type SealId = Box<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>;
+
+impl Rules {
+    /// The stream ends when the caller's token does.
+    pub(super) fn new(auth: &McpAuth, caller: Option<&AuthInfo>) -> Self {
+        let end = caller.and_then(|caller| auth.streams_end_at(caller));
+        let end = end.map(|at| StreamEnd::new(at, auth.clock().clone()));
+        Self { auth: auth.clone(), ids: None, end }
+    }
+
+    /// Its events are resumed by their owner only.
+    pub(super) fn with_ids_of(mut self, owner: Principal) -> Self {
+        let auth = self.auth.clone();
+        self.ids = Some(EventIds::new(Box::new(move |id: &[u8]| {
+            auth.seal().seal(Purpose::Event, &owner, id)
+        })));
+        self
+    }
+
+    fn feed(&mut self, chunk: Bytes, out: &mut VecDeque<Bytes>) {
+        match &mut self.ids {
+            Some(ids) => ids.feed(&chunk, out),
+            None => out.push_back(chunk),
+        }
+    }
+
+    fn finish(&mut self, out: &mut VecDeque<Bytes>) {
+        if let Some(ids) = &mut self.ids {
+            ids.finish(out);
+        }
+    }
+}
+
+impl<B> Events<B> {
+    pub(super) fn new(body: B, rules: Rules) -> Self {
+        Self { body: Some(body), rules: Box::new(rules), ready: VecDeque::new(), trailers: None }
+    }
+}
+
+impl<B: Body<Data = Bytes>> Body for Events<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let mut this = self.project();
+        loop {
+            // First, so that a stream that always has something to say ends as well.
+            let end = this.rules.end.as_mut().filter(|_| this.body.is_some());
+            if end.is_some_and(|end| end.poll(context).is_ready()) {
+                report::stream_ended(&this.rules.auth);
+                this.body.set(None);
+                this.ready.clear();
+                *this.trailers = None;
+            }
+            if let Some(bytes) = joined(this.ready) {
+                return Poll::Ready(Some(Ok(Frame::data(bytes))));
+            }
+            if let Some(trailers) = this.trailers.take() {
+                return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+            }
+            let Some(body) = this.body.as_mut().as_pin_mut() else { return Poll::Ready(None) };
+            match ready!(body.poll_frame(context)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(chunk) => this.rules.feed(chunk, this.ready),
+                    Err(frame) => {
+                        this.rules.finish(this.ready);
+                        *this.trailers = frame.into_trailers().ok();
+                    }
+                },
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => {
+                    this.body.set(None);
+                    this.rules.finish(this.ready);
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        let is_over = self.body.as_ref().is_none_or(Body::is_end_stream);
+        is_over && self.ready.is_empty() && self.trailers.is_none()
+    }
+
+    /// How long it is, nobody knows: ids become longer, and the end may come early.
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::default()
+    }
+}
+
+/// The next bytes to send: what is little in one frame, what is much as it lies.
+fn joined(ready: &mut VecDeque<Bytes>) -> Option<Bytes> {
+    const LITTLE: usize = 8 * 1024;
+    if ready.len() > 1 && ready.iter().map(Bytes::len).sum::<usize>() <= LITTLE {
+        return Some(ready.drain(..).flatten().collect());
+    }
+    ready.pop_front()
+}
+
+impl fmt::Debug for Rules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rules").finish_non_exhaustive()
+    }
+}
