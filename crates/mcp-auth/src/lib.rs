@@ -57,6 +57,7 @@ mod policy;
 pub mod jwt;
 pub mod metadata;
 mod challenge;
+mod lists;
 // outside: waiting for others (async)
 mod clock;
 #[cfg(feature = "tower")]
@@ -102,6 +103,7 @@ pub use denial::{BadRequest, Denial, Reason, Refusal};
 #[cfg(feature = "client")]
 pub use fetch::HttpClient;
 pub use fetch::{BoxFuture, Fetch, FetchError, Limits};
+pub use lists::Listed;
 pub use mcp_auth::{ConfigError, McpAuth, McpAuthBuilder};
 #[cfg(feature = "client")]
 pub use mcp_auth::{IssuerReadiness, Readiness};

@@ -15,6 +15,7 @@ use crate::challenge::Challenge;
 use crate::clock::Clock;
 use crate::credentials::Credentials;
 use crate::denial::{Denial, Refusal};
+use crate::lists::Lists;
 use crate::policy::Policy;
 use crate::scope::Scopes;
 use crate::seal::Seal;
@@ -52,6 +53,7 @@ struct Inner {
     is_optional: bool,
     seal: Seal,
     streams_outlive_tokens: bool,
+    lists: Option<Lists>,
     servers: Vec<AuthorizationServer>,
     /// The servers whose keys are needed: none if a verifier of the user's own judges their tokens.
     keys_of: Vec<AuthorizationServer>,
@@ -132,6 +134,10 @@ impl McpAuth {
 
     pub(crate) fn seal(&self) -> &Seal {
         &self.0.seal
+    }
+
+    pub(crate) fn lists(&self) -> Option<&Lists> {
+        self.0.lists.as_ref()
     }
 
     pub(crate) fn clock(&self) -> &Arc<dyn Clock> {

@@ -25,6 +25,11 @@ pub(crate) fn stream_ended() {
     metrics::counter!("mcp_auth_streams_ended_total").increment(1);
 }
 
+/// `mcp_auth_withheld_total{reason}`: answers whose lists could not be filtered.
+pub(crate) fn withheld(reason: &'static str) {
+    metrics::counter!("mcp_auth_withheld_total", "reason" => reason).increment(1);
+}
+
 /// `mcp_auth_refreshes_total{document, issuer, outcome}`: fetches of keys and metadata by `ok` or `failed`.
 pub(crate) fn refresh(document: &'static str, issuer: &str, is_ok: bool) {
     let outcome = if is_ok { "ok" } else { "failed" };

@@ -10,6 +10,8 @@ pub(crate) fn foreign_id(_: &'static str) {}
 
 pub(crate) fn stream_ended() {}
 
+pub(crate) fn withheld(_: &'static str) {}
+
 pub(crate) fn refresh(_: &'static str, _: &str, _: bool) {}
 
 pub(crate) fn keys_age(_: &str, _: Duration) {}

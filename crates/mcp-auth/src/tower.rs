@@ -1,8 +1,10 @@
 //! The door for tower services: admit, refuse, and let web pages in as far as they may.
 
-mod report;
 mod event_lines;
 mod event_ids;
+mod listed_answer;
+mod report;
+mod listed_events;
 mod stream_end;
 mod events;
 mod body;
@@ -19,8 +21,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{Request, Response};
+use http_body::Body;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -48,6 +52,7 @@ pub struct BearerAuthLayer(McpAuth);
 /// Sessions belong to their callers: each `Mcp-Session-Id` that the inner service gives away is sealed to
 /// the issuer, subject and client of the request, and so is each id of an event of a stream. For anyone
 /// else such a session does not exist. A stream of events ends when the token does with which it was opened.
+/// Lists leave out what [`list_only`](crate::McpAuthBuilder::list_only) says, if it is set.
 ///
 /// It knows no paths and has no exemptions: what must be public is mounted beside it.
 #[derive(Clone, Debug)]
@@ -94,6 +99,7 @@ where
     S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
     S::Future: Send,
     B: Send + 'static,
+    R: Body<Data = Bytes> + Send + 'static,
 {
     type Response = Response<GuardedBody<R>>;
     type Error = S::Error;
@@ -114,7 +120,7 @@ where
                 Err(denial) => return Ok(auth.turn_away(&denial, request.headers())),
             };
             if let Some(answer) = visitor.preflight(request.method(), request.headers()) {
-                return Ok(answer.map(GuardedBody::refusal));
+                return Ok(answer.map(GuardedBody::whole));
             }
             let mut response = match auth.admit_visitor(request.headers()).await {
                 Ok(caller) => {
@@ -125,7 +131,8 @@ where
                         Some(caller) => request.extensions_mut().insert(caller).map(drop),
                         None => request.extensions_mut().insert(Anonymous(auth)).map(drop),
                     };
-                    exchange.end(inner.call(request).await?)
+                    let response = inner.call(request).await?;
+                    exchange.end(response).await
                 }
                 Err(denial) => auth.turn_away(&denial, request.headers()),
             };
@@ -160,6 +167,6 @@ impl McpAuth {
         headers: &http::HeaderMap,
     ) -> Response<GuardedBody<R>> {
         report::refused(self, denial, headers);
-        self.refuse(denial).map(GuardedBody::refusal)
+        self.refuse(denial).map(GuardedBody::whole)
     }
 }

@@ -7,10 +7,12 @@ use std::time::Duration;
 use super::{Inner, McpAuth};
 use crate::authorization_server::AuthorizationServer;
 use crate::clock::{Clock, SystemClock};
+use crate::lists::{Listed, Lists};
 use crate::metadata::{ResourceMetadata, resource_metadata_url};
 use crate::policy::Policy;
 use crate::scope::{Hierarchy, Require, Scopes, is_scope_token};
 use crate::seal::Seal;
+use crate::token::AuthInfo;
 use crate::url;
 use crate::verifier::Verifier;
 
@@ -43,6 +45,7 @@ pub struct McpAuthBuilder {
     is_optional: bool,
     session_keys: Option<Vec<Box<[u8]>>>,
     streams_outlive_tokens: bool,
+    lists: Option<Lists>,
     metadata: ResourceMetadata,
     verifier: Option<Box<dyn Verifier>>,
     clock: Option<Arc<dyn Clock>>,
@@ -216,6 +219,34 @@ impl McpAuthBuilder {
         self
     }
 
+    /// Leaves out of lists of tools, prompts and resources what a caller may not use: what `keep` says no
+    /// to, by its name or URI. There is no caller where the request is anonymous.
+    ///
+    /// The order and the pages stay as they are, and each list is marked as made for one reader
+    /// (`cacheScope`). **It hides, it does not protect**: whoever knows the name of a tool can call it, unless
+    /// that is refused as well. An answer that cannot be filtered for certain (compressed inside of this layer,
+    /// longer than 16 MiB, with a member twice) is not passed on.
+    ///
+    /// ```
+    /// use mcp_auth::{Listed, McpAuth};
+    ///
+    /// let auth = McpAuth::builder("https://api.example.com/mcp")
+    ///     .authorization_server("https://auth.example.com")
+    ///     .list_only(|caller, listed, name| {
+    ///         let may_write = caller.is_some_and(|caller| caller.scopes().contains("notes:write"));
+    ///         listed != Listed::Tool || may_write || !name.starts_with("delete_")
+    ///     })
+    ///     .build()?;
+    /// # Ok::<(), mcp_auth::ConfigError>(())
+    /// ```
+    pub fn list_only(
+        mut self,
+        keep: impl Fn(Option<&AuthInfo>, Listed, &str) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.lists = Some(Lists { keep: Box::new(keep), needs: None });
+        self
+    }
+
     /// Leaves streams open when the token with which they were opened has expired.
     ///
     /// Unless this is set, an event stream ends when its token does (plus leeway), and the client opens
@@ -315,6 +346,7 @@ impl McpAuthBuilder {
             is_optional: self.is_optional,
             seal,
             streams_outlive_tokens: self.streams_outlive_tokens,
+            lists: self.lists,
             servers: self.servers,
             keys_of,
             verifier,

@@ -1,4 +1,4 @@
-//! A body that is the inner service's, untouched or as a stream of events, or that of a refusal.
+//! A body that is the inner service's, untouched or as a stream of events, or one that lies in memory.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -25,7 +25,7 @@ pin_project! {
     enum Kind<B> {
         Inner { #[pin] body: B },
         Events { #[pin] body: Events<B> },
-        Refusal { #[pin] body: Full<Bytes> },
+        Whole { #[pin] body: Full<Bytes> },
     }
 }
 
@@ -38,8 +38,8 @@ impl<B> GuardedBody<B> {
         Self { kind: Kind::Events { body: Events::new(body, rules) } }
     }
 
-    pub(super) fn refusal(body: Bytes) -> Self {
-        Self { kind: Kind::Refusal { body: Full::new(body) } }
+    pub(super) fn whole(body: Bytes) -> Self {
+        Self { kind: Kind::Whole { body: Full::new(body) } }
     }
 }
 
@@ -54,7 +54,7 @@ impl<B: Body<Data = Bytes>> Body for GuardedBody<B> {
         match self.project().kind.project() {
             KindProjected::Inner { body } => body.poll_frame(context),
             KindProjected::Events { body } => body.poll_frame(context),
-            KindProjected::Refusal { body } => {
+            KindProjected::Whole { body } => {
                 body.poll_frame(context).map_err(|never| match never {})
             }
         }
@@ -64,7 +64,7 @@ impl<B: Body<Data = Bytes>> Body for GuardedBody<B> {
         match &self.kind {
             Kind::Inner { body } => body.is_end_stream(),
             Kind::Events { body } => body.is_end_stream(),
-            Kind::Refusal { body } => body.is_end_stream(),
+            Kind::Whole { body } => body.is_end_stream(),
         }
     }
 
@@ -72,7 +72,7 @@ impl<B: Body<Data = Bytes>> Body for GuardedBody<B> {
         match &self.kind {
             Kind::Inner { body } => body.size_hint(),
             Kind::Events { body } => body.size_hint(),
-            Kind::Refusal { body } => body.size_hint(),
+            Kind::Whole { body } => body.size_hint(),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The body of an event stream on its way to its one reader: ids sealed, and an end when the token ends.
+//! The body of an event stream on its way to its one reader: ids sealed, lists as they may see them, and an
+//! end when their token ends.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -11,8 +12,11 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use super::event_ids::EventIds;
+use super::listed_answer::Withheld;
+use super::listed_events::{LONGEST_EVENT, ListedEvents};
 use super::report;
 use super::stream_end::StreamEnd;
+use crate::lists::Unreadable;
 use crate::mcp_auth::McpAuth;
 use crate::seal::Purpose;
 use crate::token::{AuthInfo, Principal};
@@ -32,18 +36,22 @@ pin_project! {
 /// What holds for one stream.
 pub(super) struct Rules {
     auth: McpAuth,
+    lists: Option<ListedEvents<Show>>,
     ids: Option<EventIds<SealId>>,
     end: Option<StreamEnd>,
 }
 
 type SealId = Box<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>;
 
+/// What of a message its reader may see; nothing if that is all of it.
+pub(super) type Show = Box<dyn Fn(&str) -> Result<Option<String>, Unreadable> + Send + Sync>;
+
 impl Rules {
     /// The stream ends when the caller's token does.
     pub(super) fn new(auth: &McpAuth, caller: Option<&AuthInfo>) -> Self {
         let end = caller.and_then(|caller| auth.streams_end_at(caller));
         let end = end.map(|at| StreamEnd::new(at, auth.clock().clone()));
-        Self { auth: auth.clone(), ids: None, end }
+        Self { auth: auth.clone(), lists: None, ids: None, end }
     }
 
     /// Its events are resumed by their owner only.
@@ -55,16 +63,39 @@ impl Rules {
         self
     }
 
-    fn feed(&mut self, chunk: Bytes, out: &mut VecDeque<Bytes>) {
+    /// Its lists show what their reader may use.
+    pub(super) fn with_lists(mut self, show: Show) -> Self {
+        self.lists = Some(ListedEvents::new(show, LONGEST_EVENT));
+        self
+    }
+
+    fn feed(&mut self, chunk: Bytes, out: &mut VecDeque<Bytes>) -> Result<(), Unreadable> {
+        let Some(lists) = &mut self.lists else {
+            self.pass(chunk, out);
+            return Ok(());
+        };
+        let mut shown = VecDeque::new();
+        lists.feed(&chunk, &mut shown)?;
+        shown.into_iter().for_each(|chunk| self.pass(chunk, out));
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut VecDeque<Bytes>) -> Result<(), Unreadable> {
+        if let Some(lists) = &mut self.lists {
+            let mut shown = VecDeque::new();
+            lists.finish(&mut shown)?;
+            shown.into_iter().for_each(|chunk| self.pass(chunk, out));
+        }
+        if let Some(ids) = &mut self.ids {
+            ids.finish(out);
+        }
+        Ok(())
+    }
+
+    fn pass(&mut self, chunk: Bytes, out: &mut VecDeque<Bytes>) {
         match &mut self.ids {
             Some(ids) => ids.feed(&chunk, out),
             None => out.push_back(chunk),
-        }
-    }
-
-    fn finish(&mut self, out: &mut VecDeque<Bytes>) {
-        if let Some(ids) = &mut self.ids {
-            ids.finish(out);
         }
     }
 }
@@ -100,19 +131,24 @@ impl<B: Body<Data = Bytes>> Body for Events<B> {
                 return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
             }
             let Some(body) = this.body.as_mut().as_pin_mut() else { return Poll::Ready(None) };
-            match ready!(body.poll_frame(context)) {
+            let read = match ready!(body.poll_frame(context)) {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(chunk) => this.rules.feed(chunk, this.ready),
                     Err(frame) => {
-                        this.rules.finish(this.ready);
                         *this.trailers = frame.into_trailers().ok();
+                        this.rules.finish(this.ready)
                     }
                 },
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => {
                     this.body.set(None);
-                    this.rules.finish(this.ready);
+                    this.rules.finish(this.ready)
                 }
+            };
+            if let Err(Unreadable) = read {
+                report::withheld(&this.rules.auth, Withheld::Unreadable);
+                this.body.set(None);
+                *this.trailers = None;
             }
         }
     }

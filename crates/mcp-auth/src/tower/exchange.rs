@@ -1,10 +1,15 @@
-//! What a request and its answer say to one caller only: sessions, events, and how long a stream lasts.
+//! What a request and its answer say to one caller only: sessions, events, lists, and how long a stream lasts.
 
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName};
+use bytes::Bytes;
+use http::header::{
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+};
 use http::{Method, Request, Response};
+use http_body::Body;
 
 use super::body::GuardedBody;
-use super::events::Rules;
+use super::events::{Rules, Show};
+use super::listed_answer::{self, Withheld};
 use super::{report, session};
 use crate::mcp_auth::McpAuth;
 use crate::token::{AuthInfo, Principal};
@@ -15,7 +20,12 @@ pub(super) struct Exchange {
     caller: Option<AuthInfo>,
     /// The answer to HEAD has the headers of a body, and none.
     is_head: bool,
+    /// The revision of MCP has lists that others may keep, unless they say no.
+    may_be_cached: bool,
 }
+
+/// The first revision with `cacheScope`. Revisions are dates, and so compare as texts.
+const WITH_CACHES: &[u8] = b"2026-07-28";
 
 impl Exchange {
     /// Opens what the request presents: the ids of a session and of an event, if they are the caller's.
@@ -35,25 +45,70 @@ impl Exchange {
                 report::foreign_event(auth);
             }
         }
-        Self { auth: auth.clone(), caller: caller.cloned(), is_head }
+        let version = headers.get("mcp-protocol-version").map(HeaderValue::as_bytes);
+        let may_be_cached = version.is_some_and(|version| version >= WITH_CACHES);
+        Self { auth: auth.clone(), caller: caller.cloned(), is_head, may_be_cached }
     }
 
-    /// Seals what the answer gives away, and lets a stream end when the caller's token does.
-    pub(super) fn end<B>(self, mut response: Response<B>) -> Response<GuardedBody<B>> {
+    /// Seals what the answer gives away, leaves out of lists what the caller may not use, and lets a stream
+    /// end when the caller's token does.
+    pub(super) async fn end<B: Body<Data = Bytes>>(
+        self,
+        mut response: Response<B>,
+    ) -> Response<GuardedBody<B>> {
         let owner = || Principal::of(self.caller.as_ref());
         session::seal_sessions(self.auth.seal(), owner, response.headers_mut());
+        let is_success = response.status().is_success();
         let headers = response.headers_mut();
-        if self.is_head || !says(headers, CONTENT_TYPE, "text/event-stream") {
-            return response.map(GuardedBody::inner);
+        let is_stream = says(headers, CONTENT_TYPE, "text/event-stream");
+        let is_encoded = is_encoded(headers);
+        let show = self
+            .show()
+            .filter(|_| is_success && (is_stream || says(headers, CONTENT_TYPE, "json")));
+        match show {
+            _ if self.is_head => response.map(GuardedBody::inner),
+            Some(_) if is_encoded => self.withhold(Withheld::Encoded),
+            Some(show) if !is_stream => {
+                let (mut parts, body) = response.into_parts();
+                match listed_answer::shown(body, show).await {
+                    Ok(body) => {
+                        parts.headers.insert(CONTENT_LENGTH, body.len().into());
+                        Response::from_parts(parts, GuardedBody::whole(body))
+                    }
+                    Err(why) => self.withhold(why),
+                }
+            }
+            show if is_stream => {
+                let mut rules = Rules::new(&self.auth, self.caller.as_ref());
+                if let Some(show) = show {
+                    rules = rules.with_lists(show);
+                }
+                if is_encoded {
+                    report::encoded_stream(&self.auth);
+                } else {
+                    rules = rules.with_ids_of(owner());
+                    headers.remove(CONTENT_LENGTH);
+                }
+                response.map(|body| GuardedBody::events(body, rules))
+            }
+            _ => response.map(GuardedBody::inner),
         }
-        let mut rules = Rules::new(&self.auth, self.caller.as_ref());
-        if is_encoded(headers) {
-            report::encoded_stream(&self.auth);
-        } else {
-            rules = rules.with_ids_of(owner());
-        }
-        headers.remove(CONTENT_LENGTH);
-        response.map(|body| GuardedBody::events(body, rules))
+    }
+
+    /// What of a message the caller may see, if lists are filtered at all.
+    fn show(&self) -> Option<Show> {
+        self.auth.lists()?;
+        let (auth, caller) = (self.auth.clone(), self.caller.clone());
+        let may_be_cached = self.may_be_cached;
+        Some(Box::new(move |message| match auth.lists() {
+            Some(lists) => lists.shown_to(caller.as_ref(), message, may_be_cached),
+            None => Ok(None),
+        }))
+    }
+
+    fn withhold<B>(&self, why: Withheld) -> Response<GuardedBody<B>> {
+        report::withheld(&self.auth, why);
+        listed_answer::bad_gateway().map(GuardedBody::whole)
     }
 }
 

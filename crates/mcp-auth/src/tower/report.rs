@@ -2,6 +2,7 @@
 
 use http::header::HeaderMap;
 
+use super::listed_answer::Withheld;
 use crate::denial::{Denial, Refusal};
 use crate::mcp_auth::McpAuth;
 use crate::meter;
@@ -85,6 +86,12 @@ pub(super) fn encoded_stream(auth: &McpAuth) {
         resource = auth.resource(),
         "a compressed event stream cannot be resumed, since the ids in it are not sealed: compress outside of `bearer_auth()`"
     );
+}
+
+/// An answer in which lists could not be filtered.
+pub(super) fn withheld(auth: &McpAuth, why: Withheld) {
+    meter::withheld(why.code());
+    tracing::error!(target: TARGET, resource = auth.resource(), "an answer is withheld, since its lists cannot be filtered: {}", why.advice());
 }
 
 /// The tool that the headers name. It may be a lie: good for a log line, not for a decision.

@@ -7,6 +7,7 @@ mod doors;
 mod forged_tokens;
 mod keys;
 mod ledger;
+mod lists;
 mod logs;
 #[cfg(feature = "metrics")]
 mod metrics;

@@ -34,8 +34,8 @@ use crate::world::{bearer, request};
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
 
-type Frames = mpsc::Sender<Result<Frame<Bytes>, &'static str>>;
-type Stream = StreamBody<BoxStream<'static, Result<Frame<Bytes>, &'static str>>>;
+pub(crate) type Frames = mpsc::Sender<Result<Frame<Bytes>, &'static str>>;
+pub(crate) type Stream = StreamBody<BoxStream<'static, Result<Frame<Bytes>, &'static str>>>;
 
 /// A body that says what is sent to it.
 fn stream() -> (Frames, Stream) {
@@ -45,11 +45,21 @@ fn stream() -> (Frames, Stream) {
 }
 
 /// The answer of a service behind `auth` that streams, with these headers.
-async fn answer(
+pub(crate) async fn streamed(
     auth: &McpAuth,
     token: Option<&str>,
     headers: &[(&'static str, &str)],
 ) -> (Frames, Response<GuardedBody<Stream>>) {
+    let (frames, response) = streamed_later(auth, token, headers);
+    (frames, response.await)
+}
+
+/// The same, while the answer is still to come.
+pub(crate) fn streamed_later(
+    auth: &McpAuth,
+    token: Option<&str>,
+    headers: &[(&'static str, &str)],
+) -> (Frames, impl Future<Output = Response<GuardedBody<Stream>>> + use<>) {
     let (frames, body) = stream();
     let mut response = Response::new(body);
     for (name, value) in headers {
@@ -60,18 +70,18 @@ async fn answer(
         let response = response.lock().expect("it").take();
         ready(Ok::<_, Infallible>(response.expect("one request")))
     }));
-    let response = service.oneshot(request(token.map(bearer).unwrap_or_default())).await;
-    (frames, response.unwrap_or_else(|never| match never {}))
+    let answer = service.oneshot(request(token.map(bearer).unwrap_or_default()));
+    (frames, async { answer.await.unwrap_or_else(|never| match never {}) })
 }
 
-const EVENTS: (&str, &str) = ("content-type", "text/event-stream");
+pub(crate) const EVENTS: (&str, &str) = ("content-type", "text/event-stream");
 
-fn data(text: &str) -> Result<Frame<Bytes>, &'static str> {
+pub(crate) fn data(text: &str) -> Result<Frame<Bytes>, &'static str> {
     Ok(Frame::data(Bytes::copy_from_slice(text.as_bytes())))
 }
 
 /// What comes next within a day.
-async fn next<B: http_body::Body<Data = Bytes, Error = &'static str> + Unpin>(
+pub(crate) async fn next<B: http_body::Body<Data = Bytes, Error = &'static str> + Unpin>(
     body: &mut B,
 ) -> Option<String> {
     let frame = timeout(DAY, body.frame()).await.expect("it does not hang")?.expect("no error");
@@ -83,7 +93,7 @@ async fn a_stream_ends_when_its_token_does_and_not_before() {
     let issuer = TestIssuer::new();
     let auth = issuer.protects(RESOURCE).build().expect("a description");
     let token = issuer.token().expires_in(5 * MINUTE).sign();
-    let (frames, response) = answer(&auth, Some(&token), &[EVENTS]).await;
+    let (frames, response) = streamed(&auth, Some(&token), &[EVENTS]).await;
     let mut body = response.into_body();
     issuer.clock().advance(6 * MINUTE - Duration::from_millis(1));
     frames.send(data(": alive\n\n")).await.expect("open");
@@ -101,7 +111,7 @@ async fn a_silent_stream_ends_as_well() {
     let issuer = TestIssuer::new();
     let auth = issuer.protects(RESOURCE).build().expect("a description");
     let token = issuer.token().expires_in(5 * MINUTE).sign();
-    let (_frames, response) = answer(&auth, Some(&token), &[EVENTS]).await;
+    let (_frames, response) = streamed(&auth, Some(&token), &[EVENTS]).await;
     let mut body = response.into_body();
     let wait = tokio::spawn(async move { next(&mut body).await });
     tokio::time::sleep(MINUTE).await;
@@ -122,13 +132,13 @@ async fn what_does_not_end_by_itself_by_table() {
     let token = issuer.token().audience(RESOURCE).expires_in(5 * MINUTE).sign();
     let token = Some(&*token);
     let opened = [
-        ("as set", answer(&outlive(builder()).build().expect("it"), token, &[EVENTS]).await),
+        ("as set", streamed(&outlive(builder()).build().expect("it"), token, &[EVENTS]).await),
         (
             "no expiry",
-            answer(&builder().verifier(endless).build().expect("it"), token, &[EVENTS]).await,
+            streamed(&builder().verifier(endless).build().expect("it"), token, &[EVENTS]).await,
         ),
-        ("anonymous", answer(&builder().optional().build().expect("it"), None, &[EVENTS]).await),
-        ("no stream", answer(&builder().build().expect("it"), token, &[json]).await),
+        ("anonymous", streamed(&builder().optional().build().expect("it"), None, &[EVENTS]).await),
+        ("no stream", streamed(&builder().build().expect("it"), token, &[json]).await),
     ];
     issuer.clock().advance(365 * DAY);
     for (name, (frames, response)) in opened {
@@ -147,7 +157,7 @@ async fn a_stream_passes_frame_by_frame_with_its_trailers_and_errors() {
     let auth = issuer.protects(RESOURCE).build().expect("a description");
     let token = issuer.token().sign();
     let length = ("content-length", "1000");
-    let (frames, response) = answer(&auth, Some(&token), &[EVENTS, length]).await;
+    let (frames, response) = streamed(&auth, Some(&token), &[EVENTS, length]).await;
     assert!(!response.headers().contains_key(CONTENT_LENGTH), "ids become longer");
     let mut body = response.into_body();
     assert_eq!(body.size_hint().exact(), None);
@@ -175,7 +185,7 @@ async fn a_compressed_stream_passes_as_it_is_and_ends_all_the_same() {
     let auth = issuer.protects(RESOURCE).build().expect("a description");
     let token = issuer.token().expires_in(5 * MINUTE).sign();
     let zipped = ("content-encoding", "gzip");
-    let (frames, response) = answer(&auth, Some(&token), &[EVENTS, zipped]).await;
+    let (frames, response) = streamed(&auth, Some(&token), &[EVENTS, zipped]).await;
     let mut body = response.into_body();
     frames.send(data("id: 1\n")).await.expect("open");
     assert_eq!(next(&mut body).await.as_deref(), Some("id: 1\n"));
@@ -202,7 +212,7 @@ async fn a_client_that_goes_away_takes_the_inner_request_along() {
     answer.abort();
     assert_eq!(is_dropped.recv().await, None, "the inner future is gone");
 
-    let (frames, response) = self::answer(&auth, Some(&token), &[EVENTS]).await;
+    let (frames, response) = streamed(&auth, Some(&token), &[EVENTS]).await;
     assert!(!frames.is_closed());
     drop(response);
     assert!(frames.is_closed(), "the inner body is gone");
