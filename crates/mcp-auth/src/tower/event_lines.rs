@@ -113,8 +113,11 @@ impl<'c> Cut<'c> {
 pub(super) mod tests {
     use super::*;
 
+    /// What a line says, and how it ends.
+    pub(in super::super) type Line<'l> = (&'l [u8], &'l [u8]);
+
     /// The mark of a text, and its lines with their ends, told by another way than [`Lines`].
-    pub(in super::super) fn whole_lines(text: &[u8]) -> (&[u8], Vec<(&[u8], &[u8])>) {
+    pub(in super::super) fn whole_lines(text: &[u8]) -> (&[u8], Vec<Line<'_>>) {
         let length = text.iter().zip(BOM).take_while(|(a, b)| a == b).count();
         let (mark, mut rest) = text.split_at(length);
         let mut lines = Vec::new();
@@ -174,7 +177,8 @@ pub(super) mod tests {
     #[test]
     fn lines_end_as_they_may_wherever_chunks_do() {
         use Piece::{End, Mark, Part, Tail};
-        let rows: [(&[&str], &[(usize, Piece)]); 8] = [
+        type Row = (&'static [&'static str], &'static [(usize, Piece)]);
+        let rows: [Row; 8] = [
             (&["a\nb"], &[(2, End), (1, Part)]),
             (&["a\r\nb\n"], &[(3, End), (2, End)]),
             (&["a\rb\r"], &[(2, End), (2, End)]),

@@ -63,9 +63,9 @@ impl Rules {
         self
     }
 
-    /// Its lists show what their reader may use.
-    pub(super) fn with_lists(mut self, show: Show) -> Self {
-        self.lists = Some(ListedEvents::new(show, LONGEST_EVENT));
+    /// Its lists show what their reader may use, if any are filtered.
+    pub(super) fn with_lists(mut self, show: Option<Show>) -> Self {
+        self.lists = show.map(|show| ListedEvents::new(show, LONGEST_EVENT));
         self
     }
 
@@ -117,8 +117,7 @@ impl<B: Body<Data = Bytes>> Body for Events<B> {
         let mut this = self.project();
         loop {
             // First, so that a stream that always has something to say ends as well.
-            let end = this.rules.end.as_mut().filter(|_| this.body.is_some());
-            if end.is_some_and(|end| end.poll(context).is_ready()) {
+            if this.body.is_some() && this.rules.end.as_ref().is_some_and(StreamEnd::has_come) {
                 report::stream_ended(&this.rules.auth);
                 this.body.set(None);
                 this.ready.clear();
@@ -131,7 +130,14 @@ impl<B: Body<Data = Bytes>> Body for Events<B> {
                 return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
             }
             let Some(body) = this.body.as_mut().as_pin_mut() else { return Poll::Ready(None) };
-            let read = match ready!(body.poll_frame(context)) {
+            let Poll::Ready(frame) = body.poll_frame(context) else {
+                match &mut this.rules.end {
+                    Some(end) => ready!(end.poll(context)),
+                    None => return Poll::Pending,
+                }
+                continue;
+            };
+            let read = match frame {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(chunk) => this.rules.feed(chunk, this.ready),
                     Err(frame) => {

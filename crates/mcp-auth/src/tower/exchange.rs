@@ -1,9 +1,7 @@
 //! What a request and its answer say to one caller only: sessions, events, lists, and how long a stream lasts.
 
 use bytes::Bytes;
-use http::header::{
-    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
-};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName};
 use http::{Method, Request, Response};
 use http_body::Body;
 
@@ -45,8 +43,8 @@ impl Exchange {
                 report::foreign_event(auth);
             }
         }
-        let version = headers.get("mcp-protocol-version").map(HeaderValue::as_bytes);
-        let may_be_cached = version.is_some_and(|version| version >= WITH_CACHES);
+        let version = auth.lists().and_then(|_| headers.get("mcp-protocol-version"));
+        let may_be_cached = version.is_some_and(|version| version.as_bytes() >= WITH_CACHES);
         Self { auth: auth.clone(), caller: caller.cloned(), is_head, may_be_cached }
     }
 
@@ -58,40 +56,48 @@ impl Exchange {
     ) -> Response<GuardedBody<B>> {
         let owner = || Principal::of(self.caller.as_ref());
         session::seal_sessions(self.auth.seal(), owner, response.headers_mut());
-        let is_success = response.status().is_success();
-        let headers = response.headers_mut();
-        let is_stream = says(headers, CONTENT_TYPE, "text/event-stream");
-        let is_encoded = is_encoded(headers);
-        let show = self
-            .show()
-            .filter(|_| is_success && (is_stream || says(headers, CONTENT_TYPE, "json")));
-        match show {
-            _ if self.is_head => response.map(GuardedBody::inner),
-            Some(_) if is_encoded => self.withhold(Withheld::Encoded),
-            Some(show) if !is_stream => {
-                let (mut parts, body) = response.into_parts();
-                match listed_answer::shown(body, show).await {
-                    Ok(body) => {
-                        parts.headers.insert(CONTENT_LENGTH, body.len().into());
-                        Response::from_parts(parts, GuardedBody::whole(body))
-                    }
-                    Err(why) => self.withhold(why),
-                }
+        if self.is_head {
+            return response.map(GuardedBody::inner);
+        }
+        let show = self.show().filter(|_| response.status().is_success());
+        if says(response.headers(), CONTENT_TYPE, "text/event-stream") {
+            return self.stream(response, show);
+        }
+        match show.filter(|_| says(response.headers(), CONTENT_TYPE, "json")) {
+            Some(show) => self.filtered(response, show).await,
+            None => response.map(GuardedBody::inner),
+        }
+    }
+
+    fn stream<B>(&self, mut response: Response<B>, show: Option<Show>) -> Response<GuardedBody<B>> {
+        let mut rules = Rules::new(&self.auth, self.caller.as_ref());
+        match (is_encoded(response.headers()), show) {
+            (true, Some(_)) => return self.withhold(Withheld::Encoded),
+            // It can be passed on, since an id that is not sealed opens nothing.
+            (true, None) => report::encoded_stream(&self.auth),
+            (false, show) => {
+                rules = rules.with_ids_of(Principal::of(self.caller.as_ref())).with_lists(show);
             }
-            show if is_stream => {
-                let mut rules = Rules::new(&self.auth, self.caller.as_ref());
-                if let Some(show) = show {
-                    rules = rules.with_lists(show);
-                }
-                if is_encoded {
-                    report::encoded_stream(&self.auth);
-                } else {
-                    rules = rules.with_ids_of(owner());
-                    headers.remove(CONTENT_LENGTH);
-                }
-                response.map(|body| GuardedBody::events(body, rules))
+        }
+        response.headers_mut().remove(CONTENT_LENGTH);
+        response.map(|body| GuardedBody::events(body, rules))
+    }
+
+    async fn filtered<B: Body<Data = Bytes>>(
+        &self,
+        response: Response<B>,
+        show: Show,
+    ) -> Response<GuardedBody<B>> {
+        if is_encoded(response.headers()) {
+            return self.withhold(Withheld::Encoded);
+        }
+        let (mut parts, body) = response.into_parts();
+        match listed_answer::shown(body, show).await {
+            Ok(body) => {
+                parts.headers.insert(CONTENT_LENGTH, body.len().into());
+                Response::from_parts(parts, GuardedBody::whole(body))
             }
-            _ => response.map(GuardedBody::inner),
+            Err(why) => self.withhold(why),
         }
     }
 

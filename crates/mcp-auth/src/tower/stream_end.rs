@@ -25,11 +25,16 @@ impl StreamEnd {
         Self { at, clock, nap: None }
     }
 
+    /// Whether the moment has come.
+    pub(super) fn has_come(&self) -> bool {
+        self.left().is_zero()
+    }
+
     /// Ready once the moment has come. Outside of tokio nobody wakes the task for it, and it is noticed
     /// when the stream has something to say.
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         loop {
-            let left = self.at.duration_since(self.clock.now()).unwrap_or_default();
+            let left = self.left();
             if left.is_zero() {
                 return Poll::Ready(());
             }
@@ -40,6 +45,10 @@ impl StreamEnd {
             ready!(nap.as_mut().poll(context));
             self.nap = None;
         }
+    }
+
+    fn left(&self) -> Duration {
+        self.at.duration_since(self.clock.now()).unwrap_or_default()
     }
 }
 

@@ -122,26 +122,28 @@ async fn through(
     Response::from_parts(parts, body.collect().await.expect("a body").to_bytes())
 }
 
+const ZIPPED: (&str, &str) = ("content-encoding", "gzip");
+const IDENTITY: (&str, &str) = ("content-encoding", "Identity");
 const JSON: (&str, &str) = ("content-type", "application/json; charset=utf-8");
 const TOOLS: &str =
     r#"{"id":1,"result":{"tools":[{"name":"a","n":1.0},{"name":"slow"}],"nextCursor":"2"}}"#;
 const SHOWN: &str = r#"{"id":1,"result":{"tools":[{"name":"a","n":1.0}],"nextCursor":"2"}}"#;
 
+/// A body, its status and headers, and what becomes of them.
+type Row = (&'static str, u16, &'static [(&'static str, &'static str)], u16, Option<&'static str>);
+
 #[tokio::test]
 async fn answers_by_table() {
     let call = r#"{ "id":1, "result": {"content":[], "n":12345678901234567890} }"#;
-    let zipped = ("content-encoding", "gzip");
-    let identity = ("content-encoding", "Identity");
-    let events = ("content-type", "text/event-stream");
-    let rows: [(&str, u16, &[(&str, &str)], u16, Option<&str>); 13] = [
+    let rows: [Row; 13] = [
         (TOOLS, 200, &[JSON], 200, Some(SHOWN)),
-        (TOOLS, 200, &[("content-type", "Application/JSON"), identity], 200, Some(SHOWN)),
+        (TOOLS, 200, &[("content-type", "Application/JSON"), IDENTITY], 200, Some(SHOWN)),
         (TOOLS, 200, &[("content-type", "application/vnd.mcp+json")], 200, Some(SHOWN)),
         (call, 200, &[JSON], 200, Some(call)),
         ("", 202, &[JSON], 202, Some("")),
         ("", 202, &[], 202, Some("")),
-        (TOOLS, 200, &[JSON, zipped], 502, None),
-        (TOOLS, 200, &[events, zipped], 502, None),
+        (TOOLS, 200, &[JSON, ZIPPED], 502, None),
+        (TOOLS, 200, &[EVENTS, ZIPPED], 502, None),
         ("{", 200, &[JSON], 502, None),
         (r#"{"result":{},"result":{"tools":[]}}"#, 200, &[JSON], 502, None),
         ("Not Found: Session not found", 404, &[JSON], 404, Some("Not Found: Session not found")),
