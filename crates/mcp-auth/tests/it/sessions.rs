@@ -1,13 +1,18 @@
 //! Sessions belong to their principals: what anyone else sends in them is for an unknown session.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
-use http::Method;
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response};
+use http_body_util::{BodyExt as _, Full};
 use mcp_auth::McpAuth;
 use mcp_auth_testkit::TestIssuer;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
+use tower::{Layer as _, ServiceExt as _, service_fn};
 
 use crate::rmcp_world::{Mode, RESOURCE, Visitor, app, call, ids, read_until, serve, whole};
+use crate::world::{bearer, request};
 
 const UNKNOWN: &str = "2f1ee1a4-0f3a-4d42-9d5c-0123456789ab";
 
@@ -255,4 +260,45 @@ async fn the_events_of_a_store_are_replayed_to_their_owner_only() {
         twice.headers.append("last-event-id", first.parse().expect("a value"));
     }
     assert_eq!(whole(twice.send(Method::GET, "").await).await, nothing);
+}
+
+#[tokio::test]
+async fn a_server_sees_its_own_ids_and_nothing_of_a_strangers_choice() {
+    let issuer = TestIssuer::new();
+    let auth = protected(&issuer);
+    // Tells what it was sent, and gives away ids with dots, two of them.
+    let tell = service_fn(|request: Request<Full<Bytes>>| async move {
+        let sent = request.headers().get_all("mcp-session-id").iter();
+        let sent: Vec<_> = sent.map(|id| id.to_str().expect("text").to_owned()).collect();
+        let mut response = Response::new(Full::<Bytes>::from(sent.join(" and ")));
+        for id in ["a.b.c", "second"] {
+            response.headers_mut().append("mcp-session-id", HeaderValue::from_static(id));
+        }
+        Ok::<_, Infallible>(response)
+    });
+    let service = auth.bearer_auth().layer(tell);
+    let ask = async |ids: &[&str]| {
+        let mut request = request(bearer(&issuer.token().sign()));
+        for id in ids {
+            request.headers_mut().append("mcp-session-id", id.parse().expect("a value"));
+        }
+        let response = service.clone().oneshot(request).await.expect("an answer");
+        let given = response.headers().get_all("mcp-session-id").iter();
+        let given: Vec<_> = given.map(|id| id.to_str().expect("text").to_owned()).collect();
+        let body = response.into_body().collect().await.expect("a body").to_bytes();
+        (String::from_utf8_lossy(&body).into_owned(), given)
+    };
+    let (nothing, given) = ask(&[]).await;
+    assert_eq!(nothing, "");
+    for (sealed, inner) in given.iter().zip(["a.b.c", "second"]) {
+        assert!(sealed.starts_with(&format!("{inner}.")) && sealed.len() == inner.len() + 23);
+        let (sent, given_again) = ask(&[sealed]).await;
+        assert_eq!((&*sent, &given_again), (inner, &given), "the same each time");
+    }
+    let forged = [&["a.b.c"][..], &["chosen"], &[&given[0], &given[0]], &["x, y"], &["\t"]];
+    for ids in forged {
+        let (sent, _) = ask(ids).await;
+        assert!(sent.len() == 36 && sent.split('-').count() == 5, "{ids:?}: {sent}");
+        assert_eq!(ask(ids).await.0, sent, "the same each time");
+    }
 }
