@@ -90,8 +90,8 @@ impl Seal {
     }
 }
 
-/// No two different questions are the same bytes: the labels end where no other begins to differ, the
-/// owner is told with its length, and the text is the rest.
+/// No two different questions are the same bytes: no label is the beginning of another, the owner comes
+/// with its length, and the text is the rest.
 fn tag(key: &Key, label: &[u8], owner: &Principal, text: &[u8]) -> [u8; TAG_BYTES] {
     let owner = owner.as_bytes();
     let length = (owner.len() as u64).to_be_bytes();

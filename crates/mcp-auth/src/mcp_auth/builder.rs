@@ -73,16 +73,6 @@ pub enum ConfigError {
     /// The leeway is too long.
     #[error("a leeway of {0:?} is longer than 5 minutes: set the clock instead")]
     Leeway(Duration),
-    /// The list of session keys is empty.
-    #[error(
-        "the list of session keys is empty: is an environment variable unset? Without `.session_keys(..)` a random one is made"
-    )]
-    NoSessionKeys,
-    /// The system has no random numbers.
-    #[error(
-        "this system gave no random numbers for a session key: give keys with `.session_keys(..)`"
-    )]
-    NoRandomness,
     /// There is no authorization server.
     #[error("there is no authorization server: name at least one with `.authorization_server(..)`")]
     NoAuthorizationServer,
@@ -91,6 +81,16 @@ pub enum ConfigError {
         "the keys of the issuer {0:?} can be had nowhere: discover it, give metadata with a `jwks_uri`, or verify its tokens with `.verifier(..)`"
     )]
     NoKeys(String),
+    /// The system has no random numbers.
+    #[error(
+        "this system gave no random numbers for a session key: give keys with `.session_keys(..)`"
+    )]
+    NoRandomness,
+    /// The list of session keys is empty.
+    #[error(
+        "the list of session keys is empty: is an environment variable unset? Without `.session_keys(..)` a random one is made"
+    )]
+    NoSessionKeys,
     /// There is no verifier.
     #[error("there is no verifier: give one with `.verifier(..)`, or enable the feature `client`")]
     NoVerifier,

@@ -160,8 +160,8 @@ impl<B: Body<Data = Bytes>> Body for Events<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        let is_over = self.body.as_ref().is_none_or(Body::is_end_stream);
-        is_over && self.ready.is_empty() && self.trailers.is_none()
+        // Not as the body says: something of its last line may still be held.
+        self.body.is_none() && self.ready.is_empty() && self.trailers.is_none()
     }
 
     /// How long it is, nobody knows: ids become longer, and the end may come early.

@@ -179,6 +179,25 @@ async fn a_stream_passes_frame_by_frame_with_its_trailers_and_errors() {
     assert!(body.frame().await.is_none() && body.is_end_stream());
 }
 
+#[tokio::test]
+async fn a_last_line_without_an_end_is_not_lost() {
+    let issuer = TestIssuer::new();
+    let auth = issuer.protects(RESOURCE).build().expect("a description");
+    let service = auth.bearer_auth().layer(service_fn(|_: Request<Full<Bytes>>| {
+        let mut response = Response::new(Full::new(Bytes::from_static(b"data: x\n\nid: 1")));
+        response.headers_mut().insert("content-type", HeaderValue::from_static(EVENTS.1));
+        ready(Ok::<_, Infallible>(response))
+    }));
+    let response = service.oneshot(request(bearer(&issuer.token().sign()))).await;
+    let mut body = response.expect("an answer").into_body();
+    let mut read = Vec::new();
+    while !body.is_end_stream() {
+        let Some(frame) = body.frame().await else { break };
+        read.extend(frame.expect("no error").into_data().expect("data"));
+    }
+    assert!(read.starts_with(b"data: x\n\nid: 1."), "{read:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_compressed_stream_passes_as_it_is_and_ends_all_the_same() {
     let issuer = TestIssuer::new();
