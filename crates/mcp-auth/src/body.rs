@@ -12,8 +12,8 @@ use pin_project_lite::pin_project;
 use crate::denial::BadMessage;
 
 pin_project! {
-    /// The body of a request or response that went through [`BearerAuth`](crate::BearerAuth): byte
-    /// for byte what was sent, whether it was read on the way or not.
+    /// The body of a request that went through [`BearerAuth`](crate::BearerAuth): byte for byte what
+    /// was sent, whether it was read on the way or not.
     #[derive(Debug)]
     pub struct GuardedBody<B> {
         #[pin]
@@ -36,12 +36,8 @@ impl<B> GuardedBody<B> {
         Self { kind: Kind::Inner { body } }
     }
 
-    /// A body that is known.
-    pub(crate) fn held(data: Bytes) -> Self {
-        Self::held_with_trailers(data, None)
-    }
-
-    fn held_with_trailers(data: Bytes, trailers: Option<HeaderMap>) -> Self {
+    /// A body that was read.
+    fn held(data: Bytes, trailers: Option<HeaderMap>) -> Self {
         let data = Some(data).filter(|data| !data.is_empty());
         Self { kind: Kind::Held { data, trailers } }
     }
@@ -88,7 +84,7 @@ pub(crate) async fn read<B: Body<Data = Bytes>>(
         }
     }
     let data = if rest.is_empty() { first } else { rest.freeze() };
-    Ok(GuardedBody::held_with_trailers(data, trailers))
+    Ok(GuardedBody::held(data, trailers))
 }
 
 impl<B: Body<Data = Bytes>> Body for GuardedBody<B> {

@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 use serde_json::value::RawValue;
 
 /// More members than any honest token, key or document has; bounds the search for duplicates.
@@ -46,6 +48,49 @@ impl<'a> Members<'a> {
     #[inline(always)]
     pub(crate) fn get(&self, name: &str) -> Option<&'a RawValue> {
         self.iter().find(|(given, _)| *given == name).map(|(_, value)| value)
+    }
+}
+
+/// The members of these names of the object that is the whole of `json`; none of them may come twice.
+/// The others are looked over, however many there are.
+pub(crate) fn pick<'a, const N: usize>(
+    json: &'a str,
+    names: [&str; N],
+) -> Result<[Option<&'a RawValue>; N], NotMembers> {
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    let mut outcome = NotMembers::Malformed;
+    let picked = deserializer.deserialize_map(PickVisitor { names, outcome: &mut outcome });
+    let picked = picked.map_err(|_| outcome)?;
+    deserializer.end().map_err(|_| NotMembers::Malformed)?;
+    Ok(picked)
+}
+
+struct PickVisitor<'o, 'n, const N: usize> {
+    names: [&'n str; N],
+    outcome: &'o mut NotMembers,
+}
+
+impl<'de, const N: usize> Visitor<'de> for PickVisitor<'_, '_, N> {
+    type Value = [Option<&'de RawValue>; N];
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with each of some members at most once")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut picked = [None; N];
+        while let Some(name) = map.next_key_seed(Name)? {
+            let mut wanted = self.names.iter().zip(&mut picked);
+            let Some((_, place)) = wanted.find(|(wanted, _)| **wanted == name) else {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            };
+            if place.replace(map.next_value()?).is_some() {
+                *self.outcome = NotMembers::Duplicate;
+                return Err(A::Error::custom("duplicate member"));
+            }
+        }
+        Ok(picked)
     }
 }
 
@@ -245,6 +290,32 @@ mod tests {
     fn a_duplicate_is_found_however_it_is_written() {
         for json in [r#"{"exp":1,"exp":2}"#, r#"{"exp":1,"x":0,"\u0065xp":2}"#, r#"{"":1,"":2}"#] {
             assert_eq!(names(json), Err(NotMembers::Duplicate), "{json}");
+        }
+    }
+
+    #[test]
+    fn some_members_are_picked_out_of_any_number_and_not_twice() {
+        let picked = |json: &str| {
+            let picked =
+                pick(json, ["a", "b"]).map(|values| values.map(|it| it.map(RawValue::get)));
+            picked.map(|values| values.map(|value| value.map(str::to_owned)))
+        };
+        let some = |text: &str| Some(text.to_owned());
+        let many = (0..1000).map(|i| format!("\"{i}\":0,")).collect::<String>();
+        for (json, expected) in [
+            (
+                r#"{"b": 1.0 ,"a":[12345678901234567890]}"#,
+                Ok([some("[12345678901234567890]"), some("1.0")]),
+            ),
+            (r#"{"\u0061":null,"c":{"a":1}}"#, Ok([some("null"), None])),
+            ("{}", Ok([None, None])),
+            (&format!(r#"{{{many}"b":1}}"#), Ok([None, some("1")])),
+            (r#"{"a":1,"\u0061":1}"#, Err(NotMembers::Duplicate)),
+            (r#"{"c":1,"c":1,"a":1}"#, Ok([some("1"), None])),
+            (r#"{"a":1}x"#, Err(NotMembers::Malformed)),
+            (r#"[]"#, Err(NotMembers::Malformed)),
+        ] {
+            assert_eq!(picked(json), expected, "{json}");
         }
     }
 

@@ -60,8 +60,14 @@ mod policy;
 pub mod jwt;
 pub mod metadata;
 mod challenge;
+mod lists;
 // outside: waiting for others (async)
 mod clock;
+#[cfg(feature = "tower")]
+mod seal;
+#[cfg(not(feature = "tower"))]
+#[path = "seal_disabled.rs"]
+mod seal;
 mod fetch;
 #[cfg(feature = "metrics")]
 mod meter;
@@ -102,6 +108,7 @@ pub use denial::{Authentication, BadMessage, BadRequest, Denial, Reason, Refusal
 #[cfg(feature = "client")]
 pub use fetch::HttpClient;
 pub use fetch::{BoxFuture, Fetch, FetchError, Limits};
+pub use lists::Listed;
 pub use mcp_auth::{ConfigError, McpAuth, McpAuthBuilder};
 #[cfg(feature = "client")]
 pub use mcp_auth::{IssuerReadiness, Readiness};
@@ -116,5 +123,5 @@ pub use tool_scopes::ToolScopes;
 #[cfg(all(feature = "client", feature = "tower"))]
 pub use tower::ServerMetadataService;
 #[cfg(feature = "tower")]
-pub use tower::{BearerAuth, BearerAuthLayer, MetadataService};
+pub use tower::{BearerAuth, BearerAuthLayer, MetadataService, ResponseBody};
 pub use verifier::Verifier;

@@ -8,6 +8,7 @@ mod default_verifier;
 mod builder;
 #[cfg(feature = "client")]
 mod readiness;
+mod shown;
 
 use std::fmt;
 use std::future::Future;
@@ -24,9 +25,11 @@ use crate::challenge::Challenge;
 use crate::clock::Clock;
 use crate::credentials::Credentials;
 use crate::denial::Denial;
+use crate::lists::Lists;
 use crate::operation::Operation;
 use crate::policy::Policy;
 use crate::scope::Scopes;
+use crate::seal::Seal;
 use crate::token::{AuthInfo, VerifiedToken};
 use crate::verifier::Verifier;
 use default_verifier::DefaultVerifier;
@@ -60,11 +63,14 @@ struct Inner {
     challenged_scopes: Scopes,
     allowed_origins: Vec<String>,
     is_optional: bool,
+    seal: Seal,
+    streams_outlive_tokens: bool,
+    lists: Option<Lists>,
     servers: Vec<AuthorizationServer>,
     /// The servers whose keys are needed: none if a verifier of the user's own judges their tokens.
     keys_of: Vec<AuthorizationServer>,
     verifier: Judge,
-    policy: Policy,
+    policy: Arc<Policy>,
     clock: Arc<dyn Clock>,
     /// The longest message that is read, in bytes.
     max_message_bytes: usize,
@@ -229,6 +235,23 @@ impl McpAuth {
     /// Whether requests without credentials may pass, as anonymous.
     pub(crate) fn is_optional(&self) -> bool {
         self.0.is_optional
+    }
+
+    /// When streams opened with the caller's token end, if they do.
+    pub(crate) fn streams_end_at(&self, caller: &AuthInfo) -> Option<SystemTime> {
+        self.0.policy.end_of(caller).filter(|_| !self.0.streams_outlive_tokens)
+    }
+
+    pub(crate) fn seal(&self) -> &Seal {
+        &self.0.seal
+    }
+
+    pub(crate) fn lists(&self) -> Option<&Lists> {
+        self.0.lists.as_ref()
+    }
+
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.0.clock
     }
 
     pub(crate) fn allowed_origins(&self) -> &[String] {

@@ -15,6 +15,21 @@ pub(crate) fn token_cache(is_hit: bool) {
     metrics::counter!("mcp_auth_token_cache_total", "outcome" => outcome).increment(1);
 }
 
+/// `mcp_auth_foreign_ids_total{kind}`: presented ids of a `session` or an `event` that are not the caller's.
+pub(crate) fn foreign_id(kind: &'static str) {
+    metrics::counter!("mcp_auth_foreign_ids_total", "kind" => kind).increment(1);
+}
+
+/// `mcp_auth_streams_ended_total`: streams that ended because their token did.
+pub(crate) fn stream_ended() {
+    metrics::counter!("mcp_auth_streams_ended_total").increment(1);
+}
+
+/// `mcp_auth_withheld_total{reason}`: answers whose lists could not be filtered.
+pub(crate) fn withheld(reason: &'static str) {
+    metrics::counter!("mcp_auth_withheld_total", "reason" => reason).increment(1);
+}
+
 /// `mcp_auth_refreshes_total{document, issuer, outcome}`: fetches of keys and metadata by `ok` or `failed`.
 pub(crate) fn refresh(document: &'static str, issuer: &str, is_ok: bool) {
     let outcome = if is_ok { "ok" } else { "failed" };

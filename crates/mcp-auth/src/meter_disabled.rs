@@ -6,6 +6,12 @@ pub(crate) fn decision(_: &'static str) {}
 
 pub(crate) fn token_cache(_: bool) {}
 
+pub(crate) fn foreign_id(_: &'static str) {}
+
+pub(crate) fn stream_ended() {}
+
+pub(crate) fn withheld(_: &'static str) {}
+
 pub(crate) fn refresh(_: &'static str, _: &str, _: bool) {}
 
 pub(crate) fn keys_age(_: &str, _: impl FnOnce() -> Option<Duration>) {}

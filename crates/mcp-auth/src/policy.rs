@@ -7,15 +7,15 @@ use crate::credentials::Credentials;
 use crate::denial::{Authentication, Denial, Reason};
 use crate::operation::Operation;
 use crate::rule::Rule;
-use crate::scope::Vocabulary;
+use crate::scope::{Scopes, Vocabulary};
 use crate::token::{AuthInfo, Facts, VerifiedToken, seconds};
 use crate::tool_scopes::ToolScopes;
 use crate::url;
 
 /// What a protected resource demands of every token, whoever verified it.
 ///
-/// A resource's policy is built by [`McpAuthBuilder`](crate::McpAuthBuilder).
-#[derive(Clone, Debug)]
+/// A resource's policy is built by [`McpAuthBuilder`](crate::McpAuthBuilder). The default one trusts nobody.
+#[derive(Clone, Debug, Default)]
 pub struct Policy {
     pub(crate) issuers: Vec<Arc<str>>,
     pub(crate) audiences: Vec<String>,
@@ -79,6 +79,14 @@ impl Policy {
         Err(Denial::no_credentials())
     }
 
+    /// The scopes that a client asks for to be permitted an operation; nothing where no rule speaks of it.
+    pub(crate) fn scopes_to_request(&self, operation: &Operation<'_>) -> Option<Scopes> {
+        let rules = self.rules_for(operation).ok().filter(|rules| !rules.is_empty())?;
+        let all =
+            rules.into_iter().chain([&self.required]).cloned().fold(Rule::default(), Rule::and);
+        Some(self.vocabulary.requested(&all.scopes.to_request()))
+    }
+
     fn rules_for(&self, operation: &Operation<'_>) -> Result<Vec<&Rule>, Denial> {
         let mut rules = Vec::new();
         let Some(operations) = &self.operations else { return Ok(rules) };
@@ -126,6 +134,12 @@ impl Policy {
         Denial::insufficient_user_authentication(required).detail(
             "the token's `acr` or `auth_time` does not show a login as strong or recent as a rule requires: let the issuer put both claims into its tokens, and the client send `acr_values` and `max_age`",
         )
+    }
+
+    /// The moment from which on the caller's token is refused; never, if it does not say when it expires.
+    pub(crate) fn end_of(&self, caller: &AuthInfo) -> Option<SystemTime> {
+        // In whole seconds, as `has_expired` counts.
+        caller.expires_at()?.checked_add(Duration::from_secs(self.leeway.as_secs()))
     }
 
     fn trust(&self, facts: &Facts) -> Result<(), Denial> {
@@ -335,6 +349,17 @@ mod tests {
         for (ours, theirs, same) in rows {
             assert_eq!(is_same_resource(ours, theirs), same, "{ours} {theirs}");
         }
+    }
+
+    #[test]
+    fn the_end_of_a_token_is_the_moment_from_which_on_it_is_refused() {
+        let policy = Policy { leeway: Duration::from_millis(60_900), ..Policy::default() };
+        let end_of = |token| policy.end_of(&permit(token, 0).expect("admitted"));
+        let end = end_of(token()).expect("an end");
+        assert!(has_expired(1000, end, policy.leeway));
+        assert!(!has_expired(1000, end - Duration::from_millis(1), policy.leeway));
+        let endless = VerifiedToken::assert(ISSUER, "a").audience(RESOURCE).scopes(["read"]);
+        assert_eq!(end_of(endless), None);
     }
 
     #[test]

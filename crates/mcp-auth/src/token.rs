@@ -342,6 +342,31 @@ impl fmt::Debug for AuthInfo {
     }
 }
 
+/// Whom a session or an event belongs to: issuer, subject and client, or anyone who is anonymous. Never a
+/// token, so that it stays the same when the token is renewed. Two different principals are different bytes.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Principal(Box<[u8]>);
+
+impl Principal {
+    pub(crate) fn of(caller: Option<&AuthInfo>) -> Self {
+        let Some(caller) = caller else { return Self(Box::default()) };
+        let mut bytes = Vec::with_capacity(128);
+        for part in [caller.issuer(), caller.subject()] {
+            bytes.extend((part.len() as u64).to_be_bytes());
+            bytes.extend(part.as_bytes());
+        }
+        if let Some(client) = caller.client_id() {
+            bytes.push(b'c');
+            bytes.extend(client.as_bytes());
+        }
+        Self(bytes.into())
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 /// Whole seconds since 1970; 0 for anything before.
 pub(crate) fn seconds(moment: SystemTime) -> u64 {
     moment.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
@@ -349,4 +374,50 @@ pub(crate) fn seconds(moment: SystemTime) -> u64 {
 
 fn copied(text: impl Into<String>) -> Text {
     Text::Copied(text.into().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::credentials::Credentials;
+
+    #[test]
+    fn different_principals_are_different_bytes() {
+        let bearer = http::HeaderValue::from_static("Bearer abc");
+        let headers = [(http::header::AUTHORIZATION, bearer)].into_iter().collect();
+        let credentials = Credentials::from_headers(&headers).expect("credentials");
+        let of = |issuer: &str, subject: &str, client: Option<&str>| {
+            let token = VerifiedToken::assert(issuer, subject);
+            let token = match client {
+                Some(client) => token.client_id(client),
+                None => token,
+            };
+            Principal::of(Some(&AuthInfo::admitted(
+                token,
+                credentials.token().clone(),
+                Arc::default(),
+            )))
+        };
+        let all = [
+            Principal::of(None),
+            of("", "", None),
+            of("", "", Some("")),
+            of("ab", "c", None),
+            of("a", "bc", None),
+            of("a", "b", Some("c")),
+            of("a", "bcc", None),
+            of("a", "b", None),
+            of("a", "b", Some("")),
+            of("a", "", Some("b")),
+            of("", "ab", None),
+        ];
+        for (i, one) in all.iter().enumerate() {
+            for (j, other) in all.iter().enumerate() {
+                assert_eq!(one == other, i == j, "{i} {j}");
+            }
+        }
+        let renewed = VerifiedToken::assert("a", "b").client_id("c").scopes(["more"]);
+        let renewed = AuthInfo::admitted(renewed, credentials.token().clone(), Arc::default());
+        assert!(Principal::of(Some(&renewed)) == of("a", "b", Some("c")));
+    }
 }

@@ -1,8 +1,17 @@
 //! The door for tower services: admit, refuse, and let web pages in as far as they may.
 
+mod event_lines;
+mod event_ids;
+mod listed_answer;
+mod report;
+mod listed_events;
+mod stream_end;
+mod events;
+mod body;
+mod session;
+mod exchange;
 mod refusal;
 mod cors;
-mod report;
 mod documents;
 mod metadata_service;
 #[cfg(feature = "client")]
@@ -26,6 +35,9 @@ use crate::denial::Denial;
 use crate::mcp_auth::McpAuth;
 use crate::token::AuthInfo;
 
+use exchange::Exchange;
+
+pub use body::ResponseBody;
 pub use metadata_service::MetadataService;
 #[cfg(feature = "client")]
 pub use server_metadata_service::ServerMetadataService;
@@ -41,8 +53,13 @@ pub struct BearerAuthLayer(McpAuth);
 /// A service that only admitted requests reach.
 ///
 /// An admitted request has an [`AuthInfo`] in its extensions and no `Authorization` header any more.
-/// Bodies pass untouched in both directions, byte by byte as they come. A refusal is a response with
+/// Bodies pass as they come, in both directions. A refusal is a response with
 /// the [`Denial`](crate::Denial) in its extensions; the inner service does not hear of it.
+///
+/// Sessions belong to their callers: each `Mcp-Session-Id` that the inner service gives away is sealed to
+/// the issuer, subject and client of the request, and so is each id of an event of a stream. For anyone
+/// else such a session does not exist. A stream of events ends when the token does with which it was opened.
+/// Lists leave out what [`list_only`](crate::McpAuthBuilder::list_only) says, if it is set.
 ///
 /// It knows no paths and has no exemptions: what must be public is mounted beside it.
 #[derive(Clone, Debug)]
@@ -93,8 +110,9 @@ where
     S: Service<Request<GuardedBody<B>>, Response = Response<R>> + Clone + Send + 'static,
     S::Future: Send,
     B: Body<Data = Bytes> + Send + 'static,
+    R: Body<Data = Bytes> + Send + 'static,
 {
-    type Response = Response<GuardedBody<R>>;
+    type Response = Response<ResponseBody<R>>;
     type Error = S::Error;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
@@ -116,23 +134,19 @@ where
                 }
             };
             if let Some(answer) = visitor.preflight(&parts.method, &parts.headers) {
-                return Ok(answer.map(GuardedBody::held));
+                return Ok(answer.map(ResponseBody::whole));
             }
             let mut response = match auth.admit_visitor(&parts, body).await {
                 Ok((caller, body)) => {
                     parts.headers.remove(AUTHORIZATION);
                     parts.extensions.remove::<AuthInfo>(); // whom another resource admitted
-                    match caller.clone() {
+                    let exchange = Exchange::begin(&auth, caller.as_ref(), &mut parts);
+                    match caller {
                         Some(caller) => parts.extensions.insert(caller).map(drop),
-                        None => parts.extensions.insert(Anonymous(auth.clone())).map(drop),
+                        None => parts.extensions.insert(Anonymous(auth)).map(drop),
                     };
-                    let tool = report::asked_for(&parts.headers).cloned();
                     let response = inner.call(Request::from_parts(parts, body)).await?;
-                    let raised = response.extensions().get().map(|Raised(denial)| denial);
-                    match caller.as_ref().and_then(AuthInfo::denied).or(raised) {
-                        Some(denial) => auth.turn_away(denial, tool.as_ref()),
-                        None => response.map(GuardedBody::inner),
-                    }
+                    exchange.end(response).await
                 }
                 Err(denial) => auth.turn_away(&denial, report::asked_for(&parts.headers)),
             };
@@ -165,8 +179,8 @@ impl McpAuth {
         &self,
         denial: &Denial,
         tool: Option<&HeaderValue>,
-    ) -> Response<GuardedBody<R>> {
+    ) -> Response<ResponseBody<R>> {
         report::refused(self, denial, tool);
-        self.refuse(denial).map(GuardedBody::held)
+        self.refuse(denial).map(ResponseBody::whole)
     }
 }

@@ -5,19 +5,25 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Inner, Judge, McpAuth, default_verifier};
+use super::{Inner, Judge, McpAuth, default_verifier, shown};
 use crate::authorization_server::AuthorizationServer;
 use crate::clock::{Clock, SystemClock};
+use crate::lists::{Keep, Listed, Lists};
 use crate::metadata::{ResourceMetadata, resource_metadata_url};
 use crate::policy::Policy;
 use crate::rule::Rule;
 use crate::scope::{Hierarchy, Require, Scopes, Vocabulary, is_scope_token};
+use crate::seal::Seal;
+use crate::token::AuthInfo;
 use crate::tool_scopes::ToolScopes;
 use crate::url;
 use crate::verifier::Verifier;
 
 /// The longest leeway that is taken: a clock that is further off should be set.
 const LONGEST_LEEWAY: Duration = Duration::from_secs(5 * 60);
+
+/// As many bytes as HMAC-SHA256 has security to give (RFC 2104 §3).
+const SHORTEST_SESSION_KEY: usize = 32;
 
 /// Describes a protected resource. Made by [`McpAuth::builder`].
 #[derive(Default)]
@@ -37,6 +43,11 @@ pub struct McpAuthBuilder {
     cached_tokens: Option<usize>,
     allowed_origins: Vec<String>,
     is_optional: bool,
+    session_keys: Option<Vec<Box<[u8]>>>,
+    streams_outlive_tokens: bool,
+    keep: Option<Box<Keep>>,
+    filters_lists: bool,
+    has_security_schemes: bool,
     metadata: ResourceMetadata,
     verifier: Option<Box<dyn Verifier>>,
     clock: Option<Arc<dyn Clock>>,
@@ -77,6 +88,16 @@ pub enum ConfigError {
         "the keys of the issuer {0:?} can be had nowhere: discover it, give metadata with a `jwks_uri`, or verify its tokens with `.verifier(..)`"
     )]
     NoKeys(String),
+    /// The system has no random numbers.
+    #[error(
+        "this system gave no random numbers for a session key: give keys with `.session_keys(..)`"
+    )]
+    NoRandomness,
+    /// The list of session keys is empty.
+    #[error(
+        "the list of session keys is empty: is an environment variable unset? Without `.session_keys(..)` a random one is made"
+    )]
+    NoSessionKeys,
     /// There is no verifier.
     #[error("there is no verifier: give one with `.verifier(..)`, or enable the feature `client`")]
     NoVerifier,
@@ -95,6 +116,11 @@ pub enum ConfigError {
         "{0:?} is not a scope: scopes are visible ASCII without spaces, quotes and backslashes"
     )]
     Scope(String),
+    /// A session key is too short.
+    #[error(
+        "a session key of {0} bytes can be guessed: give at least 32 random bytes, such as `openssl rand -base64 32` makes"
+    )]
+    ShortSessionKey(usize),
     /// A URL given for metadata or keys cannot be fetched.
     #[error("{0:?} cannot be fetched: https is required, except for a loopback address")]
     Url(String),
@@ -225,6 +251,93 @@ impl McpAuthBuilder {
         self
     }
 
+    /// Binds sessions to their owners with these keys, instead of with a random one: secrets of at least
+    /// 32 random bytes each, kept like passwords. The first seals, all open.
+    ///
+    /// Each session id (`Mcp-Session-Id`) and each event id of a resumable stream is sealed to the issuer,
+    /// subject and client of the token with which it came into being, and is unknown to everyone else. With
+    /// a random key this ends when the process does. Give keys where sessions live longer than a process or
+    /// are served by several. To replace a key, put the new one first and leave the old one until its
+    /// sessions are over.
+    ///
+    /// ```
+    /// # fn secrets() -> Vec<String> { vec!["7Kq0…, of a secret store: 32 random bytes".into()] }
+    /// let auth = mcp_auth::McpAuth::builder("https://api.example.com/mcp")
+    ///     .authorization_server("https://auth.example.com")
+    ///     .session_keys(secrets())
+    ///     .build()?;
+    /// # Ok::<(), mcp_auth::ConfigError>(())
+    /// ```
+    pub fn session_keys<K: AsRef<[u8]>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
+        self.session_keys = Some(keys.into_iter().map(|key| key.as_ref().into()).collect());
+        self
+    }
+
+    /// Leaves out of lists of tools, prompts and resources what a caller may not use: what `keep` says no
+    /// to, by its name or URI. There is no caller where the request is anonymous.
+    ///
+    /// The order and the pages stay as they are, and each list is marked as made for one reader
+    /// (`cacheScope`). **It hides, it does not protect**: whoever knows the name of a tool can call it, unless
+    /// that is refused as well. An answer that cannot be filtered for certain (compressed inside of this layer,
+    /// longer than 16 MiB, with a member twice) is not passed on.
+    ///
+    /// ```
+    /// use mcp_auth::{Listed, McpAuth};
+    ///
+    /// let auth = McpAuth::builder("https://api.example.com/mcp")
+    ///     .authorization_server("https://auth.example.com")
+    ///     .list_only(|caller, listed, name| {
+    ///         let may_write = caller.is_some_and(|caller| caller.scopes().contains("notes:write"));
+    ///         listed != Listed::Tool || may_write || !name.starts_with("delete_")
+    ///     })
+    ///     .build()?;
+    /// # Ok::<(), mcp_auth::ConfigError>(())
+    /// ```
+    pub fn list_only(
+        mut self,
+        keep: impl Fn(Option<&AuthInfo>, Listed, &str) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.keep = Some(Box::new(keep));
+        self
+    }
+
+    /// Leaves out of lists what the rules of [`tools`](Self::tools) do not permit the caller at the moment:
+    /// see [`list_only`](Self::list_only), which is for rules of another kind.
+    ///
+    /// A client cannot ask for the scopes of a tool that it does not know of. Where callers should find
+    /// out what they could do, leave the lists whole, or say in [`security_schemes`](Self::security_schemes)
+    /// what each tool needs.
+    pub fn filter_lists(mut self) -> Self {
+        self.filters_lists = true;
+        self
+    }
+
+    /// Says with each listed tool that has a rule which scopes it needs: its `securitySchemes`, by which
+    /// some clients (ChatGPT) ask for scopes.
+    pub fn security_schemes(mut self) -> Self {
+        self.has_security_schemes = true;
+        self
+    }
+
+    /// Leaves streams open when the token with which they were opened has expired.
+    ///
+    /// Unless this is set, an event stream ends when its token does (plus leeway), and the client opens
+    /// another with a fresh token. With it, **whoever once had a token goes on reading** as long as the
+    /// connection lasts: after it has expired, after the user has logged out, after the account was closed.
+    /// For clients that cannot reconnect, and servers that end their streams themselves.
+    ///
+    /// ```
+    /// let auth = mcp_auth::McpAuth::builder("https://api.example.com/mcp")
+    ///     .authorization_server("https://auth.example.com")
+    ///     .streams_outlive_tokens()
+    ///     .build()?;
+    /// # Ok::<(), mcp_auth::ConfigError>(())
+    /// ```
+    pub fn streams_outlive_tokens(mut self) -> Self {
+        self.streams_outlive_tokens = true;
+        self
+    }
+
     /// Completes the metadata of the resource.
     pub fn metadata(mut self, complete: impl FnOnce(ResourceMetadata) -> ResourceMetadata) -> Self {
         self.metadata = complete(self.metadata);
@@ -262,6 +375,7 @@ impl McpAuthBuilder {
         }
 
         let vocabulary = self.vocabulary();
+        let seal = self.seal()?;
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
         let challenged = self.required.scopes.to_request();
         let published = self.metadata.published_scopes().unwrap_or_else(|| challenged.clone());
@@ -273,7 +387,7 @@ impl McpAuthBuilder {
             .member("authorization_servers", issuers)
             .member("bearer_methods_supported", vec!["header"]);
         let trusted = self.servers.iter().map(AuthorizationServer::issuer);
-        let policy = Policy {
+        let policy = Arc::new(Policy {
             issuers: trusted
                 .chain(self.trusted_issuers.iter().map(String::as_str))
                 .map(Into::into)
@@ -283,6 +397,11 @@ impl McpAuthBuilder {
             required: self.required.under(&self.hierarchy),
             operations: Some(self.operations.under(&self.hierarchy)).filter(|it| !it.is_empty()),
             vocabulary: vocabulary.into(),
+        });
+        let by_rules = || shown::permitted(policy.clone(), clock.clone());
+        let lists = Lists {
+            keep: self.keep.or_else(|| self.filters_lists.then(by_rules)),
+            needs: self.has_security_schemes.then(|| shown::needs(policy.clone())),
         };
         let capacity = self.cached_tokens.unwrap_or(10_000);
         let (verifier, keys_of) = match self.verifier {
@@ -304,6 +423,9 @@ impl McpAuthBuilder {
             metadata_json: metadata.to_json(),
             challenged_scopes: if challenged.is_empty() { published } else { challenged },
             is_optional: self.is_optional,
+            seal,
+            streams_outlive_tokens: self.streams_outlive_tokens,
+            lists: Some(lists).filter(|lists| lists.keep.is_some() || lists.needs.is_some()),
             servers: self.servers,
             keys_of,
             verifier,
@@ -371,6 +493,16 @@ impl McpAuthBuilder {
         match scopes.iter().chain(requested).chain(required).find(|scope| !is_scope_token(scope)) {
             Some(scope) => Err(ConfigError::Scope(scope.to_owned())),
             None => Ok(()),
+        }
+    }
+
+    fn seal(&self) -> Result<Seal, ConfigError> {
+        let Some(keys) = &self.session_keys else {
+            return Seal::random().ok_or(ConfigError::NoRandomness);
+        };
+        match keys.iter().map(|key| key.len()).find(|length| *length < SHORTEST_SESSION_KEY) {
+            Some(length) => Err(ConfigError::ShortSessionKey(length)),
+            None => Seal::of(keys, &self.resource).ok_or(ConfigError::NoSessionKeys),
         }
     }
 

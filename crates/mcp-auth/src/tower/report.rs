@@ -2,6 +2,7 @@
 
 use http::header::{HeaderMap, HeaderValue};
 
+use super::listed_answer::Withheld;
 use crate::denial::{Denial, Refusal};
 use crate::mcp_auth::McpAuth;
 use crate::meter;
@@ -60,6 +61,39 @@ pub(super) fn refused(auth: &McpAuth, denial: &Denial, tool: Option<&HeaderValue
             tracing::info!(target: TARGET, decision, resource, status, detail, cause, "refused: {decision}");
         }
     }
+}
+
+/// A session id that does not open: after a restart, of another principal, or invented.
+pub(super) fn foreign_session(auth: &McpAuth) {
+    meter::foreign_id("session");
+    tracing::info!(target: TARGET, resource = auth.resource(), "a session id that was not issued to this caller");
+}
+
+/// An event id that does not open.
+pub(super) fn foreign_event(auth: &McpAuth) {
+    meter::foreign_id("event");
+    tracing::info!(target: TARGET, resource = auth.resource(), "an event id that was not issued to this caller");
+}
+
+/// A stream whose token has expired.
+pub(super) fn stream_ended(auth: &McpAuth) {
+    meter::stream_ended();
+    tracing::debug!(target: TARGET, resource = auth.resource(), "a stream ended with its token");
+}
+
+/// A stream whose events cannot be read here.
+pub(super) fn encoded_stream(auth: &McpAuth) {
+    tracing::warn!(
+        target: TARGET,
+        resource = auth.resource(),
+        "a compressed event stream cannot be resumed, since the ids in it are not sealed: compress outside of `bearer_auth()`"
+    );
+}
+
+/// An answer in which lists could not be filtered.
+pub(super) fn withheld(auth: &McpAuth, why: Withheld) {
+    meter::withheld(why.code());
+    tracing::error!(target: TARGET, resource = auth.resource(), "an answer is withheld, since its lists cannot be filtered: {}", why.advice());
 }
 
 /// The tool that the headers name. It may be a lie: good for a log line, not for a decision.

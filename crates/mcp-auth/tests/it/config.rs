@@ -49,6 +49,8 @@ fn each_mistake_has_its_error() {
         (builder().implies("a", ["b\n"]), E::Scope(text("b\n"))),
         (builder().metadata(|it| it.scopes_supported(["\\"])), E::Scope(text("\\"))),
         (builder().implies("a", ["b"]).implies("b", ["a"]), E::CircularScopes(text("a"))),
+        (builder().session_keys([""; 0]), E::NoSessionKeys),
+        (builder().session_keys(["k".repeat(32), "k".repeat(31)]), E::ShortSessionKey(31)),
         origin("example.com"),
         origin("https://example.com/"),
         origin("https://*.example.com"),
@@ -98,6 +100,7 @@ fn what_is_right_is_taken() {
         .authorization_server("https://tenant.auth0.com/")
         .authorization_server("http://127.0.0.1:9000/o");
     assert!(issuers.build().is_ok());
+    assert!(builder().session_keys([[7; 32], [8; 32]]).build().is_ok());
 }
 
 #[test]

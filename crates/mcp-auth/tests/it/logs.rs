@@ -151,6 +151,27 @@ async fn each_decision_is_one_event_and_persons_are_named_at_debug_only() {
 }
 
 #[tokio::test]
+async fn an_id_of_somebody_else_is_one_line_without_the_id() {
+    let issuer = TestIssuer::new();
+    let auth = protected(&issuer);
+    let token = issuer.token().subject("bob-the-thief").scopes(["read"]).sign();
+    for (header, line) in [
+        ("mcp-session-id", "a session id that was not issued to this caller"),
+        ("last-event-id", "an event id that was not issued to this caller"),
+    ] {
+        let mut headers = bearer(&token);
+        headers.insert(header, "stolen-id.AAAA".parse().expect("a value"));
+        auth.warm_up().await.expect("the issuer is up");
+        let (log, guard) = Log::at(Level::INFO);
+        answer(&auth, request(headers)).await;
+        let text = log.take();
+        drop(guard);
+        assert_eq!(text.lines().count(), 1, "{text}");
+        assert!(text.contains(line) && !text.contains("stolen") && !text.contains("bob"), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn an_outage_is_told_once_with_its_cause_and_not_by_every_request() {
     let issuer = TestIssuer::new();
     issuer.trouble(Endpoint::Metadata, Trouble::Down);

@@ -7,6 +7,7 @@ mod doors;
 mod forged_tokens;
 mod keys;
 mod ledger;
+mod lists;
 mod logs;
 #[cfg(feature = "metrics")]
 mod metrics;
@@ -14,5 +15,8 @@ mod operations;
 mod origins;
 mod refusals;
 mod rmcp_server;
+mod rmcp_world;
+mod sessions;
+mod streams;
 mod verifiers;
 mod world;

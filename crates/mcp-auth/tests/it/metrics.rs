@@ -13,6 +13,7 @@ use metrics::{
     Unit,
 };
 
+use crate::streams::{EVENTS, data, next, streamed};
 use crate::world::{RESOURCE, answer, bearer, request, status};
 
 /// Remembers each metric under its name and labels; a gauge as the bits of its value.
@@ -157,6 +158,29 @@ async fn refreshes_are_counted_by_outcome_and_the_age_of_the_keys_is_known() {
     assert_eq!((counts.refreshed("keys", "ok"), counts.refreshed("keys", "failed")), (1, 1));
 }
 
+#[tokio::test(start_paused = true)]
+async fn ids_of_others_ended_streams_and_withheld_answers_are_counted() {
+    let counts = Counts::default();
+    let _guard = counts.begin();
+    let issuer = TestIssuer::new();
+    let auth = issuer.protects(RESOURCE).list_only(|_, _, _| false).build().expect("a description");
+    let token = issuer.token().expires_in(Duration::from_secs(300)).sign();
+    for (header, kind) in [("mcp-session-id", "session"), ("last-event-id", "event")] {
+        let mut headers = bearer(&token);
+        headers.insert(header, "invented".parse().expect("a value"));
+        assert_eq!(answer(&auth, request(headers)).await.status(), 200);
+        assert_eq!(counts.of(&format!("mcp_auth_foreign_ids_total kind={kind}")), 1, "{kind}");
+    }
+    let (_frames, response) = streamed(&auth, Some(&token), &[EVENTS]).await;
+    let (frames, unreadable) = streamed(&auth, Some(&token), &[EVENTS]).await;
+    frames.send(data("data: {\n\n")).await.expect("open");
+    assert_eq!(next(&mut unreadable.into_body()).await, None);
+    issuer.clock().advance(Duration::from_secs(360));
+    assert_eq!(next(&mut response.into_body()).await, None);
+    assert_eq!(counts.of("mcp_auth_withheld_total reason=unreadable"), 1);
+    assert_eq!(counts.of("mcp_auth_streams_ended_total"), 1);
+}
+
 #[tokio::test]
 async fn a_thousand_strange_tokens_make_no_new_label() {
     let counts = Counts::default();
@@ -180,7 +204,9 @@ async fn a_thousand_strange_tokens_make_no_new_label() {
     for i in 0..150 {
         for token in strange(i) {
             let mut headers = bearer(&token);
-            headers.insert("mcp-name", format!("tool-{i}").parse().expect("a value"));
+            for name in ["mcp-name", "mcp-session-id", "last-event-id"] {
+                headers.insert(name, format!("strange-{i}").parse().expect("a value"));
+            }
             answer(&auth, request(headers)).await;
         }
         if i == 0 {

@@ -495,6 +495,53 @@ async fn what_no_scope_permits_is_an_error_in_band_and_otherwise_a_403_without_c
 }
 
 #[tokio::test]
+async fn lists_follow_the_rules_and_say_what_tools_need() {
+    const LIST: &str = r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"note"},{"name":"admin_x"},{"name":"hidden"}],"prompts":[{"name":"speech"}],"resources":[{"uri":"vault://public/a"},{"uri":"vault://x/a"}],"resourceTemplates":[{"uriTemplate":"vault://{name}/a"}]}}"#;
+    let issuer = TestIssuer::new();
+    let described = || {
+        let rules = ToolScopes::new()
+            .tool("admin_x", ["admin"])
+            .tool("hidden", Rule::never())
+            .prompt("speech", ["admin"])
+            .resource("vault://{name}/*", ["admin"])
+            .resource("vault://public/*", ["read"]);
+        issuer.protects(RESOURCE).required_scopes(["read"]).tools(rules)
+    };
+    let listed = async |auth: McpAuth, scopes: &str| -> serde_json::Value {
+        let app = auth.protect(axum::routing::post(|| async {
+            ([(CONTENT_TYPE, "application/json")], LIST)
+        }));
+        let ping = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
+        let mut request = Request::post("/mcp").body(Body::from(ping)).expect("a request");
+        *request.headers_mut() = bearer(&issuer.token().scopes([scopes]).sign());
+        let answer = app.oneshot(request).await.expect("an answer");
+        let body = answer.into_body().collect().await.expect("a body").to_bytes();
+        serde_json::from_slice::<serde_json::Value>(&body).expect("JSON")["result"].take()
+    };
+    let filtering = || described().filter_lists().build().expect("a description");
+    let few = serde_json::json!({
+        "tools": [{"name": "note"}], "prompts": [], "resources": [{"uri": "vault://public/a"}],
+        "resourceTemplates": [],
+    });
+    assert_eq!(listed(filtering(), "read").await, few);
+    let most = listed(filtering(), "read admin").await;
+    let names: Vec<_> =
+        most["tools"].as_array().expect("tools").iter().map(|it| &it["name"]).collect();
+    assert_eq!(names, ["note", "admin_x"], "what is forbidden to all is shown to nobody");
+    assert_eq!(most["resources"].as_array().map(Vec::len), Some(2));
+
+    let telling = described().requested_as("admin", "api://x/admin").security_schemes().build();
+    let all = listed(telling.expect("a description"), "read").await;
+    let schemes = |i: usize| &all["tools"][i]["securitySchemes"];
+    assert!(schemes(0).is_null(), "no rule speaks of it");
+    assert_eq!(
+        schemes(1),
+        &serde_json::json!([{"type": "oauth2", "scopes": ["api://x/admin", "read"]}])
+    );
+    assert!(all["cacheScope"].is_null(), "the same for everybody");
+}
+
+#[tokio::test]
 async fn a_guarded_tool_is_guarded_without_the_layer() {
     let issuer = TestIssuer::new();
     let reached = Arc::<AtomicUsize>::default();

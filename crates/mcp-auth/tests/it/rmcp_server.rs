@@ -31,7 +31,7 @@ struct Server {
 impl Server {
     #[tool(description = "Who is calling?")]
     async fn whoami(&self, auth: AuthInfo) -> String {
-        format!("you are {}", auth.subject())
+        format!("you are {} with [{}]", auth.subject(), auth.scopes())
     }
 
     #[tool(description = "Hello, whoever you are")]
@@ -105,21 +105,22 @@ fn call(tool: &str) -> String {
 async fn a_tool_sees_the_caller_of_the_request_and_not_of_the_session() {
     let issuer = TestIssuer::new();
     let app = app(&issuer.protects(RESOURCE).build().expect("a description"), true);
-    let (alice, bob) = (issuer.token().sign(), issuer.token().subject("bob").sign());
+    let alice = issuer.token().scopes(["read"]).sign();
+    let renewed = issuer.token().scopes(["read", "write"]).sign();
     let (status, session, _) = post(&app, Some(&alice), None, INITIALIZE).await;
     let session = session.expect("a session");
     assert_eq!(status, 200);
     assert_eq!(post(&app, Some(&alice), Some(&session), INITIALIZED).await.0, 202);
-    for (token, name) in [(&alice, "alice"), (&bob, "bob"), (&alice, "alice")] {
+    for (token, scopes) in [(&alice, "read"), (&renewed, "read write"), (&alice, "read")] {
         let (status, _, body) = post(&app, Some(token), Some(&session), &call("whoami")).await;
         assert!(
-            status == 200 && body.contains(&format!("you are {name}")),
-            "{name}: {status} {body}"
+            status == 200 && body.contains(&format!("you are alice with [{scopes}]")),
+            "{scopes}: {status} {body}"
         );
     }
     let letter = r#"{"jsonrpc":"2.0","id":3,"method":"prompts/get","params":{"name":"letter"}}"#;
-    let (_, _, body) = post(&app, Some(&bob), Some(&session), letter).await;
-    assert!(body.contains("yours, bob"), "{body}");
+    let (_, _, body) = post(&app, Some(&renewed), Some(&session), letter).await;
+    assert!(body.contains("yours, alice"), "{body}");
     assert_eq!(post(&app, None, Some(&session), &call("whoami")).await.0, 401);
     assert_eq!(
         post(&app, Some(&issuer.token().expired().sign()), Some(&session), &call("whoami")).await.0,

@@ -1,0 +1,186 @@
+//! The body of an event stream on its way to its one reader: ids sealed, lists as they may see them, and an
+//! end when their token ends.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+use super::event_ids::EventIds;
+use super::listed_answer::Withheld;
+use super::listed_events::{LONGEST_EVENT, ListedEvents};
+use super::report;
+use super::stream_end::StreamEnd;
+use crate::lists::Unreadable;
+use crate::mcp_auth::McpAuth;
+use crate::seal::Purpose;
+use crate::token::{AuthInfo, Principal};
+
+pin_project! {
+    /// An event stream that is passed on as it comes, line by line.
+    #[derive(Debug)]
+    pub(super) struct Events<B> {
+        #[pin]
+        body: Option<B>,
+        rules: Box<Rules>,
+        ready: VecDeque<Bytes>,
+        trailers: Option<HeaderMap>,
+    }
+}
+
+/// What holds for one stream.
+pub(super) struct Rules {
+    auth: McpAuth,
+    lists: Option<ListedEvents<Show>>,
+    ids: Option<EventIds<SealId>>,
+    end: Option<StreamEnd>,
+}
+
+type SealId = Box<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>;
+
+/// What of a message its reader may see; nothing if that is all of it.
+pub(super) type Show = Box<dyn Fn(&str) -> Result<Option<String>, Unreadable> + Send + Sync>;
+
+impl Rules {
+    /// The stream ends when the caller's token does.
+    pub(super) fn new(auth: &McpAuth, caller: Option<&AuthInfo>) -> Self {
+        let end = caller.and_then(|caller| auth.streams_end_at(caller));
+        let end = end.map(|at| StreamEnd::new(at, auth.clock().clone()));
+        Self { auth: auth.clone(), lists: None, ids: None, end }
+    }
+
+    /// Its events are resumed by their owner only.
+    pub(super) fn with_ids_of(mut self, owner: Principal) -> Self {
+        let auth = self.auth.clone();
+        self.ids = Some(EventIds::new(Box::new(move |id: &[u8]| {
+            auth.seal().seal(Purpose::Event, &owner, id)
+        })));
+        self
+    }
+
+    /// Its lists show what their reader may use, if any are filtered.
+    pub(super) fn with_lists(mut self, show: Option<Show>) -> Self {
+        self.lists = show.map(|show| ListedEvents::new(show, LONGEST_EVENT));
+        self
+    }
+
+    fn feed(&mut self, chunk: Bytes, out: &mut VecDeque<Bytes>) -> Result<(), Unreadable> {
+        let Some(lists) = &mut self.lists else {
+            self.pass(chunk, out);
+            return Ok(());
+        };
+        let mut shown = VecDeque::new();
+        lists.feed(&chunk, &mut shown)?;
+        shown.into_iter().for_each(|chunk| self.pass(chunk, out));
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut VecDeque<Bytes>) -> Result<(), Unreadable> {
+        if let Some(lists) = &mut self.lists {
+            let mut shown = VecDeque::new();
+            lists.finish(&mut shown)?;
+            shown.into_iter().for_each(|chunk| self.pass(chunk, out));
+        }
+        if let Some(ids) = &mut self.ids {
+            ids.finish(out);
+        }
+        Ok(())
+    }
+
+    fn pass(&mut self, chunk: Bytes, out: &mut VecDeque<Bytes>) {
+        match &mut self.ids {
+            Some(ids) => ids.feed(&chunk, out),
+            None => out.push_back(chunk),
+        }
+    }
+}
+
+impl<B> Events<B> {
+    pub(super) fn new(body: B, rules: Rules) -> Self {
+        Self { body: Some(body), rules: Box::new(rules), ready: VecDeque::new(), trailers: None }
+    }
+}
+
+impl<B: Body<Data = Bytes>> Body for Events<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let mut this = self.project();
+        loop {
+            // First, so that a stream that always has something to say ends as well.
+            if this.body.is_some() && this.rules.end.as_ref().is_some_and(StreamEnd::has_come) {
+                report::stream_ended(&this.rules.auth);
+                this.body.set(None);
+                this.ready.clear();
+                *this.trailers = None;
+            }
+            if let Some(bytes) = joined(this.ready) {
+                return Poll::Ready(Some(Ok(Frame::data(bytes))));
+            }
+            if let Some(trailers) = this.trailers.take() {
+                return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+            }
+            let Some(body) = this.body.as_mut().as_pin_mut() else { return Poll::Ready(None) };
+            let Poll::Ready(frame) = body.poll_frame(context) else {
+                match &mut this.rules.end {
+                    Some(end) => ready!(end.poll(context)),
+                    None => return Poll::Pending,
+                }
+                continue;
+            };
+            let read = match frame {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(chunk) => this.rules.feed(chunk, this.ready),
+                    Err(frame) => {
+                        *this.trailers = frame.into_trailers().ok();
+                        this.rules.finish(this.ready)
+                    }
+                },
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => {
+                    this.body.set(None);
+                    this.rules.finish(this.ready)
+                }
+            };
+            if let Err(Unreadable) = read {
+                report::withheld(&this.rules.auth, Withheld::Unreadable);
+                this.body.set(None);
+                *this.trailers = None;
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        // Not as the body says: something of its last line may still be held.
+        self.body.is_none() && self.ready.is_empty() && self.trailers.is_none()
+    }
+
+    /// How long it is, nobody knows: ids become longer, and the end may come early.
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::default()
+    }
+}
+
+/// The next bytes to send: what is little in one frame, what is much as it lies.
+fn joined(ready: &mut VecDeque<Bytes>) -> Option<Bytes> {
+    const LITTLE: usize = 8 * 1024;
+    if ready.len() > 1 && ready.iter().map(Bytes::len).sum::<usize>() <= LITTLE {
+        return Some(ready.drain(..).flatten().collect());
+    }
+    ready.pop_front()
+}
+
+impl fmt::Debug for Rules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rules").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,144 @@
+//! What a request and its answer say to one caller only: sessions, events, lists, and how long a stream lasts.
+
+use bytes::Bytes;
+use http::header::{
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+};
+use http::request::Parts;
+use http::{Method, Response};
+use http_body::Body;
+
+use super::body::ResponseBody;
+use super::events::{Rules, Show};
+use super::listed_answer::{self, Withheld};
+use super::{Raised, report, session};
+use crate::mcp_auth::McpAuth;
+use crate::token::{AuthInfo, Principal};
+
+/// An admitted request whose answer is still to come.
+pub(super) struct Exchange {
+    auth: McpAuth,
+    caller: Option<AuthInfo>,
+    /// What the headers call it, for the log.
+    asked_for: Option<HeaderValue>,
+    /// The answer to HEAD has the headers of a body, and none.
+    is_head: bool,
+    /// The revision of MCP has lists that others may keep, unless they say no.
+    may_be_cached: bool,
+}
+
+/// The first revision with `cacheScope`. Revisions are dates, and so compare as texts.
+const WITH_CACHES: &[u8] = b"2026-07-28";
+
+impl Exchange {
+    /// Opens what the request presents: the ids of a session and of an event, if they are the caller's.
+    pub(super) fn begin(auth: &McpAuth, caller: Option<&AuthInfo>, parts: &mut Parts) -> Self {
+        let is_head = parts.method == Method::HEAD;
+        let headers = &mut parts.headers;
+        if session::is_in(headers) {
+            let owner = Principal::of(caller);
+            if !session::open_session(auth.seal(), &owner, headers) {
+                report::foreign_session(auth);
+            }
+            if !session::open_last_event(auth.seal(), &owner, headers) {
+                report::foreign_event(auth);
+            }
+        }
+        let version = auth.lists().and_then(|_| headers.get("mcp-protocol-version"));
+        let may_be_cached = version.is_some_and(|version| version.as_bytes() >= WITH_CACHES);
+        let asked_for = report::asked_for(headers).cloned();
+        Self { auth: auth.clone(), caller: caller.cloned(), asked_for, is_head, may_be_cached }
+    }
+
+    /// Seals what the answer gives away, leaves out of lists what the caller may not use, and lets a stream
+    /// end when the caller's token does. If a handler refused the caller, that is the answer.
+    pub(super) async fn end<B: Body<Data = Bytes>>(
+        self,
+        mut response: Response<B>,
+    ) -> Response<ResponseBody<B>> {
+        let raised = response.extensions().get().map(|Raised(denial)| denial);
+        if let Some(denial) = self.caller.as_ref().and_then(AuthInfo::denied).or(raised) {
+            return self.auth.turn_away(denial, self.asked_for.as_ref());
+        }
+        let owner = || Principal::of(self.caller.as_ref());
+        session::seal_sessions(self.auth.seal(), owner, response.headers_mut());
+        if self.is_head {
+            return response.map(ResponseBody::inner);
+        }
+        let show = self.show().filter(|_| response.status().is_success());
+        if says(response.headers(), CONTENT_TYPE, "text/event-stream") {
+            return self.stream(response, show);
+        }
+        match show.filter(|_| says(response.headers(), CONTENT_TYPE, "json")) {
+            Some(show) => self.filtered(response, show).await,
+            None => response.map(ResponseBody::inner),
+        }
+    }
+
+    fn stream<B>(
+        &self,
+        mut response: Response<B>,
+        show: Option<Show>,
+    ) -> Response<ResponseBody<B>> {
+        let mut rules = Rules::new(&self.auth, self.caller.as_ref());
+        match (is_encoded(response.headers()), show) {
+            (true, Some(_)) => return self.withhold(Withheld::Encoded),
+            // It can be passed on, since an id that is not sealed opens nothing.
+            (true, None) => report::encoded_stream(&self.auth),
+            (false, show) => {
+                rules = rules.with_ids_of(Principal::of(self.caller.as_ref())).with_lists(show);
+            }
+        }
+        response.headers_mut().remove(CONTENT_LENGTH);
+        response.map(|body| ResponseBody::events(body, rules))
+    }
+
+    async fn filtered<B: Body<Data = Bytes>>(
+        &self,
+        response: Response<B>,
+        show: Show,
+    ) -> Response<ResponseBody<B>> {
+        if is_encoded(response.headers()) {
+            return self.withhold(Withheld::Encoded);
+        }
+        let (mut parts, body) = response.into_parts();
+        match listed_answer::shown(body, show).await {
+            Ok(body) => {
+                parts.headers.insert(CONTENT_LENGTH, body.len().into());
+                Response::from_parts(parts, ResponseBody::whole(body))
+            }
+            Err(why) => self.withhold(why),
+        }
+    }
+
+    /// What of a message the caller may see, if lists are filtered at all.
+    fn show(&self) -> Option<Show> {
+        self.auth.lists()?;
+        let (auth, caller) = (self.auth.clone(), self.caller.clone());
+        let may_be_cached = self.may_be_cached;
+        Some(Box::new(move |message| match auth.lists() {
+            Some(lists) => lists.shown_to(caller.as_ref(), message, may_be_cached),
+            None => Ok(None),
+        }))
+    }
+
+    fn withhold<B>(&self, why: Withheld) -> Response<ResponseBody<B>> {
+        report::withheld(&self.auth, why);
+        listed_answer::bad_gateway().map(ResponseBody::whole)
+    }
+}
+
+/// Whether a header says this anywhere, as clients look for it.
+fn says(headers: &HeaderMap, name: HeaderName, what: &str) -> bool {
+    headers.get_all(name).iter().any(|value| {
+        value.as_bytes().windows(what.len()).any(|part| part.eq_ignore_ascii_case(what.as_bytes()))
+    })
+}
+
+/// Whether the body is compressed, and so cannot be read here.
+fn is_encoded(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(CONTENT_ENCODING)
+        .iter()
+        .any(|encoding| !encoding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity"))
+}

@@ -1,0 +1,114 @@
+//! When a stream ends by itself: at the moment at which the token of its caller is refused.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, SystemTime};
+
+use tokio::runtime::Handle;
+use tokio::time::{Sleep, sleep};
+
+use crate::clock::Clock;
+
+/// How long the clock is not looked at, at most: it may be set while a stream is open.
+const LONGEST_NAP: Duration = Duration::from_secs(10);
+
+/// Tells when a stream is over. The one place to ask: a revocation would be heard here as well.
+pub(super) struct StreamEnd {
+    at: SystemTime,
+    clock: Arc<dyn Clock>,
+    nap: Option<Pin<Box<Sleep>>>,
+}
+
+impl StreamEnd {
+    pub(super) fn new(at: SystemTime, clock: Arc<dyn Clock>) -> Self {
+        Self { at, clock, nap: None }
+    }
+
+    /// Whether the moment has come.
+    pub(super) fn has_come(&self) -> bool {
+        self.left().is_zero()
+    }
+
+    /// Ready once the moment has come. Outside of tokio nobody wakes the task for it, and it is noticed
+    /// when the stream has something to say.
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let left = self.left();
+            if left.is_zero() {
+                return Poll::Ready(());
+            }
+            if self.nap.is_none() && Handle::try_current().is_err() {
+                return Poll::Pending;
+            }
+            let nap = self.nap.get_or_insert_with(|| Box::pin(sleep(left.min(LONGEST_NAP))));
+            ready!(nap.as_mut().poll(context));
+            self.nap = None;
+        }
+    }
+
+    fn left(&self) -> Duration {
+        self.at.duration_since(self.clock.now()).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::clock::ManualClock;
+
+    /// A clock that goes with tokio's, which stands until all wait.
+    struct Paused(Instant, SystemTime);
+
+    impl Clock for Paused {
+        fn now(&self) -> SystemTime {
+            self.1 + self.0.elapsed()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_sleeps_exactly_until_then() {
+        let start = Instant::now();
+        let clock = Paused(start, ManualClock::new().now());
+        let at = clock.now() + Duration::from_millis(61_234);
+        let mut end = StreamEnd::new(at, Arc::new(clock));
+        poll_fn(|context| end.poll(context)).await;
+        assert_eq!(start.elapsed(), Duration::from_millis(61_234));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_jumps_is_noticed_within_ten_seconds() {
+        let start = Instant::now();
+        let clock = ManualClock::new();
+        let mut end =
+            StreamEnd::new(clock.now() + Duration::from_secs(3600), Arc::new(clock.clone()));
+        let jump = async {
+            sleep(Duration::from_secs(25)).await;
+            clock.advance(Duration::from_secs(3600));
+        };
+        tokio::join!(poll_fn(|context| end.poll(context)), jump);
+        let noticed = start.elapsed() - Duration::from_secs(25);
+        assert!(noticed <= LONGEST_NAP, "{noticed:?}");
+    }
+
+    #[tokio::test]
+    async fn what_is_over_is_over_at_once() {
+        let clock = ManualClock::new();
+        let mut end = StreamEnd::new(clock.now(), Arc::new(clock));
+        assert_eq!(poll_fn(|context| Poll::Ready(end.poll(context))).await, Poll::Ready(()));
+    }
+
+    #[test]
+    fn without_a_runtime_it_is_noticed_when_asked() {
+        let clock = ManualClock::new();
+        let mut end = StreamEnd::new(clock.now() + Duration::from_secs(1), Arc::new(clock.clone()));
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        assert!(end.poll(&mut context).is_pending());
+        clock.advance(Duration::from_secs(1));
+        assert!(end.poll(&mut context).is_ready());
+    }
+}

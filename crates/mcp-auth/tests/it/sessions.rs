@@ -1,0 +1,304 @@
+//! Sessions belong to their principals: what anyone else sends in them is for an unknown session.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use mcp_auth::{GuardedBody, McpAuth};
+use mcp_auth_testkit::TestIssuer;
+use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
+use tower::{Layer as _, ServiceExt as _, service_fn};
+
+use crate::rmcp_world::{Mode, RESOURCE, Visitor, app, call, ids, read_until, serve, whole};
+use crate::world::{bearer, request};
+
+const UNKNOWN: &str = "2f1ee1a4-0f3a-4d42-9d5c-0123456789ab";
+
+fn protected(issuer: &TestIssuer) -> McpAuth {
+    issuer.protects(RESOURCE).build().expect("a description")
+}
+
+/// Whatever can be sent in a session: a name, the method, the last event, the body.
+fn attacks(asked: &str) -> Vec<(&'static str, Method, Option<&'static str>, String)> {
+    vec![
+        ("a call", Method::POST, None, call("whoami")),
+        ("a list", Method::POST, None, r#"{"jsonrpc":"2.0","id":5,"method":"tools/list"}"#.into()),
+        ("listening", Method::GET, None, String::new()),
+        ("resuming", Method::GET, Some("0/0"), String::new()),
+        ("resuming the common stream", Method::GET, Some("0"), String::new()),
+        (
+            "cancelling",
+            Method::POST,
+            None,
+            r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":2}}"#
+                .into(),
+        ),
+        (
+            "answering for the user",
+            Method::POST,
+            None,
+            format!(
+                r#"{{"jsonrpc":"2.0","id":{asked},"result":{{"action":"accept","content":{{"name":"mallory"}}}}}}"#
+            ),
+        ),
+        ("ending it", Method::DELETE, None, String::new()),
+    ]
+}
+
+async fn send(
+    visitor: &Visitor,
+    (_, method, last_event, body): &(&str, Method, Option<&'static str>, String),
+) -> axum::response::Response {
+    let visitor = match last_event {
+        Some(id) => visitor.clone().with("last-event-id", id),
+        None => visitor.clone(),
+    };
+    visitor.send(method.clone(), body).await
+}
+
+/// The id of the server's question in a stream.
+fn question(events: &str) -> String {
+    let data = events.lines().filter_map(|line| line.strip_prefix("data: {"));
+    let asked =
+        data.map(|rest| format!("{{{rest}")).find(|data| data.contains("elicitation/create"));
+    let asked: serde_json::Value = serde_json::from_str(&asked.expect("a question")).expect("JSON");
+    asked["id"].to_string()
+}
+
+#[tokio::test]
+async fn anothers_session_is_an_unknown_one_whatever_is_sent_and_its_owner_notices_nothing() {
+    let issuer = TestIssuer::new();
+    let auth = protected(&issuer);
+    let (router, gate) = app(Some(&auth), Mode::Stateful);
+    let (bare, _) = app(None, Mode::Stateful);
+    let alice = Visitor::new(&router, &issuer.token().sign());
+    let session = alice.initialize().await;
+    let alice = alice.in_session(&session);
+
+    let mut slow = alice.post(&call("slow")).await.into_body();
+    read_until(&mut slow, "id: ").await;
+    let mut asking = alice.post(&call("ask").replace("\"id\":2", "\"id\":3")).await.into_body();
+    let asked = question(&read_until(&mut asking, "elicitation/create").await);
+
+    let (inner, tag) = session.rsplit_once('.').expect("a tag");
+    let altered = format!("{inner}.{}", tag.chars().rev().collect::<String>());
+    let truncated = &session[..session.len() - 1];
+    let bob = Visitor::new(&router, &issuer.token().subject("bob").sign());
+    let elsewhere = Visitor::new(&router, &issuer.token().client_id("another client").sign());
+    let own = Visitor::new(&router, &issuer.token().sign());
+    for attack in attacks(&asked) {
+        let to_unknown = |visitor: &Visitor| visitor.clone().in_session(UNKNOWN);
+        let expected = whole(send(&to_unknown(&bob), &attack).await).await;
+        let (status, _, body) =
+            whole(send(&to_unknown(&Visitor::new(&bare, "")), &attack).await).await;
+        assert_eq!((expected.0, &expected.2), (status, &body), "{}: as without us", attack.0);
+        if attack.1 != Method::DELETE {
+            assert_eq!((status, &*body), (404, "Not Found: Session not found"), "{}", attack.0);
+        }
+        for (who, visitor, id) in [
+            ("bob", &bob, &*session),
+            ("alice by another client", &elsewhere, &session),
+            ("alice without the tag", &own, inner),
+            ("alice with another tag", &own, &altered),
+            ("alice with half a tag", &own, truncated),
+            ("alice with nothing", &own, ""),
+            ("alice with two", &own, &format!("{session}, {session}")),
+        ] {
+            let answer = whole(send(&visitor.clone().in_session(id), &attack).await).await;
+            assert_eq!(answer, expected, "{who}: {}", attack.0);
+        }
+        let mut twice = own.clone();
+        twice.headers.append("mcp-session-id", session.parse().expect("a value"));
+        twice.headers.append("mcp-session-id", session.parse().expect("a value"));
+        assert_eq!(whole(send(&twice, &attack).await).await, expected, "repeated: {}", attack.0);
+    }
+
+    let answer = attacks(&asked).remove(6).3.replace("mallory", "alice");
+    assert_eq!(alice.post(&answer).await.status(), 202);
+    let told = read_until(&mut asking, "the user says").await;
+    assert!(told.contains("alice") && !told.contains("mallory"), "{told}");
+    gate.notify_one();
+    assert!(read_until(&mut slow, "the secret of").await.contains("the secret of alice"));
+    let (status, _, body) = whole(alice.post(&call("whoami")).await).await;
+    assert!(status == 200 && body.contains("you are alice"), "{status} {body}");
+    assert_eq!(alice.send(Method::DELETE, "").await.status(), 202);
+    assert_eq!(alice.post(&call("whoami")).await.status(), 404, "it is over");
+}
+
+#[tokio::test]
+async fn a_renewed_token_keeps_the_session() {
+    let issuer = TestIssuer::new();
+    let (router, _) = app(Some(&protected(&issuer)), Mode::Stateful);
+    let session = Visitor::new(&router, &issuer.token().sign()).initialize().await;
+    let renewed = issuer.token().scopes(["more"]).claim("jti", "2").sign();
+    let alice = Visitor::new(&router, &renewed).in_session(&session);
+    let (status, _, body) = whole(alice.post(&call("whoami")).await).await;
+    assert!(status == 200 && body.contains("you are alice"), "{status} {body}");
+}
+
+#[tokio::test]
+async fn a_subject_of_another_issuer_is_somebody_else() {
+    let issuer = TestIssuer::new();
+    let other = TestIssuer::builder().issuer("https://other.test").build();
+    let auth = issuer
+        .protects(RESOURCE)
+        .authorization_server(other.authorization_server())
+        .build()
+        .expect("a description");
+    let (router, _) = app(Some(&auth), Mode::Stateful);
+    let session = Visitor::new(&router, &issuer.token().sign()).initialize().await;
+    for (token, status) in
+        [(issuer.token().sign(), 200), (other.token().audience(RESOURCE).sign(), 404)]
+    {
+        let visitor = Visitor::new(&router, &token).in_session(&session);
+        assert_eq!(visitor.post(&call("whoami")).await.status(), status);
+    }
+}
+
+#[tokio::test]
+async fn the_session_of_an_anonymous_caller_is_for_anonymous_callers() {
+    let issuer = TestIssuer::new();
+    let auth = issuer.protects(RESOURCE).optional().build().expect("a description");
+    let (router, _) = app(Some(&auth), Mode::Stateful);
+    let mut nobody = Visitor::new(&router, "");
+    nobody.headers.remove("authorization");
+    let alice = Visitor::new(&router, &issuer.token().sign());
+    let list = r#"{"jsonrpc":"2.0","id":5,"method":"tools/list"}"#;
+    let (theirs, hers) = (nobody.initialize().await, alice.initialize().await);
+    for (visitor, session, status) in [
+        (&nobody, &theirs, 200),
+        (&alice, &hers, 200),
+        (&nobody, &hers, 404),
+        (&alice, &theirs, 404),
+    ] {
+        assert_eq!(visitor.clone().in_session(session).post(list).await.status(), status);
+    }
+}
+
+#[tokio::test]
+async fn keys_of_the_configuration_rotate_and_are_shared_by_replicas() {
+    let issuer = TestIssuer::new();
+    let built = |keys: &[&str]| {
+        let keys = keys.iter().map(|key| key.repeat(32));
+        issuer.protects(RESOURCE).session_keys(keys).build().expect("a description")
+    };
+    // As of replicas that share their sessions.
+    let sessions = Arc::new(LocalSessionManager::default());
+    let replica = |auth| serve(Some(&auth), Mode::Stateful, sessions.clone(), &Arc::default());
+    let token = issuer.token().audience(RESOURCE).sign();
+    let session = Visitor::new(&replica(built(&["a"])), &token).initialize().await;
+    for (name, auth, status) in [
+        ("another replica", built(&["a"]), 200),
+        ("rotated", built(&["b", "a"]), 200),
+        ("after the rotation", built(&["b"]), 404),
+        ("a random key", protected(&issuer), 404),
+    ] {
+        let visitor = Visitor::new(&replica(auth), &token).in_session(&session);
+        assert_eq!(visitor.post(&call("whoami")).await.status(), status, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn servers_without_sessions_ignore_them_as_ever() {
+    let issuer = TestIssuer::new();
+    let auth = protected(&issuer);
+    let token = issuer.token().sign();
+    let modern = call("whoami").replace(
+        r#""arguments":{}"#,
+        r#""arguments":{},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#,
+    );
+    for mode in [Mode::Stateful, Mode::Json, Mode::Stored] {
+        let (router, _) = app(Some(&auth), mode);
+        let session = match mode {
+            Mode::Stateful => Visitor::new(&router, &token).initialize().await,
+            _ => "s.tag".to_owned(),
+        };
+        let bob = Visitor::new(&router, &issuer.token().subject("bob").sign());
+        let era = bob
+            .clone()
+            .with("mcp-protocol-version", "2026-07-28")
+            .with("mcp-method", "tools/call")
+            .with("mcp-name", "whoami");
+        let old = call("whoami");
+        for (visitor, body) in [(&bob, &old), (&era, &modern)] {
+            if mode == Mode::Stateful && body == &old {
+                continue; // has sessions: the tests above
+            }
+            let with = whole(visitor.clone().in_session(&session).post(body).await).await;
+            assert!(with.0 == 200 && with.2.contains("you are bob"), "{mode:?}: {with:?}");
+            assert!(!with.1.contains_key("mcp-session-id"), "{with:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_events_of_a_store_are_replayed_to_their_owner_only() {
+    let issuer = TestIssuer::new();
+    let (router, gate) = app(Some(&protected(&issuer)), Mode::Stored);
+    let alice = Visitor::new(&router, &issuer.token().sign());
+    let bob = Visitor::new(&router, &issuer.token().subject("bob").sign());
+    gate.notify_one();
+    let (_, _, events) = whole(alice.post(&call("slow")).await).await;
+    let first = ids(&events)[0].to_owned();
+    let (inner, _) = first.rsplit_once('.').expect("a tag");
+    let get = |visitor: &Visitor, id: &str| {
+        let visitor = visitor.clone().with("last-event-id", id);
+        async move { whole(visitor.send(Method::GET, "").await).await }
+    };
+    let (status, _, replayed) = get(&alice, &first).await;
+    assert!(status == 200 && replayed.contains("the secret of alice"), "{status} {replayed}");
+    assert_eq!(ids(&replayed), &ids(&events)[1..], "the ids are the same again");
+    let nothing = whole(bob.send(Method::GET, "").await).await;
+    assert_eq!(nothing.0, 405, "there is no stream to begin");
+    for (visitor, id) in [(&bob, &*first), (&bob, inner), (&alice, inner), (&alice, "event-0.x")] {
+        assert_eq!(get(visitor, id).await, nothing, "{id}");
+    }
+    let mut twice = alice.clone();
+    for _ in 0..2 {
+        twice.headers.append("last-event-id", first.parse().expect("a value"));
+    }
+    assert_eq!(whole(twice.send(Method::GET, "").await).await, nothing);
+}
+
+#[tokio::test]
+async fn a_server_sees_its_own_ids_and_nothing_of_a_strangers_choice() {
+    let issuer = TestIssuer::new();
+    let auth = protected(&issuer);
+    // Tells what it was sent, and gives away ids with dots, two of them.
+    let tell = service_fn(|request: Request<GuardedBody<Full<Bytes>>>| async move {
+        let sent = request.headers().get_all("mcp-session-id").iter();
+        let sent: Vec<_> = sent.map(|id| id.to_str().expect("text").to_owned()).collect();
+        let mut response = Response::new(Full::<Bytes>::from(sent.join(" and ")));
+        for id in ["a.b.c", "second"] {
+            response.headers_mut().append("mcp-session-id", HeaderValue::from_static(id));
+        }
+        Ok::<_, Infallible>(response)
+    });
+    let service = auth.bearer_auth().layer(tell);
+    let ask = async |ids: &[&str]| {
+        let mut request = request(bearer(&issuer.token().sign()));
+        for id in ids {
+            request.headers_mut().append("mcp-session-id", id.parse().expect("a value"));
+        }
+        let response = service.clone().oneshot(request).await.expect("an answer");
+        let given = response.headers().get_all("mcp-session-id").iter();
+        let given: Vec<_> = given.map(|id| id.to_str().expect("text").to_owned()).collect();
+        let body = response.into_body().collect().await.expect("a body").to_bytes();
+        (String::from_utf8_lossy(&body).into_owned(), given)
+    };
+    let (nothing, given) = ask(&[]).await;
+    assert_eq!(nothing, "");
+    for (sealed, inner) in given.iter().zip(["a.b.c", "second"]) {
+        assert!(sealed.starts_with(&format!("{inner}.")) && sealed.len() == inner.len() + 23);
+        let (sent, given_again) = ask(&[sealed]).await;
+        assert_eq!((&*sent, &given_again), (inner, &given), "the same each time");
+    }
+    let forged = [&["a.b.c"][..], &["chosen"], &[&given[0], &given[0]], &["x, y"], &["\t"]];
+    for ids in forged {
+        let (sent, _) = ask(ids).await;
+        assert!(sent.len() == 36 && sent.split('-').count() == 5, "{ids:?}: {sent}");
+        assert_eq!(ask(ids).await.0, sent, "the same each time");
+    }
+}

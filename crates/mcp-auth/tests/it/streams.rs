@@ -1,0 +1,365 @@
+//! Streams of events: they end with their token and with their client, and are resumed by a real client.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::future::{pending, ready};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
+use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
+use http::{Method, Request, Response};
+use http_body::{Body as _, Frame};
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use mcp_auth::{Credentials, Denial, McpAuth, McpAuthBuilder, ResponseBody, VerifiedToken};
+use mcp_auth_testkit::TestIssuer;
+use rmcp::ServiceExt as _;
+use rmcp::model::{CallToolRequestParams, ClientJsonRpcMessage};
+use rmcp::transport::StreamableHttpClientTransport;
+use rmcp::transport::streamable_http_client::{
+    StreamableHttpClient, StreamableHttpClientTransportConfig, StreamableHttpError,
+    StreamableHttpPostResponse,
+};
+use sse_stream::{Error as SseError, Sse, SseStream};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tower::{Layer as _, ServiceExt as _, service_fn};
+
+use crate::rmcp_world::{Mode, RESOURCE, Visitor, app, read_until};
+use crate::world::{bearer, request};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(86_400);
+
+pub(crate) type Frames = mpsc::Sender<Result<Frame<Bytes>, &'static str>>;
+pub(crate) type Stream = StreamBody<BoxStream<'static, Result<Frame<Bytes>, &'static str>>>;
+
+/// A body that says what is sent to it.
+fn stream() -> (Frames, Stream) {
+    let (sender, mut receiver) = mpsc::channel(8);
+    let frames = futures_util::stream::poll_fn(move |context| receiver.poll_recv(context));
+    (sender, StreamBody::new(frames.boxed()))
+}
+
+/// The answer of a service behind `auth` that streams, with these headers.
+pub(crate) async fn streamed(
+    auth: &McpAuth,
+    token: Option<&str>,
+    headers: &[(&'static str, &str)],
+) -> (Frames, Response<ResponseBody<Stream>>) {
+    let (frames, response) = streamed_later(auth, token, headers);
+    (frames, response.await)
+}
+
+/// The same, while the answer is still to come.
+pub(crate) fn streamed_later(
+    auth: &McpAuth,
+    token: Option<&str>,
+    headers: &[(&'static str, &str)],
+) -> (Frames, impl Future<Output = Response<ResponseBody<Stream>>> + use<>) {
+    let (frames, body) = stream();
+    let mut response = Response::new(body);
+    for (name, value) in headers {
+        response.headers_mut().append(*name, value.parse().expect("a value"));
+    }
+    let response = Arc::new(Mutex::new(Some(response)));
+    let service = auth.bearer_auth().layer(service_fn(move |_: Request<_>| {
+        let response = response.lock().expect("it").take();
+        ready(Ok::<_, Infallible>(response.expect("one request")))
+    }));
+    let answer = service.oneshot(request(token.map(bearer).unwrap_or_default()));
+    (frames, async { answer.await.unwrap_or_else(|never| match never {}) })
+}
+
+pub(crate) const EVENTS: (&str, &str) = ("content-type", "text/event-stream");
+
+pub(crate) fn data(text: &str) -> Result<Frame<Bytes>, &'static str> {
+    Ok(Frame::data(Bytes::copy_from_slice(text.as_bytes())))
+}
+
+/// What comes next within a day.
+pub(crate) async fn next<B: http_body::Body<Data = Bytes, Error = &'static str> + Unpin>(
+    body: &mut B,
+) -> Option<String> {
+    let frame = timeout(DAY, body.frame()).await.expect("it does not hang")?.expect("no error");
+    Some(String::from_utf8_lossy(&frame.into_data().expect("data")).into_owned())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_ends_when_its_token_does_and_not_before() {
+    let issuer = TestIssuer::new();
+    let auth = issuer.protects(RESOURCE).build().expect("a description");
+    let token = issuer.token().expires_in(5 * MINUTE).sign();
+    let (frames, response) = streamed(&auth, Some(&token), &[EVENTS]).await;
+    let mut body = response.into_body();
+    issuer.clock().advance(6 * MINUTE - Duration::from_millis(1));
+    frames.send(data(": alive\n\n")).await.expect("open");
+    assert_eq!(next(&mut body).await.as_deref(), Some(": alive\n\n"), "leeway is a minute");
+    issuer.clock().advance(Duration::from_millis(1));
+    frames.send(data("data: too late\n\n")).await.expect("open");
+    assert_eq!(next(&mut body).await, None, "it has ended, without an error");
+    assert!(frames.is_closed(), "the inner stream ended with it");
+    assert!(body.is_end_stream());
+    assert_eq!(next(&mut body).await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_stream_ends_as_well() {
+    let issuer = TestIssuer::new();
+    let auth = issuer.protects(RESOURCE).build().expect("a description");
+    let token = issuer.token().expires_in(5 * MINUTE).sign();
+    let (_frames, response) = streamed(&auth, Some(&token), &[EVENTS]).await;
+    let mut body = response.into_body();
+    let wait = tokio::spawn(async move { next(&mut body).await });
+    tokio::time::sleep(MINUTE).await;
+    issuer.clock().advance(6 * MINUTE);
+    assert!(!wait.is_finished());
+    assert_eq!(timeout(Duration::from_secs(11), wait).await.expect("in time").expect("it"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_end_by_itself_by_table() {
+    let issuer = TestIssuer::new();
+    let endless = |_: Credentials| async {
+        Ok::<_, Denial>(VerifiedToken::assert("https://issuer.test", "alice").audience(RESOURCE))
+    };
+    let outlive: fn(McpAuthBuilder) -> McpAuthBuilder = McpAuthBuilder::streams_outlive_tokens;
+    let builder = || issuer.protects(RESOURCE);
+    let json = ("content-type", "application/json");
+    let token = issuer.token().audience(RESOURCE).expires_in(5 * MINUTE).sign();
+    let token = Some(&*token);
+    let opened = [
+        ("as set", streamed(&outlive(builder()).build().expect("it"), token, &[EVENTS]).await),
+        (
+            "no expiry",
+            streamed(&builder().verifier(endless).build().expect("it"), token, &[EVENTS]).await,
+        ),
+        ("anonymous", streamed(&builder().optional().build().expect("it"), None, &[EVENTS]).await),
+        ("no stream", streamed(&builder().build().expect("it"), token, &[json]).await),
+    ];
+    issuer.clock().advance(365 * DAY);
+    for (name, (frames, response)) in opened {
+        let mut body = response.into_body();
+        assert!(timeout(DAY, body.frame()).await.is_err(), "{name}");
+        frames.send(data("{}\n")).await.expect("open");
+        assert_eq!(next(&mut body).await.as_deref(), Some("{}\n"), "{name}");
+        drop(frames);
+        assert_eq!(next(&mut body).await, None, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_passes_frame_by_frame_with_its_trailers_and_errors() {
+    let issuer = TestIssuer::new();
+    let auth = issuer.protects(RESOURCE).build().expect("a description");
+    let token = issuer.token().sign();
+    let length = ("content-length", "1000");
+    let (frames, response) = streamed(&auth, Some(&token), &[EVENTS, length]).await;
+    assert!(!response.headers().contains_key(CONTENT_LENGTH), "ids become longer");
+    let mut body = response.into_body();
+    assert_eq!(body.size_hint().exact(), None);
+    for (given, expected) in [(":\n\n", ":\n\n"), ("data: a", "data: a"), ("\n\nid", "\n\n")] {
+        frames.send(data(given)).await.expect("open");
+        assert_eq!(next(&mut body).await.as_deref(), Some(expected));
+    }
+    frames.send(data(": 7\n\n")).await.expect("open");
+    let id = next(&mut body).await.expect("a frame");
+    assert!(id.starts_with("id: 7.") && id.len() == "id: 7.\n\n".len() + 22, "{id}");
+    frames.send(data("id: 8")).await.expect("open");
+    let trailer = [("x-sum".parse().expect("a name"), HeaderValue::from_static("1"))];
+    frames.send(Ok(Frame::trailers(trailer.into_iter().collect()))).await.expect("open");
+    assert!(next(&mut body).await.expect("what was held back").starts_with("id: 8."));
+    assert!(body.frame().await.expect("a frame").expect("no error").is_trailers());
+    frames.send(Err("reset")).await.expect("open");
+    assert_eq!(body.frame().await.expect("a frame").err(), Some("reset"));
+    drop(frames);
+    assert!(body.frame().await.is_none() && body.is_end_stream());
+}
+
+#[tokio::test]
+async fn a_last_line_without_an_end_is_not_lost() {
+    let issuer = TestIssuer::new();
+    let auth = issuer.protects(RESOURCE).build().expect("a description");
+    let service = auth.bearer_auth().layer(service_fn(|_: Request<_>| {
+        let mut response = Response::new(Full::new(Bytes::from_static(b"data: x\n\nid: 1")));
+        response.headers_mut().insert("content-type", HeaderValue::from_static(EVENTS.1));
+        ready(Ok::<_, Infallible>(response))
+    }));
+    let response = service.oneshot(request(bearer(&issuer.token().sign()))).await;
+    let mut body = response.expect("an answer").into_body();
+    let mut read = Vec::new();
+    while !body.is_end_stream() {
+        let Some(frame) = body.frame().await else { break };
+        read.extend(frame.expect("no error").into_data().expect("data"));
+    }
+    assert!(read.starts_with(b"data: x\n\nid: 1."), "{read:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_compressed_stream_passes_as_it_is_and_ends_all_the_same() {
+    let issuer = TestIssuer::new();
+    let auth = issuer.protects(RESOURCE).build().expect("a description");
+    let token = issuer.token().expires_in(5 * MINUTE).sign();
+    let zipped = ("content-encoding", "gzip");
+    let (frames, response) = streamed(&auth, Some(&token), &[EVENTS, zipped]).await;
+    let mut body = response.into_body();
+    frames.send(data("id: 1\n")).await.expect("open");
+    assert_eq!(next(&mut body).await.as_deref(), Some("id: 1\n"));
+    issuer.clock().advance(6 * MINUTE);
+    assert_eq!(next(&mut body).await, None);
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_takes_the_inner_request_along() {
+    let issuer = TestIssuer::new();
+    let auth = issuer.protects(RESOURCE).build().expect("a description");
+    let token = issuer.token().sign();
+    let (alive, mut is_dropped) = mpsc::channel::<()>(1);
+    let service = auth.bearer_auth().layer(service_fn(move |_: Request<_>| {
+        let alive = alive.clone();
+        async move {
+            alive.send(()).await.expect("somebody waits");
+            pending::<()>().await;
+            Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+        }
+    }));
+    let answer = tokio::spawn(service.oneshot(request(bearer(&token))));
+    is_dropped.recv().await.expect("the request is there");
+    answer.abort();
+    assert_eq!(is_dropped.recv().await, None, "the inner future is gone");
+
+    let (frames, response) = streamed(&auth, Some(&token), &[EVENTS]).await;
+    assert!(!frames.is_closed());
+    drop(response);
+    assert!(frames.is_closed(), "the inner body is gone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listening_rmcp_client_listens_on_with_its_next_token() {
+    let issuer = TestIssuer::new();
+    let auth = issuer.protects(RESOURCE).build().expect("a description");
+    let (router, _) = app(Some(&auth), Mode::Stateful);
+    let alice = Visitor::new(&router, &issuer.token().expires_in(5 * MINUTE).sign());
+    let session = alice.initialize().await;
+    let mut stream = alice.clone().in_session(&session).send(Method::GET, "").await.into_body();
+    read_until(&mut stream, "id: ").await;
+    issuer.clock().advance(6 * MINUTE);
+    let rest = timeout(MINUTE, stream.collect()).await.expect("it ends").expect("cleanly");
+    assert!(!rest.to_bytes().contains(&b'{'));
+    assert_eq!(alice.clone().in_session(&session).send(Method::GET, "").await.status(), 401);
+    let alice = Visitor::new(&router, &issuer.token().sign()).in_session(&session);
+    let mut stream = alice.send(Method::GET, "").await.into_body();
+    read_until(&mut stream, "id: ").await;
+}
+
+/// The transport of a real rmcp client, without a socket. It loses the answer to the first call after one event.
+#[derive(Clone)]
+struct Client {
+    visitor: Visitor,
+    resumed_after: Arc<Mutex<Vec<String>>>,
+}
+
+type Outcome<T> = Result<T, StreamableHttpError<Infallible>>;
+type Custom = HashMap<HeaderName, HeaderValue>;
+
+impl Client {
+    async fn send(
+        &self,
+        method: Method,
+        headers: [(&'static str, Option<&str>); 2],
+        custom: Custom,
+        body: &str,
+    ) -> Response<Body> {
+        let mut visitor = self.visitor.clone();
+        for (name, value) in headers {
+            visitor = value.into_iter().fold(visitor, |visitor, value| visitor.with(name, value));
+        }
+        visitor.headers.extend(custom);
+        visitor.send(method, body).await
+    }
+}
+
+impl StreamableHttpClient for Client {
+    type Error = Infallible;
+
+    async fn post_message(
+        &self,
+        _: Arc<str>,
+        message: ClientJsonRpcMessage,
+        session: Option<Arc<str>>,
+        _: Option<String>,
+        custom: Custom,
+    ) -> Outcome<StreamableHttpPostResponse> {
+        let body = serde_json::to_string(&message).expect("JSON");
+        let headers = [
+            ("mcp-session-id", session.as_deref()),
+            ("accept", Some("application/json, text/event-stream")),
+        ];
+        let response = self.send(Method::POST, headers, custom, &body).await;
+        let id = response.headers().get("mcp-session-id");
+        let id = id.map(|id| id.to_str().expect("text").to_owned());
+        if response.status() == 202 {
+            return Ok(StreamableHttpPostResponse::Accepted);
+        }
+        assert_eq!(response.status(), 200, "{body}");
+        let events = SseStream::new(response.into_body());
+        let events =
+            if body.contains("tools/call") { events.take(1).boxed() } else { events.boxed() };
+        Ok(StreamableHttpPostResponse::Sse(events, id))
+    }
+
+    async fn delete_session(
+        &self,
+        _: Arc<str>,
+        session: Arc<str>,
+        _: Option<String>,
+        custom: Custom,
+    ) -> Outcome<()> {
+        let headers = [("mcp-session-id", Some(&*session)), ("accept", None)];
+        self.send(Method::DELETE, headers, custom, "").await;
+        Ok(())
+    }
+
+    async fn get_stream(
+        &self,
+        _: Arc<str>,
+        session: Option<Arc<str>>,
+        last_event: Option<String>,
+        _: Option<String>,
+        custom: Custom,
+    ) -> Outcome<BoxStream<'static, Result<Sse, SseError>>> {
+        self.resumed_after.lock().expect("a list").extend(last_event.clone());
+        let headers =
+            [("mcp-session-id", session.as_deref()), ("last-event-id", last_event.as_deref())];
+        let response = self.send(Method::GET, headers, custom, "").await;
+        assert_eq!(response.status(), 200);
+        Ok(SseStream::new(response.into_body()).boxed())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_real_client_resumes_a_stream_that_it_lost() {
+    let issuer = TestIssuer::new();
+    let auth = issuer.protects(RESOURCE).build().expect("a description");
+    let (router, gate) = app(Some(&auth), Mode::Stateful);
+    let visitor = Visitor::new(&router, &issuer.token().sign());
+    let client = Client { visitor, resumed_after: Arc::default() };
+    let config = StreamableHttpClientTransportConfig::with_uri("http://localhost/mcp");
+    let transport = StreamableHttpClientTransport::with_client(client.clone(), config);
+    let session = ().serve(transport).await.expect("a session");
+    let result = session.call_tool(CallToolRequestParams::new("slow"));
+    let opened = async {
+        while !client.resumed_after.lock().expect("a list").iter().any(|id| id.starts_with("0/0."))
+        {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        gate.notify_one();
+    };
+    let (result, ()) = tokio::join!(result, opened);
+    let result = serde_json::to_string(&result.expect("a result")).expect("JSON");
+    assert!(result.contains("the secret of alice"), "{result}");
+    session.cancel().await.expect("closed");
+}
