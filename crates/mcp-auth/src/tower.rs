@@ -58,7 +58,8 @@ pub struct BearerAuthLayer(McpAuth);
 ///
 /// Sessions belong to their callers: each `Mcp-Session-Id` that the inner service gives away is sealed to
 /// the issuer, subject and client of the request, and so is each id of an event of a stream. For anyone
-/// else such a session does not exist. A stream of events ends when the token does with which it was opened.
+/// else such a session does not exist. A stream of events ends when the token does with which it was opened,
+/// by the timer of tokio, which a runtime made by hand must enable.
 /// Lists leave out what [`list_only`](crate::McpAuthBuilder::list_only) says, if it is set.
 ///
 /// It knows no paths and has no exemptions: what must be public is mounted beside it.

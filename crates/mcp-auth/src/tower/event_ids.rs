@@ -49,35 +49,24 @@ impl<S: Fn(&[u8]) -> Vec<u8>> EventIds<S> {
             let (bytes, _) = rest.split_at(length);
             let place = start..start + length;
             start = place.end;
-            match piece {
-                Piece::Tail if self.is_tail_left_out => {}
-                Piece::Mark | Piece::Tail => cut.keep(place),
-                Piece::Part | Piece::End => {
-                    let is_end = piece == Piece::End;
-                    if self.line == Line::Undecided {
-                        self.decide(bytes, is_end);
-                    }
-                    match self.line {
-                        Line::Undecided if is_end => {
-                            let sealed = self.sealed();
-                            self.is_tail_left_out = sealed.is_empty();
-                            cut.put(sealed);
-                        }
-                        Line::Undecided => {}
-                        Line::Other => {
-                            self.is_tail_left_out = false;
-                            if !self.held.is_empty() {
-                                cut.put(std::mem::take(&mut self.held));
-                            } else {
-                                cut.keep(place);
-                            }
-                        }
-                        Line::LeftOut => self.is_tail_left_out = true,
-                    }
-                    if is_end {
-                        self.line = Line::Undecided;
+            let is_end = piece == Piece::End;
+            match (self.line, piece) {
+                (_, Piece::Tail) if self.is_tail_left_out => {}
+                (_, Piece::Mark | Piece::Tail) | (Line::Other, _) => cut.keep(place),
+                (Line::LeftOut, _) => {}
+                (Line::Undecided, _) => {
+                    if self.held.is_empty() && !may_be(b"id", split_end(bytes).0, is_end) {
+                        cut.keep(place);
+                        self.line = Line::Other;
+                    } else {
+                        self.held.extend(bytes);
+                        self.decide(is_end, &mut cut);
                     }
                 }
+            }
+            if is_end {
+                self.is_tail_left_out = self.line == Line::LeftOut;
+                self.line = Line::Undecided;
             }
         }
         cut.flush();
@@ -91,20 +80,18 @@ impl<S: Fn(&[u8]) -> Vec<u8>> EventIds<S> {
         }
     }
 
-    /// Looks at more of a line, and holds it as long as it may be an id.
-    fn decide(&mut self, bytes: &[u8], is_end: bool) {
-        let (said, _) = if is_end { split_end(bytes) } else { (bytes, bytes) };
-        if self.held.is_empty() && !may_be(b"id", said, is_end) {
-            self.line = Line::Other;
-            return;
-        }
-        self.held.extend(bytes);
-        let (said, _) = split_end(&self.held);
-        if !may_be(b"id", said, is_end) {
+    /// Looks at a line, as far as it is held.
+    fn decide(&mut self, is_end: bool, cut: &mut Cut<'_>) {
+        if !may_be(b"id", split_end(&self.held).0, is_end) {
+            cut.put(std::mem::take(&mut self.held));
             self.line = Line::Other;
         } else if self.held.len() > LONGEST_ID_LINE {
             self.held.clear();
             self.line = Line::LeftOut;
+        } else if is_end {
+            let sealed = self.sealed();
+            self.line = if sealed.is_empty() { Line::LeftOut } else { Line::Other };
+            cut.put(sealed);
         }
     }
 

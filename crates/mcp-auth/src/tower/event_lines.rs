@@ -59,6 +59,22 @@ pub(super) fn split_end(line: &[u8]) -> (&[u8], &[u8]) {
     line.split_at(said)
 }
 
+/// The lines of what is there as a whole.
+pub(super) fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    // Past the mark, which stands at the beginning of a stream only.
+    let mut places = Lines { mark: BOM.len(), is_after_cr: false };
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let (length, _) = places.next(rest);
+        let (line, after) = rest.split_at(length);
+        rest = after;
+        Some(line)
+    })
+}
+
 /// The value of a field, if the line is one of this name. One space after the colon is no part of it.
 pub(super) fn value<'l>(line: &'l [u8], name: &[u8]) -> Option<&'l [u8]> {
     let rest = line.strip_prefix(name)?;

@@ -6,7 +6,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
@@ -75,9 +75,9 @@ impl Rules {
             return Ok(());
         };
         let mut shown = VecDeque::new();
-        lists.feed(&chunk, &mut shown)?;
+        let outcome = lists.feed(&chunk, &mut shown);
         shown.into_iter().for_each(|chunk| self.pass(chunk, out));
-        Ok(())
+        outcome
     }
 
     fn finish(&mut self, out: &mut VecDeque<Bytes>) -> Result<(), Unreadable> {
@@ -170,17 +170,44 @@ impl<B: Body<Data = Bytes>> Body for Events<B> {
     }
 }
 
-/// The next bytes to send: what is little in one frame, what is much as it lies.
+/// The next bytes to send: what is little together, in one frame, and what is much as it lies.
 fn joined(ready: &mut VecDeque<Bytes>) -> Option<Bytes> {
     const LITTLE: usize = 8 * 1024;
-    if ready.len() > 1 && ready.iter().map(Bytes::len).sum::<usize>() <= LITTLE {
-        return Some(ready.drain(..).flatten().collect());
+    let first = ready.pop_front()?;
+    let mut joined = BytesMut::new();
+    while let Some(next) = ready.front() {
+        let length = joined.len().max(first.len()) + next.len();
+        if length > LITTLE {
+            break;
+        }
+        if joined.is_empty() {
+            joined.extend_from_slice(&first);
+        }
+        joined.extend_from_slice(next);
+        ready.pop_front();
     }
-    ready.pop_front()
+    Some(if joined.is_empty() { first } else { joined.freeze() })
 }
 
 impl fmt::Debug for Rules {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Rules").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_little_is_sent_together_and_what_is_much_as_it_lies() {
+        let much = Bytes::from(vec![b'm'; 8192]);
+        let little = Bytes::from_static(b"little");
+        let mut ready =
+            VecDeque::from([&little, &little, &much, &little, &little, &little].map(Bytes::clone));
+        assert_eq!(joined(&mut ready).as_deref(), Some(&b"littlelittle"[..]));
+        assert_eq!(joined(&mut ready).map(|it| it.as_ptr()), Some(much.as_ptr()), "not copied");
+        assert_eq!(joined(&mut ready).map(|it| it.len()), Some(18));
+        assert_eq!(joined(&mut ready), None);
     }
 }

@@ -1,11 +1,10 @@
 //! Lists in events of a stream: held back until they are whole, and passed on as their reader may see them.
 
 use std::collections::VecDeque;
-use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::event_lines::{Cut, Lines as EventLines, Piece, may_be, split_end, value};
+use super::event_lines::{Cut, Lines, Piece, lines, may_be, split_end, value};
 use crate::lists::Unreadable;
 
 /// The longest event that is held back. A longer one is not passed on, and ends the stream: 16 MiB is what
@@ -17,93 +16,100 @@ pub(super) const LONGEST_EVENT: usize = 16 * 1024 * 1024;
 pub(super) struct ListedEvents<S> {
     show: S,
     longest: usize,
-    lines: EventLines,
-    /// An event from its first line with data on, or the beginning of a line that may be one.
+    lines: Lines,
+    state: State,
+    /// What waits for more: the beginning of a line, or an event.
     held: Vec<u8>,
-    /// Whether what is held begins with a line of data, and so ends with the event.
-    has_data: bool,
-    /// Whether the next byte begins a line, and whether the line that it goes on may be one with data.
-    is_at_start: bool,
-    is_undecided: bool,
+}
+
+/// What is known of the place at which the next byte stands.
+#[derive(Clone, Copy)]
+enum State {
+    /// In a line that may turn out to be one with data, or at its start. It is held.
+    Undecided,
+    /// In a line without data, which passes.
+    Passing,
+    /// In an event of which all is held since its first line with data.
+    Holding { is_at_start: bool },
 }
 
 impl<S: Fn(&str) -> Result<Option<String>, Unreadable>> ListedEvents<S> {
     pub(super) fn new(show: S, longest: usize) -> Self {
-        Self {
-            show,
-            longest,
-            lines: EventLines::default(),
-            held: Vec::new(),
-            has_data: false,
-            is_at_start: true,
-            is_undecided: true,
-        }
+        let lines = Lines::default();
+        Self { show, longest, lines, state: State::Undecided, held: Vec::new() }
     }
 
+    /// What comes before an event that cannot be read is passed on.
     pub(super) fn feed(
         &mut self,
         chunk: &Bytes,
         out: &mut VecDeque<Bytes>,
     ) -> Result<(), Unreadable> {
         let mut cut = Cut::of(chunk, out);
-        let mut start = 0;
-        while let Some(rest) = chunk.get(start..).filter(|rest| !rest.is_empty()) {
-            let (length, piece) = self.lines.next(rest);
-            let (bytes, _) = rest.split_at(length);
-            let place = start..start + length;
-            start = place.end;
-            if self.has_data {
-                // A blank line ends the event.
-                let is_over = self.is_at_start && piece == Piece::End && is_blank(bytes);
-                self.hold(bytes)?;
-                self.is_at_start = matches!(piece, Piece::End | Piece::Tail);
-                if is_over {
-                    cut.put(self.event()?);
-                }
-            } else if matches!(piece, Piece::Mark | Piece::Tail) {
-                cut.keep(place);
-            } else {
-                self.decide(bytes, piece == Piece::End, &mut cut, place)?;
-            }
-        }
+        let outcome = self.rewrite(chunk, &mut cut);
         cut.flush();
-        Ok(())
+        outcome
     }
 
     /// What is still held back when the stream is over: an event without its end, which some clients take.
     pub(super) fn finish(&mut self, out: &mut VecDeque<Bytes>) -> Result<(), Unreadable> {
-        let rest = if self.has_data { self.event()? } else { std::mem::take(&mut self.held) };
+        let rest = match self.state {
+            State::Holding { .. } => self.event()?,
+            State::Undecided | State::Passing => std::mem::take(&mut self.held),
+        };
         if !rest.is_empty() {
             out.push_back(rest.into());
         }
         Ok(())
     }
 
-    /// Looks at more of a line between events: one with data is held, others pass.
-    fn decide(
-        &mut self,
-        bytes: &[u8],
-        is_end: bool,
-        cut: &mut Cut<'_>,
-        place: Range<usize>,
-    ) -> Result<(), Unreadable> {
-        let was_undecided = std::mem::replace(&mut self.is_undecided, is_end);
-        let (said, _) = if is_end { split_end(bytes) } else { (bytes, bytes) };
-        if !was_undecided || (self.held.is_empty() && !may_be(b"data", said, is_end)) {
-            cut.keep(place);
-            return Ok(());
-        }
-        self.hold(bytes)?;
-        let (said, _) = split_end(&self.held);
-        if !may_be(b"data", said, is_end) {
-            cut.put(std::mem::take(&mut self.held));
-        } else if is_end || said.len() > b"data".len() {
-            self.has_data = true;
-            self.is_at_start = is_end;
-        } else {
-            self.is_undecided = true;
+    fn rewrite(&mut self, chunk: &Bytes, cut: &mut Cut<'_>) -> Result<(), Unreadable> {
+        let mut start = 0;
+        while let Some(rest) = chunk.get(start..).filter(|rest| !rest.is_empty()) {
+            let (length, piece) = self.lines.next(rest);
+            let (bytes, _) = rest.split_at(length);
+            let place = start..start + length;
+            start = place.end;
+            let is_end = piece == Piece::End;
+            match (self.state, piece) {
+                (State::Holding { is_at_start }, _) => {
+                    self.hold(bytes)?;
+                    self.state = State::Holding { is_at_start: is_end || piece == Piece::Tail };
+                    // A blank line ends the event.
+                    if is_at_start && is_end && split_end(bytes).0.is_empty() {
+                        cut.put(self.event()?);
+                    }
+                }
+                (_, Piece::Mark | Piece::Tail) => cut.keep(place),
+                (State::Passing, _) => {
+                    cut.keep(place);
+                    self.state = State::after_other(is_end);
+                }
+                (State::Undecided, _) => {
+                    if self.held.is_empty() && !may_be(b"data", split_end(bytes).0, is_end) {
+                        cut.keep(place);
+                        self.state = State::after_other(is_end);
+                    } else {
+                        self.hold(bytes)?;
+                        self.decide(is_end, cut);
+                    }
+                }
+            }
         }
         Ok(())
+    }
+
+    /// Looks at a line, as far as it is held.
+    fn decide(&mut self, is_end: bool, cut: &mut Cut<'_>) {
+        let (said, _) = split_end(&self.held);
+        self.state = if !may_be(b"data", said, is_end) {
+            cut.put(std::mem::take(&mut self.held));
+            State::after_other(is_end)
+        } else if is_end || said.len() > b"data".len() {
+            State::Holding { is_at_start: is_end }
+        } else {
+            State::Undecided
+        };
     }
 
     fn hold(&mut self, bytes: &[u8]) -> Result<(), Unreadable> {
@@ -116,9 +122,7 @@ impl<S: Fn(&str) -> Result<Option<String>, Unreadable>> ListedEvents<S> {
 
     /// The event that is held, as it may be seen. The next line begins another.
     fn event(&mut self) -> Result<Vec<u8>, Unreadable> {
-        self.has_data = false;
-        self.is_at_start = true;
-        self.is_undecided = true;
+        self.state = State::Undecided;
         let event = std::mem::take(&mut self.held);
         let data: Vec<&[u8]> =
             lines(&event).filter_map(|line| value(split_end(line).0, b"data")).collect();
@@ -144,21 +148,11 @@ impl<S: Fn(&str) -> Result<Option<String>, Unreadable>> ListedEvents<S> {
     }
 }
 
-/// The lines of a whole event.
-fn lines(event: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut rest = event;
-    std::iter::from_fn(move || {
-        let end = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
-        let is_crlf = |end: usize| rest.get(end..end + 2) == Some(b"\r\n");
-        let length = end.map_or(rest.len(), |end| end + 1 + usize::from(is_crlf(end)));
-        let (line, after) = rest.split_at(length);
-        rest = after;
-        Some(line).filter(|line| !line.is_empty())
-    })
-}
-
-fn is_blank(line: &[u8]) -> bool {
-    split_end(line).0.is_empty()
+impl State {
+    /// After some of a line that has no data.
+    const fn after_other(is_end: bool) -> Self {
+        if is_end { Self::Undecided } else { Self::Passing }
+    }
 }
 
 /// Whether data may be JSON-RPC: anything else (none, a URL, a text) is nothing that a client could list.
@@ -263,6 +257,11 @@ mod tests {
     #[test]
     fn what_cannot_be_read_ends_the_stream_by_table() {
         let long = format!("data: [{}]\n\n", " ".repeat(1024));
+        let mut events = ListedEvents::new(show, 1024);
+        let mut out = VecDeque::new();
+        let chunk = Bytes::from_static(b"data: {}\n\ndata: {\n\ndata: {}\n\n");
+        assert_eq!(events.feed(&chunk, &mut out), Err(Unreadable));
+        assert_eq!(out, ["data: {}\n\n"], "what came before it");
         for text in [
             "data: {\n\n",
             "data: {\"result\":{},\"result\":{}}\n\n",

@@ -78,7 +78,7 @@ impl ServerHandler for Server {}
 
 /// Remembers every event of every stream.
 #[derive(Default)]
-struct Events(Mutex<Vec<(String, ServerSseMessage)>>);
+pub(crate) struct Events(Mutex<Vec<(String, ServerSseMessage)>>);
 
 type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, EventStoreError>> + Send + 'a>>;
 

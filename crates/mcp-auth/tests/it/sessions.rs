@@ -2,16 +2,22 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
+use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use mcp_auth::{GuardedBody, McpAuth};
 use mcp_auth_testkit::TestIssuer;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
+use tokio::sync::Notify;
+use tokio::time::timeout;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
-use crate::rmcp_world::{Mode, RESOURCE, Visitor, app, call, ids, read_until, serve, whole};
+use crate::rmcp_world::{
+    Events, Mode, RESOURCE, Visitor, app, call, ids, read_until, serve, whole,
+};
 use crate::world::{bearer, request};
 
 const UNKNOWN: &str = "2f1ee1a4-0f3a-4d42-9d5c-0123456789ab";
@@ -260,6 +266,42 @@ async fn the_events_of_a_store_are_replayed_to_their_owner_only() {
         twice.headers.append("last-event-id", first.parse().expect("a value"));
     }
     assert_eq!(whole(twice.send(Method::GET, "").await).await, nothing);
+}
+
+/// What comes in a stream within a second.
+async fn overheard(response: Response<Body>) -> String {
+    let mut body = response.into_body();
+    let mut heard = String::new();
+    while let Ok(Some(frame)) = timeout(Duration::from_secs(1), body.frame()).await {
+        let data = frame.expect("no error").into_data().expect("data");
+        heard += &String::from_utf8_lossy(&data);
+    }
+    heard
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_of_ones_own_does_not_open_the_events_of_another() {
+    let issuer = TestIssuer::new();
+    let auth = protected(&issuer);
+    for is_ours in [false, true] {
+        let sessions = LocalSessionManager::default().with_event_store(Arc::<Events>::default());
+        let gate = Arc::<Notify>::default();
+        let router = serve(is_ours.then_some(&auth), Mode::Stateful, Arc::new(sessions), &gate);
+        let visitor = async |name: &str| {
+            let visitor = Visitor::new(&router, &issuer.token().subject(name).sign());
+            let session = visitor.initialize().await;
+            visitor.in_session(&session)
+        };
+        let (alice, bob) = (visitor("alice").await, visitor("bob").await);
+        let list = r#"{"jsonrpc":"2.0","id":5,"method":"tools/list"}"#;
+        let events = overheard(alice.post(list).await).await;
+        let first = ids(&events)[0];
+        for (visitor, may_hear) in [(alice, true), (bob, !is_ours)] {
+            let resumed = visitor.with("last-event-id", first).send(Method::GET, "").await;
+            assert_eq!(resumed.status(), 200);
+            assert_eq!(overheard(resumed).await.contains("whoami"), may_hear, "{is_ours}");
+        }
+    }
 }
 
 #[tokio::test]
