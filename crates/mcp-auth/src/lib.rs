@@ -56,6 +56,7 @@ mod operation;
 mod rule;
 mod tool_scopes;
 mod policy;
+mod identity;
 #[cfg(feature = "jwt")]
 pub mod jwt;
 pub mod metadata;
@@ -102,6 +103,7 @@ pub use denial::{Authentication, BadMessage, BadRequest, Denial, Reason, Refusal
 #[cfg(feature = "client")]
 pub use fetch::HttpClient;
 pub use fetch::{BoxFuture, Fetch, FetchError, Limits};
+pub use identity::{Actor, AuthorizationDetail, CallerKind};
 pub use mcp_auth::{ConfigError, McpAuth, McpAuthBuilder};
 #[cfg(feature = "client")]
 pub use mcp_auth::{IssuerReadiness, Readiness};

@@ -41,6 +41,7 @@ pub struct McpAuthBuilder {
     has_strict_challenges: bool,
     max_message_bytes: Option<usize>,
     leeway: Option<Duration>,
+    max_token_age: Option<Duration>,
     cached_tokens: Option<usize>,
     allowed_origins: Vec<String>,
     is_optional: bool,
@@ -207,6 +208,14 @@ impl McpAuthBuilder {
         self
     }
 
+    /// Refuses tokens that were issued longer ago than this, however long they say that they last: for
+    /// issuers whose tokens live for days. The [leeway](Self::leeway) applies. A token that does not say
+    /// when it was issued (`iat`) is refused then. API keys have an end of their own, and are not affected.
+    pub fn max_token_age(mut self, age: Duration) -> Self {
+        self.max_token_age = Some(age);
+        self
+    }
+
     /// How many verified tokens are remembered. 10,000 unless set, about 7 MB; the least used are
     /// forgotten first. A token with more than 1 KiB of claims counts as several. With 0 every token is verified each time.
     pub fn cached_tokens(mut self, number: usize) -> Self {
@@ -287,6 +296,7 @@ impl McpAuthBuilder {
                 .collect(),
             audiences: std::iter::once(self.resource.clone()).chain(self.audiences).collect(),
             leeway,
+            max_token_age: self.max_token_age,
             required: self.required.under(&self.hierarchy),
             operations: self.operations.under(&self.hierarchy),
             vocabulary: vocabulary.into(),

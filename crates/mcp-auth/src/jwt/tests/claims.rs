@@ -28,11 +28,12 @@ fn token(claims: &str) -> Result<VerifiedToken, Denial> {
 fn caller(claims: &str) -> Result<AuthInfo, Denial> {
     let policy = Policy {
         issuers: vec![ISSUER.into()],
-        audiences: vec![RESOURCE.to_owned()],
+        audiences: [RESOURCE.to_owned()].into(),
         required: Rule::default(),
         operations: ToolScopes::new(),
         vocabulary: Arc::default(),
         leeway: Duration::ZERO,
+        max_token_age: None,
     };
     let headers: HeaderMap =
         [(AUTHORIZATION, HeaderValue::from_static("Bearer abc"))].into_iter().collect();
