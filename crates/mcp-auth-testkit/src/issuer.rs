@@ -131,6 +131,17 @@ impl TestIssuer {
         self.state().keys.jwks().to_string()
     }
 
+    /// The public key that signs, in PEM ([RFC 7468 §13](https://www.rfc-editor.org/rfc/rfc7468#section-13)).
+    ///
+    /// ```
+    /// let issuer = mcp_auth_testkit::TestIssuer::new();
+    /// assert!(issuer.pem().starts_with("-----BEGIN PUBLIC KEY-----"));
+    /// ```
+    #[must_use]
+    pub fn pem(&self) -> String {
+        self.state().keys.active().pem()
+    }
+
     /// The clock this issuer lives by.
     ///
     /// # Panics

@@ -114,6 +114,11 @@ impl fmt::Debug for ConfigError {
     }
 }
 
+    /// The secret of an issuer is too short.
+    #[error(
+        "the secret of the issuer {0:?} must have 32 bytes at least, and from a random generator"
+    )]
+    Secret(String),
 impl McpAuthBuilder {
     pub(super) fn new(resource: String) -> Self {
         Self { resource, ..Self::default() }

@@ -7,7 +7,7 @@ use super::ConfigError;
 use crate::authorization_server::AuthorizationServer;
 use crate::clock::Clock;
 use crate::url;
-use crate::verifier::{JwtVerifier, Verifier};
+use crate::verifier::{JwtVerifier, SecretVerifier, Verifier};
 
 pub(super) fn new(
     servers: &[AuthorizationServer],
@@ -15,12 +15,23 @@ pub(super) fn new(
     leeway: Duration,
     cached_tokens: usize,
 ) -> Result<Box<dyn Verifier>, ConfigError> {
-    for server in servers {
+    for server in servers.iter().filter(|server| server.has_distant_keys()) {
         match server.first_url() {
             None => return Err(ConfigError::NoKeys(server.issuer().to_owned())),
             Some(url) if !url::is_secure(&url) => return Err(ConfigError::Url(url)),
             Some(_) => {}
         }
     }
-    Ok(Box::new(JwtVerifier::new(servers.to_vec(), clock.clone(), leeway, cached_tokens)))
+    let by_key = JwtVerifier::new(servers.to_vec(), clock.clone(), leeway, cached_tokens);
+    let with_secret = servers.iter().filter(|server| server.secret().is_some());
+    let is_weak = |server: &&AuthorizationServer| {
+        server.secret().is_some_and(|secret| !secret.is_long_enough())
+    };
+    if let Some(weak) = with_secret.clone().find(is_weak) {
+        return Err(ConfigError::Secret(weak.issuer().to_owned()));
+    }
+    match with_secret.cloned().collect::<Vec<_>>() {
+        none if none.is_empty() => Ok(Box::new(by_key)),
+        some => Ok(Box::new(SecretVerifier::new(some, by_key))),
+    }
 }

@@ -6,6 +6,7 @@ mod config;
 mod doors;
 mod forged_tokens;
 mod keys;
+mod given_keys;
 mod ledger;
 mod logs;
 #[cfg(feature = "metrics")]
