@@ -79,6 +79,11 @@ mod authorization_server;
 #[path = "authorization_server_named.rs"]
 mod authorization_server;
 mod verifier;
+#[cfg(feature = "jwt")]
+mod api_keys;
+#[cfg(not(feature = "jwt"))]
+#[path = "api_keys_disabled.rs"]
+mod api_keys;
 mod body;
 mod mcp_auth;
 // doors (features)
@@ -92,6 +97,8 @@ mod rmcp;
 #[cfg(all(doctest, feature = "axum", feature = "rmcp"))]
 mod guide;
 
+#[cfg(feature = "jwt")]
+pub use api_keys::{ApiKey, ApiKeys, GeneratedKey};
 pub use authorization_server::AuthorizationServer;
 #[cfg(feature = "client")]
 pub use authorization_server::OutOfReach;

@@ -3,6 +3,8 @@
 mod builder;
 #[cfg(feature = "client")]
 mod readiness;
+#[cfg(feature = "jwt")]
+mod with_api_keys;
 
 use std::fmt;
 use std::future::Future;

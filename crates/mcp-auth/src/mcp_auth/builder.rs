@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Inner, McpAuth};
+use crate::api_keys::ApiKeys;
 use crate::authorization_server::AuthorizationServer;
 use crate::clock::{Clock, SystemClock};
 use crate::metadata::{ResourceMetadata, resource_metadata_url};
 use crate::policy::Policy;
 use crate::rule::Rule;
 use crate::scope::{Hierarchy, Require, Scopes, Vocabulary, is_scope_token};
+use crate::token::API_KEY_ISSUER;
 use crate::tool_scopes::ToolScopes;
 use crate::url;
 use crate::verifier::Verifier;
@@ -47,6 +49,7 @@ pub struct McpAuthBuilder {
     is_optional: bool,
     metadata: ResourceMetadata,
     verifier: Option<Box<dyn Verifier>>,
+    pub(super) api_keys: ApiKeys,
     clock: Option<Arc<dyn Clock>>,
 }
 
@@ -56,6 +59,14 @@ pub struct McpAuthBuilder {
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
+    /// An API key cannot be one.
+    #[error("the API key {name:?} cannot be used: {why}")]
+    ApiKey {
+        /// The name of the key.
+        name: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// An audience is empty.
     #[error(
         "an audience is empty: is an environment variable unset? The resource itself is always an audience"
@@ -103,6 +114,11 @@ pub enum ConfigError {
         "{0:?} is not a scope: scopes are visible ASCII without spaces, quotes and backslashes"
     )]
     Scope(String),
+    /// The secret of an issuer is too short.
+    #[error(
+        "the secret of the issuer {0:?} must have 32 bytes at least, and from a random generator"
+    )]
+    Secret(String),
     /// A URL given for metadata or keys cannot be fetched.
     #[error("{0:?} cannot be fetched: https is required, except for a loopback address")]
     Url(String),
@@ -114,11 +130,6 @@ impl fmt::Debug for ConfigError {
     }
 }
 
-    /// The secret of an issuer is too short.
-    #[error(
-        "the secret of the issuer {0:?} must have 32 bytes at least, and from a random generator"
-    )]
-    Secret(String),
 impl McpAuthBuilder {
     pub(super) fn new(resource: String) -> Self {
         Self { resource, ..Self::default() }
@@ -294,9 +305,11 @@ impl McpAuthBuilder {
             .member("authorization_servers", issuers)
             .member("bearer_methods_supported", vec!["header"]);
         let trusted = self.servers.iter().map(AuthorizationServer::issuer);
+        let of_api_keys = Some(API_KEY_ISSUER).filter(|_| !self.api_keys.is_empty());
         let policy = Policy {
             issuers: trusted
                 .chain(self.trusted_issuers.iter().map(String::as_str))
+                .chain(of_api_keys)
                 .map(Into::into)
                 .collect(),
             audiences: std::iter::once(self.resource.clone()).chain(self.audiences).collect(),
@@ -314,6 +327,8 @@ impl McpAuthBuilder {
                 self.servers.clone(),
             ),
         };
+        let verifier = self.api_keys.before(verifier, &self.resource);
+        let verifier = verifier.map_err(|(name, why)| ConfigError::ApiKey { name, why })?;
         Ok(McpAuth(Arc::new(Inner {
             allowed_origins: self
                 .allowed_origins

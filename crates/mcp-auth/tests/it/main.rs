@@ -1,12 +1,13 @@
 //! The library from outside, a file for each question, in a world without sockets.
 
+mod api_keys;
 mod architecture;
 mod attacks;
 mod config;
 mod doors;
 mod forged_tokens;
-mod keys;
 mod given_keys;
+mod keys;
 mod ledger;
 mod logs;
 #[cfg(feature = "metrics")]
