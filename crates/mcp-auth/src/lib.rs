@@ -51,6 +51,7 @@ mod scope;
 mod denial;
 mod credentials;
 mod token;
+mod revocation;
 mod operation;
 // rules: decisions as functions of data (pure; `now` is an argument)
 mod rule;
@@ -63,6 +64,12 @@ pub mod metadata;
 mod challenge;
 // outside: waiting for others (async)
 mod clock;
+#[cfg(any(feature = "client", feature = "tower"))]
+mod signal;
+#[cfg(not(any(feature = "client", feature = "tower")))]
+#[path = "signal_disabled.rs"]
+mod signal;
+mod revocations;
 mod fetch;
 #[cfg(feature = "metrics")]
 mod meter;
@@ -116,6 +123,8 @@ pub use mcp_auth::{ConfigError, McpAuth, McpAuthBuilder};
 pub use mcp_auth::{IssuerReadiness, Readiness};
 pub use operation::Operation;
 pub use policy::Policy;
+pub use revocation::Revocation;
+pub use revocations::Revocations;
 #[cfg(feature = "rmcp")]
 pub use rmcp::OptionalAuthInfo;
 pub use rule::{ClaimValues, Rule};

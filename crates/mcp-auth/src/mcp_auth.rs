@@ -3,6 +3,9 @@
 mod builder;
 #[cfg(feature = "client")]
 mod readiness;
+mod revoke;
+#[cfg(any(feature = "client", feature = "tower"))]
+mod revoked;
 #[cfg(feature = "jwt")]
 mod with_api_keys;
 
@@ -22,6 +25,7 @@ use crate::credentials::Credentials;
 use crate::denial::Denial;
 use crate::operation::Operation;
 use crate::policy::Policy;
+use crate::revocations::Revocations;
 use crate::scope::Scopes;
 use crate::token::{AuthInfo, VerifiedToken};
 use crate::verifier::Verifier;
@@ -60,6 +64,7 @@ struct Inner {
     keys_of: Vec<AuthorizationServer>,
     verifier: Box<dyn Verifier>,
     policy: Policy,
+    revocations: Revocations,
     clock: Arc<dyn Clock>,
     /// The longest message that is read, in bytes.
     max_message_bytes: usize,
@@ -136,7 +141,9 @@ impl McpAuth {
     }
 
     async fn verify(&self, credentials: &Credentials) -> Result<VerifiedToken, Denial> {
-        self.0.verifier.verify(credentials).await
+        let token = self.0.verifier.verify(credentials).await?;
+        self.0.revocations.judge(token.facts())?; // remembered ones too
+        Ok(token)
     }
 
     /// Reads the body if rules speak of operations, and the token is one for this resource.

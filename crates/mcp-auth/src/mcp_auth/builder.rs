@@ -11,6 +11,7 @@ use crate::authorization_server::AuthorizationServer;
 use crate::clock::{Clock, SystemClock};
 use crate::metadata::{ResourceMetadata, resource_metadata_url};
 use crate::policy::Policy;
+use crate::revocations::Revocations;
 use crate::rule::Rule;
 use crate::scope::{Hierarchy, Require, Scopes, Vocabulary, is_scope_token};
 use crate::token::API_KEY_ISSUER;
@@ -50,6 +51,7 @@ pub struct McpAuthBuilder {
     metadata: ResourceMetadata,
     verifier: Option<Box<dyn Verifier>>,
     pub(super) api_keys: ApiKeys,
+    pub(super) revocations: Revocations,
     clock: Option<Arc<dyn Clock>>,
 }
 
@@ -345,6 +347,7 @@ impl McpAuthBuilder {
             keys_of,
             verifier,
             policy,
+            revocations: self.revocations,
             clock,
             max_message_bytes: self.max_message_bytes.unwrap_or(4 * 1024 * 1024),
         })))
