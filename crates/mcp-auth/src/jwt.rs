@@ -19,6 +19,7 @@ mod spki;
 mod claims;
 mod profile;
 mod secret;
+mod notice;
 
 use std::sync::Arc;
 
@@ -30,6 +31,7 @@ pub(crate) use claims::Claims;
 pub(crate) use jws::Jws;
 pub(crate) use keys::{Key, Missing};
 pub use keys::{KeySet, KeySetError};
+pub(crate) use notice::{Notice, NoticeKind};
 pub use profile::Profile;
 pub(crate) use secret::{BySecret, Secret};
 pub use signature::Algorithm;
@@ -91,16 +93,22 @@ pub fn verify(token: &str, keys: &KeySet, rules: &JwtRules) -> Result<VerifiedTo
 
 /// Everything about a token that can be judged without a key.
 pub(crate) fn judge(jws: &Jws<'_>, claims: &Claims, rules: &JwtRules) -> Result<(), Denial> {
-    let algorithm = jws.header.algorithm;
-    if !rules.algorithms.contains(&algorithm) {
-        return Err(Denial::invalid(Reason::Algorithm).detail(format!(
-            "the token is signed with {algorithm}, which `.algorithms(..)` leaves out"
-        )));
-    }
+    judge_algorithm(jws, rules)?;
     if claims.is_bound {
         return Err(Denial::invalid(Reason::Binding));
     }
     rules.profile.judge(&jws.header, claims)
+}
+
+/// Whether what an issuer signs may be signed like this.
+pub(crate) fn judge_algorithm(jws: &Jws<'_>, rules: &JwtRules) -> Result<(), Denial> {
+    let algorithm = jws.header.algorithm;
+    if rules.algorithms.contains(&algorithm) {
+        return Ok(());
+    }
+    Err(Denial::invalid(Reason::Algorithm).detail(format!(
+        "the token is signed with {algorithm}, which `.algorithms(..)` leaves out"
+    )))
 }
 
 #[cfg(test)]

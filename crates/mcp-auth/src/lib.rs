@@ -131,8 +131,8 @@ pub use rule::{ClaimValues, Rule};
 pub use scope::{AnyOf, Hierarchy, Require, Scopes};
 pub use token::{AuthInfo, VerifiedToken};
 pub use tool_scopes::ToolScopes;
-#[cfg(all(feature = "client", feature = "tower"))]
-pub use tower::ServerMetadataService;
 #[cfg(feature = "tower")]
 pub use tower::{BearerAuth, BearerAuthLayer, MetadataService};
+#[cfg(all(feature = "client", feature = "tower"))]
+pub use tower::{NoticeService, ServerMetadataService};
 pub use verifier::Verifier;

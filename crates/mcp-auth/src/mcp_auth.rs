@@ -2,6 +2,8 @@
 
 mod builder;
 #[cfg(feature = "client")]
+mod notices;
+#[cfg(feature = "client")]
 mod readiness;
 mod revoke;
 #[cfg(any(feature = "client", feature = "tower"))]

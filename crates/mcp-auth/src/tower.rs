@@ -6,6 +6,8 @@ mod report;
 mod documents;
 mod metadata_service;
 #[cfg(feature = "client")]
+mod notice_service;
+#[cfg(feature = "client")]
 mod server_metadata_service;
 
 use std::future::Future;
@@ -27,6 +29,8 @@ use crate::mcp_auth::McpAuth;
 use crate::token::AuthInfo;
 
 pub use metadata_service::MetadataService;
+#[cfg(feature = "client")]
+pub use notice_service::NoticeService;
 #[cfg(feature = "client")]
 pub use server_metadata_service::ServerMetadataService;
 

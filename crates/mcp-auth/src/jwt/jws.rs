@@ -78,6 +78,16 @@ impl<A> Header<A> {
         self.typ.as_ref().map(|typ| typ.of(&self.json))
     }
 
+    /// Whether `typ` is this one. "application/" may be left out, and case does not matter (RFC 7515 §4.1.9).
+    pub(crate) fn is_typed(&self, name: &str) -> bool {
+        let typ = self.typ().unwrap_or_default();
+        let typ = match typ.split_once('/') {
+            Some((application, rest)) if application.eq_ignore_ascii_case("application") => rest,
+            _ => typ,
+        };
+        typ.eq_ignore_ascii_case(name)
+    }
+
     fn parse(json: Vec<u8>, named: fn(&str) -> Option<A>) -> Result<Self, Denial> {
         let json = String::from_utf8(json).map_err(|_| Denial::invalid(Reason::Malformed))?;
         let members = Members::of(&json)?;

@@ -14,6 +14,7 @@ mod logs;
 mod metrics;
 mod origins;
 mod refusals;
+mod revocation;
 mod rmcp_server;
 mod verifiers;
 mod world;
