@@ -147,7 +147,7 @@ fn logout_token(form: &str) -> Result<&str, Denial> {
     }
 }
 
-/// The answer: Back-Channel Logout 1.0 §2.8, or RFC 8935 §2.3 and §2.4. Nothing in it comes from the notice.
+/// The answer: Back-Channel Logout 1.0 §2.8, or RFC 8935 §2.2 and §2.3. Nothing in it comes from the notice.
 fn answer(kind: NoticeKind, received: Result<(), Denial>) -> Response<Full<Bytes>> {
     let denial = match (received, kind) {
         (Ok(()), NoticeKind::Logout) => return empty(StatusCode::OK),
