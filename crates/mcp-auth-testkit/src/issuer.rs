@@ -131,6 +131,17 @@ impl TestIssuer {
         self.state().keys.jwks().to_string()
     }
 
+    /// The public key that signs, in PEM ([RFC 7468 §13](https://www.rfc-editor.org/rfc/rfc7468#section-13)).
+    ///
+    /// ```
+    /// let issuer = mcp_auth_testkit::TestIssuer::new();
+    /// assert!(issuer.pem().starts_with("-----BEGIN PUBLIC KEY-----"));
+    /// ```
+    #[must_use]
+    pub fn pem(&self) -> String {
+        self.state().keys.active().pem()
+    }
+
     /// The clock this issuer lives by.
     ///
     /// # Panics
@@ -283,6 +294,42 @@ impl TestIssuer {
     /// ```
     pub fn token(&self) -> TokenBuilder {
         TokenBuilder::new(self.clone())
+    }
+
+    /// Mints a logout token for a client, of the user alice
+    /// ([OpenID Connect Back-Channel Logout 1.0 §2.4](https://openid.net/specs/openid-connect-backchannel-1_0.html#LogoutToken)).
+    ///
+    /// ```
+    /// # let issuer = mcp_auth_testkit::TestIssuer::new();
+    /// let token = issuer.logout_token("my-client").claim("sid", "session-1").sign();
+    /// ```
+    pub fn logout_token(&self, client_id: &str) -> TokenBuilder {
+        self.notice("logout+jwt", client_id, "http://schemas.openid.net/event/backchannel-logout")
+    }
+
+    /// Mints a security event token for a receiver
+    /// ([RFC 8417](https://www.rfc-editor.org/rfc/rfc8417)): an event of this type that happened to a
+    /// subject, a JSON object of [RFC 9493](https://www.rfc-editor.org/rfc/rfc9493).
+    ///
+    /// ```
+    /// # let issuer = mcp_auth_testkit::TestIssuer::new();
+    /// let event = "https://schemas.openid.net/secevent/caep/event-type/session-revoked";
+    /// let alice = serde_json::json!({ "format": "iss_sub", "iss": issuer.url(), "sub": "alice" });
+    /// let token = issuer.security_event("my-receiver", event, alice).sign();
+    /// ```
+    pub fn security_event(
+        &self,
+        audience: &str,
+        event: &str,
+        subject: impl Into<serde_json::Value>,
+    ) -> TokenBuilder {
+        let token = self.notice("secevent+jwt", audience, event).without("sub").without("exp");
+        token.claim("sub_id", subject)
+    }
+
+    fn notice(&self, typ: &str, audience: &str, event: &str) -> TokenBuilder {
+        let token = self.token().typ(typ).audience(audience).without("client_id");
+        token.claim("events", serde_json::json!({ event: {} }))
     }
 
     pub(crate) fn from_settings(settings: Settings) -> Self {

@@ -1,5 +1,6 @@
 //! One signing key: made, used, and published as a JWK.
 
+use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
@@ -7,7 +8,7 @@ use aws_lc_rs::signature::{
     PqdsaSigningAlgorithm, RsaEncoding, RsaKeyPair,
 };
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 use crate::SigningAlgorithm;
@@ -59,6 +60,19 @@ impl SigningKey {
                 signed
             }
         }
+    }
+
+    /// The public half in PEM (RFC 7468 §13).
+    pub(crate) fn pem(&self) -> String {
+        let der: PublicKeyX509Der<'_> = match &self.pair {
+            Pair::Ecdsa(pair, _) => pair.public_key().as_der(),
+            Pair::Ed25519(pair) => pair.public_key().as_der(),
+            Pair::MlDsa(pair) => pair.public_key().as_der(),
+            Pair::Rsa(pair, _) => pair.public_key().as_der(),
+        }
+        .expect("a key of this process can be written");
+        let text = STANDARD.encode(der.as_ref());
+        format!("-----BEGIN PUBLIC KEY-----\n{text}\n-----END PUBLIC KEY-----\n")
     }
 
     /// The public half, as it stands in the JWKS (RFC 7517).

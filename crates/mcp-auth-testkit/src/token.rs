@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use aws_lc_rs::hmac;
 use serde_json::{Map, Value, json};
 
 use crate::key::{SigningKey, base64url};
@@ -248,12 +249,32 @@ impl TokenBuilder {
     /// ```
     #[must_use]
     pub fn sign(self) -> String {
+        let key = Arc::clone(&self.key);
+        let input = self.signing_input();
+        let signature = base64url(&key.sign(input.as_bytes()));
+        format!("{input}.{signature}")
+    }
+
+    /// Signs the token with a secret instead: HS256, and no `kid`
+    /// ([RFC 7518 §3.2](https://www.rfc-editor.org/rfc/rfc7518#section-3.2)).
+    ///
+    /// ```
+    /// # let issuer = mcp_auth_testkit::TestIssuer::new();
+    /// let token = issuer.token().sign_with_secret("a secret of thirty-two bytes or more");
+    /// ```
+    #[must_use]
+    pub fn sign_with_secret(self, secret: impl AsRef<[u8]>) -> String {
+        let secret = hmac::Key::new(hmac::HMAC_SHA256, secret.as_ref());
+        let input = self.without_header("kid").header("alg", "HS256").signing_input();
+        let signature = base64url(hmac::sign(&secret, input.as_bytes()).as_ref());
+        format!("{input}.{signature}")
+    }
+
+    fn signing_input(self) -> String {
         let header = Value::Object(self.header).to_string();
         let claims = Value::Object(self.claims);
         let payload = self.payload.unwrap_or_else(|| claims.to_string());
-        let input = format!("{}.{}", base64url(header.as_bytes()), base64url(payload.as_bytes()));
-        let signature = base64url(&self.key.sign(input.as_bytes()));
-        format!("{input}.{signature}")
+        format!("{}.{}", base64url(header.as_bytes()), base64url(payload.as_bytes()))
     }
 
     fn signed_by(mut self, key: Arc<SigningKey>) -> Self {

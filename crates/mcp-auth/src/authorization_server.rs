@@ -1,9 +1,11 @@
 //! Whom we trust: an authorization server, its metadata and its keys.
 
+mod keys_file;
 mod live;
 
 use std::fmt;
 use std::future::Future;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -12,7 +14,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use crate::clock::{Clock, SystemClock};
 use crate::fetch::{BoxFuture, Fetch, FetchError, HttpClient};
 use crate::fresh::Lacking;
-use crate::jwt::{Algorithm, JwtRules, Profile};
+use crate::jwt::{Algorithm, JwtRules, KeySet, Profile, Secret};
 use crate::keyring::Keyring;
 use crate::metadata::{Document, ServerMetadata, server_metadata_urls};
 use live::Live;
@@ -42,6 +44,7 @@ pub struct AuthorizationServer {
 #[derive(Clone)]
 struct Settings {
     source: Source,
+    keys: KeySource,
     rules: JwtRules,
     timeout: Duration,
     cooldown: Duration,
@@ -60,6 +63,17 @@ enum Source {
     Given(Arc<ServerMetadata>),
     Named,
     Url(Arc<str>),
+}
+
+/// Where the keys come from.
+#[derive(Clone)]
+enum KeySource {
+    File(Arc<Path>),
+    Given(Arc<KeySet>),
+    /// From the place that the metadata names.
+    Metadata,
+    /// No keys at all: its tokens are signed with a secret.
+    Secret(Arc<Secret>),
 }
 
 type MapMetadata = Arc<dyn Fn(Document) -> BoxFuture<'static, Document> + Send + Sync>;
@@ -96,6 +110,65 @@ impl AuthorizationServer {
     pub fn given(metadata: ServerMetadata) -> Self {
         let metadata = Arc::new(metadata);
         Self::new(metadata.issuer(), Source::Given(metadata.clone()))
+    }
+
+    /// A server whose keys are known, a JWKS ([`KeySet::parse`]) or PEM ([`KeySet::from_pem`]). No network
+    /// is needed to judge its tokens. When its keys change, so must this.
+    ///
+    /// ```
+    /// use mcp_auth::jwt::KeySet;
+    /// use mcp_auth::{AuthorizationServer, McpAuth};
+    ///
+    /// let keys = KeySet::from_pem("-----BEGIN PUBLIC KEY-----
+    /// MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=
+    /// -----END PUBLIC KEY-----")?;
+    /// let auth = McpAuth::builder("https://api.example.com/mcp")
+    ///     .authorization_server(AuthorizationServer::with_keys("https://auth.example.com", keys))
+    ///     .build()?;
+    /// assert!(auth.readiness().is_ready());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn with_keys(issuer: impl AsRef<str>, keys: KeySet) -> Self {
+        Self::with_keys_from(issuer.as_ref(), KeySource::Given(Arc::new(keys)))
+    }
+
+    /// A server whose keys are in a file: a JWKS, or public keys in PEM.
+    ///
+    /// It is read when the first token of the issuer arrives, and looked at again while tokens arrive
+    /// whose keys are needed, every ten seconds at most, and when one names an unknown key. If it cannot
+    /// be read then, or makes no sense, that is logged, and the keys in hand stay in use for
+    /// [`jwks_max_stale`](Self::jwks_max_stale).
+    ///
+    /// ```
+    /// use mcp_auth::AuthorizationServer;
+    ///
+    /// let server = AuthorizationServer::with_keys_file("https://auth.example.com", "/etc/mcp/jwks.json");
+    /// ```
+    #[must_use]
+    pub fn with_keys_file(issuer: impl AsRef<str>, path: impl AsRef<Path>) -> Self {
+        Self::with_keys_from(issuer.as_ref(), KeySource::File(path.as_ref().into()))
+    }
+
+    /// A server that signs its tokens with a secret known to this one: HS256, and nothing else. For
+    /// tests, and for an issuer of your own beside this server.
+    ///
+    /// Whoever can verify such a token can also make one. The secret must have 32 bytes at least
+    /// ([RFC 7518 §3.2](https://www.rfc-editor.org/rfc/rfc7518#section-3.2)), which [`build`] checks. No key
+    /// is ever fetched for this issuer, and no signature of a key accepted.
+    ///
+    /// ```
+    /// use mcp_auth::AuthorizationServer;
+    ///
+    /// # let secret = [7; 32];
+    /// let server = AuthorizationServer::with_secret("https://auth.internal.example", secret);
+    /// ```
+    ///
+    /// [`build`]: crate::McpAuthBuilder::build
+    #[must_use]
+    pub fn with_secret(issuer: impl AsRef<str>, secret: impl AsRef<[u8]>) -> Self {
+        let secret = KeySource::Secret(Arc::new(Secret::new(secret.as_ref())));
+        Self::with_keys_from(issuer.as_ref(), secret).algorithms([])
     }
 
     /// A server of which only the name matters, because a [`Verifier`](crate::Verifier) of your own
@@ -190,8 +263,7 @@ impl AuthorizationServer {
     /// If they cannot be had. A server may well start in spite of it: they are fetched again when a
     /// request needs them.
     pub async fn warm_up(&self) -> Result<(), OutOfReach> {
-        let keys = self.keyring().keys.current().await;
-        keys.map(|_| ()).map_err(|lacking| self.out_of_reach(lacking))
+        self.keyring().warm_up().await.map_err(|lacking| self.out_of_reach(lacking))
     }
 
     /// The metadata, fetched if need be.
@@ -217,6 +289,19 @@ impl AuthorizationServer {
         &self.live().keyring
     }
 
+    /// The secret with which it signs, if it has no keys.
+    pub(crate) fn secret(&self) -> Option<&Secret> {
+        match &self.settings.keys {
+            KeySource::Secret(secret) => Some(secret),
+            _ => None,
+        }
+    }
+
+    /// Whether its keys come over the network.
+    pub(crate) fn has_distant_keys(&self) -> bool {
+        matches!(self.settings.keys, KeySource::Metadata)
+    }
+
     /// Where the first document would be fetched from. Nothing if there is no such place.
     pub(crate) fn first_url(&self) -> Option<String> {
         match &self.settings.source {
@@ -235,9 +320,14 @@ impl AuthorizationServer {
         OutOfReach { issuer: self.settings.rules.issuer.clone(), why }
     }
 
+    fn with_keys_from(issuer: &str, keys: KeySource) -> Self {
+        Self::new(issuer, Source::Discovery).with(|settings| settings.keys = keys)
+    }
+
     fn new(issuer: &str, source: Source) -> Self {
         let settings = Settings {
             source,
+            keys: KeySource::Metadata,
             rules: JwtRules::new(issuer),
             timeout: Duration::from_secs(5),
             cooldown: Duration::from_secs(30),

@@ -55,6 +55,14 @@ pub struct Limits {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FetchError {
+    /// A file cannot be read.
+    #[error("the file `{path}` cannot be read")]
+    File {
+        /// The file.
+        path: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// The URL is neither `https` nor `http` to this machine.
     #[error("`{0}` is not fetched: https is required, except for a loopback address")]
     Insecure(String),

@@ -6,6 +6,18 @@ mod bearer_auth {}
 #[doc = include_str!("../../../docs/guide/zh-TW/bearer-auth.md")]
 mod bearer_auth_zh_tw {}
 
+#[doc = include_str!("../../../docs/guide/keys.md")]
+mod keys {}
+
+#[doc = include_str!("../../../docs/guide/api-keys.md")]
+mod api_keys {}
+
+#[doc = include_str!("../../../docs/guide/callers.md")]
+mod callers {}
+
+#[doc = include_str!("../../../docs/guide/revocation.md")]
+mod revocation {}
+
 #[doc = include_str!("../../../docs/guide/from-mcp-auth.md")]
 mod from_mcp_auth {}
 

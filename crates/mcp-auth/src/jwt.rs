@@ -3,7 +3,7 @@
 //! This is the whole verification as functions of data; [`McpAuth`](crate::McpAuth) adds fresh keys and
 //! a memory of verified tokens. Only what RFC 9068 access tokens need is here: compact serialization, asymmetric
 //! signatures, no encryption. The [`Algorithm`] enum has neither HMAC nor `none`, so that the classic
-//! confusions cannot be written down.
+//! confusions cannot be written down; a token signed with a local secret is another type from the start.
 
 mod signature;
 #[cfg(feature = "ml-dsa")]
@@ -15,21 +15,27 @@ mod base64url;
 mod jws;
 mod jwk;
 mod keys;
+mod spki;
 mod claims;
 mod profile;
+mod secret;
+mod notice;
 
 use std::sync::Arc;
 
 use crate::denial::{Denial, Reason};
 use crate::token::VerifiedToken;
 
+pub(crate) use base64url::encode as to_base64url;
 pub(crate) use claims::Claims;
 pub(crate) use jws::Jws;
 pub(crate) use keys::{Key, Missing};
 pub use keys::{KeySet, KeySetError};
+pub(crate) use notice::{Notice, NoticeKind};
 pub use profile::Profile;
+pub(crate) use secret::{BySecret, Secret};
 pub use signature::Algorithm;
-pub(crate) use signature::sha256;
+pub(crate) use signature::{is_same_secret, random_key, sha256};
 
 /// What one issuer's tokens may look like.
 #[derive(Clone, Debug)]
@@ -87,16 +93,22 @@ pub fn verify(token: &str, keys: &KeySet, rules: &JwtRules) -> Result<VerifiedTo
 
 /// Everything about a token that can be judged without a key.
 pub(crate) fn judge(jws: &Jws<'_>, claims: &Claims, rules: &JwtRules) -> Result<(), Denial> {
-    let algorithm = jws.header.algorithm;
-    if !rules.algorithms.contains(&algorithm) {
-        return Err(Denial::invalid(Reason::Algorithm).detail(format!(
-            "the token is signed with {algorithm}, which `.algorithms(..)` leaves out"
-        )));
-    }
+    judge_algorithm(jws, rules)?;
     if claims.is_bound {
         return Err(Denial::invalid(Reason::Binding));
     }
     rules.profile.judge(&jws.header, claims)
+}
+
+/// Whether what an issuer signs may be signed like this.
+pub(crate) fn judge_algorithm(jws: &Jws<'_>, rules: &JwtRules) -> Result<(), Denial> {
+    let algorithm = jws.header.algorithm;
+    if rules.algorithms.contains(&algorithm) {
+        return Ok(());
+    }
+    Err(Denial::invalid(Reason::Algorithm).detail(format!(
+        "the token is signed with {algorithm}, which `.algorithms(..)` leaves out"
+    )))
 }
 
 #[cfg(test)]

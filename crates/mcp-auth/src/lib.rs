@@ -51,11 +51,13 @@ mod scope;
 mod denial;
 mod credentials;
 mod token;
+mod revocation;
 mod operation;
 // rules: decisions as functions of data (pure; `now` is an argument)
 mod rule;
 mod tool_scopes;
 mod policy;
+mod identity;
 #[cfg(feature = "jwt")]
 pub mod jwt;
 pub mod metadata;
@@ -68,6 +70,12 @@ mod seal;
 #[cfg(not(feature = "tower"))]
 #[path = "seal_disabled.rs"]
 mod seal;
+#[cfg(any(feature = "client", feature = "tower"))]
+mod signal;
+#[cfg(not(any(feature = "client", feature = "tower")))]
+#[path = "signal_disabled.rs"]
+mod signal;
+mod revocations;
 mod fetch;
 #[cfg(feature = "metrics")]
 mod meter;
@@ -84,6 +92,11 @@ mod authorization_server;
 #[path = "authorization_server_named.rs"]
 mod authorization_server;
 mod verifier;
+#[cfg(feature = "jwt")]
+mod api_keys;
+#[cfg(not(feature = "jwt"))]
+#[path = "api_keys_disabled.rs"]
+mod api_keys;
 mod body;
 mod mcp_auth;
 // doors (features)
@@ -97,6 +110,8 @@ mod rmcp;
 #[cfg(all(doctest, feature = "axum", feature = "rmcp"))]
 mod guide;
 
+#[cfg(feature = "jwt")]
+pub use api_keys::{ApiKey, ApiKeys, GeneratedKey};
 pub use authorization_server::AuthorizationServer;
 #[cfg(feature = "client")]
 pub use authorization_server::OutOfReach;
@@ -108,20 +123,23 @@ pub use denial::{Authentication, BadMessage, BadRequest, Denial, Reason, Refusal
 #[cfg(feature = "client")]
 pub use fetch::HttpClient;
 pub use fetch::{BoxFuture, Fetch, FetchError, Limits};
+pub use identity::{Actor, AuthorizationDetail, CallerKind};
 pub use lists::Listed;
 pub use mcp_auth::{ConfigError, McpAuth, McpAuthBuilder};
 #[cfg(feature = "client")]
 pub use mcp_auth::{IssuerReadiness, Readiness};
 pub use operation::Operation;
 pub use policy::Policy;
+pub use revocation::Revocation;
+pub use revocations::Revocations;
 #[cfg(feature = "rmcp")]
 pub use rmcp::{AuthContext, OptionalAuthInfo, requires};
 pub use rule::{ClaimValues, Rule};
 pub use scope::{AnyOf, Hierarchy, Require, Scopes};
 pub use token::{AuthInfo, VerifiedToken};
 pub use tool_scopes::ToolScopes;
-#[cfg(all(feature = "client", feature = "tower"))]
-pub use tower::ServerMetadataService;
 #[cfg(feature = "tower")]
 pub use tower::{BearerAuth, BearerAuthLayer, MetadataService, ResponseBody};
+#[cfg(all(feature = "client", feature = "tower"))]
+pub use tower::{NoticeService, ServerMetadataService};
 pub use verifier::Verifier;

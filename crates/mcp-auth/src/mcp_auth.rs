@@ -7,7 +7,14 @@ mod default_verifier;
 mod default_verifier;
 mod builder;
 #[cfg(feature = "client")]
+mod notices;
+#[cfg(feature = "client")]
 mod readiness;
+mod revoke;
+#[cfg(any(feature = "client", feature = "tower"))]
+mod revoked;
+#[cfg(feature = "jwt")]
+mod with_api_keys;
 mod shown;
 
 use std::fmt;
@@ -28,6 +35,7 @@ use crate::denial::Denial;
 use crate::lists::Lists;
 use crate::operation::Operation;
 use crate::policy::Policy;
+use crate::revocations::Revocations;
 use crate::scope::Scopes;
 use crate::seal::Seal;
 use crate::token::{AuthInfo, VerifiedToken};
@@ -71,6 +79,7 @@ struct Inner {
     keys_of: Vec<AuthorizationServer>,
     verifier: Judge,
     policy: Arc<Policy>,
+    revocations: Revocations,
     clock: Arc<dyn Clock>,
     /// The longest message that is read, in bytes.
     max_message_bytes: usize,
@@ -80,7 +89,16 @@ struct Inner {
 enum Judge {
     /// Called without a detour: most requests bring a token that is remembered.
     OfJwts(DefaultVerifier),
-    Given(Box<dyn Verifier>),
+    Other(Box<dyn Verifier>),
+}
+
+impl Judge {
+    fn boxed(self) -> Box<dyn Verifier> {
+        match self {
+            Self::OfJwts(verifier) => Box::new(verifier),
+            Self::Other(verifier) => verifier,
+        }
+    }
 }
 
 impl McpAuth {
@@ -163,13 +181,14 @@ impl McpAuth {
         &self,
         credentials: &Credentials,
     ) -> Result<(VerifiedToken, SystemTime), Denial> {
-        match &self.0.verifier {
-            Judge::OfJwts(verifier) => verifier.verify(credentials.token().expose()).await,
-            Judge::Given(verifier) => {
-                let token = verifier.verify(credentials).await?;
-                Ok((token, self.0.clock.now()))
+        let (token, now) = match &self.0.verifier {
+            Judge::OfJwts(verifier) => {
+                verifier.recall_or_verify(credentials.token().expose()).await?
             }
-        }
+            Judge::Other(verifier) => (verifier.verify(credentials).await?, self.0.clock.now()),
+        };
+        self.0.revocations.judge(token.facts())?; // remembered ones too
+        Ok((token, now))
     }
 
     /// Reads the body if rules speak of operations, and the token is one for this resource.

@@ -8,7 +8,7 @@ use crate::denial::{Authentication, Denial, Reason};
 use crate::operation::Operation;
 use crate::rule::Rule;
 use crate::scope::{Scopes, Vocabulary};
-use crate::token::{AuthInfo, Facts, VerifiedToken, seconds};
+use crate::token::{API_KEY_ISSUER, AuthInfo, Facts, VerifiedToken, seconds};
 use crate::tool_scopes::ToolScopes;
 use crate::url;
 
@@ -18,8 +18,9 @@ use crate::url;
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
     pub(crate) issuers: Vec<Arc<str>>,
-    pub(crate) audiences: Vec<String>,
     pub(crate) leeway: Duration,
+    /// How long ago a token may have been issued.
+    pub(crate) max_token_age: Option<Duration>,
     /// What every request requires.
     pub(crate) required: Rule,
     /// What some operations require besides; nothing if the body of a request does not matter.
@@ -105,9 +106,10 @@ impl Policy {
         now: SystemTime,
     ) -> Result<(), Denial> {
         let claims = &*facts.claims;
-        if rules.iter().any(|rule| rule.is_forbidden_by(claims)) {
+        let client = facts.client_id.as_ref().map(|id| id.of(claims));
+        if rules.iter().any(|rule| rule.is_forbidden_by(claims) || rule.is_forbidden_to(client)) {
             return Err(Denial::forbidden().in_reply_to(operation.request_id()).detail(format!(
-                "a rule of this server forbids {} to this caller: to everybody, or for lack of a claim in the token",
+                "a rule of this server forbids {} to this caller: to everybody, to the token's client, or for lack of a claim in the token",
                 operation.label(),
             )));
         }
@@ -159,20 +161,38 @@ impl Policy {
         if facts.expires_at.is_some_and(|end| has_expired(end, now, self.leeway)) {
             return Err(Denial::invalid(Reason::Expired));
         }
+        self.max_token_age.map_or(Ok(()), |age| self.young_enough(facts, now, age))
+    }
+
+    fn young_enough(&self, facts: &Facts, now: SystemTime, age: Duration) -> Result<(), Denial> {
+        if *facts.issuer == *API_KEY_ISSUER {
+            return Ok(()); // made once, and as old as it is meant to become
+        }
+        let issued_at = facts.issued_at().ok_or_else(|| {
+            Denial::invalid(Reason::Claims)
+                .detail("the token does not say how old it is, which `.max_token_age(..)` limits: let the issuer put `iat` into it")
+        })?;
+        let end = issued_at.saturating_add(age.as_secs());
+        if has_expired(end, now, self.leeway) {
+            return Err(Denial::invalid(Reason::Expired).detail(
+                "the token is older than `.max_token_age(..)` allows: the client has to refresh it",
+            ));
+        }
         Ok(())
     }
 
     fn meant_for_us(&self, token: &VerifiedToken) -> Result<(), Denial> {
         let ours = |audience: &str| {
-            self.audiences.iter().any(|accepted| is_same_resource(accepted, audience))
+            self.vocabulary.audiences.iter().any(|accepted| is_same_resource(accepted, audience))
         };
         // Most are the same to the byte as one of ours; only others are taken apart.
-        let exactly_ours = |audience: &str| self.audiences.iter().any(|ours| ours == audience);
+        let exactly_ours =
+            |audience: &str| self.vocabulary.audiences.iter().any(|ours| ours == audience);
         if token.audiences().any(exactly_ours) || token.audiences().any(ours) {
             return Ok(());
         }
         let found: Vec<_> = token.audiences().take(3).collect();
-        let wanted = self.audiences.first().map_or("", String::as_str);
+        let wanted = self.vocabulary.audiences.first().map_or("", String::as_str);
         let change = match found.first() {
             None => "configure the audience (API, resource) in your provider".to_owned(),
             Some(&"account") => "this is Keycloak's default and stands for no resource: add an audience mapper to the client scope".to_owned(),
@@ -246,11 +266,15 @@ mod tests {
     fn permit(token: VerifiedToken, now: u64) -> Result<AuthInfo, Denial> {
         let policy = Policy {
             issuers: vec![ISSUER.into()],
-            audiences: vec![RESOURCE.to_owned()],
             leeway: Duration::from_secs(60),
+            max_token_age: None,
             required: ["read"].into(),
             operations: None,
-            vocabulary: Arc::default(),
+            vocabulary: Vocabulary {
+                audiences: vec![RESOURCE.to_owned()],
+                ..Vocabulary::default()
+            }
+            .into(),
         };
         let headers: HeaderMap =
             [(AUTHORIZATION, HeaderValue::from_static("Bearer abc"))].into_iter().collect();
@@ -306,6 +330,31 @@ mod tests {
         ];
         for (name, token, now, reason) in rows {
             assert_eq!(permit(token, now).expect_err(name).reason(), Some(reason), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_age_of_tokens_is_judged_by_table() {
+        let policy = Policy {
+            leeway: Duration::from_secs(60),
+            max_token_age: Some(Duration::from_secs(600)),
+            ..Policy::default()
+        };
+        let rows = [
+            (ISSUER, r#"{"iat":1000}"#, 1000, None),
+            (ISSUER, r#"{"iat":1000}"#, 1659, None),
+            (ISSUER, r#"{"iat":1000}"#, 1660, Some(Reason::Expired)),
+            (ISSUER, r#"{"iat":1000.9}"#, 1660, Some(Reason::Expired)),
+            (ISSUER, "{}", 0, Some(Reason::Claims)),
+            (ISSUER, r#"{"iat":null}"#, 0, Some(Reason::Claims)),
+            (ISSUER, r#"{"iat":"1000"}"#, 1000, Some(Reason::Claims)),
+            (API_KEY_ISSUER, "{}", 0, None),
+        ];
+        for (issuer, claims, now, reason) in rows {
+            let claims: serde_json::Value = serde_json::from_str(claims).expect("JSON");
+            let token = VerifiedToken::assert(issuer, "a").with_claims(&claims).expect("an object");
+            let judged = policy.in_time(token.facts(), at(now));
+            assert_eq!(judged.err().and_then(|it| it.reason()), reason, "{issuer} {claims} {now}");
         }
     }
 

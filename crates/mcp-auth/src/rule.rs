@@ -25,6 +25,8 @@ use crate::scope::{AnyOf, Hierarchy, Require, Scopes};
 pub struct Rule {
     pub(crate) scopes: Require,
     claims: Vec<ClaimRule>,
+    /// The clients that are allowed: one of each list.
+    clients: Vec<Vec<String>>,
     pub(crate) authentication: Authentication,
     is_never_met: bool,
 }
@@ -61,6 +63,25 @@ impl Rule {
         self
     }
 
+    /// Requires that the token was issued to this client, or to [`AnyOf`] several
+    /// ([`AuthInfo::client_id`](crate::AuthInfo::client_id)). Another client is refused for good, since
+    /// no scope would help; so is a token that names no client, and an API key.
+    ///
+    /// ```
+    /// use mcp_auth::{AnyOf, McpAuth, Rule};
+    ///
+    /// let auth = McpAuth::builder("https://api.example.com/mcp")
+    ///     .authorization_server("https://auth.example.com")
+    ///     .required(Rule::default().client(AnyOf(["inspector", "desktop"])))
+    ///     .build()?;
+    /// # Ok::<(), mcp_auth::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn client(mut self, ids: impl Into<ClaimValues>) -> Self {
+        self.clients.push(ids.into().0);
+        self
+    }
+
     /// Requires that the user logged in in one of these ways: `acr`
     /// ([RFC 9470](https://www.rfc-editor.org/rfc/rfc9470)). Who did not is asked to log in anew.
     #[must_use]
@@ -87,6 +108,7 @@ impl Rule {
     pub(crate) fn and(mut self, other: Self) -> Self {
         self.scopes = self.scopes.and(other.scopes);
         self.claims.extend(other.claims);
+        self.clients.extend(other.clients);
         self.is_never_met |= other.is_never_met;
         let (mine, theirs) = (&mut self.authentication, other.authentication);
         if mine.acr_values.is_empty() {
@@ -104,6 +126,12 @@ impl Rule {
     /// Whether claims forbid the operation, whatever the scopes.
     pub(crate) fn is_forbidden_by(&self, claims: &str) -> bool {
         self.is_never_met || !self.claims.iter().all(|rule| rule.is_met_by(claims))
+    }
+
+    /// Whether the operation is forbidden to a client, whatever the scopes.
+    pub(crate) fn is_forbidden_to(&self, client: Option<&str>) -> bool {
+        let is_among = |ids: &Vec<String>| ids.iter().any(|id| Some(&**id) == client);
+        !self.clients.iter().all(is_among)
     }
 
     /// Whether the user logged in as required, at this second, with this much leeway.
@@ -212,6 +240,27 @@ mod tests {
             assert_eq!(!rule.is_forbidden_by(claims), allowed, "{rule:?}");
         }
         assert!(Rule::default().claim("a", "b").is_forbidden_by(r#"{"a":"b","a":"c"}"#));
+    }
+
+    #[test]
+    fn clients_are_judged_by_table() {
+        let one = || Rule::default().client("inspector");
+        let rows = [
+            (one(), Some("inspector"), true),
+            (one(), Some("Inspector"), false),
+            (one(), Some("evil"), false),
+            (one(), Some(""), false),
+            (one(), None, false),
+            (Rule::default().client(AnyOf(["desktop", "inspector"])), Some("inspector"), true),
+            (Rule::default().client(AnyOf([""; 0])), Some("inspector"), false),
+            (one().client("desktop"), Some("inspector"), false),
+            (one().and(Rule::default().client(AnyOf(["a", "inspector"]))), Some("inspector"), true),
+            (one().and(Rule::default()), Some("evil"), false),
+            (Rule::default(), None, true),
+        ];
+        for (rule, client, allowed) in rows {
+            assert_eq!(!rule.is_forbidden_to(client), allowed, "{rule:?} {client:?}");
+        }
     }
 
     #[test]

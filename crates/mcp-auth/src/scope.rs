@@ -300,9 +300,12 @@ impl Hierarchy {
     }
 }
 
-/// The scopes that a resource speaks of: what follows from what, what it knows, and what it calls them.
+/// The words of a resource: its own names, and the scopes that it speaks of.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Vocabulary {
+    /// What the resource is called: its URL first.
+    pub(crate) audiences: Vec<String>,
+    /// What follows from what.
     pub(crate) hierarchy: Hierarchy,
     /// Every scope that the resource requires anywhere, in a fixed order.
     pub(crate) known: Scopes,

@@ -117,6 +117,7 @@ mod tests {
     use crate::credentials::Credentials;
     use crate::operation::Operation;
     use crate::policy::Policy;
+    use crate::scope::Vocabulary;
     use crate::token::VerifiedToken;
 
     const RESOURCE: &str = "https://api.example.com/mcp";
@@ -129,7 +130,11 @@ mod tests {
         };
         let policy = Policy {
             issuers: vec![issuer.into()],
-            audiences: vec![RESOURCE.to_owned()],
+            vocabulary: Vocabulary {
+                audiences: vec![RESOURCE.to_owned()],
+                ..Vocabulary::default()
+            }
+            .into(),
             ..Policy::default()
         };
         let bearer = http::HeaderValue::from_static("Bearer abc");

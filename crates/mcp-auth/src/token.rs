@@ -11,8 +11,11 @@ use serde_json::value::RawValue;
 
 use crate::credentials::AccessToken;
 use crate::denial::Denial;
-use crate::json;
+use crate::json::{self, Members};
 use crate::scope::{Require, Scopes, Vocabulary};
+
+/// The issuer of callers with an API key. No issuer of tokens has this name: those are https URLs.
+pub(crate) const API_KEY_ISSUER: &str = "urn:mcp-auth:api-key";
 
 /// A token whose statements are true: its signature was verified, or its issuer was asked, or your
 /// own [`Verifier`](crate::Verifier) vouches for it.
@@ -80,6 +83,16 @@ impl Text {
 }
 
 impl Facts {
+    /// A claim, unless it is null. It is looked for in the text each time: not for every request.
+    pub(crate) fn claim(&self, name: &str) -> Option<&RawValue> {
+        Members::of(&self.claims).ok()?.get(name).filter(|value| value.get() != "null")
+    }
+
+    /// When the token was issued, in seconds since 1970, if it says so. Read as [`claim`](Self::claim) is.
+    pub(crate) fn issued_at(&self) -> Option<u64> {
+        self.claim("iat").and_then(json::numeric_date).map(|time| time as u64)
+    }
+
     /// Replaces the text of the claims, and keeps what was read from it.
     fn replace_claims(&mut self, claims: String) {
         let texts =
@@ -264,6 +277,11 @@ impl AuthInfo {
 
     pub(crate) fn facts(&self) -> &Facts {
         self.token.facts()
+    }
+
+    /// The names of the resource that admitted the caller.
+    pub(crate) fn accepted_audiences(&self) -> &[String] {
+        &self.request.vocabulary.audiences
     }
 
     /// What a handler required in vain.

@@ -15,6 +15,8 @@ mod cors;
 mod documents;
 mod metadata_service;
 #[cfg(feature = "client")]
+mod notice_service;
+#[cfg(feature = "client")]
 mod server_metadata_service;
 
 use std::future::Future;
@@ -39,6 +41,8 @@ use exchange::Exchange;
 
 pub use body::ResponseBody;
 pub use metadata_service::MetadataService;
+#[cfg(feature = "client")]
+pub use notice_service::NoticeService;
 #[cfg(feature = "client")]
 pub use server_metadata_service::ServerMetadataService;
 

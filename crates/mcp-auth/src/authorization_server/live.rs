@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Settings, Source};
+use super::{KeySource, Settings, Source, keys_file};
 use crate::fetch::{FetchError, Limits, get_document};
 use crate::fresh::{Fresh, Lacking, Timing};
 use crate::jwt::KeySet;
@@ -15,7 +15,7 @@ use crate::meter;
 use crate::url;
 
 /// No metadata document and no key set met in the field is a tenth as long.
-const MAX_DOCUMENT_BYTES: usize = 512 * 1024;
+pub(super) const MAX_DOCUMENT_BYTES: usize = 512 * 1024;
 
 /// How long metadata is used before another look: it names the place of the keys, which rarely moves.
 const METADATA_LIFETIME: Duration = Duration::from_secs(60 * 60);
@@ -42,12 +42,31 @@ impl Settings {
                 })
             }),
         ));
-        let (settings, place) = (self.clone(), metadata.clone());
-        let keys = Fresh::new(
+        let issuer = self.rules.issuer.clone();
+        let keyring = match &self.keys {
+            KeySource::Given(keys) => Keyring::given(issuer, keys.clone()),
+            KeySource::Secret(_) => Keyring::needless(issuer),
+            KeySource::File(path) => {
+                Keyring::kept(issuer, keys_file::keys(self.clone(), path.clone(), timing))
+            }
+            KeySource::Metadata => {
+                Keyring::kept(issuer, self.published_keys(metadata.clone(), timing))
+            }
+        };
+        Live { metadata, keyring }
+    }
+
+    /// The keys at the place that the metadata names.
+    fn published_keys(
+        self: Arc<Self>,
+        metadata: Arc<Fresh<ServerMetadata>>,
+        timing: Timing,
+    ) -> Fresh<KeySet> {
+        Fresh::new(
             self.clock.clone(),
             timing,
             Box::new(move |in_hand: Option<Arc<KeySet>>| {
-                let (settings, place) = (settings.clone(), place.clone());
+                let (settings, place) = (self.clone(), metadata.clone());
                 Box::pin(async move {
                     // Without metadata there is nothing to try, and nothing more to report.
                     let metadata = place.current().await.map_err(metadata_lacking)?;
@@ -57,8 +76,7 @@ impl Settings {
                     Ok((keys.succeed(in_hand.as_deref()), lifetime))
                 })
             }),
-        );
-        Live { metadata, keyring: Keyring { issuer: self.rules.issuer.clone(), keys } }
+        )
     }
 
     async fn load_metadata(&self) -> Result<ServerMetadata, FetchError> {
@@ -144,7 +162,7 @@ impl Settings {
         get_document(&*self.fetch, url, &self.headers, limits).await
     }
 
-    fn report(&self, document: &'static str, failure: Option<&FetchError>) {
+    pub(super) fn report(&self, document: &'static str, failure: Option<&FetchError>) {
         let issuer = &*self.rules.issuer;
         meter::refresh(document, issuer, failure.is_none());
         match failure {

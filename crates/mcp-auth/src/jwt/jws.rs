@@ -14,9 +14,10 @@ const MAX_HEADER_BYTES: usize = 4 * 1024;
 /// The names of keys met in the field have up to 64 bytes.
 const MAX_KID_BYTES: usize = 256;
 
-/// A token taken apart and decoded; nothing of it is true yet.
-pub(crate) struct Jws<'t> {
-    pub(crate) header: Header,
+/// A token taken apart and decoded; nothing of it is true yet. What `A` is not has no place in it: what
+/// was signed with a secret is never given to a public key, nor the other way round.
+pub(crate) struct Jws<'t, A = Algorithm> {
+    pub(crate) header: Header<A>,
     pub(crate) payload: Vec<u8>,
     pub(crate) signature: Vec<u8>,
     /// What was signed: the first two parts as they arrived.
@@ -24,8 +25,8 @@ pub(crate) struct Jws<'t> {
 }
 
 /// What a header says that matters. `jku`, `jwk`, `x5u` and `x5c` do not: keys come from the issuer.
-pub(crate) struct Header {
-    pub(crate) algorithm: Algorithm,
+pub(crate) struct Header<A = Algorithm> {
+    pub(crate) algorithm: A,
     json: String,
     kid: Option<Text>,
     typ: Option<Text>,
@@ -33,6 +34,13 @@ pub(crate) struct Header {
 
 impl<'t> Jws<'t> {
     pub(crate) fn parse(token: &'t str) -> Result<Self, Denial> {
+        Self::parse_as(token, Algorithm::named)
+    }
+}
+
+impl<'t, A> Jws<'t, A> {
+    /// The same for algorithms of these names.
+    pub(super) fn parse_as(token: &'t str, named: fn(&str) -> Option<A>) -> Result<Self, Denial> {
         let refuse = |reason| Err(Denial::invalid(reason));
         if token.len() > MAX_TOKEN_BYTES {
             return refuse(Reason::Oversize);
@@ -56,12 +64,12 @@ impl<'t> Jws<'t> {
         if header.len() > MAX_HEADER_BYTES {
             return refuse(Reason::Oversize);
         }
-        let header = Header::parse(decode(header)?)?;
+        let header = Header::parse(decode(header)?, named)?;
         Ok(Self { header, payload: decode(payload)?, signature: decode(signature)?, signing_input })
     }
 }
 
-impl Header {
+impl<A> Header<A> {
     pub(crate) fn kid(&self) -> Option<&str> {
         self.kid.as_ref().map(|kid| kid.of(&self.json))
     }
@@ -70,7 +78,17 @@ impl Header {
         self.typ.as_ref().map(|typ| typ.of(&self.json))
     }
 
-    fn parse(json: Vec<u8>) -> Result<Self, Denial> {
+    /// Whether `typ` is this one. "application/" may be left out, and case does not matter (RFC 7515 §4.1.9).
+    pub(crate) fn is_typed(&self, name: &str) -> bool {
+        let typ = self.typ().unwrap_or_default();
+        let typ = match typ.split_once('/') {
+            Some((application, rest)) if application.eq_ignore_ascii_case("application") => rest,
+            _ => typ,
+        };
+        typ.eq_ignore_ascii_case(name)
+    }
+
+    fn parse(json: Vec<u8>, named: fn(&str) -> Option<A>) -> Result<Self, Denial> {
         let json = String::from_utf8(json).map_err(|_| Denial::invalid(Reason::Malformed))?;
         let members = Members::of(&json)?;
         let (mut algorithm, mut kid, mut typ) = (None, None, None);
@@ -80,10 +98,8 @@ impl Header {
             let place = || Text::place(&json, value).ok_or_else(malformed);
             match name {
                 "alg" => {
-                    algorithm = Some(
-                        Algorithm::named(&string()?)
-                            .ok_or_else(|| Denial::invalid(Reason::Algorithm))?,
-                    )
+                    algorithm =
+                        Some(named(&string()?).ok_or_else(|| Denial::invalid(Reason::Algorithm))?)
                 }
                 "kid" => kid = Some(place()?),
                 "typ" => typ = Some(place()?),

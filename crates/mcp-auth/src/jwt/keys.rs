@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use super::jwk;
 use super::jws::{Header, Jws};
 use super::signature::{Algorithm, PublicKey};
+use super::spki;
 use crate::denial::{Denial, Reason};
 use crate::json::{self, Members};
 
@@ -36,11 +37,16 @@ pub enum KeySetError {
     /// No key in it can verify a signature here.
     #[error("it has no key that can verify a signature: {0}")]
     NoUsableKey(&'static str),
+    /// It is no PEM file of public keys.
+    #[error("it cannot be read as PEM: {0}")]
+    Pem(&'static str),
 }
 
 /// One key, perhaps one that cannot be used.
 pub(crate) struct Key {
     kid: Option<Box<str>>,
+    /// Whether it is meant by whatever `kid` a token names: PEM has no place for one.
+    has_any_name: bool,
     usable: Result<Vec<(Algorithm, PublicKey)>, &'static str>,
     /// The key as it was published, to recognize it in the next set.
     published: Box<str>,
@@ -81,6 +87,72 @@ impl KeySet {
         Ok(Self { keys })
     }
 
+    /// Reads public keys in PEM: `PUBLIC KEY`, `RSA PUBLIC KEY`, or `CERTIFICATE`, of which only the key is
+    /// taken; neither its dates nor its signature are looked at.
+    ///
+    /// PEM has no place for the name of a key, so that each is tried for tokens of whatever `kid`, two of
+    /// them at most. An RSA key fits all six RSA algorithms, as one without `alg` in a JWKS does; see
+    /// [`AuthorizationServer::algorithms`](crate::AuthorizationServer) to allow less.
+    ///
+    /// ```
+    /// use mcp_auth::jwt::KeySet;
+    ///
+    /// let keys = KeySet::from_pem("-----BEGIN PUBLIC KEY-----
+    /// MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=
+    /// -----END PUBLIC KEY-----")?;
+    /// assert_eq!(keys.len(), 1);
+    /// # Ok::<(), mcp_auth::jwt::KeySetError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If any block cannot be read, or holds no key that can be used.
+    pub fn from_pem(pem: &str) -> Result<Self, KeySetError> {
+        Self::of_pem(pem, None)
+    }
+
+    /// The same for keys with a name: they are tried for tokens of this `kid` only.
+    ///
+    /// ```
+    /// # use mcp_auth::jwt::KeySet;
+    /// # let old = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n-----END PUBLIC KEY-----";
+    /// # let new = old;
+    /// let keys = KeySet::from_pem_named("2026-01", old)?.and(KeySet::from_pem_named("2026-11", new)?);
+    /// assert_eq!(keys.len(), 2);
+    /// # Ok::<(), mcp_auth::jwt::KeySetError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If any block cannot be read, or holds no key that can be used.
+    pub fn from_pem_named(kid: &str, pem: &str) -> Result<Self, KeySetError> {
+        Self::of_pem(pem, Some(kid))
+    }
+
+    fn of_pem(pem: &str, kid: Option<&str>) -> Result<Self, KeySetError> {
+        let read = |mut jwk: serde_json::Value| {
+            if let Some(kid) = kid {
+                jwk["kid"] = kid.into();
+            }
+            let jwk = serde_json::value::to_raw_value(&jwk);
+            let jwk = jwk.map_err(|_| KeySetError::Pem("it cannot be written as JSON"))?;
+            let key = Key { has_any_name: kid.is_none(), ..Key::read(&jwk) };
+            match key.usable {
+                Err(why) => Err(KeySetError::NoUsableKey(why)),
+                Ok(_) => Ok(Arc::new(key)),
+            }
+        };
+        let keys = spki::keys(pem).map_err(KeySetError::Pem)?.into_iter().map(read);
+        Ok(Self { keys: keys.collect::<Result<_, _>>()? })
+    }
+
+    /// The keys of both.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.keys.extend(other.keys);
+        self
+    }
+
     /// How many keys can be used.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -96,7 +168,8 @@ impl KeySet {
     /// The key that signed the token.
     pub(crate) fn verify(&self, jws: &Jws<'_>) -> Result<Arc<Key>, Missing> {
         let meant = self.keys.iter().filter(|key| key.is_meant_by(&jws.header));
-        if jws.header.kid().is_none() && meant.clone().nth(1).is_some() {
+        let mut named = meant.clone().filter(|key| !key.has_any_name);
+        if jws.header.kid().is_none() && named.next().is_some() && meant.clone().nth(1).is_some() {
             return Err(Missing::Ambiguous);
         }
         let mut missing = Missing::Unknown;
@@ -149,6 +222,7 @@ impl Key {
             .and_then(jwk::prepare);
         Self {
             kid: kid.map(|kid| kid.into_owned().into()),
+            has_any_name: false,
             usable,
             published: jwk.get().into(),
             retired: AtomicBool::new(false),
@@ -158,8 +232,8 @@ impl Key {
     /// Whether a token with this header may have been signed by this key. Without a `kid` any key may.
     fn is_meant_by(&self, header: &Header) -> bool {
         match header.kid() {
-            Some(kid) => self.kid.as_deref() == Some(kid),
-            None => self.public_key(header.algorithm).is_ok(),
+            Some(kid) if !self.has_any_name => self.kid.as_deref() == Some(kid),
+            _ => self.public_key(header.algorithm).is_ok(),
         }
     }
 

@@ -30,7 +30,7 @@ const KNOWN_TYPES: [(&str, &str); 7] = [
 ];
 
 impl Profile {
-    pub(super) fn judge(self, header: &Header, claims: &Claims) -> Result<(), Denial> {
+    pub(super) fn judge<A>(self, header: &Header<A>, claims: &Claims) -> Result<(), Denial> {
         // RFC 7515 §4.1.9: "application/" may be left out; media types are compared without case.
         let typ = header.typ().unwrap_or("JWT");
         let typ = match typ.split_once('/') {

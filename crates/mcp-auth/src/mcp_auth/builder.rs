@@ -6,15 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Inner, Judge, McpAuth, default_verifier, shown};
+use crate::api_keys::ApiKeys;
 use crate::authorization_server::AuthorizationServer;
 use crate::clock::{Clock, SystemClock};
 use crate::lists::{Keep, Listed, Lists};
 use crate::metadata::{ResourceMetadata, resource_metadata_url};
 use crate::policy::Policy;
+use crate::revocations::Revocations;
 use crate::rule::Rule;
 use crate::scope::{Hierarchy, Require, Scopes, Vocabulary, is_scope_token};
 use crate::seal::Seal;
-use crate::token::AuthInfo;
+use crate::token::{API_KEY_ISSUER, AuthInfo};
 use crate::tool_scopes::ToolScopes;
 use crate::url;
 use crate::verifier::Verifier;
@@ -40,6 +42,7 @@ pub struct McpAuthBuilder {
     has_strict_challenges: bool,
     max_message_bytes: Option<usize>,
     leeway: Option<Duration>,
+    max_token_age: Option<Duration>,
     cached_tokens: Option<usize>,
     allowed_origins: Vec<String>,
     is_optional: bool,
@@ -50,6 +53,8 @@ pub struct McpAuthBuilder {
     has_security_schemes: bool,
     metadata: ResourceMetadata,
     verifier: Option<Box<dyn Verifier>>,
+    pub(super) api_keys: ApiKeys,
+    pub(super) revocations: Revocations,
     clock: Option<Arc<dyn Clock>>,
 }
 
@@ -59,6 +64,14 @@ pub struct McpAuthBuilder {
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
+    /// An API key cannot be one.
+    #[error("the API key {name:?} cannot be used: {why}")]
+    ApiKey {
+        /// The name of the key.
+        name: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// An audience is empty.
     #[error(
         "an audience is empty: is an environment variable unset? The resource itself is always an audience"
@@ -121,6 +134,11 @@ pub enum ConfigError {
         "a session key of {0} bytes can be guessed: give at least 32 random bytes, such as `openssl rand -base64 32` makes"
     )]
     ShortSessionKey(usize),
+    /// The secret of an issuer is too short.
+    #[error(
+        "the secret of the issuer {0:?} must have 32 bytes at least, and from a random generator"
+    )]
+    Secret(String),
     /// A URL given for metadata or keys cannot be fetched.
     #[error("{0:?} cannot be fetched: https is required, except for a loopback address")]
     Url(String),
@@ -226,6 +244,14 @@ impl McpAuthBuilder {
         self
     }
 
+    /// Refuses tokens that were issued longer ago than this, however long they say that they last: for
+    /// issuers whose tokens live for days. The [leeway](Self::leeway) applies. A token that does not say
+    /// when it was issued (`iat`) is refused then. API keys have an end of their own, and are not affected.
+    pub fn max_token_age(mut self, age: Duration) -> Self {
+        self.max_token_age = Some(age);
+        self
+    }
+
     /// How many verified tokens are remembered. 10,000 unless set, about 7 MB; the least used are
     /// forgotten first. A token with more than 1 KiB of claims counts as several. With 0 every token is verified each time.
     pub fn cached_tokens(mut self, number: usize) -> Self {
@@ -324,7 +350,7 @@ impl McpAuthBuilder {
     /// Unless this is set, an event stream ends when its token does (plus leeway), and the client opens
     /// another with a fresh token. With it, **whoever once had a token goes on reading** as long as the
     /// connection lasts: after it has expired, after the user has logged out, after the account was closed.
-    /// For clients that cannot reconnect, and servers that end their streams themselves.
+    /// A token that is [revoked](McpAuth::revoke) ends its streams all the same. For clients that cannot reconnect, and servers that end their streams themselves.
     ///
     /// ```
     /// let auth = mcp_auth::McpAuth::builder("https://api.example.com/mcp")
@@ -387,13 +413,15 @@ impl McpAuthBuilder {
             .member("authorization_servers", issuers)
             .member("bearer_methods_supported", vec!["header"]);
         let trusted = self.servers.iter().map(AuthorizationServer::issuer);
+        let of_api_keys = Some(API_KEY_ISSUER).filter(|_| !self.api_keys.is_empty());
         let policy = Arc::new(Policy {
             issuers: trusted
                 .chain(self.trusted_issuers.iter().map(String::as_str))
+                .chain(of_api_keys)
                 .map(Into::into)
                 .collect(),
-            audiences: std::iter::once(self.resource.clone()).chain(self.audiences).collect(),
             leeway,
+            max_token_age: self.max_token_age,
             required: self.required.under(&self.hierarchy),
             operations: Some(self.operations.under(&self.hierarchy)).filter(|it| !it.is_empty()),
             vocabulary: vocabulary.into(),
@@ -404,12 +432,18 @@ impl McpAuthBuilder {
             needs: self.has_security_schemes.then(|| shown::needs(policy.clone())),
         };
         let capacity = self.cached_tokens.unwrap_or(10_000);
-        let (verifier, keys_of) = match self.verifier {
-            Some(verifier) => (Judge::Given(verifier), Vec::new()),
+        let (judge, keys_of) = match self.verifier {
+            Some(verifier) => (Judge::Other(verifier), Vec::new()),
             None => {
-                let verifier = default_verifier::new(&self.servers, &clock, leeway, capacity)?;
-                (Judge::OfJwts(verifier), self.servers.clone())
+                let judge = default_verifier::new(&self.servers, &clock, leeway, capacity)?;
+                (judge, self.servers.clone())
             }
+        };
+        let verifier = if self.api_keys.is_empty() {
+            judge
+        } else {
+            let before = self.api_keys.before(judge.boxed(), &self.resource);
+            Judge::Other(before.map_err(|(name, why)| ConfigError::ApiKey { name, why })?)
         };
         Ok(McpAuth(Arc::new(Inner {
             allowed_origins: self
@@ -430,6 +464,7 @@ impl McpAuthBuilder {
             keys_of,
             verifier,
             policy,
+            revocations: self.revocations,
             clock,
             max_message_bytes: self.max_message_bytes.unwrap_or(4 * 1024 * 1024),
         })))
@@ -439,6 +474,7 @@ impl McpAuthBuilder {
         let published = self.metadata.published_scopes().unwrap_or_default();
         let required = self.required.scopes.named().chain(self.operations.named());
         Vocabulary {
+            audiences: [&self.resource].into_iter().chain(&self.audiences).cloned().collect(),
             known: required.chain(self.hierarchy.named()).chain(published.iter()).collect(),
             hierarchy: self.hierarchy.clone(),
             requested_as: self.requested_as.clone(),

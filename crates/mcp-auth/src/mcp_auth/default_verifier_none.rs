@@ -3,17 +3,29 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::ConfigError;
+use super::{ConfigError, Judge};
 use crate::authorization_server::AuthorizationServer;
 use crate::clock::Clock;
+use crate::credentials::Credentials;
 use crate::denial::Denial;
+use crate::fetch::BoxFuture;
 use crate::token::VerifiedToken;
+use crate::verifier::Verifier;
 
 /// There is none.
 pub(super) enum DefaultVerifier {}
 
 impl DefaultVerifier {
-    pub(super) async fn verify(&self, _: &str) -> Result<(VerifiedToken, SystemTime), Denial> {
+    pub(super) async fn recall_or_verify(
+        &self,
+        _: &str,
+    ) -> Result<(VerifiedToken, SystemTime), Denial> {
+        match *self {}
+    }
+}
+
+impl Verifier for DefaultVerifier {
+    fn verify<'a>(&'a self, _: &'a Credentials) -> BoxFuture<'a, Result<VerifiedToken, Denial>> {
         match *self {}
     }
 }
@@ -23,6 +35,6 @@ pub(super) fn new(
     _: &Arc<dyn Clock>,
     _: Duration,
     _: usize,
-) -> Result<DefaultVerifier, ConfigError> {
+) -> Result<Judge, ConfigError> {
     Err(ConfigError::NoVerifier)
 }

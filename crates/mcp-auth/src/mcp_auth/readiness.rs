@@ -19,9 +19,10 @@ pub struct Readiness {
 pub struct IssuerReadiness {
     /// The issuer identifier.
     pub issuer: String,
-    /// How many of its keys are in hand; 0 if none may be used, or none were fetched yet.
+    /// How many of its keys are in hand; 0 if none may be used, or none were fetched yet. A secret counts
+    /// as one.
     pub keys: usize,
-    /// How long ago the keys were fetched.
+    /// How long ago the keys were fetched. Nothing if they were given, and so do not grow old.
     pub age: Option<Duration>,
 }
 
@@ -47,14 +48,10 @@ impl McpAuth {
     #[must_use]
     pub fn readiness(&self) -> Readiness {
         let issuers = self.0.keys_of.iter().map(|server| {
-            let keys = &server.keyring().keys;
-            keys.refresh_if_due();
-            let in_hand = keys.peek().filter(|_| keys.is_in_hand());
-            IssuerReadiness {
-                issuer: server.issuer().to_owned(),
-                keys: in_hand.map_or(0, |keys| keys.len()),
-                age: keys.age(),
-            }
+            let keyring = server.keyring();
+            keyring.refresh_if_due();
+            let (keys, age) = keyring.in_hand();
+            IssuerReadiness { issuer: server.issuer().to_owned(), keys, age }
         });
         Readiness { issuers: issuers.collect() }
     }

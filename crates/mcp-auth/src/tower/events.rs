@@ -47,10 +47,12 @@ type SealId = Box<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>;
 pub(super) type Show = Box<dyn Fn(&str) -> Result<Option<String>, Unreadable> + Send + Sync>;
 
 impl Rules {
-    /// The stream ends when the caller's token does.
+    /// The stream ends when the caller's token does, and when it is revoked.
     pub(super) fn new(auth: &McpAuth, caller: Option<&AuthInfo>) -> Self {
-        let end = caller.and_then(|caller| auth.streams_end_at(caller));
-        let end = end.map(|at| StreamEnd::new(at, auth.clock().clone()));
+        let end = caller.map(|caller| {
+            let revoked = auth.revoked(caller);
+            StreamEnd::new(auth.streams_end_at(caller), auth.clock().clone(), revoked)
+        });
         Self { auth: auth.clone(), lists: None, ids: None, end }
     }
 
@@ -117,7 +119,8 @@ impl<B: Body<Data = Bytes>> Body for Events<B> {
         let mut this = self.project();
         loop {
             // First, so that a stream that always has something to say ends as well.
-            if this.body.is_some() && this.rules.end.as_ref().is_some_and(StreamEnd::has_come) {
+            let end = this.rules.end.as_mut().filter(|_| this.body.is_some());
+            if end.is_some_and(|end| end.poll(context).is_ready()) {
                 report::stream_ended(&this.rules.auth);
                 this.body.set(None);
                 this.ready.clear();
@@ -130,14 +133,7 @@ impl<B: Body<Data = Bytes>> Body for Events<B> {
                 return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
             }
             let Some(body) = this.body.as_mut().as_pin_mut() else { return Poll::Ready(None) };
-            let Poll::Ready(frame) = body.poll_frame(context) else {
-                match &mut this.rules.end {
-                    Some(end) => ready!(end.poll(context)),
-                    None => return Poll::Pending,
-                }
-                continue;
-            };
-            let read = match frame {
+            let read = match ready!(body.poll_frame(context)) {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(chunk) => this.rules.feed(chunk, this.ready),
                     Err(frame) => {

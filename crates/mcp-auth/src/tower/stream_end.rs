@@ -1,4 +1,4 @@
-//! When a stream ends by itself: at the moment at which the token of its caller is refused.
+//! When a stream ends by itself: at the moment at which the token of its caller is refused, or revoked.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,35 +9,43 @@ use tokio::runtime::Handle;
 use tokio::time::{Sleep, sleep};
 
 use crate::clock::Clock;
+use crate::fetch::BoxFuture;
 
 /// How long the clock is not looked at, at most: it may be set while a stream is open.
 const LONGEST_NAP: Duration = Duration::from_secs(10);
 
-/// Tells when a stream is over. The one place to ask: a revocation would be heard here as well.
+/// Tells when a stream is over.
 pub(super) struct StreamEnd {
-    at: SystemTime,
+    /// Nothing if the token does not expire, or its streams outlive it.
+    at: Option<SystemTime>,
     clock: Arc<dyn Clock>,
     nap: Option<Pin<Box<Sleep>>>,
+    revoked: BoxFuture<'static, ()>,
+    is_revoked: bool,
 }
 
 impl StreamEnd {
-    pub(super) fn new(at: SystemTime, clock: Arc<dyn Clock>) -> Self {
-        Self { at, clock, nap: None }
+    pub(super) fn new(
+        at: Option<SystemTime>,
+        clock: Arc<dyn Clock>,
+        revoked: impl Future<Output = ()> + Send + 'static,
+    ) -> Self {
+        Self { at, clock, nap: None, revoked: Box::pin(revoked), is_revoked: false }
     }
 
-    /// Whether the moment has come.
-    pub(super) fn has_come(&self) -> bool {
-        self.left().is_zero()
+    fn has_come(&self) -> bool {
+        self.is_revoked || self.left().is_some_and(|left| left.is_zero())
     }
 
     /// Ready once the moment has come. Outside of tokio nobody wakes the task for it, and it is noticed
     /// when the stream has something to say.
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.is_revoked = self.is_revoked || self.revoked.as_mut().poll(context).is_ready();
         loop {
-            let left = self.left();
-            if left.is_zero() {
+            if self.has_come() {
                 return Poll::Ready(());
             }
+            let Some(left) = self.left() else { return Poll::Pending };
             if self.nap.is_none() && Handle::try_current().is_err() {
                 return Poll::Pending;
             }
@@ -47,14 +55,14 @@ impl StreamEnd {
         }
     }
 
-    fn left(&self) -> Duration {
-        self.at.duration_since(self.clock.now()).unwrap_or_default()
+    fn left(&self) -> Option<Duration> {
+        self.at.map(|at| at.duration_since(self.clock.now()).unwrap_or_default())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::future::poll_fn;
+    use std::future::{pending, poll_fn};
 
     use tokio::time::Instant;
 
@@ -75,7 +83,7 @@ mod tests {
         let start = Instant::now();
         let clock = Paused(start, ManualClock::new().now());
         let at = clock.now() + Duration::from_millis(61_234);
-        let mut end = StreamEnd::new(at, Arc::new(clock));
+        let mut end = StreamEnd::new(Some(at), Arc::new(clock), pending());
         poll_fn(|context| end.poll(context)).await;
         assert_eq!(start.elapsed(), Duration::from_millis(61_234));
     }
@@ -84,8 +92,11 @@ mod tests {
     async fn a_clock_that_jumps_is_noticed_within_ten_seconds() {
         let start = Instant::now();
         let clock = ManualClock::new();
-        let mut end =
-            StreamEnd::new(clock.now() + Duration::from_secs(3600), Arc::new(clock.clone()));
+        let mut end = StreamEnd::new(
+            Some(clock.now() + Duration::from_secs(3600)),
+            Arc::new(clock.clone()),
+            pending(),
+        );
         let jump = async {
             sleep(Duration::from_secs(25)).await;
             clock.advance(Duration::from_secs(3600));
@@ -98,14 +109,18 @@ mod tests {
     #[tokio::test]
     async fn what_is_over_is_over_at_once() {
         let clock = ManualClock::new();
-        let mut end = StreamEnd::new(clock.now(), Arc::new(clock));
+        let mut end = StreamEnd::new(Some(clock.now()), Arc::new(clock), pending());
         assert_eq!(poll_fn(|context| Poll::Ready(end.poll(context))).await, Poll::Ready(()));
     }
 
     #[test]
     fn without_a_runtime_it_is_noticed_when_asked() {
         let clock = ManualClock::new();
-        let mut end = StreamEnd::new(clock.now() + Duration::from_secs(1), Arc::new(clock.clone()));
+        let mut end = StreamEnd::new(
+            Some(clock.now() + Duration::from_secs(1)),
+            Arc::new(clock.clone()),
+            pending(),
+        );
         let mut context = Context::from_waker(std::task::Waker::noop());
         assert!(end.poll(&mut context).is_pending());
         clock.advance(Duration::from_secs(1));

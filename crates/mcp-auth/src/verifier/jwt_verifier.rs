@@ -6,9 +6,12 @@ use std::time::{Duration, SystemTime};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
+use super::Verifier;
 use crate::authorization_server::AuthorizationServer;
 use crate::clock::Clock;
+use crate::credentials::Credentials;
 use crate::denial::{Denial, Reason};
+use crate::fetch::BoxFuture;
 use crate::jwt::{self, Claims, Jws, Key};
 use crate::meter;
 use crate::policy::has_expired;
@@ -52,7 +55,10 @@ impl JwtVerifier {
     }
 
     /// The token, and what time it is by then: its keys may have to be waited for.
-    pub(crate) async fn verify(&self, token: &str) -> Result<(VerifiedToken, SystemTime), Denial> {
+    pub(crate) async fn recall_or_verify(
+        &self,
+        token: &str,
+    ) -> Result<(VerifiedToken, SystemTime), Denial> {
         let (digest, now) = (jwt::sha256(token.as_bytes()), self.clock.now());
         if let Some(known) = self.recall(&digest, now) {
             return Ok((known, now));
@@ -103,6 +109,17 @@ impl JwtVerifier {
             Denial::invalid(Reason::Issuer).detail(format!(
                 "the token's `iss` (logged at debug) is not, byte for byte, one of {trusted:?}: a final slash matters",
             ))
+        })
+    }
+}
+
+impl Verifier for JwtVerifier {
+    fn verify<'a>(
+        &'a self,
+        credentials: &'a Credentials,
+    ) -> BoxFuture<'a, Result<VerifiedToken, Denial>> {
+        Box::pin(async {
+            self.recall_or_verify(credentials.token().expose()).await.map(|(token, _)| token)
         })
     }
 }

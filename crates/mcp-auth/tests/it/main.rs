@@ -1,10 +1,12 @@
 //! The library from outside, a file for each question, in a world without sockets.
 
+mod api_keys;
 mod architecture;
 mod attacks;
 mod config;
 mod doors;
 mod forged_tokens;
+mod given_keys;
 mod keys;
 mod ledger;
 mod lists;
@@ -14,6 +16,7 @@ mod metrics;
 mod operations;
 mod origins;
 mod refusals;
+mod revocation;
 mod rmcp_server;
 mod rmcp_world;
 mod sessions;

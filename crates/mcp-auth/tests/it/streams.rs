@@ -14,7 +14,9 @@ use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
 use http::{Method, Request, Response};
 use http_body::{Body as _, Frame};
 use http_body_util::{BodyExt as _, Full, StreamBody};
-use mcp_auth::{Credentials, Denial, McpAuth, McpAuthBuilder, ResponseBody, VerifiedToken};
+use mcp_auth::{
+    Credentials, Denial, McpAuth, McpAuthBuilder, ResponseBody, Revocation, VerifiedToken,
+};
 use mcp_auth_testkit::TestIssuer;
 use rmcp::ServiceExt as _;
 use rmcp::model::{CallToolRequestParams, ClientJsonRpcMessage};
@@ -118,6 +120,25 @@ async fn a_silent_stream_ends_as_well() {
     issuer.clock().advance(6 * MINUTE);
     assert!(!wait.is_finished());
     assert_eq!(timeout(Duration::from_secs(11), wait).await.expect("in time").expect("it"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_ends_when_its_token_is_revoked_and_others_go_on() {
+    let issuer = TestIssuer::new();
+    let auth = issuer.protects(RESOURCE).streams_outlive_tokens().build().expect("a description");
+    let open = async |subject: &str| {
+        let token = issuer.token().subject(subject).sign();
+        let (frames, response) = streamed(&auth, Some(&token), &[EVENTS]).await;
+        (frames, response.into_body())
+    };
+    let ((_alices, mut alice), (bobs, mut bob)) = (open("alice").await, open("bob").await);
+    let wait = tokio::spawn(async move { next(&mut alice).await });
+    tokio::time::sleep(MINUTE).await;
+    assert!(!wait.is_finished());
+    auth.revoke(Revocation::subject("https://issuer.test", "alice"));
+    assert_eq!(timeout(Duration::from_secs(1), wait).await.expect("at once").expect("it"), None);
+    bobs.send(data("data: 1\n\n")).await.expect("it is open");
+    assert_eq!(next(&mut bob).await.as_deref(), Some("data: 1\n\n"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,5 @@
 //! What is read of true claims: in the dialects of the issuers, and nothing where the type is wrong.
 
-use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
@@ -10,7 +9,7 @@ use crate::denial::{Denial, Reason};
 use crate::jwt::Claims;
 use crate::operation::Operation;
 use crate::policy::Policy;
-use crate::rule::Rule;
+use crate::scope::Vocabulary;
 use crate::token::{AuthInfo, VerifiedToken};
 
 const ISSUER: &str = "https://auth.example.com";
@@ -25,14 +24,9 @@ fn token(claims: &str) -> Result<VerifiedToken, Denial> {
 
 /// The caller, at second 500.
 fn caller(claims: &str) -> Result<AuthInfo, Denial> {
-    let policy = Policy {
-        issuers: vec![ISSUER.into()],
-        audiences: vec![RESOURCE.to_owned()],
-        required: Rule::default(),
-        operations: None,
-        vocabulary: Arc::default(),
-        leeway: Duration::ZERO,
-    };
+    let vocabulary = Vocabulary { audiences: vec![RESOURCE.to_owned()], ..Vocabulary::default() };
+    let policy =
+        Policy { issuers: vec![ISSUER.into()], vocabulary: vocabulary.into(), ..Policy::default() };
     let headers: HeaderMap =
         [(AUTHORIZATION, HeaderValue::from_static("Bearer abc"))].into_iter().collect();
     let now = UNIX_EPOCH + Duration::from_secs(500);

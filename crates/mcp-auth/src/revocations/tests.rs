@@ -1,0 +1,128 @@
+//! What a revocation hits, and what it does not, by tables.
+
+use std::time::UNIX_EPOCH;
+
+use serde_json::json;
+
+use super::*;
+use crate::token::VerifiedToken;
+
+const ISSUER: &str = "https://auth.example.com";
+
+fn at(second: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(second)
+}
+
+fn token(issuer: &str, subject: &str, claims: serde_json::Value) -> VerifiedToken {
+    VerifiedToken::assert(issuer, subject).with_claims(&claims).expect("an object")
+}
+
+fn is_revoked(book: &Revocations, token: &VerifiedToken) -> bool {
+    book.is_revoked(token.facts())
+}
+
+#[test]
+fn a_revocation_hits_what_it_names_by_table() {
+    let alice = || token(ISSUER, "alice", json!({"jti": "t1", "sid": "s1", "iat": 1000}));
+    let later = || token(ISSUER, "alice", json!({"jti": "t2", "sid": "s2", "iat": 2000}));
+    let bare = || token(ISSUER, "alice", json!({}));
+    let bob = || token(ISSUER, "bob", json!({"jti": "t3", "sid": "s3", "iat": 1000}));
+    let foreign =
+        || token("https://other.example", "alice", json!({"jti": "t1", "sid": "s1", "iat": 1000}));
+    let sessionless = || token(ISSUER, "alice", json!({"jti": "t4", "iat": 1000}));
+    let odd = || token(ISSUER, "alice", json!({"jti": ["t1"], "sid": 7, "iat": "1000"}));
+    let without_session = Revocation::subject_without_session(ISSUER, "alice");
+    // Revoked at 1500: alice, later, bare, bob, foreign, sessionless, odd.
+    let rows = [
+        (Revocation::token(ISSUER, "t1"), [true, false, false, false, false, false, false]),
+        (Revocation::session(ISSUER, "s1"), [true, false, false, false, false, false, false]),
+        (Revocation::subject(ISSUER, "alice"), [true, false, true, false, false, true, true]),
+        (without_session, [false, false, true, false, false, true, true]),
+        (
+            Revocation::issued_before(ISSUER, at(1000)),
+            [false, false, true, false, false, false, true],
+        ),
+        (Revocation::issued_before(ISSUER, at(1001)), [true, false, true, true, false, true, true]),
+        (Revocation::issued_before(ISSUER, at(2001)), [true, true, true, true, false, true, true]),
+        (Revocation::token(ISSUER, "alice"), [false; 7]),
+        (Revocation::subject(ISSUER, "Alice"), [false; 7]),
+        (Revocation::subject("https://auth.example.com/", "alice"), [false; 7]),
+        (Revocation::session(ISSUER, ""), [false; 7]),
+    ];
+    for (revocation, expected) in rows {
+        let book = Revocations::new();
+        book.enter(&revocation, at(1500));
+        let tokens = [alice(), later(), bare(), bob(), foreign(), sessionless(), odd()];
+        assert_eq!(tokens.map(|token| is_revoked(&book, &token)), expected, "{revocation:?}");
+    }
+}
+
+#[test]
+fn until_now_means_some_seconds_more_and_until_then_means_then() {
+    let issued = |second: u64| token(ISSUER, "alice", json!({"iat": second}));
+    let book = Revocations::new();
+    book.enter(&Revocation::subject(ISSUER, "alice"), at(1000));
+    assert!(is_revoked(&book, &issued(1005)) && !is_revoked(&book, &issued(1006)));
+    let book = Revocations::new();
+    book.enter(&Revocation::subject(ISSUER, "alice").as_of(900), at(1000));
+    assert!(is_revoked(&book, &issued(900)) && !is_revoked(&book, &issued(901)));
+    book.enter(&Revocation::subject(ISSUER, "alice").as_of(800), at(1000));
+    assert!(is_revoked(&book, &issued(900)), "an older word takes nothing back");
+    assert_eq!(book.len(), 1);
+}
+
+#[test]
+fn entries_go_when_their_tokens_have_expired_and_a_replay_does_not_keep_them() {
+    let hour = Duration::from_secs(3600);
+    let book = Revocations::new().retention(hour).capacity(2);
+    let old = Revocation::subject(ISSUER, "alice").as_of(1000);
+    book.enter(&old, at(1000));
+    book.enter(&Revocation::token(ISSUER, "t"), at(4000));
+    book.enter(&old, at(4500));
+    assert_eq!(book.len(), 2);
+    book.enter(&Revocation::token(ISSUER, "u"), at(4601));
+    assert_eq!(book.len(), 2, "the oldest has gone");
+    let alice = token(ISSUER, "alice", json!({"iat": 900}));
+    assert!(!is_revoked(&book, &alice));
+    book.enter(&old, at(4700));
+    assert!(!is_revoked(&book, &alice) && book.len() == 2, "it comes too late to matter");
+}
+
+#[test]
+fn a_full_book_refuses_more_and_never_less() {
+    let other = "https://other.example";
+    let book = Revocations::new().capacity(100);
+    book.enter(&Revocation::token(other, "t"), at(1000));
+    for i in 0..1000 {
+        book.enter(&Revocation::token(ISSUER, format!("t{i}")), at(1000));
+        assert!(book.len() <= 100);
+    }
+    for i in [0, 99, 500, 999] {
+        let token = token(ISSUER, "alice", json!({"jti": format!("t{i}"), "iat": 990}));
+        assert!(is_revoked(&book, &token), "t{i}");
+    }
+    assert!(is_revoked(&book, &token(ISSUER, "bob", json!({"jti": "unheard of", "iat": 990}))));
+    assert!(!is_revoked(&book, &token(ISSUER, "bob", json!({"jti": "new", "iat": 1010}))));
+    assert!(
+        !is_revoked(&book, &token(other, "bob", json!({"jti": "x", "iat": 990}))),
+        "of another"
+    );
+    assert!(is_revoked(&book, &token(other, "bob", json!({"jti": "t", "iat": 990}))));
+}
+
+#[test]
+fn an_api_key_stays_revoked() {
+    let book = Revocations::new().retention(Duration::from_secs(1)).capacity(1);
+    book.enter(&Revocation::subject(API_KEY_ISSUER, "ci"), at(1000));
+    book.enter(&Revocation::token(ISSUER, "t"), at(9_000_000));
+    let key = VerifiedToken::assert(API_KEY_ISSUER, "ci");
+    assert!(is_revoked(&book, &key));
+}
+
+#[test]
+fn times_at_the_edges_do_not_overflow() {
+    let book = Revocations::new().retention(Duration::MAX);
+    book.enter(&Revocation::subject(ISSUER, "a").as_of(u64::MAX), at(0));
+    book.enter(&Revocation::issued_before("x", UNIX_EPOCH), UNIX_EPOCH - Duration::from_secs(5));
+    assert!(is_revoked(&book, &token(ISSUER, "a", json!({"iat": 9_007_199_254_740_991_u64}))));
+}
