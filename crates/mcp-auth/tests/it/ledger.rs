@@ -93,11 +93,11 @@ fn is_there(test: &str) -> bool {
     let files = match kind {
         "it" => vec![format!("crates/mcp-auth/tests/it/{path}.rs")],
         "testkit" => vec![format!("crates/mcp-auth-testkit/tests/{path}.rs")],
-        // `a::tests::name` is at the end of `a.rs`, `a::tests::b::name` in `a/tests/b.rs`.
+        // `a::tests::name` is at the end of `a.rs` or in `a/tests.rs`, `a::tests::b::name` in `a/tests/b.rs`.
         "lib" => {
-            let file = path.strip_suffix("/tests");
-            let file = file.or(Some(path.as_str()).filter(|path| path.contains("/tests/")));
-            file.map(|path| format!("crates/mcp-auth/src/{path}.rs")).into_iter().collect()
+            let own = Some(path.as_str()).filter(|path| path.contains("/tests"));
+            let files = own.into_iter().chain(path.strip_suffix("/tests"));
+            files.map(|path| format!("crates/mcp-auth/src/{path}.rs")).collect()
         }
         _ => return false,
     };
@@ -136,6 +136,7 @@ fn a_test_that_is_not_there_is_noticed() {
         "it::ledger::a_test_that_is_not_there_is_noticed",
         "lib::policy::tests::audiences_compare_by_table",
         "lib::jwt::tests::wycheproof::ed25519",
+        "lib::identity::tests::logins_are_read_by_table",
         "testkit::world::the_metadata_can_lie",
         "e2e::a good token: 200",
         "e2e::RS256: Python signs in and calls a tool",
