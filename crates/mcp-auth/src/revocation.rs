@@ -63,7 +63,7 @@ impl Revocation {
     }
 
     /// Those of a subject that were issued until this second, by the clock of the issuer.
-    pub(crate) fn as_of(self, second: u64) -> Self {
+    pub(crate) fn until(self, second: u64) -> Self {
         Self { before: Some(second.saturating_add(1)), ..self }
     }
 

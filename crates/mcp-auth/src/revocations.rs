@@ -109,12 +109,10 @@ impl Revocations {
     pub(crate) fn enter(&self, revocation: &Revocation, now: SystemTime) {
         let now = seconds(now);
         let Revocation { issuer, what, name, before } = revocation;
-        let at = before.map_or(now, |before| before.saturating_sub(1).min(now));
-        let until = at.saturating_add(self.retention.as_secs());
-        let until = if **issuer == *API_KEY_ISSUER { u64::MAX } else { until };
-        if until <= now {
-            return; // all tokens that it speaks of have expired
-        }
+        let until = match **issuer == *API_KEY_ISSUER {
+            true => u64::MAX,
+            false => now.saturating_add(self.retention.as_secs()),
+        };
         let before = match what {
             What::Session | What::Token => u64::MAX,
             _ => before.unwrap_or(now.saturating_add(1 + SKEW)),
@@ -171,7 +169,8 @@ impl OfIssuer {
     fn names(&self, facts: &Facts) -> bool {
         let members = Members::of(&facts.claims).ok();
         let claim = |name| members.as_ref().and_then(|members| members.get(name));
-        let (jti, sid) = (claim("jti").and_then(json::string), claim("sid").and_then(json::string));
+        let text = |name| claim(name).and_then(json::string).filter(|text| !text.is_empty());
+        let (jti, sid) = (text("jti"), text("sid"));
         let issued_at = claim("iat").and_then(json::numeric_date).map(|time| time as u64);
         let subject = facts.subject.of(&facts.claims);
         let names = [

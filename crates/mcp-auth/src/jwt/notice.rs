@@ -139,7 +139,7 @@ impl Notice {
     }
 
     fn revoke(&mut self, revocations: &[Revocation], at: f64) {
-        self.revocations.extend(revocations.iter().map(|one| one.clone().as_of(at as u64)));
+        self.revocations.extend(revocations.iter().map(|one| one.clone().until(at as u64)));
     }
 }
 

@@ -47,7 +47,9 @@ async fn keys_in_pem_verify_what_they_signed_whatever_its_kid() {
         let nameless = issuer.token().without_header("kid").sign();
         assert_eq!(status(&auth, &nameless).await, 200, "{algorithm}");
         let mut forged = issuer.token().sign();
-        forged.replace_range(forged.len() - 40..forged.len() - 36, "AAAA");
+        // Not at its end, where a signature of ML-DSA may have nothing but zeros.
+        let signature = forged.rfind('.').expect("a signature") + 1;
+        forged.replace_range(signature + 8..signature + 12, "AAAA");
         assert_eq!(refused(&auth, &forged).await, Some(Reason::Signature), "{algorithm}");
         let other = if algorithm == SigningAlgorithm::Es256 {
             SigningAlgorithm::Es384

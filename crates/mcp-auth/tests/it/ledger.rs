@@ -139,6 +139,7 @@ fn a_test_that_is_not_there_is_noticed() {
         "it::ledger::a_test_that_is_not_there_is_noticed",
         "lib::policy::tests::audiences_compare_by_table",
         "lib::jwt::tests::wycheproof::ed25519",
+        "lib::identity::tests::logins_are_read_by_table",
         "testkit::world::the_metadata_can_lie",
         "e2e::a good token: 200",
         "e2e::RS256: Python signs in and calls a tool",

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use mcp_auth::McpAuth;
+use mcp_auth::{ApiKey, ApiKeys, McpAuth};
 use mcp_auth_testkit::{Endpoint, TestIssuer, Trouble};
 use tracing::Level;
 use tracing_subscriber::fmt::MakeWriter;
@@ -94,6 +94,31 @@ async fn no_token_is_in_any_log_at_any_level() {
         for part in token.split('.').filter(|part| part.len() > 5) {
             assert!(!text.contains(part), "{part} in {text}");
         }
+    }
+}
+
+#[tokio::test]
+async fn neither_api_keys_nor_notices_are_in_any_log_at_any_level() {
+    let (log, _guard) = Log::at(Level::TRACE);
+    let issuer = TestIssuer::new();
+    let known = ApiKeys::generate().expect("random numbers");
+    let keys = ApiKeys::new().key(ApiKey::new("ci", &known.key));
+    let auth = issuer.protects(RESOURCE).api_keys(keys.clone()).build().expect("a description");
+    let stranger = ApiKeys::generate().expect("random numbers");
+    status(&auth, &known.key).await;
+    status(&auth, &stranger.key).await;
+    let notices = [issuer.logout_token("my-client").sign(), issuer.logout_token("other").sign()];
+    for notice in &notices {
+        let _ = auth.receive_logout_token(notice, &["my-client"]).await;
+    }
+    tracing::trace!(?keys, ?known, ?auth, "a user's own log");
+
+    let text = log.text();
+    assert!(text.contains("inactive") && text.contains("revoked"), "the log was written: {text}");
+    let secrets = [&known.key, &stranger.key, &notices[0], &notices[1]];
+    for part in secrets.iter().flat_map(|secret| secret.split(['.', '_'])).filter(|it| it.len() > 5)
+    {
+        assert!(!text.contains(part), "{part} in {text}");
     }
 }
 
