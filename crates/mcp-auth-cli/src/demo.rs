@@ -67,13 +67,12 @@ impl Demo {
 
         let auth = McpAuth::builder(&resource)
             .authorization_server(AuthorizationServer::discover(issuer.url()))
-            .required_scopes(["notes:read"])
+            .required_scopes(["notes:read"]) // of every request; a client asks for more when it needs more
+            .tools(server::rules())
             .allowed_origins(["http://localhost:*", "http://127.0.0.1:*"]) // the Inspector's page
-            .metadata(|it| {
-                it.resource_name("Notes").scopes_supported(["notes:read", "notes:write"])
-            })
+            .metadata(|it| it.resource_name("Notes"))
             .build()?;
-        let app = journal::keep(&auth, server::notes());
+        let app = journal::keep(&auth, server::notes(&auth));
         let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
         tokio::spawn(async move { axum::serve(listener, app).await });
         Ok(Self { resource, issuer, other })
@@ -83,7 +82,7 @@ impl Demo {
         let Self { resource, issuer, other } = self;
         let hour = std::time::Duration::from_secs(60 * 60);
         let token = || issuer.token().subject("alice").client_id("curl").expires_in(hour);
-        let notes_token = token().scopes(["notes:read", "notes:write"]).sign();
+        let notes_token = token().scopes(["notes:read"]).sign();
         println!(
             r#"A protected MCP server and a development authorization server, for this machine only.
 
@@ -96,14 +95,17 @@ Connect a client. It registers itself, sends you to the login page, and comes ba
   VS Code      code --add-mcp '{{"name":"notes","type":"http","url":"{resource}"}}'
   Inspector    npx @modelcontextprotocol/inspector   (transport: Streamable HTTP, URL: {resource})
 
-Or call a tool yourself, with a token that alice got for an hour:
+It gets the scope notes:read. When it calls add_note, it is told to ask for notes:write, and sends you there again.
 
-  curl {resource} \
+Or call a tool yourself, with a token that alice got for an hour, for notes:read only:
+
+  curl -i {resource} \
     -H 'Authorization: Bearer {notes_token}' \
     -H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream' \
     -d '{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"whoami","arguments":{{}}}}}}'
 
-Leave the token out, and add -i, to see how a client is told to log in. Ctrl-C ends the demo.
+Leave the token out to see how a client is told to log in. Or call add_note, with "arguments":{{"text":"buy milk"}},
+to see how it is told to ask for more. Ctrl-C ends the demo.
 "#,
             url = issuer.url(),
         );
