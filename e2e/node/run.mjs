@@ -17,9 +17,8 @@ process.on('exit', () => rmSync(scratch, { recursive: true, force: true }));
 const TYPESCRIPT_1 = { name: 'TypeScript v1', protocol: '2025-11-25', command: [process.execPath, inE2e('node/client.mjs'), 'v1'] };
 const TYPESCRIPT_2 = { name: 'TypeScript v2', protocol: '2026-07-28', command: [process.execPath, inE2e('node/client.mjs'), 'v2'] };
 const PYTHON = { name: 'Python', protocol: '2026-07-28', command: [inE2e('.venv/bin/python'), inE2e('python/client.py')] };
-const RMCP = { name: 'rmcp', protocol: '2026-07-28', command: [join(examples, 'step_up')], parse: lines };
+const RMCP = { name: 'rmcp', command: [join(examples, 'step_up')], parse: lines };
 const CLIENTS = [TYPESCRIPT_1, TYPESCRIPT_2, PYTHON];
-const OLDER = '2025-11-25';
 
 // ── where: worlds are started at their first use and shared by the scenarios that name them ──
 
@@ -34,14 +33,15 @@ const WITHDRAWAL = {};
 const OUTAGE = {};
 const NOTES = { server: 'notes' };
 const NOTES_WITHOUT_SESSIONS = { server: 'notes', sessions: false };
+const SUITE = { asleep: true }; // the suite starts a server of its own
 const COLD_START = { keys: join(scratch, 'keys.json'), asleep: true }; // the scenario starts its processes itself
 
 // ── what: each row is a name, a world and a proof ──
 
 const flow = (where, world, client) => [`${where}: ${client.name} signs in and calls a tool`, world, (w) => signsIn(w, client)];
 
-const step = (world, client, protocol = client.protocol) => [
-  `step-up, ${protocol}${world.sessions === false ? ' without sessions' : ''}: ${client.name} asks for notes:write by itself`,
+const step = (where, world, client, protocol) => [
+  `${where}: ${client.name} asks for notes:write by itself`,
   world,
   (w) => stepsUp(w, client, protocol),
 ];
@@ -53,9 +53,12 @@ const scenarios = [
   ...CLIENTS.map((client) => flow('issuer with a path', TENANT, client)),
   flow('EdDSA', EDDSA, TYPESCRIPT_2),
 
-  ...[TYPESCRIPT_2, PYTHON, RMCP].map((client) => step(NOTES, client)),
-  ...[...CLIENTS, RMCP].map((client) => step(NOTES, client, OLDER)),
-  ...[...CLIENTS, RMCP].map((client) => step(NOTES_WITHOUT_SESSIONS, client, OLDER)),
+  ...[TYPESCRIPT_2, PYTHON, RMCP].map((client) => step('step-up, 2026-07-28', NOTES, client, '2026-07-28')),
+  ...[...CLIENTS, RMCP].map((client) => step('step-up, sessions', NOTES, client, '2025-11-25')),
+  ...[...CLIENTS, RMCP].map((client) => step('step-up, no sessions', NOTES_WITHOUT_SESSIONS, client, '2025-11-25')),
+
+  ['conformance 2025-11-25: the official suite finds the same with and without us', SUITE, () => conforms('2025-11-25')],
+  ['conformance 2026-07-28: the official suite finds the same with and without us', SUITE, () => conforms('2026-07-28')],
 
   ['metadata names the resource and the issuer, byte for byte', TENANT, metadata],
   ['no token: 401 and the exact challenge', ES256, noToken],
@@ -102,6 +105,10 @@ function lines(text) {
   const granted = after('granted');
   ok(after('refused').at(-1).startsWith('Bearer error="insufficient_scope", scope="notes:read notes:write", '), text);
   return { protocol: after('protocol')[0], granted, answers: after('answer').map((text) => JSON.parse(text)) };
+}
+
+async function conforms(revision) {
+  return output(process.execPath, [inE2e('conformance/run.mjs'), revision], {}, 180);
 }
 
 async function metadata(world) {
@@ -255,8 +262,8 @@ for (const [name, description, proof] of chosen) {
   let world;
   try {
     world = await enter(description);
-    await proof(world);
-    console.log(`ok ${name}`);
+    const finding = await proof(world);
+    console.log(`ok ${name}${finding ? `\n${finding.trimEnd().replace(/^/gm, '    ')}` : ''}`);
   } catch (error) {
     failed += 1;
     console.log(`FAILED ${name}\n${report(error, world ?? error.world)}`);

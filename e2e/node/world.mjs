@@ -89,9 +89,9 @@ export async function newWorld({ alg = 'ES256', path = '', keys, server = 'whoam
 }
 
 /** Runs one command to its end and answers with what it prints. */
-export async function output(command, args, env = {}) {
+export async function output(command, args, env = {}, seconds = 30) {
   const child = start(command, args, { env: { ...process.env, ...env } });
-  const deadline = setTimeout(() => stop(child), 30_000);
+  const deadline = setTimeout(() => stop(child), seconds * 1000);
   await child.ended;
   clearTimeout(deadline);
   if (child.exitCode !== 0) throw new Error(`${command} ${args.join(' ')} failed:\n${child.log()}`);
