@@ -1,9 +1,9 @@
 //! Notes, with scopes per tool: who lacks one is told what to ask for, and clients that can do so ask.
 //!
 //! ```sh
-//! cargo run -- demo --resource http://127.0.0.1:3000/mcp    # an issuer
+//! cargo run -- demo --resource http://127.0.0.1:3000/mcp --scopes 'notes:read notes:write notes:delete admin'    # an issuer
 //! cargo run --example notes
-//! cargo run --example step_up                               # a client that logs in, and asks for more
+//! cargo run --example step_up    # a client that logs in, and asks for more
 //! ```
 
 use std::collections::BTreeMap;

@@ -24,38 +24,49 @@ pub(crate) struct Arguments {
     #[arg(long)]
     once: bool,
 
-    /// Let the issuer give tokens for a server of yours too, with the scopes read and write
+    /// Let the issuer give tokens for a server of yours too
     #[arg(long, value_name = "URL")]
     resource: Option<String>,
+
+    /// The scopes that your server knows
+    #[arg(long, value_name = "SCOPES", default_value = "read write", requires = "resource")]
+    scopes: String,
 }
 
 /// The two servers. They end when this is dropped.
 struct Demo {
     resource: String,
     issuer: ServedIssuer,
-    /// A server of the user's.
-    other: Option<String>,
+    other: Option<Other>,
+}
+
+/// A server of the user's: its URL and its scopes.
+struct Other {
+    url: String,
+    scopes: String,
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result {
-    if arguments.once {
+    let Arguments { once, resource, scopes } = arguments;
+    let other = resource.map(|url| Other { url, scopes });
+    if once {
         // Nobody is there to log in: alice is, and agrees to everything.
         let issuer = TestIssuer::builder().auto_approve("alice").build();
-        let demo = Demo::start(issuer, arguments.resource).await?;
+        let demo = Demo::start(issuer, other).await?;
         return walk::walk(&demo).await;
     }
-    let demo = Demo::start(TestIssuer::new(), arguments.resource).await?;
+    let demo = Demo::start(TestIssuer::new(), other).await?;
     demo.introduce();
     tokio::signal::ctrl_c().await?;
     Ok(())
 }
 
 impl Demo {
-    async fn start(issuer: TestIssuer, other: Option<String>) -> Result<Self> {
+    async fn start(issuer: TestIssuer, other: Option<Other>) -> Result<Self> {
         let listener = listen(SERVER_PORT).await?;
         let resource = format!("http://{}/mcp", listener.local_addr()?);
-        if let Some(other) = &other {
-            issuer.resource(other, ["read", "write"]);
+        if let Some(Other { url, scopes }) = &other {
+            issuer.resource(url, scopes.split(' '));
         }
         issuer.resource(&resource, ["notes:read", "notes:write"]);
         let issuer = match issuer.clone().serve(("127.0.0.1", ISSUER_PORT)).await {
@@ -109,11 +120,9 @@ to see how it is told to ask for more. Ctrl-C ends the demo.
 "#,
             url = issuer.url(),
         );
-        if let Some(other) = other {
-            let token = token().audience(&**other).scopes(["read", "write"]).sign();
-            println!(
-                "A token for {other}, with the scopes read and write, for an hour:\n\n  {token}\n"
-            );
+        if let Some(Other { url, scopes }) = other {
+            let token = token().audience(&**url).scopes(scopes.split(' ')).sign();
+            println!("A token for {url}, with the scopes {scopes}, for an hour:\n\n  {token}\n");
         }
     }
 }
