@@ -492,7 +492,7 @@ fn read<T: DeserializeOwned>(value: Value) -> Result<T> {
         .map_err(|error| ErrorData::internal_error(error.to_string(), None))
 }
 
-/// With a rule for everything, so that each body is read, and each header compared.
+/// With a rule for everything, so that each body is read, each header compared, and each list filtered.
 fn protection(resource: &str) -> std::result::Result<McpAuth, ConfigError> {
     let rules = ToolScopes::new()
         .tool("test_*", ["tools"])
@@ -512,6 +512,7 @@ fn protection(resource: &str) -> std::result::Result<McpAuth, ConfigError> {
         .audience("http://127.0.0.1:1/mcp")
         .verifier(token)
         .tools(rules)
+        .filter_lists()
         .allowed_origins(["http://localhost:*", "http://127.0.0.1:*"])
         .build()
 }

@@ -3,6 +3,7 @@
 //! ```sh
 //! cargo run --example step_up                              # of the example `notes`: see there
 //! cargo run --example step_up http://127.0.0.1:7070/mcp    # of `mcp-auth demo`
+//! PROTOCOL=2025-11-25 cargo run --example step_up          # with a session, as older clients
 //! ```
 
 use std::env;
