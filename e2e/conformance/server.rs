@@ -8,6 +8,8 @@
 
 #![expect(deprecated, reason = "the older revision's scenarios ask for logging")]
 
+mod tasks;
+
 use std::env;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +22,7 @@ use mcp_auth::{
 };
 use rmcp::model::*;
 use rmcp::service::RequestContext;
+use rmcp::task_manager::TaskManager;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use rmcp::{RoleServer, ServerHandler};
@@ -32,6 +35,7 @@ const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkY
 const WAV: &str = "UklGRiQAAABXQVZFZm10IBAAAAABAAEAQB8AAEAfAAABAAgAZGF0YQAAAAA=";
 
 const TOOLS: &[&str] = &[
+    "greet",
     "test_audio_content",
     "test_custom_header",
     "test_elicitation",
@@ -48,10 +52,12 @@ const TOOLS: &[&str] = &[
     "test_input_required_result_request_state",
     "test_input_required_result_sampling",
     "test_input_required_result_tampered_state",
+    "test_logging_tool",
     "test_missing_capability",
     "test_multiple_content_types",
     "test_sampling",
     "test_simple_text",
+    "test_streaming_elicitation",
     "test_tool_with_logging",
     "test_tool_with_progress",
 ];
@@ -60,7 +66,10 @@ type Result<T> = std::result::Result<T, ErrorData>;
 type Context = RequestContext<RoleServer>;
 type Page = Option<PaginatedRequestParams>;
 
-struct Server;
+#[derive(Clone, Default)]
+struct Server {
+    tasks: TaskManager,
+}
 
 impl ServerHandler for Server {
     fn get_info(&self) -> ServerConfig {
@@ -70,16 +79,18 @@ impl ServerHandler for Server {
             .enable_prompts()
             .enable_resources()
             .enable_resources_subscribe()
+            .enable_tasks()
             .enable_tools();
         ServerConfig::new(capabilities.build())
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
-        TOOLS.contains(&name).then(|| read(tool(name)).ok())?
+        let is_known = TOOLS.iter().chain(tasks::TOOLS).any(|known| *known == name);
+        is_known.then(|| read(tool(name)).ok())?
     }
 
     async fn list_tools(&self, _: Page, context: Context) -> Result<ListToolsResult> {
-        let tools: Vec<_> = TOOLS.iter().map(|name| tool(name)).collect();
+        let tools: Vec<_> = TOOLS.iter().chain(tasks::TOOLS).map(|name| tool(name)).collect();
         listed("tools", tools, &context)
     }
 
@@ -159,6 +170,21 @@ impl ServerHandler for Server {
         Ok(())
     }
 
+    async fn get_task(&self, request: GetTaskParams, context: Context) -> Result<GetTaskResult> {
+        tasks::expect_known(&context)?;
+        Ok(GetTaskResult::new(self.tasks.get_task(&request.task_id)?))
+    }
+
+    async fn update_task(&self, request: UpdateTaskParams, context: Context) -> Result<()> {
+        tasks::expect_known(&context)?;
+        self.tasks.update_task(&request.task_id, request.input_responses)
+    }
+
+    async fn cancel_task(&self, request: CancelTaskParams, context: Context) -> Result<()> {
+        tasks::expect_known(&context)?;
+        self.tasks.cancel_task(&request.task_id)
+    }
+
     fn accepted_subscription_filter(
         &self,
         requested: &SubscriptionFilter,
@@ -227,6 +253,8 @@ impl ServerHandler for Server {
         context: Context,
     ) -> Result<CallToolResponse> {
         let contents = match &*request.name {
+            "greet" => vec![text(&format!("Hello, {}!", argument(&request, "name")))],
+            "test_logging_tool" => vec![text("nothing was logged")],
             "test_simple_text" => vec![text("This is a simple text response for testing.")],
             "test_image_content" => vec![image()],
             "test_audio_content" => {
@@ -337,6 +365,15 @@ impl ServerHandler for Server {
                 return Err(ErrorData::missing_required_client_capability(required));
             }
             "test_custom_header" | "test_missing_capability" => vec![text("called")],
+            name if tasks::TOOLS.contains(&name) => {
+                return tasks::call(&self.tasks, request, &context).await;
+            }
+            "test_streaming_elicitation" => {
+                let question = asked("What is your name?", json!({ "name": { "type": "string" } }));
+                return Ok(
+                    read::<InputRequiredResult>(input(&[("user_name", question)], None))?.into()
+                );
+            }
             name if name.starts_with("test_input_required_result_") => {
                 return in_rounds(&request, &context);
             }
@@ -495,7 +532,8 @@ fn read<T: DeserializeOwned>(value: Value) -> Result<T> {
 /// With a rule for everything, so that each body is read, each header compared, and each list filtered.
 fn protection(resource: &str) -> std::result::Result<McpAuth, ConfigError> {
     let rules = ToolScopes::new()
-        .tool("test_*", ["tools"])
+        .tool("*", ["tools"])
+        .method("tasks/*", ["tools"])
         .prompt("test_*", ["prompts"])
         .resource("test://static-*", ["resources"])
         .resource("test://template/{id}/data", ["resources"])
@@ -521,8 +559,9 @@ fn protection(resource: &str) -> std::result::Result<McpAuth, ConfigError> {
 async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let setting = |name, default: &str| env::var(name).unwrap_or_else(|_| default.to_owned());
     let port = setting("PORT", "3000");
+    let server = Server::default();
     let mcp = StreamableHttpService::new(
-        || Ok(Server),
+        move || Ok(server.clone()),
         Arc::new(LocalSessionManager::default()),
         StreamableHttpServerConfig::default(),
     );
