@@ -23,6 +23,7 @@ export async function approve(authorizationUrl, redirectUrl, login = 'alice') {
     if (location) {
       url = new URL(location, url);
       form = undefined;
+      if (url.href.startsWith(redirectUrl) && url.searchParams.has('error')) throw new Error(`the issuer refuses: ${url.searchParams}`);
       if (url.href.startsWith(redirectUrl)) return url.searchParams;
     } else {
       const action = page.match(/<form[^>]* action="([^"]+)"/)?.[1];

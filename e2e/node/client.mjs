@@ -1,9 +1,12 @@
-// The TypeScript SDK as a client: from a 401 to the answer of the tool `whoami`, without a human.
+// The TypeScript SDK as a client, without a human: from a 401 to the answer of a tool.
 //
-//   node client.mjs v1|v2 http://127.0.0.1:3000/mcp     prints {"protocol", "tools", "whoami"}
+//   node client.mjs v1|v2 http://127.0.0.1:3000/mcp            prints {"protocol", "tools", "whoami"}
+//   node client.mjs v1|v2 http://127.0.0.1:3000/mcp step-up    of the notes: prints {"protocol", "granted", "answers"}
+//
+// With PROTOCOL=2025-11-25 in its environment, v2 speaks the older protocol.
 import { approve } from './approve.mjs';
 
-const [version, url] = process.argv.slice(2);
+const [version, url, task = 'whoami'] = process.argv.slice(2);
 const { Client, StreamableHTTPClientTransport, UnauthorizedError } =
   version === 'v1'
     ? {
@@ -22,7 +25,7 @@ const authProvider = {
   clientMetadata: {
     client_name: `e2e ${version}`,
     redirect_uris: [redirectUrl],
-    grant_types: ['authorization_code'],
+    grant_types: ['authorization_code'], // v1 with a refresh token would refresh instead of stepping up: see README.md
     response_types: ['code'],
     token_endpoint_auth_method: 'none',
   },
@@ -39,26 +42,47 @@ const authProvider = {
 };
 
 const newTransport = () => new StreamableHTTPClientTransport(new URL(url), { authProvider });
-const newClient = () => new Client({ name: 'e2e', version: '1.0.0' }, { versionNegotiation: { mode: 'auto' } }); // v1 ignores it
+const mode = process.env.PROTOCOL === '2025-11-25' ? 'legacy' : 'auto';
+const newClient = () => new Client({ name: 'e2e', version: '1.0.0' }, { versionNegotiation: { mode } }); // v1 ignores it
+
+/** What an application does when the SDK has sent the user to the browser: waits for the way back. */
+async function finish(transport, attempt) {
+  await attempt.then(
+    () => { throw new Error('it went on without asking the user'); },
+    (error) => { if (!(error instanceof UnauthorizedError)) throw error; },
+  );
+  if (callback.get('state') !== 'e2e-state') throw new Error(`state: ${callback}`);
+  await transport.finishAuth(version === 'v1' ? callback.get('code') : callback);
+}
 
 // The first attempt ends where a browser would open; the second one has the token.
 const first = newTransport();
-await newClient().connect(first).then(
-  () => { throw new Error('connected without signing in'); },
-  (error) => { if (!(error instanceof UnauthorizedError)) throw error; },
-);
-if (callback.get('state') !== 'e2e-state') throw new Error(`state: ${callback}`);
-await first.finishAuth(version === 'v1' ? callback.get('code') : callback);
+await finish(first, newClient().connect(first));
 await first.close();
 
 const client = newClient();
 const transport = newTransport();
 await client.connect(transport);
-const { tools } = await client.listTools();
-const answer = await client.callTool({ name: 'whoami', arguments: {} });
-console.log(JSON.stringify({
-  protocol: version === 'v1' ? transport.protocolVersion : client.getNegotiatedProtocolVersion(),
-  tools: tools.map((tool) => tool.name),
-  whoami: JSON.parse(answer.content[0].text),
-}));
+const protocol = version === 'v1' ? transport.protocolVersion : client.getNegotiatedProtocolVersion();
+const text = async (name, args = {}) => (await client.callTool({ name, arguments: args })).content[0].text;
+
+const tasks = {
+  async whoami() {
+    const { tools } = await client.listTools();
+    return { tools: tools.map((tool) => tool.name), whoami: JSON.parse(await text('whoami')) };
+  },
+
+  async 'step-up'() {
+    const granted = [saved.tokens.scope];
+    const answers = [await text('list_notes')];
+    const add = () => text('add_note', { text: 'buy milk' });
+    await finish(transport, add()); // 403: the SDK asks for more by itself
+    answers.push(await add());
+    granted.push(saved.tokens.scope);
+    answers.push(await text('list_notes')); // what was granted before still is
+    return { granted, answers };
+  },
+};
+
+console.log(JSON.stringify({ protocol, ...(await tasks[task]()) }));
 await client.close();

@@ -84,6 +84,13 @@ const provider = new Provider(issuer, {
   clients: [machine('machine'), machine('late')],
   clientDefaults: { id_token_signed_response_alg: args.alg },
   scopes: scope.split(' '),
+  // Clients register with the scopes they ask for at first. Held to these, they could never step up.
+  extraClientMetadata: {
+    properties: ['any_scope'],
+    validator: (_, name, value, metadata) => { delete metadata.scope; },
+  },
+  // Clients may register for refresh tokens, and get none: TypeScript v1 would refresh its token instead of stepping up.
+  issueRefreshToken: () => false,
   cookies: { keys: ['only for tests'] },
   ttl: { Interaction: 600, Session: 600, Grant: 600, IdToken: 600 },
   findAccount: (_, accountId) => ({ accountId, claims: () => ({ sub: accountId }) }),

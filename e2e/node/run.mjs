@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { newWorld, output, stop, until } from './world.mjs';
+import { examples, newWorld, output, stop, until } from './world.mjs';
 
 const inE2e = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
 const scratch = mkdtempSync(join(tmpdir(), 'mcp-auth-e2e-'));
@@ -17,6 +17,7 @@ process.on('exit', () => rmSync(scratch, { recursive: true, force: true }));
 const TYPESCRIPT_1 = { name: 'TypeScript v1', protocol: '2025-11-25', command: [process.execPath, inE2e('node/client.mjs'), 'v1'] };
 const TYPESCRIPT_2 = { name: 'TypeScript v2', protocol: '2026-07-28', command: [process.execPath, inE2e('node/client.mjs'), 'v2'] };
 const PYTHON = { name: 'Python', protocol: '2026-07-28', command: [inE2e('.venv/bin/python'), inE2e('python/client.py')] };
+const RMCP = { name: 'rmcp', command: [join(examples, 'step_up')], parse: lines };
 const CLIENTS = [TYPESCRIPT_1, TYPESCRIPT_2, PYTHON];
 
 // ── where: worlds are started at their first use and shared by the scenarios that name them ──
@@ -30,11 +31,20 @@ const CROWD = {};
 const ROTATION = {};
 const WITHDRAWAL = {};
 const OUTAGE = {};
+const NOTES = { server: 'notes' };
+const NOTES_WITHOUT_SESSIONS = { server: 'notes', sessions: false };
+const SUITE = { asleep: true }; // the suite starts a server of its own
 const COLD_START = { keys: join(scratch, 'keys.json'), asleep: true }; // the scenario starts its processes itself
 
 // ── what: each row is a name, a world and a proof ──
 
 const flow = (where, world, client) => [`${where}: ${client.name} signs in and calls a tool`, world, (w) => signsIn(w, client)];
+
+const step = (where, world, client, protocol) => [
+  `${where}: ${client.name} asks for notes:write by itself`,
+  world,
+  (w) => stepsUp(w, client, protocol),
+];
 
 const scenarios = [
   ...CLIENTS.map((client) => flow('RS256', RS256, client)),
@@ -42,6 +52,13 @@ const scenarios = [
   ...CLIENTS.map((client) => flow('Ed25519', ED25519, client)),
   ...CLIENTS.map((client) => flow('issuer with a path', TENANT, client)),
   flow('EdDSA', EDDSA, TYPESCRIPT_2),
+
+  ...[TYPESCRIPT_2, PYTHON, RMCP].map((client) => step('step-up, 2026-07-28', NOTES, client, '2026-07-28')),
+  ...[...CLIENTS, RMCP].map((client) => step('step-up, sessions', NOTES, client, '2025-11-25')),
+  ...[...CLIENTS, RMCP].map((client) => step('step-up, no sessions', NOTES_WITHOUT_SESSIONS, client, '2025-11-25')),
+
+  ['conformance 2025-11-25: the official suite finds the same with and without us', SUITE, () => conforms('2025-11-25')],
+  ['conformance 2026-07-28: the official suite finds the same with and without us', SUITE, () => conforms('2026-07-28')],
 
   ['metadata names the resource and the issuer, byte for byte', TENANT, metadata],
   ['no token: 401 and the exact challenge', ES256, noToken],
@@ -61,13 +78,37 @@ const scenarios = [
 
 async function signsIn(world, client) {
   const [program, ...args] = client.command;
-  const { protocol, tools, whoami } = await output(program, [...args, world.resource]);
+  const { protocol, tools, whoami } = JSON.parse(await output(program, [...args, world.resource]));
   strictEqual(whoami.subject, 'alice');
   strictEqual(whoami.issuer, world.issuer);
   deepStrictEqual(whoami.scopes, ['read']);
   ok(whoami.client_id, 'the client has an id');
   ok(tools.includes('whoami'), 'the tool is listed');
   strictEqual(protocol, client.protocol);
+}
+
+async function stepsUp(world, client, version) {
+  const [program, ...args] = client.command;
+  const browser = inE2e('node/browser.mjs');
+  const text = await output(program, [...args, world.resource, 'step-up'], { PROTOCOL: version, BROWSER: browser });
+  const { protocol, granted, answers } = (client.parse ?? JSON.parse)(text);
+  strictEqual(protocol, version);
+  deepStrictEqual(granted, ['notes:read', 'notes:read notes:write']);
+  const [before, added, after] = answers;
+  strictEqual(after, [...before.split('\n').filter(Boolean), 'buy milk'].join('\n')); // notes of alice, whatever the client
+  strictEqual(added, String(after.split('\n').length));
+}
+
+/** What the example `step_up` tells its user, line by line. */
+function lines(text) {
+  const after = (word) => [...text.matchAll(new RegExp(`^${word} +(.*)$`, 'gm'))].map(([, rest]) => rest);
+  const granted = after('granted');
+  ok(after('refused').at(-1).startsWith('Bearer error="insufficient_scope", scope="notes:read notes:write", '), text);
+  return { protocol: after('protocol')[0], granted, answers: after('answer').map((text) => JSON.parse(text)) };
+}
+
+async function conforms(revision) {
+  return output(process.execPath, [inE2e('conformance/run.mjs'), revision], {}, 180);
 }
 
 async function metadata(world) {
@@ -221,8 +262,8 @@ for (const [name, description, proof] of chosen) {
   let world;
   try {
     world = await enter(description);
-    await proof(world);
-    console.log(`ok ${name}`);
+    const finding = await proof(world);
+    console.log(`ok ${name}${finding ? `\n${finding.trimEnd().replace(/^/gm, '    ')}` : ''}`);
   } catch (error) {
     failed += 1;
     console.log(`FAILED ${name}\n${report(error, world ?? error.world)}`);

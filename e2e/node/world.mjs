@@ -5,11 +5,21 @@ import { fileURLToPath } from 'node:url';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const repository = fileURLToPath(new URL('../..', import.meta.url));
-const serverCommand = process.env.E2E_SERVER_CMD; // a shell command; see the script `run`
-if (!serverCommand) throw new Error('E2E_SERVER_CMD is not set: start this by e2e/run');
+export const examples = process.env.E2E_EXAMPLES; // where our examples are built; see the script `run`
+if (!examples) throw new Error('E2E_EXAMPLES is not set: start this by e2e/run');
 
-/** A world for issuers that sign with `alg` below `path`. Nothing runs yet: see `startIssuer` and `startServer`. */
-export async function newWorld({ alg = 'ES256', path = '', keys }) {
+/** What can be protected: a shell command, and what it requires of every request. */
+const SERVERS = {
+  whoami: { command: process.env.E2E_SERVER_CMD ?? `exec '${examples}/whoami'`, scopes: 'read' },
+  notes: { command: `exec '${examples}/notes'`, scopes: 'notes:read' },
+};
+
+/**
+ * A world for issuers that sign with `alg` below `path`, and for the server `server`, whose older clients get a session
+ * or not. Nothing runs yet: see `startIssuer` and `startServer`.
+ */
+export async function newWorld({ alg = 'ES256', path = '', keys, server = 'whoami', sessions = true }) {
+  const { command, scopes } = SERVERS[server];
   const issuerOrigin = `http://127.0.0.1:${await freePort()}`;
   const serverPort = await freePort();
   const origin = `http://127.0.0.1:${serverPort}`;
@@ -30,8 +40,8 @@ export async function newWorld({ alg = 'ES256', path = '', keys }) {
     },
 
     async startServer() {
-      const env = { PORT: String(serverPort), RESOURCE: resource, ISSUER: issuer, REQUIRED_SCOPES: 'read' };
-      const child = start('sh', ['-c', serverCommand], { cwd: repository, env: { ...process.env, ...env } });
+      const env = { PORT: String(serverPort), RESOURCE: resource, ISSUER: issuer, REQUIRED_SCOPES: scopes, SESSIONS: String(sessions) };
+      const child = start('sh', ['-c', command], { cwd: repository, env: { ...process.env, ...env } });
       this.processes.server = child;
       await until('the server answers', () => running(child, 'server') && answers(this.metadataUrl));
     },
@@ -78,14 +88,14 @@ export async function newWorld({ alg = 'ES256', path = '', keys }) {
   };
 }
 
-/** Runs one command to its end and answers with the JSON it prints. */
-export async function output(command, args) {
-  const child = start(command, args);
-  const deadline = setTimeout(() => stop(child), 30_000);
+/** Runs one command to its end and answers with what it prints. */
+export async function output(command, args, env = {}, seconds = 30) {
+  const child = start(command, args, { env: { ...process.env, ...env } });
+  const deadline = setTimeout(() => stop(child), seconds * 1000);
   await child.ended;
   clearTimeout(deadline);
   if (child.exitCode !== 0) throw new Error(`${command} ${args.join(' ')} failed:\n${child.log()}`);
-  return JSON.parse(child.printed());
+  return child.printed();
 }
 
 /** Asks until the answer is true; gives up after 20 seconds. */

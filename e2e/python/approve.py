@@ -16,7 +16,10 @@ async def approve(authorization_url: str, redirect_url: str, login: str = "alice
             if location := response.headers.get("location"):
                 url, form = urljoin(url, location), None
                 if url.startswith(redirect_url):
-                    return dict(parse_qsl(urlsplit(url).query))
+                    answer = dict(parse_qsl(urlsplit(url).query))
+                    if "error" in answer:
+                        raise RuntimeError(f"the issuer refuses: {answer}")
+                    return answer
             elif action := re.search(r'<form[^>]* action="([^"]+)"', response.text):
                 url = urljoin(url, unescape(action[1]))
                 form = {"login": login, "password": "any"}

@@ -1,10 +1,14 @@
-"""The Python SDK as a client: from a 401 to the answer of the tool `whoami`, without a human.
+"""The Python SDK as a client, without a human: from a 401 to the answer of a tool.
 
-    python client.py http://127.0.0.1:3000/mcp     prints {"protocol", "tools", "whoami"}
+    python client.py http://127.0.0.1:3000/mcp            prints {"protocol", "tools", "whoami"}
+    python client.py http://127.0.0.1:3000/mcp step-up    of the notes: prints {"protocol", "granted", "answers"}
+
+With PROTOCOL=2025-11-25 in its environment, it speaks the older protocol.
 """
 
 import asyncio
 import json
+import os
 import sys
 
 import httpx2
@@ -35,7 +39,29 @@ class Memory:
         self.client_info = client_info
 
 
-async def main(url: str) -> None:
+async def whoami(client: Client, memory: Memory) -> dict:
+    tools = await client.list_tools()
+    return {
+        "tools": [tool.name for tool in tools.tools],
+        "whoami": json.loads(await text(client, "whoami")),
+    }
+
+
+async def step_up(client: Client, memory: Memory) -> dict:
+    granted = [memory.tokens.scope]
+    answers = [await text(client, "list_notes")]
+    answers.append(await text(client, "add_note", {"text": "buy milk"}))  # on 403 the SDK asks for more by itself
+    granted.append(memory.tokens.scope)
+    answers.append(await text(client, "list_notes"))  # what was granted before still is
+    return {"granted": granted, "answers": answers}
+
+
+async def text(client: Client, tool: str, arguments: dict | None = None) -> str:
+    answer = await client.call_tool(tool, arguments or {})
+    return answer.content[0].text
+
+
+async def main(url: str, task: str = "whoami") -> None:
     callback: dict[str, str] = {}
 
     async def redirect(authorization_url: str) -> None:
@@ -51,22 +77,15 @@ async def main(url: str) -> None:
         response_types=["code"],
         token_endpoint_auth_method="none",
     )
-    provider = OAuthClientProvider(url, metadata, Memory(), redirect, redirected)
+    memory = Memory()
+    provider = OAuthClientProvider(url, metadata, memory, redirect, redirected)
+    mode = "legacy" if os.environ.get("PROTOCOL") == "2025-11-25" else "auto"
     async with (
         httpx2.AsyncClient(auth=provider, timeout=20) as http,
-        Client(streamable_http_client(url, http_client=http)) as client,
+        Client(streamable_http_client(url, http_client=http), mode=mode) as client,
     ):
-        tools = await client.list_tools()
-        answer = await client.call_tool("whoami", {})
-        print(
-            json.dumps(
-                {
-                    "protocol": client.protocol_version,
-                    "tools": [tool.name for tool in tools.tools],
-                    "whoami": json.loads(answer.content[0].text),
-                }
-            )
-        )
+        result = await {"whoami": whoami, "step-up": step_up}[task](client, memory)
+        print(json.dumps({"protocol": client.protocol_version, **result}))
 
 
-asyncio.run(main(sys.argv[1]))
+asyncio.run(main(*sys.argv[1:]))

@@ -24,38 +24,49 @@ pub(crate) struct Arguments {
     #[arg(long)]
     once: bool,
 
-    /// Let the issuer give tokens for a server of yours too, with the scopes read and write
+    /// Let the issuer give tokens for a server of yours too
     #[arg(long, value_name = "URL")]
     resource: Option<String>,
+
+    /// The scopes that your server knows
+    #[arg(long, value_name = "SCOPES", default_value = "read write", requires = "resource")]
+    scopes: String,
 }
 
 /// The two servers. They end when this is dropped.
 struct Demo {
     resource: String,
     issuer: ServedIssuer,
-    /// A server of the user's.
-    other: Option<String>,
+    other: Option<Other>,
+}
+
+/// A server of the user's: its URL and its scopes.
+struct Other {
+    url: String,
+    scopes: String,
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result {
-    if arguments.once {
+    let Arguments { once, resource, scopes } = arguments;
+    let other = resource.map(|url| Other { url, scopes });
+    if once {
         // Nobody is there to log in: alice is, and agrees to everything.
         let issuer = TestIssuer::builder().auto_approve("alice").build();
-        let demo = Demo::start(issuer, arguments.resource).await?;
+        let demo = Demo::start(issuer, other).await?;
         return walk::walk(&demo).await;
     }
-    let demo = Demo::start(TestIssuer::new(), arguments.resource).await?;
+    let demo = Demo::start(TestIssuer::new(), other).await?;
     demo.introduce();
     tokio::signal::ctrl_c().await?;
     Ok(())
 }
 
 impl Demo {
-    async fn start(issuer: TestIssuer, other: Option<String>) -> Result<Self> {
+    async fn start(issuer: TestIssuer, other: Option<Other>) -> Result<Self> {
         let listener = listen(SERVER_PORT).await?;
         let resource = format!("http://{}/mcp", listener.local_addr()?);
-        if let Some(other) = &other {
-            issuer.resource(other, ["read", "write"]);
+        if let Some(Other { url, scopes }) = &other {
+            issuer.resource(url, scopes.split(' '));
         }
         issuer.resource(&resource, ["notes:read", "notes:write"]);
         let issuer = match issuer.clone().serve(("127.0.0.1", ISSUER_PORT)).await {
@@ -67,13 +78,12 @@ impl Demo {
 
         let auth = McpAuth::builder(&resource)
             .authorization_server(AuthorizationServer::discover(issuer.url()))
-            .required_scopes(["notes:read"])
+            .required_scopes(["notes:read"]) // of every request; a client asks for more when it needs more
+            .tools(server::rules())
             .allowed_origins(["http://localhost:*", "http://127.0.0.1:*"]) // the Inspector's page
-            .metadata(|it| {
-                it.resource_name("Notes").scopes_supported(["notes:read", "notes:write"])
-            })
+            .metadata(|it| it.resource_name("Notes"))
             .build()?;
-        let app = journal::keep(&auth, server::notes());
+        let app = journal::keep(&auth, server::notes(&auth));
         let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
         tokio::spawn(async move { axum::serve(listener, app).await });
         Ok(Self { resource, issuer, other })
@@ -83,7 +93,7 @@ impl Demo {
         let Self { resource, issuer, other } = self;
         let hour = std::time::Duration::from_secs(60 * 60);
         let token = || issuer.token().subject("alice").client_id("curl").expires_in(hour);
-        let notes_token = token().scopes(["notes:read", "notes:write"]).sign();
+        let notes_token = token().scopes(["notes:read"]).sign();
         println!(
             r#"A protected MCP server and a development authorization server, for this machine only.
 
@@ -96,22 +106,23 @@ Connect a client. It registers itself, sends you to the login page, and comes ba
   VS Code      code --add-mcp '{{"name":"notes","type":"http","url":"{resource}"}}'
   Inspector    npx @modelcontextprotocol/inspector   (transport: Streamable HTTP, URL: {resource})
 
-Or call a tool yourself, with a token that alice got for an hour:
+It gets the scope notes:read. When it calls add_note, it is told to ask for notes:write, and sends you there again.
 
-  curl {resource} \
+Or call a tool yourself, with a token that alice got for an hour, for notes:read only:
+
+  curl -i {resource} \
     -H 'Authorization: Bearer {notes_token}' \
     -H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream' \
     -d '{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"whoami","arguments":{{}}}}}}'
 
-Leave the token out, and add -i, to see how a client is told to log in. Ctrl-C ends the demo.
+Leave the token out to see how a client is told to log in. Or call add_note, with "arguments":{{"text":"buy milk"}},
+to see how it is told to ask for more. Ctrl-C ends the demo.
 "#,
             url = issuer.url(),
         );
-        if let Some(other) = other {
-            let token = token().audience(&**other).scopes(["read", "write"]).sign();
-            println!(
-                "A token for {other}, with the scopes read and write, for an hour:\n\n  {token}\n"
-            );
+        if let Some(Other { url, scopes }) = other {
+            let token = token().audience(&**url).scopes(scopes.split(' ')).sign();
+            println!("A token for {url}, with the scopes {scopes}, for an hour:\n\n  {token}\n");
         }
     }
 }

@@ -21,5 +21,8 @@ mod revocation {}
 #[doc = include_str!("../../../docs/guide/from-mcp-auth.md")]
 mod from_mcp_auth {}
 
+#[doc = include_str!("../../../docs/guide/scopes-per-tool.md")]
+mod scopes_per_tool {}
+
 #[doc = include_str!("../../../README.md")]
 mod readme {}

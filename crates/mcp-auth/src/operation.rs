@@ -151,7 +151,7 @@ impl<'m> Operation<'m> {
         }
         let mut calls = Vec::with_capacity(envelopes.list.len());
         for envelope in &envelopes.list {
-            let call = envelope.understand()?;
+            let call = envelope.understand(&spoken)?;
             spoken.agrees_with(&call, envelope.version()?.as_deref())?;
             calls.push(call);
         }

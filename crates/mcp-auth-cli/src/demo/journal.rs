@@ -8,7 +8,7 @@ use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use http::StatusCode;
-use mcp_auth::{AuthInfo, Denial, McpAuth};
+use mcp_auth::{AuthInfo, Denial, McpAuth, Refusal};
 use rmcp::transport::streamable_http_server::StreamableHttpService;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use serde_json::Value;
@@ -58,13 +58,20 @@ async fn write_a_line(request: Request, next: Next) -> Response {
     let decision = match response.extensions().get::<Denial>() {
         None if caller.is_some() => "admitted".to_owned(),
         None => format!("public, {}", response.status().as_u16()),
-        Some(denial) => {
-            let detail = denial.operator_detail().unwrap_or("the client is told how to log in");
-            format!("{} {}: {detail}", denial.status().as_u16(), denial.code())
-        }
+        Some(denial) => format!("{} {}: {}", denial.status().as_u16(), denial.code(), why(denial)),
     };
     println!("{}  {who:<24} {what:<28} {decision}", time_of_day());
     response
+}
+
+/// What was wrong, in a sentence that fits on the line.
+fn why(denial: &Denial) -> &str {
+    let detail = denial.operator_detail().unwrap_or("the client is told how to log in");
+    match denial.refusal() {
+        // What to do about it, the next lines show.
+        Refusal::InsufficientScope(_) => detail.split(": ").next().unwrap_or(detail),
+        _ => detail,
+    }
 }
 
 /// The operation: a JSON-RPC method and the tool, or the method and path of HTTP.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use mcp_auth::AuthInfo;
+use mcp_auth::{AuthInfo, McpAuth, ToolScopes, requires};
 use rmcp::handler::server::router::tool::ToolRouter;
 use rmcp::handler::server::wrapper::Parameters;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
@@ -26,9 +26,15 @@ struct NewNote {
     text: String,
 }
 
+/// What the tools require, as they declare it.
+pub(super) fn rules() -> ToolScopes {
+    ToolScopes::new().declared_by_tools(&NotesServer::tool_router())
+}
+
 /// The service, without sessions, so that a single `curl` can call it.
-pub(super) fn notes() -> StreamableHttpService<NotesServer, NeverSessionManager> {
-    let server = NotesServer { notes: Arc::default(), tool_router: NotesServer::tool_router() };
+pub(super) fn notes(auth: &McpAuth) -> StreamableHttpService<NotesServer, NeverSessionManager> {
+    let tool_router = auth.guard_tools(NotesServer::tool_router());
+    let server = NotesServer { notes: Arc::default(), tool_router };
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)
         .with_json_response(true);
@@ -48,25 +54,18 @@ impl NotesServer {
         )
     }
 
-    #[tool(description = "Your notes")]
+    #[tool(description = "Your notes", meta = requires(["notes:read"]))]
     fn list_notes(&self, auth: AuthInfo) -> String {
         let notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
         notes.get(&owner(&auth)).map_or_else(|| "no notes yet".to_owned(), |notes| notes.join("\n"))
     }
 
-    #[tool(description = "Writes down a note; needs the scope notes:write")]
-    fn add_note(
-        &self,
-        auth: AuthInfo,
-        Parameters(note): Parameters<NewNote>,
-    ) -> Result<String, String> {
-        if !auth.scopes().contains("notes:write") {
-            return Err("this needs the scope notes:write".to_owned());
-        }
+    #[tool(description = "Writes down a note", meta = requires(["notes:write"]))]
+    fn add_note(&self, auth: AuthInfo, Parameters(note): Parameters<NewNote>) -> String {
         let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
         let notes = notes.entry(owner(&auth)).or_default();
         notes.push(note.text);
-        Ok(format!("written down; number of notes: {}", notes.len()))
+        format!("written down; number of notes: {}", notes.len())
     }
 }
 

@@ -1,14 +1,14 @@
 //! The whole way of a client, step by step: rmcp's own OAuth client, and then what must not pass.
 
 use http::header::{ACCEPT, LOCATION, WWW_AUTHENTICATE};
-use mcp_auth::Challenge;
+use mcp_auth::{Challenge, Scopes};
 use mcp_auth_testkit::TokenBuilder;
 use reqwest::redirect;
 use rmcp::ServiceExt as _;
-use rmcp::model::CallToolRequestParams;
-use rmcp::service::ClientInitializeError;
+use rmcp::model::{CallToolRequestParams, CallToolResult};
+use rmcp::service::{ClientInitializeError, RoleClient, RunningService, ServiceError};
 use rmcp::transport::StreamableHttpClientTransport;
-use rmcp::transport::auth::{AuthClient, AuthorizationRequest, OAuthState};
+use rmcp::transport::auth::{AuthClient, AuthorizationCallback, AuthorizationRequest, OAuthState};
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
 use serde_json::{Value, json};
 
@@ -23,8 +23,11 @@ pub(super) async fn walk(demo: &Demo) -> Result {
 
     let challenge = walk.is_told_to_log_in().await?;
     walk.finds_the_metadata(&challenge).await?;
-    let token = walk.logs_in().await?;
-    walk.calls_whoami(token).await?;
+    let login = walk.logs_in().await?;
+    let client = walk.connects(login).await?;
+    walk.calls_whoami(&client).await?;
+    walk.steps_up(&client).await?;
+    client.session.cancel().await?;
 
     let token = || demo.issuer.token().scopes(["notes:read"]);
     walk.is_refused("an expired token", token().expired(), 401, "invalid_token").await?;
@@ -46,6 +49,12 @@ pub(super) async fn walk(demo: &Demo) -> Result {
 struct Walk<'d> {
     demo: &'d Demo,
     http: reqwest::Client,
+}
+
+/// An MCP client that has logged in.
+struct Client {
+    auth: AuthClient<reqwest::Client>,
+    session: RunningService<RoleClient, ()>,
 }
 
 /// An answer of the MCP server: its status, its challenge, the header of that.
@@ -99,34 +108,71 @@ impl Walk<'_> {
 
         let login = oauth.get_authorization_url().await?;
         expect(login.contains("code_challenge_method=S256"), "the client uses PKCE")?;
-        let answer = self.http.get(&login).send().await?;
-        let back =
-            answer.headers().get(LOCATION).and_then(|url| url.to_str().ok()).unwrap_or_default();
-        expect(back.starts_with(CALLBACK), "alice is sent back to the client")?;
+        let callback = self.agrees(&login).await?;
         told("logged in", "alice agreed; PKCE S256, resource and iss as they should be");
 
-        oauth.handle_callback_url(back).await?;
+        oauth.handle_callback_url(&callback).await?;
         told("token", "the code was exchanged for an access token");
         Ok(oauth)
     }
 
-    async fn calls_whoami(&self, oauth: OAuthState) -> Result {
-        let manager = oauth.into_authorization_manager().ok_or("the client is authorized")?;
-        let client =
-            ().serve(self.transport(AuthClient::new(reqwest::Client::new(), manager))).await?;
-        let result = client.call_tool(CallToolRequestParams::new("whoami")).await?;
-        let text = result
-            .content
-            .first()
-            .and_then(|content| content.as_text())
-            .map(|text| text.text.clone());
-        client.cancel().await?;
-        let text = text.ok_or("whoami answers with text")?;
+    /// Opens a page of the issuer as alice's browser, and comes back with the URL of the redirect.
+    async fn agrees(&self, page: &str) -> Result<String> {
+        let answer = self.http.get(page).send().await?;
+        let back =
+            answer.headers().get(LOCATION).and_then(|url| url.to_str().ok()).unwrap_or_default();
+        expect(back.starts_with(CALLBACK), "alice is sent back to the client")?;
+        Ok(back.to_owned())
+    }
+
+    async fn connects(&self, login: OAuthState) -> Result<Client> {
+        let manager = login.into_authorization_manager().ok_or("the client is authorized")?;
+        let auth = AuthClient::new(reqwest::Client::new(), manager);
+        let session = ().serve(self.transport(auth.clone())).await?;
+        Ok(Client { auth, session })
+    }
+
+    async fn calls_whoami(&self, client: &Client) -> Result {
+        let result = client.session.call_tool(CallToolRequestParams::new("whoami")).await?;
+        let text = text(&result).ok_or("whoami answers with text")?;
         expect(
             text.starts_with(&format!("alice via {}", self.demo.issuer.url())),
             "whoami knows alice",
         )?;
-        told("whoami", &text);
+        told("whoami", text);
+        Ok(())
+    }
+
+    /// Calls a tool that needs more than was asked for at first: is refused, asks for it, calls again.
+    async fn steps_up(&self, client: &Client) -> Result {
+        let note = json!({ "text": "buy milk" }).as_object().cloned().unwrap_or_default();
+        let call = CallToolRequestParams::new("add_note").with_arguments(note);
+        let refused = client.session.call_tool(call.clone()).await;
+        let challenge = refused.as_ref().err().and_then(ServiceError::auth_challenge);
+        let challenge = challenge.and_then(Challenge::parse).ok_or("add_note is refused")?;
+        let scope = challenge.scope.as_ref().map(Scopes::as_str).unwrap_or_default();
+        expect(challenge.error.as_deref() == Some("insufficient_scope"), "for want of a scope")?;
+        expect(scope == "notes:read notes:write", "the client is told what to ask for")?;
+        told("add_note", &format!("403 insufficient_scope: needs {scope}"));
+
+        let manager = client.auth.auth_manager.lock().await;
+        let page = manager.request_scope_upgrade(scope).await?;
+        let callback = AuthorizationCallback::from_redirect_url(&self.agrees(&page).await?)?;
+        manager
+            .exchange_code_for_token_with_issuer(
+                &callback.code,
+                &callback.csrf_token,
+                callback.issuer.as_deref(),
+            )
+            .await?;
+        told(
+            "stepped up",
+            &format!("alice agreed to {}", manager.get_current_scopes().await.join(" ")),
+        );
+        drop(manager);
+
+        let result = client.session.call_tool(call).await?;
+        told("add_note", text(&result).ok_or("add_note answers with text")?);
         Ok(())
     }
 
@@ -180,6 +226,10 @@ impl Walk<'_> {
             StreamableHttpClientTransportConfig::with_uri(&*self.demo.resource),
         )
     }
+}
+
+fn text(result: &CallToolResult) -> Option<&str> {
+    Some(&result.content.first()?.as_text()?.text)
 }
 
 fn told(step: &str, what: &str) {

@@ -53,6 +53,12 @@ impl<'h> Spoken<'h> {
         self.version.is_none_or(|version| version <= LAST_WITH_BATCHES)
     }
 
+    /// Whether a method is no longer part of the version: the server has to say so.
+    pub(super) fn has_removed(&self, method: &str) -> bool {
+        self.version.is_some_and(|version| version >= FIRST_WITH_HEADERS)
+            && matches!(method, "resources/subscribe" | "resources/unsubscribe")
+    }
+
     /// Whether headers and body say the same
     /// ([MCP, Server Validation](https://modelcontextprotocol.io/specification/2026-07-28/basic/transports/streamable-http#server-validation)).
     pub(super) fn agrees_with(

@@ -7,6 +7,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::headers::Spoken;
 use super::members::{fields, next_of, refused};
 use super::target::{Target, word};
 use super::{Call, METHODS, is_known_method};
@@ -77,7 +78,7 @@ impl<'m> Envelope<'m> {
         version.map(|version| json::string(version).ok_or(BadMessage::NotAMessage)).transpose()
     }
 
-    pub(super) fn understand(&self) -> Result<Call<'m>, BadMessage> {
+    pub(super) fn understand(&self, spoken: &Spoken<'_>) -> Result<Call<'m>, BadMessage> {
         let method = match (self.method, self.is_answer) {
             (Some(method), false) => word(Some(method)).map_err(|_| BadMessage::NotAMessage)?,
             (None, true) => {
@@ -92,7 +93,8 @@ impl<'m> Envelope<'m> {
         if !is_known_method(&method) && METHODS.iter().any(is_variant) {
             return Err(BadMessage::Ambiguous);
         }
-        let target = self.params.target(&method)?;
+        let is_nothing = self.params.uri.is_none() && spoken.has_removed(&method);
+        let target = if is_nothing { Target::None } else { self.params.target(&method)? };
         Ok(Call { method: Some(method), target, id: self.id() })
     }
 }

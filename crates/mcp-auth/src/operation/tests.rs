@@ -290,3 +290,19 @@ fn the_identifier_goes_back_if_it_can_be_trusted() {
     let long = format!(r#"{{"id":"{}","method":"ping"}}"#, "a".repeat(300));
     assert_eq!(read(&[], long.as_bytes()).expect_err("too long").request_id(), None);
 }
+
+#[test]
+fn a_removed_method_without_its_uri_is_for_the_server_to_refuse() {
+    let body = r#"{"id":1,"method":"resources/subscribe","params":{"_meta":{}}}"#;
+    let speaking = |version| {
+        let fields = [("mcp-protocol-version", version), ("mcp-method", "resources/subscribe")];
+        why(read(&fields, body.as_bytes()))
+    };
+    assert_eq!(speaking("2026-07-28").as_deref(), Ok("resources/subscribe"));
+    assert_eq!(speaking("2025-11-25"), Err(BadMessage::Target));
+    let (method, uri) = ("resources/unsubscribe", r#"{"uri":"a://b"}"#);
+    let fields =
+        [("mcp-protocol-version", "2026-07-28"), ("mcp-method", method), ("mcp-name", "a://b")];
+    let asked = why(read(&fields, message(method, uri).as_bytes()));
+    assert_eq!(asked.as_deref(), Ok("resources/unsubscribe a://b"), "one with its URI is judged");
+}

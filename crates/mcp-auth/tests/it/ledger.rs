@@ -120,13 +120,16 @@ fn is_there(test: &str) -> bool {
     })
 }
 
-/// The scenarios are rows of a table, `['name', world, proof]`, and the flows of each client,
-/// `flow('where', world, client)`, whose names are put together.
+/// The scenarios are rows of a table, `['name', world, proof]`, and the ways of each client,
+/// `flow('where', world, client)` and `step('where', world, client)`, whose names are put together.
 fn is_scenario(name: &str) -> bool {
     let script = fs::read_to_string(root().join("e2e/node/run.mjs")).expect("the scenarios");
-    match name.strip_suffix(" signs in and calls a tool").and_then(|name| name.split_once(": ")) {
-        Some((place, client)) => {
-            script.contains(&format!("flow('{place}',"))
+    let way = |function, end| Some((function, name.strip_suffix(end)?.split_once(": ")?));
+    let way = way("flow", " signs in and calls a tool")
+        .or_else(|| way("step", " asks for notes:write by itself"));
+    match way {
+        Some((function, (place, client))) => {
+            script.contains(&format!("{function}('{place}',"))
                 && script.contains(&format!("{{ name: '{client}',"))
         }
         None => script.contains(&format!("['{name}',")),
@@ -143,6 +146,7 @@ fn a_test_that_is_not_there_is_noticed() {
         "testkit::world::the_metadata_can_lie",
         "e2e::a good token: 200",
         "e2e::RS256: Python signs in and calls a tool",
+        "e2e::step-up, sessions: rmcp asks for notes:write by itself",
     ] {
         assert!(is_there(name), "{name}");
     }
