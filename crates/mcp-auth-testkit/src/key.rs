@@ -1,13 +1,14 @@
 //! One signing key: made, used, and published as a JWK.
 
-use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
+use aws_lc_rs::rand::{self, SystemRandom};
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
     self, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair as _, PqdsaKeyPair,
     PqdsaSigningAlgorithm, RsaEncoding, RsaKeyPair,
 };
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 use crate::SigningAlgorithm;
@@ -59,6 +60,23 @@ impl SigningKey {
                 signed
             }
         }
+    }
+
+    /// The private half as PEM (RFC 7468, PKCS #8).
+    pub(crate) fn pem(&self) -> String {
+        let der = match &self.pair {
+            Pair::Ecdsa(pair, _) => pair.to_pkcs8v1().expect(GENERATED).as_ref().to_vec(),
+            Pair::Ed25519(pair) => pair.to_pkcs8().expect(GENERATED).as_ref().to_vec(),
+            Pair::MlDsa(_) => panic!("an ML-DSA key is not written down here"),
+            Pair::Rsa(pair, _) => {
+                let der: Pkcs8V1Der<'_> = pair.as_der().expect(GENERATED);
+                der.as_ref().to_vec()
+            }
+        };
+        let body = STANDARD.encode(der);
+        let lines: Vec<_> = body.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();
+        let label = "PRIVATE KEY-----";
+        format!("-----BEGIN {label}\n{}\n-----END {label}\n", lines.join("\n"))
     }
 
     /// The public half, as it stands in the JWKS (RFC 7517).
@@ -165,6 +183,13 @@ fn der_value(der: &[u8]) -> (&[u8], &[u8]) {
         }
     };
     (&der[start..start + length], &der[start + length..])
+}
+
+/// A text that nobody guesses.
+pub(crate) fn unguessable() -> String {
+    let mut bytes = [0; 24];
+    rand::fill(&mut bytes).expect(GENERATED);
+    base64url(&bytes)
 }
 
 pub(crate) fn base64url(bytes: &[u8]) -> String {
