@@ -5,31 +5,35 @@
 //! signatures, no encryption. The [`Algorithm`] enum has neither HMAC nor `none`, so that the classic
 //! confusions cannot be written down.
 
+mod pem;
 mod signature;
 #[cfg(feature = "ml-dsa")]
 mod ml_dsa;
 #[cfg(not(feature = "ml-dsa"))]
 #[path = "jwt/ml_dsa_disabled.rs"]
 mod ml_dsa;
-mod base64url;
+pub(crate) mod base64url;
 mod jws;
 mod jwk;
 mod keys;
 mod claims;
 mod profile;
+mod answer;
 
 use std::sync::Arc;
 
 use crate::denial::{Denial, Reason};
 use crate::token::VerifiedToken;
 
+pub use answer::introspected;
+pub(crate) use answer::judge_answer;
 pub(crate) use claims::Claims;
-pub(crate) use jws::Jws;
+pub(crate) use jws::{Jws, is_compact};
 pub(crate) use keys::{Key, Missing};
 pub use keys::{KeySet, KeySetError};
 pub use profile::Profile;
 pub use signature::Algorithm;
-pub(crate) use signature::sha256;
+pub(crate) use signature::{PrivateKey, random, sha256};
 
 /// What one issuer's tokens may look like.
 #[derive(Clone, Debug)]

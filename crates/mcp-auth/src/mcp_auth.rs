@@ -7,6 +7,8 @@ mod default_verifier;
 mod default_verifier;
 mod builder;
 #[cfg(feature = "client")]
+mod introspect;
+#[cfg(feature = "client")]
 mod readiness;
 mod shown;
 

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "client")]
 mod jwt_verifier;
+#[cfg(feature = "client")]
+mod token_verifier;
 
 use std::future::Future;
 
@@ -12,6 +14,8 @@ use crate::token::VerifiedToken;
 
 #[cfg(feature = "client")]
 pub(crate) use jwt_verifier::JwtVerifier;
+#[cfg(feature = "client")]
+pub(crate) use token_verifier::TokenVerifier;
 
 /// Finds out whether a token is true. Any async function of [`Credentials`] is one.
 ///

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::{Settings, Source};
 use crate::fetch::{FetchError, Limits, get_document};
 use crate::fresh::{Fresh, Lacking, Timing};
+use crate::introspection::{Introspector, Server};
 use crate::jwt::KeySet;
 use crate::keyring::{self, Keyring};
 use crate::metadata::{ServerMetadata, Severity, server_metadata_urls, validate};
@@ -23,7 +24,8 @@ const METADATA_LIFETIME: Duration = Duration::from_secs(60 * 60);
 /// What is fetched, shared by all clones.
 pub(super) struct Live {
     pub(super) metadata: Arc<Fresh<ServerMetadata>>,
-    pub(super) keyring: Keyring,
+    pub(super) keyring: Arc<Keyring>,
+    pub(super) introspector: Option<Introspector>,
 }
 
 impl Settings {
@@ -58,7 +60,19 @@ impl Settings {
                 })
             }),
         );
-        Live { metadata, keyring: Keyring { issuer: self.rules.issuer.clone(), keys } }
+        let keyring = Arc::new(Keyring { issuer: self.rules.issuer.clone(), keys });
+        let introspector = self.introspection.clone().map(|introspection| {
+            let server = Server {
+                rules: self.rules.clone(),
+                metadata: metadata.clone(),
+                keyring: keyring.clone(),
+                headers: self.headers.clone(),
+                fetch: self.fetch.clone(),
+                clock: self.clock.clone(),
+            };
+            Introspector::new(introspection, server)
+        });
+        Live { metadata, keyring, introspector }
     }
 
     async fn load_metadata(&self) -> Result<ServerMetadata, FetchError> {

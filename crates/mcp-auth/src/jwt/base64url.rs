@@ -8,6 +8,11 @@ pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode_to_vec(text).ok()
 }
 
+/// The text of some bytes.
+pub(crate) fn encode(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode_to_string(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -16,6 +21,7 @@ mod tests {
     fn only_the_canonical_text_is_decoded() {
         assert_eq!(decode("AQI").as_deref(), Some(&[1, 2][..]));
         assert_eq!(decode("").as_deref(), Some(&[][..]));
+        assert_eq!(encode(&[1, 2]), "AQI");
         for text in ["AQI=", "AQJ", "A", "AQI ", "AQ\n", "AQ+/", " AQI", "AQI.", "ÄQ"] {
             assert_eq!(decode(text), None, "{text:?}");
         }

@@ -1,4 +1,4 @@
-//! With the feature `client`, tokens are JWTs unless a verifier is given.
+//! With the feature `client`, tokens are JWTs, or opaque and asked about, unless a verifier is given.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,8 +7,10 @@ use super::ConfigError;
 use crate::authorization_server::AuthorizationServer;
 use crate::clock::Clock;
 use crate::url;
+use crate::verifier::JwtVerifier;
 
-pub(super) use crate::verifier::JwtVerifier as DefaultVerifier;
+pub(super) use crate::introspection::Introspection;
+pub(super) use crate::verifier::TokenVerifier as DefaultVerifier;
 
 pub(super) fn new(
     servers: &[AuthorizationServer],
@@ -17,11 +19,34 @@ pub(super) fn new(
     cached_tokens: usize,
 ) -> Result<DefaultVerifier, ConfigError> {
     for server in servers {
+        let introspects = server.introspects();
+        if let Some(why) = introspects.and_then(Introspection::mistake) {
+            return Err(ConfigError::Introspection { issuer: server.issuer().to_owned(), why });
+        }
         match server.first_url() {
+            None if introspects.is_some_and(Introspection::has_endpoint) => {}
             None => return Err(ConfigError::NoKeys(server.issuer().to_owned())),
             Some(url) if !url::is_secure(&url) => return Err(ConfigError::Url(url)),
             Some(_) => {}
         }
     }
-    Ok(DefaultVerifier::new(servers.to_vec(), clock.clone(), leeway, cached_tokens))
+    let with_keys = servers.iter().filter(|server| server.has_keys()).cloned().collect();
+    let jwts = JwtVerifier::new(with_keys, leeway, cached_tokens);
+    Ok(DefaultVerifier::new(jwts, servers, clock.clone()))
+}
+
+/// Has the one server asked that there is.
+pub(super) fn introspecting(
+    servers: Vec<AuthorizationServer>,
+    introspection: Option<Introspection>,
+) -> Result<Vec<AuthorizationServer>, ConfigError> {
+    let Some(introspection) = introspection else { return Ok(servers) };
+    match <[AuthorizationServer; 1]>::try_from(servers) {
+        Ok([server]) => Ok(vec![server.introspection(introspection)]),
+        Err(servers) => {
+            let issuer = servers.first().map_or("", AuthorizationServer::issuer).to_owned();
+            let why = "there are several servers, and a secret is for one: say `.introspection(..)` of the one it is for";
+            Err(ConfigError::Introspection { issuer, why })
+        }
+    }
 }

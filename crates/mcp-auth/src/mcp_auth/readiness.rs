@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::McpAuth;
 use crate::authorization_server::OutOfReach;
+use crate::introspection::Introspector;
 
 /// Whether tokens of every issuer can be judged at the moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,13 +24,15 @@ pub struct IssuerReadiness {
     pub keys: usize,
     /// How long ago the keys were fetched.
     pub age: Option<Duration>,
+    /// Whether it can be asked about tokens: it is described so, and it is known where.
+    pub is_asked: bool,
 }
 
 impl Readiness {
-    /// Whether keys of every issuer are in hand.
+    /// Whether keys of every issuer are in hand, or else it is known where to ask about its tokens.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.issuers.iter().all(|issuer| issuer.keys > 0)
+        self.issuers.iter().all(|issuer| issuer.keys > 0 || issuer.is_asked)
     }
 }
 
@@ -48,12 +51,15 @@ impl McpAuth {
     pub fn readiness(&self) -> Readiness {
         let issuers = self.0.keys_of.iter().map(|server| {
             let keys = &server.keyring().keys;
-            keys.refresh_if_due();
+            if server.may_have_keys() {
+                keys.refresh_if_due();
+            }
             let in_hand = keys.peek().filter(|_| keys.is_in_hand());
             IssuerReadiness {
                 issuer: server.issuer().to_owned(),
                 keys: in_hand.map_or(0, |keys| keys.len()),
                 age: keys.age(),
+                is_asked: server.introspector().is_some_and(Introspector::is_ready),
             }
         });
         Readiness { issuers: issuers.collect() }

@@ -5,6 +5,7 @@ mod attacks;
 mod config;
 mod doors;
 mod forged_tokens;
+mod introspection;
 mod keys;
 mod ledger;
 mod lists;
