@@ -8,8 +8,8 @@ const repository = fileURLToPath(new URL('../..', import.meta.url));
 const serverCommand = process.env.E2E_SERVER_CMD; // a shell command; see the script `run`
 if (!serverCommand) throw new Error('E2E_SERVER_CMD is not set: start this by e2e/run');
 
-/** A world for issuers that sign with `alg` below `path`. Nothing runs yet: see `startIssuer` and `startServer`. */
-export async function newWorld({ alg = 'ES256', path = '', keys }) {
+/** A world for issuers that sign with `alg` below `path`, or give tokens of another `format`, and a `server` with an `environment` of its own. Nothing runs yet: see `startIssuer` and `startServer`. */
+export async function newWorld({ alg = 'ES256', path = '', keys, format, server = serverCommand, environment }) {
   const issuerOrigin = `http://127.0.0.1:${await freePort()}`;
   const serverPort = await freePort();
   const origin = `http://127.0.0.1:${serverPort}`;
@@ -23,7 +23,7 @@ export async function newWorld({ alg = 'ES256', path = '', keys }) {
     processes: {},
 
     async startIssuer() {
-      const flags = { port: new URL(issuerOrigin).port, resource, alg, ...(path && { path }), ...(keys && { keys }) };
+      const flags = { port: new URL(issuerOrigin).port, resource, alg, ...(path && { path }), ...(keys && { keys }), ...(format && { format }) };
       const child = start(process.execPath, [`${here}issuer.mjs`, ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value])]);
       this.processes.issuer = child;
       await until('the issuer answers', () => running(child, 'issuer') && answers(`${issuerOrigin}/admin/hits`));
@@ -31,7 +31,7 @@ export async function newWorld({ alg = 'ES256', path = '', keys }) {
 
     async startServer() {
       const env = { PORT: String(serverPort), RESOURCE: resource, ISSUER: issuer, REQUIRED_SCOPES: 'read' };
-      const child = start('sh', ['-c', serverCommand], { cwd: repository, env: { ...process.env, ...env } });
+      const child = start('sh', ['-c', server], { cwd: repository, env: { ...process.env, ...env, ...environment } });
       this.processes.server = child;
       await until('the server answers', () => running(child, 'server') && answers(this.metadataUrl));
     },

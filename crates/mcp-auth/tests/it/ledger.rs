@@ -123,7 +123,8 @@ fn is_there(test: &str) -> bool {
 /// The scenarios are rows of a table, `['name', world, proof]`, and the flows of each client,
 /// `flow('where', world, client)`, whose names are put together.
 fn is_scenario(name: &str) -> bool {
-    let script = fs::read_to_string(root().join("e2e/node/run.mjs")).expect("the scenarios");
+    let read = |file: &str| fs::read_to_string(root().join(file)).expect("the scenarios");
+    let script = read("e2e/node/run.mjs") + &read("e2e/node/introspection.mjs");
     match name.strip_suffix(" signs in and calls a tool").and_then(|name| name.split_once(": ")) {
         Some((place, client)) => {
             script.contains(&format!("flow('{place}',"))
