@@ -1,14 +1,15 @@
 // A real authorization server: oidc-provider, with a few levers for the tests.
 //
-//   node issuer.mjs --port 4000 --resource http://127.0.0.1:3000/mcp [--alg RS256|ES256|EdDSA|Ed25519] [--path /tenant] [--keys keys.json]
+//   node issuer.mjs --port 4000 --resource http://127.0.0.1:3000/mcp [--alg RS256|ES256|EdDSA|Ed25519] [--path /tenant] [--keys keys.json] [--format opaque]
 //
-// It issues JWT access tokens (RFC 9068) for that resource and for http://other.example/mcp. Clients register themselves
+// It issues JWT access tokens (RFC 9068), or opaque ones, for that resource and for http://other.example/mcp. Clients register themselves
 // (RFC 7591) and sign in through its two forms; any login name is accepted. The levers, outside of the issuer's path:
 //
 //   GET  /admin/hits      {"metadata": n, "jwks": n}: how often each was fetched
 //   POST /admin/rotate    sign with the next key; publish it first, then those published before
 //   POST /admin/drop-old  publish only the key that signs now
-//   POST /admin/break     the JWKS answers 500 from now on
+//   POST /admin/break     the JWKS, and the introspection endpoint, answer 500 from now on
+//   POST /admin/mend      and well again
 import { generateKeyPairSync } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -21,6 +22,7 @@ const { values: args } = parseArgs({
     resource: { type: 'string' },
     alg: { type: 'string', default: 'ES256' },
     path: { type: 'string', default: '' },
+    format: { type: 'string', default: 'jwt' },
     keys: { type: 'string' }, // a file: the keys are read from it, or written to it, and so outlive this process
   },
 });
@@ -67,6 +69,7 @@ const levers = {
   },
   'POST /admin/drop-old': () => { published = [signing]; },
   'POST /admin/break': () => { broken = true; },
+  'POST /admin/mend': () => { broken = false; },
 };
 
 // ── the provider ──
@@ -79,10 +82,18 @@ const machine = (client_id) => ({
   response_types: [],
 });
 
+/** A protected server that asks about opaque tokens. Its secret needs every encoding there is. */
+const server = (client_id) => ({ ...machine(client_id), client_secret: 'a secret: %, & and +', grant_types: [] });
+
 const provider = new Provider(issuer, {
   jwks: { keys },
-  clients: [machine('machine'), machine('late')],
-  clientDefaults: { id_token_signed_response_alg: args.alg },
+  clients: [
+    machine('machine'),
+    machine('late'),
+    server('http://127.0.0.1/asks'),
+    server('asks-signed'),
+  ],
+  clientDefaults: { id_token_signed_response_alg: args.alg, introspection_signed_response_alg: args.alg },
   scopes: scope.split(' '),
   // Clients register with the scopes they ask for at first. Held to these, they could never step up.
   extraClientMetadata: {
@@ -106,6 +117,9 @@ const provider = new Provider(issuer, {
   },
   features: {
     clientCredentials: { enabled: true },
+    introspection: { enabled: true },
+    jwtIntrospection: { enabled: true },
+    revocation: { enabled: true },
     registration: { enabled: true },
     devInteractions: { enabled: true },
     resourceIndicators: {
@@ -117,8 +131,8 @@ const provider = new Provider(issuer, {
           scope,
           audience: resource,
           accessTokenTTL: 300,
-          accessTokenFormat: 'jwt',
-          jwt: { sign: { alg: args.alg, kid: signing.kid } },
+          accessTokenFormat: args.format,
+          ...(args.format === 'jwt' && { jwt: { sign: { alg: args.alg, kid: signing.kid } } }),
         };
       },
     },
@@ -152,6 +166,10 @@ createServer({ keepAliveTimeout: 120_000 }, (req, res) => {
   if (url === '/jwks') {
     hits.jwks += 1;
     return broken ? json(res, 500, { error: 'broken' }) : json(res, 200, { keys: published.map(publicPart) });
+  }
+  if (url === '/token/introspection') {
+    hits.introspection = (hits.introspection ?? 0) + 1;
+    if (broken) return json(res, 500, { error: 'broken' });
   }
   if (url.startsWith('/.well-known/')) hits.metadata += 1;
   req.originalUrl = args.path + url; // from this the provider learns where it is mounted

@@ -12,13 +12,15 @@ if (!examples) throw new Error('E2E_EXAMPLES is not set: start this by e2e/run')
 const SERVERS = {
   whoami: { command: process.env.E2E_SERVER_CMD ?? `exec '${examples}/whoami'`, scopes: 'read' },
   notes: { command: `exec '${examples}/notes'`, scopes: 'notes:read' },
+  opaque: { command: `exec '${examples}/opaque'`, scopes: 'read' },
 };
 
 /**
- * A world for issuers that sign with `alg` below `path`, and for the server `server`, whose older clients get a session
- * or not. Nothing runs yet: see `startIssuer` and `startServer`.
+ * A world for issuers that sign with `alg` below `path`, or give tokens of another `format`, and for the server `server`
+ * with an `environment` of its own, whose older clients get a session or not. Nothing runs yet: see `startIssuer` and
+ * `startServer`.
  */
-export async function newWorld({ alg = 'ES256', path = '', keys, server = 'whoami', sessions = true }) {
+export async function newWorld({ alg = 'ES256', path = '', keys, format, server = 'whoami', sessions = true, environment }) {
   const { command, scopes } = SERVERS[server];
   const issuerOrigin = `http://127.0.0.1:${await freePort()}`;
   const serverPort = await freePort();
@@ -33,7 +35,7 @@ export async function newWorld({ alg = 'ES256', path = '', keys, server = 'whoam
     processes: {},
 
     async startIssuer() {
-      const flags = { port: new URL(issuerOrigin).port, resource, alg, ...(path && { path }), ...(keys && { keys }) };
+      const flags = { port: new URL(issuerOrigin).port, resource, alg, ...(path && { path }), ...(keys && { keys }), ...(format && { format }) };
       const child = start(process.execPath, [`${here}issuer.mjs`, ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value])]);
       this.processes.issuer = child;
       await until('the issuer answers', () => running(child, 'issuer') && answers(`${issuerOrigin}/admin/hits`));
@@ -41,7 +43,7 @@ export async function newWorld({ alg = 'ES256', path = '', keys, server = 'whoam
 
     async startServer() {
       const env = { PORT: String(serverPort), RESOURCE: resource, ISSUER: issuer, REQUIRED_SCOPES: scopes, SESSIONS: String(sessions) };
-      const child = start('sh', ['-c', command], { cwd: repository, env: { ...process.env, ...env } });
+      const child = start('sh', ['-c', command], { cwd: repository, env: { ...process.env, ...env, ...environment } });
       this.processes.server = child;
       await until('the server answers', () => running(child, 'server') && answers(this.metadataUrl));
     },

@@ -166,8 +166,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     // Round by round, since what runs within the same seconds is slowed down alike.
     let (ruled, bare) = (cell("mcp with rules", 0), cell("mcp-open, a token sent", 0));
-    let lost: Vec<f64> =
-        ruled.rate.iter().zip(&bare.rate).map(|(ruled, bare)| 100.0 * (1.0 - ruled / bare)).collect();
+    let lost: Vec<f64> = ruled
+        .rate
+        .iter()
+        .zip(&bare.rate)
+        .map(|(ruled, bare)| 100.0 * (1.0 - ruled / bare))
+        .collect();
     let title = "tools/call throughput lost to layer and rules, %";
     verdicts.push((title.to_owned(), [median(&lost), least(&lost), f64::NAN], 5.0));
     let title = format!("RSS after {} different tokens, MB", memory.requests);

@@ -199,7 +199,7 @@ impl Issuer {
     pub fn metadata(&self) -> String {
         let url = &self.url;
         format!(
-            r#"{{"issuer":"{url}","authorization_endpoint":"{url}/authorize","token_endpoint":"{url}/token","jwks_uri":"{url}/jwks","response_types_supported":["code"],"code_challenge_methods_supported":["S256"],"subject_types_supported":["public"],"id_token_signing_alg_values_supported":["RS256"]}}"#
+            r#"{{"issuer":"{url}","authorization_endpoint":"{url}/authorize","token_endpoint":"{url}/token","jwks_uri":"{url}/jwks","introspection_endpoint":"{url}/introspect","response_types_supported":["code"],"code_challenge_methods_supported":["S256"],"subject_types_supported":["public"],"id_token_signing_alg_values_supported":["RS256"]}}"#
         )
     }
 

@@ -20,8 +20,8 @@ use http::{Request, Response};
 use http_body_util::{Empty, Full};
 use mcp_auth::jwt::{self, JwtRules, KeySet};
 use mcp_auth::{
-    AuthInfo, AuthorizationServer, BoxFuture, Credentials, Fetch, FetchError, GuardedBody, Limits,
-    McpAuth, McpAuthBuilder, ToolScopes,
+    AuthInfo, AuthorizationServer, BoxFuture, Credentials, Fetch, FetchError, GuardedBody,
+    Introspection, Limits, McpAuth, McpAuthBuilder, ToolScopes,
 };
 use race::Race;
 use tower::{Layer as _, Service, service_fn};
@@ -50,6 +50,9 @@ fn main() {
     }
     if is_wanted("hit") {
         cache_hit(&issuer, &protected(&issuer, &runtime, 10_000), &mut verdicts);
+    }
+    if is_wanted("introspection") {
+        introspected(&issuer, &runtime, &mut verdicts);
     }
     if is_wanted("miss") {
         cache_miss(&issuer, &protected(&issuer, &runtime, 10_000), &mut verdicts);
@@ -203,6 +206,50 @@ fn cache_hit(issuer: &Issuer, auth: &McpAuth, verdicts: &mut Verdicts) {
     verdicts.add("a cache hit / SHA-256 of the token".into(), ratio, 1.5);
 }
 
+/// A remembered token that is opaque, against one that is a JWT: both as long, and with the same claims.
+fn introspected(issuer: &Arc<Issuer>, runtime: &tokio::runtime::Runtime, verdicts: &mut Verdicts) {
+    let jwts_of = protected(issuer, runtime, 10_000);
+    let jwts = requests(issuer, &jwts_of);
+    let server = AuthorizationServer::discover(ISSUER).fetch(InMemory(issuer.clone()));
+    let server = server.introspection(Introspection::basic("bench", "secret"));
+    let asked = McpAuth::builder(RESOURCE).authorization_server(server);
+    let asked = asked.required_scopes(["read", "write"]).build().expect("a resource");
+    let opaque: Vec<_> = jwts
+        .iter()
+        .map(|(token, _)| token.replace('.', "~"))
+        .map(|token| (token.clone(), parts(&token)))
+        .collect();
+    for (_, parts) in &opaque {
+        let body = Full::new(Bytes::new());
+        runtime.block_on(asked.admit(parts, body)).expect("admitted");
+    }
+    let (mut a, mut b, mut c) = (jwts.iter().cycle(), opaque.iter().cycle(), jwts.iter().cycle());
+    for (_, parts) in &jwts {
+        let body = Full::new(Bytes::new());
+        runtime.block_on(asked.admit(parts, body)).expect("admitted");
+    }
+    let times = Race::new()
+        .runner("admit, a JWT, a hit", || {
+            let (_, parts) = a.next().expect("a token");
+            black_box(admit(&jwts_of, black_box(parts)));
+        })
+        .runner("admit, an opaque token, a hit", || {
+            let (_, parts) = b.next().expect("a token");
+            black_box(admit(&asked, black_box(parts)));
+        })
+        .runner("admit, a JWT where opaque ones are asked about, a hit", || {
+            let (_, parts) = c.next().expect("a token");
+            black_box(admit(&asked, black_box(parts)));
+        })
+        .run();
+    times.print(&format!("Opaque tokens as long as the JWTs, {TOKENS} in turn"));
+    let ratio = times.ratio("admit, an opaque token, a hit", "admit, a JWT, a hit");
+    verdicts.add("a hit, an opaque token / a JWT".into(), ratio, 1.1);
+    let ratio =
+        times.ratio("admit, a JWT where opaque ones are asked about, a hit", "admit, a JWT, a hit");
+    verdicts.add("a hit, a JWT beside opaque tokens / alone".into(), ratio, 1.1);
+}
+
 /// A token that was never seen, from its header to the `AuthInfo`, against its signature.
 fn cache_miss(issuer: &Issuer, auth: &McpAuth, verdicts: &mut Verdicts) {
     // Enough for every turn; then they begin again, long forgotten.
@@ -232,9 +279,9 @@ fn cache_miss(issuer: &Issuer, auth: &McpAuth, verdicts: &mut Verdicts) {
 /// The whole layer on a hit, against the service without it.
 fn layer(issuer: &Issuer, auth: &McpAuth, verdicts: &mut Verdicts) {
     let all = requests(issuer, auth);
-    async fn look<B>(request: Request<B>) -> Result<Response<()>, Infallible> {
+    async fn look<B>(request: Request<B>) -> Result<Response<Empty<Bytes>>, Infallible> {
         black_box(request.extensions().get::<AuthInfo>().is_some());
-        Ok(Response::new(()))
+        Ok(Response::new(Empty::new()))
     }
     let mut bare = service_fn(look::<Empty<Bytes>>);
     let mut guarded = auth.bearer_auth().layer(service_fn(look::<GuardedBody<Empty<Bytes>>>));
@@ -363,6 +410,10 @@ impl Fetch for InMemory {
         _: Limits,
     ) -> BoxFuture<'_, Result<Response<Bytes>, FetchError>> {
         let url = request.uri().to_string();
+        if url == format!("{ISSUER}/introspect") {
+            let body = String::from_utf8_lossy(request.body());
+            return Box::pin(std::future::ready(Ok(Response::new(answer_about(&body).into()))));
+        }
         let document = match url.strip_prefix(ISSUER) {
             Some(path) => self.0.document(path),
             None => self.0.document("/.well-known/oauth-authorization-server"),
@@ -372,6 +423,16 @@ impl Fetch for InMemory {
         *response.status_mut() = http::StatusCode::from_u16(status).expect("a status");
         Box::pin(std::future::ready(Ok(response)))
     }
+}
+
+/// The claims that a token had when it was a JWT, and that it is active.
+fn answer_about(form: &str) -> String {
+    use base64::Engine as _;
+    let token = form.split('&').find_map(|pair| pair.strip_prefix("token=")).unwrap_or_default();
+    let claims = token.split("%7E").nth(1).unwrap_or_default();
+    let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(claims);
+    let claims = String::from_utf8(claims.expect("base64url")).expect("UTF-8");
+    claims.replacen('{', r#"{"active":true,"#, 1)
 }
 
 /// Tokens with the headers that carry them, each admitted once before.

@@ -9,6 +9,7 @@ use mcp_auth::{Clock, Fetch, ManualClock};
 use tokio::sync::watch;
 
 use crate::document::{self, MetadataPath};
+use crate::introspection::Introspection;
 use crate::keys::Keys;
 use crate::time::Time;
 use crate::trouble::Troubles;
@@ -50,6 +51,7 @@ pub(crate) struct Settings {
 #[derive(Default)]
 pub(crate) struct Counters {
     pub(crate) all: AtomicUsize,
+    pub(crate) introspection: AtomicUsize,
     pub(crate) metadata: AtomicUsize,
     pub(crate) jwks: AtomicUsize,
 }
@@ -57,6 +59,7 @@ pub(crate) struct Counters {
 /// What changes while the issuer lives.
 #[derive(Clone)]
 pub(crate) struct State {
+    pub(crate) introspection: Introspection,
     pub(crate) keys: Keys,
     pub(crate) jwks_max_age: Option<u64>,
     /// The resources tokens may be issued for, each with its scopes; the last one given is last.
@@ -334,6 +337,7 @@ impl TestIssuer {
 
     pub(crate) fn from_settings(settings: Settings) -> Self {
         let state = State {
+            introspection: Introspection::default(),
             keys: Keys::new(settings.algorithm),
             jwks_max_age: None,
             resources: Vec::new(),

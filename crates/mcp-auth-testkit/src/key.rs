@@ -1,7 +1,7 @@
 //! One signing key: made, used, and published as a JWK.
 
-use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
-use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der, PublicKeyX509Der};
+use aws_lc_rs::rand::{self, SystemRandom};
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
     self, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair as _, PqdsaKeyPair,
@@ -73,6 +73,23 @@ impl SigningKey {
         .expect("a key of this process can be written");
         let text = STANDARD.encode(der.as_ref());
         format!("-----BEGIN PUBLIC KEY-----\n{text}\n-----END PUBLIC KEY-----\n")
+    }
+
+    /// The private half as PEM (RFC 7468, PKCS #8).
+    pub(crate) fn private_pem(&self) -> String {
+        let der = match &self.pair {
+            Pair::Ecdsa(pair, _) => pair.to_pkcs8v1().expect(GENERATED).as_ref().to_vec(),
+            Pair::Ed25519(pair) => pair.to_pkcs8().expect(GENERATED).as_ref().to_vec(),
+            Pair::MlDsa(_) => panic!("an ML-DSA key is not written down here"),
+            Pair::Rsa(pair, _) => {
+                let der: Pkcs8V1Der<'_> = pair.as_der().expect(GENERATED);
+                der.as_ref().to_vec()
+            }
+        };
+        let body = STANDARD.encode(der);
+        let lines: Vec<_> = body.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();
+        let label = "PRIVATE KEY-----";
+        format!("-----BEGIN {label}\n{}\n-----END {label}\n", lines.join("\n"))
     }
 
     /// The public half, as it stands in the JWKS (RFC 7517).
@@ -179,6 +196,13 @@ fn der_value(der: &[u8]) -> (&[u8], &[u8]) {
         }
     };
     (&der[start..start + length], &der[start + length..])
+}
+
+/// A text that nobody guesses.
+pub(crate) fn unguessable() -> String {
+    let mut bytes = [0; 24];
+    rand::fill(&mut bytes).expect(GENERATED);
+    base64url(&bytes)
 }
 
 pub(crate) fn base64url(bytes: &[u8]) -> String {

@@ -20,6 +20,7 @@
 mod algorithm;
 mod builder;
 mod document;
+mod introspection;
 mod issuer;
 mod key;
 mod keys;

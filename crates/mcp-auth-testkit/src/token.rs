@@ -7,7 +7,7 @@ use std::time::Duration;
 use aws_lc_rs::hmac;
 use serde_json::{Map, Value, json};
 
-use crate::key::{SigningKey, base64url};
+use crate::key::{SigningKey, base64url, unguessable};
 use crate::time::seconds;
 use crate::{SigningAlgorithm, TestIssuer};
 
@@ -275,6 +275,45 @@ impl TokenBuilder {
         let claims = Value::Object(self.claims);
         let payload = self.payload.unwrap_or_else(|| claims.to_string());
         format!("{}.{}", base64url(header.as_bytes()), base64url(payload.as_bytes()))
+    }
+
+    /// Signs the token, and lets the [introspection endpoint](TestIssuer::introspection_endpoint) know
+    /// it, with its claims.
+    ///
+    /// ```
+    /// # let issuer = mcp_auth_testkit::TestIssuer::new();
+    /// let token = issuer.token().introspectable();
+    /// ```
+    #[must_use]
+    pub fn introspectable(self) -> String {
+        let (issuer, answer) = (self.issuer.clone(), self.answer());
+        let token = self.sign();
+        issuer.state().introspection.learn(token.clone(), answer);
+        token
+    }
+
+    /// Makes an opaque token: no JWT, but a text that means something to the
+    /// [introspection endpoint](TestIssuer::introspection_endpoint) only. Its answer has the claims of
+    /// the token, `active: true` and `token_type: "Bearer"`; with a [payload](Self::payload) it is that.
+    ///
+    /// ```
+    /// # let issuer = mcp_auth_testkit::TestIssuer::new();
+    /// let token = issuer.token().subject("alice").scopes(["read"]).opaque();
+    /// assert!(!token.contains('.'));
+    /// ```
+    #[must_use]
+    pub fn opaque(self) -> String {
+        let token = format!("opaque_{}", unguessable());
+        let answer = self.answer();
+        self.issuer.state().introspection.learn(token.clone(), answer);
+        token
+    }
+
+    /// What the introspection endpoint says (RFC 7662 §2.2).
+    fn answer(&self) -> String {
+        let mut answer = object([("active", json!(true)), ("token_type", json!("Bearer"))]);
+        answer.extend(self.claims.clone());
+        self.payload.clone().unwrap_or_else(|| Value::Object(answer).to_string())
     }
 
     fn signed_by(mut self, key: Arc<SigningKey>) -> Self {

@@ -15,6 +15,8 @@ pub enum Endpoint {
     Metadata,
     /// The JSON Web Key Set (RFC 7517).
     Jwks,
+    /// The introspection endpoint (RFC 7662), of an issuer that is not served.
+    Introspection,
 }
 
 /// What goes wrong at an [`Endpoint`].
@@ -37,7 +39,8 @@ pub enum Trouble {
     Hang,
     /// The answer is an HTML page, with status 200.
     Nonsense,
-    /// The answer is JSON with nothing in it: a key set without keys, metadata without members.
+    /// The answer is JSON with nothing in it: a key set without keys, metadata without members,
+    /// an answer that does not say whether the token is active.
     Empty,
     /// The answer is the right document, four mebibytes long.
     Oversize,
@@ -57,6 +60,7 @@ pub enum Trouble {
 pub(crate) struct Troubles {
     metadata: Option<Trouble>,
     jwks: Option<Trouble>,
+    introspection: Option<Trouble>,
 }
 
 impl Troubles {
@@ -64,6 +68,7 @@ impl Troubles {
         match endpoint {
             Endpoint::Metadata => self.metadata,
             Endpoint::Jwks => self.jwks,
+            Endpoint::Introspection => self.introspection,
         }
     }
 
@@ -71,6 +76,7 @@ impl Troubles {
         match endpoint {
             Endpoint::Metadata => self.metadata = Some(trouble),
             Endpoint::Jwks => self.jwks = Some(trouble),
+            Endpoint::Introspection => self.introspection = Some(trouble),
         }
     }
 }

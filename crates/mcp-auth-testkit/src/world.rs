@@ -17,7 +17,12 @@ impl Fetch for TestIssuer {
     ) -> BoxFuture<'_, Result<Response<Bytes>, FetchError>> {
         Box::pin(async move {
             let url = request.uri().to_string();
-            let answer = self.answer(&url).await.ok_or_else(connection_refused)?;
+            let answer = if url == self.introspection_endpoint() {
+                self.introspect(&request).await
+            } else {
+                self.answer(&url).await
+            };
+            let answer = answer.ok_or_else(connection_refused)?;
             if answer.body().len() > limits.max_bytes {
                 return Err(FetchError::TooLarge(limits.max_bytes));
             }
@@ -50,21 +55,9 @@ impl TestIssuer {
         if endpoint == Endpoint::Metadata && trouble.is_none() && !served(url) {
             return Some(not_found());
         }
-        let mut answer = match trouble {
-            Some(Trouble::Down) => return None,
-            Some(Trouble::Status(status)) => {
-                let status = StatusCode::from_u16(status);
-                with_status(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))
-            }
-            Some(Trouble::Redirect) => {
-                let mut answer = with_status(StatusCode::FOUND);
-                if let Ok(location) = url.parse() {
-                    answer.headers_mut().insert(header::LOCATION, location);
-                }
-                answer
-            }
-            Some(Trouble::Nonsense) => content("text/html", HTML.to_owned()),
-            _ => content("application/json", self.document(endpoint, trouble)),
+        let mut answer = match self.failing(trouble, url) {
+            Some(answer) => answer?,
+            None => content("application/json", self.document(endpoint, trouble)),
         };
         if let (Endpoint::Jwks, Some(seconds)) = (endpoint, self.state().jwks_max_age) {
             let value = format!("max-age={seconds}");
@@ -73,6 +66,37 @@ impl TestIssuer {
             }
         }
         Some(answer)
+    }
+
+    /// How a question goes wrong, if it does: with an answer, or with none.
+    pub(crate) async fn broken(
+        &self,
+        endpoint: Endpoint,
+        url: &str,
+    ) -> Option<Option<Response<Bytes>>> {
+        let trouble = self.trouble_after_hanging(endpoint).await?;
+        let document = || content("application/json", self.document(endpoint, Some(trouble)));
+        Some(self.failing(Some(trouble), url).unwrap_or_else(|| Some(document())))
+    }
+
+    /// What takes the place of a document.
+    fn failing(&self, trouble: Option<Trouble>, url: &str) -> Option<Option<Response<Bytes>>> {
+        Some(match trouble? {
+            Trouble::Down => None,
+            Trouble::Status(status) => {
+                let status = StatusCode::from_u16(status);
+                Some(with_status(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)))
+            }
+            Trouble::Redirect => {
+                let mut answer = with_status(StatusCode::FOUND);
+                if let Ok(location) = url.parse() {
+                    answer.headers_mut().insert(header::LOCATION, location);
+                }
+                Some(answer)
+            }
+            Trouble::Nonsense => Some(content("text/html", HTML.to_owned())),
+            _ => return None,
+        })
     }
 
     async fn trouble_after_hanging(&self, endpoint: Endpoint) -> Option<Trouble> {
@@ -98,6 +122,8 @@ impl TestIssuer {
             (Endpoint::Jwks, Some(Trouble::UnusableKeys)) => among_unusable_keys(&self.jwks()),
             (Endpoint::Metadata, Some(Trouble::Oversize)) => oversize(&metadata().to_string()),
             (Endpoint::Jwks, Some(Trouble::Oversize)) => oversize(&self.jwks()),
+            (Endpoint::Introspection, Some(Trouble::Oversize)) => oversize(r#"{"active":true}"#),
+            (Endpoint::Introspection, _) => "{}".to_owned(),
             (Endpoint::Metadata, _) => metadata().to_string(),
             (Endpoint::Jwks, _) => self.jwks(),
         }

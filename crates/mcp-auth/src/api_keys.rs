@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use crate::credentials::Credentials;
 use crate::denial::{Denial, Reason};
 use crate::fetch::BoxFuture;
-use crate::jwt::{is_same_secret, random_key, sha256, to_base64url};
+use crate::jwt::{is_same_secret, random, sha256, to_base64url};
 use crate::scope::Scopes;
 use crate::token::{API_KEY_ISSUER, VerifiedToken};
 use crate::verifier::Verifier;
@@ -108,7 +108,7 @@ impl ApiKeys {
     ///
     /// If the system has no random numbers.
     pub fn generate() -> io::Result<GeneratedKey> {
-        let random = random_key().ok_or_else(|| io::Error::other("no random numbers"))?;
+        let random = random::<32>().ok_or_else(|| io::Error::other("no random numbers"))?;
         let key = format!("{}{}", Self::default().prefix, to_base64url(&random));
         let digest = sha256(key.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(GeneratedKey { key, digest })

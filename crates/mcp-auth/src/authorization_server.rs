@@ -14,6 +14,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use crate::clock::{Clock, SystemClock};
 use crate::fetch::{BoxFuture, Fetch, FetchError, HttpClient};
 use crate::fresh::Lacking;
+use crate::introspection::{Introspection, Introspector};
 use crate::jwt::{Algorithm, JwtRules, KeySet, Profile, Secret};
 use crate::keyring::Keyring;
 use crate::metadata::{Document, ServerMetadata, server_metadata_urls};
@@ -52,6 +53,7 @@ struct Settings {
     max_stale: Duration,
     headers: HeaderMap,
     map_metadata: Option<MapMetadata>,
+    introspection: Option<Introspection>,
     fetch: Arc<dyn Fetch>,
     clock: Arc<dyn Clock>,
 }
@@ -244,6 +246,16 @@ impl AuthorizationServer {
         self.with(|settings| settings.rules.profile = profile)
     }
 
+    /// Asks this server about its opaque tokens
+    /// ([RFC 7662](https://www.rfc-editor.org/rfc/rfc7662)). Its JWTs are verified with its keys as ever.
+    ///
+    /// A server that is only [`named`](Self::named) can be asked too, if the
+    /// [endpoint](Introspection::endpoint) is given.
+    #[must_use]
+    pub fn introspection(self, introspection: Introspection) -> Self {
+        self.with(|settings| settings.introspection = Some(introspection))
+    }
+
     /// Uses this to fetch, instead of an [`HttpClient`] of its own.
     #[must_use]
     pub fn fetch(self, fetch: impl Fetch) -> Self {
@@ -263,6 +275,12 @@ impl AuthorizationServer {
     /// If they cannot be had. A server may well start in spite of it: they are fetched again when a
     /// request needs them.
     pub async fn warm_up(&self) -> Result<(), OutOfReach> {
+        if self.introspects().is_some() && self.has_keys() {
+            self.metadata().await?; // which may well name no keys
+        }
+        if self.introspector().is_some_and(Introspector::is_ready) && !self.may_have_keys() {
+            return Ok(());
+        }
         self.keyring().warm_up().await.map_err(|lacking| self.out_of_reach(lacking))
     }
 
@@ -302,6 +320,26 @@ impl AuthorizationServer {
         matches!(self.settings.keys, KeySource::Metadata)
     }
 
+    /// What asks it about opaque tokens, if it is asked.
+    pub(crate) fn introspector(&self) -> Option<&Introspector> {
+        self.live().introspector.as_ref()
+    }
+
+    pub(crate) fn introspects(&self) -> Option<&Introspection> {
+        self.settings.introspection.as_ref()
+    }
+
+    /// Whether there may be keys of it: of a server that is only named there are none.
+    pub(crate) fn has_keys(&self) -> bool {
+        !matches!(self.settings.source, Source::Named)
+    }
+
+    /// The same, as far as the metadata in hand tells.
+    pub(crate) fn may_have_keys(&self) -> bool {
+        let metadata = self.live().metadata.peek();
+        self.has_keys() && metadata.is_none_or(|metadata| metadata.jwks_uri().is_some())
+    }
+
     /// Where the first document would be fetched from. Nothing if there is no such place.
     pub(crate) fn first_url(&self) -> Option<String> {
         match &self.settings.source {
@@ -335,6 +373,7 @@ impl AuthorizationServer {
             max_stale: Duration::from_secs(24 * 60 * 60),
             headers: HeaderMap::new(),
             map_metadata: None,
+            introspection: None,
             fetch: Arc::new(HttpClient::new()),
             clock: Arc::new(SystemClock),
         };

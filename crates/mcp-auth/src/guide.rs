@@ -23,6 +23,8 @@ mod from_mcp_auth {}
 
 #[doc = include_str!("../../../docs/guide/scopes-per-tool.md")]
 mod scopes_per_tool {}
+#[doc = include_str!("../../../docs/guide/opaque-tokens.md")]
+mod opaque_tokens {}
 
 #[doc = include_str!("../../../README.md")]
 mod readme {}

@@ -5,13 +5,14 @@
 //! signatures, no encryption. The [`Algorithm`] enum has neither HMAC nor `none`, so that the classic
 //! confusions cannot be written down; a token signed with a local secret is another type from the start.
 
+mod pem;
 mod signature;
 #[cfg(feature = "ml-dsa")]
 mod ml_dsa;
 #[cfg(not(feature = "ml-dsa"))]
 #[path = "jwt/ml_dsa_disabled.rs"]
 mod ml_dsa;
-mod base64url;
+pub(crate) mod base64url;
 mod jws;
 mod jwk;
 mod keys;
@@ -20,22 +21,25 @@ mod claims;
 mod profile;
 mod secret;
 mod notice;
+mod answer;
 
 use std::sync::Arc;
 
 use crate::denial::{Denial, Reason};
 use crate::token::VerifiedToken;
 
+pub use answer::introspected;
+pub(crate) use answer::judge_answer;
 pub(crate) use base64url::encode as to_base64url;
 pub(crate) use claims::Claims;
-pub(crate) use jws::Jws;
+pub(crate) use jws::{Jws, is_compact};
 pub(crate) use keys::{Key, Missing};
 pub use keys::{KeySet, KeySetError};
 pub(crate) use notice::{Notice, NoticeKind};
 pub use profile::Profile;
 pub(crate) use secret::{BySecret, Secret};
 pub use signature::Algorithm;
-pub(crate) use signature::{is_same_secret, random_key, sha256};
+pub(crate) use signature::{PrivateKey, is_same_secret, random, sha256};
 
 /// What one issuer's tokens may look like.
 #[derive(Clone, Debug)]

@@ -30,7 +30,7 @@
 //! |---|---|
 //! | *(none)* | the rules, and [`McpAuth`] with a [`Verifier`] of your own; no tokio |
 //! | `jwt` (default) | the verification of JWTs without I/O, in the module `jwt` |
-//! | `client` (default) | discovery, and keys kept fresh: reqwest and tokio |
+//! | `client` (default) | discovery, keys kept fresh, and questions about opaque tokens: reqwest and tokio |
 //! | `tower` (default) | the layer and the metadata service |
 //! | `axum`, `rmcp` | one door each |
 //! | `metrics` | counters and a gauge through the `metrics` facade |
@@ -87,6 +87,10 @@ mod fresh;
 #[cfg(feature = "client")]
 mod keyring;
 #[cfg(feature = "client")]
+mod memory;
+#[cfg(feature = "client")]
+mod introspection;
+#[cfg(feature = "client")]
 mod authorization_server;
 #[cfg(not(feature = "client"))]
 #[path = "authorization_server_named.rs"]
@@ -124,6 +128,8 @@ pub use denial::{Authentication, BadMessage, BadRequest, Denial, Reason, Refusal
 pub use fetch::HttpClient;
 pub use fetch::{BoxFuture, Fetch, FetchError, Limits};
 pub use identity::{Actor, AuthorizationDetail, CallerKind};
+#[cfg(feature = "client")]
+pub use introspection::{Introspection, Secret};
 pub use lists::Listed;
 pub use mcp_auth::{ConfigError, McpAuth, McpAuthBuilder};
 #[cfg(feature = "client")]

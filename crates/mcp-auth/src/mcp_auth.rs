@@ -7,6 +7,8 @@ mod default_verifier;
 mod default_verifier;
 mod builder;
 #[cfg(feature = "client")]
+mod introspect;
+#[cfg(feature = "client")]
 mod notices;
 #[cfg(feature = "client")]
 mod readiness;
@@ -88,14 +90,14 @@ struct Inner {
 /// Who finds out whether a token is true.
 enum Judge {
     /// Called without a detour: most requests bring a token that is remembered.
-    OfJwts(DefaultVerifier),
+    OfTokens(DefaultVerifier),
     Other(Box<dyn Verifier>),
 }
 
 impl Judge {
     fn boxed(self) -> Box<dyn Verifier> {
         match self {
-            Self::OfJwts(verifier) => Box::new(verifier),
+            Self::OfTokens(verifier) => Box::new(verifier),
             Self::Other(verifier) => verifier,
         }
     }
@@ -182,7 +184,7 @@ impl McpAuth {
         credentials: &Credentials,
     ) -> Result<(VerifiedToken, SystemTime), Denial> {
         let (token, now) = match &self.0.verifier {
-            Judge::OfJwts(verifier) => {
+            Judge::OfTokens(verifier) => {
                 verifier.recall_or_verify(credentials.token().expose()).await?
             }
             Judge::Other(verifier) => (verifier.verify(credentials).await?, self.0.clock.now()),

@@ -43,3 +43,9 @@ pub(crate) fn keys_age(issuer: &str, age: impl FnOnce() -> Option<Duration>) {
             .set(age.as_secs_f64());
     }
 }
+
+/// `mcp_auth_introspections_total{issuer, outcome}`: questions by `active`, `refused`, `failed`, or `crowded` if
+/// there were too many to ask it.
+pub(crate) fn introspection(issuer: &str, outcome: &'static str) {
+    metrics::counter!("mcp_auth_introspections_total", "issuer" => issuer.to_owned(), "outcome" => outcome).increment(1);
+}

@@ -15,3 +15,5 @@ pub(crate) fn withheld(_: &'static str) {}
 pub(crate) fn refresh(_: &'static str, _: &str, _: bool) {}
 
 pub(crate) fn keys_age(_: &str, _: impl FnOnce() -> Option<Duration>) {}
+
+pub(crate) fn introspection(_: &str, _: &'static str) {}

@@ -342,7 +342,7 @@ impl AuthInfo {
         serde_json::from_str(self.claims_json())
     }
 
-    /// All claims as the JSON text that was signed.
+    /// All claims as the JSON text that was signed, or with which the issuer answered.
     #[must_use]
     pub fn claims_json(&self) -> &str {
         &self.token.facts().claims

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::{KeySource, Settings, Source, keys_file};
 use crate::fetch::{FetchError, Limits, get_document};
 use crate::fresh::{Fresh, Lacking, Timing};
+use crate::introspection::{Introspector, Server};
 use crate::jwt::KeySet;
 use crate::keyring::{self, Keyring};
 use crate::metadata::{ServerMetadata, Severity, server_metadata_urls, validate};
@@ -23,7 +24,8 @@ const METADATA_LIFETIME: Duration = Duration::from_secs(60 * 60);
 /// What is fetched, shared by all clones.
 pub(super) struct Live {
     pub(super) metadata: Arc<Fresh<ServerMetadata>>,
-    pub(super) keyring: Keyring,
+    pub(super) keyring: Arc<Keyring>,
+    pub(super) introspector: Option<Introspector>,
 }
 
 impl Settings {
@@ -50,10 +52,22 @@ impl Settings {
                 Keyring::kept(issuer, keys_file::keys(self.clone(), path.clone(), timing))
             }
             KeySource::Metadata => {
-                Keyring::kept(issuer, self.published_keys(metadata.clone(), timing))
+                Keyring::kept(issuer, self.clone().published_keys(metadata.clone(), timing))
             }
         };
-        Live { metadata, keyring }
+        let keyring = Arc::new(keyring);
+        let introspector = self.introspection.clone().map(|introspection| {
+            let server = Server {
+                rules: self.rules.clone(),
+                metadata: metadata.clone(),
+                keyring: keyring.clone(),
+                headers: self.headers.clone(),
+                fetch: self.fetch.clone(),
+                clock: self.clock.clone(),
+            };
+            Introspector::new(introspection, server)
+        });
+        Live { metadata, keyring, introspector }
     }
 
     /// The keys at the place that the metadata names.

@@ -1,28 +1,53 @@
-//! Getting one published document, with every limit around it.
+//! One request and its answer, with every limit around it.
 
 use bytes::Bytes;
-use http::header::{ACCEPT, HeaderMap, HeaderValue};
-use http::{Request, Response, StatusCode};
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
 use tracing::Instrument as _;
 
 use super::{Fetch, FetchError, Limits};
 use crate::url;
 
-/// Gets `url`, which must be `https` or on this machine and answer with status 200.
+/// Gets a published document.
 pub(crate) async fn get_document(
     fetch: &dyn Fetch,
     url: &str,
     headers: &HeaderMap,
     limits: Limits,
 ) -> Result<Response<Bytes>, FetchError> {
+    let mut request = Request::new(Bytes::new());
+    *request.headers_mut() = headers.clone();
+    request.headers_mut().entry(ACCEPT).or_insert(HeaderValue::from_static("application/json"));
+    exchange(fetch, url, request, limits).await
+}
+
+/// Posts a form to `url`, under the same limits.
+pub(crate) async fn post_form(
+    fetch: &dyn Fetch,
+    url: &str,
+    headers: HeaderMap,
+    form: String,
+    limits: Limits,
+) -> Result<Response<Bytes>, FetchError> {
+    let mut request = Request::new(Bytes::from(form));
+    *request.method_mut() = Method::POST;
+    *request.headers_mut() = headers;
+    let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+    request.headers_mut().insert(CONTENT_TYPE, form);
+    exchange(fetch, url, request, limits).await
+}
+
+/// Sends a request to `url`, which must be `https` or on this machine and answer with status 200.
+async fn exchange(
+    fetch: &dyn Fetch,
+    url: &str,
+    mut request: Request<Bytes>,
+    limits: Limits,
+) -> Result<Response<Bytes>, FetchError> {
     if !url::is_secure(url) {
         return Err(FetchError::Insecure(url.to_owned()));
     }
-    let mut request = Request::new(Bytes::new());
     *request.uri_mut() = url.parse().map_err(|_| FetchError::Insecure(url.to_owned()))?;
-    *request.headers_mut() = headers.clone();
-    request.headers_mut().entry(ACCEPT).or_insert(HeaderValue::from_static("application/json"));
-
     let span =
         tracing::debug_span!(target: "mcp_auth", "fetch", url, status = tracing::field::Empty);
     let exchange = fetch.fetch(request, limits).instrument(span.clone());

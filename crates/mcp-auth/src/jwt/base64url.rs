@@ -21,6 +21,7 @@ mod tests {
     fn only_the_canonical_text_is_decoded() {
         assert_eq!(decode("AQI").as_deref(), Some(&[1, 2][..]));
         assert_eq!(decode("").as_deref(), Some(&[][..]));
+        assert_eq!(encode(&[1, 2]), "AQI");
         for text in ["AQI=", "AQJ", "A", "AQI ", "AQ\n", "AQ+/", " AQI", "AQI.", "ÄQ"] {
             assert_eq!(decode(text), None, "{text:?}");
         }

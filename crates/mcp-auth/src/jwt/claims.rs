@@ -10,12 +10,12 @@ use crate::token::{Facts, Text, VerifiedToken};
 /// The claims of a token. Whether they are true is another question.
 pub(crate) struct Claims {
     text: Box<str>,
-    issuer: Text,
-    subject: Text,
+    issuer: Option<Text>,
+    subject: Option<Text>,
     client_id: Option<Text>,
     audience: Vec<Text>,
     scopes: Scopes,
-    expires_at: u64,
+    expires_at: Option<u64>,
     not_before: u64,
     /// Whether the token is bound to a key or a certificate.
     pub(crate) is_bound: bool,
@@ -53,17 +53,27 @@ const CLIENT_ID: [&str; 4] = ["client_id", "azp", "appid", "cid"];
 const SCOPE: [&str; 3] = ["scope", "scp", "scopes"];
 
 impl Claims {
+    /// The claims of a JWT, which must have `iss`, `sub` and `exp`.
     pub(crate) fn parse(payload: Vec<u8>) -> Result<Self, Denial> {
+        let claims = Self::read(payload)?;
+        required("iss", claims.issuer.as_ref())?;
+        required("sub", claims.subject.as_ref())?;
+        required("exp", claims.expires_at)?;
+        Ok(claims)
+    }
+
+    /// Claims of which any may be absent, but none of another type than it should be.
+    pub(crate) fn read(payload: Vec<u8>) -> Result<Self, Denial> {
         let payload = String::from_utf8(payload).map_err(|_| Denial::invalid(Reason::Malformed))?;
         let text = &*payload;
         let found = Found::among(&Members::of(text)?);
         let place = |value| Text::place(text, value);
 
-        let issuer = required("iss", found.iss.and_then(place))?;
-        let subject =
-            required("sub", found.sub.and_then(place).filter(|sub| !sub.of(text).is_empty()))?;
-        let expires_at = found.exp.and_then(json::numeric_date).filter(|time| *time > 0.0);
-        let expires_at = required("exp", expires_at)? as u64;
+        let filled = |value| place(value).filter(|it: &Text| !it.of(text).is_empty());
+        let positive = |value| json::numeric_date(value).filter(|time| *time > 0.0);
+        let issuer = optional("iss", found.iss, place)?;
+        let subject = optional("sub", found.sub, filled)?;
+        let expires_at = optional("exp", found.exp, positive)?.map(|time| time as u64);
         let audience = optional("aud", found.aud, |value| places(text, value))?.unwrap_or_default();
         let issued_at = optional("iat", found.iat, json::numeric_date)?;
         let not_before = optional("nbf", found.nbf, json::numeric_date)?;
@@ -98,23 +108,34 @@ impl Claims {
         })
     }
 
+    /// The issuer; empty if it is not said, which a JWT must.
     pub(crate) fn issuer(&self) -> &str {
-        self.issuer.of(&self.text)
+        self.issuer.as_ref().map_or("", |issuer| issuer.of(&self.text))
     }
 
-    pub(crate) fn expires_at(&self) -> u64 {
+    pub(crate) fn expires_at(&self) -> Option<u64> {
         self.expires_at
     }
 
-    /// What becomes of the claims once the signature is verified.
+    pub(crate) fn has_subject(&self) -> bool {
+        self.subject.is_some()
+    }
+
+    pub(crate) fn has_audience(&self) -> bool {
+        !self.audience.is_empty()
+    }
+
+    /// What becomes of the claims once they are known to be true. A token without a subject speaks for
+    /// its client, which is its subject then ([RFC 9068 §2.2](https://www.rfc-editor.org/rfc/rfc9068#section-2.2)).
     pub(crate) fn into_token(self, issuer: std::sync::Arc<str>) -> VerifiedToken {
+        let client = || self.client_id.clone().unwrap_or(Text::Copied("".into()));
         Facts {
             issuer,
-            subject: self.subject,
+            subject: self.subject.unwrap_or_else(client),
             client_id: self.client_id,
             audience: self.audience,
             scopes: self.scopes,
-            expires_at: Some(self.expires_at),
+            expires_at: self.expires_at,
             not_before: self.not_before,
             claims: self.text,
         }
@@ -176,6 +197,7 @@ fn other_kind(name: &str, value: &RawValue) -> Option<&'static str> {
     match name {
         "at_hash" | "c_hash" | "nonce" | "s_hash" => Some("an ID token"),
         "token_use" if is_one_of(&["id"]) => Some("an ID token (Cognito)"),
+        "token_use" if is_one_of(&["refresh_token"]) => Some("a refresh token (Ory Hydra)"),
         "typ" if is_one_of(&["ID", "Logout", "Offline", "Refresh"]) => {
             Some("an ID, logout or refresh token (Keycloak)")
         }

@@ -32,6 +32,18 @@ pub(crate) struct Header<A = Algorithm> {
     typ: Option<Text>,
 }
 
+/// Whether a token has the form of a signed JWT: three parts of base64url.
+pub(crate) fn is_compact(token: &str) -> bool {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() | (b == b'-') | (b == b'_');
+    let mut parts = token.split('.');
+    let (Some(_), Some(_), Some(_), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return false;
+    };
+    token.bytes().fold(true, |fine, b| fine & (is_plain(b) | (b == b'.')))
+}
+
 impl<'t> Jws<'t> {
     pub(crate) fn parse(token: &'t str) -> Result<Self, Denial> {
         Self::parse_as(token, Algorithm::named)
@@ -50,7 +62,7 @@ impl<'t, A> Jws<'t, A> {
             (parts.next(), parts.next(), parts.next())
         else {
             return Err(Denial::invalid(Reason::Malformed).detail(
-                "the token is not a JWT: an issuer that gives opaque tokens needs a verifier of your own, see `.verifier(..)`, or has to be told to issue JWTs for this resource",
+                "the token is not a JWT: ask its issuer about opaque tokens with `.introspect(..)`, or have it issue JWTs for this resource (many do once clients send `resource`, or an API is set up)",
             ));
         };
         match parts.count() {
@@ -78,14 +90,19 @@ impl<A> Header<A> {
         self.typ.as_ref().map(|typ| typ.of(&self.json))
     }
 
-    /// Whether `typ` is this one. "application/" may be left out, and case does not matter (RFC 7515 §4.1.9).
-    pub(crate) fn is_typed(&self, name: &str) -> bool {
-        let typ = self.typ().unwrap_or_default();
-        let typ = match typ.split_once('/') {
+    /// `typ`, without the "application/" that may be left out.
+    pub(crate) fn media_type(&self) -> Option<&str> {
+        let typ = self.typ()?;
+        Some(match typ.split_once('/') {
             Some((application, rest)) if application.eq_ignore_ascii_case("application") => rest,
             _ => typ,
-        };
-        typ.eq_ignore_ascii_case(name)
+        })
+    }
+
+    /// Whether `typ` is this one: media types are compared without case
+    /// ([RFC 7515 §4.1.9](https://www.rfc-editor.org/rfc/rfc7515#section-4.1.9)).
+    pub(crate) fn is_typed(&self, name: &str) -> bool {
+        self.media_type().unwrap_or_default().eq_ignore_ascii_case(name)
     }
 
     fn parse(json: Vec<u8>, named: fn(&str) -> Option<A>) -> Result<Self, Denial> {

@@ -31,12 +31,7 @@ const KNOWN_TYPES: [(&str, &str); 7] = [
 
 impl Profile {
     pub(super) fn judge<A>(self, header: &Header<A>, claims: &Claims) -> Result<(), Denial> {
-        // RFC 7515 §4.1.9: "application/" may be left out; media types are compared without case.
-        let typ = header.typ().unwrap_or("JWT");
-        let typ = match typ.split_once('/') {
-            Some((application, rest)) if application.eq_ignore_ascii_case("application") => rest,
-            _ => typ,
-        };
+        let typ = header.media_type().unwrap_or("JWT");
         let is = |name: &str| typ.eq_ignore_ascii_case(name);
         match self {
             Self::Compatible if is("at+jwt") => Ok(()),

@@ -2,11 +2,14 @@
 
 use std::fmt;
 
+use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
-    self as aws, ParsedPublicKey, RsaParameters, RsaPublicKeyComponents, UnparsedPublicKey,
-    VerificationAlgorithm,
+    self as aws, EcdsaKeyPair, Ed25519KeyPair, ParsedPublicKey, RsaEncoding, RsaKeyPair,
+    RsaParameters, RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm,
 };
 use aws_lc_rs::{constant_time, digest, hmac, rand};
+
+use super::pem;
 
 /// A signature algorithm of [RFC 7518](https://www.rfc-editor.org/rfc/rfc7518#section-3.1),
 /// [RFC 9864](https://www.rfc-editor.org/rfc/rfc9864) or
@@ -143,6 +146,70 @@ impl PublicKey {
     }
 }
 
+/// A private key with which this server says who it is. It does not show itself.
+pub(crate) struct PrivateKey {
+    pub(crate) algorithm: Algorithm,
+    pair: KeyPair,
+}
+
+enum KeyPair {
+    Ecdsa(EcdsaKeyPair),
+    Ed25519(Ed25519KeyPair),
+    Rsa(RsaKeyPair, &'static dyn RsaEncoding),
+}
+
+impl PrivateKey {
+    /// Reads a key in PEM, or says what is wrong with it.
+    pub(crate) fn from_pem(text: &str, algorithm: Algorithm) -> Result<Self, &'static str> {
+        let der = pem::private_key(text).ok_or(
+            "the private key is not PEM (`-----BEGIN PRIVATE KEY-----`), or it is encrypted",
+        )?;
+        let rsa = |encoding| {
+            let pair = RsaKeyPair::from_pkcs8(&der).or_else(|_| RsaKeyPair::from_der(&der));
+            pair.ok().map(|pair| KeyPair::Rsa(pair, encoding))
+        };
+        let ecdsa =
+            |curve| EcdsaKeyPair::from_private_key_der(curve, &der).ok().map(KeyPair::Ecdsa);
+        let pair = match algorithm {
+            Algorithm::Ed25519 => Ed25519KeyPair::from_pkcs8(&der).ok().map(KeyPair::Ed25519),
+            Algorithm::Es256 => ecdsa(&aws::ECDSA_P256_SHA256_FIXED_SIGNING),
+            Algorithm::Es384 => ecdsa(&aws::ECDSA_P384_SHA384_FIXED_SIGNING),
+            Algorithm::Ps256 => rsa(&aws::RSA_PSS_SHA256),
+            Algorithm::Rs256 => rsa(&aws::RSA_PKCS1_SHA256),
+            _ => return Err("assertions are signed with ES256, ES384, Ed25519, PS256 or RS256"),
+        };
+        let pair = pair.ok_or("the private key is not one for this algorithm")?;
+        Ok(Self { algorithm, pair })
+    }
+
+    /// The signature of `message`; nothing if the machine has no random numbers.
+    pub(crate) fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
+        let random = SystemRandom::new();
+        match &self.pair {
+            KeyPair::Ecdsa(pair) => Some(pair.sign(&random, message).ok()?.as_ref().to_vec()),
+            KeyPair::Ed25519(pair) => Some(pair.try_sign(message).ok()?.as_ref().to_vec()),
+            KeyPair::Rsa(pair, encoding) => {
+                let mut signature = vec![0; pair.public_modulus_len()];
+                pair.sign(*encoding, &random, message, &mut signature).ok()?;
+                Some(signature)
+            }
+        }
+    }
+}
+
+impl fmt::Debug for PrivateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PrivateKey({}, redacted)", self.algorithm)
+    }
+}
+
+/// Bytes that nobody can guess; nothing if the system has no randomness.
+pub(crate) fn random<const N: usize>() -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    rand::fill(&mut bytes).ok()?;
+    Some(bytes)
+}
+
 /// The SHA-256 digest.
 pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
     let mut hash = [0; 32];
@@ -174,11 +241,4 @@ impl Mac {
         tag.copy_from_slice(context.sign().as_ref());
         tag
     }
-}
-
-/// 256 bits that nobody can guess; nothing if the system has no randomness.
-pub(crate) fn random_key() -> Option<[u8; 32]> {
-    let mut key = [0; 32];
-    rand::fill(&mut key).ok()?;
-    Some(key)
 }

@@ -52,6 +52,7 @@ pub struct McpAuthBuilder {
     filters_lists: bool,
     has_security_schemes: bool,
     metadata: ResourceMetadata,
+    pub(super) introspection: Option<default_verifier::Introspection>,
     verifier: Option<Box<dyn Verifier>>,
     pub(super) api_keys: ApiKeys,
     pub(super) revocations: Revocations,
@@ -85,6 +86,14 @@ pub enum ConfigError {
         "the issuer {0:?} must be an https URL (http only on this machine), without query or fragment, and come once"
     )]
     Issuer(String),
+    /// An authorization server cannot be asked about tokens as it is described.
+    #[error("the introspection of {issuer:?}: {why}")]
+    Introspection {
+        /// The authorization server.
+        issuer: String,
+        /// What to change.
+        why: &'static str,
+    },
     /// The leeway is too long.
     #[error("a leeway of {0:?} is longer than 5 minutes: set the clock instead")]
     Leeway(Duration),
@@ -98,7 +107,7 @@ pub enum ConfigError {
     NoAuthorizationServer,
     /// Keys of an authorization server can be had nowhere.
     #[error(
-        "the keys of the issuer {0:?} can be had nowhere: discover it, give metadata with a `jwks_uri`, or verify its tokens with `.verifier(..)`"
+        "the keys of the issuer {0:?} can be had nowhere: discover it, give metadata with a `jwks_uri`, have it asked at an `.endpoint(..)`, or verify its tokens with `.verifier(..)`"
     )]
     NoKeys(String),
     /// The system has no random numbers.
@@ -387,7 +396,8 @@ impl McpAuthBuilder {
     /// # Errors
     ///
     /// The first thing that is wrong with it, and what to change.
-    pub fn build(self) -> Result<McpAuth, ConfigError> {
+    pub fn build(mut self) -> Result<McpAuth, ConfigError> {
+        self.servers = default_verifier::introspecting(self.servers, self.introspection.take())?;
         let metadata_url = self.check_resource()?;
         self.check_servers()?;
         self.check_scopes()?;

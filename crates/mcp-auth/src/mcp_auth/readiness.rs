@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::McpAuth;
 use crate::authorization_server::OutOfReach;
+use crate::introspection::Introspector;
 
 /// Whether tokens of every issuer can be judged at the moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,13 +25,15 @@ pub struct IssuerReadiness {
     pub keys: usize,
     /// How long ago the keys were fetched. Nothing if they were given, and so do not grow old.
     pub age: Option<Duration>,
+    /// Whether it can be asked about tokens: it is described so, and it is known where.
+    pub is_asked: bool,
 }
 
 impl Readiness {
-    /// Whether keys of every issuer are in hand.
+    /// Whether keys of every issuer are in hand, or else it is known where to ask about its tokens.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.issuers.iter().all(|issuer| issuer.keys > 0)
+        self.issuers.iter().all(|issuer| issuer.keys > 0 || issuer.is_asked)
     }
 }
 
@@ -49,9 +52,12 @@ impl McpAuth {
     pub fn readiness(&self) -> Readiness {
         let issuers = self.0.keys_of.iter().map(|server| {
             let keyring = server.keyring();
-            keyring.refresh_if_due();
+            if server.may_have_keys() {
+                keyring.refresh_if_due();
+            }
             let (keys, age) = keyring.in_hand();
-            IssuerReadiness { issuer: server.issuer().to_owned(), keys, age }
+            let is_asked = server.introspector().is_some_and(Introspector::is_ready);
+            IssuerReadiness { issuer: server.issuer().to_owned(), keys, age, is_asked }
         });
         Readiness { issuers: issuers.collect() }
     }

@@ -3,19 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use quick_cache::Weighter;
-use quick_cache::sync::Cache;
-
-use super::Verifier;
 use crate::authorization_server::AuthorizationServer;
-use crate::clock::Clock;
-use crate::credentials::Credentials;
 use crate::denial::{Denial, Reason};
-use crate::fetch::BoxFuture;
 use crate::jwt::{self, Claims, Jws, Key};
-use crate::meter;
+use crate::memory::{Memory, Weigh};
 use crate::policy::has_expired;
-use crate::token::{VerifiedToken, seconds};
+use crate::token::VerifiedToken;
 
 /// A remembered token is verified anew after this time, whatever it says itself.
 const LONGEST_MEMORY: Duration = Duration::from_secs(5 * 60);
@@ -23,15 +16,9 @@ const LONGEST_MEMORY: Duration = Duration::from_secs(5 * 60);
 /// Verifies JWTs of the issuers it knows, and remembers those that are true.
 pub(crate) struct JwtVerifier {
     servers: Vec<AuthorizationServer>,
-    clock: Arc<dyn Clock>,
     leeway: Duration,
-    /// By the SHA-256 of the whole token: no token is kept, and a changed one is another.
-    remembered: Cache<[u8; 32], Remembered, BySize>,
+    remembered: Memory<Remembered>,
 }
-
-/// A token with many claims takes the place of several.
-#[derive(Clone)]
-struct BySize;
 
 /// A token whose signature was verified.
 #[derive(Clone)]
@@ -39,36 +26,24 @@ struct Remembered {
     token: VerifiedToken,
     /// Retired when its issuer withdraws it, and the token with it.
     key: Arc<Key>,
-    /// In seconds since 1970.
-    until: u64,
 }
 
 impl JwtVerifier {
     pub(crate) fn new(
         servers: Vec<AuthorizationServer>,
-        clock: Arc<dyn Clock>,
         leeway: Duration,
         capacity: usize,
     ) -> Self {
-        let remembered = Cache::with_weighter(capacity, capacity as u64, BySize);
-        Self { servers, clock, leeway, remembered }
+        Self { servers, leeway, remembered: Memory::new(capacity, LONGEST_MEMORY) }
     }
 
-    /// The token, and what time it is by then: its keys may have to be waited for.
-    pub(crate) async fn recall_or_verify(
-        &self,
-        token: &str,
-    ) -> Result<(VerifiedToken, SystemTime), Denial> {
-        let (digest, now) = (jwt::sha256(token.as_bytes()), self.clock.now());
-        if let Some(known) = self.recall(&digest, now) {
-            return Ok((known, now));
-        }
-        // Boxed, so that the future is small where a token is remembered.
-        let token = Box::pin(self.verify_anew(token, digest, now)).await?;
-        Ok((token, self.clock.now()))
+    /// Whether there is an issuer whose tokens can be verified here.
+    pub(super) fn is_empty(&self) -> bool {
+        self.servers.is_empty()
     }
 
-    async fn verify_anew(
+    /// What is found out about a token that is not remembered.
+    pub(super) async fn verify_anew(
         &self,
         token: &str,
         digest: [u8; 32],
@@ -78,27 +53,20 @@ impl JwtVerifier {
         let mut jws = Jws::parse(token)?;
         let claims = Claims::parse(std::mem::take(&mut jws.payload))?;
         let server = self.issuer(claims.issuer())?;
-        if has_expired(claims.expires_at(), now, self.leeway) {
+        if claims.expires_at().is_some_and(|end| has_expired(end, now, self.leeway)) {
             return Err(Denial::invalid(Reason::Expired));
         }
         jwt::judge(&jws, &claims, server.rules())?;
         let key = server.keyring().verify(&jws).await?;
 
         let token = claims.into_token(server.rules().issuer.clone());
-        let until = seconds(now).saturating_add(LONGEST_MEMORY.as_secs());
-        self.remembered.insert(digest, Remembered { token: token.clone(), key, until });
+        self.remembered.keep(digest, Remembered { token: token.clone(), key }, now, None);
         Ok(token)
     }
 
     /// Whether it has expired is judged by the policy, for remembered tokens as for others.
-    fn recall(&self, digest: &[u8; 32], now: SystemTime) -> Option<VerifiedToken> {
-        let known = self.remembered.get(digest);
-        let known = known.filter(|known| {
-            let left = known.until.saturating_sub(seconds(now));
-            // More is left than ever was if the clock was set back.
-            !known.key.is_retired() && (1..=LONGEST_MEMORY.as_secs()).contains(&left)
-        });
-        meter::token_cache(known.is_some());
+    pub(super) fn recall(&self, digest: &[u8; 32], now: SystemTime) -> Option<VerifiedToken> {
+        let known = self.remembered.recall(digest, now).filter(|known| !known.key.is_retired());
         known.map(|known| known.token)
     }
 
@@ -113,19 +81,8 @@ impl JwtVerifier {
     }
 }
 
-impl Verifier for JwtVerifier {
-    fn verify<'a>(
-        &'a self,
-        credentials: &'a Credentials,
-    ) -> BoxFuture<'a, Result<VerifiedToken, Denial>> {
-        Box::pin(async {
-            self.recall_or_verify(credentials.token().expose()).await.map(|(token, _)| token)
-        })
-    }
-}
-
-impl Weighter<[u8; 32], Remembered> for BySize {
-    fn weight(&self, _: &[u8; 32], known: &Remembered) -> u64 {
-        1 + known.token.facts().claims.len() as u64 / 1024
+impl Weigh for Remembered {
+    fn weight(&self) -> u64 {
+        self.token.weight()
     }
 }

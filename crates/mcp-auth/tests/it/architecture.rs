@@ -97,7 +97,7 @@ fn each_foreign_world_has_one_door() {
         ("axum::", &["axum.rs"]),
         ("rmcp::", &["rmcp.rs", "rmcp/declared.rs"]),
         ("metrics::", &["meter.rs"]),
-        ("quick_cache", &["verifier/jwt_verifier.rs"]),
+        ("quick_cache", &["memory.rs"]),
         ("AuthInfo::admitted(", &["policy.rs"]),
         ("pub(crate) fn admitted(", &["token.rs"]),
         ("extensions.insert(caller)", &["tower.rs"]),
@@ -147,13 +147,23 @@ fn nothing_foreign_is_unwrapped() {
 
 #[test]
 fn tokens_are_remembered_by_their_digest_only() {
-    let verifier = sources().into_iter().find(|one| one.path == "verifier/jwt_verifier.rs");
-    let code = verifier.expect("the verifier").code;
-    assert!(code.iter().any(|line| line.contains("remembered: Cache<[u8; 32], Remembered,")));
-    let start = code.iter().position(|line| line.starts_with("struct Remembered")).expect("it");
-    let fields = code.iter().skip(start + 1).take_while(|line| *line != "}");
-    let types: Vec<_> = fields.filter_map(|line| line.split_once(": ").map(|(_, is)| is)).collect();
-    assert_eq!(types, ["VerifiedToken,", "Arc<Key>,", "u64,"]);
+    let code = |path: &str| {
+        let source = sources().into_iter().find(|one| one.path == path);
+        source.unwrap_or_else(|| panic!("{path}")).code
+    };
+    let types_in = |path: &str, name: &str| -> Vec<String> {
+        let code = code(path);
+        let start = code.iter().position(|line| line.starts_with(name)).expect(name);
+        let fields = code.iter().skip(start + 1).take_while(|line| *line != "}");
+        fields.filter_map(|line| Some(line.split_once(": ")?.1.to_owned())).collect()
+    };
+    let memory = types_in("memory.rs", "pub(crate) struct Memory<V>");
+    assert_eq!(memory, ["Cache<[u8; 32], Entry<V>, BySize>,", "Duration,"]);
+    assert_eq!(types_in("memory.rs", "struct Entry<V>"), ["V,", "u64,"]);
+    let jwts = types_in("verifier/jwt_verifier.rs", "struct Remembered");
+    assert_eq!(jwts, ["VerifiedToken,", "Arc<Key>,"]);
+    let asked = types_in("introspection/introspector.rs", "struct Shared");
+    assert_eq!(asked[2..4], ["Memory<VerifiedToken>,", "Memory<Denial>,"]);
     let token = sources().into_iter().find(|one| one.path == "token.rs").expect("token.rs");
     let facts = token.code.iter().skip_while(|line| !line.contains("struct Facts"));
     let facts: String = facts.take_while(|line| *line != "}").cloned().collect();

@@ -3,8 +3,9 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use mcp_auth::{ApiKey, ApiKeys, McpAuth};
-use mcp_auth_testkit::{Endpoint, TestIssuer, Trouble};
+use mcp_auth::jwt::Algorithm;
+use mcp_auth::{ApiKey, ApiKeys, Introspection, McpAuth};
+use mcp_auth_testkit::{Endpoint, SigningAlgorithm, TestIssuer, Trouble};
 use tracing::Level;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -120,6 +121,68 @@ async fn neither_api_keys_nor_notices_are_in_any_log_at_any_level() {
     {
         assert!(!text.contains(part), "{part} in {text}");
     }
+}
+
+#[tokio::test]
+async fn neither_a_token_nor_a_secret_is_in_any_log_when_its_issuer_is_asked() {
+    let (log, _guard) = Log::at(Level::TRACE);
+    let issuer = TestIssuer::builder().client("notes-server", "very-secret-0").build();
+    issuer.introspection_bearer("very-secret-1");
+    let key = issuer.client_key("signer", SigningAlgorithm::Es256);
+    let token = || issuer.token().subject("alice-the-admin").scopes(["read"]);
+    let tokens = [
+        token().opaque(),
+        token().audience("https://api.example.com/mail").opaque(),
+        token().payload("very-secret-nonsense").opaque(),
+        "invented-by-a-stranger".to_owned(),
+    ];
+    issuer.resource(RESOURCE, [""; 0]);
+    for introspection in [
+        Introspection::basic("notes-server", "very-secret-0"),
+        Introspection::post("notes-server", "very-secret-0").signed_answers(),
+        Introspection::bearer("very-secret-1"),
+        Introspection::bearer("very-secret-wrong"),
+        Introspection::private_key_jwt("signer", &key, Algorithm::Es256),
+    ] {
+        tracing::trace!(?introspection, "a user's own log of the settings");
+        let server = issuer.authorization_server().introspection(introspection);
+        let auth = McpAuth::builder(RESOURCE).authorization_server(&server).clock(issuer.clone());
+        let auth = auth.build().expect("a description");
+        for token in &tokens {
+            let response = answer(&auth, request(bearer(token))).await;
+            tracing::trace!(?response, ?server, ?auth, "a user's own log of the response");
+        }
+    }
+    let text = log.text();
+    assert!(
+        text.contains("refused: inactive") && text.contains("refuses this server's credentials"),
+        "the log was written: {text}"
+    );
+    let body = key.lines().nth(1).expect("a line of the key");
+    for secret in tokens.iter().map(String::as_str).chain(["very-secret", "eyJ", "Basic ", body]) {
+        assert!(!text.contains(secret), "{secret} in {text}");
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_that_refuses_this_server_is_told_of_once_in_a_while() {
+    let issuer = TestIssuer::new();
+    let server = issuer.authorization_server().introspection(Introspection::basic("id", "wrong"));
+    let auth = McpAuth::builder(RESOURCE).authorization_server(server).clock(issuer.clone());
+    let auth = auth.build().expect("a description");
+    let (log, _guard) = Log::at(Level::WARN);
+    for _ in 0..100 {
+        status(&auth, &issuer.token().opaque()).await;
+        issuer.clock().advance(std::time::Duration::from_millis(500));
+    }
+    let text = log.take();
+    assert_eq!(
+        text.matches("refuses this server's credentials: check the client id").count(),
+        2,
+        "{text}"
+    );
+    assert_eq!(text.lines().count(), 2, "{text}");
+    assert!(text.contains("answered HTTP status 401"), "{text}");
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ mod config;
 mod doors;
 mod forged_tokens;
 mod given_keys;
+mod introspection;
 mod keys;
 mod ledger;
 mod lists;

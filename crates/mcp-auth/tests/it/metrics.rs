@@ -217,3 +217,28 @@ async fn a_thousand_strange_tokens_make_no_new_label() {
     assert_eq!(counts.names(), before);
     assert!(before.iter().all(|name| !name.contains("strange")), "{before:?}");
 }
+
+#[tokio::test]
+async fn questions_are_counted_by_their_outcome() {
+    let counts = Counts::default();
+    let _guard = counts.begin();
+    let issuer = TestIssuer::builder().client("id", "secret").build();
+    let auth = issuer.protects(RESOURCE).introspect("id", "secret").build().expect("a description");
+    let token = issuer.token().opaque();
+    for _ in 0..3 {
+        assert_eq!(status(&auth, &token).await, 200);
+    }
+    for i in 0..150 {
+        assert_eq!(status(&auth, &format!("strange-{i}")).await, 401);
+    }
+    issuer.trouble(Endpoint::Introspection, Trouble::Down);
+    assert_eq!(status(&auth, "another").await, 503);
+    let asked = |outcome: &str| {
+        counts.of(&format!(
+            "mcp_auth_introspections_total issuer=https://issuer.test outcome={outcome}"
+        ))
+    };
+    assert_eq!((asked("active"), asked("refused"), asked("failed")), (1, 150, 1));
+    assert_eq!(counts.of("mcp_auth_token_cache_total outcome=hit"), 2);
+    assert!(counts.names().iter().all(|name| !name.contains("strange")), "{:?}", counts.names());
+}

@@ -1,0 +1,218 @@
+//! Questions to one server: remembered, shared by all who wait for the same, and never too many.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::watch;
+
+use super::Introspection;
+use super::pause::{self, Pause};
+use super::server::{Failure, Server};
+use crate::denial::Denial;
+use crate::memory::{Memory, Weigh};
+use crate::meter;
+use crate::token::{VerifiedToken, seconds};
+
+/// How many refusals are remembered. They are small, and there is no harm in forgetting one.
+const REMEMBERED_REFUSALS: usize = 1_000;
+
+/// What a question comes to, for all who wait for it.
+type Outcome = Result<VerifiedToken, Denial>;
+
+/// What there is when somebody wishes to ask.
+enum Asked {
+    Known(Outcome),
+    UnderWay(watch::Receiver<Option<Outcome>>),
+}
+
+/// Asks one server about its tokens. Clones are the same.
+#[derive(Clone)]
+pub(crate) struct Introspector(Arc<Shared>);
+
+struct Shared {
+    settings: Introspection,
+    server: Server,
+    active: Memory<VerifiedToken>,
+    /// Apart, so that whoever can send anything cannot push out what is good.
+    refused: Memory<Denial>,
+    questions: Mutex<Questions>,
+}
+
+#[derive(Default)]
+struct Questions {
+    under_way: HashMap<[u8; 32], watch::Receiver<Option<Outcome>>>,
+    pause: Pause,
+}
+
+impl Introspector {
+    pub(crate) fn new(settings: Introspection, server: Server) -> Self {
+        let active = Memory::new(settings.cached_tokens, settings.cache_for);
+        // A question that failed is remembered too, for the first pause.
+        let longest = settings.negative_cache_for.max(pause::FIRST);
+        let refused = Memory::new(REMEMBERED_REFUSALS, longest);
+        Self(Arc::new(Shared { settings, server, active, refused, questions: Mutex::default() }))
+    }
+
+    /// Whether the issuer's JWTs are asked about too.
+    pub(crate) fn asks_about_jwts(&self) -> bool {
+        self.0.settings.asks_about_jwts
+    }
+
+    /// Whether it is known where to ask.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.0.server.endpoint_in_hand(&self.0.settings).is_some()
+    }
+
+    /// What is remembered of a good token.
+    pub(crate) fn recall(&self, digest: &[u8; 32], now: SystemTime) -> Option<VerifiedToken> {
+        self.0.active.recall(digest, now)
+    }
+
+    /// What the server says of a token, now or a moment ago.
+    pub(crate) async fn verify(&self, token: &str, digest: [u8; 32], now: SystemTime) -> Outcome {
+        if let Some(known) = self.0.remembered(&digest, now) {
+            return known;
+        }
+        let mut question = match self.0.ask(token, digest, now) {
+            Asked::Known(outcome) => return outcome,
+            Asked::UnderWay(question) => question,
+        };
+        let answered = question.wait_for(Option::is_some).await;
+        let outcome = answered.ok().and_then(|outcome| outcome.clone());
+        outcome.unwrap_or_else(|| Err(self.0.unavailable(pause::FIRST, "the question broke off")))
+    }
+}
+
+impl Shared {
+    fn remembered(&self, digest: &[u8; 32], now: SystemTime) -> Option<Outcome> {
+        let active = self.active.recall(digest, now).map(Ok);
+        active.or_else(|| self.refused.recall(digest, now).map(Err))
+    }
+
+    /// Joins the question under way, or asks it, if there are not too many already.
+    fn ask(self: &Arc<Self>, token: &str, digest: [u8; 32], now: SystemTime) -> Asked {
+        let refuse = |retry_after, why| Asked::Known(Err(self.unavailable(retry_after, why)));
+        let mut questions = self.questions();
+        if let Some(question) = questions.under_way.get(&digest) {
+            return Asked::UnderWay(question.clone());
+        }
+        // It may have been answered since the caller looked; answers are entered under this lock.
+        if let Some(known) = self.remembered(&digest, now) {
+            return Asked::Known(known);
+        }
+        if let Some(left) = questions.pause.left(now) {
+            return refuse(left, "it is out of reach, and is asked again after a pause");
+        }
+        if questions.under_way.len() >= self.most_under_way(&digest) {
+            drop(questions);
+            meter::introspection(self.server.issuer(), "crowded");
+            return refuse(
+                pause::FIRST,
+                "too many questions are under way: it is slow, or a stranger sends invented tokens",
+            );
+        }
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return refuse(pause::FIRST, "there is no tokio runtime to ask it from");
+        };
+        let (answer, question) = watch::channel(None);
+        questions.under_way.insert(digest, question.clone());
+        let asked = Question { shared: self.clone(), digest, asked: now, answer, outcome: None };
+        drop(questions); // a runtime that shuts down drops the question at once, which enters its end
+        runtime.spawn(asked.ask(token.to_owned()));
+        Asked::UnderWay(question)
+    }
+
+    /// A quarter is kept for tokens that were good before, so that strangers cannot have all.
+    fn most_under_way(&self, digest: &[u8; 32]) -> usize {
+        let most = self.settings.max_in_flight;
+        if self.active.has_known(digest) { most } else { most - most / 4 }
+    }
+
+    fn unavailable(&self, retry_after: Duration, why: &str) -> Denial {
+        Denial::unavailable(retry_after).detail(format!(
+            "the introspection endpoint of {:?} cannot be asked: {why}",
+            self.server.issuer(),
+        ))
+    }
+
+    fn questions(&self) -> MutexGuard<'_, Questions> {
+        self.questions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Enters what a question has come to, for those who come later.
+    fn enter(&self, question: &Question, answer: Result<Outcome, Failure>) -> Outcome {
+        let (digest, now) = (question.digest, self.server.now());
+        let mut questions = self.questions();
+        let (outcome, word, is_news) = match answer {
+            Ok(Ok(token)) => {
+                questions.pause.answered();
+                self.active.keep(digest, token.clone(), now, token.facts().expires_at);
+                (Ok(token), "active", false)
+            }
+            Ok(Err(denial)) => {
+                questions.pause.answered();
+                self.active.forget(&digest);
+                self.refuse(&digest, &denial, self.settings.negative_cache_for, now);
+                (Err(denial), "refused", false)
+            }
+            Err(failure) => {
+                if failure.concerns_all() {
+                    questions.pause.failed(question.asked, now);
+                }
+                let left = questions.pause.left(now).unwrap_or(pause::FIRST);
+                let denial = failure.into_denial(self.server.issuer(), left);
+                self.refuse(&digest, &denial, pause::FIRST, now);
+                (Err(denial), "failed", questions.pause.is_news(now))
+            }
+        };
+        questions.under_way.remove(&digest);
+        drop(questions);
+        meter::introspection(self.server.issuer(), word);
+        if let (Err(denial), true) = (&outcome, is_news) {
+            self.tell(denial);
+        }
+        outcome
+    }
+
+    fn refuse(&self, digest: &[u8; 32], denial: &Denial, time: Duration, now: SystemTime) {
+        let end = now.checked_add(time).map(seconds);
+        self.refused.keep(*digest, denial.clone(), now, end);
+    }
+
+    fn tell(&self, denial: &Denial) {
+        let (issuer, error) = (self.server.issuer(), std::error::Error::source(denial));
+        let detail = denial.operator_detail().unwrap_or_default();
+        tracing::warn!(target: "mcp_auth", issuer, error, "{detail}");
+    }
+}
+
+/// One question. What it comes to is entered when it is dropped, so that even a panic ends it.
+struct Question {
+    shared: Arc<Shared>,
+    digest: [u8; 32],
+    asked: SystemTime,
+    answer: watch::Sender<Option<Outcome>>,
+    outcome: Option<Result<Outcome, Failure>>,
+}
+
+impl Question {
+    async fn ask(mut self, token: String) {
+        let shared = self.shared.clone();
+        self.outcome = Some(shared.server.ask(&shared.settings, &token).await);
+    }
+}
+
+impl Drop for Question {
+    fn drop(&mut self) {
+        let answer = self.outcome.take().unwrap_or(Err(Failure::BrokenOff));
+        let outcome = self.shared.enter(self, answer);
+        self.answer.send_replace(Some(outcome));
+    }
+}
+
+impl Weigh for Denial {
+    fn weight(&self) -> u64 {
+        1
+    }
+}

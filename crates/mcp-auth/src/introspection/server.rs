@@ -1,0 +1,192 @@
+//! One question to the server, and its answer, or why there is none.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
+
+use super::form::Form;
+use super::{Introspection, signed_answer};
+use crate::clock::Clock;
+use crate::denial::Denial;
+use crate::fetch::{Fetch, FetchError, Limits, post_form};
+use crate::fresh::{Fresh, Lacking};
+use crate::jwt::{JwtRules, judge_answer};
+use crate::keyring::Keyring;
+use crate::metadata::ServerMetadata;
+use crate::token::VerifiedToken;
+use crate::url;
+
+/// Claims of a user in very many groups; a JWT could not say as much.
+const MAX_ANSWER_BYTES: usize = 64 * 1024;
+
+const SIGNED: &str = "application/token-introspection+jwt";
+
+/// What has to be known of a server to ask it.
+pub(crate) struct Server {
+    pub(crate) rules: JwtRules,
+    pub(crate) metadata: Arc<Fresh<ServerMetadata>>,
+    pub(crate) keyring: Arc<Keyring>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) fetch: Arc<dyn Fetch>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// Why there is no answer.
+pub(super) enum Failure {
+    BrokenOff,
+    Exchange(FetchError),
+    /// The metadata, or the keys for a signed answer, cannot be had.
+    OutOfReach(&'static str, Option<Arc<FetchError>>),
+}
+
+impl Server {
+    pub(super) fn issuer(&self) -> &str {
+        &self.rules.issuer
+    }
+
+    pub(super) fn now(&self) -> SystemTime {
+        self.clock.now()
+    }
+
+    pub(super) async fn ask(
+        &self,
+        settings: &Introspection,
+        token: &str,
+    ) -> Result<Result<VerifiedToken, Denial>, Failure> {
+        let url = self.endpoint(settings).await?;
+        let accept = if settings.has_signed_answers { SIGNED } else { "application/json" };
+        let mut headers = self.headers.clone();
+        headers.insert(ACCEPT, HeaderValue::from_static(accept));
+        let mut form = Form::default();
+        form.add("token", token);
+        form.add("token_type_hint", "access_token");
+        let signed =
+            settings.authentication.sign(self.issuer(), self.now(), &mut headers, &mut form);
+        signed.ok_or(Failure::OutOfReach("this server cannot say who it is", None))?;
+
+        let limits = Limits { timeout: settings.timeout, max_bytes: MAX_ANSWER_BYTES };
+        let form = form.into_text();
+        let response = post_form(&*self.fetch, &url, headers, form, limits).await;
+        let response = response.map_err(Failure::Exchange)?;
+        let nonsense = |why: &str| {
+            Failure::Exchange(FetchError::Nonsense { url: url.clone(), why: why.to_owned() })
+        };
+        let audience = settings.audience_if_absent.as_deref();
+        let judge =
+            |json: &[u8]| judge_answer(json, &self.rules.issuer, audience).map_err(nonsense);
+        if !settings.has_signed_answers {
+            return judge(response.body());
+        }
+        if !is_signed(response.headers()) {
+            return Err(nonsense(
+                "the answer is not signed (RFC 9701): let the server sign for this client, or leave `.signed_answers()` out",
+            ));
+        }
+        let client_id = settings.authentication.client_id().unwrap_or_default();
+        let (body, now) = (response.body(), self.now());
+        match signed_answer::open(body, client_id, &self.rules, &self.keyring, now).await {
+            Ok(json) => judge(json.as_bytes()),
+            Err(signed_answer::NotTaken::Forged(why)) => Err(nonsense(why)),
+            Err(signed_answer::NotTaken::KeysOutOfReach) => Err(Failure::OutOfReach(
+                "the keys are out of reach by which its answers are verified",
+                None,
+            )),
+        }
+    }
+
+    /// Where to ask, if that is known without waiting.
+    pub(super) fn endpoint_in_hand(&self, settings: &Introspection) -> Option<String> {
+        let given = settings.endpoint.as_deref().map(str::to_owned);
+        given.or_else(|| {
+            let metadata = self.metadata.peek()?;
+            metadata.text("introspection_endpoint").map(str::to_owned)
+        })
+    }
+
+    async fn endpoint(&self, settings: &Introspection) -> Result<String, Failure> {
+        if let Some(given) = &settings.endpoint {
+            return Ok(given.to_string());
+        }
+        let metadata = self.metadata.current().await.map_err(|lacking| {
+            let why = match lacking {
+                Lacking::OutOfReach { why, .. } => why,
+                Lacking::TooSoon => None,
+            };
+            Failure::OutOfReach("the metadata is out of reach that says where it is", why)
+        })?;
+        let url = metadata.text("introspection_endpoint").ok_or(Failure::OutOfReach(
+            "the metadata has no `introspection_endpoint`: set `.endpoint(..)`, if the server has one",
+            None,
+        ))?;
+        // Plain http is for this machine, and what is published elsewhere must not send us there.
+        if url::is_https(self.issuer()) && !url::is_https(url) {
+            return Err(Failure::Exchange(FetchError::Insecure(url.to_owned())));
+        }
+        Ok(url.to_owned())
+    }
+}
+
+impl Failure {
+    /// Whether it would have failed with any token. What may be due to the token must not count:
+    /// somebody who knows a token that the server chokes on could silence it for all.
+    pub(super) fn concerns_all(&self) -> bool {
+        match self {
+            Self::BrokenOff => false,
+            Self::OutOfReach(..) => true,
+            Self::Exchange(error) => matches!(
+                error,
+                FetchError::Insecure(_)
+                    | FetchError::Status { status: 401 | 429 | 503, .. }
+                    | FetchError::Timeout(_)
+                    | FetchError::Transport(_)
+            ),
+        }
+    }
+
+    pub(super) fn into_denial(self, issuer: &str, retry_after: Duration) -> Denial {
+        let denial = Denial::unavailable(retry_after);
+        let detail = |why: &str| format!("the introspection endpoint of {issuer:?} {why}");
+        match self {
+            Self::BrokenOff => denial.detail(detail("was not asked to the end")),
+            Self::OutOfReach(why, cause) => {
+                let denial = denial.detail(detail(&format!("cannot be asked: {why}")));
+                match cause {
+                    Some(cause) => denial.caused_by(Shared(cause)),
+                    None => denial,
+                }
+            }
+            Self::Exchange(error) => {
+                let why = match &error {
+                    FetchError::Status { status: 401 | 403, .. } => {
+                        "refuses this server's credentials: check the client id and its secret, whether the server wants them by `Introspection::basic`, `post`, `private_key_jwt` or `bearer`, and whether this client may introspect"
+                    }
+                    FetchError::Status { status: 400, .. } => {
+                        "refuses the question: check the client id and its secret, and how the server wants them; some servers answer so about JWTs (`.also_jwts()`)"
+                    }
+                    FetchError::Status { status: 300..=399, .. } => {
+                        "answers with a redirect, which is not followed: set `.endpoint(..)` to where it leads, if that is right"
+                    }
+                    FetchError::Nonsense { .. } => {
+                        "does not answer as RFC 7662 says: is it the right URL?"
+                    }
+                    _ => {
+                        "does not answer: check that it is up, and that this machine may connect to it"
+                    }
+                };
+                denial.detail(detail(why)).caused_by(error)
+            }
+        }
+    }
+}
+
+fn is_signed(headers: &HeaderMap) -> bool {
+    let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let media_type = media_type.and_then(|value| value.split(';').next()).unwrap_or_default();
+    media_type.trim().eq_ignore_ascii_case(SIGNED)
+}
+
+/// An error that several questions have in common.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+struct Shared(Arc<FetchError>);

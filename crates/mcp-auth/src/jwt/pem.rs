@@ -1,0 +1,48 @@
+//! PEM ([RFC 7468](https://www.rfc-editor.org/rfc/rfc7468)): one private key, as the text that tools write.
+
+use base64_simd::STANDARD;
+
+/// The first private key in a text, as DER, in whichever format: PKCS #8, PKCS #1 or SEC 1.
+pub(super) fn private_key(text: &str) -> Option<Vec<u8>> {
+    let (_, rest) = text.split_once("-----BEGIN ")?;
+    let (label, rest) = rest.split_once("-----")?;
+    let (body, end) = rest.split_once("-----END ")?;
+    let is_private_key = ["PRIVATE KEY", "EC PRIVATE KEY", "RSA PRIVATE KEY"].contains(&label);
+    if !is_private_key || !end.strip_prefix(label)?.starts_with("-----") {
+        return None;
+    }
+    let body: Vec<u8> = body.bytes().filter(|b| !b.is_ascii_whitespace()).collect();
+    STANDARD.decode_to_vec(body).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_found_by_table() {
+        for (text, der) in [
+            (
+                "-----BEGIN PRIVATE KEY-----\nAQID\n-----END PRIVATE KEY-----\n",
+                Some(&[1, 2, 3][..]),
+            ),
+            (
+                "x\n-----BEGIN EC PRIVATE KEY-----\r\nAQ\r\nID\r\n-----END EC PRIVATE KEY-----",
+                Some(&[1, 2, 3]),
+            ),
+            ("-----BEGIN RSA PRIVATE KEY-----AQID-----END RSA PRIVATE KEY-----", Some(&[1, 2, 3])),
+            ("-----BEGIN PUBLIC KEY-----\nAQID\n-----END PUBLIC KEY-----", None),
+            (
+                "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAQID\n-----END ENCRYPTED PRIVATE KEY-----",
+                None,
+            ),
+            ("-----BEGIN PRIVATE KEY-----\nAQID\n-----END EC PRIVATE KEY-----", None),
+            ("-----BEGIN PRIVATE KEY-----\n%%\n-----END PRIVATE KEY-----", None),
+            ("-----BEGIN PRIVATE KEY-----\nAQID", None),
+            ("AQID", None),
+            ("", None),
+        ] {
+            assert_eq!(private_key(text).as_deref(), der, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! What was found out about tokens, remembered by their SHA-256 for a time: never more than fits.
+
+use std::time::{Duration, SystemTime};
+
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+
+use crate::token::{VerifiedToken, seconds};
+
+/// Values by the SHA-256 of the whole token: no token is kept, and a changed one is another.
+pub(crate) struct Memory<V> {
+    entries: Cache<[u8; 32], Entry<V>, BySize>,
+    longest: Duration,
+}
+
+/// What may be remembered.
+pub(crate) trait Weigh {
+    /// How many places it takes.
+    fn weight(&self) -> u64;
+}
+
+#[derive(Clone)]
+struct Entry<V> {
+    value: V,
+    /// In seconds since 1970.
+    until: u64,
+}
+
+#[derive(Clone)]
+struct BySize;
+
+impl<V: Weigh + Clone> Memory<V> {
+    /// A memory with so many places, in which nothing stays longer than `longest`.
+    pub(crate) fn new(capacity: usize, longest: Duration) -> Self {
+        Self { entries: Cache::with_weighter(capacity, capacity as u64, BySize), longest }
+    }
+
+    pub(crate) fn recall(&self, digest: &[u8; 32], now: SystemTime) -> Option<V> {
+        let known = self.entries.get(digest)?;
+        let left = known.until.saturating_sub(seconds(now));
+        // More is left than ever was if the clock was set back.
+        (1..=self.longest.as_secs()).contains(&left).then_some(known.value)
+    }
+
+    /// Remembers a value for the longest time, but not past `end`, in seconds since 1970.
+    pub(crate) fn keep(&self, digest: [u8; 32], value: V, now: SystemTime, end: Option<u64>) {
+        let until = seconds(now).saturating_add(self.longest.as_secs());
+        let until = until.min(end.unwrap_or(u64::MAX));
+        if until > seconds(now) {
+            self.entries.insert(digest, Entry { value, until });
+        }
+    }
+
+    pub(crate) fn forget(&self, digest: &[u8; 32]) {
+        self.entries.remove(digest);
+    }
+
+    /// Whether there is a value, though its time may have passed.
+    pub(crate) fn has_known(&self, digest: &[u8; 32]) -> bool {
+        self.entries.peek(digest).is_some()
+    }
+}
+
+impl Weigh for VerifiedToken {
+    /// A token with many claims takes the place of several.
+    fn weight(&self) -> u64 {
+        1 + self.facts().claims.len() as u64 / 1024
+    }
+}
+
+impl<V: Weigh> Weighter<[u8; 32], Entry<V>> for BySize {
+    fn weight(&self, _: &[u8; 32], entry: &Entry<V>) -> u64 {
+        entry.value.weight()
+    }
+}

@@ -1,0 +1,133 @@
+//! Tokens of several issuers, some of them opaque: each is verified as a JWT, or its issuer is asked about it.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::{JwtVerifier, Verifier};
+use crate::authorization_server::AuthorizationServer;
+use crate::clock::Clock;
+use crate::credentials::Credentials;
+use crate::denial::{Denial, Reason, Refusal};
+use crate::fetch::BoxFuture;
+use crate::introspection::Introspector;
+use crate::jwt;
+use crate::meter;
+use crate::token::VerifiedToken;
+
+/// Chooses by the form of a token: three parts of base64url are a JWT, and anything else is opaque.
+pub(crate) struct TokenVerifier {
+    jwts: JwtVerifier,
+    /// The issuers that are asked, in the order of the configuration.
+    asked: Vec<(Arc<str>, Introspector)>,
+    clock: Arc<dyn Clock>,
+}
+
+impl TokenVerifier {
+    pub(crate) fn new(
+        jwts: JwtVerifier,
+        servers: &[AuthorizationServer],
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let asked = servers
+            .iter()
+            .filter_map(|server| Some((server.issuer().into(), server.introspector()?.clone())))
+            .collect();
+        Self { jwts, asked, clock }
+    }
+
+    /// The token, and what time it is by then: there may have been something to wait for.
+    pub(crate) async fn recall_or_verify(
+        &self,
+        token: &str,
+    ) -> Result<(VerifiedToken, SystemTime), Denial> {
+        let (digest, now) = (jwt::sha256(token.as_bytes()), self.clock.now());
+        let known = self.recall(token, &digest, now);
+        meter::token_cache(known.is_some());
+        if let Some(known) = known {
+            return Ok((known, now));
+        }
+        // Boxed, so that the future is small where a token is remembered.
+        let token = if self.is_opaque(token) {
+            Box::pin(self.ask(token, digest, now)).await?
+        } else {
+            Box::pin(self.verify_jwt(token, digest, now)).await?
+        };
+        Ok((token, self.clock.now()))
+    }
+
+    fn is_opaque(&self, token: &str) -> bool {
+        !self.asked.is_empty() && (self.jwts.is_empty() || !jwt::is_compact(token))
+    }
+
+    fn recall(&self, token: &str, digest: &[u8; 32], now: SystemTime) -> Option<VerifiedToken> {
+        if let Some(known) = self.jwts.recall(digest, now) {
+            let asked = self.asked_about(&known);
+            return asked.is_none_or(|it| it.recall(digest, now).is_some()).then_some(known);
+        }
+        let known = self.asked.iter().find_map(|(_, it)| it.recall(digest, now))?;
+        // What was answered about a JWT does not stand for its signature.
+        self.is_opaque(token).then_some(known)
+    }
+
+    /// Asks one issuer after another, until one knows the token.
+    async fn ask(
+        &self,
+        token: &str,
+        digest: [u8; 32],
+        now: SystemTime,
+    ) -> Result<VerifiedToken, Denial> {
+        let mut denied = Denial::invalid(Reason::Inactive);
+        for (_, introspector) in &self.asked {
+            match introspector.verify(token, digest, now).await {
+                Ok(token) => return Ok(token),
+                Err(denial) => denied = graver(denied, denial),
+            }
+        }
+        Err(denied)
+    }
+
+    /// Verifies a JWT, and then asks about it if its issuer is to be asked: no stranger's costs a question.
+    async fn verify_jwt(
+        &self,
+        token: &str,
+        digest: [u8; 32],
+        now: SystemTime,
+    ) -> Result<VerifiedToken, Denial> {
+        let verified = match self.jwts.recall(&digest, now) {
+            Some(known) => known,
+            None => self.jwts.verify_anew(token, digest, now).await?,
+        };
+        if let Some(introspector) = self.asked_about(&verified) {
+            introspector.verify(token, digest, now).await?;
+        }
+        Ok(verified)
+    }
+
+    /// Whom to ask about a JWT that is verified.
+    fn asked_about(&self, jwt: &VerifiedToken) -> Option<&Introspector> {
+        let mut asked = self.asked.iter().filter(|(_, it)| it.asks_about_jwts());
+        asked.find(|(issuer, _)| **issuer == *jwt.issuer()).map(|(_, introspector)| introspector)
+    }
+}
+
+impl Verifier for TokenVerifier {
+    fn verify<'a>(
+        &'a self,
+        credentials: &'a Credentials,
+    ) -> BoxFuture<'a, Result<VerifiedToken, Denial>> {
+        Box::pin(async {
+            self.recall_or_verify(credentials.token().expose()).await.map(|(token, _)| token)
+        })
+    }
+}
+
+/// What to say if several issuers refuse: that one is out of reach, which may have been the one; else
+/// why it is not good; else that none knows it.
+fn graver(one: Denial, other: Denial) -> Denial {
+    let weight = |denial: &Denial| match denial.refusal() {
+        Refusal::Unavailable { .. } => 2,
+        Refusal::InvalidToken(Reason::Inactive) => 0,
+        _ => 1,
+    };
+    if weight(&other) > weight(&one) { other } else { one }
+}

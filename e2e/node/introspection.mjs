@@ -1,0 +1,79 @@
+// Scenarios with opaque tokens: the server asks the issuer about each (RFC 7662).
+import { deepStrictEqual, match, notStrictEqual, strictEqual } from 'node:assert/strict';
+import { until } from './world.mjs';
+
+const opaque = (environment) => ({
+  format: 'opaque',
+  server: 'opaque',
+  environment: { INTROSPECT_ID: 'http://127.0.0.1/asks', INTROSPECT_SECRET: 'a secret: %, & and +', ...environment },
+});
+
+const OPAQUE = opaque();
+const CROWD = opaque();
+const SHORT = opaque({ BELIEVED_FOR: '1' });
+const SIGNED = opaque({ INTROSPECT_ID: 'asks-signed', SIGNED_ANSWERS: '1' });
+
+/** The rows. */
+export function introspection({ flow, accepts, refuses, clients }) {
+  async function oneQuestion(world) {
+    const token = await world.token();
+    strictEqual(token.includes('.'), false);
+    await Promise.all(Array.from({ length: 50 }, () => accepts(world, token)));
+    deepStrictEqual(await world.admin('hits'), { metadata: 1, jwks: 0, introspection: 1 });
+  }
+
+  async function revoked(world) {
+    const token = await world.token();
+    await accepts(world, token);
+    await revoke(world, token);
+    await until('the token is refused', async () => (await world.post(token)).status !== 200, 5_000);
+    await refuses(world, token);
+  }
+
+  async function invented(world) {
+    await refuses(world, 'a-token-that-nobody-has-issued');
+  }
+
+  async function otherResource(world) {
+    await refuses(world, await world.token({ target: 'http://other.example/mcp' }));
+  }
+
+  async function endpointFails(world) {
+    const token = await world.token();
+    await world.admin('break');
+    const response = await world.post(token);
+    strictEqual(response.status, 503);
+    match(response.headers.get('retry-after') ?? 'none', /^[1-9]\d*$/);
+    strictEqual(response.headers.get('www-authenticate'), null);
+    await world.admin('mend');
+    await until('the same token is accepted', async () => (await world.post(token)).status === 200);
+  }
+
+  async function signed(world) {
+    const before = await world.admin('hits');
+    await accepts(world, await world.token());
+    notStrictEqual((await world.admin('hits')).jwks, before.jwks);
+    await refuses(world, 'a-token-that-nobody-has-issued');
+  }
+
+  return [
+    ...clients.map((client) => flow('opaque', OPAQUE, client)),
+    ['opaque: fifty requests with one token, one question', CROWD, oneQuestion],
+    ['opaque: a revoked token ends with its answer', SHORT, revoked],
+    ['opaque: an invented token: 401 invalid_token', OPAQUE, invented],
+    ['opaque: a token for another resource: 401 invalid_token', OPAQUE, otherResource],
+    ['opaque: the endpoint fails: 503, and 200 once it is well again', SHORT, endpointFails],
+    ['opaque: answers that the issuer signs', SIGNED, signed],
+  ];
+}
+
+/** Revokes a token of the client `machine` (RFC 7009). */
+async function revoke(world, token) {
+  const response = await fetch(`${world.issuer}/token/revocation`, {
+    method: 'POST',
+    headers: { Authorization: `Basic ${Buffer.from('machine:secret').toString('base64')}` },
+    body: new URLSearchParams({ token }),
+    signal: AbortSignal.timeout(10_000),
+  });
+  strictEqual(response.status, 200);
+}

@@ -1,0 +1,69 @@
+//! The example `whoami` for opaque tokens: the issuer is asked about each.
+//!
+//! ```sh
+//! ISSUER=https://auth.example.com INTROSPECT_ID=notes-server INTROSPECT_SECRET=... cargo run --example opaque
+//! ```
+
+use std::env;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::serve::ListenerExt as _;
+use mcp_auth::{AuthInfo, AuthorizationServer, Introspection, McpAuth};
+use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
+use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+use rmcp::{ServerHandler, tool, tool_handler, tool_router};
+
+#[derive(Clone)]
+struct WhoAmI;
+
+#[tool_router]
+impl WhoAmI {
+    #[tool(description = "Who is calling?")]
+    async fn whoami(&self, auth: AuthInfo) -> String {
+        serde_json::json!({
+            "subject": auth.subject(),
+            "issuer": auth.issuer(),
+            "client_id": auth.client_id(),
+            "scopes": auth.scopes().iter().collect::<Vec<_>>(),
+        })
+        .to_string()
+    }
+}
+
+#[tool_handler]
+impl ServerHandler for WhoAmI {}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt().with_env_filter("info,mcp_auth=debug").init();
+    let setting = |name, default: &str| env::var(name).unwrap_or_else(|_| default.to_owned());
+    let port = setting("PORT", "3000");
+    let resource = setting("RESOURCE", &format!("http://127.0.0.1:{port}/mcp"));
+    let scopes = setting("REQUIRED_SCOPES", "read");
+
+    let believed_for = Duration::from_secs(setting("BELIEVED_FOR", "60").parse()?);
+    let (id, secret) = (env::var("INTROSPECT_ID")?, env::var("INTROSPECT_SECRET")?);
+    let mut asking = Introspection::basic(id, secret).cache_for(believed_for);
+    if env::var("SIGNED_ANSWERS").is_ok() {
+        asking = asking.signed_answers();
+    }
+    let issuer = AuthorizationServer::discover(env::var("ISSUER")?).introspection(asking);
+    let auth = McpAuth::builder(&resource)
+        .authorization_server(issuer)
+        .required_scopes(&*scopes)
+        .build()?;
+    let mcp = StreamableHttpService::new(
+        || Ok(WhoAmI),
+        Arc::new(LocalSessionManager::default()),
+        StreamableHttpServerConfig::default(),
+    );
+    let app = auth.protect(mcp);
+
+    let listener = tokio::net::TcpListener::bind(format!("127.0.0.1:{port}")).await?;
+    println!("{resource}");
+    // Without TCP_NODELAY each streamed answer would wait for 40 ms.
+    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+    axum::serve(listener, app).await?;
+    Ok(())
+}
