@@ -8,7 +8,9 @@
 
 #![expect(deprecated, reason = "the older revision's scenarios ask for logging")]
 
+mod rounds;
 mod tasks;
+mod words;
 
 use std::env;
 use std::sync::Arc;
@@ -29,10 +31,7 @@ use rmcp::{RoleServer, ServerHandler};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-/// One pixel.
-const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==";
-/// No sound at all.
-const WAV: &str = "UklGRiQAAABXQVZFZm10IBAAAAABAAEAQB8AAEAfAAABAAgAZGF0YQAAAAA=";
+use words::{PNG, WAV, asked, image, input, resource, sampled, text, tool};
 
 const TOOLS: &[&str] = &[
     "greet",
@@ -375,115 +374,12 @@ impl ServerHandler for Server {
                 );
             }
             name if name.starts_with("test_input_required_result_") => {
-                return in_rounds(&request, &context);
+                return rounds::call(&request, &context);
             }
             _ => return Err(ErrorData::invalid_params("there is no such tool", None)),
         };
         Ok(read::<CallToolResult>(json!({ "resultType": "complete", "content": contents }))?.into())
     }
-}
-
-/// A tool that asks for input in its answer, and is called again with what it asked for.
-fn in_rounds(request: &CallToolRequestParams, context: &Context) -> Result<CallToolResponse> {
-    let name_of = |property: &str| json!({ property: { "type": "string" } });
-    let roots = || json!({ "method": "roots/list", "params": {} });
-    let name = || asked("What is your name?", name_of("name"));
-    let answers = request.input_responses.clone().unwrap_or_default();
-    let state = request.request_state.as_deref();
-    let (questions, next): (Vec<(&str, Value)>, _) = match (&*request.name, state) {
-        ("test_input_required_result_elicitation", _) => (vec![("user_name", name())], None),
-        ("test_input_required_result_sampling", _) => {
-            (vec![("capital_question", sampled("What is the capital of France?", 100))], None)
-        }
-        ("test_input_required_result_list_roots", _) => (vec![("client_roots", roots())], None),
-        (
-            "test_input_required_result_request_state"
-            | "test_input_required_result_tampered_state",
-            _,
-        ) => {
-            let ok = json!({ "ok": { "type": "boolean" } });
-            (vec![("confirm", asked("Please confirm", ok))], Some("state-1"))
-        }
-        ("test_input_required_result_multiple_inputs", _) => (
-            vec![
-                ("user_name", name()),
-                ("greeting", sampled("Generate a greeting", 50)),
-                ("client_roots", roots()),
-            ],
-            Some("state-1"),
-        ),
-        ("test_input_required_result_multi_round", None) => {
-            (vec![("step1", asked("Step 1: What is your name?", name_of("name")))], Some("state-1"))
-        }
-        ("test_input_required_result_multi_round", _) => {
-            let color = asked("Step 2: What is your favorite color?", name_of("color"));
-            (vec![("step2", color)], Some("state-2"))
-        }
-        _ => {
-            let all = [
-                ("user_name", "elicitation", name()),
-                ("greeting", "sampling", sampled("Hello", 50)),
-            ];
-            let known = all.into_iter().filter(|(_, capability, _)| declares(context, capability));
-            (known.map(|(key, _, question)| (key, question)).collect(), None)
-        }
-    };
-    if state.is_some_and(|state| !["state-1", "state-2"].contains(&state)) {
-        return Err(ErrorData::invalid_params("the request state was changed", None));
-    }
-    let is_answered = state == next
-        && questions.iter().all(|(key, _)| answers.get(*key).is_some_and(Value::is_object))
-        && answers
-            .values()
-            .any(|answer| answer["action"] != "accept" || answer["content"].is_object());
-    if !is_answered {
-        return Ok(read::<InputRequiredResult>(input(&questions, next))?.into());
-    }
-    let heard = format!("state-ok, {}", json!(answers));
-    Ok(read::<CallToolResult>(json!({ "resultType": "complete", "content": [text(&heard)] }))?
-        .into())
-}
-
-fn tool(name: &str) -> Value {
-    let properties = match name {
-        "test_custom_header" => json!({ "region": { "type": "string", "x-mcp-header": "Region" } }),
-        "test_sampling" => json!({ "prompt": { "type": "string" } }),
-        "test_elicitation" => json!({ "message": { "type": "string" } }),
-        _ => json!({}),
-    };
-    let schema = json!({ "type": "object", "properties": properties });
-    json!({ "name": name, "description": "For a scenario", "inputSchema": schema })
-}
-
-fn text(text: &str) -> Value {
-    json!({ "type": "text", "text": text })
-}
-
-fn image() -> Value {
-    json!({ "type": "image", "data": PNG, "mimeType": "image/png" })
-}
-
-fn resource(uri: &str, mime: &str, text: &str) -> Value {
-    json!({ "type": "resource", "resource": { "uri": uri, "mimeType": mime, "text": text } })
-}
-
-/// A question to the user.
-fn asked(message: &str, properties: Value) -> Value {
-    let names: Vec<_> = properties.as_object().into_iter().flat_map(|all| all.keys()).collect();
-    let schema = json!({ "type": "object", "properties": properties, "required": names });
-    json!({ "method": "elicitation/create", "params": { "mode": "form", "message": message, "requestedSchema": schema } })
-}
-
-/// A question to the client's model.
-fn sampled(prompt: &str, max_tokens: u32) -> Value {
-    let messages = json!([{ "role": "user", "content": text(prompt) }]);
-    json!({ "method": "sampling/createMessage", "params": { "messages": messages, "maxTokens": max_tokens } })
-}
-
-fn input(questions: &[(&str, Value)], state: Option<&str>) -> Value {
-    let questions: serde_json::Map<_, _> =
-        questions.iter().map(|(key, question)| ((*key).to_owned(), question.clone())).collect();
-    json!({ "resultType": "input_required", "inputRequests": questions, "requestState": state })
 }
 
 /// A result that the newer protocol lets clients keep for a while.

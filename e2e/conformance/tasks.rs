@@ -10,7 +10,8 @@ use rmcp::task_manager::{TaskContext, TaskExit, TaskManager, TaskOptions};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::{Context, Result, asked, input, read, text};
+use super::words::{asked, input, text};
+use super::{Context, Result, read};
 
 pub(crate) const TOOLS: &[&str] = &[
     "confirm_delete",

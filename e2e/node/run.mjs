@@ -58,6 +58,8 @@ const scenarios = [
   ...[...CLIENTS, RMCP].map((client) => step('step-up, sessions', NOTES, client, '2025-11-25')),
   ...[...CLIENTS, RMCP].map((client) => step('step-up, no sessions', NOTES_WITHOUT_SESSIONS, client, '2025-11-25')),
 
+  ['an argument that needs another scope: 403 from within the tool', NOTES_WITHOUT_SESSIONS, argumentsDecide],
+
   ['conformance 2025-11-25: the official suite finds the same with and without us', SUITE, () => conforms('2025-11-25')],
   ['conformance 2026-07-28: the official suite finds the same with and without us', SUITE, () => conforms('2026-07-28')],
 
@@ -100,6 +102,23 @@ async function stepsUp(world, client, version) {
   const [before, added, after] = answers;
   strictEqual(after, [...before.split('\n').filter(Boolean), 'buy milk'].join('\n')); // notes of alice, whatever the client
   strictEqual(added, String(after.split('\n').length));
+}
+
+async function argumentsDecide(world) {
+  const token = await world.token({ scope: 'notes:read notes:write' });
+  const version = '2026-07-28';
+  const add = (owner) => {
+    const meta = { 'io.modelcontextprotocol/protocolVersion': version, 'io.modelcontextprotocol/clientCapabilities': {} };
+    const params = { name: 'add_note', arguments: { text: 'buy milk', owner }, _meta: meta };
+    const headers = { 'MCP-Protocol-Version': version, 'Mcp-Method': 'tools/call', 'Mcp-Name': 'add_note' };
+    return world.send(token, { jsonrpc: '2.0', id: 1, method: 'tools/call', params }, headers);
+  };
+  strictEqual((await add('machine')).status, 200); // its own notes
+  const response = await add('alice');
+  strictEqual(response.status, 403);
+  begins(challenge(response), 'Bearer error="insufficient_scope", scope="');
+  const [, scopes] = challenge(response).match(/scope="([^"]*)"/);
+  deepStrictEqual(scopes.split(' ').sort(), ['admin', 'notes:read', 'notes:write']);
 }
 
 /** What the example `step_up` tells its user, line by line. */

@@ -62,20 +62,22 @@ export async function newWorld({ alg = 'ES256', path = '', keys, format, server 
     },
 
     /** Sends `initialize`, the first request of a session. */
-    async post(token) {
+    post(token) {
+      const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'e2e', version: '1.0.0' } };
+      return this.send(token, { jsonrpc: '2.0', id: 1, method: 'initialize', params });
+    },
+
+    /** Sends a message, and answers with the head of the response. */
+    async send(token, message, headers = {}) {
       const response = await fetch(resource, {
         method: 'POST',
         headers: {
           'Content-Type': 'application/json',
           Accept: 'application/json, text/event-stream',
           ...(token && { Authorization: `Bearer ${token}` }),
+          ...headers,
         },
-        body: JSON.stringify({
-          jsonrpc: '2.0',
-          id: 1,
-          method: 'initialize',
-          params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'e2e', version: '1.0.0' } },
-        }),
+        body: JSON.stringify(message),
         signal: AbortSignal.timeout(10_000),
       });
       await response.body?.cancel();
