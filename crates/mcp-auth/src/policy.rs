@@ -1,7 +1,7 @@
 //! May a true token pass? Issuer, time, audience, and the rules of the operation, in this order.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::credentials::Credentials;
 use crate::denial::{Authentication, Denial, Reason};
@@ -140,8 +140,12 @@ impl Policy {
 
     /// The moment from which on the caller's token is refused; never, if it does not say when it expires.
     pub(crate) fn end_of(&self, caller: &AuthInfo) -> Option<SystemTime> {
+        let facts = caller.facts();
+        let age = self.max_token_age.filter(|_| *facts.issuer != *API_KEY_ISSUER);
+        let too_old = age.and_then(|age| Some(facts.issued_at()?.saturating_add(age.as_secs())));
+        let end = facts.expires_at.into_iter().chain(too_old).min()?;
         // In whole seconds, as `has_expired` counts.
-        caller.expires_at()?.checked_add(Duration::from_secs(self.leeway.as_secs()))
+        UNIX_EPOCH.checked_add(Duration::from_secs(end.saturating_add(self.leeway.as_secs())))
     }
 
     fn trust(&self, facts: &Facts) -> Result<(), Denial> {
@@ -242,8 +246,6 @@ fn or_slash(path: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use std::time::UNIX_EPOCH;
-
     use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 
     use super::*;
@@ -409,6 +411,14 @@ mod tests {
         assert!(!has_expired(1000, end - Duration::from_millis(1), policy.leeway));
         let endless = VerifiedToken::assert(ISSUER, "a").audience(RESOURCE).scopes(["read"]);
         assert_eq!(end_of(endless), None);
+
+        let policy = Policy { max_token_age: Some(Duration::from_secs(600)), ..policy };
+        let end_of = |token| policy.end_of(&permit(token, 0).expect("admitted"));
+        let issued = |second: u64| {
+            token().with_claims(&serde_json::json!({ "iat": second })).expect("an object")
+        };
+        assert_eq!(end_of(issued(100)), Some(at(760)), "too old before it expires");
+        assert_eq!(end_of(issued(900)), Some(at(1060)));
     }
 
     #[test]
