@@ -331,13 +331,14 @@ impl AuthorizationServer {
 
     /// Whether there may be keys of it: of a server that is only named there are none.
     pub(crate) fn has_keys(&self) -> bool {
-        !matches!(self.settings.source, Source::Named)
+        !(self.has_distant_keys() && matches!(self.settings.source, Source::Named))
     }
 
     /// The same, as far as the metadata in hand tells.
     pub(crate) fn may_have_keys(&self) -> bool {
         let metadata = self.live().metadata.peek();
-        self.has_keys() && metadata.is_none_or(|metadata| metadata.jwks_uri().is_some())
+        let is_named = metadata.is_none_or(|metadata| metadata.jwks_uri().is_some());
+        self.has_keys() && (is_named || !self.has_distant_keys())
     }
 
     /// Where the first document would be fetched from. Nothing if there is no such place.

@@ -4,6 +4,7 @@
 mod jwt_verifier;
 #[cfg(feature = "client")]
 mod secret_verifier;
+#[cfg(feature = "client")]
 mod token_verifier;
 
 use std::future::Future;
@@ -17,6 +18,7 @@ use crate::token::VerifiedToken;
 pub(crate) use jwt_verifier::JwtVerifier;
 #[cfg(feature = "client")]
 pub(crate) use secret_verifier::SecretVerifier;
+#[cfg(feature = "client")]
 pub(crate) use token_verifier::TokenVerifier;
 
 /// Finds out whether a token is true. Any async function of [`Credentials`] is one.
