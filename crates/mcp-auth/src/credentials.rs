@@ -1,9 +1,9 @@
 //! What arrived: the one access token of a request.
 
 use std::fmt;
-use std::sync::Arc;
+use std::ops::Range;
 
-use http::header::{AUTHORIZATION, HeaderMap};
+use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 
 use crate::denial::{BadRequest, Denial, Reason};
 
@@ -45,20 +45,22 @@ impl Credentials {
         if fields.next().is_some() {
             return Err(Denial::bad_request(BadRequest::RepeatedAuthorization));
         }
-        let malformed = || Denial::bad_request(BadRequest::MalformedAuthorization);
-        let field = std::str::from_utf8(field.as_bytes()).map_err(|_| malformed())?;
-        let (scheme, rest) = field.split_at_checked("Bearer".len()).unwrap_or((field, ""));
-        if !scheme.eq_ignore_ascii_case("Bearer") || rest.starts_with(|c| c != ' ') {
+        let bytes = field.as_bytes();
+        let (scheme, rest) = bytes.split_at_checked("Bearer".len()).unwrap_or((bytes, b""));
+        if !scheme.eq_ignore_ascii_case(b"Bearer") || rest.first().is_some_and(|b| *b != b' ') {
             return Err(Denial::no_credentials());
         }
-        let token = rest.trim_matches(' ');
+        let spaces = |bytes: &[u8]| bytes.iter().take_while(|b| **b == b' ').count();
+        let start = scheme.len() + spaces(rest);
+        let end = bytes.len() - rest.iter().rev().take_while(|b| **b == b' ').count();
+        let token = bytes.get(start..end).unwrap_or_default();
         if token.len() > MAX_TOKEN_BYTES {
             return Err(Denial::invalid(Reason::Oversize));
         }
         if !is_token68(token) {
-            return Err(malformed());
+            return Err(Denial::bad_request(BadRequest::MalformedAuthorization));
         }
-        Ok(Self { token: AccessToken(token.into()) })
+        Ok(Self { token: AccessToken { field: field.clone(), place: start..end } })
     }
 
     /// The access token.
@@ -69,16 +71,29 @@ impl Credentials {
 }
 
 /// An access token. It does not show itself in logs: [`expose`](Self::expose) it where it is needed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct AccessToken(Arc<str>);
+#[derive(Clone)]
+pub struct AccessToken {
+    /// The header field in which it came: shared with the request, and not copied.
+    field: HeaderValue,
+    place: Range<usize>,
+}
 
 impl AccessToken {
     /// The token itself. Whoever holds it can act as its owner.
     #[must_use]
     pub fn expose(&self) -> &str {
-        &self.0
+        let token = self.field.as_bytes().get(self.place.clone()).unwrap_or_default();
+        std::str::from_utf8(token).unwrap_or_default() // it is ASCII
     }
 }
+
+impl PartialEq for AccessToken {
+    fn eq(&self, other: &Self) -> bool {
+        self.expose() == other.expose()
+    }
+}
+
+impl Eq for AccessToken {}
 
 impl fmt::Debug for AccessToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -87,10 +102,11 @@ impl fmt::Debug for AccessToken {
 }
 
 /// `token68` of [RFC 9110 §11.2](https://www.rfc-editor.org/rfc/rfc9110#section-11.2).
-fn is_token68(token: &str) -> bool {
-    let body = token.trim_end_matches('=');
+fn is_token68(token: &[u8]) -> bool {
+    let padding = token.iter().rev().take_while(|b| **b == b'=').count();
+    let body = token.get(..token.len() - padding).unwrap_or_default();
     // To the end in any case, and in numbers: many bytes at once, where the machine can.
-    !body.is_empty() && body.bytes().fold(0, |all, b| all | strangeness(b)) == 0
+    !body.is_empty() && body.iter().fold(0, |all, b| all | strangeness(*b)) == 0
 }
 
 /// 0 for a letter, for one of `-./0123456789` and for one of `+_~`: the least of the distances to them.
