@@ -68,6 +68,10 @@ impl Credentials {
     pub fn token(&self) -> &AccessToken {
         &self.token
     }
+
+    pub(crate) fn into_token(self) -> AccessToken {
+        self.token
+    }
 }
 
 /// An access token. It does not show itself in logs: [`expose`](Self::expose) it where it is needed.

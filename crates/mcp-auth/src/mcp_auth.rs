@@ -139,7 +139,7 @@ impl McpAuth {
         let (token, now) = self.verify(&credentials).await?; //          401 503   still no byte of the body
         let body = self.read(Some((&token, now)), body, patience).await?; // 401 413 only if rules need it
         let operation = self.operation(parts, &body)?; //                400
-        let caller = self.0.policy.permit(token, &credentials, &operation, now)?; // 401 403
+        let caller = self.0.policy.permit(token, credentials, &operation, now)?; // 401 403
         Ok((caller, body))
     }
 

@@ -41,13 +41,13 @@ impl Policy {
     pub fn permit(
         &self,
         token: VerifiedToken,
-        credentials: &Credentials,
+        credentials: Credentials,
         operation: &Operation<'_>,
         now: SystemTime,
     ) -> Result<AuthInfo, Denial> {
         self.accept(&token, now)?;
         self.allow(token.facts(), operation, now)?;
-        Ok(AuthInfo::admitted(token, credentials.token().clone(), self.vocabulary.clone()))
+        Ok(AuthInfo::admitted(token, credentials.into_token(), self.vocabulary.clone()))
     }
 
     /// Whether a token is one for this resource at all, whatever it is used for.
@@ -280,7 +280,7 @@ mod tests {
         };
         let headers: HeaderMap =
             [(AUTHORIZATION, HeaderValue::from_static("Bearer abc"))].into_iter().collect();
-        policy.permit(token, &Credentials::from_headers(&headers)?, &Operation::default(), at(now))
+        policy.permit(token, Credentials::from_headers(&headers)?, &Operation::default(), at(now))
     }
 
     #[test]

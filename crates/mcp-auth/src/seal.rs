@@ -141,7 +141,7 @@ mod tests {
         let headers = [(http::header::AUTHORIZATION, bearer)].into_iter().collect();
         let credentials = Credentials::from_headers(&headers).expect("credentials");
         let caller =
-            policy.permit(token, &credentials, &Operation::default(), std::time::UNIX_EPOCH);
+            policy.permit(token, credentials, &Operation::default(), std::time::UNIX_EPOCH);
         Principal::of(Some(&caller.expect("admitted")))
     }
 

@@ -30,7 +30,7 @@ fn caller(claims: &str) -> Result<AuthInfo, Denial> {
     let headers: HeaderMap =
         [(AUTHORIZATION, HeaderValue::from_static("Bearer abc"))].into_iter().collect();
     let now = UNIX_EPOCH + Duration::from_secs(500);
-    policy.permit(token(claims)?, &Credentials::from_headers(&headers)?, &Operation::default(), now)
+    policy.permit(token(claims)?, Credentials::from_headers(&headers)?, &Operation::default(), now)
 }
 
 #[test]
