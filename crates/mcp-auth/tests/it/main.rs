@@ -2,6 +2,7 @@
 
 mod architecture;
 mod attacks;
+mod attacks_on_operations;
 mod config;
 mod doors;
 mod forged_tokens;
