@@ -86,11 +86,14 @@ impl<'m> Operation<'m> {
     ///
     /// # Errors
     ///
-    /// A [`BadMessage`] for what is no JSON-RPC message, for what two parsers could read differently,
+    /// A [`BadMessage`] for what is no JSON-RPC message in UTF-8, for what two parsers could read differently,
     /// and for headers that contradict the body.
     pub fn read(method: &Method, headers: &HeaderMap, body: &'m [u8]) -> Result<Self, Denial> {
         if body.is_empty() && method != Method::POST {
             return Ok(Self::default());
+        }
+        if !headers::promise_utf8(headers) {
+            return Err(Denial::bad_message(BadMessage::NotJson));
         }
         let envelopes = Envelopes::parse(body).map_err(Denial::bad_message)?;
         let id = envelopes.only().and_then(Envelope::id);

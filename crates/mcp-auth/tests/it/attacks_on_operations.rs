@@ -161,7 +161,6 @@ async fn rules_for_uris_hold_however_the_rule_and_the_request_write_them() {
 }
 
 #[tokio::test]
-#[ignore = "`charset` and `Content-Encoding` are not looked at"]
 async fn a_body_that_its_headers_say_is_no_utf_8_does_not_reach_servers_that_believe_them() {
     let world = World::new(ToolScopes::new().tool("admin_x", ["admin"]));
     // In UTF-7 the string of `x` ends, and another `name` follows: Express and the TypeScript SDK
