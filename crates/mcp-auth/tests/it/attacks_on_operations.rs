@@ -202,7 +202,6 @@ async fn a_body_that_its_headers_say_is_no_utf_8_does_not_reach_servers_that_bel
 }
 
 #[tokio::test]
-#[ignore = "`resource_subscriptions` passes unseen"]
 async fn members_as_python_names_them_do_not_pass_unseen() {
     let world = World::new(ToolScopes::new().resource("vault://*", ["admin"]));
     // Models of pydantic with `populate_by_name`, as those of the Python SDK 2, take a field by either name,
@@ -219,7 +218,6 @@ async fn members_as_python_names_them_do_not_pass_unseen() {
 }
 
 #[tokio::test]
-#[ignore = "`__proto__` passes unseen"]
 async fn members_that_become_the_prototype_of_what_javascript_copies_do_not_pass_unseen() {
     let world = World::new(ToolScopes::new().resource("vault://*", ["admin"]));
     let params = r#"{"notifications":{"__proto__":{"resourceSubscriptions":["vault://a"]}}}"#;
