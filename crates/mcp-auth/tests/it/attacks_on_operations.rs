@@ -225,7 +225,6 @@ async fn members_that_become_the_prototype_of_what_javascript_copies_do_not_pass
 }
 
 #[tokio::test]
-#[ignore = "an alternative with a space is several"]
 async fn an_argument_in_a_requirement_is_one_scope_however_it_is_written() {
     let world = World::new(ToolScopes::new());
     for folder in ["x read", "read ", " read", "x read y"] {
