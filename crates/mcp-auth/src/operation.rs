@@ -47,6 +47,9 @@ pub(crate) struct Call<'m> {
     id: Option<&'m str>,
 }
 
+/// All methods, names and URIs of a request are looked up among patterns, one by one.
+const MAX_WORD_BYTES: usize = 64 * 1024;
+
 /// The methods of all revisions and of the tasks extension. What is not among them is unknown.
 const METHODS: &[&str] = &[
     "completion/complete",
@@ -157,6 +160,12 @@ impl<'m> Operation<'m> {
             let call = envelope.understand()?;
             spoken.agrees_with(&call, envelope.version()?.as_deref())?;
             calls.push(call);
+        }
+        let words = calls
+            .iter()
+            .flat_map(|call| call.method.as_deref().into_iter().chain(call.target.names()));
+        if words.map(str::len).sum::<usize>() > MAX_WORD_BYTES {
+            return Err(BadMessage::Target);
         }
         Ok(Self { calls, is_batch: envelopes.is_batch })
     }

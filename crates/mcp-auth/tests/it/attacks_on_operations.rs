@@ -269,7 +269,6 @@ async fn a_challenge_holds_nothing_of_an_argument_that_is_no_scope() {
 }
 
 #[tokio::test]
-#[ignore = "seconds of one processor for one request"]
 async fn many_long_names_before_many_patterns_take_no_time() {
     let rules = (0..200).fold(ToolScopes::new(), |rules, i| {
         rules.resource(format!("vault://{{owner}}/*/{i}/{{id}}"), ["admin"])
