@@ -284,7 +284,6 @@ async fn many_long_names_before_many_patterns_take_no_time() {
 }
 
 #[tokio::test]
-#[ignore = "`mcp_session_id` is passed on"]
 async fn headers_that_gateways_to_scripts_take_for_ours_do_not_reach_them() {
     // CGI, WSGI and PHP know headers by names in which `-` and `_` are the same.
     let world = World::new(ToolScopes::new());
