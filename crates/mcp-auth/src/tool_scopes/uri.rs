@@ -3,28 +3,46 @@
 use std::borrow::Cow;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// A URI as rules compare it: what cannot stand in one is percent-encoded, in capitals, as servers that
-/// parse URIs read it ([RFC 3986 §6.2.2.1](https://www.rfc-editor.org/rfc/rfc3986#section-6.2.2.1)).
+/// A URI as rules compare it: what cannot stand in one is percent-encoded, in capitals, and what can stand
+/// in each segment of a path is not, since servers decode what they take from a template
+/// ([RFC 3986 §6.2.2](https://www.rfc-editor.org/rfc/rfc3986#section-6.2.2), a little more).
 /// Braces stay, and with them the gaps of a template.
 pub(super) fn encoded(uri: &str) -> Cow<'_, str> {
-    let bytes = || uri.bytes().enumerate();
-    let is_digit = |i: usize| {
-        let is_mark = |at: usize| uri.as_bytes().get(at) == Some(&b'%');
-        i.checked_sub(1).is_some_and(is_mark) || i.checked_sub(2).is_some_and(is_mark)
-    };
-    let changes = |i, byte: u8| !stands(byte) || (byte.is_ascii_lowercase() && is_digit(i));
-    if !bytes().any(|(i, byte)| changes(i, byte)) {
+    if uri.bytes().all(|byte| stands(byte) && byte != b'%') {
         return Cow::Borrowed(uri);
     }
     let mut encoded = String::with_capacity(uri.len() + 32);
-    for (i, byte) in bytes() {
+    let (mut rest, mut is_path) = (uri.as_bytes(), true);
+    while let [first, after @ ..] = rest {
+        rest = after;
+        let digits = after.get(..2).filter(|_| *first == b'%');
+        let digits = digits.and_then(|digits| std::str::from_utf8(digits).ok());
+        let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
         match byte {
-            _ if !changes(i, byte) => encoded.push(byte.into()),
-            b'a'..=b'z' => encoded.push(byte.to_ascii_uppercase().into()),
-            _ => encoded += &format!("%{byte:02X}"),
+            Some(byte) => {
+                rest = after.get(2..).unwrap_or_default();
+                if is_path && is_plain_in_paths(byte) {
+                    encoded.push(byte.into());
+                } else {
+                    encoded += &format!("%{byte:02X}");
+                }
+            }
+            None if stands(*first) => {
+                is_path &= !matches!(first, b'?' | b'#');
+                encoded.push((*first).into());
+            }
+            None => encoded += &format!("%{first:02X}"),
         }
     }
     Cow::Owned(encoded)
+}
+
+/// Whether a mark means the same in a path whether it is encoded or not. `*` would be a gap in a rule.
+fn is_plain_in_paths(byte: u8) -> bool {
+    matches!(
+        byte,
+        b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'+' | b',' | b':' | b';' | b'=' | b'@'
+    )
 }
 
 /// Whether a byte may stand in a URI, or in a template of some.
@@ -190,6 +208,7 @@ mod tests {
             ("n://a/é b", "n://a/%C3%A9%20b"),
             ("n://{owner}/<*>", "n://{owner}/%3C*%3E"),
             ("n://abc/%", "n://abc/%"),
+            ("n://a%40b/%3a%2B+%2f%2a?c%40d#e%40", "n://a@b/:++%2F%2A?c%40d#e%40"),
             ("", ""),
         ] {
             assert_eq!(encoded(uri), normal, "{uri}");

@@ -159,6 +159,20 @@ async fn rules_for_uris_hold_however_the_rule_and_the_request_write_them() {
 }
 
 #[tokio::test]
+async fn a_mark_that_servers_decode_in_a_path_does_not_hide_it_from_its_rule() {
+    let written = ["n://a/x:y@z", "n://a/x%3Ay%40z", "n://a/x%3ay@z"];
+    for rule in written {
+        let rules = ToolScopes::new().resource("n://a/{id}", ["read"]).resource(rule, ["admin"]);
+        let world = World::new(rules);
+        // The Python SDK 2 gives the handler of `n://a/{id}` the `id` `x:y@z` for each of these.
+        for uri in written {
+            let params = serde_json::json!({ "uri": uri }).to_string();
+            assert_eq!(world.ask("resources/read", &params).await.0, 403, "{rule} {uri}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_body_that_its_headers_say_is_no_utf_8_does_not_reach_servers_that_believe_them() {
     let world = World::new(ToolScopes::new().tool("admin_x", ["admin"]));
     // In UTF-7 the string of `x` ends, and another `name` follows: Express and the TypeScript SDK
