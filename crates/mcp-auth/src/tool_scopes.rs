@@ -145,6 +145,11 @@ impl ToolScopes {
         self.tables().any(|table| table.exact.contains_key(""))
     }
 
+    /// The URI of a rule that no request meets, since such a one is refused.
+    pub(crate) fn odd_uri(&self) -> Option<&str> {
+        self.resources.exact.keys().map(|uri| &**uri).find(|uri| !uri::is_normal(uri))
+    }
+
     /// Adds the rules that one call must meet.
     ///
     /// # Errors

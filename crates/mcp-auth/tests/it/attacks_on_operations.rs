@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use http::{HeaderName, Request, Response};
 use http_body_util::{BodyExt as _, Full};
-use mcp_auth::{AnyOf, AuthInfo, GuardedBody, McpAuth, ToolScopes};
+use mcp_auth::{AnyOf, AuthInfo, ConfigError, GuardedBody, McpAuth, ToolScopes};
 use mcp_auth_testkit::TestIssuer;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
@@ -317,4 +317,13 @@ async fn headers_that_gateways_to_scripts_take_for_ours_do_not_reach_them() {
     let names = answer.unwrap_or_else(|never| match never {}).into_body().collect().await;
     let names = names.unwrap_or_else(|never| match never {}).to_bytes();
     assert_eq!(names, "mcp-param-a-b", "what is told the server in place of the header");
+}
+
+#[test]
+fn a_rule_for_a_uri_that_no_request_may_have_is_a_mistake() {
+    for uri in ["https://example.com", "HTTPS://example.com/", "n://a/../b", "n://a/%61"] {
+        let rules = ToolScopes::new().resource(uri, ["admin"]);
+        let built = TestIssuer::new().protects(RESOURCE).tools(rules).build();
+        assert_eq!(built.err(), Some(ConfigError::RuleUri(uri.to_owned())), "{uri}");
+    }
 }
