@@ -173,6 +173,17 @@ async fn a_mark_that_servers_decode_in_a_path_does_not_hide_it_from_its_rule() {
 }
 
 #[tokio::test]
+#[ignore = "to decide: `%2F` is no slash to the rules, and is one to servers that decode what a template gave them"]
+async fn an_encoded_slash_does_not_lead_past_the_rule_for_a_folder() {
+    let rules = ToolScopes::new().resource("n://a/{id}", ["read"]);
+    let world = World::new(rules.resource("n://a/private/{id}", ["admin"]));
+    // The Python SDK 2 gives the handler of `n://a/{id}` the `id` `private/x`.
+    let params = r#"{"uri":"n://a/private%2Fx"}"#;
+    let (status, is_reached) = world.ask("resources/read", params).await;
+    assert!(!is_reached, "{status}");
+}
+
+#[tokio::test]
 async fn a_body_that_its_headers_say_is_no_utf_8_does_not_reach_servers_that_believe_them() {
     let world = World::new(ToolScopes::new().tool("admin_x", ["admin"]));
     // In UTF-7 the string of `x` ends, and another `name` follows: Express and the TypeScript SDK
