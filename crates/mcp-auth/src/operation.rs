@@ -47,6 +47,9 @@ pub(crate) struct Call<'m> {
     id: Option<&'m str>,
 }
 
+/// All methods, names and URIs of a request are looked up among patterns, one by one.
+const MAX_WORD_BYTES: usize = 64 * 1024;
+
 /// The methods of all revisions and of the tasks extension. What is not among them is unknown.
 const METHODS: &[&str] = &[
     "completion/complete",
@@ -86,11 +89,14 @@ impl<'m> Operation<'m> {
     ///
     /// # Errors
     ///
-    /// A [`BadMessage`] for what is no JSON-RPC message, for what two parsers could read differently,
+    /// A [`BadMessage`] for what is no JSON-RPC message in UTF-8, for what two parsers could read differently,
     /// and for headers that contradict the body.
     pub fn read(method: &Method, headers: &HeaderMap, body: &'m [u8]) -> Result<Self, Denial> {
         if body.is_empty() && method != Method::POST {
             return Ok(Self::default());
+        }
+        if !headers::promise_utf8(headers) {
+            return Err(Denial::bad_message(BadMessage::NotJson));
         }
         let envelopes = Envelopes::parse(body).map_err(Denial::bad_message)?;
         let id = envelopes.only().and_then(Envelope::id);
@@ -154,6 +160,12 @@ impl<'m> Operation<'m> {
             let call = envelope.understand(&spoken)?;
             spoken.agrees_with(&call, envelope.version()?.as_deref())?;
             calls.push(call);
+        }
+        let words = calls
+            .iter()
+            .flat_map(|call| call.method.as_deref().into_iter().chain(call.target.names()));
+        if words.map(str::len).sum::<usize>() > MAX_WORD_BYTES {
+            return Err(BadMessage::Target);
         }
         Ok(Self { calls, is_batch: envelopes.is_batch })
     }

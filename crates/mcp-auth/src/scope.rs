@@ -239,10 +239,36 @@ impl<S: AsRef<str>> From<Vec<S>> for Require {
     }
 }
 
-impl<S: Into<Scopes>> From<AnyOf<S>> for Require {
-    fn from(any_of: AnyOf<S>) -> Self {
-        Self { conditions: vec![Condition::of(any_of.0.into())] }
+impl From<AnyOf<Scopes>> for Require {
+    fn from(any_of: AnyOf<Scopes>) -> Self {
+        Self { conditions: vec![Condition::of(any_of.0)] }
     }
+}
+
+/// Splits at spaces; any is enough.
+impl From<AnyOf<&str>> for Require {
+    fn from(any_of: AnyOf<&str>) -> Self {
+        AnyOf(Scopes::from(any_of.0)).into()
+    }
+}
+
+impl<S: AsRef<str>, const N: usize> From<AnyOf<[S; N]>> for Require {
+    fn from(any_of: AnyOf<[S; N]>) -> Self {
+        one_by_one(&any_of.0)
+    }
+}
+
+impl<S: AsRef<str>> From<AnyOf<Vec<S>>> for Require {
+    fn from(any_of: AnyOf<Vec<S>>) -> Self {
+        one_by_one(&any_of.0)
+    }
+}
+
+/// Any of these, of which each is one scope. What holds a space is none: if it was made of an argument,
+/// the rest of it must not become an alternative of the caller's choice.
+fn one_by_one(scopes: &[impl AsRef<str>]) -> Require {
+    let scopes = scopes.iter().map(AsRef::as_ref);
+    AnyOf(scopes.filter(|scope| !scope.contains(' ')).collect::<Scopes>()).into()
 }
 
 /// Which scope implies which others, transitively.

@@ -1,6 +1,7 @@
 //! Which rule applies to which operation: names and patterns, first the exact, then the longest.
 
 mod pattern;
+mod uri;
 
 use std::collections::BTreeMap;
 
@@ -75,9 +76,10 @@ impl ToolScopes {
     ///
     /// Where there are such rules, a URI that is not in its normal form is refused, since the server
     /// could take it for another ([RFC 3986 §6.2.2](https://www.rfc-editor.org/rfc/rfc3986#section-6.2.2)).
+    /// What cannot stand in a URI (`é`, a space) is the same as its percent-encoding, here and there.
     #[must_use]
     pub fn resource(mut self, uri: impl AsRef<str>, rule: impl Into<Rule>) -> Self {
-        self.resources.add(uri.as_ref(), rule.into());
+        self.resources.add(&uri::encoded(uri.as_ref()), rule.into());
         self
     }
 
@@ -143,6 +145,11 @@ impl ToolScopes {
         self.tables().any(|table| table.exact.contains_key(""))
     }
 
+    /// The URI of a rule that no request meets, since such a one is refused.
+    pub(crate) fn odd_uri(&self) -> Option<&str> {
+        self.resources.exact.keys().map(|uri| &**uri).find(|uri| !uri::is_normal(uri))
+    }
+
     /// Adds the rules that one call must meet.
     ///
     /// # Errors
@@ -165,10 +172,10 @@ impl ToolScopes {
         };
         let is_uri = matches!(call.target, Target::Resources(_)) && !table.is_empty();
         for name in call.target.names() {
-            if is_uri && !pattern::is_normal(name) {
+            if is_uri && !uri::is_normal(name) {
                 return Err(BadMessage::Uri);
             }
-            table.find(name, found);
+            table.find(&if is_uri { uri::encoded(name) } else { name.into() }, found);
         }
         Ok(())
     }

@@ -133,6 +133,11 @@ pub enum ConfigError {
         "the resource {0:?} must be the https URL that clients connect to (http only on this machine), without a fragment and without braces"
     )]
     Resource(String),
+    /// A rule is for a URI that is not in its normal form, and so is refused before any rule.
+    #[error(
+        "no request meets the rule for {0:?}: write the URI in its normal form, such as https://example.com/ with small letters, a slash and no default port (RFC 3986, 6.2)"
+    )]
+    RuleUri(String),
     /// A scope has characters that no scope has.
     #[error(
         "{0:?} is not a scope: scopes are visible ASCII without spaces, quotes and backslashes"
@@ -524,6 +529,9 @@ impl McpAuthBuilder {
         }
         if self.operations.has_nameless() {
             return Err(ConfigError::NamelessRule);
+        }
+        if let Some(uri) = self.operations.odd_uri() {
+            return Err(ConfigError::RuleUri(uri.to_owned()));
         }
         let scopes = self.vocabulary().known;
         let requested = self.requested_as.iter().flat_map(|(scope, name)| [&**scope, &**name]);

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use http::HeaderName;
-use http::header::HeaderMap;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 
 use super::Call;
 use crate::denial::BadMessage;
@@ -17,6 +17,36 @@ const FIRST_WITH_HEADERS: &str = "2026-07-28";
 const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 const METHOD: HeaderName = HeaderName::from_static("mcp-method");
 const NAME: HeaderName = HeaderName::from_static("mcp-name");
+
+/// Whether a body is what it looks like, by its headers: neither compressed, nor in another encoding than
+/// UTF-8, which JSON is in ([RFC 8259 §8.1](https://www.rfc-editor.org/rfc/rfc8259#section-8.1)) and which
+/// some servers let `charset` change: in UTF-7 plain ASCII hides other members.
+pub(super) fn promise_utf8(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(CONTENT_ENCODING).iter();
+    let mut types = headers.get_all(CONTENT_TYPE).iter();
+    codings.all(|coding| matches!(coding.to_str(), Ok(text) if is_identity(text)))
+        && types.all(|kind| kind.to_str().is_ok_and(is_in_utf8))
+}
+
+fn is_identity(coding: &str) -> bool {
+    let coding = coding.trim();
+    coding.is_empty() || coding.eq_ignore_ascii_case("identity")
+}
+
+/// Whether nothing in a media type could be read as the name of another encoding.
+fn is_in_utf8(media_type: &str) -> bool {
+    const CHARSET: &str = "charset";
+    let is_named = |text: &[u8]| text.eq_ignore_ascii_case(CHARSET.as_bytes());
+    if !media_type.as_bytes().windows(CHARSET.len()).any(is_named) {
+        return true;
+    }
+    let media_type = media_type.to_ascii_lowercase();
+    media_type.split(CHARSET).skip(1).all(|rest| {
+        let value = rest.trim_start().strip_prefix('=').unwrap_or_default();
+        let value = value.split(';').next().unwrap_or_default().trim();
+        matches!(value, "utf-8" | "utf8" | "\"utf-8\"" | "\"utf8\"")
+    })
+}
 
 /// What the headers say.
 pub(super) struct Spoken<'h> {

@@ -24,22 +24,29 @@ pub(super) fn fields<'m, const N: usize>(
 }
 
 /// Which of the names a member has. An error for what another parser could take for one of them:
-/// Go's ignores case, as Unicode folds it; C's ends at a NUL; Python's knows fields by two names; and
-/// serde_json's `Value` reads the string of its private member in place of the object.
+/// Go's ignores case, as Unicode folds it; C's ends at a NUL; Python's knows fields by two names, `taskId`
+/// and `task_id`; a copy in JavaScript inherits from `__proto__`; and serde_json's `Value` reads the string
+/// of its private member in place of the object.
 fn which(names: &[&str], member: &str) -> Result<Option<usize>, BadMessage> {
     if let Some(found) = names.iter().position(|name| *name == member) {
         return Ok(Some(found));
     }
+    let has_gaps = member.contains('_');
     let is_variant = |name: &&str| {
         (member.len() == name.len() && member.eq_ignore_ascii_case(name))
             || (!member.is_ascii() && folded(member).eq_ignore_ascii_case(name))
-            || (*name == "taskId" && member.eq_ignore_ascii_case("task_id"))
+            || (has_gaps && without_gaps(member).eq(without_gaps(name)))
     };
-    let is_private = member.starts_with("$serde_json::private::");
+    let is_private = member.starts_with("$serde_json::private::") || member == "__proto__";
     if is_private || member.contains('\0') || names.iter().any(is_variant) {
         return Err(BadMessage::Ambiguous);
     }
     Ok(None)
+}
+
+/// A name as Python's models see it: `task_id` and `taskId` are the same.
+fn without_gaps(name: &str) -> impl Iterator<Item = u8> {
+    name.bytes().filter(|byte| *byte != b'_').map(|byte| byte.to_ascii_lowercase())
 }
 
 /// The two characters beyond ASCII that fold into it.

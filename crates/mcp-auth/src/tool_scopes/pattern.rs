@@ -94,32 +94,6 @@ fn matches_all(parts: &[Part], text: &[u8]) -> bool {
     here.last() == Some(&true)
 }
 
-/// Whether a URI is written as a server must read it: no dot segments, no capitals in its scheme, nothing
-/// percent-encoded that need not be
-/// ([RFC 3986 §6.2.2](https://www.rfc-editor.org/rfc/rfc3986#section-6.2.2)).
-pub(super) fn is_normal(uri: &str) -> bool {
-    let scheme = uri.split(':').next().unwrap_or_default();
-    let is_dots = |segment: &str| matches!(segment, "." | "..");
-    let mut decoded = String::with_capacity(uri.len());
-    let mut rest = uri;
-    while let Some((before, encoded)) = rest.split_once('%') {
-        decoded.push_str(before);
-        let byte = encoded.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        match byte {
-            None => return false,
-            Some(b'-' | b'.' | b'_' | b'~' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z') => {
-                return false;
-            }
-            Some(0..=0x1f | 0x7f) => return false,
-            Some(byte) => decoded.push(if byte.is_ascii() { byte.into() } else { '\u{fffd}' }),
-        }
-        rest = &encoded[2..];
-    }
-    decoded.push_str(rest);
-    !scheme.bytes().any(|b| b.is_ascii_uppercase())
-        && !decoded.split(['/', '\\', '?', '#']).any(is_dots)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,35 +140,5 @@ mod tests {
     fn long_names_and_many_gaps_take_no_time() {
         let pattern = Pattern::of(&"*a{x}".repeat(30)).expect("a pattern");
         assert!(!pattern.matches(&"a".repeat(8000).replace("aaaaaaaa", "aaaaaaa/")));
-    }
-
-    #[test]
-    fn normal_uris_by_table() {
-        let rows = [
-            ("notes://alice/1", true),
-            ("notes://Alice/1", true),
-            ("file:///a%20b/c%2Fd", true),
-            ("file:///%C3%A9", true),
-            ("urn:x:y", true),
-            ("notes://a/..b/b..", true),
-            ("notes://a/../b", false),
-            ("notes://a/./b", false),
-            ("notes://a/..", false),
-            ("notes://a/..?x", false),
-            ("notes://a/%2e%2e/b", false),
-            ("notes://a%2f..%2fb", false),
-            ("notes://a\\..\\b", false),
-            ("notes://a%5c..%5cb", false),
-            ("notes://%61lice", false),
-            ("NOTES://alice", false),
-            ("notes://a%", false),
-            ("notes://a%2", false),
-            ("notes://a%zz", false),
-            ("notes://a%+1", false),
-            ("notes://a%00", false),
-        ];
-        for (uri, normal) in rows {
-            assert_eq!(is_normal(uri), normal, "{uri}");
-        }
     }
 }

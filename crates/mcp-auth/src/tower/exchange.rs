@@ -35,6 +35,7 @@ impl Exchange {
     pub(super) fn begin(auth: &McpAuth, caller: Option<&AuthInfo>, parts: &mut Parts) -> Self {
         let is_head = parts.method == Method::HEAD;
         let headers = &mut parts.headers;
+        session::remove_disguised(headers);
         if session::is_in(headers) {
             let owner = Principal::of(caller);
             if !session::open_session(auth.seal(), &owner, headers) {

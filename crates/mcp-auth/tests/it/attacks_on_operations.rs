@@ -1,0 +1,340 @@
+//! Attacks on the rules for operations before servers of other kinds: what they read as something else than
+//! the rules see is refused, and never reaches them.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+use http::{HeaderName, Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use mcp_auth::{AnyOf, AuthInfo, ConfigError, GuardedBody, McpAuth, ToolScopes};
+use mcp_auth_testkit::TestIssuer;
+use tower::{Layer as _, ServiceExt as _, service_fn};
+
+use crate::world::{RESOURCE, bearer};
+
+/// A server of any kind, which counts what reaches it.
+struct World {
+    issuer: TestIssuer,
+    auth: McpAuth,
+    reached: Arc<AtomicUsize>,
+}
+
+impl World {
+    fn new(rules: ToolScopes) -> Self {
+        let issuer = TestIssuer::new();
+        let auth = issuer.protects(RESOURCE).required_scopes(["read"]).tools(rules).build();
+        Self { issuer, auth: auth.expect("a description"), reached: Arc::default() }
+    }
+
+    fn headers(&self) -> HeaderMap {
+        let mut headers = bearer(&self.issuer.token().scopes(["read"]).sign());
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers
+    }
+
+    /// The status of the answer, and whether the server was reached.
+    async fn send(&self, headers: HeaderMap, body: &str) -> (u16, bool) {
+        let reached = self.reached.clone();
+        let server = service_fn(move |_: Request<GuardedBody<Full<Bytes>>>| {
+            reached.fetch_add(1, Ordering::SeqCst);
+            async { Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())) }
+        });
+        let mut request = Request::post("/mcp").body(Full::from(body.to_owned())).expect("one");
+        *request.headers_mut() = headers;
+        let answer = self.auth.bearer_auth().layer(server).oneshot(request).await;
+        let status = answer.unwrap_or_else(|never| match never {}).status().as_u16();
+        (status, self.reached.swap(0, Ordering::SeqCst) > 0)
+    }
+
+    async fn ask(&self, method: &str, params: &str) -> (u16, bool) {
+        let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{params}}}"#);
+        self.send(self.headers(), &body).await
+    }
+}
+
+#[tokio::test]
+async fn a_uri_that_servers_read_as_a_forbidden_one_does_not_reach_them() {
+    let forbidden = [
+        "vault://admin/keys",
+        "vault://admin/a%20b",
+        "vault://admin/%C3%A9",
+        "vault://admin:80/keys",
+        "vault://[::1]/keys",
+        "vault:admin",
+        "https://example.com/keys",
+        "https://example.com/",
+        "http://127.0.0.1/keys",
+        "http://[::1]/keys",
+        "file:///etc/keys",
+        "file:///C:/keys",
+    ];
+    let rules = forbidden.iter().fold(ToolScopes::new(), |all, uri| all.resource(uri, ["admin"]));
+    let world = World::new(rules);
+    // What `new URL(..).href` makes of the left is the right: the TypeScript SDK looks that up.
+    let rows = [
+        (" vault://admin/keys", "vault://admin/keys"),
+        ("vault://admin/keys ", "vault://admin/keys"),
+        ("vault://admin/a b", "vault://admin/a%20b"),
+        ("vault://admin/é", "vault://admin/%C3%A9"),
+        ("vault://admin/%c3%a9", "vault://admin/%C3%A9"), // RFC 3986 §6.2.2.1
+        ("vault://@admin/keys", "vault://admin/keys"),
+        ("vault://admin:/keys", "vault://admin/keys"),
+        ("vault://admin:080/keys", "vault://admin:80/keys"),
+        ("vault://[0::1]/keys", "vault://[::1]/keys"),
+        ("vault:admin ", "vault:admin"),
+        ("https://EXAMPLE.com/keys", "https://example.com/keys"),
+        ("https://example.com:443/keys", "https://example.com/keys"),
+        ("https://example.com:/keys", "https://example.com/keys"),
+        ("https://@example.com/keys", "https://example.com/keys"),
+        ("https:example.com/keys", "https://example.com/keys"),
+        ("https:/example.com/keys", "https://example.com/keys"),
+        ("https:///example.com/keys", "https://example.com/keys"),
+        ("https:\\\\example.com\\keys", "https://example.com/keys"),
+        ("https://example.com\\keys", "https://example.com/keys"),
+        ("https://examp\u{ad}le.com/keys", "https://example.com/keys"),
+        ("https://ｅxample.com/keys", "https://example.com/keys"),
+        ("https://example.com", "https://example.com/"),
+        ("http://0x7f.1/keys", "http://127.0.0.1/keys"),
+        ("http://127.0.0.1./keys", "http://127.0.0.1/keys"),
+        ("http://2130706433/keys", "http://127.0.0.1/keys"),
+        ("http://[0:0::1]/keys", "http://[::1]/keys"),
+        ("file://localhost/etc/keys", "file:///etc/keys"),
+        ("file:/etc/keys", "file:///etc/keys"),
+        ("file:///C|/keys", "file:///C:/keys"),
+    ];
+    for (written, read) in rows {
+        assert!(forbidden.contains(&read), "{read}");
+        for method in ["resources/read", "resources/subscribe"] {
+            let params = serde_json::json!({ "uri": written }).to_string();
+            let (status, is_reached) = world.ask(method, &params).await;
+            assert!(!is_reached && matches!(status, 400 | 403), "{written:?} {status}");
+        }
+    }
+    for fine in [
+        "notes://alice/a b",
+        "notes://Alice/é",
+        "notes://alice@example.com/1",
+        "notes:///1",
+        "https://other.example/a'b?x=%2F#c",
+        "https://xn--bcher-kva.example:8443/a",
+        "http://127.0.0.1:3000/",
+        "http://[::1]:3000/",
+        "file:///tmp/My Notes.txt",
+        "file://server/share",
+        "urn:isbn:1",
+    ] {
+        let params = serde_json::json!({ "uri": fine }).to_string();
+        assert_eq!(world.ask("resources/read", &params).await, (200, true), "{fine}");
+    }
+    for template in [
+        "https://{host}/{+path}",
+        "https://example.com{?query}",
+        "https://{+rest}",
+        "file://{+path}",
+        "notes://{Owner}/{id}",
+        "{+uri}",
+    ] {
+        let params = serde_json::json!({
+            "ref": { "type": "ref/resource", "uri": template },
+            "argument": { "name": "a", "value": "" },
+        });
+        let answer = world.ask("completion/complete", &params.to_string()).await;
+        assert_eq!(answer, (200, true), "{template}");
+    }
+}
+
+#[tokio::test]
+async fn rules_for_uris_hold_however_the_rule_and_the_request_write_them() {
+    for rule in ["n://a/é", "n://a/%C3%A9", "n://a/%c3%a9", "n://{owner}/é", "n://*/%c3%a9"] {
+        let world = World::new(ToolScopes::new().resource(rule, ["admin"]));
+        for uri in ["n://a/é", "n://a/%C3%A9", "n://a/%c3%a9"] {
+            let params = serde_json::json!({ "uri": uri }).to_string();
+            assert_eq!(world.ask("resources/read", &params).await.0, 403, "{rule} {uri}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_mark_that_servers_decode_in_a_path_does_not_hide_it_from_its_rule() {
+    let written = ["n://a/x:y@z", "n://a/x%3Ay%40z", "n://a/x%3ay@z"];
+    for rule in written {
+        let rules = ToolScopes::new().resource("n://a/{id}", ["read"]).resource(rule, ["admin"]);
+        let world = World::new(rules);
+        // The Python SDK 2 gives the handler of `n://a/{id}` the `id` `x:y@z` for each of these.
+        for uri in written {
+            let params = serde_json::json!({ "uri": uri }).to_string();
+            assert_eq!(world.ask("resources/read", &params).await.0, 403, "{rule} {uri}");
+        }
+    }
+}
+
+#[tokio::test]
+#[ignore = "to decide: `%2F` is no slash to the rules, and is one to servers that decode what a template gave them"]
+async fn an_encoded_slash_does_not_lead_past_the_rule_for_a_folder() {
+    let rules = ToolScopes::new().resource("n://a/{id}", ["read"]);
+    let world = World::new(rules.resource("n://a/private/{id}", ["admin"]));
+    // The Python SDK 2 gives the handler of `n://a/{id}` the `id` `private/x`.
+    let params = r#"{"uri":"n://a/private%2Fx"}"#;
+    let (status, is_reached) = world.ask("resources/read", params).await;
+    assert!(!is_reached, "{status}");
+}
+
+#[tokio::test]
+async fn a_body_that_its_headers_say_is_no_utf_8_does_not_reach_servers_that_believe_them() {
+    let world = World::new(ToolScopes::new().tool("admin_x", ["admin"]));
+    // In UTF-7 the string of `x` ends, and another `name` follows: Express and the TypeScript SDK
+    // decode what `charset` says, with iconv-lite.
+    let body = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"note","x":"+ACIALAAi-name+ACIAOgAi-admin+AF8-x"}}"#;
+    let rows = [
+        ("application/json", true),
+        ("application/json; charset=utf-8", true),
+        ("application/json;charset=UTF-8", true),
+        ("application/json; charset=\"utf-8\"", true),
+        ("application/json; charset=utf8; a=b", true),
+        ("application/json; charset=utf-7", false),
+        ("application/json;charset=\"UTF-7\"", false),
+        ("application/json; Charset = utf-7", false),
+        ("application/json; charset=utf-8; charset=utf-7", false),
+        ("application/json; charset=utf-7; charset=utf-8", false),
+        ("application/json; charset=shift_jis", false),
+        ("application/json; charset=utf-16", false),
+        ("application/json; charset=", false),
+        ("application/json; charset=utf-80", false),
+        ("application/json; charset*=us-ascii''utf-7", false),
+        ("application/json; charset=utf\\-7", false),
+    ];
+    for (content_type, is_fine) in rows {
+        let mut headers = world.headers();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        let expected = if is_fine { (200, true) } else { (400, false) };
+        assert_eq!(world.send(headers, body).await, expected, "{content_type}");
+    }
+    let mut headers = world.headers();
+    headers.append(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-7"));
+    assert_eq!(world.send(headers, body).await, (400, false), "the second of two");
+    for (coding, is_fine) in
+        [("identity", true), ("Identity", true), ("", true), ("br", false), ("identity, br", false)]
+    {
+        let mut headers = world.headers();
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding));
+        let expected = if is_fine { (200, true) } else { (400, false) };
+        assert_eq!(world.send(headers, body).await, expected, "{coding}");
+    }
+}
+
+#[tokio::test]
+async fn members_as_python_names_them_do_not_pass_unseen() {
+    let world = World::new(ToolScopes::new().resource("vault://*", ["admin"]));
+    // Models of pydantic with `populate_by_name`, as those of the Python SDK 2, take a field by either name,
+    // unless they are told not to where they are used, as the SDK's own server does.
+    for filter in [
+        r#"{"resource_subscriptions":["vault://a"]}"#,
+        r#"{"resourceSubscriptions":[],"resource_subscriptions":["vault://a"]}"#,
+        r#"{"Resource_Subscriptions":["vault://a"]}"#,
+    ] {
+        let params = format!(r#"{{"notifications":{filter}}}"#);
+        let answer = world.ask("subscriptions/listen", &params).await;
+        assert_eq!(answer, (400, false), "{filter}");
+    }
+}
+
+#[tokio::test]
+async fn members_that_become_the_prototype_of_what_javascript_copies_do_not_pass_unseen() {
+    let world = World::new(ToolScopes::new().resource("vault://*", ["admin"]));
+    let params = r#"{"notifications":{"__proto__":{"resourceSubscriptions":["vault://a"]}}}"#;
+    assert_eq!(world.ask("subscriptions/listen", params).await, (400, false));
+}
+
+#[tokio::test]
+async fn an_argument_in_a_requirement_is_one_scope_however_it_is_written() {
+    let world = World::new(ToolScopes::new());
+    for folder in ["x read", "read ", " read", "x read y"] {
+        let headers = bearer(&world.issuer.token().scopes(["read"]).sign());
+        let (parts, body) =
+            Request::post("/mcp").body(Full::<Bytes>::default()).map(with(headers)).expect("one");
+        let (caller, _) = world.auth.admit(&parts, body).await.expect("admitted");
+        let scope = format!("folder:{folder}");
+        assert!(!caller.has(AnyOf([scope.as_str(), "admin"])), "{folder:?} of several");
+        assert!(!caller.has(AnyOf(vec![scope.clone()])), "{folder:?} of one");
+        let denied = caller.require(AnyOf([scope.as_str(), "admin"]));
+        assert!(denied.is_err(), "{folder:?}");
+        let refusal = world.auth.refuse(&denied.expect_err("refused"));
+        let challenge = refusal.headers()[WWW_AUTHENTICATE].to_str().expect("text").to_owned();
+        assert!(challenge.contains(r#"scope="read admin""#), "{challenge}");
+    }
+}
+
+fn with(
+    headers: HeaderMap,
+) -> impl FnOnce(Request<Full<Bytes>>) -> (http::request::Parts, Full<Bytes>) {
+    move |request| {
+        let (mut parts, body) = request.into_parts();
+        parts.headers = headers;
+        (parts, body)
+    }
+}
+
+#[tokio::test]
+async fn a_challenge_holds_nothing_of_an_argument_that_is_no_scope() {
+    let world = World::new(ToolScopes::new());
+    let headers = bearer(&world.issuer.token().scopes(["read"]).sign());
+    let (parts, body) =
+        Request::post("/mcp").body(Full::<Bytes>::default()).map(with(headers)).expect("one");
+    let (caller, _): (AuthInfo, _) = world.auth.admit(&parts, body).await.expect("admitted");
+    let denial = caller.require(["a\", error=\"x\r\nSet-Cookie: a=b"]).expect_err("refused");
+    let answer = world.auth.refuse(&denial);
+    assert_eq!(answer.status(), 403);
+    let challenge = answer.headers()[WWW_AUTHENTICATE].to_str().expect("text");
+    assert!(!challenge.contains("Cookie:") || !challenge.contains("\r"), "{challenge}");
+    assert_eq!(challenge.matches("error=").count(), 1, "{challenge}");
+}
+
+#[tokio::test]
+async fn many_long_names_before_many_patterns_take_no_time() {
+    let rules = (0..200).fold(ToolScopes::new(), |rules, i| {
+        rules.resource(format!("vault://{{owner}}/*/{i}/{{id}}"), ["admin"])
+    });
+    let world = World::new(rules);
+    let uri = format!("vault://{}", "a/".repeat(4000));
+    let uris = serde_json::to_string(&vec![uri; 256]).expect("JSON");
+    let begun = Instant::now();
+    let params = format!(r#"{{"notifications":{{"resourceSubscriptions":{uris}}}}}"#);
+    let (status, _) = world.ask("subscriptions/listen", &params).await;
+    let taken = begun.elapsed();
+    assert!(taken < Duration::from_secs(2), "{status} after {taken:?}");
+}
+
+#[tokio::test]
+async fn headers_that_gateways_to_scripts_take_for_ours_do_not_reach_them() {
+    // CGI, WSGI and PHP know headers by names in which `-` and `_` are the same.
+    let world = World::new(ToolScopes::new());
+    let server = service_fn(|request: Request<GuardedBody<Full<Bytes>>>| async move {
+        let names = request.headers().keys().map(|name| name.as_str().replace('_', "-"));
+        let names = names.collect::<Vec<_>>().join(" ");
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(names)))
+    });
+    let mut request = Request::post("/mcp").body(Full::<Bytes>::default()).expect("a request");
+    *request.headers_mut() = bearer(&world.issuer.token().scopes(["read"]).sign());
+    for name in ["mcp_session_id", "mcp-session_id", "Last_Event_Id", "mcp_method", "mcp-param-a_b"]
+    {
+        let name: HeaderName = name.parse().expect("a name");
+        request.headers_mut().insert(name, HeaderValue::from_static("s1"));
+    }
+    let answer = world.auth.bearer_auth().layer(server).oneshot(request).await;
+    let names = answer.unwrap_or_else(|never| match never {}).into_body().collect().await;
+    let names = names.unwrap_or_else(|never| match never {}).to_bytes();
+    assert_eq!(names, "mcp-param-a-b", "what is told the server in place of the header");
+}
+
+#[test]
+fn a_rule_for_a_uri_that_no_request_may_have_is_a_mistake() {
+    for uri in ["https://example.com", "HTTPS://example.com/", "n://a/../b", "n://a/%61"] {
+        let rules = ToolScopes::new().resource(uri, ["admin"]);
+        let built = TestIssuer::new().protects(RESOURCE).tools(rules).build();
+        assert_eq!(built.err(), Some(ConfigError::RuleUri(uri.to_owned())), "{uri}");
+    }
+}
