@@ -175,7 +175,13 @@ impl ToolScopes {
             if is_uri && !uri::is_normal(name) {
                 return Err(BadMessage::Uri);
             }
-            table.find(&if is_uri { uri::encoded(name) } else { name.into() }, found);
+            let name = if is_uri { uri::encoded(name) } else { name.into() };
+            table.find(&name, found);
+            // Some servers decode a slash in what they take from a template, others do not: both
+            // readings must be permitted.
+            if is_uri && name.contains("%2F") {
+                table.find(&name.replace("%2F", "/"), found);
+            }
         }
         Ok(())
     }

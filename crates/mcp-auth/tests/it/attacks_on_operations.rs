@@ -173,7 +173,6 @@ async fn a_mark_that_servers_decode_in_a_path_does_not_hide_it_from_its_rule() {
 }
 
 #[tokio::test]
-#[ignore = "to decide: `%2F` is no slash to the rules, and is one to servers that decode what a template gave them"]
 async fn an_encoded_slash_does_not_lead_past_the_rule_for_a_folder() {
     let rules = ToolScopes::new().resource("n://a/{id}", ["read"]);
     let world = World::new(rules.resource("n://a/private/{id}", ["admin"]));
