@@ -86,7 +86,8 @@ impl ToolScopes {
 impl McpAuth {
     /// Guards the tools of a router in the handler as well, by the rules of this resource: for servers
     /// that can be reached by other ways than the layer. Without an admitted caller nothing is called
-    /// that a rule speaks of. Declarations are taken out of what clients see.
+    /// that a rule speaks of. Declarations are taken out of what clients see. Tools that are added to the
+    /// router afterwards are not guarded here.
     #[must_use]
     pub fn guard_tools<S: Send + Sync + 'static>(
         &self,
