@@ -15,6 +15,7 @@ mod base64url;
 mod jws;
 mod jwk;
 mod keys;
+mod embedded;
 mod claims;
 mod profile;
 
@@ -23,13 +24,15 @@ use std::sync::Arc;
 use crate::denial::{Denial, Reason};
 use crate::token::VerifiedToken;
 
+pub(crate) use base64url::{decode as from_base64url, encode as to_base64url};
 pub(crate) use claims::Claims;
+pub(crate) use embedded::EmbeddedKey;
 pub(crate) use jws::Jws;
 pub(crate) use keys::{Key, Missing};
 pub use keys::{KeySet, KeySetError};
 pub use profile::Profile;
 pub use signature::Algorithm;
-pub(crate) use signature::sha256;
+pub(crate) use signature::{Mac, is_same_secret, sha256};
 
 /// What one issuer's tokens may look like.
 #[derive(Clone, Debug)]
@@ -58,7 +61,8 @@ impl JwtRules {
 
 /// Verifies `token` with `keys`: its form, its kind, its issuer and its signature.
 ///
-/// Audience, expiry and scopes are judged after this, by [`Policy::permit`](crate::Policy::permit).
+/// Audience, expiry and scopes are judged after this, by [`Policy::permit`](crate::Policy::permit). A token
+/// that is bound to its sender (`cnf`) is refused, since nothing here knows the sender.
 ///
 /// ```
 /// use mcp_auth::jwt::{self, JwtRules, KeySet};
@@ -81,6 +85,9 @@ pub fn verify(token: &str, keys: &KeySet, rules: &JwtRules) -> Result<VerifiedTo
         return Err(Denial::invalid(Reason::Issuer));
     }
     judge(&jws, &claims, rules)?;
+    if claims.binding.is_some() {
+        return Err(Denial::invalid(Reason::Binding));
+    }
     keys.verify(&jws).map_err(Denial::from)?;
     Ok(claims.into_token(rules.issuer.clone()))
 }
@@ -92,9 +99,6 @@ pub(crate) fn judge(jws: &Jws<'_>, claims: &Claims, rules: &JwtRules) -> Result<
         return Err(Denial::invalid(Reason::Algorithm).detail(format!(
             "the token is signed with {algorithm}, which `.algorithms(..)` leaves out"
         )));
-    }
-    if claims.is_bound {
-        return Err(Denial::invalid(Reason::Binding));
     }
     rules.profile.judge(&jws.header, claims)
 }

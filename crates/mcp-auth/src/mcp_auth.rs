@@ -3,12 +3,18 @@
 mod builder;
 #[cfg(feature = "client")]
 mod readiness;
+#[cfg(feature = "jwt")]
+mod sender;
+#[cfg(not(feature = "jwt"))]
+#[path = "mcp_auth/sender_none.rs"]
+mod sender;
 
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::HeaderValue;
 use http::request::Parts;
 use http_body::Body;
 
@@ -20,6 +26,7 @@ use crate::credentials::Credentials;
 use crate::denial::Denial;
 use crate::operation::Operation;
 use crate::policy::Policy;
+use crate::scheme::Scheme;
 use crate::scope::Scopes;
 use crate::token::{AuthInfo, VerifiedToken};
 use crate::verifier::Verifier;
@@ -58,6 +65,7 @@ struct Inner {
     keys_of: Vec<AuthorizationServer>,
     verifier: Box<dyn Verifier>,
     policy: Policy,
+    sender: sender::Sender,
     clock: Arc<dyn Clock>,
     /// The longest message that is read, in bytes.
     max_message_bytes: usize,
@@ -95,8 +103,20 @@ impl McpAuth {
         parts: &Parts,
         body: B,
     ) -> Result<(AuthInfo, GuardedBody<B>), Denial> {
+        let denied = |denial: Denial| denial.under(Scheme::of(&parts.headers));
+        self.decide(patience, parts, body).await.map_err(denied)
+    }
+
+    /// The straight line.
+    async fn decide<B: Body<Data = Bytes>>(
+        &self,
+        patience: impl Future<Output = ()>,
+        parts: &Parts,
+        body: B,
+    ) -> Result<(AuthInfo, GuardedBody<B>), Denial> {
         let credentials = Credentials::from_headers(&parts.headers)?; // 401 400   headers only
         let token = self.verify(&credentials).await?; //                 401 503   still no byte of the body
+        self.confirm(&token, &credentials, parts)?; //                   401 503   is the sender its owner?
         let body = self.read(Some(&token), body, patience).await?; //    401 413   read only if rules need it
         let operation = self.operation(parts, &body)?; //                400
         let caller = self.permit(token, &credentials, &operation)?; //   401 403
@@ -135,6 +155,15 @@ impl McpAuth {
 
     async fn verify(&self, credentials: &Credentials) -> Result<VerifiedToken, Denial> {
         self.0.verifier.verify(credentials).await
+    }
+
+    fn confirm(
+        &self,
+        token: &VerifiedToken,
+        credentials: &Credentials,
+        parts: &Parts,
+    ) -> Result<(), Denial> {
+        self.0.sender.confirm(token, credentials, parts, &self.0.policy, &*self.0.clock)
     }
 
     /// Reads the body if rules speak of operations, and the token is one for this resource.
@@ -179,7 +208,15 @@ impl McpAuth {
         let as_requested = |scopes: &Scopes| self.0.policy.vocabulary.requested(scopes);
         let challenge =
             Challenge::answering(denial, &self.0.challenged_scopes, &self.0.metadata_url)?;
-        Some(Challenge { scope: challenge.scope.as_ref().map(as_requested), ..challenge })
+        let scope = challenge.scope.as_ref().map(as_requested);
+        Some(self.0.sender.challenge(Challenge { scope, ..challenge }, denial))
+    }
+
+    /// The nonce that the next DPoP proof must have ([RFC 9449 §8.2](https://www.rfc-editor.org/rfc/rfc9449#section-8.2)):
+    /// the value of `DPoP-Nonce` in answers to who came by DPoP. Nothing where no nonces are demanded.
+    #[must_use]
+    pub fn dpop_nonce(&self) -> Option<HeaderValue> {
+        self.0.sender.nonce(&*self.0.clock)
     }
 
     /// The URL of the resource, its identifier.

@@ -2,11 +2,12 @@
 
 use std::fmt;
 
-use aws_lc_rs::digest;
+use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     self as aws, ParsedPublicKey, RsaParameters, RsaPublicKeyComponents, UnparsedPublicKey,
     VerificationAlgorithm,
 };
+use aws_lc_rs::{constant_time, digest, hmac};
 
 /// A signature algorithm of [RFC 7518](https://www.rfc-editor.org/rfc/rfc7518#section-3.1),
 /// [RFC 9864](https://www.rfc-editor.org/rfc/rfc9864) or
@@ -148,4 +149,35 @@ pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
     let mut hash = [0; 32];
     hash.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
     hash
+}
+
+/// Whether two secrets are the same, in a time that does not tell where they differ.
+pub(crate) fn is_same_secret(one: &[u8], other: &[u8]) -> bool {
+    constant_time::verify_slices_are_equal(one, other).is_ok()
+}
+
+/// HMAC-SHA256 under one key.
+pub(crate) struct Mac(hmac::Key);
+
+impl Mac {
+    /// Under a key that nobody knows and that ends with this value. Nothing if the system has no randomness.
+    pub(crate) fn random() -> Option<Self> {
+        hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).ok().map(Self)
+    }
+
+    /// Under a secret.
+    pub(crate) fn new(secret: &[u8]) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, secret))
+    }
+
+    /// The tag of these parts, one after the other.
+    pub(crate) fn tag(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let mut context = hmac::Context::with_key(&self.0);
+        for part in parts {
+            context.update(part);
+        }
+        let mut tag = [0; 32];
+        tag.copy_from_slice(context.sign().as_ref());
+        tag
+    }
 }

@@ -4,12 +4,14 @@ mod architecture;
 mod attacks;
 mod config;
 mod doors;
+mod dpop;
 mod forged_tokens;
 mod keys;
 mod ledger;
 mod logs;
 #[cfg(feature = "metrics")]
 mod metrics;
+mod mtls;
 mod origins;
 mod refusals;
 mod rmcp_server;
