@@ -1,10 +1,10 @@
 // The TypeScript SDK as a client: from a 401 to the answer of the tool `whoami`, without a human.
 //
-//   node client.mjs v1|v2 http://127.0.0.1:3000/mcp     prints {"protocol", "tools", "whoami"}
+//   node client.mjs v1|v2 http://127.0.0.1:3000/mcp [dpop]     prints {"protocol", "tools", "whoami"}, and with `dpop` (v2) its {"thumbprint"}
 import { approve } from './approve.mjs';
 
-const [version, url] = process.argv.slice(2);
-const { Client, StreamableHTTPClientTransport, UnauthorizedError } =
+const [version, url, proofs] = process.argv.slice(2);
+const { Client, DpopSession, StreamableHTTPClientTransport, UnauthorizedError } =
   version === 'v1'
     ? {
         ...(await import('@modelcontextprotocol/sdk/client/index.js')),
@@ -38,6 +38,9 @@ const authProvider = {
   redirectToAuthorization: async (authorizationUrl) => { callback = await approve(authorizationUrl, redirectUrl); },
 };
 
+const session = proofs === 'dpop' ? await DpopSession.create() : undefined;
+if (session) authProvider.dpop = () => session;
+
 const newTransport = () => new StreamableHTTPClientTransport(new URL(url), { authProvider });
 const newClient = () => new Client({ name: 'e2e', version: '1.0.0' }, { versionNegotiation: { mode: 'auto' } }); // v1 ignores it
 
@@ -60,5 +63,6 @@ console.log(JSON.stringify({
   protocol: version === 'v1' ? transport.protocolVersion : client.getNegotiatedProtocolVersion(),
   tools: tools.map((tool) => tool.name),
   whoami: JSON.parse(answer.content[0].text),
+  ...(session && { thumbprint: session.thumbprint, tokenType: saved.tokens.token_type }),
 }));
 await client.close();

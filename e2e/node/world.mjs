@@ -8,8 +8,8 @@ const repository = fileURLToPath(new URL('../..', import.meta.url));
 const serverCommand = process.env.E2E_SERVER_CMD; // a shell command; see the script `run`
 if (!serverCommand) throw new Error('E2E_SERVER_CMD is not set: start this by e2e/run');
 
-/** A world for issuers that sign with `alg` below `path`. Nothing runs yet: see `startIssuer` and `startServer`. */
-export async function newWorld({ alg = 'ES256', path = '', keys }) {
+/** A world for issuers that sign with `alg` below `path`, and a `server` with an `environment` of its own. Nothing runs yet: see `startIssuer` and `startServer`. */
+export async function newWorld({ alg = 'ES256', path = '', keys, server = serverCommand, environment }) {
   const issuerOrigin = `http://127.0.0.1:${await freePort()}`;
   const serverPort = await freePort();
   const origin = `http://127.0.0.1:${serverPort}`;
@@ -31,7 +31,7 @@ export async function newWorld({ alg = 'ES256', path = '', keys }) {
 
     async startServer() {
       const env = { PORT: String(serverPort), RESOURCE: resource, ISSUER: issuer, REQUIRED_SCOPES: 'read' };
-      const child = start('sh', ['-c', serverCommand], { cwd: repository, env: { ...process.env, ...env } });
+      const child = start('sh', ['-c', server], { cwd: repository, env: { ...process.env, ...env, ...environment } });
       this.processes.server = child;
       await until('the server answers', () => running(child, 'server') && answers(this.metadataUrl));
     },
@@ -141,7 +141,7 @@ function running(child, name) {
 
 const answers = (url) => fetch(url, { signal: AbortSignal.timeout(2_000) }).then((response) => response.ok, () => false);
 
-function freePort() {
+export function freePort() {
   return new Promise((resolve, reject) => {
     const probe = createServer().on('error', reject).listen(0, '127.0.0.1', () => {
       const { port } = probe.address();
