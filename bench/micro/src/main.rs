@@ -1,6 +1,7 @@
 //! What verification, a cache hit, the layer and a cache entry cost, against what they cannot do without.
 
 mod counting;
+mod dpop;
 mod race;
 
 use std::convert::Infallible;
@@ -14,12 +15,14 @@ use std::time::SystemTime;
 use aws_lc_rs::digest;
 use bench_issuer::{Issuer, Kind, Token};
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use http::header::{AUTHORIZATION, HeaderValue};
+use http::request::Parts;
 use http::{Request, Response};
+use http_body_util::{Empty, Full};
 use mcp_auth::jwt::{self, JwtRules, KeySet};
 use mcp_auth::{
-    AuthInfo, AuthorizationServer, BoxFuture, Credentials, Denial, Fetch, FetchError, Limits,
-    McpAuth,
+    AuthInfo, AuthorizationServer, BoxFuture, Credentials, Fetch, FetchError, GuardedBody, Limits,
+    McpAuth, McpAuthBuilder, ToolScopes,
 };
 use race::Race;
 use tower::{Layer as _, Service, service_fn};
@@ -54,6 +57,15 @@ fn main() {
     }
     if is_wanted("layer") {
         layer(&issuer, &protected(&issuer, &runtime, 10_000), &mut verdicts);
+    }
+    if is_wanted("dpop") {
+        dpop::dpop(&issuer, &protected(&issuer, &runtime, 10_000), &mut verdicts);
+    }
+    if is_wanted("rules") {
+        let described = || described(&issuer, &runtime, 10_000);
+        let plain = described().build().expect("a resource");
+        let ruled = described().tools(two_hundred_rules()).build().expect("a resource");
+        rules(&issuer, &plain, &ruled, &mut verdicts);
     }
     if is_wanted("memory") {
         memory(&issuer, &runtime, &mut verdicts);
@@ -178,15 +190,15 @@ fn cache_hit(issuer: &Issuer, auth: &McpAuth, verdicts: &mut Verdicts) {
             black_box(digest::digest(&digest::SHA256, black_box(token.as_bytes())));
         })
         .runner("the header read", || {
-            let (_, headers) = c.next().expect("a token");
-            black_box(Credentials::from_headers(black_box(headers)).expect("credentials"));
+            let (_, parts) = c.next().expect("a token");
+            black_box(Credentials::from_headers(black_box(&parts.headers)).expect("credentials"));
         })
         .runner("the time", || {
             black_box(SystemTime::now());
         })
         .runner("admit, a hit", || {
-            let (_, headers) = b.next().expect("a token");
-            black_box(at_once(auth.admit(black_box(headers))).expect("admitted"));
+            let (_, parts) = b.next().expect("a token");
+            black_box(admit(auth, black_box(parts)));
         })
         .run();
     times
@@ -203,7 +215,7 @@ fn cache_miss(issuer: &Issuer, auth: &McpAuth, verdicts: &mut Verdicts) {
         ..Token::new(Kind::Ed25519, serial)
     });
     let all: Vec<_> =
-        tokens.map(|token| (headers(&issuer.sign(token)), issuer.signed(token))).collect();
+        tokens.map(|token| (parts(&issuer.sign(token)), issuer.signed(token))).collect();
     let key = issuer.public_key(Kind::Ed25519);
     let (mut a, mut b) = (all.iter().cycle(), all.iter().cycle());
     let times = Race::new()
@@ -212,8 +224,8 @@ fn cache_miss(issuer: &Issuer, auth: &McpAuth, verdicts: &mut Verdicts) {
             assert!(key.verify_sig(black_box(message.as_bytes()), signature).is_ok());
         })
         .runner("admit, never seen", || {
-            let (headers, _) = b.next().expect("a token");
-            black_box(at_once(auth.admit(black_box(headers))).expect("admitted"));
+            let (parts, _) = b.next().expect("a token");
+            black_box(admit(auth, black_box(parts)));
         })
         .run();
     times.print("Tokens never seen, EdDSA, the cache full");
@@ -224,25 +236,26 @@ fn cache_miss(issuer: &Issuer, auth: &McpAuth, verdicts: &mut Verdicts) {
 /// The whole layer on a hit, against the service without it.
 fn layer(issuer: &Issuer, auth: &McpAuth, verdicts: &mut Verdicts) {
     let all = requests(issuer, auth);
-    let inner = service_fn(|request: Request<()>| async move {
+    async fn look<B>(request: Request<B>) -> Result<Response<()>, Infallible> {
         black_box(request.extensions().get::<AuthInfo>().is_some());
-        Ok::<_, Infallible>(Response::new(()))
-    });
-    let (mut bare, mut guarded) = (inner, auth.bearer_auth().layer(inner));
+        Ok(Response::new(()))
+    }
+    let mut bare = service_fn(look::<Empty<Bytes>>);
+    let mut guarded = auth.bearer_auth().layer(service_fn(look::<GuardedBody<Empty<Bytes>>>));
     let (mut a, mut b) = (all.iter().cycle(), all.iter().cycle());
-    let request = |headers: &HeaderMap| {
-        let mut request = Request::new(());
-        request.headers_mut().insert(AUTHORIZATION, headers[AUTHORIZATION].clone());
+    let request = |parts: &Parts| {
+        let mut request = Request::new(Empty::new());
+        request.headers_mut().insert(AUTHORIZATION, parts.headers[AUTHORIZATION].clone());
         black_box(request)
     };
     let times = Race::new()
         .runner("the bare service", || {
-            let (_, headers) = a.next().expect("a token");
-            black_box(call(&mut bare, request(headers)).status());
+            let (_, parts) = a.next().expect("a token");
+            black_box(call(&mut bare, request(parts)).status());
         })
         .runner("behind bearer_auth()", || {
-            let (_, headers) = b.next().expect("a token");
-            assert!(call(&mut guarded, request(headers)).status().is_success());
+            let (_, parts) = b.next().expect("a token");
+            assert!(call(&mut guarded, request(parts)).status().is_success());
         })
         .run();
     times.print("The layer, on a hit");
@@ -250,9 +263,51 @@ fn layer(issuer: &Issuer, auth: &McpAuth, verdicts: &mut Verdicts) {
     verdicts.add("the layer on a hit, over the bare service, µs".into(), over, 1.5);
 }
 
-fn call<S, R>(service: &mut S, request: Request<()>) -> Response<R>
+/// As many names as patterns, some of which look alike.
+fn two_hundred_rules() -> ToolScopes {
+    (0..100).fold(ToolScopes::new(), |rules, i| {
+        rules.tool(format!("tool_{i}"), ["read"]).tool(format!("group_{i}_*"), ["write"])
+    })
+}
+
+/// The decision on one operation: a `tools/call` of 1 KiB against 200 rules, over the same without rules.
+fn rules(issuer: &Issuer, plain: &McpAuth, ruled: &McpAuth, verdicts: &mut Verdicts) {
+    let all = requests(issuer, plain);
+    requests_known(&all, ruled);
+    for tool in ["tool_50", "group_50_x", "no_rule_names_it"] {
+        let head = format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"{tool}","arguments":{{"text":""#
+        );
+        let body = format!("{head}{}\"}}}}}}", "x".repeat(1024 - head.len() - 4));
+        assert_eq!(body.len(), 1024);
+        let body = Full::new(Bytes::from(body));
+        let (mut a, mut b) = (all.iter().cycle(), all.iter().cycle());
+        let times = Race::new()
+            .runner("without rules", || {
+                let (_, parts) = a.next().expect("a token");
+                black_box(at_once(plain.admit(parts, body.clone())).expect("admitted"));
+            })
+            .runner("200 rules", || {
+                let (_, parts) = b.next().expect("a token");
+                black_box(at_once(ruled.admit(parts, body.clone())).expect("admitted"));
+            })
+            .run();
+        times.print(&format!("A tools/call of 1 KiB, {tool}"));
+        let over = times.over("200 rules", "without rules") / 1000.0;
+        verdicts.add(format!("200 rules for a 1 KiB call of {tool}, µs"), over, 1.0);
+    }
+}
+
+fn requests_known(all: &[(String, Parts)], auth: &McpAuth) {
+    let ping = Full::new(Bytes::from_static(br#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#));
+    for (_, parts) in all {
+        at_once(auth.admit(parts, ping.clone())).expect("admitted");
+    }
+}
+
+fn call<S, R>(service: &mut S, request: Request<Empty<Bytes>>) -> Response<R>
 where
-    S: Service<Request<()>, Response = Response<R>, Error = Infallible>,
+    S: Service<Request<Empty<Bytes>>, Response = Response<R>, Error = Infallible>,
 {
     let mut context = Context::from_waker(Waker::noop());
     assert!(service.poll_ready(&mut context).is_ready());
@@ -266,8 +321,7 @@ fn memory(issuer: &Arc<Issuer>, runtime: &tokio::runtime::Runtime, verdicts: &mu
     // With the claims of a 900-byte RS256 token; Ed25519, since it is quick to sign.
     let admit = |auth: &McpAuth, serials: std::ops::Range<usize>| {
         for serial in serials {
-            let headers = headers(&issuer.sign(Token::new(Kind::Ed25519, serial)));
-            at_once(auth.admit(&headers)).expect("admitted");
+            self::admit(auth, &parts(&issuer.sign(Token::new(Kind::Ed25519, serial))));
         }
     };
     let count = |work: &dyn Fn()| counting::count(work).1 as f64;
@@ -288,14 +342,20 @@ fn memory(issuer: &Arc<Issuer>, runtime: &tokio::runtime::Runtime, verdicts: &mu
 
 /// A protected resource whose issuer answers from memory, with keys in hand.
 fn protected(issuer: &Arc<Issuer>, runtime: &tokio::runtime::Runtime, capacity: usize) -> McpAuth {
+    described(issuer, runtime, capacity).build().expect("a resource")
+}
+
+fn described(
+    issuer: &Arc<Issuer>,
+    runtime: &tokio::runtime::Runtime,
+    capacity: usize,
+) -> McpAuthBuilder {
     let server = AuthorizationServer::discover(ISSUER).fetch(InMemory(issuer.clone()));
     runtime.block_on(server.warm_up()).expect("keys");
     McpAuth::builder(RESOURCE)
         .authorization_server(server)
         .required_scopes(["read", "write"])
         .cached_tokens(capacity)
-        .build()
-        .expect("a resource")
 }
 
 struct InMemory(Arc<Issuer>);
@@ -319,19 +379,24 @@ impl Fetch for InMemory {
 }
 
 /// Tokens with the headers that carry them, each admitted once before.
-fn requests(issuer: &Issuer, auth: &McpAuth) -> Vec<(String, HeaderMap)> {
+fn requests(issuer: &Issuer, auth: &McpAuth) -> Vec<(String, Parts)> {
     let signed = tokens(Kind::Rs256).map(|token| issuer.sign(token));
-    let all: Vec<_> = signed.map(|token| (token.clone(), headers(&token))).collect();
-    for (_, headers) in &all {
-        let admitted: Result<AuthInfo, Denial> = at_once(auth.admit(headers));
-        admitted.expect("admitted");
+    let all: Vec<_> = signed.map(|token| (token.clone(), parts(&token))).collect();
+    for (_, parts) in &all {
+        admit(auth, parts);
     }
     all
 }
 
-fn headers(token: &str) -> HeaderMap {
+/// The head of a POST with this token.
+fn parts(token: &str) -> Parts {
     let value = HeaderValue::from_str(&format!("Bearer {token}")).expect("a header");
-    [(AUTHORIZATION, value)].into_iter().collect()
+    let request = Request::post("/mcp").header(AUTHORIZATION, value).body(()).expect("a request");
+    request.into_parts().0
+}
+
+fn admit(auth: &McpAuth, parts: &Parts) -> AuthInfo {
+    at_once(auth.admit(parts, Empty::new())).expect("admitted").0
 }
 
 /// The answer of a future that waits for nothing.

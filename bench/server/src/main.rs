@@ -1,5 +1,5 @@
 //! The measured server: `GET /open`, `GET /whoami`, `POST /mcp-open`, `POST /mcp`, the second of each
-//! pair behind mcp-auth; and `GET /signature/..`, the least that a never-seen token can cost.
+//! pair behind mcp-auth; `POST /mcp-rules`, with rules for tools as well; and `GET /signature/..`, the least that a never-seen token can cost.
 
 use std::env;
 use std::sync::Arc;
@@ -11,11 +11,12 @@ use axum::routing::get;
 use axum::serve::ListenerExt as _;
 use axum::{Json, Router};
 use bench_issuer::{BareKeys, Kind};
-use mcp_auth::{AuthInfo, McpAuth, OptionalAuthInfo};
+use mcp_auth::{AuthInfo, AuthorizationServer, McpAuth, OptionalAuthInfo, ToolScopes};
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use rmcp::{ServerHandler, tool, tool_handler, tool_router};
 use serde_json::{Value, json};
+use tower::Layer as _;
 
 #[derive(Clone)]
 struct WhoAmI;
@@ -44,11 +45,17 @@ fn main() -> Result<(), Error> {
 
 async fn serve() -> Result<(), Error> {
     let port = env::var("PORT")?;
-    let auth = McpAuth::builder(format!("http://127.0.0.1:{port}/mcp"))
-        .authorization_server(env::var("ISSUER")?)
-        .audience(env::var("AUDIENCE")?)
-        .required_scopes(["read", "write"])
-        .build()?;
+    let login = AuthorizationServer::discover(env::var("ISSUER")?);
+    let audience = env::var("AUDIENCE")?;
+    let described = || {
+        McpAuth::builder(format!("http://127.0.0.1:{port}/mcp"))
+            .authorization_server(&login)
+            .audience(&audience)
+            .required_scopes(["read", "write"])
+    };
+    let auth = described().build()?;
+    let rules = ToolScopes::new().tool("whoami", ["read"]).tool("delete_*", ["admin"]);
+    let ruled = described().tools(rules).build()?;
     let mcp = StreamableHttpService::new(
         || Ok(WhoAmI),
         Arc::new(LocalSessionManager::default()),
@@ -63,6 +70,7 @@ async fn serve() -> Result<(), Error> {
         .route("/open", get(open))
         .route("/signature/{kind}", get(signature).with_state(keys))
         .nest_service("/mcp-open", mcp.clone())
+        .nest_service("/mcp-rules", ruled.bearer_auth().layer(mcp.clone()))
         .merge(auth.protect(mcp));
 
     let listener = tokio::net::TcpListener::bind(format!("127.0.0.1:{port}")).await?;
