@@ -1,7 +1,7 @@
 //! What arrived: the one access token of a request, and the proof that came with it.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 
@@ -49,6 +49,7 @@ pub struct Credentials {
     scheme: Scheme,
     token: AccessToken,
     proof: Option<Proof>,
+    digest: OnceLock<[u8; 32]>,
 }
 
 /// A DPoP proof as it arrived; nothing of it is true yet. It does not show itself in logs.
@@ -89,13 +90,19 @@ impl Credentials {
             Scheme::Bearer => None,
             Scheme::Dpop => Some(Proof::from_headers(headers).map_err(Denial::bad_proof)?),
         };
-        Ok(Self { scheme, token: AccessToken(token.into()), proof })
+        let token = AccessToken(token.into());
+        Ok(Self { scheme, token, proof, digest: OnceLock::new() })
     }
 
     /// The scheme by which the token came.
     #[must_use]
     pub fn scheme(&self) -> Scheme {
         self.scheme
+    }
+
+    /// The digest of the token, worked out once: tokens are remembered by it, and proofs name it (`ath`).
+    pub(crate) fn digest(&self, sha256: impl FnOnce(&[u8]) -> [u8; 32]) -> [u8; 32] {
+        *self.digest.get_or_init(|| sha256(self.token.0.as_bytes()))
     }
 
     /// The DPoP proof, where the token came by that scheme.

@@ -18,7 +18,7 @@ use crate::token::seconds;
 use endpoint::Endpoint;
 pub(crate) use endpoint::RequestedUri;
 pub(crate) use nonces::Nonces;
-use proof::Proof;
+use proof::{Claims, Proof};
 use replays::{Replays, Seen};
 
 /// The algorithms of proofs, the most usual first. ML-DSA keys would not fit into every header.
@@ -154,10 +154,15 @@ impl Proofs {
         parts: &Parts,
         now: SystemTime,
     ) -> Result<(), Denial> {
-        let proof = self.judge(credentials, thumbprint, parts, seconds(now));
-        let proof = proof.map_err(Denial::bad_proof)?;
+        let now = seconds(now);
+        let text = credentials.proof().ok_or_else(|| Denial::bad_proof(BadProof::Missing))?;
+        let proof = Proof::parse(text, &ALGORITHMS).map_err(Denial::bad_proof)?;
+        let claims = proof.claims().map_err(Denial::bad_proof)?;
+        let until = claims.issued_at.saturating_add(self.past);
+        self.judge(&proof, &claims, thumbprint, credentials, parts, (now, until))
+            .map_err(Denial::bad_proof)?;
         // Only the holder of the key of a true token comes here: strangers cannot fill the memory.
-        match self.replays.first_seen(thumbprint, &proof.id, proof.until, seconds(now)) {
+        match self.replays.first_seen(thumbprint, &claims.id, until, now) {
             Seen::First => Ok(()),
             Seen::Again => Err(Denial::bad_proof(BadProof::Replayed)),
             Seen::NoPlace => Err(Denial::unavailable(RETRY).detail(
@@ -168,24 +173,23 @@ impl Proofs {
 
     fn judge(
         &self,
-        credentials: &Credentials,
+        proof: &Proof<'_>,
+        claims: &Claims<'_>,
         thumbprint: &[u8; 32],
+        credentials: &Credentials,
         parts: &Parts,
-        now: u64,
-    ) -> Result<Fresh, BadProof> {
-        let text = credentials.proof().ok_or(BadProof::Missing)?;
-        let proof = Proof::parse(text, &ALGORITHMS)?;
-        if proof.claims.method != parts.method.as_str() {
+        (now, until): (u64, u64),
+    ) -> Result<(), BadProof> {
+        if claims.method != parts.method.as_str() {
             return Err(BadProof::Method);
         }
-        if !self.endpoint.is_meant(&proof.claims.url, parts) {
+        if !self.endpoint.is_meant(&claims.url, parts) {
             return Err(BadProof::Url);
         }
-        let until = proof.claims.issued_at.saturating_add(self.past);
-        if until < now || proof.claims.issued_at > now.saturating_add(self.future) {
+        if until < now || claims.issued_at > now.saturating_add(self.future) {
             return Err(BadProof::Time);
         }
-        if !proof.is_for(credentials.token()) {
+        if !claims.are_for(credentials) {
             return Err(BadProof::OtherToken);
         }
         let key = proof.key()?;
@@ -193,19 +197,12 @@ impl Proofs {
             return Err(BadProof::OtherKey);
         }
         if let Some(nonces) = &self.nonces {
-            let nonce = proof.claims.nonce.as_deref();
+            let nonce = claims.nonce.as_deref();
             nonce.filter(|nonce| nonces.accept(nonce, now)).ok_or(BadProof::Nonce)?;
         }
         if !key.has_signed(&proof.jws).map_err(|_| BadProof::Key)? {
             return Err(BadProof::Signature);
         }
-        Ok(Fresh { id: proof.claims.id, until })
+        Ok(())
     }
-}
-
-/// What is remembered of a proof that is true.
-struct Fresh {
-    id: String,
-    /// The last second in which it would be accepted.
-    until: u64,
 }

@@ -1,28 +1,29 @@
 //! One DPoP proof, taken apart ([RFC 9449 §4.2](https://www.rfc-editor.org/rfc/rfc9449#section-4.2)).
 
-use crate::credentials::AccessToken;
+use std::borrow::Cow;
+
+use crate::credentials::Credentials;
 use crate::denial::{BadProof, Denial, Reason};
 use crate::json::{self, Members};
 use crate::jwt::{self, Algorithm, EmbeddedKey, Jws};
 
-/// A proof that is whole and of the right kind; nothing of it is true yet.
+/// A proof of the right kind; nothing of it is true yet.
 pub(super) struct Proof<'t> {
     pub(super) jws: Jws<'t>,
-    pub(super) claims: Claims,
 }
 
-pub(super) struct Claims {
+pub(super) struct Claims<'p> {
     /// `jti`.
-    pub(super) id: String,
+    pub(super) id: Cow<'p, str>,
     /// `htm`.
-    pub(super) method: String,
+    pub(super) method: Cow<'p, str>,
     /// `htu`.
-    pub(super) url: String,
+    pub(super) url: Cow<'p, str>,
     /// `iat`, in seconds since 1970.
     pub(super) issued_at: u64,
-    pub(super) nonce: Option<String>,
+    pub(super) nonce: Option<Cow<'p, str>>,
     /// `ath`.
-    token_digest: String,
+    token_digest: Cow<'p, str>,
 }
 
 impl<'t> Proof<'t> {
@@ -34,31 +35,18 @@ impl<'t> Proof<'t> {
         if !algorithms.contains(&jws.header.algorithm) {
             return Err(BadProof::Algorithm);
         }
-        let claims = Claims::parse(&jws.payload)?;
-        Ok(Self { jws, claims })
+        Ok(Self { jws })
     }
 
-    /// Its key, which is public.
-    pub(super) fn key(&self) -> Result<EmbeddedKey<'_>, BadProof> {
-        EmbeddedKey::of(&self.jws).ok_or(BadProof::Key)
-    }
-
-    /// Whether it was made for this token (`ath`).
-    pub(super) fn is_for(&self, token: &AccessToken) -> bool {
-        let digest = jwt::sha256(token.expose().as_bytes());
-        self.claims.token_digest == jwt::to_base64url(&digest)
-    }
-}
-
-impl Claims {
-    fn parse(payload: &[u8]) -> Result<Self, BadProof> {
-        let members = Members::read(payload).map_err(|_| BadProof::Malformed)?;
+    /// What it says.
+    pub(super) fn claims(&self) -> Result<Claims<'_>, BadProof> {
+        let members = Members::read(&self.jws.payload).map_err(|_| BadProof::Malformed)?;
         let text = |name: &str| {
-            let value = members.get(name).and_then(json::string).filter(|text| !text.is_empty());
-            value.map(String::from).ok_or(BadProof::Claims)
+            let value = members.get(name).and_then(json::string);
+            value.filter(|text| !text.is_empty()).ok_or(BadProof::Claims)
         };
         let issued_at = members.get("iat").and_then(json::numeric_date);
-        Ok(Self {
+        Ok(Claims {
             id: text("jti")?,
             method: text("htm")?,
             url: text("htu")?,
@@ -66,6 +54,18 @@ impl Claims {
             nonce: members.get("nonce").map(|_| text("nonce")).transpose()?,
             token_digest: text("ath")?,
         })
+    }
+
+    /// Its key, which is public.
+    pub(super) fn key(&self) -> Result<EmbeddedKey<'_>, BadProof> {
+        EmbeddedKey::of(&self.jws).ok_or(BadProof::Key)
+    }
+}
+
+impl Claims<'_> {
+    /// Whether the proof was made for the token of these credentials (`ath`).
+    pub(super) fn are_for(&self, credentials: &Credentials) -> bool {
+        self.token_digest == jwt::to_base64url(&credentials.digest(jwt::sha256))
     }
 }
 

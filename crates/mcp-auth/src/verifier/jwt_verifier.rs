@@ -112,7 +112,7 @@ impl Verifier for JwtVerifier {
         credentials: &'a Credentials,
     ) -> BoxFuture<'a, Result<VerifiedToken, Denial>> {
         let token = credentials.token().expose();
-        let (digest, now) = (jwt::sha256(token.as_bytes()), self.clock.now());
+        let (digest, now) = (credentials.digest(jwt::sha256), self.clock.now());
         match self.recall(&digest, now) {
             Some(known) => Box::pin(ready(Ok(known))),
             None => Box::pin(self.verify_anew(token, digest, now)),
