@@ -2,6 +2,9 @@
 //
 //   node issuer.mjs --port 4000 --resource http://127.0.0.1:3000/mcp [--alg RS256|ES256|EdDSA|Ed25519] [--path /tenant] [--keys keys.json]
 //
+// Whoever asks for a token with a DPoP proof gets one bound to its key; the client `certified` gets one bound to the TLS
+// certificate of which a proxy tells in `Client-Cert` (see bound.mjs).
+//
 // It issues JWT access tokens (RFC 9068) for that resource and for http://other.example/mcp. Clients register themselves
 // (RFC 7591) and sign in through its two forms; any login name is accepted. The levers, outside of the issuer's path:
 //
@@ -9,7 +12,7 @@
 //   POST /admin/rotate    sign with the next key; publish it first, then those published before
 //   POST /admin/drop-old  publish only the key that signs now
 //   POST /admin/break     the JWKS answers 500 from now on
-import { generateKeyPairSync } from 'node:crypto';
+import { X509Certificate, generateKeyPairSync } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { parseArgs } from 'node:util';
@@ -81,7 +84,7 @@ const machine = (client_id) => ({
 
 const provider = new Provider(issuer, {
   jwks: { keys },
-  clients: [machine('machine'), machine('late')],
+  clients: [machine('machine'), machine('late'), { ...machine('certified'), tls_client_certificate_bound_access_tokens: true }],
   clientDefaults: { id_token_signed_response_alg: args.alg },
   scopes: scope.split(' '),
   // Clients register with the scopes they ask for at first. Held to these, they could never step up.
@@ -106,6 +109,8 @@ const provider = new Provider(issuer, {
   },
   features: {
     clientCredentials: { enabled: true },
+    dPoP: { enabled: true },
+    mTLS: { enabled: true, certificateBoundAccessTokens: true, getCertificate: certificate },
     registration: { enabled: true },
     devInteractions: { enabled: true },
     resourceIndicators: {
@@ -126,6 +131,12 @@ const provider = new Provider(issuer, {
 });
 provider.on('server_error', (_, error) => console.error(error));
 const answer = provider.callback();
+
+/** The certificate of the client, of which the proxy tells (RFC 9440). */
+function certificate(ctx) {
+  const der = ctx.get('client-cert').match(/^:(.+):$/)?.[1];
+  return der && new X509Certificate(Buffer.from(der, 'base64'));
+}
 
 // ── HTTP: the levers, our JWKS, and the provider below its path ──
 

@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { bound } from './bound.mjs';
 import { examples, newWorld, output, stop, until } from './world.mjs';
 
 const inE2e = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
@@ -72,6 +73,8 @@ const scenarios = [
   ['withdrawal: tokens of a key that is no longer published end', WITHDRAWAL, withdrawal],
   ['outage: keys failing, then the issuer gone: with keys in hand still 200', OUTAGE, outage],
   ['cold start: 503 while the issuer is down, 200 once it is up', COLD_START, coldStart],
+
+  ...bound({ client: TYPESCRIPT_2, refuses, accepts }),
 ];
 
 // ── the proofs ──

@@ -12,13 +12,14 @@ if (!examples) throw new Error('E2E_EXAMPLES is not set: start this by e2e/run')
 const SERVERS = {
   whoami: { command: process.env.E2E_SERVER_CMD ?? `exec '${examples}/whoami'`, scopes: 'read' },
   notes: { command: `exec '${examples}/notes'`, scopes: 'notes:read' },
+  bound_tokens: { command: `exec '${examples}/bound_tokens'`, scopes: 'read' },
 };
 
 /**
- * A world for issuers that sign with `alg` below `path`, and for the server `server`, whose older clients get a session
- * or not. Nothing runs yet: see `startIssuer` and `startServer`.
+ * A world for issuers that sign with `alg` below `path`, and for the server `server` with an `environment` of its own, whose
+ * older clients get a session or not. Nothing runs yet: see `startIssuer` and `startServer`.
  */
-export async function newWorld({ alg = 'ES256', path = '', keys, server = 'whoami', sessions = true }) {
+export async function newWorld({ alg = 'ES256', path = '', keys, server = 'whoami', sessions = true, environment }) {
   const { command, scopes } = SERVERS[server];
   const issuerOrigin = `http://127.0.0.1:${await freePort()}`;
   const serverPort = await freePort();
@@ -41,7 +42,7 @@ export async function newWorld({ alg = 'ES256', path = '', keys, server = 'whoam
 
     async startServer() {
       const env = { PORT: String(serverPort), RESOURCE: resource, ISSUER: issuer, REQUIRED_SCOPES: scopes, SESSIONS: String(sessions) };
-      const child = start('sh', ['-c', command], { cwd: repository, env: { ...process.env, ...env } });
+      const child = start('sh', ['-c', command], { cwd: repository, env: { ...process.env, ...env, ...environment } });
       this.processes.server = child;
       await until('the server answers', () => running(child, 'server') && answers(this.metadataUrl));
     },
@@ -151,7 +152,7 @@ function running(child, name) {
 
 const answers = (url) => fetch(url, { signal: AbortSignal.timeout(2_000) }).then((response) => response.ok, () => false);
 
-function freePort() {
+export function freePort() {
   return new Promise((resolve, reject) => {
     const probe = createServer().on('error', reject).listen(0, '127.0.0.1', () => {
       const { port } = probe.address();

@@ -20,6 +20,7 @@
 mod algorithm;
 mod builder;
 mod document;
+mod dpop;
 mod issuer;
 mod key;
 mod keys;
@@ -33,6 +34,7 @@ mod world;
 pub use algorithm::SigningAlgorithm;
 pub use builder::TestIssuerBuilder;
 pub use document::MetadataPath;
+pub use dpop::{DpopKey, ProofBuilder};
 pub use issuer::TestIssuer;
 pub use serve::{ServeError, ServedIssuer};
 pub use token::TokenBuilder;

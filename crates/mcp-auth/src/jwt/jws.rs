@@ -24,12 +24,14 @@ pub(crate) struct Jws<'t, A = Algorithm> {
     pub(crate) signing_input: &'t str,
 }
 
-/// What a header says that matters. `jku`, `jwk`, `x5u` and `x5c` do not: keys come from the issuer.
+/// What a header says that matters. `jku`, `x5u` and `x5c` do not: keys come from the issuer. `jwk`
+/// matters for DPoP proofs alone.
 pub(crate) struct Header<A = Algorithm> {
     pub(crate) algorithm: A,
     json: String,
     kid: Option<Text>,
     typ: Option<Text>,
+    jwk: Option<Text>,
 }
 
 impl<'t> Jws<'t> {
@@ -78,6 +80,11 @@ impl<A> Header<A> {
         self.typ.as_ref().map(|typ| typ.of(&self.json))
     }
 
+    /// The key that came with what it signed, JSON.
+    pub(super) fn jwk(&self) -> Option<&str> {
+        self.jwk.as_ref().map(|jwk| jwk.of(&self.json))
+    }
+
     /// Whether `typ` is this one. "application/" may be left out, and case does not matter (RFC 7515 §4.1.9).
     pub(crate) fn is_typed(&self, name: &str) -> bool {
         let typ = self.typ().unwrap_or_default();
@@ -91,7 +98,7 @@ impl<A> Header<A> {
     fn parse(json: Vec<u8>, named: fn(&str) -> Option<A>) -> Result<Self, Denial> {
         let json = String::from_utf8(json).map_err(|_| Denial::invalid(Reason::Malformed))?;
         let members = Members::of(&json)?;
-        let (mut algorithm, mut kid, mut typ) = (None, None, None);
+        let (mut algorithm, mut kid, mut typ, mut jwk) = (None, None, None, None);
         for (name, value) in members.iter() {
             let malformed = || Denial::invalid(Reason::Malformed);
             let string = || json::string(value).ok_or_else(malformed);
@@ -103,6 +110,7 @@ impl<A> Header<A> {
                 }
                 "kid" => kid = Some(place()?),
                 "typ" => typ = Some(place()?),
+                "jwk" => jwk = Text::raw_place(&json, value),
                 "crit" | "b64" => return Err(Denial::invalid(Reason::Critical)),
                 "enc" => return Err(Denial::invalid(Reason::Encrypted)),
                 _ => {}
@@ -112,7 +120,7 @@ impl<A> Header<A> {
             return Err(Denial::invalid(Reason::Oversize));
         }
         let algorithm = algorithm.ok_or_else(|| Denial::invalid(Reason::Malformed))?;
-        Ok(Self { algorithm, kid, typ, json })
+        Ok(Self { algorithm, kid, typ, jwk, json })
     }
 }
 

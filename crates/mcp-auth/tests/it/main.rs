@@ -5,6 +5,7 @@ mod architecture;
 mod attacks;
 mod config;
 mod doors;
+mod dpop;
 mod forged_tokens;
 mod given_keys;
 mod keys;
@@ -13,6 +14,7 @@ mod lists;
 mod logs;
 #[cfg(feature = "metrics")]
 mod metrics;
+mod mtls;
 mod operations;
 mod origins;
 mod refusals;
