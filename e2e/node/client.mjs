@@ -2,12 +2,13 @@
 //
 //   node client.mjs v1|v2 http://127.0.0.1:3000/mcp            prints {"protocol", "tools", "whoami"}
 //   node client.mjs v1|v2 http://127.0.0.1:3000/mcp step-up    of the notes: prints {"protocol", "granted", "answers"}
+//   node client.mjs v2 http://127.0.0.1:3000/mcp dpop          as the first, with proofs, and prints {"thumbprint", "tokenType"} too
 //
 // With PROTOCOL=2025-11-25 in its environment, v2 speaks the older protocol.
 import { approve } from './approve.mjs';
 
 const [version, url, task = 'whoami'] = process.argv.slice(2);
-const { Client, StreamableHTTPClientTransport, UnauthorizedError } =
+const { Client, DpopSession, StreamableHTTPClientTransport, UnauthorizedError } =
   version === 'v1'
     ? {
         ...(await import('@modelcontextprotocol/sdk/client/index.js')),
@@ -41,6 +42,9 @@ const authProvider = {
   redirectToAuthorization: async (authorizationUrl) => { callback = await approve(authorizationUrl, redirectUrl); },
 };
 
+const session = task === 'dpop' ? await DpopSession.create() : undefined;
+if (session) authProvider.dpop = () => session;
+
 const newTransport = () => new StreamableHTTPClientTransport(new URL(url), { authProvider });
 const mode = process.env.PROTOCOL === '2025-11-25' ? 'legacy' : 'auto';
 const newClient = () => new Client({ name: 'e2e', version: '1.0.0' }, { versionNegotiation: { mode } }); // v1 ignores it
@@ -70,6 +74,10 @@ const tasks = {
   async whoami() {
     const { tools } = await client.listTools();
     return { tools: tools.map((tool) => tool.name), whoami: JSON.parse(await text('whoami')) };
+  },
+
+  async dpop() {
+    return { ...(await tasks.whoami()), thumbprint: session.thumbprint, tokenType: saved.tokens.token_type };
   },
 
   async 'step-up'() {

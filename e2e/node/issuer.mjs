@@ -2,6 +2,9 @@
 //
 //   node issuer.mjs --port 4000 --resource http://127.0.0.1:3000/mcp [--alg RS256|ES256|EdDSA|Ed25519] [--path /tenant] [--keys keys.json] [--format opaque]
 //
+// Whoever asks for a token with a DPoP proof gets one bound to its key; the client `certified` gets one bound to the TLS
+// certificate of which a proxy tells in `Client-Cert` (see bound.mjs).
+//
 // It issues JWT access tokens (RFC 9068), or opaque ones, for that resource and for http://other.example/mcp. Clients register themselves
 // (RFC 7591) and sign in through its two forms; any login name is accepted. The levers, outside of the issuer's path:
 //
@@ -10,7 +13,7 @@
 //   POST /admin/drop-old  publish only the key that signs now
 //   POST /admin/break     the JWKS, and the introspection endpoint, answer 500 from now on
 //   POST /admin/mend      and well again
-import { generateKeyPairSync } from 'node:crypto';
+import { X509Certificate, generateKeyPairSync } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { parseArgs } from 'node:util';
@@ -90,6 +93,7 @@ const provider = new Provider(issuer, {
   clients: [
     machine('machine'),
     machine('late'),
+    { ...machine('certified'), tls_client_certificate_bound_access_tokens: true },
     server('http://127.0.0.1/asks'),
     server('asks-signed'),
   ],
@@ -120,6 +124,8 @@ const provider = new Provider(issuer, {
     introspection: { enabled: true },
     jwtIntrospection: { enabled: true },
     revocation: { enabled: true },
+    dPoP: { enabled: true },
+    mTLS: { enabled: true, certificateBoundAccessTokens: true, getCertificate: certificate },
     registration: { enabled: true },
     devInteractions: { enabled: true },
     resourceIndicators: {
@@ -140,6 +146,12 @@ const provider = new Provider(issuer, {
 });
 provider.on('server_error', (_, error) => console.error(error));
 const answer = provider.callback();
+
+/** The certificate of the client, of which the proxy tells (RFC 9440). */
+function certificate(ctx) {
+  const der = ctx.get('client-cert').match(/^:(.+):$/)?.[1];
+  return der && new X509Certificate(Buffer.from(der, 'base64'));
+}
 
 // ── HTTP: the levers, our JWKS, and the provider below its path ──
 

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { introspection } from './introspection.mjs';
+import { bound } from './bound.mjs';
 import { examples, newWorld, output, stop, until } from './world.mjs';
 
 const inE2e = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
@@ -77,6 +78,7 @@ const scenarios = [
   ['cold start: 503 while the issuer is down, 200 once it is up', COLD_START, coldStart],
 
   ...introspection({ flow, accepts, refuses, clients: CLIENTS }),
+  ...bound({ client: TYPESCRIPT_2, refuses, accepts }),
 ];
 
 // ── the proofs ──

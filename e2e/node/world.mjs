@@ -12,6 +12,7 @@ if (!examples) throw new Error('E2E_EXAMPLES is not set: start this by e2e/run')
 const SERVERS = {
   whoami: { command: process.env.E2E_SERVER_CMD ?? `exec '${examples}/whoami'`, scopes: 'read' },
   notes: { command: `exec '${examples}/notes'`, scopes: 'notes:read' },
+  bound_tokens: { command: `exec '${examples}/bound_tokens'`, scopes: 'read' },
   opaque: { command: `exec '${examples}/opaque'`, scopes: 'read' },
 };
 
@@ -155,7 +156,7 @@ function running(child, name) {
 
 const answers = (url) => fetch(url, { signal: AbortSignal.timeout(2_000) }).then((response) => response.ok, () => false);
 
-function freePort() {
+export function freePort() {
   return new Promise((resolve, reject) => {
     const probe = createServer().on('error', reject).listen(0, '127.0.0.1', () => {
       const { port } = probe.address();

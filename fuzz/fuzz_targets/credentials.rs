@@ -1,10 +1,10 @@
-//! Any bytes as `Authorization` fields, one a line: what is taken for a token is one.
+//! Any bytes as `Authorization` fields, one a line, beside a proof: what is taken for a token is one.
 
 #![no_main]
 
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use libfuzzer_sys::fuzz_target;
-use mcp_auth::{Credentials, MAX_TOKEN_BYTES};
+use mcp_auth::{Credentials, MAX_TOKEN_BYTES, Scheme};
 
 fuzz_target!(|data: &[u8]| {
     let fields: Vec<_> =
@@ -13,12 +13,14 @@ fuzz_target!(|data: &[u8]| {
     for field in &fields {
         headers.append(AUTHORIZATION, field.clone());
     }
+    headers.insert("dpop", HeaderValue::from_static("a.b.c"));
     let Ok(credentials) = Credentials::from_headers(&headers) else { return };
 
     let token = credentials.token().expose();
     assert_eq!(fields.len(), 1, "several fields were taken for one");
     let field = fields[0].to_str().expect("visible ASCII");
-    assert!(field[..6].eq_ignore_ascii_case("bearer") && field.trim_end().ends_with(token));
+    let scheme = if credentials.scheme() == Scheme::Bearer { "bearer " } else { "dpop " };
+    assert!(field.to_ascii_lowercase().starts_with(scheme) && field.trim_end().ends_with(token));
     assert!((1..=MAX_TOKEN_BYTES).contains(&token.len()));
     assert!(token.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~+/=".contains(&b)));
     assert_eq!(format!("{:?}", credentials.token()), "AccessToken(redacted)");

@@ -87,13 +87,22 @@ impl Issuer {
 
     /// Signs a token.
     pub fn sign(&self, token: Token) -> String {
+        self.sign_with(token, "")
+    }
+
+    /// Signs a token that is bound to a key, given by its thumbprint.
+    pub fn sign_bound(&self, token: Token, jkt: &str) -> String {
+        self.sign_with(token, &format!(r#""cnf":{{"jkt":"{jkt}"}},"#))
+    }
+
+    fn sign_with(&self, token: Token, members: &str) -> String {
         let now =
             SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs() as i64;
         let (issued, expires) = (now.min(now + token.expires_in) - 60, now + token.expires_in);
         let name = token.kind.name();
         let header = format!(r#"{{"alg":"{name}","typ":"at+jwt","kid":"{name}"}}"#);
         let mut claims = format!(
-            r#"{{"iss":"{}","sub":"user-{:08}","aud":"{}","client_id":"inspector","scope":"read write","iat":{issued},"exp":{expires},"jti":"{:032x}","auth_time":{issued},"sid":""#,
+            r#"{{{members}"iss":"{}","sub":"user-{:08}","aud":"{}","client_id":"inspector","scope":"read write","iat":{issued},"exp":{expires},"jti":"{:032x}","auth_time":{issued},"sid":""#,
             self.url, token.serial, self.audience, token.serial,
         );
         while claims.len() < token.claims_bytes - 2 {

@@ -1,6 +1,7 @@
 //! What verification, a cache hit, the layer and a cache entry cost, against what they cannot do without.
 
 mod counting;
+mod dpop;
 mod race;
 
 use std::convert::Infallible;
@@ -59,6 +60,9 @@ fn main() {
     }
     if is_wanted("layer") {
         layer(&issuer, &protected(&issuer, &runtime, 10_000), &mut verdicts);
+    }
+    if is_wanted("dpop") {
+        dpop::dpop(&issuer, &protected(&issuer, &runtime, 10_000), &mut verdicts);
     }
     if is_wanted("rules") {
         let described = || described(&issuer, &runtime, 10_000);

@@ -9,7 +9,7 @@ use aws_lc_rs::signature::{
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::SigningAlgorithm;
 
@@ -90,6 +90,19 @@ impl SigningKey {
         let lines: Vec<_> = body.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();
         let label = "PRIVATE KEY-----";
         format!("-----BEGIN {label}\n{}\n-----END {label}\n", lines.join("\n"))
+    }
+
+    /// What this header and this payload are once they are signed (RFC 7515 §7.1).
+    pub(crate) fn jws(&self, header: Map<String, Value>, payload: &str) -> String {
+        let header = Value::Object(header).to_string();
+        let input = format!("{}.{}", base64url(header.as_bytes()), base64url(payload.as_bytes()));
+        let signature = base64url(&self.sign(input.as_bytes()));
+        format!("{input}.{signature}")
+    }
+
+    /// The public half by itself.
+    pub(crate) fn public(&self) -> Value {
+        self.pair.public()
     }
 
     /// The public half, as it stands in the JWKS (RFC 7517).

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use aws_lc_rs::hmac;
+use aws_lc_rs::{digest, hmac};
 use serde_json::{Map, Value, json};
 
 use crate::key::{SigningKey, base64url, unguessable};
 use crate::time::seconds;
-use crate::{SigningAlgorithm, TestIssuer};
+use crate::{DpopKey, SigningAlgorithm, TestIssuer};
 
 /// An access token in the making: everything that
 /// [RFC 9068 §2](https://www.rfc-editor.org/rfc/rfc9068#section-2) requires, until told otherwise.
@@ -228,6 +228,35 @@ impl TokenBuilder {
             Some(key) => self.signed_by(key),
             None => self.header("kid", kid),
         }
+    }
+
+    /// Binds the token to a client's key: `cnf.jkt`
+    /// ([RFC 9449 §6.1](https://www.rfc-editor.org/rfc/rfc9449#section-6.1)).
+    ///
+    /// ```
+    /// # let issuer = mcp_auth_testkit::TestIssuer::new();
+    /// let key = mcp_auth_testkit::DpopKey::generate(issuer.clone());
+    /// let token = issuer.token().dpop_bound(&key).sign();
+    /// ```
+    pub fn dpop_bound(self, key: &DpopKey) -> Self {
+        self.bound("jkt", key.thumbprint())
+    }
+
+    /// Binds the token to a client's TLS certificate, given in DER: `cnf["x5t#S256"]`
+    /// ([RFC 8705 §3.1](https://www.rfc-editor.org/rfc/rfc8705#section-3.1)).
+    ///
+    /// ```
+    /// # let issuer = mcp_auth_testkit::TestIssuer::new();
+    /// let token = issuer.token().certificate_bound(b"the certificate in DER").sign();
+    /// ```
+    pub fn certificate_bound(self, der: &[u8]) -> Self {
+        let digest = digest::digest(&digest::SHA256, der);
+        self.bound("x5t#S256", base64url(digest.as_ref()))
+    }
+
+    fn bound(mut self, name: &str, thumbprint: String) -> Self {
+        self.claims.entry("cnf").or_insert_with(|| json!({}))[name] = json!(thumbprint);
+        self
     }
 
     /// Puts this text in place of the claims, JSON or not.

@@ -1,10 +1,12 @@
 //! The door for axum: routes, and the caller as an extractor.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::task::{Context, Poll};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum::extract::{ConnectInfo, FromRequestParts, OptionalFromRequestParts, OriginalUri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, Route};
 use bytes::Bytes;
@@ -14,7 +16,10 @@ use tower_layer::{Layer, layer_fn};
 use tower_service::Service;
 
 use crate::body::GuardedBody;
+use crate::certificate::PeerAddr;
+use crate::credentials::DPOP;
 use crate::denial::Denial;
+use crate::dpop::RequestedUri;
 use crate::mcp_auth::McpAuth;
 use crate::token::AuthInfo;
 use crate::tower::{Anonymous, Raised, ServerMetadataService};
@@ -48,7 +53,7 @@ impl McpAuth {
     {
         let path = url::split(self.resource()).map_or("", |(_, _, rest)| rest);
         let path = path.split('?').next().unwrap_or_default();
-        let guarded = self.bearer_auth().layer(service);
+        let guarded = Informed(self.bearer_auth().layer(service));
         let router = self.metadata_routes();
         match path.trim_end_matches('/') {
             "" => router.route_service("/", guarded.clone()).route_service("/{*path}", guarded),
@@ -75,6 +80,33 @@ impl McpAuth {
     /// 2025-03-26. Merge it if you have such clients.
     pub fn server_metadata_routes(&self) -> Router {
         Router::new().route_service(ServerMetadataService::PATH, self.server_metadata_service())
+    }
+}
+
+/// Tells the layer in its own words what axum knows of a request: who sent it, and to which URI.
+#[derive(Clone)]
+struct Informed<S>(S);
+
+impl<S: Service<Request<B>>, B> Service<Request<B>> for Informed<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let has_proof = request.headers().contains_key(DPOP);
+        let known = request.extensions_mut();
+        if let Some(ConnectInfo(peer)) = known.get::<ConnectInfo<SocketAddr>>() {
+            let peer = PeerAddr(peer.ip());
+            known.insert(peer);
+        }
+        if let Some(OriginalUri(uri)) = known.get().filter(|_| has_proof).cloned() {
+            known.insert(RequestedUri(uri));
+        }
+        self.0.call(request)
     }
 }
 

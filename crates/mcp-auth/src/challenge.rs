@@ -2,10 +2,12 @@
 
 use std::fmt;
 
-use crate::denial::{Denial, Refusal};
+use crate::denial::{BadProof, Denial, Refusal};
+use crate::scheme::Scheme;
 use crate::scope::{Scopes, is_scope_token};
 
-/// A `Bearer` challenge ([RFC 6750 §3](https://www.rfc-editor.org/rfc/rfc6750#section-3),
+/// A `Bearer` or `DPoP` challenge ([RFC 6750 §3](https://www.rfc-editor.org/rfc/rfc6750#section-3),
+/// [RFC 9449 §7.1](https://www.rfc-editor.org/rfc/rfc9449#section-7.1),
 /// [RFC 9728 §5.1](https://www.rfc-editor.org/rfc/rfc9728#section-5.1)).
 ///
 /// It is written in the one form that all clients read: `Bearer ` first, every value quoted, nothing
@@ -22,7 +24,9 @@ use crate::scope::{Scopes, is_scope_token};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Challenge {
-    /// `invalid_request`, `invalid_token` or `insufficient_scope`; none where there was no token.
+    /// How to send the token.
+    pub scheme: Scheme,
+    /// `invalid_request`, `invalid_token`, `insufficient_scope`, `invalid_dpop_proof`...; none where there was no token.
     pub error: Option<String>,
     /// The scopes to ask for.
     pub scope: Option<Scopes>,
@@ -34,8 +38,12 @@ pub struct Challenge {
     /// How long ago the login may be, in seconds
     /// ([RFC 9470 §3](https://www.rfc-editor.org/rfc/rfc9470#section-3)).
     pub max_age: Option<u64>,
+    /// The algorithms that DPoP proofs may be signed with, separated by spaces.
+    pub algs: Option<String>,
     /// A sentence for the developer of the client.
     pub error_description: Option<String>,
+    /// Another challenge in the same header, of which the client may choose.
+    pub next: Option<Box<Self>>,
 }
 
 impl Challenge {
@@ -50,6 +58,11 @@ impl Challenge {
                 let description =
                     "The access token does not grant the scopes that this operation requires";
                 (Some("insufficient_scope"), Some(needed), Some(description))
+            }
+            Refusal::InvalidProof(why) => {
+                let is_nonce = *why == BadProof::Nonce;
+                let error = if is_nonce { "use_dpop_nonce" } else { "invalid_dpop_proof" };
+                (Some(error), Some(scope), Some(why.description()))
             }
             Refusal::InvalidToken(reason) => {
                 (Some("invalid_token"), Some(scope), Some(reason.description()))
@@ -73,13 +86,39 @@ impl Challenge {
         let some =
             |scopes: &Scopes| Some(sound(scopes)).filter(|scopes: &Scopes| !scopes.is_empty());
         Some(Self {
+            scheme: Scheme::Bearer,
             error: error.map(Into::into),
             scope: scope.and_then(some),
             resource_metadata: Some(resource_metadata.to_owned()),
             acr_values: login.and_then(|login| some(&login.acr_values)),
             max_age: login.and_then(|login| login.max_age).map(|age| age.as_secs()),
+            algs: None,
             error_description: description.map(Into::into),
+            next: None,
         })
+    }
+
+    /// The same by DPoP alone.
+    pub(crate) fn by_dpop(self, algs: Option<String>) -> Self {
+        Self { scheme: Scheme::Dpop, algs, ..self }
+    }
+
+    /// The same, and DPoP besides for who likes it better. Nothing of it has a name that the first has:
+    /// some clients search the whole header.
+    pub(crate) fn or_dpop(self, algs: Option<String>) -> Self {
+        Self { next: Some(Box::new(Self::default().by_dpop(algs))), ..self }
+    }
+
+    /// An answer to who came by DPoP, where Bearer would do as well: what is wrong stands with DPoP.
+    pub(crate) fn by_bearer_or_dpop(mut self, algs: Option<String>) -> Self {
+        let wrong = Self {
+            error: self.error.take(),
+            acr_values: self.acr_values.take(),
+            max_age: self.max_age.take(),
+            error_description: self.error_description.take(),
+            ..Self::default()
+        };
+        Self { next: Some(Box::new(wrong.by_dpop(algs))), ..self }
     }
 
     /// Reads the first `Bearer` challenge of a header, which may hold challenges of other schemes too.
@@ -133,14 +172,15 @@ impl fmt::Display for Challenge {
             ("resource_metadata", self.resource_metadata.as_deref()),
             ("acr_values", self.acr_values.as_ref().map(Scopes::as_str)),
             ("max_age", max_age.as_deref()),
+            ("algs", self.algs.as_deref()),
             ("error_description", self.error_description.as_deref()),
         ];
-        f.write_str("Bearer")?;
+        f.write_str(self.scheme.name())?;
         let given = parameters.iter().filter_map(|(name, value)| Some((name, (*value)?)));
         for (i, (name, value)) in given.enumerate() {
             write!(f, "{} {name}=\"{value}\"", if i == 0 { "" } else { "," })?;
         }
-        Ok(())
+        self.next.as_ref().map_or(Ok(()), |next| write!(f, ", {next}"))
     }
 }
 

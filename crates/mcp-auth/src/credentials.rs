@@ -1,11 +1,31 @@
-//! What arrived: the one access token of a request.
+//! What arrived: the one access token of a request, and the proof that came with it.
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
-use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
-use crate::denial::{BadRequest, Denial, Reason};
+use crate::denial::{BadProof, BadRequest, Denial, Reason};
+use crate::scheme::Scheme;
+
+/// The header with the proof ([RFC 9449 §4.1](https://www.rfc-editor.org/rfc/rfc9449#section-4.1)).
+pub(crate) const DPOP: HeaderName = HeaderName::from_static("dpop");
+
+/// The header with the client's certificate ([RFC 9440 §2](https://www.rfc-editor.org/rfc/rfc9440#section-2)).
+pub(crate) const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
+
+/// The same of Envoy.
+pub(crate) const XFCC: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
+
+const CLIENT_CERT_CHAIN: HeaderName = HeaderName::from_static("client-cert-chain");
+
+/// Takes away whatever tells who the sender is: the inner service has it from us, or not at all.
+pub(crate) fn remove(headers: &mut HeaderMap) {
+    for name in [AUTHORIZATION, DPOP, CLIENT_CERT, CLIENT_CERT_CHAIN, XFCC] {
+        headers.remove(name);
+    }
+}
 
 /// The longest access token that is looked at, in bytes.
 ///
@@ -27,40 +47,63 @@ pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Credentials {
+    scheme: Scheme,
     token: AccessToken,
+    proof: Option<Proof>,
 }
+
+/// A DPoP proof as it arrived; nothing of it is true yet. It does not show itself in logs.
+#[derive(Clone)]
+struct Proof(Arc<str>);
 
 impl Credentials {
     /// Reads the credentials of a request from its headers, and from nowhere else: never from its
     /// query, its body or its cookies ([RFC 6750 §2.1](https://www.rfc-editor.org/rfc/rfc6750#section-2.1)).
     ///
+    /// With the scheme `DPoP` there must be exactly one `DPoP` header
+    /// ([RFC 9449 §4.3](https://www.rfc-editor.org/rfc/rfc9449#section-4.3)). Beside `Bearer` it is not looked at.
+    ///
     /// # Errors
     ///
     /// [`NoCredentials`](crate::Refusal::NoCredentials) without an `Authorization` header or with one
-    /// of another scheme than `Bearer`; [`BadRequest`] if there are several, or if what follows
-    /// `Bearer` is not one token; [`Reason::Oversize`] if it is longer than [`MAX_TOKEN_BYTES`].
+    /// of another scheme than `Bearer` and `DPoP`; [`BadRequest`] if there are several, or if what follows
+    /// the scheme is not one token; [`Reason::Oversize`] if it is longer than [`MAX_TOKEN_BYTES`];
+    /// [`BadProof`] if there is no proof where one is required, or more than one.
     pub fn from_headers(headers: &HeaderMap) -> Result<Self, Denial> {
         let mut fields = headers.get_all(AUTHORIZATION).iter();
         let field = fields.next().ok_or_else(Denial::no_credentials)?;
         if fields.next().is_some() {
             return Err(Denial::bad_request(BadRequest::RepeatedAuthorization));
         }
-        let bytes = field.as_bytes();
-        let (scheme, rest) = bytes.split_at_checked("Bearer".len()).unwrap_or((bytes, b""));
-        if !scheme.eq_ignore_ascii_case(b"Bearer") || rest.first().is_some_and(|b| *b != b' ') {
-            return Err(Denial::no_credentials());
-        }
-        let spaces = |bytes: &[u8]| bytes.iter().take_while(|b| **b == b' ').count();
-        let start = scheme.len() + spaces(rest);
-        let end = bytes.len() - rest.iter().rev().take_while(|b| **b == b' ').count();
-        let token = bytes.get(start..end).unwrap_or_default();
+        let malformed = || Denial::bad_request(BadRequest::MalformedAuthorization);
+        let text = std::str::from_utf8(field.as_bytes()).map_err(|_| malformed())?;
+        let known = Scheme::ALL.into_iter().find_map(|it| Some((it, it.strip(text)?)));
+        let (scheme, rest) = known.ok_or_else(Denial::no_credentials)?;
+        let token = rest.trim_matches(' ');
         if token.len() > MAX_TOKEN_BYTES {
             return Err(Denial::invalid(Reason::Oversize));
         }
-        if !is_token68(token) {
-            return Err(Denial::bad_request(BadRequest::MalformedAuthorization));
+        if !is_token68(token.as_bytes()) {
+            return Err(malformed());
         }
-        Ok(Self { token: AccessToken { field: field.clone(), place: start..end } })
+        let proof = match scheme {
+            Scheme::Bearer => None,
+            Scheme::Dpop => Some(Proof::from_headers(headers).map_err(Denial::bad_proof)?),
+        };
+        let start = token.as_ptr() as usize - text.as_ptr() as usize;
+        let token = AccessToken { field: field.clone(), place: start..start + token.len() };
+        Ok(Self { scheme, token, proof })
+    }
+
+    /// The scheme by which the token came.
+    #[must_use]
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// The DPoP proof, where the token came by that scheme.
+    pub(crate) fn proof(&self) -> Option<&str> {
+        self.proof.as_ref().map(|Proof(text)| &**text)
     }
 
     /// The access token.
@@ -71,6 +114,23 @@ impl Credentials {
 
     pub(crate) fn into_token(self) -> AccessToken {
         self.token
+    }
+}
+
+impl Proof {
+    fn from_headers(headers: &HeaderMap) -> Result<Self, BadProof> {
+        let mut fields = headers.get_all(DPOP).iter();
+        let field = fields.next().ok_or(BadProof::Missing)?;
+        if fields.next().is_some() {
+            return Err(BadProof::Repeated);
+        }
+        field.to_str().map(|text| Self(text.into())).map_err(|_| BadProof::Malformed)
+    }
+}
+
+impl fmt::Debug for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Proof(redacted)")
     }
 }
 
@@ -163,11 +223,18 @@ mod tests {
         let none = Refusal::NoCredentials;
         let malformed = Refusal::BadRequest(BadRequest::MalformedAuthorization);
         let repeated = Refusal::BadRequest(BadRequest::RepeatedAuthorization);
+        let missing = Refusal::InvalidProof(BadProof::Missing);
         let rows: &[(&[&[u8]], &Refusal)] = &[
             (&[], &none),
             (&[b""], &none),
             (&[b"Basic YWxhZGRpbjpvcGVuc2VzYW1l"], &none),
-            (&[b"DPoP abc"], &none),
+            (&[b"DPoPabc"], &none),
+            (&[b"DPoP\tabc"], &none),
+            (&[b"DPoP"], &malformed),
+            (&[b"DPoP a b"], &malformed),
+            (&[b"DPoP abc"], &missing),
+            (&[b"dpop abc"], &missing),
+            (&[b"DPoP a", b"Bearer a"], &repeated),
             (&[b"Bearerabc"], &none),
             (&[b"abc"], &none),
             (&[b"Bearer"], &malformed),
@@ -189,6 +256,37 @@ mod tests {
         for (fields, refusal) in rows {
             let shown: Vec<_> = fields.iter().map(|f| String::from_utf8_lossy(f)).collect();
             assert_eq!(read(fields).expect_err("a refusal").refusal(), *refusal, "{shown:?}");
+        }
+    }
+
+    #[test]
+    fn a_proof_goes_with_the_scheme_dpop_alone_and_comes_once() {
+        let read = |scheme: &str, proofs: &[&[u8]]| {
+            let mut headers = HeaderMap::new();
+            let field = format!("{scheme} abc");
+            headers.insert(AUTHORIZATION, field.parse().expect("a header value"));
+            for proof in proofs {
+                headers.append(DPOP, HeaderValue::from_bytes(proof).expect("a header value"));
+            }
+            Credentials::from_headers(&headers)
+        };
+        let credentials = read("dPoP", &[b"a.b.c"]).expect("credentials");
+        assert_eq!((credentials.scheme(), credentials.proof()), (Scheme::Dpop, Some("a.b.c")));
+        assert!(!format!("{credentials:?}").contains("a.b.c"));
+        let rows: [&[&[u8]]; 4] = [&[], &[b"a.b.c"], &[b"a", b"b"], &[b"\xff"]];
+        for proofs in rows {
+            let bearer = read("Bearer", proofs).expect("credentials");
+            assert_eq!((bearer.scheme(), bearer.proof()), (Scheme::Bearer, None));
+        }
+        let rows: [(&[&[u8]], BadProof); 4] = [
+            (&[], BadProof::Missing),
+            (&[b"a.b.c", b"a.b.c"], BadProof::Repeated),
+            (&[b"", b"a.b.c"], BadProof::Repeated),
+            (&[b"\xff"], BadProof::Malformed),
+        ];
+        for (proofs, why) in rows {
+            let denial = read("DPoP", proofs).expect_err("a refusal");
+            assert_eq!(*denial.refusal(), Refusal::InvalidProof(why));
         }
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use crate::scheme::Scheme;
 use crate::scope::Scopes;
 
 /// A refusal: what the client is told, and what only the operator may know.
@@ -24,6 +25,8 @@ use crate::scope::Scopes;
 #[derive(Clone, Debug)]
 pub struct Denial {
     refusal: Refusal,
+    /// The scheme of the request, in which the answer challenges.
+    scheme: Scheme,
     /// The identifier of the JSON-RPC request that is refused, JSON.
     request_id: Option<Arc<str>>,
     detail: Option<Arc<str>>,
@@ -49,6 +52,9 @@ pub enum Refusal {
     /// The user did not log in recently or strongly enough: 401 `insufficient_user_authentication`
     /// ([RFC 9470](https://www.rfc-editor.org/rfc/rfc9470#section-3)). The client has to have them log in anew.
     InsufficientUserAuthentication(Authentication),
+    /// The sender did not prove to hold the key of the token: 401 `invalid_dpop_proof` or
+    /// `use_dpop_nonce`. The client has to send another proof.
+    InvalidProof(BadProof),
     /// The token is not valid here: 401 `invalid_token`. The client has to get another.
     InvalidToken(Reason),
     /// There is no bearer token: 401. The client has to start an authorization.
@@ -108,6 +114,43 @@ pub enum BadRequest {
     RepeatedAuthorization,
 }
 
+/// What is wrong with a DPoP proof: the checks of
+/// [RFC 9449 §4.3](https://www.rfc-editor.org/rfc/rfc9449#section-4.3), and the memory of proofs (§11.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum BadProof {
+    /// Its signature algorithm is unknown, not allowed, symmetric or `none` (check 5).
+    Algorithm,
+    /// A claim is missing or of the wrong type (check 3).
+    Claims,
+    /// It has no key, a private key, or one that must not be used so (checks 6 and 7).
+    Key,
+    /// It cannot be read (check 2).
+    Malformed,
+    /// It is for another method (`htm`, check 8).
+    Method,
+    /// There is none.
+    Missing,
+    /// It has no nonce of this server, or an old one (check 10).
+    Nonce,
+    /// The token is bound to another key (`cnf.jkt`, check 12).
+    OtherKey,
+    /// It is for another token (`ath`, check 12).
+    OtherToken,
+    /// There is more than one `DPoP` header (check 1).
+    Repeated,
+    /// It was used before (§11.1).
+    Replayed,
+    /// Its signature is wrong (check 6).
+    Signature,
+    /// It is too old, or from the future (`iat`, check 11).
+    Time,
+    /// It is another kind of token (`typ`, check 4).
+    Type,
+    /// It is for another URL (`htu`, check 9).
+    Url,
+}
+
 /// Why a token is not valid here. Goes to the log, to metrics and to the response's extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -118,6 +161,8 @@ pub enum Reason {
     Audience,
     /// It is bound to a key or a certificate (`cnf`), and the sender did not prove to hold it.
     Binding,
+    /// It is bound to another client certificate than that of the connection, if that had one.
+    Certificate,
     /// A claim is missing or of the wrong type.
     Claims,
     /// It demands an extension (`crit`, `b64`) that is not supported.
@@ -146,6 +191,8 @@ pub enum Reason {
     Signature,
     /// It is another kind of token: an ID token, a logout token, a DPoP proof...
     Type,
+    /// It is not bound to its sender, as it must be: by the settings, or by the scheme `DPoP`.
+    Unbound,
     /// Its issuer publishes no key that fits it.
     UnknownKey,
 }
@@ -161,6 +208,12 @@ impl Denial {
     #[must_use]
     pub fn bad_request(why: BadRequest) -> Self {
         Self::new(Refusal::BadRequest(why))
+    }
+
+    /// The sender did not prove to hold the key of the token.
+    #[must_use]
+    pub fn bad_proof(why: BadProof) -> Self {
+        Self::new(Refusal::InvalidProof(why))
     }
 
     /// The MCP message is malformed, or its headers contradict it.
@@ -228,6 +281,17 @@ impl Denial {
         self
     }
 
+    /// States the scheme of the request.
+    #[must_use]
+    pub(crate) fn under(mut self, scheme: Scheme) -> Self {
+        self.scheme = scheme;
+        self
+    }
+
+    pub(crate) fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
     pub(crate) fn request_id(&self) -> Option<&str> {
         self.request_id.as_deref()
     }
@@ -253,6 +317,7 @@ impl Denial {
         self.detail.as_deref().or_else(|| match &self.refusal {
             Refusal::BadMessage(why) => Some(why.hint()),
             Refusal::BadRequest(why) => Some(why.hint()),
+            Refusal::InvalidProof(why) => Some(why.hint()),
             Refusal::InvalidToken(reason) => Some(reason.hint()),
             _ => None,
         })
@@ -270,6 +335,7 @@ impl Denial {
                 StatusCode::FORBIDDEN
             }
             Refusal::InsufficientUserAuthentication(_)
+            | Refusal::InvalidProof(_)
             | Refusal::InvalidToken(_)
             | Refusal::NoCredentials => StatusCode::UNAUTHORIZED,
             Refusal::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
@@ -286,6 +352,7 @@ impl Denial {
             Refusal::ForeignOrigin => "foreign_origin",
             Refusal::InsufficientScope(_) => "insufficient_scope",
             Refusal::InsufficientUserAuthentication(_) => "insufficient_user_authentication",
+            Refusal::InvalidProof(why) => why.code(),
             Refusal::InvalidToken(reason) => reason.code(),
             Refusal::NoCredentials => "no_credentials",
             Refusal::Unavailable { .. } => "unavailable",
@@ -293,7 +360,8 @@ impl Denial {
     }
 
     fn new(refusal: Refusal) -> Self {
-        Self { refusal, request_id: None, detail: None, source: None }
+        let scheme = Scheme::default();
+        Self { refusal, scheme, request_id: None, detail: None, source: None }
     }
 }
 
@@ -398,6 +466,54 @@ words!(BadRequest {
         "the client, or a proxy on the way, adds a second `Authorization` header";
 });
 
+words!(BadProof {
+    Algorithm: "proof_algorithm",
+        "The DPoP proof is signed with an algorithm that is not accepted",
+        "the DPoP proof's `alg` is unknown, symmetric or `none`: the client must use one that the challenge and the metadata name";
+    Claims: "proof_claims",
+        "The DPoP proof lacks a required claim",
+        "the DPoP proof needs `jti`, `htm`, `htu` and `ath`, each a string, and `iat`, a number";
+    Key: "proof_key",
+        "The DPoP proof has no usable public key",
+        "the DPoP proof's `jwk` is missing, has a private part, is too short, or is not for verification with its `alg`";
+    Malformed: "proof_malformed",
+        "The DPoP proof is malformed",
+        "the `DPoP` header is not one JWT in compact form, each member once";
+    Method: "proof_method",
+        "The DPoP proof is for another method",
+        "the DPoP proof's `htm` is not the method of the request: the client must make a proof for each request";
+    Missing: "proof_missing",
+        "The request has no DPoP proof",
+        "the request has `Authorization: DPoP` and no `DPoP` header: does a proxy on the way remove it?";
+    Nonce: "proof_nonce",
+        "The DPoP proof must contain the nonce of this answer",
+        "the DPoP proof has no nonce of this server, or an old one, and the client will try again: if it never succeeds, do all your processes share their `.nonce_keys(..)`?";
+    OtherKey: "proof_other_key",
+        "The access token is bound to another key than that of the DPoP proof",
+        "the token's `cnf.jkt` is not the thumbprint of the proof's key: the token was stolen, or the client has lost its key and must log in anew";
+    OtherToken: "proof_other_token",
+        "The DPoP proof is for another access token",
+        "the DPoP proof's `ath` is not the SHA-256 of the token: the client must make a proof for each request";
+    Repeated: "proof_repeated",
+        "The request must have exactly one DPoP header",
+        "the client, or a proxy on the way, adds a second `DPoP` header";
+    Replayed: "proof_replayed",
+        "The DPoP proof was used before",
+        "the same DPoP proof came twice: a client that sends a request again must make a new one; otherwise somebody has copied it";
+    Signature: "proof_signature",
+        "The signature of the DPoP proof is wrong",
+        "the DPoP proof was changed, or signed with another key than its `jwk`";
+    Time: "proof_time",
+        "The DPoP proof is too old or from the future",
+        "the DPoP proof's `iat` is out of time: compare the clocks of this machine and of the client";
+    Type: "proof_type",
+        "The DPoP header is not a DPoP proof",
+        "the `typ` of what the `DPoP` header has is not `dpop+jwt`";
+    Url: "proof_url",
+        "The DPoP proof is for another URL",
+        "the DPoP proof's `htu` is not the URL of this resource: clients must use the URL that the resource is described with";
+});
+
 words!(Reason {
     Algorithm: "algorithm",
         "The access token is signed with an algorithm that is not accepted",
@@ -407,7 +523,10 @@ words!(Reason {
         "set the audience (API, resource) in your provider, or accept its name for this resource with `.audience(..)`";
     Binding: "binding",
         "The access token is bound to a key and cannot be used as a bearer token",
-        "the token has a `cnf` claim: it is bound to a key (DPoP or mTLS), and proof of possession is not supported yet";
+        "the token has a `cnf` claim that the request does not meet: bound to a key (`jkt`), it must come as `Authorization: DPoP` with a proof; what is neither `jkt` nor `x5t#S256` cannot be checked";
+    Certificate: "certificate",
+        "The access token is bound to another client certificate",
+        "the token's `cnf` names a client certificate (`x5t#S256`) that this connection does not show: put a `ClientCertificate` into the extensions of the request, or name your proxy with `.client_certificates_from(..)`";
     Claims: "claims",
         "The access token lacks a required claim",
         "a claim is missing or not of its type: `iss`, `sub`, `aud` and `exp` are required";
@@ -450,6 +569,9 @@ words!(Reason {
     Type: "type",
         "This kind of token is not an access token",
         "the client sends another kind of token: it must send its access token";
+    Unbound: "unbound",
+        "The access token must be bound to its sender",
+        "the token has no `cnf` of the required kind: the issuer must bind it (DPoP or mTLS), or the client must send it as `Authorization: Bearer`";
     UnknownKey: "unknown_key",
         "The access token is signed with an unknown key",
         "the issuer publishes no such key: the token is forged, very old, or from another environment of the issuer";
@@ -464,6 +586,7 @@ mod tests {
         let mut codes: Vec<_> = Reason::ALL.iter().map(|reason| reason.code()).collect();
         codes.extend(BadMessage::ALL.iter().map(|why| why.code()));
         codes.extend(BadRequest::ALL.iter().map(|why| why.code()));
+        codes.extend(BadProof::ALL.iter().map(|why| why.code()));
         let number = codes.len();
         codes.sort_unstable();
         codes.dedup();
@@ -472,7 +595,8 @@ mod tests {
         let sentences = Reason::ALL
             .iter()
             .map(|reason| reason.description())
-            .chain(BadRequest::ALL.iter().map(|why| why.description()));
+            .chain(BadRequest::ALL.iter().map(|why| why.description()))
+            .chain(BadProof::ALL.iter().map(|why| why.description()));
         for sentence in sentences {
             // rmcp and others search a whole challenge for these words; RFC 6750 §3 limits the characters.
             assert!(

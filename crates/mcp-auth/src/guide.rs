@@ -3,6 +3,9 @@
 #[doc = include_str!("../../../docs/guide/bearer-auth.md")]
 mod bearer_auth {}
 
+#[doc = include_str!("../../../docs/guide/bound-tokens.md")]
+mod bound_tokens {}
+
 #[doc = include_str!("../../../docs/guide/zh-TW/bearer-auth.md")]
 mod bearer_auth_zh_tw {}
 

@@ -17,6 +17,7 @@ mod jws;
 mod jwk;
 mod keys;
 mod spki;
+mod embedded;
 mod claims;
 mod profile;
 mod secret;
@@ -30,8 +31,9 @@ use crate::token::VerifiedToken;
 
 pub use answer::introspected;
 pub(crate) use answer::judge_answer;
-pub(crate) use base64url::encode as to_base64url;
+pub(crate) use base64url::{decode as from_base64url, encode as to_base64url};
 pub(crate) use claims::Claims;
+pub(crate) use embedded::EmbeddedKey;
 pub(crate) use jws::{Jws, is_compact};
 pub(crate) use keys::{Key, Missing};
 pub use keys::{KeySet, KeySetError};
@@ -39,7 +41,7 @@ pub(crate) use notice::{Notice, NoticeKind};
 pub use profile::Profile;
 pub(crate) use secret::{BySecret, Secret};
 pub use signature::Algorithm;
-pub(crate) use signature::{PrivateKey, is_same_secret, random, sha256};
+pub(crate) use signature::{Mac, PrivateKey, is_same_secret, random, sha256};
 
 /// What one issuer's tokens may look like.
 #[derive(Clone, Debug)]
@@ -68,7 +70,8 @@ impl JwtRules {
 
 /// Verifies `token` with `keys`: its form, its kind, its issuer and its signature.
 ///
-/// Audience, expiry and scopes are judged after this, by [`Policy::permit`](crate::Policy::permit).
+/// Audience, expiry and scopes are judged after this, by [`Policy::permit`](crate::Policy::permit). A token
+/// that is bound to its sender (`cnf`) is refused, since nothing here knows the sender.
 ///
 /// ```
 /// use mcp_auth::jwt::{self, JwtRules, KeySet};
@@ -91,6 +94,9 @@ pub fn verify(token: &str, keys: &KeySet, rules: &JwtRules) -> Result<VerifiedTo
         return Err(Denial::invalid(Reason::Issuer));
     }
     judge(&jws, &claims, rules)?;
+    if claims.binding.is_some() {
+        return Err(Denial::invalid(Reason::Binding));
+    }
     keys.verify(&jws).map_err(Denial::from)?;
     Ok(claims.into_token(rules.issuer.clone()))
 }
@@ -98,9 +104,6 @@ pub fn verify(token: &str, keys: &KeySet, rules: &JwtRules) -> Result<VerifiedTo
 /// Everything about a token that can be judged without a key.
 pub(crate) fn judge(jws: &Jws<'_>, claims: &Claims, rules: &JwtRules) -> Result<(), Denial> {
     judge_algorithm(jws, rules)?;
-    if claims.is_bound {
-        return Err(Denial::invalid(Reason::Binding));
-    }
     rules.profile.judge(&jws.header, claims)
 }
 

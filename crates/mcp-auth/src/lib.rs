@@ -47,9 +47,11 @@
 // words: what we talk about (pure)
 mod url;
 mod json;
+mod scheme;
 mod scope;
 mod denial;
 mod credentials;
+mod binding;
 mod token;
 mod revocation;
 mod operation;
@@ -63,6 +65,10 @@ pub mod jwt;
 pub mod metadata;
 mod challenge;
 mod lists;
+#[cfg(feature = "jwt")]
+mod dpop;
+#[cfg(feature = "jwt")]
+mod certificate;
 // outside: waiting for others (async)
 mod clock;
 #[cfg(feature = "tower")]
@@ -119,11 +125,16 @@ pub use api_keys::{ApiKey, ApiKeys, GeneratedKey};
 pub use authorization_server::AuthorizationServer;
 #[cfg(feature = "client")]
 pub use authorization_server::OutOfReach;
+pub use binding::Binding;
 pub use body::GuardedBody;
+#[cfg(feature = "jwt")]
+pub use certificate::{ClientCertHeader, ClientCertificate, PeerAddr};
 pub use challenge::Challenge;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use credentials::{AccessToken, Credentials, MAX_TOKEN_BYTES};
-pub use denial::{Authentication, BadMessage, BadRequest, Denial, Reason, Refusal};
+pub use denial::{Authentication, BadMessage, BadProof, BadRequest, Denial, Reason, Refusal};
+#[cfg(feature = "jwt")]
+pub use dpop::Dpop;
 #[cfg(feature = "client")]
 pub use fetch::HttpClient;
 pub use fetch::{BoxFuture, Fetch, FetchError, Limits};
@@ -141,6 +152,7 @@ pub use revocations::Revocations;
 #[cfg(feature = "rmcp")]
 pub use rmcp::{AuthContext, OptionalAuthInfo, requires};
 pub use rule::{ClaimValues, Rule};
+pub use scheme::Scheme;
 pub use scope::{AnyOf, Hierarchy, Require, Scopes};
 pub use token::{AuthInfo, VerifiedToken};
 pub use tool_scopes::ToolScopes;

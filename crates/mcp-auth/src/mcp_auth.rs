@@ -18,6 +18,11 @@ mod revoked;
 #[cfg(feature = "jwt")]
 mod with_api_keys;
 mod shown;
+#[cfg(feature = "jwt")]
+mod sender;
+#[cfg(not(feature = "jwt"))]
+#[path = "mcp_auth/sender_none.rs"]
+mod sender;
 
 use std::fmt;
 use std::future::Future;
@@ -25,6 +30,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use http::HeaderValue;
 use http::request::Parts;
 use http_body::Body;
 
@@ -38,6 +44,7 @@ use crate::lists::Lists;
 use crate::operation::Operation;
 use crate::policy::Policy;
 use crate::revocations::Revocations;
+use crate::scheme::Scheme;
 use crate::scope::Scopes;
 use crate::seal::Seal;
 use crate::token::{AuthInfo, VerifiedToken};
@@ -82,6 +89,7 @@ struct Inner {
     verifier: Judge,
     policy: Arc<Policy>,
     revocations: Revocations,
+    sender: sender::Sender,
     clock: Arc<dyn Clock>,
     /// The longest message that is read, in bytes.
     max_message_bytes: usize,
@@ -135,8 +143,20 @@ impl McpAuth {
         parts: &Parts,
         body: B,
     ) -> Result<(AuthInfo, GuardedBody<B>), Denial> {
+        let denied = |denial: Denial| denial.under(Scheme::of(&parts.headers));
+        self.decide(patience, parts, body).await.map_err(denied)
+    }
+
+    /// The straight line.
+    async fn decide<B: Body<Data = Bytes>>(
+        &self,
+        patience: impl Future<Output = ()>,
+        parts: &Parts,
+        body: B,
+    ) -> Result<(AuthInfo, GuardedBody<B>), Denial> {
         let credentials = Credentials::from_headers(&parts.headers)?; // 401 400   headers only
         let (token, now) = self.verify(&credentials).await?; //          401 503   still no byte of the body
+        self.confirm(&token, &credentials, parts, now)?; //              401 503   is the sender its owner?
         let body = self.read(Some((&token, now)), body, patience).await?; // 401 413 only if rules need it
         let operation = self.operation(parts, &body)?; //                400
         let caller = self.0.policy.permit(token, credentials, &operation, now)?; // 401 403
@@ -193,6 +213,16 @@ impl McpAuth {
         Ok((token, now))
     }
 
+    fn confirm(
+        &self,
+        token: &VerifiedToken,
+        credentials: &Credentials,
+        parts: &Parts,
+        now: SystemTime,
+    ) -> Result<(), Denial> {
+        self.0.sender.confirm(token, credentials, parts, &self.0.policy, now)
+    }
+
     /// Reads the body if rules speak of operations, and the token is one for this resource.
     async fn read<B: Body<Data = Bytes>>(
         &self,
@@ -226,7 +256,15 @@ impl McpAuth {
         let as_requested = |scopes: &Scopes| self.0.policy.vocabulary.requested(scopes);
         let challenge =
             Challenge::answering(denial, &self.0.challenged_scopes, &self.0.metadata_url)?;
-        Some(Challenge { scope: challenge.scope.as_ref().map(as_requested), ..challenge })
+        let scope = challenge.scope.as_ref().map(as_requested);
+        Some(self.0.sender.challenge(Challenge { scope, ..challenge }, denial))
+    }
+
+    /// The nonce that the next DPoP proof must have ([RFC 9449 §8.2](https://www.rfc-editor.org/rfc/rfc9449#section-8.2)):
+    /// the value of `DPoP-Nonce` in answers to who came by DPoP. Nothing where no nonces are demanded.
+    #[must_use]
+    pub fn dpop_nonce(&self) -> Option<HeaderValue> {
+        self.0.sender.nonce(&*self.0.clock)
     }
 
     /// The URL of the resource, its identifier.

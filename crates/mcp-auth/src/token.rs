@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
+use crate::binding::Binding;
 use crate::credentials::AccessToken;
 use crate::denial::Denial;
 use crate::json::{self, Members};
@@ -46,6 +47,8 @@ pub(crate) struct Facts {
     pub(crate) expires_at: Option<u64>,
     /// 0 if the token does not say.
     pub(crate) not_before: u64,
+    /// What its sender must show to hold. Boxed, since few tokens have it.
+    pub(crate) binding: Option<Box<Binding>>,
     /// The claims as they were signed, a JSON object.
     pub(crate) claims: Box<str>,
 }
@@ -70,6 +73,13 @@ impl Text {
                 })
             }
         }
+    }
+
+    /// The place in `text` of any value that was read from it, as it is written.
+    pub(crate) fn raw_place(text: &str, value: &RawValue) -> Option<Self> {
+        let start = value.get().as_ptr() as usize - text.as_ptr() as usize;
+        let end = start + value.get().len();
+        Some(Self::Within { start: start.try_into().ok()?, end: end.try_into().ok()? })
     }
 
     pub(crate) fn of<'a>(&'a self, claims: &'a str) -> &'a str {
@@ -120,6 +130,7 @@ impl VerifiedToken {
             scopes: Scopes::default(),
             expires_at: None,
             not_before: 0,
+            binding: None,
             claims: "{}".into(),
         }))
     }
@@ -149,15 +160,20 @@ impl VerifiedToken {
     }
 
     /// Sets what [`claims`](AuthInfo::claims) gives: anything that serializes to a JSON object. What
-    /// the token says otherwise stays as it is.
+    /// the token says otherwise stays as it is, but for `cnf`: with it, the token is bound to its sender.
     ///
     /// # Errors
     ///
     /// If `claims` cannot be written as a JSON object.
     pub fn with_claims(self, claims: &impl Serialize) -> Result<Self, serde_json::Error> {
         let claims: serde_json::Map<_, _> = serde_json::from_value(serde_json::to_value(claims)?)?;
+        let cnf = claims.get("cnf").filter(|cnf| !cnf.is_null());
+        let binding = cnf.map(serde_json::value::to_raw_value).transpose()?;
         let claims = serde_json::to_string(&claims)?;
-        Ok(self.with(|facts| facts.replace_claims(claims)))
+        Ok(self.with(|facts| {
+            facts.binding = binding.map(|cnf| Box::new(Binding::read(&cnf)));
+            facts.replace_claims(claims);
+        }))
     }
 
     /// Who the token speaks for: `sub`. Unique only together with the [`issuer`](Self::issuer).
@@ -331,6 +347,12 @@ impl AuthInfo {
     pub fn expires_at(&self) -> Option<SystemTime> {
         let seconds = self.token.facts().expires_at?;
         UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+    }
+
+    /// What the token is bound to, and its sender has shown to hold: nothing for a plain bearer token.
+    #[must_use]
+    pub fn binding(&self) -> Option<&Binding> {
+        self.token.facts().binding.as_deref()
     }
 
     /// All claims, or those that `T` names.

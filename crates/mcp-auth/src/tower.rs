@@ -25,7 +25,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, HeaderValue};
+use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Request, Response};
 use http_body::Body;
@@ -33,8 +33,10 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::body::GuardedBody;
+use crate::credentials;
 use crate::denial::Denial;
 use crate::mcp_auth::McpAuth;
+use crate::scheme::Scheme;
 use crate::token::AuthInfo;
 
 use exchange::Exchange;
@@ -46,6 +48,9 @@ pub use notice_service::NoticeService;
 #[cfg(feature = "client")]
 pub use server_metadata_service::ServerMetadataService;
 
+/// The nonce for the next proof ([RFC 9449 §8.2](https://www.rfc-editor.org/rfc/rfc9449#section-8.2)).
+const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
+
 /// How long a body may take, where it is read: a slow line needs it for 4 MiB, and nobody waits longer
 /// for a tool to begin.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -56,7 +61,8 @@ pub struct BearerAuthLayer(McpAuth);
 
 /// A service that only admitted requests reach.
 ///
-/// An admitted request has an [`AuthInfo`] in its extensions and no `Authorization` header any more.
+/// An admitted request has an [`AuthInfo`] in its extensions, and no `Authorization` and `DPoP` header any
+/// more, nor one in which a proxy tells of a client certificate (`Client-Cert`, `X-Forwarded-Client-Cert`).
 /// Bodies pass as they come, in both directions. A refusal is a response with
 /// the [`Denial`](crate::Denial) in its extensions; the inner service does not hear of it.
 ///
@@ -141,20 +147,26 @@ where
             if let Some(answer) = visitor.preflight(&parts.method, &parts.headers) {
                 return Ok(answer.map(ResponseBody::whole));
             }
+            let scheme = Scheme::of(&parts.headers);
             let mut response = match auth.admit_visitor(&parts, body).await {
                 Ok((caller, body)) => {
-                    parts.headers.remove(AUTHORIZATION);
+                    credentials::remove(&mut parts.headers);
                     parts.extensions.remove::<AuthInfo>(); // whom another resource admitted
-                    let exchange = Exchange::begin(&auth, caller.as_ref(), &mut parts);
+                    let exchange = Exchange::begin(&auth, caller.as_ref(), scheme, &mut parts);
                     match caller {
                         Some(caller) => parts.extensions.insert(caller).map(drop),
-                        None => parts.extensions.insert(Anonymous(auth)).map(drop),
+                        None => parts.extensions.insert(Anonymous(auth.clone())).map(drop),
                     };
                     let response = inner.call(Request::from_parts(parts, body)).await?;
                     exchange.end(response).await
                 }
                 Err(denial) => auth.turn_away(&denial, report::asked_for(&parts.headers)),
             };
+            if scheme == Scheme::Dpop
+                && let Some(nonce) = auth.dpop_nonce()
+            {
+                response.headers_mut().insert(DPOP_NONCE, nonce);
+            }
             visitor.expose(response.headers_mut());
             Ok(response)
         })

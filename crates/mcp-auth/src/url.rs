@@ -10,6 +10,59 @@ pub(crate) fn split(url: &str) -> Option<(&str, &str, &str)> {
     (is_http && has_host && url.chars().all(is_plain)).then_some((scheme, authority, rest))
 }
 
+/// A URL without query and fragment in its normal form ([RFC 3986 §6.2.2](https://www.rfc-editor.org/rfc/rfc3986#section-6.2.2)
+/// and §6.2.3): scheme and host in lower case, no default port, no dot segments, nothing encoded needlessly.
+pub(crate) fn normal(url: &str) -> Option<String> {
+    let (scheme, authority, rest) = split(url)?;
+    let (scheme, authority) = (scheme.to_ascii_lowercase(), authority.to_ascii_lowercase());
+    let default_port = if scheme == "https" { ":443" } else { ":80" };
+    let authority = authority.strip_suffix(default_port).unwrap_or(&authority);
+    let authority = authority.strip_suffix(':').unwrap_or(authority);
+    let path = rest.split(['?', '#']).next().unwrap_or_default();
+    Some(format!("{scheme}://{authority}{}", normal_path(path)?))
+}
+
+/// A path without dot segments and without needless percent-encoding; never empty.
+pub(crate) fn normal_path(path: &str) -> Option<String> {
+    let decoded = decode_unreserved(path)?;
+    let mut kept: Vec<&str> = Vec::new();
+    let mut segments = decoded.strip_prefix('/').unwrap_or(&decoded).split('/').peekable();
+    while let Some(segment) = segments.next() {
+        let is_last = segments.peek().is_none();
+        match segment {
+            ".." => drop(kept.pop()),
+            "." => {}
+            segment => {
+                kept.push(segment);
+                continue;
+            }
+        }
+        if is_last {
+            kept.push("");
+        }
+    }
+    Some(format!("/{}", kept.join("/")))
+}
+
+/// Decodes what need not be encoded, and writes the rest in upper case. Nothing if a `%` encodes nothing.
+fn decode_unreserved(text: &str) -> Option<String> {
+    let mut parts = text.split('%');
+    let mut decoded = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (digits, rest) = part.split_at_checked(2)?;
+        let is_hex = digits.bytes().all(|b| b.is_ascii_hexdigit());
+        let byte = u8::from_str_radix(digits, 16).ok().filter(|_| is_hex)?;
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            decoded.push(char::from(byte));
+        } else {
+            decoded.push('%');
+            decoded.push_str(&digits.to_ascii_uppercase());
+        }
+        decoded.push_str(rest);
+    }
+    Some(decoded)
+}
+
 /// Whether what is sent there stays secret: `https`, or `http` within this machine.
 pub(crate) fn is_secure(url: &str) -> bool {
     is_https(url) || split(url).is_some_and(|(_, authority, _)| is_loopback_host(host(authority)))
@@ -36,6 +89,44 @@ fn host(authority: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn urls_have_one_normal_form_by_table() {
+        for (url, expected) in [
+            ("https://api.example.com/mcp", Some("https://api.example.com/mcp")),
+            ("HTTPS://API.Example.COM/mcp", Some("https://api.example.com/mcp")),
+            ("https://api.example.com:443/mcp", Some("https://api.example.com/mcp")),
+            ("http://localhost:80", Some("http://localhost/")),
+            ("https://h:8443/", Some("https://h:8443/")),
+            ("https://h:80/", Some("https://h:80/")),
+            ("https://h:/x", Some("https://h/x")),
+            ("https://h", Some("https://h/")),
+            ("https://h?x=1", Some("https://h/")),
+            ("https://h/a?x=1#y", Some("https://h/a")),
+            ("https://h/a#y?x", Some("https://h/a")),
+            ("https://h/a/", Some("https://h/a/")),
+            ("https://h/a//b", Some("https://h/a//b")),
+            ("https://h/A", Some("https://h/A")),
+            ("https://h/%6Dcp/%7euser", Some("https://h/mcp/~user")),
+            ("https://h/a%2fb%3f", Some("https://h/a%2Fb%3F")),
+            ("https://h/x/../mcp", Some("https://h/mcp")),
+            ("https://h/./mcp/.", Some("https://h/mcp/")),
+            ("https://h/mcp/..", Some("https://h/")),
+            ("https://h/../../mcp", Some("https://h/mcp")),
+            ("https://h/x/%2e%2E/mcp", Some("https://h/mcp")),
+            ("https://h/a%", None),
+            ("https://h/a%2", None),
+            ("https://h/a%zz", None),
+            ("https://h/a%+1", None),
+            ("https://h/a%é", None),
+            ("https://user@h/", None),
+            ("ftp://h/", None),
+            ("/mcp", None),
+            ("", None),
+        ] {
+            assert_eq!(normal(url).as_deref(), expected, "{url}");
+        }
+    }
 
     #[test]
     fn only_https_and_this_machine_are_secure() {

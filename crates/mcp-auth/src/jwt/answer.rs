@@ -70,8 +70,13 @@ fn token(
     match member("token_type").map(json::string) {
         None => {}
         Some(Some(kind)) if kind.eq_ignore_ascii_case("Bearer") => {}
+        // Whose it is must be said, for the sender's proof to be compared with.
+        Some(Some(kind)) if kind.eq_ignore_ascii_case("DPoP") && claims.binding.is_some() => {}
         Some(Some(kind)) if kind.eq_ignore_ascii_case("DPoP") => {
-            return Err(Denial::invalid(Reason::Binding));
+            return refuse(
+                Reason::Binding,
+                "the answer's `token_type` is `DPoP`, and it has no `cnf`: let the server put it in",
+            );
         }
         Some(_) => {
             return refuse(
@@ -79,9 +84,6 @@ fn token(
                 "the answer's `token_type` is not `Bearer`: the client must send its access token",
             );
         }
-    }
-    if claims.is_bound {
-        return Err(Denial::invalid(Reason::Binding));
     }
     if let Some(kind) = claims.other_kind {
         return Err(Denial::invalid(Reason::Type)

@@ -2,6 +2,7 @@
 
 use serde_json::value::RawValue;
 
+use crate::binding::Binding;
 use crate::denial::{Denial, Reason};
 use crate::json::{self, Members};
 use crate::scope::Scopes;
@@ -17,8 +18,8 @@ pub(crate) struct Claims {
     scopes: Scopes,
     expires_at: Option<u64>,
     not_before: u64,
-    /// Whether the token is bound to a key or a certificate.
-    pub(crate) is_bound: bool,
+    /// The key or the certificate to which the token is bound.
+    pub(crate) binding: Option<Box<Binding>>,
     /// The other kind of token that this shows itself to be.
     pub(crate) other_kind: Option<&'static str>,
     /// Whether `client_id` itself, `iat` and `jti` are there, as RFC 9068 requires.
@@ -99,7 +100,7 @@ impl Claims {
                 .map(|time| time.ceil() as u64)
                 .max()
                 .unwrap_or(0),
-            is_bound: found.cnf.is_some(),
+            binding: found.cnf.map(|cnf| Box::new(Binding::read(cnf))),
             other_kind: found.other_kind,
             has_client_id: found.client_id[0].is_some_and(is_text),
             has_issued_at: issued_at.is_some(),
@@ -137,6 +138,7 @@ impl Claims {
             scopes: self.scopes,
             expires_at: self.expires_at,
             not_before: self.not_before,
+            binding: self.binding,
             claims: self.text,
         }
         .into()

@@ -10,6 +10,14 @@ const MAX_EXPONENT_BYTES: usize = 4;
 
 /// Makes a key ready for the algorithms it may be used with: its own, or all of an RSA key that names none.
 pub(super) fn prepare(jwk: &Members<'_>) -> Result<Vec<(Algorithm, PublicKey)>, &'static str> {
+    prepare_for(&Algorithm::RSA, jwk)
+}
+
+/// The same, where an RSA key that names no algorithm is used with these.
+pub(super) fn prepare_for(
+    rsa: &[Algorithm],
+    jwk: &Members<'_>,
+) -> Result<Vec<(Algorithm, PublicKey)>, &'static str> {
     let text = |name: &str| {
         jwk.get(name)
             .map(|value| {
@@ -58,7 +66,7 @@ pub(super) fn prepare(jwk: &Members<'_>) -> Result<Vec<(Algorithm, PublicKey)>, 
     match (&*kind, curve.as_deref()) {
         ("RSA", _) => {
             let (n, e) = (bytes("n")?, bytes("e")?);
-            let algorithms = own.map_or(Algorithm::RSA.to_vec(), |own| vec![own]);
+            let algorithms = own.map_or(rsa.to_vec(), |own| vec![own]);
             prepare_rsa(&algorithms, unpadded(&n), unpadded(&e))
         }
         ("EC", Some(curve)) => {

@@ -24,12 +24,14 @@ pub(crate) struct Jws<'t, A = Algorithm> {
     pub(crate) signing_input: &'t str,
 }
 
-/// What a header says that matters. `jku`, `jwk`, `x5u` and `x5c` do not: keys come from the issuer.
+/// What a header says that matters. `jku`, `x5u` and `x5c` do not: keys come from the issuer. `jwk`
+/// matters for DPoP proofs alone.
 pub(crate) struct Header<A = Algorithm> {
     pub(crate) algorithm: A,
     json: String,
     kid: Option<Text>,
     typ: Option<Text>,
+    jwk: Option<Text>,
 }
 
 /// Whether a token has the form of a signed JWT: three parts of base64url.
@@ -90,6 +92,11 @@ impl<A> Header<A> {
         self.typ.as_ref().map(|typ| typ.of(&self.json))
     }
 
+    /// The key that came with what it signed, JSON.
+    pub(super) fn jwk(&self) -> Option<&str> {
+        self.jwk.as_ref().map(|jwk| jwk.of(&self.json))
+    }
+
     /// `typ`, without the "application/" that may be left out.
     pub(crate) fn media_type(&self) -> Option<&str> {
         let typ = self.typ()?;
@@ -108,7 +115,7 @@ impl<A> Header<A> {
     fn parse(json: Vec<u8>, named: fn(&str) -> Option<A>) -> Result<Self, Denial> {
         let json = String::from_utf8(json).map_err(|_| Denial::invalid(Reason::Malformed))?;
         let members = Members::of(&json)?;
-        let (mut algorithm, mut kid, mut typ) = (None, None, None);
+        let (mut algorithm, mut kid, mut typ, mut jwk) = (None, None, None, None);
         for (name, value) in members.iter() {
             let malformed = || Denial::invalid(Reason::Malformed);
             let string = || json::string(value).ok_or_else(malformed);
@@ -120,6 +127,7 @@ impl<A> Header<A> {
                 }
                 "kid" => kid = Some(place()?),
                 "typ" => typ = Some(place()?),
+                "jwk" => jwk = Text::raw_place(&json, value),
                 "crit" | "b64" => return Err(Denial::invalid(Reason::Critical)),
                 "enc" => return Err(Denial::invalid(Reason::Encrypted)),
                 _ => {}
@@ -129,7 +137,7 @@ impl<A> Header<A> {
             return Err(Denial::invalid(Reason::Oversize));
         }
         let algorithm = algorithm.ok_or_else(|| Denial::invalid(Reason::Malformed))?;
-        Ok(Self { algorithm, kid, typ, json })
+        Ok(Self { algorithm, kid, typ, jwk, json })
     }
 }
 

@@ -64,9 +64,6 @@ impl<'t> BySecret<'t> {
         if *self.claims.issuer() != *rules.issuer {
             return Err(Denial::invalid(Reason::Issuer));
         }
-        if self.claims.is_bound {
-            return Err(Denial::invalid(Reason::Binding));
-        }
         rules.profile.judge(&self.jws.header, &self.claims)?;
         let tag = secret.mac.tag(&[self.jws.signing_input.as_bytes()]);
         if !secret.is_long_enough || !is_same_secret(&tag, &self.jws.signature) {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Inner, Judge, McpAuth, default_verifier, shown};
+use super::{Inner, Judge, McpAuth, default_verifier, sender, shown};
 use crate::api_keys::ApiKeys;
 use crate::authorization_server::AuthorizationServer;
 use crate::clock::{Clock, SystemClock};
@@ -56,6 +56,7 @@ pub struct McpAuthBuilder {
     verifier: Option<Box<dyn Verifier>>,
     pub(super) api_keys: ApiKeys,
     pub(super) revocations: Revocations,
+    pub(super) sender: sender::Settings,
     clock: Option<Arc<dyn Clock>>,
 }
 
@@ -102,6 +103,16 @@ pub enum ConfigError {
         "a rule has an empty name: is an environment variable unset? For everything, the name is `*`"
     )]
     NamelessRule,
+    /// A peer whose word about client certificates is taken is no address and no network, or is everybody.
+    #[error(
+        "{0:?} is no network to take client certificates from: it must be like 10.0.0.0/8, fd00::/8 or 127.0.0.1, and not all addresses. Is an environment variable unset?"
+    )]
+    Network(String),
+    /// The system has no random numbers for the key of DPoP nonces.
+    #[error(
+        "this system gave no random numbers for DPoP nonces: give secrets with `.nonce_keys(..)`"
+    )]
+    NoNonceKey,
     /// There is no authorization server.
     #[error("there is no authorization server: name at least one with `.authorization_server(..)`")]
     NoAuthorizationServer,
@@ -153,6 +164,11 @@ pub enum ConfigError {
         "the secret of the issuer {0:?} must have 32 bytes at least, and from a random generator"
     )]
     Secret(String),
+    /// A secret for DPoP nonces is too short.
+    #[error(
+        "a secret of {0} bytes for DPoP nonces can be guessed: give at least 32 random bytes, such as `openssl rand -base64 32` makes"
+    )]
+    ShortNonceKey(usize),
     /// A URL given for metadata or keys cannot be fetched.
     #[error("{0:?} cannot be fetched: https is required, except for a loopback address")]
     Url(String),
@@ -421,8 +437,9 @@ impl McpAuthBuilder {
         let challenged = self.required.scopes.to_request();
         let published = self.metadata.published_scopes().unwrap_or_else(|| challenged.clone());
         let issuers: Vec<&str> = self.servers.iter().map(AuthorizationServer::issuer).collect();
-        let metadata = ResourceMetadata::default()
-            .with(self.metadata)
+        let metadata = self
+            .sender
+            .describe(ResourceMetadata::default().with(self.metadata))
             .scopes_supported(vocabulary.requested(&published))
             .member("resource", &*self.resource)
             .member("authorization_servers", issuers)
@@ -446,6 +463,7 @@ impl McpAuthBuilder {
             keep: self.keep.or_else(|| self.filters_lists.then(by_rules)),
             needs: self.has_security_schemes.then(|| shown::needs(policy.clone())),
         };
+        let sender = self.sender.ready(&self.resource, leeway)?;
         let capacity = self.cached_tokens.unwrap_or(10_000);
         let (judge, keys_of) = match self.verifier {
             Some(verifier) => (Judge::Other(verifier), Vec::new()),
@@ -480,6 +498,7 @@ impl McpAuthBuilder {
             verifier,
             policy,
             revocations: self.revocations,
+            sender,
             clock,
             max_message_bytes: self.max_message_bytes.unwrap_or(4 * 1024 * 1024),
         })))

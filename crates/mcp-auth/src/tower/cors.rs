@@ -11,11 +11,12 @@ use http::{Method, Response, StatusCode};
 use crate::denial::Denial;
 
 /// What MCP clients send. `Mcp-Param-*` comes to it, as far as it is asked for.
-const ALLOWED_HEADERS: &str = "Authorization, Content-Type, Accept, MCP-Protocol-Version, Mcp-Method, Mcp-Name, Mcp-Session-Id, Last-Event-ID";
+const ALLOWED_HEADERS: &str = "Authorization, Content-Type, Accept, MCP-Protocol-Version, Mcp-Method, Mcp-Name, Mcp-Session-Id, Last-Event-ID, DPoP";
 
 /// What MCP clients must be able to read.
-const EXPOSED_HEADERS: HeaderValue =
-    HeaderValue::from_static("WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After");
+const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static(
+    "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After, DPoP-Nonce",
+);
 
 /// Ten more than this would not be honest: a request has few headers.
 const MAX_REQUESTED_HEADERS: usize = 64;

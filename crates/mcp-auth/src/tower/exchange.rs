@@ -13,12 +13,15 @@ use super::events::{Rules, Show};
 use super::listed_answer::{self, Withheld};
 use super::{Raised, report, session};
 use crate::mcp_auth::McpAuth;
+use crate::scheme::Scheme;
 use crate::token::{AuthInfo, Principal};
 
 /// An admitted request whose answer is still to come.
 pub(super) struct Exchange {
     auth: McpAuth,
     caller: Option<AuthInfo>,
+    /// By which the caller came, and is answered.
+    scheme: Scheme,
     /// What the headers call it, for the log.
     asked_for: Option<HeaderValue>,
     /// The answer to HEAD has the headers of a body, and none.
@@ -32,7 +35,12 @@ const WITH_CACHES: &[u8] = b"2026-07-28";
 
 impl Exchange {
     /// Opens what the request presents: the ids of a session and of an event, if they are the caller's.
-    pub(super) fn begin(auth: &McpAuth, caller: Option<&AuthInfo>, parts: &mut Parts) -> Self {
+    pub(super) fn begin(
+        auth: &McpAuth,
+        caller: Option<&AuthInfo>,
+        scheme: Scheme,
+        parts: &mut Parts,
+    ) -> Self {
         let is_head = parts.method == Method::HEAD;
         let headers = &mut parts.headers;
         session::remove_disguised(headers);
@@ -48,7 +56,14 @@ impl Exchange {
         let version = auth.lists().and_then(|_| headers.get("mcp-protocol-version"));
         let may_be_cached = version.is_some_and(|version| version.as_bytes() >= WITH_CACHES);
         let asked_for = report::asked_for(headers).cloned();
-        Self { auth: auth.clone(), caller: caller.cloned(), asked_for, is_head, may_be_cached }
+        Self {
+            auth: auth.clone(),
+            caller: caller.cloned(),
+            scheme,
+            asked_for,
+            is_head,
+            may_be_cached,
+        }
     }
 
     /// Seals what the answer gives away, leaves out of lists what the caller may not use, and lets a stream
@@ -59,7 +74,9 @@ impl Exchange {
     ) -> Response<ResponseBody<B>> {
         let raised = response.extensions().get().map(|Raised(denial)| denial);
         if let Some(denial) = self.caller.as_ref().and_then(AuthInfo::denied).or(raised) {
-            return self.auth.turn_away(denial, self.asked_for.as_ref());
+            return self
+                .auth
+                .turn_away(&denial.clone().under(self.scheme), self.asked_for.as_ref());
         }
         let owner = || Principal::of(self.caller.as_ref());
         session::seal_sessions(self.auth.seal(), owner, response.headers_mut());

@@ -50,10 +50,16 @@ impl McpAuth {
                 Some("temporarily_unavailable"),
                 Some("The access token cannot be verified at the moment; try again later"),
             ),
-            _ => (
-                challenge.as_ref().and_then(|challenge| challenge.error.as_deref()),
-                challenge.as_ref().and_then(|challenge| challenge.error_description.as_deref()),
-            ),
+            _ => {
+                // Where two schemes are offered, it stands with the one that was used.
+                let wrong = challenge.as_ref().and_then(|first| {
+                    first.error.as_ref().map_or(first.next.as_deref(), |_| Some(first))
+                });
+                (
+                    wrong.and_then(|challenge| challenge.error.as_deref()),
+                    wrong.and_then(|challenge| challenge.error_description.as_deref()),
+                )
+            }
         };
         let body = match (denial.refusal(), error) {
             (Refusal::BadMessage(why), _) => message(why.json_rpc_code(), why.description()),

@@ -6,6 +6,7 @@ mod attacks;
 mod attacks_on_operations;
 mod config;
 mod doors;
+mod dpop;
 mod forged_tokens;
 mod given_keys;
 mod introspection;
@@ -15,6 +16,7 @@ mod lists;
 mod logs;
 #[cfg(feature = "metrics")]
 mod metrics;
+mod mtls;
 mod operations;
 mod origins;
 mod refusals;

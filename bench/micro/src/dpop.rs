@@ -1,0 +1,96 @@
+//! A request with a DPoP proof, against one signature.
+
+use std::hint::black_box;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use aws_lc_rs::digest;
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _,
+    UnparsedPublicKey,
+};
+use bench_issuer::{Issuer, Kind, Token};
+use http::Request;
+use http::request::Parts;
+use mcp_auth::McpAuth;
+
+use crate::race::Race;
+use crate::{RESOURCE, TOKENS, Verdicts, admit, base64_url, requests};
+
+/// Each proof is good for one request: enough for every turn.
+const PROOFS: usize = 60_000;
+
+/// Remembered tokens with new proofs, against the signature of a proof alone, and against Bearer.
+pub fn dpop(issuer: &Issuer, auth: &McpAuth, verdicts: &mut Verdicts) {
+    let client = Client::new();
+    let tokens: Vec<_> = (0..TOKENS)
+        .map(|serial| issuer.sign_bound(Token::new(Kind::Rs256, serial), &client.thumbprint()))
+        .collect();
+    let all: Vec<_> = (0..PROOFS).map(|i| client.request(&tokens[i % TOKENS], i)).collect();
+    let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, client.0.public_key().as_ref());
+    let key = key.parse().expect("a key");
+    let bearer = requests(issuer, auth);
+    let (mut a, mut b, mut c) = (all.iter().cycle(), all.iter(), bearer.iter().cycle());
+    for _ in 0..TOKENS {
+        admit(auth, &b.next().expect("a request").0); // from now on the tokens are remembered
+    }
+    let times = Race::new()
+        .runner("a proof's signature alone", || {
+            let (_, message, signature) = a.next().expect("a request");
+            assert!(key.verify_sig(black_box(message.as_bytes()), signature).is_ok());
+        })
+        .runner("admit, a hit, DPoP", || {
+            let (parts, ..) = b.next().expect("a proof that was not used");
+            black_box(admit(auth, black_box(parts)));
+        })
+        .runner("admit, a hit, Bearer", || {
+            let (_, parts) = c.next().expect("a request");
+            black_box(admit(auth, black_box(parts)));
+        })
+        .run();
+    times.print("A DPoP request, its token remembered, ES256 proofs");
+    let over = times.over("admit, a hit, DPoP", "a proof's signature alone") / 1000.0;
+    verdicts.add("a DPoP request over one ES256 signature, µs".into(), over, 3.0);
+}
+
+struct Client(EcdsaKeyPair);
+
+impl Client {
+    fn new() -> Self {
+        Self(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("a key"))
+    }
+
+    fn jwk(&self) -> String {
+        let (x, y) = self.0.public_key().as_ref()[1..].split_at(32);
+        format!(
+            r#"{{"crv":"P-256","kty":"EC","x":"{}","y":"{}"}}"#,
+            base64_url(x),
+            base64_url(y)
+        )
+    }
+
+    fn thumbprint(&self) -> String {
+        digested(&self.jwk())
+    }
+
+    /// A request with a proof of its own; what of the proof was signed; and the signature.
+    fn request(&self, token: &str, number: usize) -> (Parts, String, Vec<u8>) {
+        let header = format!(r#"{{"typ":"dpop+jwt","alg":"ES256","jwk":{}}}"#, self.jwk());
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+        let claims = format!(
+            r#"{{"jti":"{number:022x}","htm":"POST","htu":"{RESOURCE}","iat":{now},"ath":"{}"}}"#,
+            digested(token)
+        );
+        let message = format!("{}.{}", base64_url(header.as_bytes()), base64_url(claims.as_bytes()));
+        let signature = self.0.sign(&SystemRandom::new(), message.as_bytes()).expect("a signature");
+        let request = Request::post("/mcp")
+            .header("authorization", format!("DPoP {token}"))
+            .header("dpop", format!("{message}.{}", base64_url(signature.as_ref())));
+        let (parts, ()) = request.body(()).expect("a request").into_parts();
+        (parts, message, signature.as_ref().to_vec())
+    }
+}
+
+fn digested(text: &str) -> String {
+    base64_url(digest::digest(&digest::SHA256, text.as_bytes()).as_ref())
+}

@@ -1,0 +1,78 @@
+//! One DPoP proof, taken apart ([RFC 9449 §4.2](https://www.rfc-editor.org/rfc/rfc9449#section-4.2)).
+
+use std::borrow::Cow;
+
+use crate::credentials::Credentials;
+use crate::denial::{BadProof, Denial, Reason};
+use crate::json::{self, Members};
+use crate::jwt::{self, Algorithm, EmbeddedKey, Jws};
+
+/// A proof of the right kind; nothing of it is true yet.
+pub(super) struct Proof<'t> {
+    pub(super) jws: Jws<'t>,
+}
+
+pub(super) struct Claims<'p> {
+    /// `jti`.
+    pub(super) id: Cow<'p, str>,
+    /// `htm`.
+    pub(super) method: Cow<'p, str>,
+    /// `htu`.
+    pub(super) url: Cow<'p, str>,
+    /// `iat`, in seconds since 1970.
+    pub(super) issued_at: u64,
+    pub(super) nonce: Option<Cow<'p, str>>,
+    /// `ath`.
+    token_digest: Cow<'p, str>,
+}
+
+impl<'t> Proof<'t> {
+    pub(super) fn parse(text: &'t str, algorithms: &[Algorithm]) -> Result<Self, BadProof> {
+        let jws = Jws::parse(text).map_err(|denial| malformed(&denial))?;
+        if !jws.header.is_typed("dpop+jwt") {
+            return Err(BadProof::Type);
+        }
+        if !algorithms.contains(&jws.header.algorithm) {
+            return Err(BadProof::Algorithm);
+        }
+        Ok(Self { jws })
+    }
+
+    /// What it says.
+    pub(super) fn claims(&self) -> Result<Claims<'_>, BadProof> {
+        let members = Members::read(&self.jws.payload).map_err(|_| BadProof::Malformed)?;
+        let text = |name: &str| {
+            let value = members.get(name).and_then(json::string);
+            value.filter(|text| !text.is_empty()).ok_or(BadProof::Claims)
+        };
+        let issued_at = members.get("iat").and_then(json::numeric_date);
+        Ok(Claims {
+            id: text("jti")?,
+            method: text("htm")?,
+            url: text("htu")?,
+            issued_at: issued_at.ok_or(BadProof::Claims)? as u64,
+            nonce: members.get("nonce").map(|_| text("nonce")).transpose()?,
+            token_digest: text("ath")?,
+        })
+    }
+
+    /// Its key, which is public.
+    pub(super) fn key(&self) -> Result<EmbeddedKey<'_>, BadProof> {
+        EmbeddedKey::of(&self.jws).ok_or(BadProof::Key)
+    }
+}
+
+impl Claims<'_> {
+    /// Whether the proof was made for the token of these credentials (`ath`).
+    pub(super) fn are_for(&self, credentials: &Credentials) -> bool {
+        let digest = jwt::sha256(credentials.token().expose().as_bytes());
+        self.token_digest == jwt::to_base64url(&digest)
+    }
+}
+
+fn malformed(denial: &Denial) -> BadProof {
+    match denial.reason() {
+        Some(Reason::Algorithm) => BadProof::Algorithm,
+        _ => BadProof::Malformed,
+    }
+}

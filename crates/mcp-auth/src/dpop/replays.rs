@@ -1,0 +1,124 @@
+//! The memory of proofs: each is accepted once ([RFC 9449 §11.1](https://www.rfc-editor.org/rfc/rfc9449#section-11.1)).
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Mutex, PoisonError};
+
+use crate::jwt::sha256;
+
+/// Proofs that end within the same minute are forgotten at once.
+const STEP: u64 = 60;
+
+/// The proofs that were accepted and could come again, by their digests: 16 bytes each.
+///
+/// It never forgets a proof that would still be accepted. When it is full, new ones are refused; and no
+/// key may take more than a quarter of it, so that no client can lock out the others by itself.
+pub(super) struct Replays {
+    capacity: usize,
+    /// By the minute in which they end.
+    minutes: Mutex<BTreeMap<u64, Minute>>,
+}
+
+#[derive(Default)]
+struct Minute {
+    proofs: HashSet<[u8; 16]>,
+    /// How many of them each key has made.
+    of_key: HashMap<[u8; 8], usize>,
+}
+
+/// What the memory knows of a proof.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seen {
+    Again,
+    /// Never before, and from now on it is known.
+    First,
+    /// It is not known, and there is no place to remember it.
+    NoPlace,
+}
+
+impl Replays {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self { capacity, minutes: Mutex::default() }
+    }
+
+    /// Whether a proof of this key comes for the first time. It could come again `until` then.
+    pub(super) fn first_seen(&self, key: &[u8; 32], id: &str, until: u64, now: u64) -> Seen {
+        let proof = start(sha256(&[key, id.as_bytes()].concat()));
+        let key = start(*key);
+        let mut minutes = self.minutes.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(oldest) = minutes.first_entry().filter(|oldest| *oldest.key() < now / STEP) {
+            oldest.remove();
+        }
+        if minutes.values().any(|minute| minute.proofs.contains(&proof)) {
+            return Seen::Again;
+        }
+        let all: usize = minutes.values().map(|minute| minute.proofs.len()).sum();
+        let of_key: usize = minutes.values().filter_map(|minute| minute.of_key.get(&key)).sum();
+        if all >= self.capacity || of_key >= self.capacity.div_ceil(4) {
+            return Seen::NoPlace;
+        }
+        let minute = minutes.entry(until / STEP).or_default();
+        minute.proofs.insert(proof);
+        *minute.of_key.entry(key).or_default() += 1;
+        Seen::First
+    }
+}
+
+/// Enough of a digest: nobody finds another one that begins so.
+fn start<const N: usize>(digest: [u8; 32]) -> [u8; N] {
+    let mut start = [0; N];
+    for (kept, byte) in start.iter_mut().zip(digest) {
+        *kept = byte;
+    }
+    start
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(replays: &Replays) -> usize {
+        let minutes = replays.minutes.lock().expect("no panic before");
+        minutes.values().map(|minute| minute.proofs.len()).sum()
+    }
+
+    #[test]
+    fn a_proof_is_known_until_it_ends_and_then_forgotten() {
+        let replays = Replays::new(100);
+        let see = |id: &str, now| replays.first_seen(&[1; 32], id, now + 120, now);
+        assert_eq!(see("a", 600), Seen::First);
+        assert_eq!(see("a", 600), Seen::Again);
+        assert_eq!(see("a", 700), Seen::Again, "with another time in it too");
+        assert_eq!(replays.first_seen(&[2; 32], "a", 720, 600), Seen::First, "of another key");
+        assert_eq!(see("b", 720), Seen::First);
+        assert_eq!(ids(&replays), 3);
+        assert_eq!(see("c", 780), Seen::First);
+        assert_eq!(ids(&replays), 2, "those that ended are gone");
+    }
+
+    #[test]
+    fn when_it_is_full_new_proofs_are_refused_and_known_ones_stay_known() {
+        let replays = Replays::new(8);
+        for key in 0..4 {
+            for id in ["a", "b"] {
+                assert_eq!(replays.first_seen(&[key; 32], id, 700, 600), Seen::First);
+            }
+            assert_eq!(replays.first_seen(&[key; 32], "c", 700, 600), Seen::NoPlace, "its share");
+        }
+        assert_eq!(replays.first_seen(&[9; 32], "a", 700, 600), Seen::NoPlace);
+        assert_eq!(replays.first_seen(&[0; 32], "a", 700, 600), Seen::Again);
+        assert_eq!(ids(&replays), 8);
+        assert_eq!(replays.first_seen(&[9; 32], "a", 900, 720), Seen::First, "time helps");
+    }
+
+    #[test]
+    fn an_identifier_of_any_length_takes_sixteen_bytes() {
+        let replays = Replays::new(10);
+        assert_eq!(replays.first_seen(&[1; 32], &"a".repeat(10_000), 700, 600), Seen::First);
+        assert_eq!(size_of::<[u8; 16]>() * ids(&replays), 16);
+    }
+
+    #[test]
+    fn nothing_is_remembered_where_there_is_no_place() {
+        assert_eq!(Replays::new(0).first_seen(&[1; 32], "a", 700, 600), Seen::NoPlace);
+    }
+}
