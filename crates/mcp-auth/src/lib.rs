@@ -40,7 +40,7 @@
 //! option, and the [architecture](https://github.com/mcp-auth/rust/blob/main/ARCHITECTURE.md) on one
 //! page.
 #![cfg_attr(
-    not(all(feature = "axum", feature = "client", feature = "tower")),
+    not(all(feature = "axum", feature = "client", feature = "rmcp", feature = "tower")),
     allow(dead_code, unused_imports, reason = "some parts serve features that are off")
 )]
 
