@@ -26,19 +26,19 @@ pub(crate) struct Keyring {
 impl Keyring {
     /// The key that signed the token. Waits for the keys if there are none yet, and once for newer
     /// ones if the token's key is not among them.
-    pub(crate) async fn verify(&self, jws: &Jws<'_>) -> Result<Arc<Key>, Denial> {
+    pub(crate) async fn verify(&self, jws: &Jws<'_>, issuer: &str) -> Result<Arc<Key>, Denial> {
         let had_keys = self.keys.is_in_hand();
         let keys = self.keys.current().await.map_err(|lacking| self.unavailable(lacking))?;
         if let Some(age) = self.keys.age() {
             meter::keys_age(&self.issuer, age);
         }
-        let missing = match keys.verify(jws) {
+        let missing = match keys.verify(jws, issuer) {
             // An issuer may rotate without a new name for its key. Keys just fetched are as new as can be.
             Err(missing @ (Missing::Signature | Missing::Unknown)) if had_keys => missing,
             judged => return judged.map_err(Denial::from),
         };
         match self.keys.newer_than(&keys).await {
-            Ok(newer) => newer.verify(jws).map_err(Denial::from),
+            Ok(newer) => newer.verify(jws, issuer).map_err(Denial::from),
             Err(lacking @ Lacking::OutOfReach { .. }) if missing == Missing::Unknown => {
                 Err(self.unavailable(lacking))
             }

@@ -50,6 +50,9 @@ mod json;
 mod scope;
 mod denial;
 mod credentials;
+mod issuer_template;
+mod provider;
+mod dialect;
 mod token;
 mod operation;
 // rules: decisions as functions of data (pure; `now` is an argument)
@@ -77,6 +80,8 @@ mod authorization_server;
 #[cfg(not(feature = "client"))]
 #[path = "authorization_server_named.rs"]
 mod authorization_server;
+#[cfg(feature = "client")]
+mod issuer_resolver;
 mod verifier;
 mod body;
 mod mcp_auth;
@@ -93,7 +98,7 @@ mod guide;
 
 pub use authorization_server::AuthorizationServer;
 #[cfg(feature = "client")]
-pub use authorization_server::OutOfReach;
+pub use authorization_server::{IssuerTemplate, OutOfReach};
 pub use body::GuardedBody;
 pub use challenge::Challenge;
 pub use clock::{Clock, ManualClock, SystemClock};
@@ -107,6 +112,7 @@ pub use mcp_auth::{ConfigError, McpAuth, McpAuthBuilder};
 pub use mcp_auth::{IssuerReadiness, Readiness};
 pub use operation::Operation;
 pub use policy::Policy;
+pub use provider::{Audience, Certainty, Document, Mark, Provider};
 #[cfg(feature = "rmcp")]
 pub use rmcp::OptionalAuthInfo;
 pub use rule::{ClaimValues, Rule};

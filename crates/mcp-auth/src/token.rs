@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use crate::credentials::AccessToken;
 use crate::denial::Denial;
+use crate::dialect::Dialect;
 use crate::json;
 use crate::scope::{Require, Scopes, Vocabulary};
 
@@ -45,6 +46,8 @@ pub(crate) struct Facts {
     pub(crate) not_before: u64,
     /// The claims as they were signed, a JSON object.
     pub(crate) claims: Box<str>,
+    /// What the issuer means by them, where that is not the usual.
+    pub(crate) dialect: Option<Arc<Dialect>>,
 }
 
 /// A string of a JSON text: a place in the text, or a copy where it is written with escapes.
@@ -108,6 +111,7 @@ impl VerifiedToken {
             expires_at: None,
             not_before: 0,
             claims: "{}".into(),
+            dialect: None,
         }))
     }
 

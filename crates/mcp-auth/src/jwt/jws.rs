@@ -26,6 +26,8 @@ pub(crate) struct Jws<'t> {
 /// What a header says that matters. `jku`, `jwk`, `x5u` and `x5c` do not: keys come from the issuer.
 pub(crate) struct Header {
     pub(crate) algorithm: Algorithm,
+    /// Whether there is a `nonce`: Microsoft hashes it before it signs tokens for Graph.
+    pub(crate) has_nonce: bool,
     json: String,
     kid: Option<Text>,
     typ: Option<Text>,
@@ -74,6 +76,7 @@ impl Header {
         let json = String::from_utf8(json).map_err(|_| Denial::invalid(Reason::Malformed))?;
         let members = Members::of(&json)?;
         let (mut algorithm, mut kid, mut typ) = (None, None, None);
+        let mut has_nonce = false;
         for (name, value) in members.iter() {
             let malformed = || Denial::invalid(Reason::Malformed);
             let string = || json::string(value).ok_or_else(malformed);
@@ -87,6 +90,7 @@ impl Header {
                 }
                 "kid" => kid = Some(place()?),
                 "typ" => typ = Some(place()?),
+                "nonce" => has_nonce = true,
                 "crit" | "b64" => return Err(Denial::invalid(Reason::Critical)),
                 "enc" => return Err(Denial::invalid(Reason::Encrypted)),
                 _ => {}
@@ -96,7 +100,7 @@ impl Header {
             return Err(Denial::invalid(Reason::Oversize));
         }
         let algorithm = algorithm.ok_or_else(|| Denial::invalid(Reason::Malformed))?;
-        Ok(Self { algorithm, kid, typ, json })
+        Ok(Self { algorithm, has_nonce, kid, typ, json })
     }
 }
 
