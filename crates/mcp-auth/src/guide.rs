@@ -9,5 +9,8 @@ mod bearer_auth_zh_tw {}
 #[doc = include_str!("../../../docs/guide/from-mcp-auth.md")]
 mod from_mcp_auth {}
 
+#[doc = include_str!("../../../docs/guide/providers.md")]
+mod providers {}
+
 #[doc = include_str!("../../../README.md")]
 mod readme {}

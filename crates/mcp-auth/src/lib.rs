@@ -117,7 +117,7 @@ pub use provider::{Audience, Certainty, Document, Mark, Provider};
 pub use rmcp::OptionalAuthInfo;
 pub use rule::{ClaimValues, Rule};
 pub use scope::{AnyOf, Hierarchy, Require, Scopes};
-pub use token::{AuthInfo, VerifiedToken};
+pub use token::{AuthInfo, Principal, VerifiedToken};
 pub use tool_scopes::ToolScopes;
 #[cfg(all(feature = "client", feature = "tower"))]
 pub use tower::ServerMetadataService;

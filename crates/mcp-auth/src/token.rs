@@ -216,6 +216,36 @@ pub struct AuthInfo {
     request: Arc<Admission>,
 }
 
+/// A subject of one issuer. Subjects of two issuers are never the same, whatever their names are.
+///
+/// Its text is unambiguous, for a log or a key of a database.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Principal {
+    issuer: Arc<str>,
+    subject: Box<str>,
+}
+
+impl Principal {
+    /// Who speaks for the subject: `iss`.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// Who it is, to its issuer: `sub`.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+}
+
+impl fmt::Display for Principal {
+    /// Both quoted, so that no name can look like another pair.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} of {:?}", self.subject, self.issuer)
+    }
+}
+
 /// What the clones of one `AuthInfo` share: they belong to one request.
 struct Admission {
     vocabulary: Arc<Vocabulary>,
@@ -292,6 +322,14 @@ impl AuthInfo {
     #[must_use]
     pub fn subject(&self) -> &str {
         self.token.subject()
+    }
+
+    /// Who the caller is, by issuer and subject: what to bind a session or a record to. Where the
+    /// [provider](crate::Provider) says that another claim is the stable one, bind to that and the issuer.
+    #[must_use]
+    pub fn principal(&self) -> Principal {
+        let facts = self.token.facts();
+        Principal { issuer: facts.issuer.clone(), subject: self.subject().into() }
     }
 
     /// The client to which the token was issued: `client_id`, else `azp`, `appid` or `cid`.

@@ -130,6 +130,23 @@ impl McpAuthBuilder {
         self
     }
 
+    /// Trusts several authorization servers, each with keys of its own: the tenants of a provider.
+    ///
+    /// ```
+    /// use mcp_auth::{AuthorizationServer, McpAuth};
+    ///
+    /// let realms = ["acme", "globex"].map(|realm| AuthorizationServer::keycloak("https://sso.example.com", realm));
+    /// let auth = McpAuth::builder("https://api.example.com/mcp").authorization_servers(realms).build()?;
+    /// # Ok::<(), mcp_auth::ConfigError>(())
+    /// ```
+    pub fn authorization_servers<S: Into<AuthorizationServer>>(
+        mut self,
+        servers: impl IntoIterator<Item = S>,
+    ) -> Self {
+        self.servers.extend(servers.into_iter().map(Into::into));
+        self
+    }
+
     /// Trusts tokens of this issuer too, if the [`verifier`](Self::verifier) vouches for them. It is
     /// not published: nobody can log in there.
     pub fn trusted_issuer(mut self, issuer: impl Into<String>) -> Self {
