@@ -217,7 +217,12 @@ impl AuthorizationServer {
 
     /// Whether it issues the tokens of this issuer, and there are keys to verify them.
     pub(crate) fn issues(&self, issuer: &str) -> bool {
-        self.settings.rules.are_for(issuer) && !matches!(self.settings.source, Source::Named)
+        self.settings.rules.are_for(issuer) && self.has_keys()
+    }
+
+    /// Whether there is more of it than a name.
+    pub(crate) fn has_keys(&self) -> bool {
+        !matches!(self.settings.source, Source::Named)
     }
 
     pub(crate) fn rules(&self) -> &JwtRules {

@@ -38,6 +38,10 @@ impl AuthorizationServer {
         None
     }
 
+    pub(crate) fn has_keys(&self) -> bool {
+        false
+    }
+
     pub(crate) fn mistake(&self) -> Option<String> {
         None
     }

@@ -330,7 +330,7 @@ impl McpAuthBuilder {
             Some(verifier) => (verifier, Vec::new()),
             None => (
                 default_verifier::new(&self.servers, self.resolvers, &clock, leeway, capacity)?,
-                self.servers.clone(),
+                self.servers.iter().filter(|server| server.has_keys()).cloned().collect(),
             ),
         };
         Ok(McpAuth(Arc::new(Inner {

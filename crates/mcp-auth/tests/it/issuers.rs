@@ -279,6 +279,7 @@ async fn a_strangers_issuers_cost_no_fetch_and_displace_nobody() {
     let (customers, web) = (Customers::of(&["acme"]), web_of(&keys, &["acme"]));
     let auth = customers.auth(&keys, web.clone());
     assert_eq!(status(&auth, &keys.token().claim("iss", customer("acme")).sign()).await, 200);
+    assert!(auth.readiness().is_ready(), "where clients log in, no keys are wanted");
     let fetched = web.asked_for().len();
     for issuer in [
         "https://evil.example.com",

@@ -181,6 +181,45 @@ async fn a_token_of_another_kind_passes_nowhere_by_the_rules_of_this_one() {
 }
 
 #[tokio::test]
+async fn what_is_dangerous_is_said_so_and_holds_for_one_issuer() {
+    let (issuer, other) =
+        (TestIssuer::new(), TestIssuer::builder().issuer("https://other.test").build());
+    type Change = fn(AuthorizationServer) -> AuthorizationServer;
+    let by_client: Change = |server| server.dangerous_clients_instead_of_audience(["ours"]);
+    let any: Change = |server| server.dangerous_any_audience();
+    let alias: Change = |server| server.audience("ours");
+    let permissions: Change = |server| server.scope_claims(["permissions"]);
+    let (ours, theirs) =
+        (|| issuer.token().client_id("ours"), || issuer.token().client_id("theirs"));
+    let rows = [
+        (by_client, ours().without("aud"), true),
+        (by_client, theirs().without("aud"), false),
+        (by_client, ours().audience(OTHER_RESOURCE), false),
+        (by_client, other.token().client_id("ours").without("aud"), false),
+        (any, theirs().audience(OTHER_RESOURCE), true),
+        (any, theirs().without("aud"), true),
+        (any, other.token().audience(OTHER_RESOURCE), false),
+        (alias, theirs().audience("ours"), true),
+        (alias, theirs().audience("OURS"), false),
+        (alias, other.token().audience("ours"), false),
+        (permissions, ours().claim("permissions", json!(["a", "b"])).scopes(["c"]), true),
+    ];
+    for (i, (change, token, is_admitted)) in rows.into_iter().enumerate() {
+        let auth = McpAuth::builder(RESOURCE)
+            .authorization_server(change(issuer.authorization_server()))
+            .authorization_server(other.authorization_server())
+            .clock(issuer.clock())
+            .build()
+            .expect("a description");
+        let admitted = admit(&auth, &bearer(&token.sign())).await;
+        assert_eq!(admitted.is_ok(), is_admitted, "row {i}: {admitted:?}");
+        if i == 10 {
+            assert_eq!(admitted.expect("admitted").scopes().as_str(), "a b");
+        }
+    }
+}
+
+#[tokio::test]
 async fn entra_tells_applications_from_users() {
     let fixture = Fixture::of(Provider::find("entra").expect("a row"));
     let auth = fixture.auth();
