@@ -32,6 +32,10 @@ const MAX_QUESTIONS: usize = 16;
 /// How many issuers that are not trusted are remembered: the oldest are forgotten.
 const MAX_STRANGERS: usize = 1000;
 
+/// How many trusted issuers are remembered, should the resolver trust whatever it is asked for. Beyond, one of
+/// them is forgotten for each new one, and asked for again when it comes back.
+const MAX_TRUSTED: usize = 10_000;
+
 /// Asks which authorization server an issuer is.
 pub(crate) type Ask = Arc<
     dyn Fn(
@@ -134,6 +138,11 @@ impl Known {
             let issuer =
                 self.strangers.remove_entry(issuer).map_or_else(|| issuer.into(), |it| it.0);
             self.order.retain(|stranger| *stranger != issuer);
+            if self.trusted.len() >= MAX_TRUSTED
+                && let Some(any) = self.trusted.keys().next().cloned()
+            {
+                self.trusted.remove(&any);
+            }
             self.trusted.insert(issuer, answer);
         } else if let Some((issuer, answer)) = self.trusted.remove_entry(issuer) {
             self.add_stranger(issuer, answer);
@@ -181,4 +190,50 @@ fn unavailable(lacking: Lacking) -> Denial {
 
 fn failed(why: &'static str) -> FetchError {
     FetchError::Transport(why.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::issuer_template::Template;
+
+    #[test]
+    fn a_hundred_thousand_issuers_leave_memory_bounded() {
+        let template = Template::parse("https://{t}.example.com").expect("a template");
+        let ask: Ask = Arc::new(|_| Box::pin(std::future::pending()));
+        let family = Family { template, tenants: None };
+        let resolver = IssuerResolver::new(family, ask, Arc::new(ManualClock::new()));
+        let answer = resolver.question("https://t.example.com");
+        let mut known = Known::default();
+        for i in 0..100_000 {
+            let issuer = format!("https://t{i}.example.com");
+            known.answer(&issuer, || answer.clone());
+            if i % 2 == 0 {
+                known.enter(&issuer, answer.clone(), true);
+            }
+        }
+        assert_eq!(known.trusted.len(), MAX_TRUSTED);
+        assert_eq!(known.strangers.len(), MAX_STRANGERS);
+        assert_eq!(known.order.len(), MAX_STRANGERS);
+    }
+
+    #[test]
+    fn who_is_no_longer_trusted_is_a_stranger_again() {
+        let template = Template::parse("https://{t}.example.com").expect("a template");
+        let ask: Ask = Arc::new(|_| Box::pin(std::future::pending()));
+        let family = Family { template, tenants: None };
+        let resolver = IssuerResolver::new(family, ask, Arc::new(ManualClock::new()));
+        let issuer = "https://t.example.com";
+        let answer = resolver.question(issuer);
+        let mut known = Known::default();
+        for is_trusted in [false, true, true, false, false, true] {
+            let same = known.answer(issuer, || answer.clone());
+            assert!(Arc::ptr_eq(&same, &answer));
+            known.enter(issuer, same, is_trusted);
+            assert_eq!(known.trusted.contains_key(issuer), is_trusted);
+            assert_eq!(known.strangers.contains_key(issuer), !is_trusted);
+            assert_eq!(known.order.len(), known.strangers.len());
+        }
+    }
 }
