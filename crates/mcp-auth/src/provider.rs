@@ -46,6 +46,8 @@ pub struct Provider {
     pub advice: &'static str,
     /// Why its token is no JWT, and what to do. Empty if that does not happen.
     pub opaque: &'static str,
+    /// Why tokens may come from an issuer of this provider that is not the one that is trusted. May be empty.
+    pub(crate) about_issuer: &'static str,
     /// Whether what belongs into the placeholders are GUIDs.
     pub(crate) has_guids: bool,
     /// Whether all its access tokens are those of RFC 9068, so that nothing else need be taken.

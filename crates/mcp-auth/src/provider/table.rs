@@ -19,6 +19,7 @@ const USUAL: Provider = Provider {
     marks: &[],
     advice: "",
     opaque: "",
+    about_issuer: "",
     has_guids: false,
     is_rfc9068: false,
     hosts: &[],
@@ -69,6 +70,7 @@ const AUTH0: Provider = Provider {
     subject: "`{client}@clients` for a client without a user",
     advice: "create an API whose identifier is the URL of this resource, and turn on the Resource Parameter Compatibility Profile in the tenant's settings (or make that API its default audience)",
     opaque: "Auth0 gives an opaque token unless the client asks for an API by `audience` or `resource`: turn on the Resource Parameter Compatibility Profile, or set a default audience",
+    about_issuer: "its issuers end in a slash",
     hosts: &["auth0.com"],
     source: "https://auth0.com/docs/secure/tokens/access-tokens/access-token-profiles",
     ..USUAL
@@ -84,6 +86,7 @@ const OKTA: Provider = Provider {
     client_id: "cid",
     subject: "`uid`; `sub` is the login, which may change",
     advice: "use a custom authorization server (tokens of the organization's own are for Okta only), and set its Audience to the URL of this resource",
+    about_issuer: "an issuer without `/oauth2/` is the organization's own server, whose tokens only Okta can verify: let clients use a custom authorization server",
     hosts: &["okta.com", "okta-emea.com", "oktapreview.com"],
     source: "https://developer.okta.com/docs/guides/customize-tokens-returned-from-okta/",
     ..USUAL
@@ -136,6 +139,7 @@ const ENTRA_V1: Provider = Provider {
     audience: Audience::Own,
     client_id: "appid",
     advice: "`aud` is the Application ID URI (`api://…`) or the Application (client) ID: name it with `.audience(..)`; better, set `requestedAccessTokenVersion` to 2 in the manifest and use `AuthorizationServer::entra`",
+    about_issuer: "this is a v1 token: set `requestedAccessTokenVersion` to 2 in the manifest of this server's app registration, or trust it with `AuthorizationServer::entra_v1`",
     hosts: &["sts.windows.net"],
     ..ENTRA_USUAL
 };

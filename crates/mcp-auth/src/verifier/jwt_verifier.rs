@@ -119,8 +119,11 @@ impl JwtVerifier {
     fn refuse_issuer(&self, issuer: &str) -> Denial {
         tracing::debug!(target: "mcp_auth", iss = issuer, "a token of an issuer that is not trusted");
         let trusted: Vec<_> = self.servers.iter().map(AuthorizationServer::issuer).collect();
+        let row = Provider::recognize(issuer, None).filter(|row| !row.about_issuer.is_empty());
+        let about = row.map(|row| format!("; {}: {}", row.name, row.about_issuer));
         Denial::invalid(Reason::Issuer).detail(format!(
-            "the token's `iss` (logged at debug) is not, byte for byte, one of {trusted:?}: a final slash matters",
+            "the token's `iss` (logged at debug) is not, byte for byte, one of {trusted:?}: a final slash matters{}",
+            about.unwrap_or_default(),
         ))
     }
 

@@ -251,6 +251,27 @@ async fn a_token_of_microsoft_graph_is_named_to_the_operator() {
 }
 
 #[tokio::test]
+async fn an_issuer_that_is_nearly_right_is_explained_by_its_provider() {
+    for (id, iss, word) in [
+        (
+            "entra",
+            "https://sts.windows.net/22222222-2222-2222-2222-222222222222/",
+            "requestedAccessTokenVersion",
+        ),
+        ("okta", "https://acme.okta.com", "custom authorization server"),
+        ("auth0", "https://acme.eu.auth0.com", "slash"),
+    ] {
+        let fixture = Fixture::of(Provider::find(id).expect("a row"));
+        let mut claims = fixture.claims(&fixture.document);
+        claims.insert("iss".into(), json!(iss));
+        let token = fixture.sign(&fixture.document, claims);
+        let (reason, detail) = fixture.refusal(&fixture.auth(), &token).await;
+        assert_eq!(reason, Some(Reason::Issuer));
+        assert!(detail.contains(word), "{detail}");
+    }
+}
+
+#[tokio::test]
 async fn an_opaque_token_is_explained_by_its_provider() {
     for (id, token) in [("auth0", "opaque"), ("auth0", "a.b.c.d.e"), ("logto", "x.y")] {
         let fixture = Fixture::of(Provider::find(id).expect("a row"));
