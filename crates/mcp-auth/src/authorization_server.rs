@@ -2,6 +2,8 @@
 
 mod keys_file;
 mod live;
+mod named;
+mod tenants;
 
 use std::fmt;
 use std::future::Future;
@@ -12,12 +14,14 @@ use std::time::Duration;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::clock::{Clock, SystemClock};
+use crate::dialect::Dialect;
 use crate::fetch::{BoxFuture, Fetch, FetchError, HttpClient};
 use crate::fresh::Lacking;
 use crate::jwt::{Algorithm, JwtRules, KeySet, Profile, Secret};
 use crate::keyring::Keyring;
 use crate::metadata::{Document, ServerMetadata, server_metadata_urls};
 use live::Live;
+pub use tenants::IssuerTemplate;
 
 /// An authorization server that is trusted to issue tokens.
 ///
@@ -52,6 +56,8 @@ struct Settings {
     max_stale: Duration,
     headers: HeaderMap,
     map_metadata: Option<MapMetadata>,
+    /// What clients are told to log in at, if not the issuer.
+    login_at: Option<Arc<str>>,
     fetch: Arc<dyn Fetch>,
     clock: Arc<dyn Clock>,
 }
@@ -275,10 +281,20 @@ impl AuthorizationServer {
         self.live().metadata.current().await.map_err(|lacking| self.out_of_reach(lacking))
     }
 
-    /// The issuer identifier.
+    /// The issuer identifier; the [template](Self::template) of the issuers where it has several tenants.
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.settings.rules.issuer
+    }
+
+    /// Whether it issues the tokens of this issuer, and there are keys to verify them.
+    pub(crate) fn issues(&self, issuer: &str) -> bool {
+        self.settings.rules.are_for(issuer) && self.has_keys()
+    }
+
+    /// Whether there is more of it than a name.
+    pub(crate) fn has_keys(&self) -> bool {
+        !matches!(self.settings.source, Source::Named)
     }
 
     pub(crate) fn rules(&self) -> &JwtRules {
@@ -335,6 +351,7 @@ impl AuthorizationServer {
             max_stale: Duration::from_secs(24 * 60 * 60),
             headers: HeaderMap::new(),
             map_metadata: None,
+            login_at: None,
             fetch: Arc::new(HttpClient::new()),
             clock: Arc::new(SystemClock),
         };
@@ -346,6 +363,12 @@ impl AuthorizationServer {
         change(Arc::make_mut(&mut self.settings));
         self.live = Arc::default();
         self
+    }
+
+    fn with_dialect(self, change: impl FnOnce(&mut Dialect)) -> Self {
+        self.with(|settings| {
+            change(Arc::make_mut(settings.rules.dialect.get_or_insert_default()));
+        })
     }
 
     fn live(&self) -> &Live {

@@ -26,6 +26,8 @@ mod from_mcp_auth {}
 
 #[doc = include_str!("../../../docs/guide/scopes-per-tool.md")]
 mod scopes_per_tool {}
+#[doc = include_str!("../../../docs/guide/providers.md")]
+mod providers {}
 
 #[doc = include_str!("../../../README.md")]
 mod readme {}

@@ -2,6 +2,7 @@
 
 use serde_json::value::RawValue;
 
+use super::JwtRules;
 use crate::binding::Binding;
 use crate::denial::{Denial, Reason};
 use crate::json::{self, Members};
@@ -107,20 +108,32 @@ impl Claims {
         self.expires_at
     }
 
+    /// The claims anew, for what only some issuers write.
+    pub(crate) fn members(&self) -> Result<Members<'_>, Denial> {
+        Ok(Members::of(&self.text)?)
+    }
+
     /// What becomes of the claims once the signature is verified.
-    pub(crate) fn into_token(self, issuer: std::sync::Arc<str>) -> VerifiedToken {
-        Facts {
+    pub(crate) fn into_token(self, rules: &JwtRules) -> Result<VerifiedToken, Denial> {
+        let issuer = rules.issuer_of(&self);
+        let scope_claims = rules.dialect.iter().flat_map(|dialect| &dialect.scope_claims);
+        let scopes = match scope_claims.collect::<Vec<_>>() {
+            usual if usual.is_empty() => self.scopes,
+            names => first_scopes(&self.members()?, names.into_iter().map(|name| &**name))?,
+        };
+        Ok(Facts {
             issuer,
             subject: self.subject,
             client_id: self.client_id,
             audience: self.audience,
-            scopes: self.scopes,
+            scopes,
             expires_at: Some(self.expires_at),
             not_before: self.not_before,
             binding: self.binding,
             claims: self.text,
+            dialect: rules.dialect.clone(),
         }
-        .into()
+        .into())
     }
 }
 
@@ -153,6 +166,19 @@ impl<'a> Found<'a> {
         }
         found
     }
+}
+
+/// The scopes in the first of these claims that is there.
+fn first_scopes<'n>(
+    members: &Members<'_>,
+    mut names: impl Iterator<Item = &'n str>,
+) -> Result<Scopes, Denial> {
+    let scope = names.find_map(|name| {
+        let value = members.get(name).filter(|value| value.get() != "null");
+        value.map(|value| (name, value))
+    });
+    let scopes = scope.map(|(name, value)| optional(name, Some(value), scopes)).transpose()?;
+    Ok(scopes.flatten().unwrap_or_default())
 }
 
 fn required<T>(name: &str, value: Option<T>) -> Result<T, Denial> {
