@@ -2,6 +2,8 @@
 
 mod keys_file;
 mod live;
+mod named;
+mod tenants;
 
 use std::fmt;
 use std::future::Future;
@@ -12,6 +14,7 @@ use std::time::Duration;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::clock::{Clock, SystemClock};
+use crate::dialect::Dialect;
 use crate::fetch::{BoxFuture, Fetch, FetchError, HttpClient};
 use crate::fresh::Lacking;
 use crate::introspection::{Introspection, Introspector};
@@ -19,6 +22,7 @@ use crate::jwt::{Algorithm, JwtRules, KeySet, Profile, Secret};
 use crate::keyring::Keyring;
 use crate::metadata::{Document, ServerMetadata, server_metadata_urls};
 use live::Live;
+pub use tenants::IssuerTemplate;
 
 /// An authorization server that is trusted to issue tokens.
 ///
@@ -54,6 +58,8 @@ struct Settings {
     headers: HeaderMap,
     map_metadata: Option<MapMetadata>,
     introspection: Option<Introspection>,
+    /// What clients are told to log in at, if not the issuer.
+    login_at: Option<Arc<str>>,
     fetch: Arc<dyn Fetch>,
     clock: Arc<dyn Clock>,
 }
@@ -293,10 +299,15 @@ impl AuthorizationServer {
         self.live().metadata.current().await.map_err(|lacking| self.out_of_reach(lacking))
     }
 
-    /// The issuer identifier.
+    /// The issuer identifier; the [template](Self::template) of the issuers where it has several tenants.
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.settings.rules.issuer
+    }
+
+    /// Whether it issues the tokens of this issuer, and there are keys to verify them.
+    pub(crate) fn issues(&self, issuer: &str) -> bool {
+        self.settings.rules.are_for(issuer) && self.has_keys()
     }
 
     pub(crate) fn rules(&self) -> &JwtRules {
@@ -334,7 +345,12 @@ impl AuthorizationServer {
         !(self.has_distant_keys() && matches!(self.settings.source, Source::Named))
     }
 
-    /// The same, as far as the metadata in hand tells.
+    /// Whether tokens cannot be judged without it: for its keys, or because it is asked.
+    pub(crate) fn is_needed(&self) -> bool {
+        self.has_keys() || self.introspects().is_some()
+    }
+
+    /// Whether there may be keys of it, as far as the metadata in hand tells.
     pub(crate) fn may_have_keys(&self) -> bool {
         let metadata = self.live().metadata.peek();
         let is_named = metadata.is_none_or(|metadata| metadata.jwks_uri().is_some());
@@ -375,6 +391,7 @@ impl AuthorizationServer {
             headers: HeaderMap::new(),
             map_metadata: None,
             introspection: None,
+            login_at: None,
             fetch: Arc::new(HttpClient::new()),
             clock: Arc::new(SystemClock),
         };
@@ -386,6 +403,12 @@ impl AuthorizationServer {
         change(Arc::make_mut(&mut self.settings));
         self.live = Arc::default();
         self
+    }
+
+    fn with_dialect(self, change: impl FnOnce(&mut Dialect)) -> Self {
+        self.with(|settings| {
+            change(Arc::make_mut(settings.rules.dialect.get_or_insert_default()));
+        })
     }
 
     fn live(&self) -> &Live {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::issuer_template::Family;
+
 /// An authorization server that is trusted to issue tokens. A [`Verifier`](crate::Verifier) of your own
 /// judges them.
 ///
@@ -25,6 +27,23 @@ impl AuthorizationServer {
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.issuer
+    }
+
+    pub(crate) fn published(&self) -> Vec<String> {
+        vec![self.issuer().to_owned()]
+    }
+
+    /// Without keys to share there are no tenants.
+    pub(crate) fn family(&self) -> Option<&Family> {
+        None
+    }
+
+    pub(crate) fn is_needed(&self) -> bool {
+        false
+    }
+
+    pub(crate) fn mistake(&self) -> Option<String> {
+        None
     }
 }
 

@@ -29,5 +29,8 @@ mod scopes_per_tool {}
 #[doc = include_str!("../../../docs/guide/opaque-tokens.md")]
 mod opaque_tokens {}
 
+#[doc = include_str!("../../../docs/guide/providers.md")]
+mod providers {}
+
 #[doc = include_str!("../../../README.md")]
 mod readme {}

@@ -20,6 +20,7 @@ mod spki;
 mod embedded;
 mod claims;
 mod profile;
+mod dialect;
 mod secret;
 mod notice;
 mod answer;
@@ -27,6 +28,8 @@ mod answer;
 use std::sync::Arc;
 
 use crate::denial::{Denial, Reason};
+use crate::dialect::Dialect;
+use crate::issuer_template::Family;
 use crate::token::VerifiedToken;
 
 pub use answer::introspected;
@@ -46,12 +49,16 @@ pub(crate) use signature::{Mac, PrivateKey, is_same_secret, random, sha256};
 /// What one issuer's tokens may look like.
 #[derive(Clone, Debug)]
 pub struct JwtRules {
-    /// The issuer, compared byte for byte with `iss`.
+    /// The issuer, compared byte for byte with `iss`. A template with a placeholder for the tenant, where
+    /// several tenants share their keys.
     pub issuer: Arc<str>,
     /// The signature algorithms that are accepted.
     pub algorithms: Vec<Algorithm>,
     /// How strictly a token must say that it is an access token.
     pub profile: Profile,
+    /// The tenants of a template.
+    pub(crate) family: Option<Arc<Family>>,
+    pub(crate) dialect: Option<Arc<Dialect>>,
 }
 
 impl JwtRules {
@@ -64,7 +71,22 @@ impl JwtRules {
             issuer: issuer.as_ref().into(),
             algorithms: Algorithm::ALL.to_vec(),
             profile: Profile::default(),
+            family: None,
+            dialect: None,
         }
+    }
+
+    /// Whether tokens of this issuer are judged by these rules.
+    pub(crate) fn are_for(&self, issuer: &str) -> bool {
+        match &self.family {
+            Some(family) => family.names(issuer),
+            None => *self.issuer == *issuer,
+        }
+    }
+
+    /// The issuer of a token that is judged by these rules.
+    fn issuer_of(&self, claims: &Claims) -> Arc<str> {
+        if self.family.is_some() { claims.issuer().into() } else { self.issuer.clone() }
     }
 }
 
@@ -90,21 +112,22 @@ impl JwtRules {
 pub fn verify(token: &str, keys: &KeySet, rules: &JwtRules) -> Result<VerifiedToken, Denial> {
     let mut jws = Jws::parse(token)?;
     let claims = Claims::parse(std::mem::take(&mut jws.payload))?;
-    if *claims.issuer() != *rules.issuer {
+    if !rules.are_for(claims.issuer()) {
         return Err(Denial::invalid(Reason::Issuer));
     }
     judge(&jws, &claims, rules)?;
     if claims.binding.is_some() {
         return Err(Denial::invalid(Reason::Binding));
     }
-    keys.verify(&jws).map_err(Denial::from)?;
-    Ok(claims.into_token(rules.issuer.clone()))
+    keys.verify(&jws, claims.issuer()).map_err(Denial::from)?;
+    claims.into_token(rules)
 }
 
 /// Everything about a token that can be judged without a key.
 pub(crate) fn judge(jws: &Jws<'_>, claims: &Claims, rules: &JwtRules) -> Result<(), Denial> {
     judge_algorithm(jws, rules)?;
-    rules.profile.judge(&jws.header, claims)
+    rules.profile.judge(&jws.header, claims)?;
+    dialect::judge(claims, rules)
 }
 
 /// Whether what an issuer signs may be signed like this.

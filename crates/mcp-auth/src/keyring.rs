@@ -77,22 +77,22 @@ impl Keyring {
 
     /// The key that signed the token. Waits for the keys if there are none yet, and once for newer
     /// ones if the token's key is not among them.
-    pub(crate) async fn verify(&self, jws: &Jws<'_>) -> Result<Arc<Key>, Denial> {
+    pub(crate) async fn verify(&self, jws: &Jws<'_>, issuer: &str) -> Result<Arc<Key>, Denial> {
         let kept = match &self.keys {
-            Keys::Given(keys) => return keys.verify(jws).map_err(Denial::from),
+            Keys::Given(keys) => return keys.verify(jws, issuer).map_err(Denial::from),
             Keys::Needless => return Err(Missing::Algorithm.into()),
             Keys::Kept(kept) => kept,
         };
         let had_keys = kept.is_in_hand();
         let keys = kept.current().await.map_err(|lacking| self.unavailable(lacking))?;
         meter::keys_age(&self.issuer, || kept.age());
-        let missing = match keys.verify(jws) {
+        let missing = match keys.verify(jws, issuer) {
             // An issuer may rotate without a new name for its key. Keys just fetched are as new as can be.
             Err(missing @ (Missing::Signature | Missing::Unknown)) if had_keys => missing,
             judged => return judged.map_err(Denial::from),
         };
         match kept.newer_than(&keys).await {
-            Ok(newer) => newer.verify(jws).map_err(Denial::from),
+            Ok(newer) => newer.verify(jws, issuer).map_err(Denial::from),
             Err(lacking @ Lacking::OutOfReach { .. }) if missing == Missing::Unknown => {
                 Err(self.unavailable(lacking))
             }

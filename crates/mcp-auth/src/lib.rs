@@ -52,6 +52,9 @@ mod scope;
 mod denial;
 mod credentials;
 mod binding;
+mod issuer_template;
+mod provider;
+mod dialect;
 mod token;
 mod revocation;
 mod operation;
@@ -101,6 +104,8 @@ mod authorization_server;
 #[cfg(not(feature = "client"))]
 #[path = "authorization_server_named.rs"]
 mod authorization_server;
+#[cfg(feature = "client")]
+mod issuer_resolver;
 mod verifier;
 #[cfg(feature = "jwt")]
 mod api_keys;
@@ -124,7 +129,7 @@ mod guide;
 pub use api_keys::{ApiKey, ApiKeys, GeneratedKey};
 pub use authorization_server::AuthorizationServer;
 #[cfg(feature = "client")]
-pub use authorization_server::OutOfReach;
+pub use authorization_server::{IssuerTemplate, OutOfReach};
 pub use binding::Binding;
 pub use body::GuardedBody;
 #[cfg(feature = "jwt")]
@@ -147,6 +152,7 @@ pub use mcp_auth::{ConfigError, McpAuth, McpAuthBuilder};
 pub use mcp_auth::{IssuerReadiness, Readiness};
 pub use operation::Operation;
 pub use policy::Policy;
+pub use provider::{Audience, Certainty, Document, Mark, Provider};
 pub use revocation::Revocation;
 pub use revocations::Revocations;
 #[cfg(feature = "rmcp")]
@@ -154,7 +160,7 @@ pub use rmcp::{AuthContext, OptionalAuthInfo, requires};
 pub use rule::{ClaimValues, Rule};
 pub use scheme::Scheme;
 pub use scope::{AnyOf, Hierarchy, Require, Scopes};
-pub use token::{AuthInfo, VerifiedToken};
+pub use token::{AuthInfo, Principal, VerifiedToken};
 pub use tool_scopes::ToolScopes;
 #[cfg(feature = "tower")]
 pub use tower::{BearerAuth, BearerAuthLayer, MetadataService, ResponseBody};

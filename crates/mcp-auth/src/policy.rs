@@ -5,7 +5,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::credentials::Credentials;
 use crate::denial::{Authentication, Denial, Reason};
+use crate::dialect::Dialect;
+use crate::issuer_template::Family;
 use crate::operation::Operation;
+use crate::provider::Provider;
 use crate::rule::Rule;
 use crate::scope::{Scopes, Vocabulary};
 use crate::token::{API_KEY_ISSUER, AuthInfo, Facts, VerifiedToken, seconds};
@@ -18,6 +21,8 @@ use crate::url;
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
     pub(crate) issuers: Vec<Arc<str>>,
+    /// Issuers that are trusted by their form.
+    pub(crate) families: Vec<Family>,
     pub(crate) leeway: Duration,
     /// How long ago a token may have been issued.
     pub(crate) max_token_age: Option<Duration>,
@@ -149,7 +154,8 @@ impl Policy {
     }
 
     fn trust(&self, facts: &Facts) -> Result<(), Denial> {
-        if self.issuers.contains(&facts.issuer) {
+        let is_of = |family: &Family| family.names(&facts.issuer);
+        if self.issuers.contains(&facts.issuer) || self.families.iter().any(is_of) {
             return Ok(());
         }
         Err(Denial::invalid(Reason::Issuer).detail(format!(
@@ -195,19 +201,41 @@ impl Policy {
         if token.audiences().any(exactly_ours) || token.audiences().any(ours) {
             return Ok(());
         }
+        match &token.facts().dialect {
+            Some(dialect) if is_meant_for_us_in(dialect, token) => Ok(()),
+            _ => Err(self.not_meant_for_us(token)),
+        }
+    }
+
+    fn not_meant_for_us(&self, token: &VerifiedToken) -> Denial {
         let found: Vec<_> = token.audiences().take(3).collect();
         let wanted = self.vocabulary.audiences.first().map_or("", String::as_str);
-        let change = match found.first() {
-            None => "configure the audience (API, resource) in your provider".to_owned(),
-            Some(&"account") => "this is Keycloak's default and stands for no resource: add an audience mapper to the client scope".to_owned(),
-            Some(first) if first.trim_end_matches('/') == wanted.trim_end_matches('/') => {
+        let named = token.facts().dialect.as_ref().and_then(|dialect| dialect.provider);
+        let provider = || Provider::recognize(token.issuer(), found.first().copied());
+        let change = match (found.first(), named.or_else(provider)) {
+            (Some(first), _) if first.trim_end_matches('/') == wanted.trim_end_matches('/') => {
                 "they differ in a final slash: use the same URL everywhere".to_owned()
             }
-            Some(first) => format!("set the audience in your provider, or, if this is its name for this resource, add `.audience({first:?})`"),
+            (_, Some(provider)) => format!("{}: {}", provider.name, provider.advice),
+            (None, None) => "configure the audience (API, resource) in your provider".to_owned(),
+            (Some(first), None) => format!(
+                "set the audience in your provider, or, if this is its name for this resource, add `.audience({first:?})`"
+            ),
         };
-        Err(Denial::invalid(Reason::Audience)
-            .detail(format!("token `aud` is {found:?}, expected {wanted:?}: {change}")))
+        Denial::invalid(Reason::Audience)
+            .detail(format!("token `aud` is {found:?}, expected {wanted:?}: {change}"))
     }
+}
+
+/// Whether its issuer has another way to say that a token is for us.
+fn is_meant_for_us_in(dialect: &Dialect, token: &VerifiedToken) -> bool {
+    let is_ours = |audience: &str| dialect.audiences.iter().any(|ours| ours == audience);
+    let facts = token.facts();
+    let client_id = facts.client_id.as_ref().map(|id| id.of(&facts.claims));
+    dialect.is_any_audience_ours
+        || token.audiences().any(is_ours)
+        // Who names an audience means it.
+        || (facts.audience.is_empty() && dialect.is_for_our_client(client_id))
 }
 
 /// Whether a token that expires at `end` is refused at `now`
@@ -268,6 +296,7 @@ mod tests {
     fn permit(token: VerifiedToken, now: u64) -> Result<AuthInfo, Denial> {
         let policy = Policy {
             issuers: vec![ISSUER.into()],
+            families: Vec::new(),
             leeway: Duration::from_secs(60),
             max_token_age: None,
             required: ["read"].into(),

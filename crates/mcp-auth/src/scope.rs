@@ -1,5 +1,6 @@
 //! Scopes: what a token grants, what an operation requires, and which scope implies which.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
@@ -7,6 +8,10 @@ use std::sync::Arc;
 /// Up to this many bytes each scope is compared with each other one. A forged token may have
 /// thousands of scopes, and they are read before its signature is verified.
 const SHORT: usize = 256;
+
+/// Scopes of OpenID Connect, which are of the issuer and of no resource.
+const OPENID_SCOPES: [&str; 6] =
+    ["openid", "profile", "email", "address", "phone", "offline_access"];
 
 /// A list of scope tokens, in the order in which they were given, each once.
 ///
@@ -337,6 +342,8 @@ pub(crate) struct Vocabulary {
     pub(crate) known: Scopes,
     /// By which name a client asks for a scope, where tokens name it otherwise.
     pub(crate) requested_as: BTreeMap<Box<str>, Box<str>>,
+    /// What stands before the name of every other scope when a client asks for it.
+    pub(crate) request_prefix: Option<Box<str>>,
     /// Whether a challenge names only what is required.
     pub(crate) is_strict: bool,
 }
@@ -352,13 +359,20 @@ impl Vocabulary {
 
     /// The scopes as clients ask for them.
     pub(crate) fn requested(&self, scopes: &Scopes) -> Scopes {
-        if self.requested_as.is_empty() {
+        if self.requested_as.is_empty() && self.request_prefix.is_none() {
             return scopes.clone();
         }
-        scopes
-            .iter()
-            .map(|scope| self.requested_as.get(scope).map_or(scope, |name| &**name))
-            .collect()
+        scopes.iter().map(|scope| self.request_name(scope)).collect()
+    }
+
+    fn request_name<'s>(&'s self, scope: &'s str) -> Cow<'s, str> {
+        match (self.requested_as.get(scope), &self.request_prefix) {
+            (Some(name), _) => Cow::Borrowed(name),
+            (None, Some(prefix)) if !OPENID_SCOPES.contains(&scope) => {
+                format!("{prefix}{scope}").into()
+            }
+            _ => Cow::Borrowed(scope),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use aws_lc_rs::hmac::{Context, HMAC_SHA256, Key};
 use aws_lc_rs::rand::SystemRandom;
 use base64_simd::URL_SAFE_NO_PAD;
 
-use crate::token::Principal;
+use crate::token::Owner;
 
 /// What of a MAC is kept: 128 bits, as much as there is to guess in a session id.
 const TAG_BYTES: usize = 16;
@@ -53,7 +53,7 @@ impl Seal {
     }
 
     /// The text with a tag that its owner's requests open.
-    pub(crate) fn seal(&self, purpose: Purpose, owner: &Principal, text: &[u8]) -> Vec<u8> {
+    pub(crate) fn seal(&self, purpose: Purpose, owner: &Owner, text: &[u8]) -> Vec<u8> {
         let tag = tag(&self.key, purpose.label(), owner, text);
         [text, b".", URL_SAFE_NO_PAD.encode_to_string(tag).as_bytes()].concat()
     }
@@ -62,7 +62,7 @@ impl Seal {
     pub(crate) fn open<'s>(
         &self,
         purpose: Purpose,
-        owner: &Principal,
+        owner: &Owner,
         sealed: &'s [u8],
     ) -> Option<&'s [u8]> {
         let dot = sealed.iter().rposition(|byte| *byte == b'.')?;
@@ -77,7 +77,7 @@ impl Seal {
 
     /// An id that nobody was ever given, in place of one that did not open: the same each time, of the
     /// form that most servers' ids have (a UUID), and not to be foreseen by who presented it.
-    pub(crate) fn stand_in(&self, owner: &Principal, presented: &[u8]) -> String {
+    pub(crate) fn stand_in(&self, owner: &Owner, presented: &[u8]) -> String {
         let mut id = u128::from_be_bytes(tag(&self.key, b"stand-in\0", owner, presented));
         id = id & !(0xf << 76) | (4 << 76); // version 4, of RFC 9562 §5.4
         id = id & !(0x3 << 62) | (2 << 62); // its variant
@@ -92,7 +92,7 @@ impl Seal {
 
 /// No two different questions are the same bytes: no label is the beginning of another, the owner comes
 /// with its length, and the text is the rest.
-fn tag(key: &Key, label: &[u8], owner: &Principal, text: &[u8]) -> [u8; TAG_BYTES] {
+fn tag(key: &Key, label: &[u8], owner: &Owner, text: &[u8]) -> [u8; TAG_BYTES] {
     let owner = owner.as_bytes();
     let length = (owner.len() as u64).to_be_bytes();
     let whole = mac(key, &[label, &length, owner, text]);
@@ -122,7 +122,7 @@ mod tests {
 
     const RESOURCE: &str = "https://api.example.com/mcp";
 
-    fn principal(issuer: &str, subject: &str, client: Option<&str>) -> Principal {
+    fn principal(issuer: &str, subject: &str, client: Option<&str>) -> Owner {
         let token = VerifiedToken::assert(issuer, subject).audience(RESOURCE);
         let token = match client {
             Some(client) => token.client_id(client),
@@ -142,14 +142,14 @@ mod tests {
         let credentials = Credentials::from_headers(&headers).expect("credentials");
         let caller =
             policy.permit(token, credentials, &Operation::default(), std::time::UNIX_EPOCH);
-        Principal::of(Some(&caller.expect("admitted")))
+        Owner::of(Some(&caller.expect("admitted")))
     }
 
-    fn alice() -> Principal {
+    fn alice() -> Owner {
         principal("https://a.example", "alice", Some("inspector"))
     }
 
-    fn opens(seal: &Seal, purpose: Purpose, owner: &Principal, sealed: &str) -> Option<String> {
+    fn opens(seal: &Seal, purpose: Purpose, owner: &Owner, sealed: &str) -> Option<String> {
         let text = seal.open(purpose, owner, sealed.as_bytes())?;
         Some(String::from_utf8_lossy(text).into_owned())
     }
@@ -180,7 +180,7 @@ mod tests {
             principal("https://a.example", "alice", Some("other")),
             principal("https://a.example", "alice", Some("")),
             principal("https://a.example", "alice", None),
-            Principal::of(None),
+            Owner::of(None),
         ] {
             assert_eq!(opens(&seal, Purpose::Session, &other, &sealed), None);
         }

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use crate::binding::Binding;
 use crate::credentials::AccessToken;
 use crate::denial::Denial;
+use crate::dialect::Dialect;
 use crate::json::{self, Members};
 use crate::scope::{Require, Scopes, Vocabulary};
 
@@ -51,6 +52,8 @@ pub(crate) struct Facts {
     pub(crate) binding: Option<Box<Binding>>,
     /// The claims as they were signed, a JSON object.
     pub(crate) claims: Box<str>,
+    /// What the issuer means by them, where that is not the usual.
+    pub(crate) dialect: Option<Arc<Dialect>>,
 }
 
 /// A string of a JSON text: a place in the text, or a copy where it is written with escapes.
@@ -132,6 +135,7 @@ impl VerifiedToken {
             not_before: 0,
             binding: None,
             claims: "{}".into(),
+            dialect: None,
         }))
     }
 
@@ -241,6 +245,36 @@ pub struct AuthInfo {
     request: Arc<Admission>,
 }
 
+/// A subject of one issuer. Subjects of two issuers are never the same, whatever their names are.
+///
+/// Its text is unambiguous, for a log or a key of a database.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Principal {
+    issuer: Arc<str>,
+    subject: Box<str>,
+}
+
+impl Principal {
+    /// Who speaks for the subject: `iss`.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// Who it is, to its issuer: `sub`.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+}
+
+impl fmt::Display for Principal {
+    /// Both quoted, so that no name can look like another pair.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} of {:?}", self.subject, self.issuer)
+    }
+}
+
 /// What the clones of one `AuthInfo` share: they belong to one request.
 struct Admission {
     vocabulary: Arc<Vocabulary>,
@@ -324,6 +358,14 @@ impl AuthInfo {
         self.token.subject()
     }
 
+    /// Who the caller is, by issuer and subject: what to bind a session or a record to. Where the
+    /// [provider](crate::Provider) says that another claim is the stable one, bind to that and the issuer.
+    #[must_use]
+    pub fn principal(&self) -> Principal {
+        let facts = self.token.facts();
+        Principal { issuer: facts.issuer.clone(), subject: self.subject().into() }
+    }
+
     /// The client to which the token was issued: `client_id`, else `azp`, `appid` or `cid`.
     #[must_use]
     pub fn client_id(&self) -> Option<&str> {
@@ -385,9 +427,9 @@ impl fmt::Debug for AuthInfo {
 /// Whom a session or an event belongs to: issuer, subject and client, or anyone who is anonymous. Never a
 /// token, so that it stays the same when the token is renewed. Two different principals are different bytes.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Principal(Box<[u8]>);
+pub(crate) struct Owner(Box<[u8]>);
 
-impl Principal {
+impl Owner {
     pub(crate) fn of(caller: Option<&AuthInfo>) -> Self {
         let Some(caller) = caller else { return Self(Box::default()) };
         let mut bytes = Vec::with_capacity(128);
@@ -432,14 +474,10 @@ mod tests {
                 Some(client) => token.client_id(client),
                 None => token,
             };
-            Principal::of(Some(&AuthInfo::admitted(
-                token,
-                credentials.token().clone(),
-                Arc::default(),
-            )))
+            Owner::of(Some(&AuthInfo::admitted(token, credentials.token().clone(), Arc::default())))
         };
         let all = [
-            Principal::of(None),
+            Owner::of(None),
             of("", "", None),
             of("", "", Some("")),
             of("ab", "c", None),
@@ -458,6 +496,6 @@ mod tests {
         }
         let renewed = VerifiedToken::assert("a", "b").client_id("c").scopes(["more"]);
         let renewed = AuthInfo::admitted(renewed, credentials.token().clone(), Arc::default());
-        assert!(Principal::of(Some(&renewed)) == of("a", "b", Some("c")));
+        assert!(Owner::of(Some(&renewed)) == of("a", "b", Some("c")));
     }
 }

@@ -41,7 +41,7 @@ pub(super) async fn open(
         return Err(forged("it is signed with an algorithm that `.algorithms(..)` leaves out"));
     }
     let answer = read(&jws.payload, &rules.issuer, client_id, now).map_err(forged)?;
-    match keyring.verify(&jws).await {
+    match keyring.verify(&jws, &rules.issuer).await {
         Ok(_) => Ok(answer),
         Err(denial) if matches!(denial.refusal(), Refusal::Unavailable { .. }) => {
             Err(NotTaken::KeysOutOfReach)

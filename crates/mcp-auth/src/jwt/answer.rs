@@ -1,13 +1,12 @@
 //! What a server answers about a token ([RFC 7662 §2.2](https://www.rfc-editor.org/rfc/rfc7662#section-2.2)), judged like the claims of a JWT.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::denial::{Denial, Reason};
 use crate::json::{self, Members};
 use crate::token::VerifiedToken;
 
-use super::Claims;
+use super::{Claims, JwtRules};
 
 /// The token of which an introspection endpoint of `issuer` has answered `json`
 /// ([RFC 7662 §2.2](https://www.rfc-editor.org/rfc/rfc7662#section-2.2)).
@@ -31,7 +30,7 @@ use super::Claims;
 /// [`InvalidToken`](crate::Refusal::InvalidToken) with the [`Reason`]; [`Unavailable`](crate::Refusal::Unavailable)
 /// if it is no answer at all: no JSON, a member twice, an `active` that is not a boolean.
 pub fn introspected(json: &[u8], issuer: &str) -> Result<VerifiedToken, Denial> {
-    judge_answer(json, &issuer.into(), None).unwrap_or_else(|why| {
+    judge_answer(json, &JwtRules::new(issuer), None).unwrap_or_else(|why| {
         let why = format!("the introspection endpoint does not answer as RFC 7662 says: {why}");
         Err(Denial::unavailable(Duration::from_secs(1)).detail(why))
     })
@@ -40,7 +39,7 @@ pub fn introspected(json: &[u8], issuer: &str) -> Result<VerifiedToken, Denial> 
 /// The token that an answer speaks of, or why it is none; or what is wrong with the answer itself.
 pub(crate) fn judge_answer(
     json: &[u8],
-    issuer: &Arc<str>,
+    rules: &JwtRules,
     audience_if_absent: Option<&str>,
 ) -> Result<Result<VerifiedToken, Denial>, &'static str> {
     let members = Members::read(json).map_err(|_| "it is no JSON object with distinct members")?;
@@ -49,19 +48,19 @@ pub(crate) fn judge_answer(
         Some("false") => return Ok(Err(Denial::invalid(Reason::Inactive))),
         _ => return Err("its `active` is neither true nor false"),
     }
-    Ok(token(json, &members, issuer, audience_if_absent))
+    Ok(token(json, &members, rules, audience_if_absent))
 }
 
 fn token(
     json: &[u8],
     members: &Members<'_>,
-    issuer: &Arc<str>,
+    rules: &JwtRules,
     audience_if_absent: Option<&str>,
 ) -> Result<VerifiedToken, Denial> {
     let refuse = |reason, why: &str| Err(Denial::invalid(reason).detail(why));
     let member = |name| members.get(name).filter(|value| value.get() != "null");
     let claims = Claims::read(json.to_vec())?;
-    if member("iss").is_some() && claims.issuer() != &**issuer {
+    if member("iss").is_some() && claims.issuer() != &*rules.issuer {
         return refuse(
             Reason::Issuer,
             "the server answers about a token of another `iss`: set the issuer as it writes it, a final slash matters",
@@ -98,7 +97,7 @@ fn token(
         );
     }
     let has_audience = claims.has_audience();
-    let token = claims.into_token(issuer.clone());
+    let token = claims.into_token(rules)?;
     Ok(match audience_if_absent {
         Some(audience) if !has_audience => token.audience(audience),
         _ => token,

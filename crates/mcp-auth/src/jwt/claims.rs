@@ -2,6 +2,7 @@
 
 use serde_json::value::RawValue;
 
+use super::JwtRules;
 use crate::binding::Binding;
 use crate::denial::{Denial, Reason};
 use crate::json::{self, Members};
@@ -126,22 +127,34 @@ impl Claims {
         !self.audience.is_empty()
     }
 
+    /// The claims anew, for what only some issuers write.
+    pub(crate) fn members(&self) -> Result<Members<'_>, Denial> {
+        Ok(Members::of(&self.text)?)
+    }
+
     /// What becomes of the claims once they are known to be true. A token without a subject speaks for
     /// its client, which is its subject then ([RFC 9068 §2.2](https://www.rfc-editor.org/rfc/rfc9068#section-2.2)).
-    pub(crate) fn into_token(self, issuer: std::sync::Arc<str>) -> VerifiedToken {
+    pub(crate) fn into_token(self, rules: &JwtRules) -> Result<VerifiedToken, Denial> {
+        let issuer = rules.issuer_of(&self);
+        let scope_claims = rules.dialect.iter().flat_map(|dialect| &dialect.scope_claims);
+        let scopes = match scope_claims.collect::<Vec<_>>() {
+            usual if usual.is_empty() => self.scopes,
+            names => first_scopes(&self.members()?, names.into_iter().map(|name| &**name))?,
+        };
         let client = || self.client_id.clone().unwrap_or(Text::Copied("".into()));
-        Facts {
+        Ok(Facts {
             issuer,
             subject: self.subject.unwrap_or_else(client),
             client_id: self.client_id,
             audience: self.audience,
-            scopes: self.scopes,
+            scopes,
             expires_at: self.expires_at,
             not_before: self.not_before,
             binding: self.binding,
             claims: self.text,
+            dialect: rules.dialect.clone(),
         }
-        .into()
+        .into())
     }
 }
 
@@ -174,6 +187,19 @@ impl<'a> Found<'a> {
         }
         found
     }
+}
+
+/// The scopes in the first of these claims that is there.
+fn first_scopes<'n>(
+    members: &Members<'_>,
+    mut names: impl Iterator<Item = &'n str>,
+) -> Result<Scopes, Denial> {
+    let scope = names.find_map(|name| {
+        let value = members.get(name).filter(|value| value.get() != "null");
+        value.map(|value| (name, value))
+    });
+    let scopes = scope.map(|(name, value)| optional(name, Some(value), scopes)).transpose()?;
+    Ok(scopes.flatten().unwrap_or_default())
 }
 
 fn required<T>(name: &str, value: Option<T>) -> Result<T, Denial> {

@@ -28,6 +28,8 @@ pub(crate) struct Jws<'t, A = Algorithm> {
 /// matters for DPoP proofs alone.
 pub(crate) struct Header<A = Algorithm> {
     pub(crate) algorithm: A,
+    /// Whether there is a `nonce`: Microsoft hashes it before it signs tokens for Graph.
+    pub(crate) has_nonce: bool,
     json: String,
     kid: Option<Text>,
     typ: Option<Text>,
@@ -116,6 +118,7 @@ impl<A> Header<A> {
         let json = String::from_utf8(json).map_err(|_| Denial::invalid(Reason::Malformed))?;
         let members = Members::of(&json)?;
         let (mut algorithm, mut kid, mut typ, mut jwk) = (None, None, None, None);
+        let mut has_nonce = false;
         for (name, value) in members.iter() {
             let malformed = || Denial::invalid(Reason::Malformed);
             let string = || json::string(value).ok_or_else(malformed);
@@ -128,6 +131,7 @@ impl<A> Header<A> {
                 "kid" => kid = Some(place()?),
                 "typ" => typ = Some(place()?),
                 "jwk" => jwk = Text::raw_place(&json, value),
+                "nonce" => has_nonce = true,
                 "crit" | "b64" => return Err(Denial::invalid(Reason::Critical)),
                 "enc" => return Err(Denial::invalid(Reason::Encrypted)),
                 _ => {}
@@ -137,7 +141,7 @@ impl<A> Header<A> {
             return Err(Denial::invalid(Reason::Oversize));
         }
         let algorithm = algorithm.ok_or_else(|| Denial::invalid(Reason::Malformed))?;
-        Ok(Self { algorithm, kid, typ, jwk, json })
+        Ok(Self { algorithm, has_nonce, kid, typ, jwk, json })
     }
 }
 

@@ -11,6 +11,7 @@ use super::jws::{Header, Jws};
 use super::signature::{Algorithm, PublicKey};
 use super::spki;
 use crate::denial::{Denial, Reason};
+use crate::issuer_template::Template;
 use crate::json::{self, Members};
 
 /// No issuer has as many; bounds the work of reading a set.
@@ -47,6 +48,8 @@ pub(crate) struct Key {
     kid: Option<Box<str>>,
     /// Whether it is meant by whatever `kid` a token names: PEM has no place for one.
     has_any_name: bool,
+    /// Whose tokens it signs, where several issuers share a set: Entra says so of each key.
+    issuer: Option<Template>,
     usable: Result<Vec<(Algorithm, PublicKey)>, &'static str>,
     /// The key as it was published, to recognize it in the next set.
     published: Box<str>,
@@ -165,9 +168,10 @@ impl KeySet {
         self.len() == 0
     }
 
-    /// The key that signed the token.
-    pub(crate) fn verify(&self, jws: &Jws<'_>) -> Result<Arc<Key>, Missing> {
-        let meant = self.keys.iter().filter(|key| key.is_meant_by(&jws.header));
+    /// The key that signed the token, which says to be of `issuer`.
+    pub(crate) fn verify(&self, jws: &Jws<'_>, issuer: &str) -> Result<Arc<Key>, Missing> {
+        let meant =
+            self.keys.iter().filter(|key| key.is_of(issuer) && key.is_meant_by(&jws.header));
         let mut named = meant.clone().filter(|key| !key.has_any_name);
         if jws.header.kid().is_none() && named.next().is_some() && meant.clone().nth(1).is_some() {
             return Err(Missing::Ambiguous);
@@ -216,17 +220,31 @@ impl Key {
     fn read(jwk: &RawValue) -> Self {
         let members = Members::read(jwk.get().as_bytes());
         let kid = members.as_ref().ok().and_then(|jwk| jwk.get("kid")).and_then(json::string);
+        let issuer = members.as_ref().ok().and_then(|jwk| jwk.get("issuer"));
+        let template = issuer.and_then(json::string).and_then(|issuer| Template::parse(&issuer));
         let usable = members
             .as_ref()
             .map_err(|_| "it is no JSON object with distinct members")
-            .and_then(jwk::prepare);
+            .and_then(jwk::prepare)
+            .and_then(|ready| match issuer {
+                Some(_) if template.is_none() => {
+                    Err("the issuer's key has an `issuer` that is none")
+                }
+                _ => Ok(ready),
+            });
         Self {
             kid: kid.map(|kid| kid.into_owned().into()),
             has_any_name: false,
+            issuer: template,
             usable,
             published: jwk.get().into(),
             retired: AtomicBool::new(false),
         }
+    }
+
+    /// Whether it may sign tokens of this issuer.
+    fn is_of(&self, issuer: &str) -> bool {
+        self.issuer.as_ref().is_none_or(|own| own.names(issuer))
     }
 
     /// Whether a token with this header may have been signed by this key. Without a `kid` any key may.

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::JwtRules;
 use super::claims::Claims;
+use super::dialect;
 use super::jws::Jws;
 use super::signature::{Mac, is_same_secret};
 use crate::denial::{Denial, Reason};
@@ -65,11 +66,12 @@ impl<'t> BySecret<'t> {
             return Err(Denial::invalid(Reason::Issuer));
         }
         rules.profile.judge(&self.jws.header, &self.claims)?;
+        dialect::judge(&self.claims, rules)?;
         let tag = secret.mac.tag(&[self.jws.signing_input.as_bytes()]);
         if !secret.is_long_enough || !is_same_secret(&tag, &self.jws.signature) {
             return Err(Denial::invalid(Reason::Signature));
         }
-        Ok(self.claims.into_token(rules.issuer.clone()))
+        self.claims.into_token(rules)
     }
 }
 

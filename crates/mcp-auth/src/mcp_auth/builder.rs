@@ -34,11 +34,13 @@ pub struct McpAuthBuilder {
     resource: String,
     servers: Vec<AuthorizationServer>,
     trusted_issuers: Vec<String>,
+    pub(super) resolvers: Vec<default_verifier::Resolver>,
     audiences: Vec<String>,
     required: Rule,
     operations: ToolScopes,
     hierarchy: Hierarchy,
     requested_as: BTreeMap<Box<str>, Box<str>>,
+    request_prefix: Option<Box<str>>,
     has_strict_challenges: bool,
     max_message_bytes: Option<usize>,
     leeway: Option<Duration>,
@@ -149,6 +151,9 @@ pub enum ConfigError {
         "no request meets the rule for {0:?}: write the URI in its normal form, such as https://example.com/ with small letters, a slash and no default port (RFC 3986, 6.2)"
     )]
     RuleUri(String),
+    /// An authorization server is described by a provider's name or a template, and something is missing.
+    #[error("{0}")]
+    Provider(String),
     /// A scope has characters that no scope has.
     #[error(
         "{0:?} is not a scope: scopes are visible ASCII without spaces, quotes and backslashes"
@@ -189,6 +194,23 @@ impl McpAuthBuilder {
     /// trusted; clients take the first that is published.
     pub fn authorization_server(mut self, server: impl Into<AuthorizationServer>) -> Self {
         self.servers.push(server.into());
+        self
+    }
+
+    /// Trusts several authorization servers, each with keys of its own: the tenants of a provider.
+    ///
+    /// ```
+    /// use mcp_auth::{AuthorizationServer, McpAuth};
+    ///
+    /// let realms = ["acme", "globex"].map(|realm| AuthorizationServer::keycloak("https://sso.example.com", realm));
+    /// let auth = McpAuth::builder("https://api.example.com/mcp").authorization_servers(realms).build()?;
+    /// # Ok::<(), mcp_auth::ConfigError>(())
+    /// ```
+    pub fn authorization_servers<S: Into<AuthorizationServer>>(
+        mut self,
+        servers: impl IntoIterator<Item = S>,
+    ) -> Self {
+        self.servers.extend(servers.into_iter().map(Into::into));
         self
     }
 
@@ -243,6 +265,14 @@ impl McpAuthBuilder {
     /// must request `api://orders/notes.read`. Challenges and metadata use the other name.
     pub fn requested_as(mut self, scope: impl Into<String>, name: impl Into<String>) -> Self {
         self.requested_as.insert(scope.into().into(), name.into().into());
+        self
+    }
+
+    /// States that clients ask for all scopes with this before their name, but for those that
+    /// [`requested_as`](Self::requested_as) names and those of OpenID Connect (`openid`, `profile`...):
+    /// `api://orders/` for Entra, whose tokens say `notes.read` when `api://orders/notes.read` was asked for.
+    pub fn requested_with_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.request_prefix = Some(prefix.into().into());
         self
     }
 
@@ -436,7 +466,8 @@ impl McpAuthBuilder {
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
         let challenged = self.required.scopes.to_request();
         let published = self.metadata.published_scopes().unwrap_or_else(|| challenged.clone());
-        let issuers: Vec<&str> = self.servers.iter().map(AuthorizationServer::issuer).collect();
+        let issuers: Vec<_> =
+            self.servers.iter().flat_map(AuthorizationServer::published).collect();
         let metadata = self
             .sender
             .describe(ResourceMetadata::default().with(self.metadata))
@@ -446,7 +477,10 @@ impl McpAuthBuilder {
             .member("bearer_methods_supported", vec!["header"]);
         let trusted = self.servers.iter().map(AuthorizationServer::issuer);
         let of_api_keys = Some(API_KEY_ISSUER).filter(|_| !self.api_keys.is_empty());
+        let families = self.servers.iter().filter_map(AuthorizationServer::family).cloned().map(Ok);
+        let resolved = self.resolvers.iter().map(default_verifier::Resolver::family);
         let policy = Arc::new(Policy {
+            families: families.chain(resolved).collect::<Result<_, _>>()?,
             issuers: trusted
                 .chain(self.trusted_issuers.iter().map(String::as_str))
                 .chain(of_api_keys)
@@ -468,8 +502,10 @@ impl McpAuthBuilder {
         let (judge, keys_of) = match self.verifier {
             Some(verifier) => (Judge::Other(verifier), Vec::new()),
             None => {
-                let judge = default_verifier::new(&self.servers, &clock, leeway, capacity)?;
-                (judge, self.servers.clone())
+                let judge =
+                    default_verifier::new(&self.servers, self.resolvers, &clock, leeway, capacity)?;
+                let needed = self.servers.iter().filter(|server| server.is_needed());
+                (judge, needed.cloned().collect())
             }
         };
         let verifier = if self.api_keys.is_empty() {
@@ -512,6 +548,7 @@ impl McpAuthBuilder {
             known: required.chain(self.hierarchy.named()).chain(published.iter()).collect(),
             hierarchy: self.hierarchy.clone(),
             requested_as: self.requested_as.clone(),
+            request_prefix: self.request_prefix.clone(),
             is_strict: self.has_strict_challenges,
         }
     }
@@ -530,10 +567,13 @@ impl McpAuthBuilder {
             return Err(ConfigError::NoAuthorizationServer);
         }
         for (i, server) in self.servers.iter().enumerate() {
-            let issuer = server.issuer();
-            let comes_twice = self.servers[..i].iter().any(|earlier| earlier.issuer() == issuer);
-            if comes_twice || !url::is_secure(issuer) || issuer.contains(['?', '#']) {
-                return Err(ConfigError::Issuer(issuer.to_owned()));
+            if let Some(mistake) = server.mistake() {
+                return Err(ConfigError::Provider(mistake));
+            }
+            let is_one = |issuer: &String| url::is_secure(issuer) && !issuer.contains(['?', '#']);
+            let comes_twice = self.servers[..i].iter().any(|earlier| overlap(earlier, server));
+            if comes_twice || !server.published().iter().all(is_one) {
+                return Err(ConfigError::Issuer(server.issuer().to_owned()));
             }
         }
         match self.trusted_issuers.iter().find(|issuer| issuer.is_empty()) {
@@ -554,6 +594,7 @@ impl McpAuthBuilder {
         }
         let scopes = self.vocabulary().known;
         let requested = self.requested_as.iter().flat_map(|(scope, name)| [&**scope, &**name]);
+        let requested = requested.chain(self.request_prefix.as_deref());
         if scopes.contains("offline_access") {
             // MCP authorization, Refresh Tokens: "SHOULD NOT include `offline_access`".
             tracing::warn!(
@@ -589,6 +630,20 @@ impl McpAuthBuilder {
             None => Ok(()),
         }
     }
+}
+
+/// Whether two servers would issue tokens of one issuer.
+fn overlap(one: &AuthorizationServer, other: &AuthorizationServer) -> bool {
+    let has = |server: &AuthorizationServer, issuer: &str| {
+        server.family().is_some_and(|family| family.names(issuer))
+    };
+    let shares = |one: &AuthorizationServer, other: &AuthorizationServer| {
+        has(one, other.issuer())
+            || other
+                .family()
+                .is_some_and(|family| family.issuers().iter().any(|issuer| has(one, issuer)))
+    };
+    one.issuer() == other.issuer() || shares(one, other) || shares(other, one)
 }
 
 /// The origin of a URL as a browser writes it: without the port that the scheme implies.

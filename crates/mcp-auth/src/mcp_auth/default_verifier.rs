@@ -1,19 +1,80 @@
 //! With the feature `client`, tokens are JWTs, or opaque and asked about, unless a verifier is given.
 
+use std::error::Error;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{ConfigError, Judge};
+use super::{ConfigError, Judge, McpAuthBuilder};
 use crate::authorization_server::AuthorizationServer;
 use crate::clock::Clock;
+use crate::issuer_resolver::{Ask, IssuerResolver};
+use crate::issuer_template::{Family, Template};
 use crate::url;
 use crate::verifier::{JwtVerifier, SecretVerifier};
 
 pub(super) use crate::introspection::Introspection;
 pub(super) use crate::verifier::TokenVerifier as DefaultVerifier;
 
+/// The issuers of a form, and whom to ask for them.
+pub(super) struct Resolver {
+    form: String,
+    ask: Ask,
+}
+
+impl McpAuthBuilder {
+    /// Trusts issuers that are known only at run time, such as those of new customers. `form` is the
+    /// issuer with a placeholder for the tenant, `https://{tenant}.auth.example.com`; for a token of such an issuer
+    /// `resolve` is asked, and its answer is kept: for 5 minutes, or a minute if it is `None`.
+    ///
+    /// A tenant is letters, digits, `-`, `_` and `.`. Nothing is fetched of an issuer that is refused, and one
+    /// question at a time is asked for each. A question that fails or takes longer than 5 seconds is an
+    /// outage: the client gets 503, and keeps its token. Return a clone of an
+    /// [`AuthorizationServer`] that you keep, since keys belong to it.
+    ///
+    /// ```
+    /// use std::collections::HashMap;
+    /// use mcp_auth::{AuthorizationServer, McpAuth};
+    ///
+    /// let customers: HashMap<String, AuthorizationServer> = HashMap::new(); // or a database
+    /// let auth = McpAuth::builder("https://api.example.com/mcp")
+    ///     .authorization_server(AuthorizationServer::named("https://login.example.com")) // where clients log in
+    ///     .issuer_resolver("https://{tenant}.auth.example.com", move |issuer| {
+    ///         let server = customers.get(&issuer).cloned();
+    ///         async { Ok(server) }
+    ///     })
+    ///     .build()?;
+    /// # Ok::<(), mcp_auth::ConfigError>(())
+    /// ```
+    pub fn issuer_resolver<F>(
+        mut self,
+        form: impl Into<String>,
+        resolve: impl Fn(String) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<Option<AuthorizationServer>, Box<dyn Error + Send + Sync>>>
+            + Send
+            + 'static,
+    {
+        let ask: Ask = Arc::new(move |issuer| Box::pin(resolve(issuer)));
+        self.resolvers.push(Resolver { form: form.into(), ask });
+        self
+    }
+}
+
+impl Resolver {
+    /// The issuers that are asked for.
+    pub(super) fn family(&self) -> Result<Family, ConfigError> {
+        let template = Template::parse(&self.form).filter(Template::has_placeholder);
+        let template = template.filter(|template| url::is_secure(&template.issuer_of("tenant")));
+        let template = template.ok_or_else(|| ConfigError::Issuer(self.form.clone()))?;
+        Ok(Family { template, tenants: None })
+    }
+}
+
 pub(super) fn new(
     servers: &[AuthorizationServer],
+    resolvers: Vec<Resolver>,
     clock: &Arc<dyn Clock>,
     leeway: Duration,
     cached_tokens: usize,
@@ -28,6 +89,8 @@ pub(super) fn new(
         }
         match server.first_url() {
             None if introspects.is_some_and(Introspection::has_endpoint) => {}
+            // Clients log in there, and the resolver knows who issues their tokens.
+            None if !resolvers.is_empty() => {}
             None => return Err(ConfigError::NoKeys(server.issuer().to_owned())),
             Some(url) if !url::is_secure(&url) => return Err(ConfigError::Url(url)),
             Some(_) => {}
@@ -40,8 +103,12 @@ pub(super) fn new(
     if let Some(weak) = with_secret.clone().find(is_weak) {
         return Err(ConfigError::Secret(weak.issuer().to_owned()));
     }
+    let resolvers = resolvers
+        .into_iter()
+        .map(|resolver| Ok(IssuerResolver::new(resolver.family()?, resolver.ask, clock.clone())));
+    let resolvers = resolvers.collect::<Result<_, _>>()?;
     let with_keys = servers.iter().filter(|server| server.has_keys()).cloned().collect();
-    let jwts = JwtVerifier::new(with_keys, leeway, cached_tokens);
+    let jwts = JwtVerifier::new(with_keys, resolvers, leeway, cached_tokens);
     let others = DefaultVerifier::new(jwts, servers, clock.clone());
     Ok(match with_secret.cloned().collect::<Vec<_>>() {
         none if none.is_empty() => Judge::OfTokens(others),

@@ -46,11 +46,11 @@ impl McpAuth {
         // As with tokens: what costs least comes first, and nothing is fetched for what is refused anyway.
         let mut jws = Jws::parse(token)?;
         let notice = Notice::parse(kind, &jws.header, &std::mem::take(&mut jws.payload))?;
-        let server = self.0.servers.iter().find(|server| server.issuer() == notice.issuer);
+        let server = self.0.servers.iter().find(|server| server.issues(&notice.issuer));
         let server = server.ok_or_else(|| Denial::invalid(Reason::Issuer))?;
         notice.judge(audiences, self.0.clock.now(), self.0.policy.leeway)?;
         jwt::judge_algorithm(&jws, server.rules())?;
-        server.keyring().verify(&jws).await?;
+        server.keyring().verify(&jws, &notice.issuer).await?;
 
         if notice.is_about_nobody {
             tracing::warn!(

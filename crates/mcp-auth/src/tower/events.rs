@@ -19,7 +19,7 @@ use super::stream_end::StreamEnd;
 use crate::lists::Unreadable;
 use crate::mcp_auth::McpAuth;
 use crate::seal::Purpose;
-use crate::token::{AuthInfo, Principal};
+use crate::token::{AuthInfo, Owner};
 
 pin_project! {
     /// An event stream that is passed on as it comes, line by line.
@@ -57,7 +57,7 @@ impl Rules {
     }
 
     /// Its events are resumed by their owner only.
-    pub(super) fn with_ids_of(mut self, owner: Principal) -> Self {
+    pub(super) fn with_ids_of(mut self, owner: Owner) -> Self {
         let auth = self.auth.clone();
         self.ids = Some(EventIds::new(Box::new(move |id: &[u8]| {
             auth.seal().seal(Purpose::Event, &owner, id)

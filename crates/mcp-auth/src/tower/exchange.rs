@@ -14,7 +14,7 @@ use super::listed_answer::{self, Withheld};
 use super::{Raised, report, session};
 use crate::mcp_auth::McpAuth;
 use crate::scheme::Scheme;
-use crate::token::{AuthInfo, Principal};
+use crate::token::{AuthInfo, Owner};
 
 /// An admitted request whose answer is still to come.
 pub(super) struct Exchange {
@@ -45,7 +45,7 @@ impl Exchange {
         let headers = &mut parts.headers;
         session::remove_disguised(headers);
         if session::is_in(headers) {
-            let owner = Principal::of(caller);
+            let owner = Owner::of(caller);
             if !session::open_session(auth.seal(), &owner, headers) {
                 report::foreign_session(auth);
             }
@@ -78,7 +78,7 @@ impl Exchange {
                 .auth
                 .turn_away(&denial.clone().under(self.scheme), self.asked_for.as_ref());
         }
-        let owner = || Principal::of(self.caller.as_ref());
+        let owner = || Owner::of(self.caller.as_ref());
         session::seal_sessions(self.auth.seal(), owner, response.headers_mut());
         if self.is_head {
             return response.map(ResponseBody::inner);
@@ -104,7 +104,7 @@ impl Exchange {
             // It can be passed on, since an id that is not sealed opens nothing.
             (true, None) => report::encoded_stream(&self.auth),
             (false, show) => {
-                rules = rules.with_ids_of(Principal::of(self.caller.as_ref())).with_lists(show);
+                rules = rules.with_ids_of(Owner::of(self.caller.as_ref())).with_lists(show);
             }
         }
         response.headers_mut().remove(CONTENT_LENGTH);

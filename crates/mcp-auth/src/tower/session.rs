@@ -3,7 +3,7 @@
 use http::header::{Entry, HeaderMap, HeaderName, HeaderValue};
 
 use crate::seal::{Purpose, Seal};
-use crate::token::Principal;
+use crate::token::Owner;
 
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -33,7 +33,7 @@ pub(super) fn remove_disguised(headers: &mut HeaderMap) {
 /// Gives the inner server the session id that it issued to this caller. Whatever else was presented,
 /// several ids too, becomes one id that it never issued, so that it answers as it answers an unknown
 /// session, and no byte of a stranger's choice stands in the header. Tells whether all was well.
-pub(super) fn open_session(seal: &Seal, owner: &Principal, headers: &mut HeaderMap) -> bool {
+pub(super) fn open_session(seal: &Seal, owner: &Owner, headers: &mut HeaderMap) -> bool {
     let presented: Vec<&[u8]> =
         headers.get_all(SESSION_ID).iter().map(HeaderValue::as_bytes).collect();
     let opened = match presented[..] {
@@ -51,7 +51,7 @@ pub(super) fn open_session(seal: &Seal, owner: &Principal, headers: &mut HeaderM
 
 /// Gives the inner server the event id that this caller got last. One that is not theirs is removed: they
 /// get a fresh stream of their own. Tells whether all was well.
-pub(super) fn open_last_event(seal: &Seal, owner: &Principal, headers: &mut HeaderMap) -> bool {
+pub(super) fn open_last_event(seal: &Seal, owner: &Owner, headers: &mut HeaderMap) -> bool {
     let presented: Vec<&[u8]> =
         headers.get_all(LAST_EVENT_ID).iter().map(HeaderValue::as_bytes).collect();
     let opened = match presented[..] {
@@ -69,7 +69,7 @@ pub(super) fn open_last_event(seal: &Seal, owner: &Principal, headers: &mut Head
 }
 
 /// Seals every session id that the inner server gives away.
-pub(super) fn seal_sessions(seal: &Seal, owner: impl Fn() -> Principal, headers: &mut HeaderMap) {
+pub(super) fn seal_sessions(seal: &Seal, owner: impl Fn() -> Owner, headers: &mut HeaderMap) {
     if !headers.contains_key(SESSION_ID) {
         return;
     }
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn what_was_sealed_is_opened_and_nothing_else_passes() {
         let seal = Seal::random().expect("randomness");
-        let owner = Principal::of(None);
+        let owner = Owner::of(None);
         let mut ours = headers(&SESSION_ID, &[b"s1", b"s.2", b"\xe4"]);
         seal_sessions(&seal, || owner.clone(), &mut ours);
         let sealed: Vec<&[u8]> =
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn an_event_id_is_opened_or_removed() {
         let seal = Seal::random().expect("randomness");
-        let owner = Principal::of(None);
+        let owner = Owner::of(None);
         let sealed = seal.seal(Purpose::Event, &owner, b"0/7");
         let mut request = headers(&LAST_EVENT_ID, &[&sealed]);
         assert!(open_last_event(&seal, &owner, &mut request));

@@ -5,9 +5,11 @@ use std::time::{Duration, SystemTime};
 
 use crate::authorization_server::AuthorizationServer;
 use crate::denial::{Denial, Reason};
+use crate::issuer_resolver::IssuerResolver;
 use crate::jwt::{self, Claims, Jws, Key};
 use crate::memory::{Memory, Weigh};
 use crate::policy::has_expired;
+use crate::provider::Provider;
 use crate::token::VerifiedToken;
 
 /// A remembered token is verified anew after this time, whatever it says itself.
@@ -16,6 +18,7 @@ const LONGEST_MEMORY: Duration = Duration::from_secs(5 * 60);
 /// Verifies JWTs of the issuers it knows, and remembers those that are true.
 pub(crate) struct JwtVerifier {
     servers: Vec<AuthorizationServer>,
+    resolvers: Vec<IssuerResolver>,
     leeway: Duration,
     remembered: Memory<Remembered>,
 }
@@ -31,15 +34,17 @@ struct Remembered {
 impl JwtVerifier {
     pub(crate) fn new(
         servers: Vec<AuthorizationServer>,
+        resolvers: Vec<IssuerResolver>,
         leeway: Duration,
         capacity: usize,
     ) -> Self {
-        Self { servers, leeway, remembered: Memory::new(capacity, LONGEST_MEMORY) }
+        let remembered = Memory::new(capacity, LONGEST_MEMORY);
+        Self { servers, resolvers, leeway, remembered }
     }
 
     /// Whether there is an issuer whose tokens can be verified here.
     pub(super) fn is_empty(&self) -> bool {
-        self.servers.is_empty()
+        self.servers.is_empty() && self.resolvers.is_empty()
     }
 
     /// What is found out about a token that is not remembered.
@@ -50,16 +55,29 @@ impl JwtVerifier {
         now: SystemTime,
     ) -> Result<VerifiedToken, Denial> {
         // What costs least comes first; nothing is fetched for a token that would be refused anyway.
-        let mut jws = Jws::parse(token)?;
+        let mut jws = Jws::parse(token).map_err(|denial| self.explain_opaque(token, denial))?;
         let claims = Claims::parse(std::mem::take(&mut jws.payload))?;
-        let server = self.issuer(claims.issuer())?;
+        let issuer = claims.issuer();
+        let known = self.servers.iter().find(|server| server.issues(issuer));
+        if known.is_none() && !self.resolvers.iter().any(|resolver| resolver.names(issuer)) {
+            return Err(self.refuse_issuer(issuer));
+        }
         if claims.expires_at().is_some_and(|end| has_expired(end, now, self.leeway)) {
             return Err(Denial::invalid(Reason::Expired));
         }
+        let resolved;
+        let server = match known {
+            Some(server) => server,
+            None => {
+                resolved = self.resolve(issuer).await?;
+                &resolved
+            }
+        };
         jwt::judge(&jws, &claims, server.rules())?;
-        let key = server.keyring().verify(&jws).await?;
+        let key = server.keyring().verify(&jws, issuer).await;
+        let key = key.map_err(|denial| explain_signature(denial, &jws))?;
 
-        let token = claims.into_token(server.rules().issuer.clone());
+        let token = claims.into_token(server.rules())?;
         self.remembered.keep(digest, Remembered { token: token.clone(), key }, now, None);
         Ok(token)
     }
@@ -70,15 +88,47 @@ impl JwtVerifier {
         known.map(|known| known.token)
     }
 
-    fn issuer(&self, issuer: &str) -> Result<&AuthorizationServer, Denial> {
-        self.servers.iter().find(|server| server.issuer() == issuer).ok_or_else(|| {
-            tracing::debug!(target: "mcp_auth", iss = issuer, "a token of an issuer that is not trusted");
-            let trusted: Vec<_> = self.servers.iter().map(AuthorizationServer::issuer).collect();
-            Denial::invalid(Reason::Issuer).detail(format!(
-                "the token's `iss` (logged at debug) is not, byte for byte, one of {trusted:?}: a final slash matters",
-            ))
-        })
+    /// The server of an issuer that is known only at run time.
+    async fn resolve(&self, issuer: &str) -> Result<AuthorizationServer, Denial> {
+        for resolver in self.resolvers.iter().filter(|resolver| resolver.names(issuer)) {
+            if let Some(server) = resolver.resolve(issuer).await? {
+                return Ok(server);
+            }
+        }
+        Err(self.refuse_issuer(issuer))
     }
+
+    fn refuse_issuer(&self, issuer: &str) -> Denial {
+        tracing::debug!(target: "mcp_auth", iss = issuer, "a token of an issuer that is not trusted");
+        let trusted: Vec<_> = self.servers.iter().map(AuthorizationServer::issuer).collect();
+        let row = Provider::recognize(issuer, None).filter(|row| !row.about_issuer.is_empty());
+        let about = row.map(|row| format!("; {}: {}", row.name, row.about_issuer));
+        Denial::invalid(Reason::Issuer).detail(format!(
+            "the token's `iss` (logged at debug) is not, byte for byte, one of {trusted:?}: a final slash matters{}",
+            about.unwrap_or_default(),
+        ))
+    }
+
+    /// Says why the provider's token is no signed JWT, if there is but one provider to say it of.
+    fn explain_opaque(&self, token: &str, denial: Denial) -> Denial {
+        let [server] = &self.servers[..] else { return denial };
+        let is_opaque = denial.reason() == Some(Reason::Encrypted) || token.split('.').count() < 3;
+        let row = server.row().or_else(|| Provider::recognize(server.issuer(), None));
+        match row.filter(|row| is_opaque && !row.opaque.is_empty()) {
+            Some(row) => denial.detail(format!("the token is no signed JWT: {}", row.opaque)),
+            None => denial,
+        }
+    }
+}
+
+/// Microsoft signs a token for Graph so that nobody else can verify it.
+fn explain_signature(denial: Denial, jws: &Jws<'_>) -> Denial {
+    if denial.reason() != Some(Reason::Signature) || !jws.header.has_nonce {
+        return denial;
+    }
+    denial.detail(
+        "the token's header has a `nonce`: it is one of Microsoft's for Graph, which nobody else can verify; let the client ask for a scope of this API",
+    )
 }
 
 impl Weigh for Remembered {

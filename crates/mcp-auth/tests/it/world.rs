@@ -1,12 +1,14 @@
 //! What the tests have in common: a protected service, requests to it, and its whole answers.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, HeaderMap};
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
-use mcp_auth::{AuthInfo, Denial, GuardedBody, McpAuth};
+use mcp_auth::{AuthInfo, BoxFuture, Denial, Fetch, FetchError, GuardedBody, Limits, McpAuth};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
 pub(crate) const RESOURCE: &str = "https://api.example.com/mcp";
@@ -57,4 +59,39 @@ pub(crate) fn shown(response: &Response<Bytes>) -> String {
         text += &format!("{name}: {}\n", String::from_utf8_lossy(value.as_bytes()));
     }
     text + "\n" + &String::from_utf8_lossy(response.body())
+}
+
+/// Documents at their URLs, and which of them were asked for. Clones are the same web.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Web {
+    documents: Arc<Mutex<HashMap<String, String>>>,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Web {
+    pub(crate) fn serve(self, url: &str, document: impl Into<String>) -> Self {
+        self.documents.lock().expect("a map").insert(url.to_owned(), document.into());
+        self
+    }
+
+    pub(crate) fn asked_for(&self) -> Vec<String> {
+        self.asked.lock().expect("a list").clone()
+    }
+}
+
+impl Fetch for Web {
+    fn fetch(
+        &self,
+        request: Request<Bytes>,
+        _: Limits,
+    ) -> BoxFuture<'_, Result<Response<Bytes>, FetchError>> {
+        let url = request.uri().to_string();
+        let document = self.documents.lock().expect("a map").get(&url).cloned();
+        self.asked.lock().expect("a list").push(url);
+        let mut response = Response::new(document.clone().unwrap_or_default().into());
+        if document.is_none() {
+            *response.status_mut() = http::StatusCode::NOT_FOUND;
+        }
+        Box::pin(std::future::ready(Ok(response)))
+    }
 }

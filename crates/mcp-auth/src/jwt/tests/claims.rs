@@ -7,6 +7,7 @@ use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use crate::credentials::Credentials;
 use crate::denial::{Denial, Reason};
 use crate::jwt::Claims;
+use crate::jwt::JwtRules;
 use crate::operation::Operation;
 use crate::policy::Policy;
 use crate::scope::Vocabulary;
@@ -19,7 +20,7 @@ const RESOURCE: &str = "https://api.example.com/mcp";
 fn token(claims: &str) -> Result<VerifiedToken, Denial> {
     let comma = if claims.is_empty() { "" } else { "," };
     let json = format!(r#"{{"iss":"{ISSUER}","sub":"alice","exp":1000{comma}{claims}}}"#);
-    Ok(Claims::parse(json.into_bytes())?.into_token(ISSUER.into()))
+    Claims::parse(json.into_bytes())?.into_token(&JwtRules::new(ISSUER))
 }
 
 /// The caller, at second 500.

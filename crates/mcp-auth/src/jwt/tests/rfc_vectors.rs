@@ -83,7 +83,7 @@ fn key_set(jwk: &str) -> KeySet {
 
 fn outcome(token: &str, keys: &KeySet) -> Result<(), Missing> {
     let jws = Jws::parse(token).map_err(|denial| denial.to_string()).expect("a JWS");
-    keys.verify(&jws).map(drop)
+    keys.verify(&jws, "joe").map(drop)
 }
 
 fn refusal(token: &str, keys: &KeySet) -> Option<Reason> {

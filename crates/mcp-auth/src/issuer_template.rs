@@ -1,0 +1,176 @@
+//! Issuers that differ in one place, the tenant: which of them are meant.
+
+use std::collections::BTreeSet;
+
+/// The longest tenant that is looked at. A GUID has 36 bytes, a host name at most 253.
+const MAX_TENANT_BYTES: usize = 253;
+
+/// An issuer with a placeholder, `https://login.example.com/{tenant}/v2.0`, or without one. The
+/// placeholder may come more than once, for the same tenant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Template {
+    text: Box<str>,
+    /// What stands before, between and behind the placeholders.
+    pieces: Vec<Box<str>>,
+}
+
+/// The issuers of a template whose tenant is in a list, or all of them if somebody else decides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Family {
+    pub(crate) template: Template,
+    pub(crate) tenants: Option<BTreeSet<Box<str>>>,
+}
+
+impl Template {
+    /// Reads a template; nothing if it has two placeholders of different names, or a stray brace.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let mut pieces = vec![];
+        let mut name = None;
+        let mut rest = text;
+        while let Some((before, behind)) = rest.split_once('{') {
+            let (placeholder, behind) = behind.split_once('}')?;
+            if before.contains('}') || *name.get_or_insert(placeholder) != placeholder {
+                return None;
+            }
+            pieces.push(before.into());
+            rest = behind;
+        }
+        pieces.push(rest.into());
+        (!rest.contains('}')).then(|| Self { text: text.into(), pieces })
+    }
+
+    /// What stands for itself alone.
+    pub(crate) fn exact(text: &str) -> Self {
+        Self { text: text.into(), pieces: vec![text.into()] }
+    }
+
+    pub(crate) fn has_placeholder(&self) -> bool {
+        self.pieces.len() > 1
+    }
+
+    /// The tenant of an issuer of this template. It has nothing in it that would make another URL of
+    /// the issuer: letters, digits, `-`, `_` and `.` only.
+    pub(crate) fn tenant_of<'i>(&self, issuer: &'i str) -> Option<&'i str> {
+        let placeholders = self.pieces.len() - 1;
+        let fixed: usize = self.pieces.iter().map(|piece| piece.len()).sum();
+        let length = issuer.len().checked_sub(fixed)?.checked_div(placeholders)?;
+        let start = self.pieces.first()?.len();
+        let tenant = issuer.get(start..start + length)?;
+        (is_tenant(tenant) && self.is_filled(issuer, tenant)).then_some(tenant)
+    }
+
+    /// Whether this is the issuer itself, or a template of it.
+    pub(crate) fn names(&self, issuer: &str) -> bool {
+        if self.has_placeholder() {
+            self.tenant_of(issuer).is_some()
+        } else {
+            *self.text == *issuer
+        }
+    }
+
+    /// The issuer of a tenant.
+    pub(crate) fn issuer_of(&self, tenant: &str) -> String {
+        self.pieces.join(tenant)
+    }
+
+    fn is_filled(&self, issuer: &str, tenant: &str) -> bool {
+        let mut rest = Some(issuer);
+        for (i, piece) in self.pieces.iter().enumerate() {
+            let filled =
+                if i == 0 { rest } else { rest.and_then(|rest| rest.strip_prefix(tenant)) };
+            rest = filled.and_then(|rest| rest.strip_prefix(&**piece));
+        }
+        rest == Some("")
+    }
+}
+
+impl Family {
+    /// Whether this is an issuer of the family.
+    pub(crate) fn names(&self, issuer: &str) -> bool {
+        self.template.tenant_of(issuer).is_some_and(|tenant| {
+            self.tenants.as_ref().is_none_or(|tenants| tenants.contains(tenant))
+        })
+    }
+
+    /// The issuers of the tenants in the list.
+    pub(crate) fn issuers(&self) -> Vec<String> {
+        let tenants = self.tenants.iter().flatten();
+        tenants.map(|tenant| self.template.issuer_of(tenant)).collect()
+    }
+}
+
+/// Whether this can be the name of a tenant: something that stays within its place in a URL.
+pub(crate) fn is_tenant(text: &str) -> bool {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    (1..=MAX_TENANT_BYTES).contains(&text.len())
+        && text.bytes().all(is_plain)
+        && text.bytes().any(|b| b != b'.')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ENTRA: &str = "https://login.microsoftonline.com/{tenantid}/v2.0";
+    const TWICE: &str = "https://{tenant}.ciamlogin.com/{tenant}/v2.0";
+
+    #[test]
+    fn the_tenant_of_an_issuer_by_table() {
+        for (template, issuer, tenant) in [
+            (ENTRA, "https://login.microsoftonline.com/t1/v2.0", Some("t1")),
+            (ENTRA, "https://login.microsoftonline.com//v2.0", None),
+            (ENTRA, "https://login.microsoftonline.com/v2.0", None),
+            (ENTRA, "https://login.microsoftonline.com/t1/v2.0/", None),
+            (ENTRA, "https://login.microsoftonline.com/t1/x/v2.0", None),
+            (ENTRA, "https://login.microsoftonline.com/../v2.0", None),
+            (ENTRA, "https://login.microsoftonline.com/{tenantid}/v2.0", None),
+            (ENTRA, "https://login.microsoftonline.com/t1%2f/v2.0", None),
+            (ENTRA, "https://login.microsoftonline.com/t1?/v2.0", None),
+            (ENTRA, "https://login.microsoftonline.com/é/v2.0", None),
+            (ENTRA, "https://login.microsoftonline.com.evil.example/t1/v2.0", None),
+            (ENTRA, "http://login.microsoftonline.com/t1/v2.0", None),
+            (ENTRA, "https://LOGIN.microsoftonline.com/t1/v2.0", None),
+            (ENTRA, "", None),
+            (TWICE, "https://t1.ciamlogin.com/t1/v2.0", Some("t1")),
+            (TWICE, "https://t1.ciamlogin.com/t2/v2.0", None),
+            (TWICE, "https://t1.ciamlogin.com/t12/v2.0", None),
+            ("https://{t}.example.com", "https://evil.example/x.example.com", None),
+            ("https://{t}.example.com", "https://evil.example#.example.com", None),
+            ("https://{t}.example.com", "https://user@h.example.com", None),
+            ("https://one.example.com", "https://one.example.com", None),
+        ] {
+            let parsed = Template::parse(template).expect(template);
+            assert_eq!(parsed.tenant_of(issuer), tenant, "{template} {issuer}");
+        }
+        let long = format!("https://{}.example.com", "x".repeat(254));
+        let template = Template::parse("https://{t}.example.com").expect("a template");
+        assert_eq!(template.tenant_of(&long), None);
+    }
+
+    #[test]
+    fn braces_that_make_no_sense_are_no_template() {
+        for text in ["https://{a}/{b}", "https://{a", "https://a}", "https://}{a}", "https://{a}}"]
+        {
+            assert_eq!(Template::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_family_is_its_list() {
+        let template = Template::parse(ENTRA).expect("a template");
+        let tenants = ["t1", "t2"].map(Box::from);
+        let family = Family { template: template.clone(), tenants: Some(tenants.into()) };
+        assert!(family.names("https://login.microsoftonline.com/t1/v2.0"));
+        assert!(!family.names("https://login.microsoftonline.com/T1/v2.0"));
+        assert!(!family.names("https://login.microsoftonline.com/t3/v2.0"));
+        assert_eq!(
+            family.issuers(),
+            [
+                "https://login.microsoftonline.com/t1/v2.0",
+                "https://login.microsoftonline.com/t2/v2.0"
+            ]
+        );
+        let nobody = Family { template, tenants: Some(BTreeSet::new()) };
+        assert!(!nobody.names("https://login.microsoftonline.com/t1/v2.0"));
+    }
+}

@@ -1,0 +1,473 @@
+//! The table of providers. Every row is a statement about somebody else's product: keep its source.
+
+use super::{Audience, Certainty, Document, Mark, Provider};
+
+/// What is so unless a row says otherwise.
+const USUAL: Provider = Provider {
+    id: "",
+    name: "",
+    issuer: "{url}",
+    places: "`url`: its URL, as `iss` writes it",
+    documents: &[Document::OAuth, Document::Oidc],
+    metadata_url: None,
+    typ: "`JWT`",
+    audience: Audience::Resource,
+    scopes: &["scope"],
+    about_scopes: "",
+    client_id: "client_id",
+    subject: "",
+    marks: &[],
+    advice: "",
+    opaque: "",
+    about_issuer: "",
+    has_guids: false,
+    is_rfc9068: false,
+    hosts: &[],
+    telling_audiences: &[],
+    certainty: Certainty::Vendor,
+    source: "",
+};
+
+pub(super) const ALL: &[&Provider] = &[
+    &AUTH0,
+    &OKTA,
+    &ENTRA,
+    &ENTRA_TENANTS,
+    &ENTRA_V1,
+    &ENTRA_EXTERNAL_ID,
+    &GOOGLE,
+    &COGNITO,
+    &KEYCLOAK,
+    &LOGTO,
+    &AUTHKIT,
+    &DESCOPE,
+    &STYTCH,
+    &CLERK,
+    &SUPABASE,
+    &ORY,
+    &ZITADEL,
+    &AUTHENTIK,
+    &AUTHELIA,
+    &KANIDM,
+    &RAUTHY,
+    &DEX,
+    &PINGONE,
+    &SPRING,
+    &DUENDE,
+    &SCALEKIT,
+    &ASGARDEO,
+    &GITHUB,
+];
+
+const AUTH0: Provider = Provider {
+    id: "auth0",
+    name: "Auth0",
+    issuer: "https://{domain}/",
+    places: "`domain`: of the tenant, `acme.eu.auth0.com`, or your own",
+    typ: "`JWT`; `at+jwt` with the RFC 9068 profile",
+    client_id: "azp",
+    about_scopes: "roles of a user are in `permissions`, for a `Rule::claim`",
+    subject: "`{client}@clients` for a client without a user",
+    advice: "create an API whose identifier is the URL of this resource, and turn on the Resource Parameter Compatibility Profile in the tenant's settings (or make that API its default audience)",
+    opaque: "Auth0 gives an opaque token unless the client asks for an API by `audience` or `resource`: turn on the Resource Parameter Compatibility Profile, or set a default audience",
+    about_issuer: "its issuers end in a slash",
+    hosts: &["auth0.com"],
+    source: "https://auth0.com/docs/secure/tokens/access-tokens/access-token-profiles",
+    ..USUAL
+};
+
+const OKTA: Provider = Provider {
+    id: "okta",
+    name: "Okta",
+    issuer: "https://{domain}/oauth2/{server}",
+    places: "`domain`: of the organization, `acme.okta.com`; `server`: the custom authorization server, `default` or `aus…`",
+    typ: "none",
+    scopes: &["scp"],
+    client_id: "cid",
+    subject: "`uid`; `sub` is the login, which may change",
+    advice: "use a custom authorization server (tokens of the organization's own are for Okta only), and set its Audience to the URL of this resource",
+    about_issuer: "an issuer without `/oauth2/` is the organization's own server, whose tokens only Okta can verify: let clients use a custom authorization server",
+    hosts: &["okta.com", "okta-emea.com", "oktapreview.com"],
+    source: "https://developer.okta.com/docs/guides/customize-tokens-returned-from-okta/",
+    ..USUAL
+};
+
+/// What all tokens of Entra have in common.
+const ENTRA_USUAL: Provider = Provider {
+    issuer: "https://login.microsoftonline.com/{tenantid}/v2.0",
+    places: "`tenantid`: the Directory (tenant) ID, a GUID; a domain or `common` never stands in `iss`",
+    documents: &[Document::Oidc],
+    scopes: &["scp", "roles"],
+    about_scopes: "`roles` count only where there is no `scp`: in tokens of an application without a user; clients ask for `api://…/scope`, see `requested_with_prefix`",
+    client_id: "azp",
+    subject: "`oid` with `tid`; `sub` is another one for each client",
+    has_guids: true,
+    source: "https://learn.microsoft.com/en-us/entra/identity-platform/access-token-claims-reference",
+    ..USUAL
+};
+
+const ENTRA_ADVICE: &str = "in the app registration of this server, set `requestedAccessTokenVersion` to 2 in the manifest, expose an API with a scope, and let clients ask for that scope; `aud` is then the Application (client) ID: name it with `.audience(..)`. An `aud` of Microsoft Graph means that the client asked for no scope of this API";
+
+const ENTRA: Provider = Provider {
+    id: "entra",
+    name: "Microsoft Entra ID",
+    audience: Audience::Own,
+    advice: ENTRA_ADVICE,
+    hosts: &["login.microsoftonline.com"],
+    telling_audiences: &["00000003-0000-0000-c000-000000000000", "https://graph.microsoft.com"],
+    ..ENTRA_USUAL
+};
+
+const ENTRA_TENANTS: Provider = Provider {
+    id: "entra_tenants",
+    name: "Microsoft Entra ID, several tenants",
+    metadata_url: Some(
+        "https://login.microsoftonline.com/organizations/v2.0/.well-known/openid-configuration",
+    ),
+    audience: Audience::Own,
+    advice: ENTRA_ADVICE,
+    ..ENTRA_USUAL
+};
+
+const ENTRA_V1: Provider = Provider {
+    id: "entra_v1",
+    name: "Microsoft Entra ID, v1 tokens",
+    issuer: "https://sts.windows.net/{tenantid}/",
+    metadata_url: Some(
+        "https://login.microsoftonline.com/{tenantid}/.well-known/openid-configuration",
+    ),
+    audience: Audience::Own,
+    client_id: "appid",
+    advice: "`aud` is the Application ID URI (`api://…`) or the Application (client) ID: name it with `.audience(..)`; better, set `requestedAccessTokenVersion` to 2 in the manifest and use `AuthorizationServer::entra`",
+    about_issuer: "this is a v1 token: set `requestedAccessTokenVersion` to 2 in the manifest of this server's app registration, or trust it with `AuthorizationServer::entra_v1`",
+    hosts: &["sts.windows.net"],
+    ..ENTRA_USUAL
+};
+
+const ENTRA_EXTERNAL_ID: Provider = Provider {
+    id: "entra_external_id",
+    name: "Microsoft Entra External ID",
+    issuer: "https://{tenantid}.ciamlogin.com/{tenantid}/v2.0",
+    audience: Audience::Own,
+    advice: ENTRA_ADVICE,
+    hosts: &["ciamlogin.com"],
+    source: "https://learn.microsoft.com/en-us/entra/external-id/customers/concept-supported-features-customers",
+    ..ENTRA_USUAL
+};
+
+const GOOGLE: Provider = Provider {
+    id: "google",
+    name: "Google",
+    issuer: "https://accounts.google.com",
+    places: "none",
+    documents: &[Document::Oidc],
+    typ: "opaque",
+    audience: Audience::Asked,
+    about_scopes: "full URIs, as `tokeninfo` tells them",
+    client_id: "azp",
+    advice: "Google's tokens are for its own APIs: ask `tokeninfo`, and accept only those whose `aud` is your OAuth client",
+    opaque: "Google's access tokens are opaque: verify them by its `tokeninfo`, see docs/guide/providers.md",
+    hosts: &["accounts.google.com"],
+    certainty: Certainty::Others,
+    source: "https://developers.google.com/identity/protocols/oauth2",
+    ..USUAL
+};
+
+const COGNITO: Provider = Provider {
+    id: "cognito",
+    name: "Amazon Cognito",
+    issuer: "https://cognito-idp.{region}.amazonaws.com/{pool}",
+    places: "`pool`: the ID of the user pool, `eu-west-1_AbCdEf`; `region` is its beginning",
+    documents: &[Document::Oidc],
+    typ: "none",
+    audience: Audience::Clients,
+    about_scopes: "`{resource server}/{scope}`, also in `required_scopes`",
+    marks: &[Mark::Is("token_use", "access")],
+    advice: "Cognito writes no `aud` unless the client binds its token to a resource: name the app clients that may call this server, or add a resource server whose identifier is the URL of this resource",
+    source: "https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-access-token.html",
+    ..USUAL
+};
+
+const KEYCLOAK: Provider = Provider {
+    id: "keycloak",
+    name: "Keycloak",
+    issuer: "{url}/realms/{realm}",
+    places: "`url`: of the server, with `/auth` where it has that; `realm`: its name",
+    client_id: "azp",
+    about_scopes: "roles are in `realm_access`, for a `Rule::claim(\"/realm_access/roles\", ..)`",
+    advice: "add an Audience mapper with the URL of this resource to a client scope that clients get by default; `account` is Keycloak's own default and stands for no resource",
+    opaque: "a lightweight access token or a refresh token may not be a JWT: turn lightweight access tokens off for this client",
+    telling_audiences: &["account"],
+    source: "https://www.keycloak.org/docs/latest/server_admin/#audience-support",
+    ..USUAL
+};
+
+const LOGTO: Provider = Provider {
+    id: "logto",
+    name: "Logto",
+    issuer: "https://{domain}/oidc",
+    places: "`domain`: of the tenant, `acme.logto.app`, or your own",
+    typ: "`at+jwt`",
+    advice: "create an API resource whose identifier is the URL of this resource, byte for byte",
+    opaque: "Logto gives an opaque token unless the client sends `resource`: create an API resource whose identifier is the URL of this resource",
+    hosts: &["logto.app"],
+    source: "https://docs.logto.io/authorization/validate-access-tokens",
+    ..USUAL
+};
+
+const AUTHKIT: Provider = Provider {
+    id: "authkit",
+    name: "WorkOS AuthKit",
+    issuer: "https://{domain}",
+    places: "`domain`: `name.authkit.app`, or your own",
+    about_scopes: "may be absent; roles are in `permissions` and `role`, for a `Rule::claim`",
+    advice: "register the URL of this resource as a resource indicator in the dashboard (Connect, Configuration); otherwise `aud` is the client's ID",
+    hosts: &["authkit.app"],
+    certainty: Certainty::Others,
+    source: "https://workos.com/docs/authkit/mcp",
+    ..USUAL
+};
+
+const DESCOPE: Provider = Provider {
+    id: "descope",
+    name: "Descope",
+    issuer: "https://api.descope.com/v1/apps/agentic/{project}/{server}",
+    places: "`project`: the project's ID; `server`: the MCP server's ID in Descope",
+    client_id: "azp",
+    about_scopes: "roles are in `permissions` and `roles`, for a `Rule::claim`",
+    advice: "add an MCP server in Descope whose URL is that of this resource, and copy the issuer from its page: it has other forms for inbound apps",
+    hosts: &["descope.com"],
+    certainty: Certainty::Others,
+    source: "https://docs.descope.com/agentic-identity-hub/mcp-servers",
+    ..USUAL
+};
+
+const STYTCH: Provider = Provider {
+    id: "stytch",
+    name: "Stytch",
+    issuer: "https://{domain}",
+    places: "`domain`: of the project, `noun-verb-1234.customers.stytch.dev`, or your own",
+    advice: "set `access_token_custom_audience` of the Connected App to the URL of this resource; otherwise `aud` is the client or the project: name it with `.audience(..)`. Clients must use the project's domain, not `api.stytch.com`",
+    hosts: &["customers.stytch.dev", "customers.stytch.com"],
+    source: "https://stytch.com/docs/api-reference/b2b/api/connected-apps/tokens/connected-app-access-token-object",
+    ..USUAL
+};
+
+const CLERK: Provider = Provider {
+    id: "clerk",
+    name: "Clerk",
+    issuer: "https://{domain}",
+    places: "`domain`: the Frontend API, `verb-noun-00.clerk.accounts.dev` or `clerk.example.com`",
+    typ: "`at+jwt`; session tokens are `JWT`",
+    advice: "add this server's URL under Agents, MCP servers in the dashboard, and let the OAuth application issue JWTs; without that its tokens have no `aud`",
+    opaque: "Clerk's `oat_` tokens are opaque: let the OAuth application issue JWTs",
+    hosts: &["clerk.accounts.dev"],
+    source: "https://clerk.com/docs/references/nextjs/build-mcp-server",
+    ..USUAL
+};
+
+const SUPABASE: Provider = Provider {
+    id: "supabase",
+    name: "Supabase",
+    issuer: "https://{project}.supabase.co/auth/v1",
+    places: "`project`: its reference",
+    audience: Audience::Fixed("authenticated"),
+    advice: "`aud` is always `authenticated`, so that every user of the project can enter: keep the project to this server, and sign with an asymmetric key",
+    hosts: &["supabase.co"],
+    telling_audiences: &["authenticated"],
+    source: "https://supabase.com/docs/guides/auth/oauth-server",
+    ..USUAL
+};
+
+const ORY: Provider = Provider {
+    id: "ory",
+    name: "Ory Hydra, Ory Network",
+    issuer: "{url}",
+    places: "`url`: `https://slug.projects.oryapis.com`, or what `urls.self.issuer` says; it often has a final slash",
+    scopes: &["scp"],
+    about_scopes: "or `scope`, by `strategies.jwt.scope_claim`",
+    advice: "let the client ask by the parameter `audience` for the URL of this resource, and allow it to in the client's `audience` list; otherwise `aud` is empty",
+    opaque: "Ory's tokens are opaque by default: set `strategies.access_token` to `jwt`",
+    hosts: &["projects.oryapis.com"],
+    source: "https://www.ory.sh/docs/oauth2-oidc/jwt-access-token",
+    ..USUAL
+};
+
+const ZITADEL: Provider = Provider {
+    id: "zitadel",
+    name: "Zitadel",
+    issuer: "https://{domain}",
+    places: "`domain`: of the instance",
+    audience: Audience::Own,
+    scopes: &[],
+    about_scopes: "a JWT has none: go by roles with a `Rule::claim`",
+    advice: "let the application use JWTs as access tokens; `aud` has the clients and the project: name the project's ID with `.audience(..)`, and let clients ask for the scope `urn:zitadel:iam:org:project:id:{id}:aud`",
+    opaque: "Zitadel's tokens are opaque by default: set the application's token type to JWT",
+    hosts: &["zitadel.cloud"],
+    source: "https://zitadel.com/docs/apis/openidoauth/claims",
+    ..USUAL
+};
+
+const AUTHENTIK: Provider = Provider {
+    id: "authentik",
+    name: "Authentik",
+    issuer: "{url}/application/o/{application}/",
+    places: "`url`: of the server; `application`: its slug",
+    documents: &[Document::Oidc],
+    audience: Audience::Own,
+    about_scopes: "absent unless a property mapping adds them",
+    client_id: "azp",
+    subject: "by the provider's subject mode, a hash unless set",
+    // The one claim that only `to_access_token` adds; everything else is a copy of the ID token.
+    marks: &[Mark::Has("uid")],
+    advice: "`aud` is the client's ID: name it with `.audience(..)`; select a signing key in the provider, since without one it signs with a shared secret",
+    source: "https://docs.goauthentik.io/docs/add-secure-apps/providers/oauth2/",
+    ..USUAL
+};
+
+const AUTHELIA: Provider = Provider {
+    id: "authelia",
+    name: "Authelia",
+    typ: "`at+jwt`",
+    advice: "add the URL of this resource to the client's `audience`, and let the client ask for it",
+    opaque: "Authelia's tokens are opaque by default: set `access_token_signed_response_alg` of the client, such as RS256",
+    source: "https://www.authelia.com/configuration/identity-providers/openid-connect/clients/",
+    ..USUAL
+};
+
+const KANIDM: Provider = Provider {
+    id: "kanidm",
+    name: "Kanidm",
+    issuer: "{url}/oauth2/openid/{client}",
+    places: "`url`: of the server; `client`: the name of the OAuth2 client",
+    typ: "`at+jwt`; ID tokens are `JWT`",
+    audience: Audience::Fixed("{client}"),
+    // ID tokens have the same audience.
+    is_rfc9068: true,
+    advice: "Kanidm has an issuer for each client, and `aud` is that client: make one client for this server",
+    source: "https://kanidm.github.io/kanidm/stable/integrations/oauth2.html",
+    ..USUAL
+};
+
+const RAUTHY: Provider = Provider {
+    id: "rauthy",
+    name: "Rauthy",
+    issuer: "{url}/auth/v1/",
+    places: "`url`: of the server",
+    client_id: "azp",
+    marks: &[Mark::Is("typ", "Bearer")],
+    advice: "add the URL of this resource to the allowed resources of the client, which asks for it by `resource`; or make it a default audience",
+    source: "https://sebadob.github.io/rauthy/",
+    ..USUAL
+};
+
+const DEX: Provider = Provider {
+    id: "dex",
+    name: "Dex",
+    documents: &[Document::Oidc],
+    typ: "none",
+    audience: Audience::Own,
+    scopes: &[],
+    about_scopes: "none: go by `groups` with a `Rule::claim`",
+    client_id: "azp",
+    subject: "holds user and connector",
+    advice: "`aud` is the client's ID: name it with `.audience(..)`; better, make a client for this server, trust the others as its peers, and let them ask for the scope `audience:server:client_id:{it}`. An access token asked for with a `nonce` cannot be told from an ID token, and is refused",
+    source: "https://dexidp.io/docs/custom-scopes-claims-clients/",
+    ..USUAL
+};
+
+const PINGONE: Provider = Provider {
+    id: "pingone",
+    name: "PingOne",
+    issuer: "https://{domain}/{environment}/as",
+    places: "`domain`: `auth.pingone.com` or that of your region; `environment`: its ID",
+    documents: &[Document::Oidc],
+    typ: "none, or `at+jwt`",
+    subject: "absent from tokens of a client without a user, which are therefore refused",
+    advice: "add a custom resource whose audience is the URL of this resource, and grant its scopes to the application",
+    hosts: &[
+        "auth.pingone.com",
+        "auth.pingone.eu",
+        "auth.pingone.ca",
+        "auth.pingone.asia",
+        "auth.pingone.com.au",
+    ],
+    source: "https://developer.pingidentity.com/pingone-api/foundations/authentication-concepts/access-tokens-and-id-tokens/token-claims.html",
+    ..USUAL
+};
+
+const SPRING: Provider = Provider {
+    id: "spring",
+    name: "Spring Authorization Server",
+    places: "`url`: what `AuthorizationServerSettings` says",
+    typ: "none",
+    audience: Audience::Own,
+    about_scopes: "an array",
+    client_id: "",
+    subject: "the user's name, unless customized",
+    // `JwtGenerator` gives `nbf` to access tokens and `azp` to ID tokens.
+    marks: &[Mark::Has("nbf")],
+    advice: "`aud` is the client's ID: name it with `.audience(..)`; better, write the URL of this resource into `aud` with an `OAuth2TokenCustomizer`",
+    source: "https://docs.spring.io/spring-authorization-server/reference/core-model-components.html#oauth2-token-customizer",
+    ..USUAL
+};
+
+const DUENDE: Provider = Provider {
+    id: "duende",
+    name: "Duende IdentityServer",
+    typ: "`at+jwt`",
+    about_scopes: "an array, unless `EmitScopesAsSpaceDelimitedStringInJwt`",
+    advice: "add an `ApiResource` named by the URL of this resource, with the scopes in it: a scope without one gives a token without `aud`",
+    source: "https://docs.duendesoftware.com/identityserver/fundamentals/resources/api-resources/",
+    ..USUAL
+};
+
+const SCALEKIT: Provider = Provider {
+    id: "scalekit",
+    name: "Scalekit",
+    issuer: "{url}/resources/{resource}",
+    places: "`url`: of the environment; `resource`: the server's ID, `res_…`",
+    documents: &[Document::OAuth],
+    typ: "`at+jwt` or `JWT`",
+    audience: Audience::Fixed("{resource}"),
+    scopes: &["scope", "scopes"],
+    advice: "add an MCP server in Scalekit, and copy the issuer from its metadata: older environments use their own URL",
+    hosts: &["scalekit.com", "scalekit.dev"],
+    certainty: Certainty::Others,
+    source: "https://docs.scalekit.com/guides/mcp/oauth",
+    ..USUAL
+};
+
+const ASGARDEO: Provider = Provider {
+    id: "asgardeo",
+    name: "Asgardeo",
+    issuer: "https://api.asgardeo.io/t/{organization}/oauth2/token",
+    places: "`organization`: its name",
+    documents: &[Document::Oidc],
+    typ: "`at+jwt`",
+    client_id: "client_id",
+    advice: "let the application issue JWTs, and add the URL of this resource to the audiences of its access token; otherwise `aud` is the client's ID",
+    opaque: "Asgardeo's tokens are opaque by default: set the application's access token type to JWT",
+    hosts: &["api.asgardeo.io"],
+    certainty: Certainty::Others,
+    source: "https://wso2.com/asgardeo/docs/references/token-validation/",
+    ..USUAL
+};
+
+const GITHUB: Provider = Provider {
+    id: "github",
+    name: "GitHub",
+    issuer: "",
+    places: "none",
+    documents: &[],
+    typ: "opaque",
+    audience: Audience::Asked,
+    scopes: &[],
+    about_scopes: "`scopes` of the API's answer; tokens of GitHub Apps have none",
+    client_id: "",
+    subject: "the numeric `id`; `login` may change",
+    advice: "a GitHub token names no audience: ask `POST /applications/{client_id}/token`, which knows only the tokens of your own OAuth app",
+    opaque: "GitHub's tokens are opaque: verify them by its API, see docs/guide/providers.md",
+    source: "https://docs.github.com/en/rest/apps/oauth-applications#check-a-token",
+    ..USUAL
+};

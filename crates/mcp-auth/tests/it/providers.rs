@@ -1,0 +1,372 @@
+//! Providers by name: each row of the table against a metadata document and a decoded token, signed by our own key.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use mcp_auth::{AuthorizationServer, Certainty, ConfigError, Document, McpAuth, Provider, Reason};
+use mcp_auth_testkit::TestIssuer;
+use serde_json::{Map, Value, json};
+
+use crate::guide_table;
+use crate::world::{RESOURCE, Web, admit, bearer};
+
+const TENANT: &str = "22222222-2222-2222-2222-222222222222";
+const OTHER_TENANT: &str = "33333333-3333-3333-3333-333333333333";
+const OTHER_RESOURCE: &str = "https://other.example.com/mcp";
+
+/// Each provider as its user writes it. `Own` audiences are named, as its advice says.
+fn server(id: &str) -> Option<AuthorizationServer> {
+    type Server = AuthorizationServer;
+    let app_id = "11111111-1111-1111-1111-111111111111";
+    Some(match id {
+        "auth0" => Server::auth0("acme.eu.auth0.com"),
+        "okta" => Server::okta("acme.okta.com", "default"),
+        "entra" => Server::entra(TENANT).audience(app_id),
+        "entra_tenants" => Server::entra_tenants([OTHER_TENANT, TENANT]).audience(app_id),
+        "entra_v1" => Server::entra_v1(TENANT).audience(format!("api://{app_id}")),
+        "entra_external_id" => Server::entra_external_id(TENANT).audience(app_id),
+        "cognito" => Server::cognito("us-west-2_example", ["1example23456789"]),
+        "keycloak" => Server::keycloak("https://sso.example.com", "mcp"),
+        "logto" => Server::logto("acme.logto.app"),
+        "authkit" => Server::authkit("acme.authkit.app"),
+        "descope" => Server::descope("P2abc", "MS1"),
+        "stytch" => Server::stytch("brave-fox-1234.customers.stytch.dev"),
+        "clerk" => Server::clerk("well-hagfish-71.clerk.accounts.dev"),
+        "supabase" => Server::supabase("abcdefgh"),
+        "ory" => Server::ory("https://hydra.example.com/"),
+        "zitadel" => Server::zitadel("acme.zitadel.cloud").audience("268900000000000000"),
+        "authentik" => Server::authentik("https://auth.example.com", "mcp").audience("client1"),
+        "authelia" => Server::authelia("https://auth.example.com"),
+        "kanidm" => Server::kanidm("https://idm.example.com", "mcp"),
+        "rauthy" => Server::rauthy("https://iam.example.com"),
+        "dex" => Server::dex("https://dex.example.com").audience("mcp-api"),
+        "pingone" => Server::pingone("auth.pingone.eu", "5caa81af-0000-4000-8000-000000000001"),
+        "spring" => Server::spring("https://spring.example.com").audience("client"),
+        "duende" => Server::duende("https://ids.example.com"),
+        "scalekit" => Server::scalekit("https://acme.scalekit.com", "res_123"),
+        "asgardeo" => Server::asgardeo("acme"),
+        _ => return None,
+    })
+}
+
+/// Those whose tokens only their own API can judge.
+const BY_API: [&str; 2] = ["github", "google"];
+
+/// A metadata document and two decoded tokens of one provider.
+struct Fixture {
+    provider: &'static Provider,
+    document: Value,
+    issuer: TestIssuer,
+}
+
+impl Fixture {
+    fn of(provider: &'static Provider) -> Self {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/providers");
+        let text = fs::read(folder.join(format!("{}.json", provider.id)));
+        let text = text.unwrap_or_else(|_| panic!("{} has a fixture", provider.id));
+        let document = serde_json::from_slice(&text).expect("JSON");
+        Self { provider, document, issuer: TestIssuer::new() }
+    }
+
+    /// What it publishes, and nothing else.
+    fn web(&self) -> Web {
+        let metadata = &self.document["metadata"];
+        let (issuer, web) = (metadata["issuer"].as_str().expect("an issuer"), Web::default());
+        let (origin, path) =
+            issuer.split_at(issuer[8..].find('/').map_or(issuer.len(), |at| at + 8));
+        let url = match (self.provider.metadata_url, self.provider.documents) {
+            (Some(url), _) => url.replace("{tenantid}", TENANT),
+            (None, [Document::OAuth, ..]) => {
+                format!(
+                    "{origin}/.well-known/oauth-authorization-server{}",
+                    path.trim_end_matches('/')
+                )
+            }
+            (None, _) => {
+                format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'))
+            }
+        };
+        let jwks_uri = metadata["jwks_uri"].as_str().expect("a URL");
+        web.serve(&url, metadata.to_string()).serve(jwks_uri, self.issuer.jwks())
+    }
+
+    fn auth(&self) -> McpAuth {
+        let server = server(self.provider.id).expect("a constructor").fetch(self.web());
+        let auth =
+            McpAuth::builder(RESOURCE).authorization_server(server.clock(self.issuer.clock()));
+        auth.clock(self.issuer.clock()).build().expect("a description")
+    }
+
+    fn claims(&self, kind: &Value) -> Map<String, Value> {
+        let mut claims = kind["claims"].as_object().expect("claims").clone();
+        claims.insert("iat".into(), json!(1_700_000_000));
+        claims.insert("exp".into(), json!(99_999_999_999_u64));
+        claims
+    }
+
+    fn sign(&self, kind: &Value, claims: Map<String, Value>) -> String {
+        let header = kind["header"].as_object().expect("a header");
+        let token =
+            self.issuer.token().without_header("typ").payload(Value::Object(claims).to_string());
+        header.iter().fold(token, |token, (name, value)| token.header(name, value.clone())).sign()
+    }
+
+    async fn refusal(&self, auth: &McpAuth, token: &str) -> (Option<Reason>, String) {
+        let denial = admit(auth, &bearer(token)).await.expect_err(self.provider.id);
+        (denial.reason(), denial.operator_detail().unwrap_or_default().to_owned())
+    }
+}
+
+fn with_fixture() -> impl Iterator<Item = Fixture> {
+    Provider::ALL.iter().filter(|it| !BY_API.contains(&it.id)).map(|it| Fixture::of(it))
+}
+
+#[tokio::test]
+async fn each_providers_access_token_is_understood() {
+    for fixture in with_fixture() {
+        let (id, document) = (fixture.provider.id, &fixture.document);
+        let token = fixture.sign(document, fixture.claims(document));
+        let caller = admit(&fixture.auth(), &bearer(&token)).await;
+        let caller = caller.unwrap_or_else(|denial| panic!("{id}: {denial}"));
+        let expected = &document["caller"];
+        assert_eq!(caller.subject(), expected["subject"], "{id}");
+        assert_eq!(json!(caller.client_id()), expected["client_id"], "{id}");
+        assert_eq!(caller.scopes().as_str(), expected["scopes"], "{id}");
+        assert_eq!(caller.issuer(), document["claims"]["iss"], "{id}");
+    }
+}
+
+#[tokio::test]
+async fn its_id_token_another_tenants_and_another_resources_are_refused() {
+    for fixture in with_fixture() {
+        let (id, document, auth) = (fixture.provider.id, &fixture.document, fixture.auth());
+        let of_id = &document["id_token"];
+        let (reason, _) = fixture.refusal(&auth, &fixture.sign(of_id, fixture.claims(of_id))).await;
+        let is_of_kind = matches!(reason, Some(Reason::Type | Reason::Audience | Reason::Claims));
+        assert!(is_of_kind, "{id}: an ID token is {reason:?}");
+
+        let mut elsewhere = fixture.claims(document);
+        elsewhere.insert("iss".into(), document["other_issuer"].clone());
+        let (reason, _) = fixture.refusal(&auth, &fixture.sign(document, elsewhere)).await;
+        assert_eq!(reason, Some(Reason::Issuer), "{id}: another tenant");
+
+        let mut for_another = fixture.claims(document);
+        for_another.insert("aud".into(), json!(OTHER_RESOURCE));
+        let (reason, detail) = fixture.refusal(&auth, &fixture.sign(document, for_another)).await;
+        assert_eq!(reason, Some(Reason::Audience), "{id}: another resource");
+        assert!(detail.contains(fixture.provider.advice), "{id}: {detail}");
+
+        let mut for_nobody = fixture.claims(document);
+        for_nobody.remove("aud");
+        for_nobody.insert("client_id".into(), json!("somebody-else"));
+        let (reason, _) = fixture.refusal(&auth, &fixture.sign(document, for_nobody)).await;
+        assert_eq!(reason, Some(Reason::Audience), "{id}: no audience, and a foreign client");
+    }
+}
+
+#[tokio::test]
+async fn a_token_of_another_kind_passes_nowhere_by_the_rules_of_this_one() {
+    // What a provider's own rule accepts, no other issuer's token gets by it.
+    let issuer = TestIssuer::new();
+    let auth = McpAuth::builder(RESOURCE)
+        .authorization_server(AuthorizationServer::supabase("abcdefgh"))
+        .authorization_server(issuer.authorization_server())
+        .clock(issuer.clock())
+        .build()
+        .expect("a description");
+    let token = issuer.token().audience("authenticated").sign();
+    let denial = admit(&auth, &bearer(&token)).await.expect_err("refused");
+    assert_eq!(denial.reason(), Some(Reason::Audience));
+}
+
+#[tokio::test]
+async fn what_is_dangerous_is_said_so_and_holds_for_one_issuer() {
+    let (issuer, other) =
+        (TestIssuer::new(), TestIssuer::builder().issuer("https://other.test").build());
+    type Change = fn(AuthorizationServer) -> AuthorizationServer;
+    let by_client: Change = |server| server.dangerous_clients_instead_of_audience(["ours"]);
+    let any: Change = |server| server.dangerous_any_audience();
+    let alias: Change = |server| server.audience("ours");
+    let permissions: Change = |server| server.scope_claims(["permissions"]);
+    let (ours, theirs) =
+        (|| issuer.token().client_id("ours"), || issuer.token().client_id("theirs"));
+    let rows = [
+        (by_client, ours().without("aud"), true),
+        (by_client, theirs().without("aud"), false),
+        (by_client, ours().audience(OTHER_RESOURCE), false),
+        (by_client, other.token().client_id("ours").without("aud"), false),
+        (any, theirs().audience(OTHER_RESOURCE), true),
+        (any, theirs().without("aud"), true),
+        (any, other.token().audience(OTHER_RESOURCE), false),
+        (alias, theirs().audience("ours"), true),
+        (alias, theirs().audience("OURS"), false),
+        (alias, other.token().audience("ours"), false),
+        (permissions, ours().claim("permissions", json!(["a", "b"])).scopes(["c"]), true),
+    ];
+    for (i, (change, token, is_admitted)) in rows.into_iter().enumerate() {
+        let auth = McpAuth::builder(RESOURCE)
+            .authorization_server(change(issuer.authorization_server()))
+            .authorization_server(other.authorization_server())
+            .clock(issuer.clock())
+            .build()
+            .expect("a description");
+        let admitted = admit(&auth, &bearer(&token.sign())).await;
+        assert_eq!(admitted.is_ok(), is_admitted, "row {i}: {admitted:?}");
+        if i == 10 {
+            assert_eq!(admitted.expect("admitted").scopes().as_str(), "a b");
+        }
+    }
+}
+
+#[tokio::test]
+async fn entra_tells_applications_from_users() {
+    let fixture = Fixture::of(Provider::find("entra").expect("a row"));
+    let auth = fixture.auth();
+    for (scp, roles, scopes) in [
+        (Some("mcp.read"), Some(json!(["mcp.admin"])), "mcp.read"),
+        (Some(""), Some(json!(["mcp.admin"])), ""),
+        (None, Some(json!(["mcp.invoke", "mcp.read"])), "mcp.invoke mcp.read"),
+        (None, None, ""),
+    ] {
+        let mut claims = fixture.claims(&fixture.document);
+        claims.remove("scp");
+        scp.map(|scp| claims.insert("scp".into(), json!(scp)));
+        roles.map(|roles| claims.insert("roles".into(), roles));
+        let token = fixture.sign(&fixture.document, claims);
+        let caller = admit(&auth, &bearer(&token)).await.expect("admitted");
+        assert_eq!(caller.scopes().as_str(), scopes);
+    }
+}
+
+#[tokio::test]
+async fn a_token_of_microsoft_graph_is_named_to_the_operator() {
+    let fixture = Fixture::of(Provider::find("entra").expect("a row"));
+    let thief = TestIssuer::new();
+    let claims = Value::Object(fixture.claims(&fixture.document)).to_string();
+    let token = thief.token().typ("JWT").header("nonce", "abc").payload(claims).sign();
+    let (reason, detail) = fixture.refusal(&fixture.auth(), &token).await;
+    assert_eq!(reason, Some(Reason::Signature));
+    assert!(detail.contains("Graph"), "{detail}");
+}
+
+#[tokio::test]
+async fn an_issuer_that_is_nearly_right_is_explained_by_its_provider() {
+    for (id, iss, word) in [
+        (
+            "entra",
+            "https://sts.windows.net/22222222-2222-2222-2222-222222222222/",
+            "requestedAccessTokenVersion",
+        ),
+        ("okta", "https://acme.okta.com", "custom authorization server"),
+        ("auth0", "https://acme.eu.auth0.com", "slash"),
+    ] {
+        let fixture = Fixture::of(Provider::find(id).expect("a row"));
+        let mut claims = fixture.claims(&fixture.document);
+        claims.insert("iss".into(), json!(iss));
+        let token = fixture.sign(&fixture.document, claims);
+        let (reason, detail) = fixture.refusal(&fixture.auth(), &token).await;
+        assert_eq!(reason, Some(Reason::Issuer));
+        assert!(detail.contains(word), "{detail}");
+    }
+}
+
+#[tokio::test]
+async fn an_opaque_token_is_explained_by_its_provider() {
+    for (id, token) in [("auth0", "opaque"), ("auth0", "a.b.c.d.e"), ("logto", "x.y")] {
+        let fixture = Fixture::of(Provider::find(id).expect("a row"));
+        let (_, detail) = fixture.refusal(&fixture.auth(), token).await;
+        assert!(detail.contains(fixture.provider.opaque), "{id}: {detail}");
+    }
+}
+
+#[tokio::test]
+async fn cognito_without_audience_goes_by_client_and_kind() {
+    let fixture = Fixture::of(Provider::find("cognito").expect("a row"));
+    let auth = fixture.auth();
+    for (claim, value, expected) in [
+        ("aud", json!(RESOURCE), Ok(())),
+        ("aud", json!([]), Ok(())),
+        ("aud", json!("1example23456789"), Err(Reason::Audience)),
+        ("client_id", json!("another"), Err(Reason::Audience)),
+        ("client_id", Value::Null, Err(Reason::Audience)),
+        ("token_use", json!("id"), Err(Reason::Type)),
+        ("token_use", Value::Null, Err(Reason::Type)),
+    ] {
+        let mut claims = fixture.claims(&fixture.document);
+        claims.insert(claim.into(), value.clone());
+        let admitted = admit(&auth, &bearer(&fixture.sign(&fixture.document, claims))).await;
+        let outcome = admitted.map(drop).map_err(|denial| denial.reason());
+        assert_eq!(outcome, expected.map_err(Some), "{claim} {value}");
+    }
+}
+
+#[test]
+fn what_is_missing_in_a_name_is_said_at_build() {
+    type Server = AuthorizationServer;
+    for (server, word) in [
+        (Server::entra("contoso.onmicrosoft.com"), "GUID"),
+        (Server::entra("common"), "GUID"),
+        (Server::entra_tenants(["contoso.onmicrosoft.com"]), "GUID"),
+        (Server::entra_tenants([TENANT, "organizations"]), "GUID"),
+        (Server::entra_tenants([""; 0]), "GUID"),
+        (Server::auth0(""), "domain"),
+        (Server::keycloak("https://sso.example.com", ""), "realm"),
+        (Server::cognito("us-west-2_example", [""; 0]), "Cognito"),
+        (Server::cognito("us-west-2_example", [""]), "environment variable"),
+        (Server::cognito("example", ["client"]), "pool"),
+        (Server::supabase("abc").audience(""), "environment variable"),
+        (Server::provider("auth0", [("realm", "x")]), "domain"),
+        (Server::template("https://h.example/{t}", "https://h.example/m").tenants([""; 0]), "list"),
+        (
+            Server::template("https://h.example/t", "https://h.example/m").tenants(["t"]),
+            "placeholder",
+        ),
+        (
+            Server::template("https://h.example/{a}/{b}", "https://h.example/m").tenants(["t"]),
+            "placeholder",
+        ),
+        (
+            Server::template("https://h.example/{t}", "https://h.example/m").tenants(["a/b"]),
+            "tenants",
+        ),
+    ] {
+        let built = McpAuth::builder(RESOURCE).authorization_server(&server).build();
+        let Err(ConfigError::Provider(message)) = built else { panic!("{server:?}: {built:?}") };
+        assert!(message.contains(word), "{message}");
+    }
+    let unknown = McpAuth::builder(RESOURCE).authorization_server(Server::provider("auth00", []));
+    assert_eq!(unknown.build().err(), Some(ConfigError::Issuer("auth00".into())));
+}
+
+#[test]
+fn every_row_has_a_constructor_a_fixture_and_a_source() {
+    let mut ids = BTreeSet::new();
+    for row in Provider::ALL {
+        assert!(ids.insert(row.id), "{} comes twice", row.id);
+        assert!(row.source.starts_with("https://"), "{}: a source", row.id);
+        assert!(!row.advice.is_empty() && !row.advice.ends_with('.'), "{}: advice", row.id);
+        assert!(row.certainty != Certainty::SeenLive, "{}: say when and by whom", row.id);
+        if !BY_API.contains(&row.id) {
+            let server = server(row.id).unwrap_or_else(|| panic!("{} has a constructor", row.id));
+            assert!(row.id == "entra_tenants" || !server.issuer().contains('{'), "{}", row.id);
+        }
+    }
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/providers");
+    for file in fs::read_dir(folder).expect("the fixtures").flatten() {
+        let name = file.file_name().to_string_lossy().replace(".json", "");
+        assert!(ids.contains(&*name), "{name} is in the table");
+    }
+}
+
+#[test]
+fn the_page_is_that_of_the_table() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guide/providers.md");
+    let found = fs::read_to_string(&page).expect("the page");
+    let expected = guide_table::written_into(&found);
+    if found != expected && std::env::var_os("UPDATE_GUIDE").is_some() {
+        fs::write(&page, expected).expect("the page can be written");
+        return;
+    }
+    assert!(found == expected, "run it with UPDATE_GUIDE=1 to print the table anew");
+}
