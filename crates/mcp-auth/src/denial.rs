@@ -323,6 +323,19 @@ impl Denial {
         })
     }
 
+    /// Whether it is found out from what the request asks for: where bodies are read, from all of the body.
+    pub(crate) fn is_about_operation(&self) -> bool {
+        match self.refusal {
+            Refusal::BadMessage(why) => {
+                !matches!(why, BadMessage::Slow | BadMessage::TooLarge | BadMessage::Unfinished)
+            }
+            Refusal::Forbidden
+            | Refusal::InsufficientScope(_)
+            | Refusal::InsufficientUserAuthentication(_) => true,
+            _ => false,
+        }
+    }
+
     /// The HTTP status of the answer.
     #[must_use]
     pub fn status(&self) -> StatusCode {

@@ -5,6 +5,7 @@ mod default_verifier;
 #[cfg(not(feature = "client"))]
 #[path = "mcp_auth/default_verifier_none.rs"]
 mod default_verifier;
+mod config_error;
 mod builder;
 #[cfg(feature = "client")]
 mod introspect;
@@ -51,7 +52,8 @@ use crate::token::{AuthInfo, VerifiedToken};
 use crate::verifier::Verifier;
 use default_verifier::DefaultVerifier;
 
-pub use builder::{ConfigError, McpAuthBuilder};
+pub use builder::McpAuthBuilder;
+pub use config_error::ConfigError;
 #[cfg(feature = "client")]
 pub use readiness::{IssuerReadiness, Readiness};
 
@@ -230,7 +232,7 @@ impl McpAuth {
         body: B,
         patience: impl Future<Output = ()>,
     ) -> Result<GuardedBody<B>, Denial> {
-        if self.0.policy.operations.is_none() {
+        if !self.reads_bodies() {
             return Ok(GuardedBody::inner(body));
         }
         if let Some((token, now)) = token {
@@ -244,7 +246,7 @@ impl McpAuth {
         parts: &Parts,
         body: &'b GuardedBody<B>,
     ) -> Result<Operation<'b>, Denial> {
-        if self.0.policy.operations.is_none() {
+        if !self.reads_bodies() {
             return Ok(Operation::default());
         }
         Operation::read(&parts.method, &parts.headers, body.bytes())
@@ -289,6 +291,11 @@ impl McpAuth {
     #[must_use]
     pub fn authorization_servers(&self) -> &[AuthorizationServer] {
         &self.0.servers
+    }
+
+    /// Whether bodies are read, since rules speak of operations.
+    pub(crate) fn reads_bodies(&self) -> bool {
+        self.0.policy.operations.is_some()
     }
 
     /// Whether requests without credentials may pass, as anonymous.

@@ -25,9 +25,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, CONNECTION, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use http_body::Body;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -138,11 +138,19 @@ where
         let auth = self.auth.clone();
         Box::pin(async move {
             let (mut parts, body) = request.into_parts();
+            // What is not read of a body stands in the way of the next request. Clients must know, or some
+            // send it just as the connection ends (RFC 9112 §9.6).
+            let has_body = parts.version == Version::HTTP_11 && !body.is_end_stream();
+            let turn_away = |denial: &Denial, headers: &HeaderMap| {
+                let mut response = auth.turn_away(denial, report::asked_for(headers));
+                if has_body && !(auth.reads_bodies() && denial.is_about_operation()) {
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                response
+            };
             let visitor = match cors::Visitor::of(&parts.headers, auth.allowed_origins()) {
                 Ok(visitor) => visitor,
-                Err(denial) => {
-                    return Ok(auth.turn_away(&denial, report::asked_for(&parts.headers)));
-                }
+                Err(denial) => return Ok(turn_away(&denial, &parts.headers)),
             };
             if let Some(answer) = visitor.preflight(&parts.method, &parts.headers) {
                 return Ok(answer.map(ResponseBody::whole));
@@ -160,7 +168,7 @@ where
                     let response = inner.call(Request::from_parts(parts, body)).await?;
                     exchange.end(response).await
                 }
-                Err(denial) => auth.turn_away(&denial, report::asked_for(&parts.headers)),
+                Err(denial) => turn_away(&denial, &parts.headers),
             };
             if scheme == Scheme::Dpop
                 && let Some(nonce) = auth.dpop_nonce()

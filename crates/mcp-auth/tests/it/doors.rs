@@ -316,6 +316,36 @@ async fn a_connection_keeps_no_identity() {
     }
 }
 
+/// Many clients send the head of a request and its body one after the other. If the refusal comes between the
+/// two, the server does not read the rest and ends the connection, which a client that uses it again
+/// must not find out by an error.
+#[tokio::test]
+async fn a_refusal_before_the_body_says_that_the_connection_ends() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    let issuer = TestIssuer::new();
+    let service = protected(&issuer, RESOURCE).bearer_auth().layer(service_fn(
+        |_: Request<GuardedBody<hyper::body::Incoming>>| async {
+            Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+        },
+    ));
+    for (length, ends) in [(2, true), (0, false)] {
+        let (mut client, server) = tokio::io::duplex(64 * 1024);
+        let service = TowerToHyperService::new(service.clone());
+        tokio::spawn(async move {
+            let builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+            let _ = builder.serve_connection(TokioIo::new(server), service).await;
+        });
+        let head = format!("POST /mcp HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n");
+        client.write_all(head.as_bytes()).await.expect("written");
+        let mut answer = vec![0; 4096];
+        let read = client.read(&mut answer).await.expect("an answer");
+        let answer = String::from_utf8_lossy(&answer[..read]).to_ascii_lowercase();
+        assert!(answer.starts_with("http/1.1 401"), "{answer}");
+        assert_eq!(answer.contains("\r\nconnection: close\r\n"), ends, "{answer}");
+    }
+}
+
 fn tokio_stream<T>(mut receiver: mpsc::Receiver<T>) -> impl futures_util::Stream<Item = T> {
     futures_util::stream::poll_fn(move |context| receiver.poll_recv(context))
 }

@@ -179,6 +179,11 @@ async fn a_secret_verifies_what_was_signed_with_it_and_nothing_else() {
     let token = || issuer.token();
     let rows = [
         ("good", token().sign_with_secret(SECRET), None),
+        (
+            "bound to a key",
+            token().claim("cnf", serde_json::json!({ "jkt": "x" })).sign_with_secret(SECRET),
+            Some(Reason::Binding),
+        ),
         ("another secret", token().sign_with_secret(format!("{SECRET}.")), Some(Reason::Signature)),
         ("no secret", token().sign_with_secret(""), Some(Reason::Signature)),
         ("expired", token().expired().sign_with_secret(SECRET), Some(Reason::Expired)),
