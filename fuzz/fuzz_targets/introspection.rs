@@ -28,8 +28,11 @@ fuzz_target!(|data: &[u8]| {
     let said: Said = serde_json::from_slice(data).expect("what is taken is such an answer");
     assert_eq!(said.active, true);
     assert!(said.iss.is_none_or(|issuer| issuer == ISSUER));
-    assert!(said.cnf.is_none());
-    assert!(said.token_type.is_none_or(|kind| kind.eq_ignore_ascii_case("Bearer")));
+    // Whether the sender owns a token that is bound is judged later, by its `cnf`.
+    let is_bound = said.cnf.is_some();
+    assert!(said.token_type.is_none_or(|kind| {
+        kind.eq_ignore_ascii_case("Bearer") || (is_bound && kind.eq_ignore_ascii_case("DPoP"))
+    }));
     assert!(said.sub.is_some() || said.username.is_none());
     assert_eq!(said.sub.or(said.client_id).as_deref(), Some(token.subject()));
     assert!(!token.subject().is_empty());
