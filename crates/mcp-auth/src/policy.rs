@@ -1,5 +1,6 @@
 //! May a true token pass? Issuer, time, audience, and the rules of the operation, in this order.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -148,7 +149,7 @@ impl Policy {
         let facts = caller.facts();
         let age = self.max_token_age.filter(|_| *facts.issuer != *API_KEY_ISSUER);
         let too_old = age.and_then(|age| Some(facts.issued_at()?.saturating_add(age.as_secs())));
-        let end = facts.expires_at.into_iter().chain(too_old).min()?;
+        let end = facts.expires_at.map(NonZeroU64::get).into_iter().chain(too_old).min()?;
         // In whole seconds, as `has_expired` counts.
         UNIX_EPOCH.checked_add(Duration::from_secs(end.saturating_add(self.leeway.as_secs())))
     }
@@ -168,7 +169,7 @@ impl Policy {
         if !has_begun(facts.not_before, now, self.leeway) {
             return Err(Denial::invalid(Reason::NotYetValid));
         }
-        if facts.expires_at.is_some_and(|end| has_expired(end, now, self.leeway)) {
+        if facts.expires_at.is_some_and(|end| has_expired(end.get(), now, self.leeway)) {
             return Err(Denial::invalid(Reason::Expired));
         }
         self.max_token_age.map_or(Ok(()), |age| self.young_enough(facts, now, age))

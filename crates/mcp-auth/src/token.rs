@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::num::NonZeroU64;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -42,10 +43,10 @@ pub(crate) struct Facts {
     pub(crate) issuer: Arc<str>,
     pub(crate) subject: Text,
     pub(crate) client_id: Option<Text>,
-    pub(crate) audience: Vec<Text>,
+    pub(crate) audience: Box<[Text]>,
     pub(crate) scopes: Scopes,
     /// Seconds since 1970, as all times in a token.
-    pub(crate) expires_at: Option<u64>,
+    pub(crate) expires_at: Option<NonZeroU64>,
     /// 0 if the token does not say.
     pub(crate) not_before: u64,
     /// What its sender must show to hold. Boxed, since few tokens have it.
@@ -129,7 +130,7 @@ impl VerifiedToken {
             issuer: issuer.as_ref().into(),
             subject: copied(subject),
             client_id: None,
-            audience: Vec::new(),
+            audience: Box::default(),
             scopes: Scopes::default(),
             expires_at: None,
             not_before: 0,
@@ -142,7 +143,10 @@ impl VerifiedToken {
     /// Adds a resource for which the token was issued.
     #[must_use]
     pub fn audience(self, audience: impl Into<String>) -> Self {
-        self.with(|facts| facts.audience.push(copied(audience)))
+        self.with(|facts| {
+            let all = std::mem::take(&mut facts.audience).into_vec();
+            facts.audience = all.into_iter().chain([copied(audience)]).collect();
+        })
     }
 
     /// Sets the client to which the token was issued.
@@ -160,7 +164,7 @@ impl VerifiedToken {
     /// Sets the moment from which on the token is refused. A token without one does not expire.
     #[must_use]
     pub fn expires_at(self, moment: SystemTime) -> Self {
-        self.with(|facts| facts.expires_at = Some(seconds(moment)))
+        self.with(|facts| facts.expires_at = Some(an_end(seconds(moment))))
     }
 
     /// Sets what [`claims`](AuthInfo::claims) gives: anything that serializes to a JSON object. What
@@ -387,7 +391,7 @@ impl AuthInfo {
     /// When the token expires. Always there for a JWT, unless this system's clock does not reach that far.
     #[must_use]
     pub fn expires_at(&self) -> Option<SystemTime> {
-        let seconds = self.token.facts().expires_at?;
+        let seconds = self.token.facts().expires_at?.get();
         UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
     }
 
@@ -447,6 +451,12 @@ impl Owner {
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
+}
+
+/// The second from which on a token is refused. Small, since each remembered token has one; what ended in the
+/// first second of 1970 has ended.
+pub(crate) fn an_end(seconds: u64) -> NonZeroU64 {
+    NonZeroU64::new(seconds).unwrap_or(NonZeroU64::MIN)
 }
 
 /// Whole seconds since 1970; 0 for anything before.

@@ -1,6 +1,7 @@
 //! Questions to one server: remembered, shared by all who wait for the same, and never too many.
 
 use std::collections::HashMap;
+use std::num::NonZeroU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -147,7 +148,8 @@ impl Shared {
         let (outcome, word, is_news) = match answer {
             Ok(Ok(token)) => {
                 questions.pause.answered();
-                self.active.keep(digest, token.clone(), now, token.facts().expires_at);
+                let end = token.facts().expires_at.map(NonZeroU64::get);
+                self.active.keep(digest, token.clone(), now, end);
                 (Ok(token), "active", false)
             }
             Ok(Err(denial)) => {

@@ -7,7 +7,7 @@ use crate::binding::Binding;
 use crate::denial::{Denial, Reason};
 use crate::json::{self, Members};
 use crate::scope::Scopes;
-use crate::token::{Facts, Text, VerifiedToken};
+use crate::token::{Facts, Text, VerifiedToken, an_end};
 
 /// The claims of a token. Whether they are true is another question.
 pub(crate) struct Claims {
@@ -146,9 +146,9 @@ impl Claims {
             issuer,
             subject: self.subject.unwrap_or_else(client),
             client_id: self.client_id,
-            audience: self.audience,
+            audience: self.audience.into(),
             scopes,
-            expires_at: self.expires_at,
+            expires_at: self.expires_at.map(an_end),
             not_before: self.not_before,
             binding: self.binding,
             claims: self.text,
