@@ -114,10 +114,7 @@ impl Policy {
         let claims = &*facts.claims;
         let client = facts.client_id.as_ref().map(|id| id.of(claims));
         if rules.iter().any(|rule| rule.is_forbidden_by(claims) || rule.is_forbidden_to(client)) {
-            return Err(Denial::forbidden().in_reply_to(operation.request_id()).detail(format!(
-                "a rule of this server forbids {} to this caller: to everybody, to the token's client, or for lack of a claim in the token",
-                operation.label(),
-            )));
+            return Err(Self::forbid(operation));
         }
         let (now, leeway) = (seconds(now), self.leeway.as_secs());
         let is_logged_in = rules.iter().all(|rule| rule.is_authenticated_by(claims, now, leeway));
@@ -125,6 +122,9 @@ impl Policy {
             return Ok(());
         }
         let rule = rules.iter().copied().cloned().fold(Rule::default(), Rule::and);
+        if rule.is_forbidden_by(claims) {
+            return Err(Self::forbid(operation)); // each can be met, but not all of them at once
+        }
         let required = rule.scopes.to_request();
         let scope = self.vocabulary.to_challenge(&required, &facts.scopes);
         if !is_logged_in {
@@ -136,6 +136,13 @@ impl Policy {
             required.as_str(),
             facts.scopes.as_str(),
         )))
+    }
+
+    fn forbid(operation: &Operation<'_>) -> Denial {
+        Denial::forbidden().in_reply_to(operation.request_id()).detail(format!(
+            "a rule of this server forbids {} to this caller: to everybody, to the token's client, or for lack of a claim in the token",
+            operation.label(),
+        ))
     }
 
     fn login_again(required: Authentication) -> Denial {

@@ -111,9 +111,17 @@ impl Rule {
         self.clients.extend(other.clients);
         self.is_never_met |= other.is_never_met;
         let (mine, theirs) = (&mut self.authentication, other.authentication);
-        if mine.acr_values.is_empty() {
-            mine.acr_values = theirs.acr_values;
-        }
+        let both: Scopes =
+            mine.acr_values.iter().filter(|acr| theirs.acr_values.contains(acr)).collect();
+        mine.acr_values = match (mine.acr_values.is_empty(), theirs.acr_values.is_empty()) {
+            (true, _) => theirs.acr_values,
+            (false, true) => std::mem::take(&mut mine.acr_values),
+            (false, false) => {
+                // No login is in two ways at once.
+                self.is_never_met |= both.is_empty();
+                both
+            }
+        };
         mine.max_age = mine.max_age.into_iter().chain(theirs.max_age).min();
         self
     }
@@ -280,9 +288,15 @@ mod tests {
             (fresh(), "{}", false),
             (mfa().and(fresh()), r#"{"acr":"mfa","auth_time":999}"#, true),
             (mfa().and(fresh()), r#"{"acr":"mfa"}"#, false),
+            (mfa().and(Rule::default().acr_values("hardware")), r#"{"acr":"hardware"}"#, true),
+            (mfa().and(Rule::default().acr_values("hardware")), r#"{"acr":"mfa"}"#, false),
+            (Rule::default().and(mfa()), r#"{"acr":"password"}"#, false),
+            (mfa().and(Rule::default()), r#"{"acr":"password"}"#, false),
         ];
         for (rule, claims, enough) in rows {
             assert_eq!(rule.is_authenticated_by(claims, 1000, 60), enough, "{rule:?} {claims}");
         }
+        let never = mfa().and(Rule::default().acr_values("password"));
+        assert!(never.is_forbidden_by(r#"{"acr":"mfa"}"#), "no login is in two ways at once");
     }
 }
