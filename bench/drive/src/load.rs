@@ -136,6 +136,10 @@ fn complete(answer: &[u8]) -> io::Result<Option<u16>> {
     };
     let length = response.headers.iter().find(|it| it.name.eq_ignore_ascii_case("content-length"));
     let length = length.and_then(|it| std::str::from_utf8(it.value).ok()?.parse::<usize>().ok());
-    let length = length.ok_or_else(|| io::Error::other("an answer without Content-Length"))?;
-    Ok((answer.len() >= head + length).then_some(response.code.unwrap_or_default()))
+    let is_complete = match length {
+        Some(length) => answer.len() >= head + length,
+        // In chunks: a stream of events, which ends.
+        None => answer.ends_with(b"\r\n0\r\n\r\n"),
+    };
+    Ok(is_complete.then_some(response.code.unwrap_or_default()))
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -18,6 +19,9 @@ const AUDIENCE: &str = "https://api.example.com/mcp";
 const CONNECTIONS: usize = 32;
 const FOREVER: Duration = Duration::from_secs(3600);
 
+/// The number of the next call: as many digits for each.
+static NUMBER: AtomicU64 = AtomicU64::new(1_000_000_000);
+
 /// The core of the servers, one of which works at a time, and that of the load.
 const SERVERS: usize = 0;
 const LOAD: usize = 1;
@@ -28,8 +32,10 @@ struct Settings {
     time: Duration,
     /// Never-seen tokens of each round.
     tokens: usize,
-    /// Tokens of the memory run.
+    /// Tokens of the memory run; none, and there is no such run.
     memory: usize,
+    /// Only rows whose names contain one of these words are measured; all without a word.
+    words: Vec<String>,
 }
 
 /// One row of the table of costs.
@@ -38,6 +44,16 @@ struct Scenario {
     head: &'static str,
     status: u16,
     tokens: Tokens,
+    /// What a POST has besides: the headers of its protocol version, and the body.
+    call: Call,
+}
+
+/// A `tools/call` as a client of one protocol version sends it.
+#[derive(Clone)]
+struct Call {
+    headers: String,
+    /// With `#` where the number of the request belongs, which is never the same.
+    body: &'static str,
 }
 
 enum Tokens {
@@ -63,7 +79,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     issuer.clone().serve(listener);
 
     eprintln!("signing {} tokens of each kind ...", settings.rounds * settings.tokens);
-    let scenarios = scenarios(&issuer, &settings);
+    let mut scenarios = scenarios(&issuer, &settings);
+    scenarios.retain(|scenario| settings.wants(scenario.name));
     let is_pinned = process::can_pin();
     if is_pinned {
         process::pin_self(LOAD);
@@ -81,10 +98,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         Load::connect(servers[1].address, CONNECTIONS)?,
     ];
     let mut table: BTreeMap<(usize, usize), Measured> = BTreeMap::new();
-    for (row, scenario) in scenarios.iter().enumerate() {
+    for (row, scenario) in scenarios.iter_mut().enumerate() {
         for (server, load) in loads.iter_mut().enumerate() {
             table.insert((row, server), Measured::default());
             if scenario.is_at(server) {
+                scenario.begin_session(load)?;
                 scenario.look(load, server)?;
             }
         }
@@ -105,14 +123,20 @@ fn main() -> Result<(), Box<dyn Error>> {
     drop(loads);
     drop(servers);
 
-    eprintln!("{} requests with as many tokens ...", settings.memory);
-    let memory =
-        start("bench-server").and_then(|server| million(&issuer, &server, settings.memory))?;
+    let memory = match settings.memory {
+        0 => None,
+        number => {
+            eprintln!("{number} requests with as many tokens ...");
+            let server = start("bench-server")?;
+            Some(million(&issuer, &server, number)?)
+        }
+    };
 
     // ---- the tables ----
+    let nothing = Measured::default();
     let cell = |name: &str, server: usize| {
-        let row = scenarios.iter().position(|scenario| scenario.name == name).unwrap_or_default();
-        &table[&(row, server)]
+        let row = scenarios.iter().position(|scenario| scenario.name == name);
+        row.map_or(&nothing, |row| &table[&(row, server)])
     };
     let pinned = if is_pinned { "pinned to one core each" } else { "not pinned" };
     println!(
@@ -150,6 +174,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     // Each: ours by the medians and by the least, the peer's by the medians, and the limit.
     let mut verdicts = vec![];
     let mut over = |title: &str, name: &str, base: &str, limit: f64| {
+        if cell(name, 0).cpu.is_empty() || cell(base, 0).cpu.is_empty() {
+            return;
+        }
         let by = |of: fn(&[f64]) -> f64, server| {
             // Only our server has the bare signatures.
             let base_server = if cell(base, server).cpu.is_empty() { 0 } else { server };
@@ -165,17 +192,23 @@ fn main() -> Result<(), Box<dyn Error>> {
         over(&title, &name, &base, 3.0);
     }
     // Round by round, since what runs within the same seconds is slowed down alike.
-    let (ruled, bare) = (cell("mcp with rules", 0), cell("mcp-open, a token sent", 0));
-    let lost: Vec<f64> = ruled
-        .rate
-        .iter()
-        .zip(&bare.rate)
-        .map(|(ruled, bare)| 100.0 * (1.0 - ruled / bare))
-        .collect();
-    let title = "tools/call throughput lost to layer and rules, %";
-    verdicts.push((title.to_owned(), [median(&lost), least(&lost), f64::NAN], 5.0));
-    let title = format!("RSS after {} different tokens, MB", memory.requests);
-    verdicts.push((title, [memory.after, f64::NAN, f64::NAN], 64.0));
+    for (what, name, base) in [
+        ("sessions", "session with rules", "session-open, a token sent"),
+        ("2026-07-28", "2026 with rules", "2026-open, a token sent"),
+        ("stateless", "mcp with rules", "mcp-open, a token sent"),
+    ] {
+        let (ruled, bare) = (cell(name, 0), cell(base, 0));
+        let pairs = ruled.rate.iter().zip(&bare.rate);
+        let lost: Vec<f64> = pairs.map(|(ruled, bare)| 100.0 * (1.0 - ruled / bare)).collect();
+        if !lost.is_empty() {
+            let title = format!("tools/call throughput lost, {what}, %");
+            verdicts.push((title, [median(&lost), least(&lost), f64::NAN], 5.0));
+        }
+    }
+    if let Some(memory) = &memory {
+        let title = format!("RSS after {} different tokens, MB", memory.requests);
+        verdicts.push((title, [memory.after, f64::NAN, f64::NAN], 64.0));
+    }
     println!("{:<48}{:>10}{:>10}{:>10}{:>10}", "", "mcp-auth", "(least)", "peer", "limit");
     for (name, values, limit) in &verdicts {
         print!("{name:<48}");
@@ -184,12 +217,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         println!("{limit:>10.2}  {}", if values[0] <= *limit { "ok" } else { "OVER" });
     }
-    println!(
-        "memory run: RSS {:.1} MB before, {:.1} after, {:.1} at most; {} requests in {:.0?}, {} bad\n",
-        memory.before, memory.after, memory.most, memory.requests, memory.time, memory.bad
-    );
-    let is_fine =
-        bad + memory.bad == 0 && verdicts.iter().all(|(_, values, limit)| values[0] <= *limit);
+    if let Some(memory) = &memory {
+        println!(
+            "memory run: RSS {:.1} MB before, {:.1} after, {:.1} at most; {} requests in {:.0?}, {} bad\n",
+            memory.before, memory.after, memory.most, memory.requests, memory.time, memory.bad
+        );
+    }
+    let bad = bad + memory.map_or(0, |memory| memory.bad);
+    let is_fine = bad == 0 && verdicts.iter().all(|(_, values, limit)| values[0] <= *limit);
     if settings.is_strict && !is_fine {
         std::process::exit(1);
     }
@@ -207,7 +242,10 @@ fn scenarios(issuer: &Arc<Issuer>, settings: &Settings) -> Vec<Scenario> {
     };
     let [rs256, es256, eddsa] = Kind::ALL.map(&mut fresh);
     let fresh = |tokens: &Arc<Vec<String>>| Tokens::Fresh(tokens.clone());
-    let row = |name, head, status, tokens| Scenario { name, head, status, tokens };
+    let row =
+        |name, head, status, tokens| Scenario { name, head, status, tokens, call: Call::of_2025() };
+    let row_2026 =
+        |name, head| Scenario { call: Call::of_2026(), ..row(name, head, 200, one(Kind::Rs256)) };
     vec![
         row("open", "GET /open", 200, Tokens::None),
         row("open, a token sent", "GET /open", 200, one(Kind::Rs256)),
@@ -224,6 +262,10 @@ fn scenarios(issuer: &Arc<Issuer>, settings: &Settings) -> Vec<Scenario> {
         row("mcp, repeated RS256", "POST /mcp", 200, one(Kind::Rs256)),
         row("mcp-open, a token sent", "POST /mcp-open", 200, one(Kind::Rs256)),
         row("mcp with rules", "POST /mcp-rules", 200, one(Kind::Rs256)),
+        row("session-open, a token sent", "POST /session-open", 200, one(Kind::Rs256)),
+        row("session with rules", "POST /session-rules", 200, one(Kind::Rs256)),
+        row_2026("2026-open, a token sent", "POST /mcp-open"),
+        row_2026("2026 with rules", "POST /mcp-rules"),
     ]
 }
 
@@ -242,8 +284,28 @@ fn sign_many(issuer: &Issuer, kind: Kind, first: usize, number: usize) -> Vec<St
 
 impl Scenario {
     fn is_at(&self, server: usize) -> bool {
-        let is_ours_alone = ["GET /signature", "POST /mcp-rules"];
-        server == 0 || !is_ours_alone.iter().any(|head| self.head.starts_with(head))
+        const OURS: [&str; 3] = ["GET /signature", "POST /mcp-rules", "POST /session"];
+        let is_ours = OURS.iter().any(|head| self.head.starts_with(head));
+        server == 0 || !(is_ours || self.name.starts_with("2026"))
+    }
+
+    /// Has the server begin a session, where it has some: all calls are made in one.
+    fn begin_session(&mut self, load: &mut Load) -> Result<(), Box<dyn Error>> {
+        const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":#,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"drive","version":"0"}}}"#;
+        const INITIALIZED: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+        if !self.head.starts_with("POST /session") {
+            return Ok(());
+        }
+        let Tokens::One(token) = &self.tokens else { return Ok(()) };
+        let mut say = |call: &Call| {
+            load.once(&mut |request| write_request(request, self.head, Some(token), call))
+        };
+        let answer = say(&Call { body: INITIALIZE, ..Call::of_2025() })?;
+        let id = answer.lines().find_map(|line| line.strip_prefix("mcp-session-id: "));
+        let id = id.ok_or_else(|| format!("no session: {answer}"))?;
+        self.call.headers += &format!("Mcp-Session-Id: {id}\r\n");
+        let answer = say(&Call { body: INITIALIZED, ..self.call.clone() })?;
+        answer.starts_with("HTTP/1.1 202").then_some(()).ok_or_else(|| answer.into())
     }
 
     /// Looks once whether the answer is what it should be.
@@ -255,8 +317,9 @@ impl Scenario {
         if matches!(self.tokens, Tokens::Fresh(_)) {
             return Ok(());
         }
-        let answer =
-            load.once(&mut |request| write_request(request, self.head, token.map(String::as_str)))?;
+        let answer = load.once(&mut |request| {
+            write_request(request, self.head, token.map(String::as_str), &self.call)
+        })?;
         let is_named = self.head.ends_with("open") || self.status != 200;
         let sub = if is_named { "nobody" } else { "user-00000001" };
         let is_fine = answer.starts_with(&format!("HTTP/1.1 {}", self.status))
@@ -274,7 +337,7 @@ impl Scenario {
         server: &Server,
         measured: &mut Measured,
     ) -> Result<(), Box<dyn Error>> {
-        let head = self.head;
+        let (head, call) = (self.head, &self.call);
         let mut run = |time: Duration,
                        status,
                        next: load::Next<'_>|
@@ -288,16 +351,18 @@ impl Scenario {
             Tokens::None | Tokens::One(_) => {
                 let token =
                     if let Tokens::One(token) = &self.tokens { Some(&**token) } else { None };
-                let mut next = |request: &mut Vec<u8>| write_request(request, head, token);
+                let mut next = |request: &mut Vec<u8>| write_request(request, head, token, call);
                 run(warm_up, self.status, &mut next)?;
                 run(settings.time, self.status, &mut next)?
             }
             Tokens::Fresh(tokens) => {
-                run(warm_up, 200, &mut |request| write_request(request, "GET /open", None))?;
+                run(warm_up, 200, &mut |request| write_request(request, "GET /open", None, call))?;
                 let mut tokens =
                     tokens.chunks(settings.tokens).nth(round).unwrap_or_default().iter();
                 run(FOREVER, self.status, &mut |request| {
-                    tokens.next().is_some_and(|token| write_request(request, head, Some(token)))
+                    tokens
+                        .next()
+                        .is_some_and(|token| write_request(request, head, Some(token), call))
                 })?
             }
         };
@@ -309,8 +374,7 @@ impl Scenario {
 }
 
 /// Writes a request, `head` being its method and path.
-fn write_request(request: &mut Vec<u8>, head: &str, token: Option<&str>) -> bool {
-    const CALL: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"whoami","arguments":{}}}"#;
+fn write_request(request: &mut Vec<u8>, head: &str, token: Option<&str>, call: &Call) -> bool {
     request.extend_from_slice(head.as_bytes());
     request.extend_from_slice(b" HTTP/1.1\r\nHost: 127.0.0.1\r\n");
     if let Some(token) = token {
@@ -319,15 +383,33 @@ fn write_request(request: &mut Vec<u8>, head: &str, token: Option<&str>) -> bool
         request.extend_from_slice(b"\r\n");
     }
     if head.starts_with("POST") {
-        let more = "Accept: application/json, text/event-stream\r\nContent-Type: application/json\r\nMCP-Protocol-Version: 2025-06-18\r\nContent-Length: ";
+        let more = "Accept: application/json, text/event-stream\r\nContent-Type: application/json\r\nContent-Length: ";
         request.extend_from_slice(more.as_bytes());
-        request.extend_from_slice(CALL.len().to_string().as_bytes());
-        request.extend_from_slice(b"\r\n\r\n");
-        request.extend_from_slice(CALL.as_bytes());
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed).to_string();
+        let body = call.body.replacen('#', &number, 1);
+        request.extend_from_slice(body.len().to_string().as_bytes());
+        request.extend_from_slice(b"\r\n");
+        request.extend_from_slice(call.headers.as_bytes());
+        request.extend_from_slice(b"\r\n");
+        request.extend_from_slice(body.as_bytes());
     } else {
         request.extend_from_slice(b"\r\n");
     }
     true
+}
+
+impl Call {
+    fn of_2025() -> Self {
+        let body = r#"{"jsonrpc":"2.0","id":#,"method":"tools/call","params":{"name":"whoami","arguments":{}}}"#;
+        Self { headers: "MCP-Protocol-Version: 2025-06-18\r\n".to_owned(), body }
+    }
+
+    fn of_2026() -> Self {
+        let headers =
+            "MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\nMcp-Name: whoami\r\n";
+        let body = r#"{"jsonrpc":"2.0","id":#,"method":"tools/call","params":{"name":"whoami","arguments":{},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"drive","version":"0"},"io.modelcontextprotocol/clientCapabilities":{}}}}"#;
+        Self { headers: headers.to_owned(), body }
+    }
 }
 
 /// What the memory run found.
@@ -354,11 +436,13 @@ fn million(issuer: &Arc<Issuer>, server: &Server, number: usize) -> Result<Memor
         }
     });
     let mut load = Load::connect(server.address, CONNECTIONS)?;
-    load.once(&mut |request| write_request(request, "GET /open", None))?;
+    load.once(&mut |request| write_request(request, "GET /open", None, &Call::of_2025()))?;
     let (before, _) = server.memory();
     let done = load.run(
         &mut |request| {
-            tokens.recv().is_ok_and(|token| write_request(request, "GET /whoami", Some(&token)))
+            tokens.recv().is_ok_and(|token| {
+                write_request(request, "GET /whoami", Some(&token), &Call::of_2025())
+            })
         },
         200,
         FOREVER,
@@ -385,6 +469,7 @@ impl Settings {
             time: Duration::from_millis(400),
             tokens: 8_000,
             memory: 1_000_000,
+            words: vec![],
         };
         let mut words = std::env::args().skip(1);
         while let Some(word) = words.next() {
@@ -397,14 +482,19 @@ impl Settings {
                 "--milliseconds" => settings.time = Duration::from_millis(number()? as u64),
                 "--tokens" => settings.tokens = number()?,
                 "--memory" => settings.memory = number()?,
+                _ if !word.starts_with("--") => settings.words.push(word),
                 _ => {
                     return Err(format!(
-                        "{word}? known: --strict --rounds N --milliseconds N --tokens N --memory N"
+                        "{word}? known: names of rows, --strict --rounds N --milliseconds N --tokens N --memory N"
                     )
                     .into());
                 }
             }
         }
         Ok(settings)
+    }
+
+    fn wants(&self, row: &str) -> bool {
+        self.words.is_empty() || self.words.iter().any(|word| row.contains(&**word))
     }
 }

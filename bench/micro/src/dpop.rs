@@ -62,11 +62,7 @@ impl Client {
 
     fn jwk(&self) -> String {
         let (x, y) = self.0.public_key().as_ref()[1..].split_at(32);
-        format!(
-            r#"{{"crv":"P-256","kty":"EC","x":"{}","y":"{}"}}"#,
-            base64_url(x),
-            base64_url(y)
-        )
+        format!(r#"{{"crv":"P-256","kty":"EC","x":"{}","y":"{}"}}"#, base64_url(x), base64_url(y))
     }
 
     fn thumbprint(&self) -> String {
@@ -81,7 +77,8 @@ impl Client {
             r#"{{"jti":"{number:022x}","htm":"POST","htu":"{RESOURCE}","iat":{now},"ath":"{}"}}"#,
             digested(token)
         );
-        let message = format!("{}.{}", base64_url(header.as_bytes()), base64_url(claims.as_bytes()));
+        let message =
+            format!("{}.{}", base64_url(header.as_bytes()), base64_url(claims.as_bytes()));
         let signature = self.0.sign(&SystemRandom::new(), message.as_bytes()).expect("a signature");
         let request = Request::post("/mcp")
             .header("authorization", format!("DPoP {token}"))

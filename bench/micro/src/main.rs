@@ -18,7 +18,8 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, HeaderValue};
 use http::request::Parts;
 use http::{Request, Response};
-use http_body_util::{Empty, Full};
+use http_body::Body;
+use http_body_util::{BodyExt as _, Empty, Full};
 use mcp_auth::jwt::{self, JwtRules, KeySet};
 use mcp_auth::{
     AuthInfo, AuthorizationServer, BoxFuture, Credentials, Fetch, FetchError, GuardedBody,
@@ -69,6 +70,13 @@ fn main() {
         let plain = described().build().expect("a resource");
         let ruled = described().tools(two_hundred_rules()).build().expect("a resource");
         rules(&issuer, &plain, &ruled, &mut verdicts);
+    }
+    if is_wanted("call") {
+        let described = || described(&issuer, &runtime, 10_000);
+        let rules = ToolScopes::new().tool("whoami", ["read"]).tool("delete_*", ["admin"]);
+        let plain = described().build().expect("a resource");
+        let ruled = described().tools(rules).build().expect("a resource");
+        tools_call(&issuer, &plain, &ruled, &mut verdicts);
     }
     if is_wanted("memory") {
         memory(&issuer, &runtime, &mut verdicts);
@@ -345,6 +353,54 @@ fn rules(issuer: &Issuer, plain: &McpAuth, ruled: &McpAuth, verdicts: &mut Verdi
     }
 }
 
+/// A `tools/call` as a client sends it, through the layer without and with rules, to a service that reads it.
+fn tools_call(issuer: &Issuer, plain: &McpAuth, ruled: &McpAuth, verdicts: &mut Verdicts) {
+    const CALL: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"whoami","arguments":{}}}"#;
+    let all = requests(issuer, plain);
+    requests_known(&all, ruled);
+    async fn answer<B: Body<Data = Bytes>>(
+        request: Request<B>,
+    ) -> Result<Response<Full<Bytes>>, Infallible> {
+        let body = request.into_body().collect().await.ok().expect("a body").to_bytes();
+        let response =
+            Response::builder().header("content-type", "application/json").body(Full::new(body));
+        Ok(response.expect("a response"))
+    }
+    let mut bare = service_fn(answer::<Full<Bytes>>);
+    let mut layered = plain.bearer_auth().layer(service_fn(answer::<GuardedBody<Full<Bytes>>>));
+    let mut guarded = ruled.bearer_auth().layer(service_fn(answer::<GuardedBody<Full<Bytes>>>));
+    let request = |parts: &Parts| {
+        let mut request = Request::new(Full::new(Bytes::from_static(CALL.as_bytes())));
+        *request.method_mut() = http::Method::POST;
+        let headers = request.headers_mut();
+        headers.insert("host", HeaderValue::from_static("127.0.0.1"));
+        headers.insert(AUTHORIZATION, parts.headers[AUTHORIZATION].clone());
+        headers.insert("accept", HeaderValue::from_static("application/json, text/event-stream"));
+        headers.insert("content-type", HeaderValue::from_static("application/json"));
+        headers.insert("mcp-protocol-version", HeaderValue::from_static("2025-06-18"));
+        headers.insert("content-length", HeaderValue::from_static("88"));
+        black_box(request)
+    };
+    let (mut a, mut b, mut c) = (all.iter().cycle(), all.iter().cycle(), all.iter().cycle());
+    let times = Race::new()
+        .runner("the bare service", || {
+            let (_, parts) = a.next().expect("a token");
+            black_box(call(&mut bare, request(parts)).status());
+        })
+        .runner("behind bearer_auth()", || {
+            let (_, parts) = b.next().expect("a token");
+            assert!(call(&mut layered, request(parts)).status().is_success());
+        })
+        .runner("behind bearer_auth() with rules", || {
+            let (_, parts) = c.next().expect("a token");
+            assert!(call(&mut guarded, request(parts)).status().is_success());
+        })
+        .run();
+    times.print("A tools/call with its headers, on a hit");
+    let over = times.over("behind bearer_auth() with rules", "the bare service") / 1000.0;
+    verdicts.add("layer and rules on a tools/call, over the service, µs".into(), over, 1.5);
+}
+
 fn requests_known(all: &[(String, Parts)], auth: &McpAuth) {
     let ping = Full::new(Bytes::from_static(br#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#));
     for (_, parts) in all {
@@ -352,9 +408,9 @@ fn requests_known(all: &[(String, Parts)], auth: &McpAuth) {
     }
 }
 
-fn call<S, R>(service: &mut S, request: Request<Empty<Bytes>>) -> Response<R>
+fn call<S, B, R>(service: &mut S, request: Request<B>) -> Response<R>
 where
-    S: Service<Request<Empty<Bytes>>, Response = Response<R>, Error = Infallible>,
+    S: Service<Request<B>, Response = Response<R>, Error = Infallible>,
 {
     let mut context = Context::from_waker(Waker::noop());
     assert!(service.poll_ready(&mut context).is_ready());

@@ -1,5 +1,6 @@
 //! The measured server: `GET /open`, `GET /whoami`, `POST /mcp-open`, `POST /mcp`, the second of each
-//! pair behind mcp-auth; `POST /mcp-rules`, with rules for tools as well; and `GET /signature/..`, the least that a never-seen token can cost.
+//! pair behind mcp-auth; `POST /mcp-rules`, with rules for tools as well; `/session-open` and `/session-rules`, the same with
+//! sessions and streams, as rmcp has it unless told otherwise; and `GET /signature/..`, the least that a never-seen token can cost.
 
 use std::env;
 use std::sync::Arc;
@@ -63,6 +64,11 @@ async fn serve() -> Result<(), Error> {
             .with_legacy_session_mode(false)
             .with_json_response(true),
     );
+    let with_sessions = StreamableHttpService::new(
+        || Ok(WhoAmI),
+        Arc::new(LocalSessionManager::default()),
+        StreamableHttpServerConfig::default(),
+    );
     let keys = env::var("BARE_KEYS").ok().and_then(|keys| BareKeys::read(&keys)).map(Arc::new);
     let app = Router::new()
         .route("/whoami", get(whoami))
@@ -71,6 +77,8 @@ async fn serve() -> Result<(), Error> {
         .route("/signature/{kind}", get(signature).with_state(keys))
         .nest_service("/mcp-open", mcp.clone())
         .nest_service("/mcp-rules", ruled.bearer_auth().layer(mcp.clone()))
+        .nest_service("/session-open", with_sessions.clone())
+        .nest_service("/session-rules", ruled.bearer_auth().layer(with_sessions))
         .merge(auth.protect(mcp));
 
     let listener = tokio::net::TcpListener::bind(format!("127.0.0.1:{port}")).await?;
