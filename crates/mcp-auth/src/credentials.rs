@@ -18,15 +18,6 @@ pub(crate) const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert"
 /// The same of Envoy.
 pub(crate) const XFCC: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 
-const CLIENT_CERT_CHAIN: HeaderName = HeaderName::from_static("client-cert-chain");
-
-/// Takes away whatever tells who the sender is: the inner service has it from us, or not at all.
-pub(crate) fn remove(headers: &mut HeaderMap) {
-    for name in [AUTHORIZATION, DPOP, CLIENT_CERT, CLIENT_CERT_CHAIN, XFCC] {
-        headers.remove(name);
-    }
-}
-
 /// The longest access token that is looked at, in bytes.
 ///
 /// ML-DSA-87 tokens reach about 7 kB; Entra tokens with many groups stay below 8 kB. Beyond 16 KiB
@@ -76,14 +67,14 @@ impl Credentials {
             return Err(Denial::bad_request(BadRequest::RepeatedAuthorization));
         }
         let malformed = || Denial::bad_request(BadRequest::MalformedAuthorization);
-        let text = std::str::from_utf8(field.as_bytes()).map_err(|_| malformed())?;
+        let text = field.as_bytes();
         let known = Scheme::ALL.into_iter().find_map(|it| Some((it, it.strip(text)?)));
         let (scheme, rest) = known.ok_or_else(Denial::no_credentials)?;
-        let token = rest.trim_matches(' ');
+        let token = trimmed(rest);
         if token.len() > MAX_TOKEN_BYTES {
             return Err(Denial::invalid(Reason::Oversize));
         }
-        if !is_token68(token.as_bytes()) {
+        if !is_token68(token) {
             return Err(malformed());
         }
         let proof = match scheme {
@@ -146,8 +137,12 @@ impl AccessToken {
     /// The token itself. Whoever holds it can act as its owner.
     #[must_use]
     pub fn expose(&self) -> &str {
-        let token = self.field.as_bytes().get(self.place.clone()).unwrap_or_default();
-        std::str::from_utf8(token).unwrap_or_default() // it is ASCII
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default() // it is ASCII
+    }
+
+    /// The same, without a look at every byte.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.field.as_bytes().get(self.place.clone()).unwrap_or_default()
     }
 }
 
@@ -163,6 +158,14 @@ impl fmt::Debug for AccessToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("AccessToken(redacted)")
     }
+}
+
+/// The same without spaces at either end.
+fn trimmed(mut text: &[u8]) -> &[u8] {
+    while let [b' ', rest @ ..] | [rest @ .., b' '] = text {
+        text = rest;
+    }
+    text
 }
 
 /// `token68` of [RFC 9110 §11.2](https://www.rfc-editor.org/rfc/rfc9110#section-11.2).

@@ -14,7 +14,7 @@ use http::header::HeaderMap;
 use crate::denial::{BadMessage, Denial};
 
 use headers::Spoken;
-use message::{Envelope, Envelopes};
+use message::{Envelope, Messages};
 
 pub(crate) use target::Target;
 
@@ -32,10 +32,7 @@ pub(crate) use target::Target;
 /// # Ok::<(), mcp_auth::Denial>(())
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct Operation<'m> {
-    calls: Vec<Call<'m>>,
-    is_batch: bool,
-}
+pub struct Operation<'m>(Option<Messages<Call<'m>>>);
 
 /// One message: its method, and what the method applies to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +78,7 @@ const METHODS: &[&str] = &[
 
 /// Whether a method is one of the protocol's.
 pub(crate) fn is_known_method(method: &str) -> bool {
-    METHODS.binary_search(&method).is_ok()
+    METHODS.contains(&method)
 }
 
 impl<'m> Operation<'m> {
@@ -98,10 +95,9 @@ impl<'m> Operation<'m> {
         if !headers::promise_utf8(headers) {
             return Err(Denial::bad_message(BadMessage::NotJson));
         }
-        let envelopes = Envelopes::parse(body).map_err(Denial::bad_message)?;
-        let id = envelopes.only().and_then(Envelope::id);
-        Self::understand(headers, &envelopes)
-            .map_err(|why| Denial::bad_message(why).in_reply_to(id))
+        let messages = Messages::parse(body).map_err(Denial::bad_message)?;
+        let id = messages.only().and_then(Envelope::id);
+        Self::understand(headers, &messages).map_err(|why| Denial::bad_message(why).in_reply_to(id))
     }
 
     /// A call of one tool, where there is no HTTP request to read it from.
@@ -123,22 +119,20 @@ impl<'m> Operation<'m> {
     }
 
     pub(crate) fn calls(&self) -> &[Call<'m>] {
-        &self.calls
+        self.0.as_ref().map_or(&[], Messages::all)
     }
 
     /// The identifier of the one request that this is.
     pub(crate) fn request_id(&self) -> Option<&'m str> {
-        match &*self.calls {
-            [call] if !self.is_batch && call.method.is_some() => call.id,
-            _ => None,
-        }
+        let call = self.0.as_ref()?.only()?;
+        call.method.as_ref().and(call.id)
     }
 
     /// What it is called in a sentence for the operator: a stranger wrote it, and may have painted it.
     pub(crate) fn label(&self) -> String {
         let text = self.to_string();
         let is_plain = text.len() <= 128 && text.bytes().all(|b| matches!(b, b' '..=b'~'));
-        match &*self.calls {
+        match self.calls() {
             [] => "the request".to_owned(),
             _ if is_plain => format!("`{text}`"),
             _ => "the operation (of a long or odd name)".to_owned(),
@@ -146,35 +140,37 @@ impl<'m> Operation<'m> {
     }
 
     fn of(method: &'static str, target: Target<'m>) -> Self {
-        let call = Call { method: Some(method.into()), target, id: None };
-        Self { calls: vec![call], is_batch: false }
+        Self(Some(Messages::One(Call { method: Some(method.into()), target, id: None })))
     }
 
-    fn understand(headers: &HeaderMap, envelopes: &Envelopes<'m>) -> Result<Self, BadMessage> {
+    fn understand(
+        headers: &HeaderMap,
+        messages: &Messages<Envelope<'m>>,
+    ) -> Result<Self, BadMessage> {
         let spoken = Spoken::of(headers)?;
-        if envelopes.is_batch && !spoken.allows_batches() {
+        if messages.only().is_none() && !spoken.allows_batches() {
             return Err(BadMessage::Batch);
         }
-        let mut calls = Vec::with_capacity(envelopes.list.len());
-        for envelope in &envelopes.list {
+        let calls = messages.try_map(|envelope| {
             let call = envelope.understand(&spoken)?;
             spoken.agrees_with(&call, envelope.version()?.as_deref())?;
-            calls.push(call);
-        }
+            Ok(call)
+        })?;
         let words = calls
+            .all()
             .iter()
             .flat_map(|call| call.method.as_deref().into_iter().chain(call.target.names()));
         if words.map(str::len).sum::<usize>() > MAX_WORD_BYTES {
             return Err(BadMessage::Target);
         }
-        Ok(Self { calls, is_batch: envelopes.is_batch })
+        Ok(Self(Some(calls)))
     }
 }
 
 /// For log lines: methods and names as the client wrote them, so not for the wire.
 impl fmt::Display for Operation<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, call) in self.calls.iter().enumerate() {
+        for (i, call) in self.calls().iter().enumerate() {
             f.write_str(if i == 0 { "" } else { ", " })?;
             f.write_str(call.method.as_deref().unwrap_or("an answer"))?;
             for name in call.target.names() {

@@ -54,6 +54,8 @@ pub struct Revocations {
 struct Shared {
     /// How many entries there are: 0 spares each request the look.
     number: AtomicUsize,
+    /// How many revocations there ever were.
+    edition: AtomicUsize,
     issuers: RwLock<HashMap<Box<str>, OfIssuer>>,
     changed: Signal,
 }
@@ -124,6 +126,7 @@ impl Revocations {
         }
         issuers.entry(issuer.clone()).or_default().enter(*what, name, Entry { before, until });
         self.shared.number.store(number(&issuers), Ordering::Release);
+        self.shared.edition.fetch_add(1, Ordering::Release);
         drop(issuers);
         self.shared.changed.give();
         tracing::info!(target: "mcp_auth", %issuer, ?what, "revoked");
@@ -144,6 +147,11 @@ impl Revocations {
                 .detail("the token was revoked: by `.revoke(..)`, or by a notice of its issuer"));
         }
         Ok(())
+    }
+
+    /// Another number after each revocation, and 0 before the first.
+    pub(crate) fn edition(&self) -> usize {
+        self.shared.edition.load(Ordering::Acquire)
     }
 
     pub(crate) fn changed(&self) -> &Signal {
@@ -222,7 +230,8 @@ impl Default for Revocations {
 
 impl Default for Shared {
     fn default() -> Self {
-        Self { number: AtomicUsize::new(0), issuers: RwLock::default(), changed: Signal::new() }
+        let (number, edition) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Self { number, edition, issuers: RwLock::default(), changed: Signal::new() }
     }
 }
 

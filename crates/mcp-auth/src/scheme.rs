@@ -35,9 +35,10 @@ impl Scheme {
     }
 
     /// What follows the name of this scheme.
-    pub(crate) fn strip(self, field: &str) -> Option<&str> {
+    pub(crate) fn strip(self, field: &[u8]) -> Option<&[u8]> {
         let (word, rest) = field.split_at_checked(self.name().len())?;
-        let is_this = word.eq_ignore_ascii_case(self.name()) && !rest.starts_with(|c| c != ' ');
+        let is_this = word.eq_ignore_ascii_case(self.name().as_bytes())
+            && rest.first().is_none_or(|byte| *byte == b' ');
         is_this.then_some(rest)
     }
 }

@@ -243,11 +243,7 @@ impl fmt::Debug for VerifiedToken {
 /// }
 /// ```
 #[derive(Clone)]
-pub struct AuthInfo {
-    token: VerifiedToken,
-    access_token: AccessToken,
-    request: Arc<Admission>,
-}
+pub struct AuthInfo(Arc<Admission>);
 
 /// A subject of one issuer. Subjects of two issuers are never the same, whatever their names are.
 ///
@@ -281,6 +277,8 @@ impl fmt::Display for Principal {
 
 /// What the clones of one `AuthInfo` share: they belong to one request.
 struct Admission {
+    token: VerifiedToken,
+    access_token: AccessToken,
     vocabulary: Arc<Vocabulary>,
     /// What a handler required in vain: the layer answers with it.
     denied: OnceLock<Denial>,
@@ -293,8 +291,8 @@ impl AuthInfo {
         access_token: AccessToken,
         vocabulary: Arc<Vocabulary>,
     ) -> Self {
-        let request = Arc::new(Admission { vocabulary, denied: OnceLock::new() });
-        Self { token, access_token, request }
+        let denied = OnceLock::new();
+        Self(Arc::new(Admission { token, access_token, vocabulary, denied }))
     }
 
     /// Requires more than the request needed to come here, depending on its arguments or on what they
@@ -309,7 +307,7 @@ impl AuthInfo {
     /// [`InsufficientScope`](crate::Refusal::InsufficientScope). To ask without consequences, see
     /// [`has`](Self::has).
     pub fn require(&self, scopes: impl Into<Require>) -> Result<(), Denial> {
-        let vocabulary = &self.request.vocabulary;
+        let vocabulary = &self.0.vocabulary;
         let required = scopes.into().under(&vocabulary.hierarchy);
         if required.is_met_by(self.scopes()) {
             return Ok(());
@@ -320,85 +318,85 @@ impl AuthInfo {
             self.scopes().as_str(),
             required.to_request().as_str(),
         ));
-        Err(self.request.denied.get_or_init(|| denial).clone())
+        Err(self.0.denied.get_or_init(|| denial).clone())
     }
 
     /// Whether the token grants scopes, as the resource understands them: what implies what.
     #[must_use]
     pub fn has(&self, scopes: impl Into<Require>) -> bool {
-        scopes.into().under(&self.request.vocabulary.hierarchy).is_met_by(self.scopes())
+        scopes.into().under(&self.0.vocabulary.hierarchy).is_met_by(self.scopes())
     }
 
     pub(crate) fn facts(&self) -> &Facts {
-        self.token.facts()
+        self.0.token.facts()
     }
 
     /// The names of the resource that admitted the caller.
     pub(crate) fn accepted_audiences(&self) -> &[String] {
-        &self.request.vocabulary.audiences
+        &self.0.vocabulary.audiences
     }
 
     /// What a handler required in vain.
     pub(crate) fn denied(&self) -> Option<&Denial> {
-        self.request.denied.get()
+        self.0.denied.get()
     }
 
     /// The access token itself, redacted unless exposed. It must not be sent to any other server
     /// (MCP authorization, *Access Token Privilege Restriction*).
     #[must_use]
     pub fn token(&self) -> &AccessToken {
-        &self.access_token
+        &self.0.access_token
     }
 
     /// Who issued the token: `iss`.
     #[must_use]
     pub fn issuer(&self) -> &str {
-        self.token.issuer()
+        self.0.token.issuer()
     }
 
     /// Who the token speaks for: `sub`. Unique only together with the [`issuer`](Self::issuer).
     #[must_use]
     pub fn subject(&self) -> &str {
-        self.token.subject()
+        self.0.token.subject()
     }
 
     /// Who the caller is, by issuer and subject: what to bind a session or a record to. Where the
     /// [provider](crate::Provider) says that another claim is the stable one, bind to that and the issuer.
     #[must_use]
     pub fn principal(&self) -> Principal {
-        let facts = self.token.facts();
+        let facts = self.0.token.facts();
         Principal { issuer: facts.issuer.clone(), subject: self.subject().into() }
     }
 
     /// The client to which the token was issued: `client_id`, else `azp`, `appid` or `cid`.
     #[must_use]
     pub fn client_id(&self) -> Option<&str> {
-        let facts = self.token.facts();
+        let facts = self.0.token.facts();
         facts.client_id.as_ref().map(|id| id.of(&facts.claims))
     }
 
     /// The resources for which the token was issued: `aud`. This one is among them.
     pub fn audience(&self) -> impl Iterator<Item = &str> {
-        self.token.audiences()
+        self.0.token.audiences()
     }
 
     /// The scopes that the token grants, as its issuer wrote them.
     #[must_use]
     pub fn scopes(&self) -> &Scopes {
-        &self.token.facts().scopes
+        &self.0.token.facts().scopes
     }
 
     /// When the token expires. Always there for a JWT, unless this system's clock does not reach that far.
     #[must_use]
     pub fn expires_at(&self) -> Option<SystemTime> {
-        let seconds = self.token.facts().expires_at?.get();
+        let seconds = self.0.token.facts().expires_at?.get();
         UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
     }
 
     /// What the token is bound to, and its sender has shown to hold: nothing for a plain bearer token.
     #[must_use]
     pub fn binding(&self) -> Option<&Binding> {
-        self.token.facts().binding.as_deref()
+        self.0.token.facts().binding.as_deref()
     }
 
     /// All claims, or those that `T` names.
@@ -413,7 +411,7 @@ impl AuthInfo {
     /// All claims as the JSON text that was signed, or with which the issuer answered.
     #[must_use]
     pub fn claims_json(&self) -> &str {
-        &self.token.facts().claims
+        &self.0.token.facts().claims
     }
 }
 

@@ -11,6 +11,7 @@ mod body;
 mod session;
 mod exchange;
 mod refusal;
+mod hidden_headers;
 mod cors;
 mod documents;
 mod metadata_service;
@@ -33,7 +34,6 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::body::GuardedBody;
-use crate::credentials;
 use crate::denial::Denial;
 use crate::mcp_auth::McpAuth;
 use crate::scheme::Scheme;
@@ -158,7 +158,7 @@ where
             let scheme = Scheme::of(&parts.headers);
             let mut response = match auth.admit_visitor(&parts, body).await {
                 Ok((caller, body)) => {
-                    credentials::remove(&mut parts.headers);
+                    hidden_headers::remove(&mut parts.headers);
                     parts.extensions.remove::<AuthInfo>(); // whom another resource admitted
                     let exchange = Exchange::begin(&auth, caller.as_ref(), scheme, &mut parts);
                     match caller {
@@ -191,11 +191,11 @@ impl McpAuth {
         let patience = async { tokio::time::sleep(PATIENCE).await };
         if self.is_optional() && !parts.headers.contains_key(AUTHORIZATION) {
             let body = self.admit_anybody(patience, parts, body).await?;
-            report::anonymous(self, report::asked_for(&parts.headers));
+            report::anonymous(self, &parts.headers);
             return Ok((None, body));
         }
         let (caller, body) = self.admit_within(patience, parts, body).await?;
-        report::admitted(self, &caller, report::asked_for(&parts.headers));
+        report::admitted(self, &caller, &parts.headers);
         Ok((Some(caller), body))
     }
 

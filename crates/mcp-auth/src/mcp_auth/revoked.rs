@@ -22,8 +22,8 @@ impl McpAuth {
     /// ```
     pub fn revoked(&self, caller: &AuthInfo) -> impl Future<Output = ()> + Send + use<> {
         let (auth, caller) = (self.clone(), caller.clone());
-        let mut changes = self.revocations().changed().listen();
         async move {
+            let mut changes = auth.revocations().changed().listen();
             while !auth.is_revoked(&caller) {
                 if changes.changed().await.is_err() {
                     pending::<()>().await;

@@ -36,6 +36,9 @@ fn is_identity(coding: &str) -> bool {
 /// Whether nothing in a media type could be read as the name of another encoding.
 fn is_in_utf8(media_type: &str) -> bool {
     const CHARSET: &str = "charset";
+    if media_type == "application/json" {
+        return true;
+    }
     let is_named = |text: &[u8]| text.eq_ignore_ascii_case(CHARSET.as_bytes());
     if !media_type.as_bytes().windows(CHARSET.len()).any(is_named) {
         return true;

@@ -19,12 +19,14 @@ const MAX_BATCH: usize = 64;
 /// An identifier is sent back with an error, and clients count or take UUIDs.
 const MAX_ID_BYTES: usize = 256;
 
-/// The messages of a body, taken apart as far as rules need it.
-pub(super) struct Envelopes<'m> {
-    pub(super) list: Vec<Envelope<'m>>,
-    pub(super) is_batch: bool,
+/// What a body holds: one message, or a batch of them.
+#[derive(Clone, Debug)]
+pub(super) enum Messages<M> {
+    One(M),
+    Batch(Vec<M>),
 }
 
+/// One message, taken apart as far as rules need it.
 #[derive(Default)]
 pub(super) struct Envelope<'m> {
     id: Option<&'m RawValue>,
@@ -43,21 +45,42 @@ pub(super) struct Params<'m> {
     pub(super) notifications: Option<&'m RawValue>,
 }
 
-impl<'m> Envelopes<'m> {
+impl<M> Messages<M> {
+    pub(super) fn all(&self) -> &[M] {
+        match self {
+            Self::One(message) => std::slice::from_ref(message),
+            Self::Batch(messages) => messages,
+        }
+    }
+
+    pub(super) fn only(&self) -> Option<&M> {
+        match self {
+            Self::One(message) => Some(message),
+            Self::Batch(_) => None,
+        }
+    }
+
+    pub(super) fn try_map<N, E>(
+        &self,
+        make: impl Fn(&M) -> Result<N, E>,
+    ) -> Result<Messages<N>, E> {
+        Ok(match self {
+            Self::One(message) => Messages::One(make(message)?),
+            Self::Batch(messages) => {
+                Messages::Batch(messages.iter().map(make).collect::<Result<_, _>>()?)
+            }
+        })
+    }
+}
+
+impl<'m> Messages<Envelope<'m>> {
     pub(super) fn parse(body: &'m [u8]) -> Result<Self, BadMessage> {
         let text = std::str::from_utf8(body).map_err(|_| BadMessage::NotJson)?;
         let why = Cell::new(BadMessage::NotJson);
         let mut deserializer = serde_json::Deserializer::from_str(text);
-        let envelopes = deserializer.deserialize_any(BodyVisitor(&why)).map_err(|_| why.get())?;
+        let messages = deserializer.deserialize_any(BodyVisitor(&why)).map_err(|_| why.get())?;
         deserializer.end().map_err(|_| BadMessage::NotJson)?;
-        Ok(envelopes)
-    }
-
-    pub(super) fn only(&self) -> Option<&Envelope<'m>> {
-        match &*self.list {
-            [envelope] if !self.is_batch => Some(envelope),
-            _ => None,
-        }
+        Ok(messages)
     }
 }
 
@@ -103,7 +126,7 @@ impl<'m> Envelope<'m> {
 struct BodyVisitor<'c>(&'c Cell<BadMessage>);
 
 impl<'de> Visitor<'de> for BodyVisitor<'_> {
-    type Value = Envelopes<'de>;
+    type Value = Messages<Envelope<'de>>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Also what serde_json says of a string or a number.
@@ -112,7 +135,7 @@ impl<'de> Visitor<'de> for BodyVisitor<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        Ok(Envelopes { list: vec![MessageVisitor(self.0).visit_map(map)?], is_batch: false })
+        MessageVisitor(self.0).visit_map(map).map(Messages::One)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Self::Value, A::Error> {
@@ -126,7 +149,7 @@ impl<'de> Visitor<'de> for BodyVisitor<'_> {
         if list.is_empty() {
             return Err(refused(self.0, BadMessage::NotAMessage));
         }
-        Ok(Envelopes { list, is_batch: true })
+        Ok(Messages::Batch(list))
     }
 }
 

@@ -36,9 +36,12 @@ pin_project! {
 /// What holds for one stream.
 pub(super) struct Rules {
     auth: McpAuth,
+    caller: Option<AuthInfo>,
+    /// The edition of the book of revocations in which the caller was looked up last.
+    edition: usize,
+    end: StreamEnd,
     lists: Option<ListedEvents<Show>>,
     ids: Option<EventIds<SealId>>,
-    end: Option<StreamEnd>,
 }
 
 type SealId = Box<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>;
@@ -49,11 +52,10 @@ pub(super) type Show = Box<dyn Fn(&str) -> Result<Option<String>, Unreadable> + 
 impl Rules {
     /// The stream ends when the caller's token does, and when it is revoked.
     pub(super) fn new(auth: &McpAuth, caller: Option<&AuthInfo>) -> Self {
-        let end = caller.map(|caller| {
-            let revoked = auth.revoked(caller);
-            StreamEnd::new(auth.streams_end_at(caller), auth.clock().clone(), revoked)
-        });
-        Self { auth: auth.clone(), lists: None, ids: None, end }
+        let at = caller.and_then(|caller| auth.streams_end_at(caller));
+        let end = StreamEnd::new(at, auth.clock().clone());
+        let (auth, caller) = (auth.clone(), caller.cloned());
+        Self { auth, caller, edition: 0, end, lists: None, ids: None }
     }
 
     /// Its events are resumed by their owner only.
@@ -69,6 +71,23 @@ impl Rules {
     pub(super) fn with_lists(mut self, show: Option<Show>) -> Self {
         self.lists = show.map(|show| ListedEvents::new(show, LONGEST_EVENT));
         self
+    }
+
+    /// Whether the stream is over, though its body may not be.
+    fn are_at_an_end(&mut self) -> bool {
+        let edition = self.auth.revocations().edition();
+        let is_news = std::mem::replace(&mut self.edition, edition) != edition;
+        let is_revoked = |caller| is_news && self.auth.is_revoked(caller);
+        self.caller.as_ref().is_some_and(is_revoked) || self.end.has_come()
+    }
+
+    /// Has the task woken when the stream is over.
+    fn wait(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let (auth, caller) = (&self.auth, &self.caller);
+        self.end.poll(context, || match caller {
+            Some(caller) => Box::pin(auth.revoked(caller)),
+            None => Box::pin(std::future::pending()),
+        })
     }
 
     fn feed(&mut self, chunk: Bytes, out: &mut VecDeque<Bytes>) -> Result<(), Unreadable> {
@@ -119,8 +138,7 @@ impl<B: Body<Data = Bytes>> Body for Events<B> {
         let mut this = self.project();
         loop {
             // First, so that a stream that always has something to say ends as well.
-            let end = this.rules.end.as_mut().filter(|_| this.body.is_some());
-            if end.is_some_and(|end| end.poll(context).is_ready()) {
+            if this.body.is_some() && this.rules.are_at_an_end() {
                 report::stream_ended(&this.rules.auth);
                 this.body.set(None);
                 this.ready.clear();
@@ -133,7 +151,11 @@ impl<B: Body<Data = Bytes>> Body for Events<B> {
                 return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
             }
             let Some(body) = this.body.as_mut().as_pin_mut() else { return Poll::Ready(None) };
-            let read = match ready!(body.poll_frame(context)) {
+            let Poll::Ready(frame) = body.poll_frame(context) else {
+                ready!(this.rules.wait(context));
+                continue;
+            };
+            let read = match frame {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(chunk) => this.rules.feed(chunk, this.ready),
                     Err(frame) => {

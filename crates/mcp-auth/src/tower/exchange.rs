@@ -17,8 +17,8 @@ use crate::scheme::Scheme;
 use crate::token::{AuthInfo, Owner};
 
 /// An admitted request whose answer is still to come.
-pub(super) struct Exchange {
-    auth: McpAuth,
+pub(super) struct Exchange<'a> {
+    auth: &'a McpAuth,
     caller: Option<AuthInfo>,
     /// By which the caller came, and is answered.
     scheme: Scheme,
@@ -33,17 +33,16 @@ pub(super) struct Exchange {
 /// The first revision with `cacheScope`. Revisions are dates, and so compare as texts.
 const WITH_CACHES: &[u8] = b"2026-07-28";
 
-impl Exchange {
+impl<'a> Exchange<'a> {
     /// Opens what the request presents: the ids of a session and of an event, if they are the caller's.
     pub(super) fn begin(
-        auth: &McpAuth,
+        auth: &'a McpAuth,
         caller: Option<&AuthInfo>,
         scheme: Scheme,
         parts: &mut Parts,
     ) -> Self {
         let is_head = parts.method == Method::HEAD;
         let headers = &mut parts.headers;
-        session::remove_disguised(headers);
         if session::is_in(headers) {
             let owner = Owner::of(caller);
             if !session::open_session(auth.seal(), &owner, headers) {
@@ -56,14 +55,7 @@ impl Exchange {
         let version = auth.lists().and_then(|_| headers.get("mcp-protocol-version"));
         let may_be_cached = version.is_some_and(|version| version.as_bytes() >= WITH_CACHES);
         let asked_for = report::asked_for(headers).cloned();
-        Self {
-            auth: auth.clone(),
-            caller: caller.cloned(),
-            scheme,
-            asked_for,
-            is_head,
-            may_be_cached,
-        }
+        Self { auth, caller: caller.cloned(), scheme, asked_for, is_head, may_be_cached }
     }
 
     /// Seals what the answer gives away, leaves out of lists what the caller may not use, and lets a stream
@@ -98,11 +90,11 @@ impl Exchange {
         mut response: Response<B>,
         show: Option<Show>,
     ) -> Response<ResponseBody<B>> {
-        let mut rules = Rules::new(&self.auth, self.caller.as_ref());
+        let mut rules = Rules::new(self.auth, self.caller.as_ref());
         match (is_encoded(response.headers()), show) {
             (true, Some(_)) => return self.withhold(Withheld::Encoded),
             // It can be passed on, since an id that is not sealed opens nothing.
-            (true, None) => report::encoded_stream(&self.auth),
+            (true, None) => report::encoded_stream(self.auth),
             (false, show) => {
                 rules = rules.with_ids_of(Owner::of(self.caller.as_ref())).with_lists(show);
             }
@@ -141,7 +133,7 @@ impl Exchange {
     }
 
     fn withhold<B>(&self, why: Withheld) -> Response<ResponseBody<B>> {
-        report::withheld(&self.auth, why);
+        report::withheld(self.auth, why);
         listed_answer::bad_gateway().map(ResponseBody::whole)
     }
 }

@@ -1,6 +1,6 @@
 //! One event and one count for each decision. No token, and nothing a stranger wrote, at info or above.
 
-use http::header::{HeaderMap, HeaderValue};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::listed_answer::Withheld;
 use crate::denial::{Denial, Refusal};
@@ -12,7 +12,7 @@ use crate::token::AuthInfo;
 const TARGET: &str = "mcp_auth";
 
 /// An admitted request: at debug, for it names a person.
-pub(super) fn admitted(auth: &McpAuth, caller: &AuthInfo, tool: Option<&HeaderValue>) {
+pub(super) fn admitted(auth: &McpAuth, caller: &AuthInfo, headers: &HeaderMap) {
     meter::decision("admitted");
     tracing::debug!(
         target: TARGET,
@@ -21,19 +21,19 @@ pub(super) fn admitted(auth: &McpAuth, caller: &AuthInfo, tool: Option<&HeaderVa
         issuer = caller.issuer(),
         subject = caller.subject(),
         client_id = caller.client_id(),
-        tool = printable(tool),
+        tool = printable(asked_for(headers)),
         "admitted",
     );
 }
 
 /// A request without credentials, admitted because they are optional.
-pub(super) fn anonymous(auth: &McpAuth, tool: Option<&HeaderValue>) {
+pub(super) fn anonymous(auth: &McpAuth, headers: &HeaderMap) {
     meter::decision("anonymous");
     tracing::debug!(
         target: TARGET,
         decision = "anonymous",
         resource = auth.resource(),
-        tool = printable(tool),
+        tool = printable(asked_for(headers)),
         "admitted without credentials"
     );
 }
@@ -98,7 +98,8 @@ pub(super) fn withheld(auth: &McpAuth, why: Withheld) {
 
 /// The tool that the headers name. It may be a lie: good for a log line, not for a decision.
 pub(super) fn asked_for(headers: &HeaderMap) -> Option<&HeaderValue> {
-    headers.get("mcp-name")
+    const NAME: HeaderName = HeaderName::from_static("mcp-name");
+    headers.get(NAME)
 }
 
 fn printable(name: Option<&HeaderValue>) -> Option<&str> {

@@ -16,20 +16,6 @@ pub(super) fn is_in(headers: &HeaderMap) -> bool {
     headers.contains_key(SESSION_ID) || headers.contains_key(LAST_EVENT_ID)
 }
 
-/// Removes what gateways to scripts (CGI, WSGI) would take for one of these headers, since they do not tell
-/// `_` from `-`: an id that was not opened here, or a method that was not compared with the body.
-pub(super) fn remove_disguised(headers: &mut HeaderMap) {
-    const OURS: [&str; 5] =
-        ["last-event-id", "mcp-method", "mcp-name", "mcp-protocol-version", "mcp-session-id"];
-    let is_disguised = |name: &&HeaderName| {
-        name.as_str().contains('_') && OURS.contains(&&*name.as_str().replace('_', "-"))
-    };
-    let disguised: Vec<HeaderName> = headers.keys().filter(is_disguised).cloned().collect();
-    for name in disguised {
-        headers.remove(name);
-    }
-}
-
 /// Gives the inner server the session id that it issued to this caller. Whatever else was presented,
 /// several ids too, becomes one id that it never issued, so that it answers as it answers an unknown
 /// session, and no byte of a stranger's choice stands in the header. Tells whether all was well.

@@ -20,27 +20,31 @@ pub(super) struct StreamEnd {
     at: Option<SystemTime>,
     clock: Arc<dyn Clock>,
     nap: Option<Pin<Box<Sleep>>>,
-    revoked: BoxFuture<'static, ()>,
-    is_revoked: bool,
+    /// Made when there is first something to wait for: most streams are over before.
+    revoked: Option<BoxFuture<'static, ()>>,
 }
 
 impl StreamEnd {
-    pub(super) fn new(
-        at: Option<SystemTime>,
-        clock: Arc<dyn Clock>,
-        revoked: impl Future<Output = ()> + Send + 'static,
-    ) -> Self {
-        Self { at, clock, nap: None, revoked: Box::pin(revoked), is_revoked: false }
+    pub(super) fn new(at: Option<SystemTime>, clock: Arc<dyn Clock>) -> Self {
+        Self { at, clock, nap: None, revoked: None }
     }
 
-    fn has_come(&self) -> bool {
-        self.is_revoked || self.left().is_some_and(|left| left.is_zero())
+    /// Whether the token has expired.
+    pub(super) fn has_come(&self) -> bool {
+        self.left().is_some_and(|left| left.is_zero())
     }
 
-    /// Ready once the moment has come. Outside of tokio nobody wakes the task for it, and it is noticed
-    /// when the stream has something to say.
-    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        self.is_revoked = self.is_revoked || self.revoked.as_mut().poll(context).is_ready();
+    /// Ready once the moment has come, or the token is `revoked`. Outside of tokio nobody wakes the task for
+    /// the moment, and it is noticed when the stream has something to say.
+    pub(super) fn poll(
+        &mut self,
+        context: &mut Context<'_>,
+        revoked: impl FnOnce() -> BoxFuture<'static, ()>,
+    ) -> Poll<()> {
+        if self.revoked.get_or_insert_with(revoked).as_mut().poll(context).is_ready() {
+            self.revoked = None;
+            return Poll::Ready(());
+        }
         loop {
             if self.has_come() {
                 return Poll::Ready(());
@@ -69,6 +73,10 @@ mod tests {
     use super::*;
     use crate::clock::ManualClock;
 
+    fn never() -> BoxFuture<'static, ()> {
+        Box::pin(pending())
+    }
+
     /// A clock that goes with tokio's, which stands until all wait.
     struct Paused(Instant, SystemTime);
 
@@ -83,8 +91,8 @@ mod tests {
         let start = Instant::now();
         let clock = Paused(start, ManualClock::new().now());
         let at = clock.now() + Duration::from_millis(61_234);
-        let mut end = StreamEnd::new(Some(at), Arc::new(clock), pending());
-        poll_fn(|context| end.poll(context)).await;
+        let mut end = StreamEnd::new(Some(at), Arc::new(clock));
+        poll_fn(|context| end.poll(context, never)).await;
         assert_eq!(start.elapsed(), Duration::from_millis(61_234));
     }
 
@@ -92,16 +100,13 @@ mod tests {
     async fn a_clock_that_jumps_is_noticed_within_ten_seconds() {
         let start = Instant::now();
         let clock = ManualClock::new();
-        let mut end = StreamEnd::new(
-            Some(clock.now() + Duration::from_secs(3600)),
-            Arc::new(clock.clone()),
-            pending(),
-        );
+        let mut end =
+            StreamEnd::new(Some(clock.now() + Duration::from_secs(3600)), Arc::new(clock.clone()));
         let jump = async {
             sleep(Duration::from_secs(25)).await;
             clock.advance(Duration::from_secs(3600));
         };
-        tokio::join!(poll_fn(|context| end.poll(context)), jump);
+        tokio::join!(poll_fn(|context| end.poll(context, never)), jump);
         let noticed = start.elapsed() - Duration::from_secs(25);
         assert!(noticed <= LONGEST_NAP, "{noticed:?}");
     }
@@ -109,21 +114,18 @@ mod tests {
     #[tokio::test]
     async fn what_is_over_is_over_at_once() {
         let clock = ManualClock::new();
-        let mut end = StreamEnd::new(Some(clock.now()), Arc::new(clock), pending());
-        assert_eq!(poll_fn(|context| Poll::Ready(end.poll(context))).await, Poll::Ready(()));
+        let mut end = StreamEnd::new(Some(clock.now()), Arc::new(clock));
+        assert_eq!(poll_fn(|context| Poll::Ready(end.poll(context, never))).await, Poll::Ready(()));
     }
 
     #[test]
     fn without_a_runtime_it_is_noticed_when_asked() {
         let clock = ManualClock::new();
-        let mut end = StreamEnd::new(
-            Some(clock.now() + Duration::from_secs(1)),
-            Arc::new(clock.clone()),
-            pending(),
-        );
+        let mut end =
+            StreamEnd::new(Some(clock.now() + Duration::from_secs(1)), Arc::new(clock.clone()));
         let mut context = Context::from_waker(std::task::Waker::noop());
-        assert!(end.poll(&mut context).is_pending());
+        assert!(end.poll(&mut context, never).is_pending());
         clock.advance(Duration::from_secs(1));
-        assert!(end.poll(&mut context).is_ready());
+        assert!(end.poll(&mut context, never).is_ready());
     }
 }

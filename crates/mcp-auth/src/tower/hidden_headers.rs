@@ -1,0 +1,31 @@
+//! Headers that the inner service does not see: what tells who the sender is, and what could be taken for one of MCP's.
+
+use http::header::{AUTHORIZATION, HeaderMap, HeaderName};
+
+/// What tells who the sender is, besides `Authorization`: a proof, and what a proxy says of a certificate.
+const OF_SENDER: [&str; 4] =
+    ["dpop", "client-cert", "client-cert-chain", "x-forwarded-client-cert"];
+
+/// The headers that were opened, or compared with the body, before the inner service gets them.
+const JUDGED: [&str; 5] =
+    ["last-event-id", "mcp-method", "mcp-name", "mcp-protocol-version", "mcp-session-id"];
+
+/// Removes them. Who the sender is, the inner service has from us, or not at all.
+pub(super) fn remove(headers: &mut HeaderMap) {
+    headers.remove(AUTHORIZATION);
+    // One look at each name, since few requests have any of the others.
+    let others: Vec<HeaderName> = headers.keys().filter(|name| is_hidden(name)).cloned().collect();
+    for name in others {
+        headers.remove(name);
+    }
+}
+
+fn is_hidden(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    OF_SENDER.contains(&name) || is_disguised(name)
+}
+
+/// Whether gateways to scripts (CGI, WSGI), which do not tell `_` from `-`, would take it for one that was judged.
+fn is_disguised(name: &str) -> bool {
+    name.contains('_') && JUDGED.contains(&&*name.replace('_', "-"))
+}
