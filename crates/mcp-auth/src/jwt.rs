@@ -44,7 +44,9 @@ pub(crate) use notice::{Notice, NoticeKind};
 pub use profile::Profile;
 pub(crate) use secret::{BySecret, Secret};
 pub use signature::Algorithm;
-pub(crate) use signature::{Mac, PrivateKey, is_same_secret, random, sha256};
+pub(crate) use signature::{
+    Fingerprint, Fingerprints, Mac, PrivateKey, is_same_secret, random, sha256,
+};
 
 /// What one issuer's tokens may look like.
 #[derive(Clone, Debug)]

@@ -206,9 +206,7 @@ impl McpAuth {
         credentials: &Credentials,
     ) -> Result<(VerifiedToken, SystemTime), Denial> {
         let (token, now) = match &self.0.verifier {
-            Judge::OfTokens(verifier) => {
-                verifier.recall_or_verify(credentials.token().expose()).await?
-            }
+            Judge::OfTokens(verifier) => verifier.recall_or_verify(credentials.token()).await?,
             Judge::Other(verifier) => (verifier.verify(credentials).await?, self.0.clock.now()),
         };
         self.0.revocations.judge(token.facts())?; // remembered ones too

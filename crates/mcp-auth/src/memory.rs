@@ -1,15 +1,16 @@
-//! What was found out about tokens, remembered by their SHA-256 for a time: never more than fits.
+//! What was found out about tokens, remembered by their fingerprints for a time: never more than fits.
 
 use std::time::{Duration, SystemTime};
 
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
+use crate::jwt::Fingerprint;
 use crate::token::{VerifiedToken, seconds};
 
-/// Values by the SHA-256 of the whole token: no token is kept, and a changed one is another.
+/// Values by the fingerprint of the whole token: no token is kept, and a changed one is another.
 pub(crate) struct Memory<V> {
-    entries: Cache<[u8; 32], Entry<V>, BySize>,
+    entries: Cache<Fingerprint, Entry<V>, BySize>,
     longest: Duration,
 }
 
@@ -35,29 +36,35 @@ impl<V: Weigh + Clone> Memory<V> {
         Self { entries: Cache::with_weighter(capacity, capacity as u64, BySize), longest }
     }
 
-    pub(crate) fn recall(&self, digest: &[u8; 32], now: SystemTime) -> Option<V> {
-        let known = self.entries.get(digest)?;
+    pub(crate) fn recall(&self, fingerprint: &Fingerprint, now: SystemTime) -> Option<V> {
+        let known = self.entries.get(fingerprint)?;
         let left = known.until.saturating_sub(seconds(now));
         // More is left than ever was if the clock was set back.
         (1..=self.longest.as_secs()).contains(&left).then_some(known.value)
     }
 
     /// Remembers a value for the longest time, but not past `end`, in seconds since 1970.
-    pub(crate) fn keep(&self, digest: [u8; 32], value: V, now: SystemTime, end: Option<u64>) {
+    pub(crate) fn keep(
+        &self,
+        fingerprint: Fingerprint,
+        value: V,
+        now: SystemTime,
+        end: Option<u64>,
+    ) {
         let until = seconds(now).saturating_add(self.longest.as_secs());
         let until = until.min(end.unwrap_or(u64::MAX));
         if until > seconds(now) {
-            self.entries.insert(digest, Entry { value, until });
+            self.entries.insert(fingerprint, Entry { value, until });
         }
     }
 
-    pub(crate) fn forget(&self, digest: &[u8; 32]) {
-        self.entries.remove(digest);
+    pub(crate) fn forget(&self, fingerprint: &Fingerprint) {
+        self.entries.remove(fingerprint);
     }
 
     /// Whether there is a value, though its time may have passed.
-    pub(crate) fn has_known(&self, digest: &[u8; 32]) -> bool {
-        self.entries.peek(digest).is_some()
+    pub(crate) fn has_known(&self, fingerprint: &Fingerprint) -> bool {
+        self.entries.peek(fingerprint).is_some()
     }
 }
 
@@ -68,8 +75,8 @@ impl Weigh for VerifiedToken {
     }
 }
 
-impl<V: Weigh> Weighter<[u8; 32], Entry<V>> for BySize {
-    fn weight(&self, _: &[u8; 32], entry: &Entry<V>) -> u64 {
+impl<V: Weigh> Weighter<Fingerprint, Entry<V>> for BySize {
+    fn weight(&self, _: &Fingerprint, entry: &Entry<V>) -> u64 {
         entry.value.weight()
     }
 }

@@ -65,7 +65,7 @@ impl<'t> Proof<'t> {
 impl Claims<'_> {
     /// Whether the proof was made for the token of these credentials (`ath`).
     pub(super) fn are_for(&self, credentials: &Credentials) -> bool {
-        let digest = jwt::sha256(credentials.token().expose().as_bytes());
+        let digest = jwt::sha256(credentials.token().as_bytes());
         self.token_digest == jwt::to_base64url(&digest)
     }
 }

@@ -11,6 +11,7 @@ use super::Introspection;
 use super::pause::{self, Pause};
 use super::server::{Failure, Server};
 use crate::denial::Denial;
+use crate::jwt::{Fingerprint, Fingerprints};
 use crate::memory::{Memory, Weigh};
 use crate::meter;
 use crate::token::{VerifiedToken, seconds};
@@ -34,6 +35,8 @@ pub(crate) struct Introspector(Arc<Shared>);
 struct Shared {
     settings: Introspection,
     server: Server,
+    /// By which tokens are known here; nothing if the system has no randomness.
+    fingerprints: Option<Arc<Fingerprints>>,
     active: Memory<VerifiedToken>,
     /// Apart, so that whoever can send anything cannot push out what is good.
     refused: Memory<Denial>,
@@ -42,7 +45,7 @@ struct Shared {
 
 #[derive(Default)]
 struct Questions {
-    under_way: HashMap<[u8; 32], watch::Receiver<Option<Outcome>>>,
+    under_way: HashMap<Fingerprint, watch::Receiver<Option<Outcome>>>,
     pause: Pause,
 }
 
@@ -52,7 +55,14 @@ impl Introspector {
         // A question that failed is remembered too, for the first pause.
         let longest = settings.negative_cache_for.max(pause::FIRST);
         let refused = Memory::new(REMEMBERED_REFUSALS, longest);
-        Self(Arc::new(Shared { settings, server, active, refused, questions: Mutex::default() }))
+        let (fingerprints, questions) = (Fingerprints::random().map(Arc::new), Mutex::default());
+        Self(Arc::new(Shared { settings, server, fingerprints, active, refused, questions }))
+    }
+
+    /// What takes the fingerprints of tokens that it is asked about: the same for all resources that share
+    /// it, which share its answers.
+    pub(crate) fn fingerprints(&self) -> Option<Arc<Fingerprints>> {
+        self.0.fingerprints.clone()
     }
 
     /// Whether the issuer's JWTs are asked about too.
@@ -66,16 +76,25 @@ impl Introspector {
     }
 
     /// What is remembered of a good token.
-    pub(crate) fn recall(&self, digest: &[u8; 32], now: SystemTime) -> Option<VerifiedToken> {
-        self.0.active.recall(digest, now)
+    pub(crate) fn recall(
+        &self,
+        fingerprint: &Fingerprint,
+        now: SystemTime,
+    ) -> Option<VerifiedToken> {
+        self.0.active.recall(fingerprint, now)
     }
 
     /// What the server says of a token, now or a moment ago.
-    pub(crate) async fn verify(&self, token: &str, digest: [u8; 32], now: SystemTime) -> Outcome {
-        if let Some(known) = self.0.remembered(&digest, now) {
+    pub(crate) async fn verify(
+        &self,
+        token: &str,
+        fingerprint: Fingerprint,
+        now: SystemTime,
+    ) -> Outcome {
+        if let Some(known) = self.0.remembered(&fingerprint, now) {
             return known;
         }
-        let mut question = match self.0.ask(token, digest, now) {
+        let mut question = match self.0.ask(token, fingerprint, now) {
             Asked::Known(outcome) => return outcome,
             Asked::UnderWay(question) => question,
         };
@@ -86,26 +105,26 @@ impl Introspector {
 }
 
 impl Shared {
-    fn remembered(&self, digest: &[u8; 32], now: SystemTime) -> Option<Outcome> {
-        let active = self.active.recall(digest, now).map(Ok);
-        active.or_else(|| self.refused.recall(digest, now).map(Err))
+    fn remembered(&self, fingerprint: &Fingerprint, now: SystemTime) -> Option<Outcome> {
+        let active = self.active.recall(fingerprint, now).map(Ok);
+        active.or_else(|| self.refused.recall(fingerprint, now).map(Err))
     }
 
     /// Joins the question under way, or asks it, if there are not too many already.
-    fn ask(self: &Arc<Self>, token: &str, digest: [u8; 32], now: SystemTime) -> Asked {
+    fn ask(self: &Arc<Self>, token: &str, fingerprint: Fingerprint, now: SystemTime) -> Asked {
         let refuse = |retry_after, why| Asked::Known(Err(self.unavailable(retry_after, why)));
         let mut questions = self.questions();
-        if let Some(question) = questions.under_way.get(&digest) {
+        if let Some(question) = questions.under_way.get(&fingerprint) {
             return Asked::UnderWay(question.clone());
         }
         // It may have been answered since the caller looked; answers are entered under this lock.
-        if let Some(known) = self.remembered(&digest, now) {
+        if let Some(known) = self.remembered(&fingerprint, now) {
             return Asked::Known(known);
         }
         if let Some(left) = questions.pause.left(now) {
             return refuse(left, "it is out of reach, and is asked again after a pause");
         }
-        if questions.under_way.len() >= self.most_under_way(&digest) {
+        if questions.under_way.len() >= self.most_under_way(&fingerprint) {
             drop(questions);
             meter::introspection(self.server.issuer(), "crowded");
             return refuse(
@@ -117,17 +136,18 @@ impl Shared {
             return refuse(pause::FIRST, "there is no tokio runtime to ask it from");
         };
         let (answer, question) = watch::channel(None);
-        questions.under_way.insert(digest, question.clone());
-        let asked = Question { shared: self.clone(), digest, asked: now, answer, outcome: None };
+        questions.under_way.insert(fingerprint, question.clone());
+        let asked =
+            Question { shared: self.clone(), fingerprint, asked: now, answer, outcome: None };
         drop(questions); // a runtime that shuts down drops the question at once, which enters its end
         runtime.spawn(asked.ask(token.to_owned()));
         Asked::UnderWay(question)
     }
 
     /// A quarter is kept for tokens that were good before, so that strangers cannot have all.
-    fn most_under_way(&self, digest: &[u8; 32]) -> usize {
+    fn most_under_way(&self, fingerprint: &Fingerprint) -> usize {
         let most = self.settings.max_in_flight;
-        if self.active.has_known(digest) { most } else { most - most / 4 }
+        if self.active.has_known(fingerprint) { most } else { most - most / 4 }
     }
 
     fn unavailable(&self, retry_after: Duration, why: &str) -> Denial {
@@ -143,19 +163,19 @@ impl Shared {
 
     /// Enters what a question has come to, for those who come later.
     fn enter(&self, question: &Question, answer: Result<Outcome, Failure>) -> Outcome {
-        let (digest, now) = (question.digest, self.server.now());
+        let (fingerprint, now) = (question.fingerprint, self.server.now());
         let mut questions = self.questions();
         let (outcome, word, is_news) = match answer {
             Ok(Ok(token)) => {
                 questions.pause.answered();
                 let end = token.facts().expires_at.map(NonZeroU64::get);
-                self.active.keep(digest, token.clone(), now, end);
+                self.active.keep(fingerprint, token.clone(), now, end);
                 (Ok(token), "active", false)
             }
             Ok(Err(denial)) => {
                 questions.pause.answered();
-                self.active.forget(&digest);
-                self.refuse(&digest, &denial, self.settings.negative_cache_for, now);
+                self.active.forget(&fingerprint);
+                self.refuse(&fingerprint, &denial, self.settings.negative_cache_for, now);
                 (Err(denial), "refused", false)
             }
             Err(failure) => {
@@ -164,11 +184,11 @@ impl Shared {
                 }
                 let left = questions.pause.left(now).unwrap_or(pause::FIRST);
                 let denial = failure.into_denial(self.server.issuer(), left);
-                self.refuse(&digest, &denial, pause::FIRST, now);
+                self.refuse(&fingerprint, &denial, pause::FIRST, now);
                 (Err(denial), "failed", questions.pause.is_news(now))
             }
         };
-        questions.under_way.remove(&digest);
+        questions.under_way.remove(&fingerprint);
         drop(questions);
         meter::introspection(self.server.issuer(), word);
         if let (Err(denial), true) = (&outcome, is_news) {
@@ -177,9 +197,9 @@ impl Shared {
         outcome
     }
 
-    fn refuse(&self, digest: &[u8; 32], denial: &Denial, time: Duration, now: SystemTime) {
+    fn refuse(&self, fingerprint: &Fingerprint, denial: &Denial, time: Duration, now: SystemTime) {
         let end = now.checked_add(time).map(seconds);
-        self.refused.keep(*digest, denial.clone(), now, end);
+        self.refused.keep(*fingerprint, denial.clone(), now, end);
     }
 
     fn tell(&self, denial: &Denial) {
@@ -192,7 +212,7 @@ impl Shared {
 /// One question. What it comes to is entered when it is dropped, so that even a panic ends it.
 struct Question {
     shared: Arc<Shared>,
-    digest: [u8; 32],
+    fingerprint: Fingerprint,
     asked: SystemTime,
     answer: watch::Sender<Option<Outcome>>,
     outcome: Option<Result<Outcome, Failure>>,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     self as aws, EcdsaKeyPair, Ed25519KeyPair, ParsedPublicKey, RsaEncoding, RsaKeyPair,
@@ -210,6 +211,32 @@ pub(crate) fn random<const N: usize>() -> Option<[u8; N]> {
     Some(bytes)
 }
 
+/// What tokens are remembered by.
+pub(crate) type Fingerprint = [u8; 16];
+
+/// Takes fingerprints under a key that nobody knows and that ends with this value. Without the key nobody can
+/// tell a token from its fingerprint, nor make a token whose fingerprint is that of another.
+///
+/// A fingerprint is the tag of AES-256-GCM-SIV over the whole token, always with the same nonce: that mode is made
+/// to withstand it, and its tag is then a pseudorandom function of the token
+/// ([RFC 8452 §9](https://www.rfc-editor.org/rfc/rfc8452#section-9)). It takes half the time of SHA-256.
+pub(crate) struct Fingerprints(LessSafeKey);
+
+impl Fingerprints {
+    /// Nothing if the system has no randomness.
+    pub(crate) fn random() -> Option<Self> {
+        let key = UnboundKey::new(&AES_256_GCM_SIV, &random::<32>()?).ok()?;
+        Some(Self(LessSafeKey::new(key)))
+    }
+
+    /// Nothing for a token of gigabytes, which is not authenticated.
+    pub(crate) fn of(&self, token: &[u8]) -> Option<Fingerprint> {
+        let nonce = Nonce::assume_unique_for_key([0; 12]);
+        let tag = self.0.seal_in_place_separate_tag(nonce, Aad::from(token), &mut []).ok()?;
+        tag.as_ref().try_into().ok()
+    }
+}
+
 /// The SHA-256 digest.
 pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
     let mut hash = [0; 32];
@@ -240,5 +267,29 @@ impl Mac {
         let mut tag = [0; 32];
         tag.copy_from_slice(context.sign().as_ref());
         tag
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_is_of_the_whole_token_and_of_one_key() {
+        let fingerprints = Fingerprints::random().expect("randomness");
+        let token = vec![b'a'; 1000];
+        let mut all = HashSet::from([fingerprints.of(&token).expect("a fingerprint")]);
+        assert!(!all.insert(fingerprints.of(&token).expect("a fingerprint")), "the same each time");
+        for place in 0..token.len() {
+            let mut other = token.clone();
+            other[place] ^= 1;
+            assert!(all.insert(fingerprints.of(&other).expect("a fingerprint")), "byte {place}");
+            assert!(all.insert(fingerprints.of(&token[..place]).expect("a fingerprint")));
+        }
+        let others = Fingerprints::random().expect("randomness");
+        assert!(all.insert(others.of(&token).expect("a fingerprint")), "another key");
+        assert!(fingerprints.of(&vec![b'a'; crate::MAX_TOKEN_BYTES]).is_some());
     }
 }

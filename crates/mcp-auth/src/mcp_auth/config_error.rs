@@ -66,7 +66,7 @@ pub enum ConfigError {
     NoKeys(String),
     /// The system has no random numbers.
     #[error(
-        "this system gave no random numbers for a session key: give keys with `.session_keys(..)`"
+        "this system gave no random numbers, which name sessions and remembered tokens: look at its source of randomness"
     )]
     NoRandomness,
     /// The list of session keys is empty.

@@ -110,6 +110,7 @@ pub(super) fn new(
     let with_keys = servers.iter().filter(|server| server.has_keys()).cloned().collect();
     let jwts = JwtVerifier::new(with_keys, resolvers, leeway, cached_tokens);
     let others = DefaultVerifier::new(jwts, servers, clock.clone());
+    let others = others.ok_or(ConfigError::NoRandomness)?;
     Ok(match with_secret.cloned().collect::<Vec<_>>() {
         none if none.is_empty() => Judge::OfTokens(others),
         some => Judge::Other(Box::new(SecretVerifier::new(some, others))),

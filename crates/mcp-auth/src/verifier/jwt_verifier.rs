@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use crate::authorization_server::AuthorizationServer;
 use crate::denial::{Denial, Reason};
 use crate::issuer_resolver::IssuerResolver;
-use crate::jwt::{self, Claims, Jws, Key};
+use crate::jwt::{self, Claims, Fingerprint, Jws, Key};
 use crate::memory::{Memory, Weigh};
 use crate::policy::has_expired;
 use crate::provider::Provider;
@@ -51,7 +51,7 @@ impl JwtVerifier {
     pub(super) async fn verify_anew(
         &self,
         token: &str,
-        digest: [u8; 32],
+        fingerprint: Fingerprint,
         now: SystemTime,
     ) -> Result<VerifiedToken, Denial> {
         // What costs least comes first; nothing is fetched for a token that would be refused anyway.
@@ -78,13 +78,18 @@ impl JwtVerifier {
         let key = key.map_err(|denial| explain_signature(denial, &jws))?;
 
         let token = claims.into_token(server.rules())?;
-        self.remembered.keep(digest, Remembered { token: token.clone(), key }, now, None);
+        self.remembered.keep(fingerprint, Remembered { token: token.clone(), key }, now, None);
         Ok(token)
     }
 
     /// Whether it has expired is judged by the policy, for remembered tokens as for others.
-    pub(super) fn recall(&self, digest: &[u8; 32], now: SystemTime) -> Option<VerifiedToken> {
-        let known = self.remembered.recall(digest, now).filter(|known| !known.key.is_retired());
+    pub(super) fn recall(
+        &self,
+        fingerprint: &Fingerprint,
+        now: SystemTime,
+    ) -> Option<VerifiedToken> {
+        let known =
+            self.remembered.recall(fingerprint, now).filter(|known| !known.key.is_retired());
         known.map(|known| known.token)
     }
 

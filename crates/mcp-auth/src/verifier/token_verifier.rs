@@ -6,11 +6,11 @@ use std::time::SystemTime;
 use super::{JwtVerifier, Verifier};
 use crate::authorization_server::AuthorizationServer;
 use crate::clock::Clock;
-use crate::credentials::Credentials;
+use crate::credentials::{AccessToken, Credentials};
 use crate::denial::{Denial, Reason, Refusal};
 use crate::fetch::BoxFuture;
 use crate::introspection::Introspector;
-use crate::jwt;
+use crate::jwt::{self, Fingerprint, Fingerprints};
 use crate::meter;
 use crate::token::VerifiedToken;
 
@@ -19,38 +19,47 @@ pub(crate) struct TokenVerifier {
     jwts: JwtVerifier,
     /// The issuers that are asked, in the order of the configuration.
     asked: Vec<(Arc<str>, Introspector)>,
+    fingerprints: Arc<Fingerprints>,
     clock: Arc<dyn Clock>,
 }
 
 impl TokenVerifier {
+    /// Nothing if the system has no randomness.
     pub(crate) fn new(
         jwts: JwtVerifier,
         servers: &[AuthorizationServer],
         clock: Arc<dyn Clock>,
-    ) -> Self {
-        let asked = servers
+    ) -> Option<Self> {
+        let asked: Vec<(Arc<str>, Introspector)> = servers
             .iter()
             .filter_map(|server| Some((server.issuer().into(), server.introspector()?.clone())))
             .collect();
-        Self { jwts, asked, clock }
+        let fingerprints = match asked.first() {
+            Some((_, introspector)) => introspector.fingerprints()?,
+            None => Arc::new(Fingerprints::random()?),
+        };
+        Some(Self { jwts, asked, fingerprints, clock })
     }
 
     /// The token, and what time it is by then: there may have been something to wait for.
     pub(crate) async fn recall_or_verify(
         &self,
-        token: &str,
+        token: &AccessToken,
     ) -> Result<(VerifiedToken, SystemTime), Denial> {
-        let (digest, now) = (jwt::sha256(token.as_bytes()), self.clock.now());
-        let known = self.recall(token, &digest, now);
+        let fingerprint = self.fingerprints.of(token.as_bytes());
+        let fingerprint = fingerprint.ok_or_else(|| Denial::invalid(Reason::Oversize))?;
+        let now = self.clock.now();
+        let known = self.recall(token, &fingerprint, now);
         meter::token_cache(known.is_some());
         if let Some(known) = known {
             return Ok((known, now));
         }
+        let token = token.expose();
         // Boxed, so that the future is small where a token is remembered.
         let token = if self.is_opaque(token) {
-            Box::pin(self.ask(token, digest, now)).await?
+            Box::pin(self.ask(token, fingerprint, now)).await?
         } else {
-            Box::pin(self.verify_jwt(token, digest, now)).await?
+            Box::pin(self.verify_jwt(token, fingerprint, now)).await?
         };
         Ok((token, self.clock.now()))
     }
@@ -59,26 +68,31 @@ impl TokenVerifier {
         !self.asked.is_empty() && (self.jwts.is_empty() || !jwt::is_compact(token))
     }
 
-    fn recall(&self, token: &str, digest: &[u8; 32], now: SystemTime) -> Option<VerifiedToken> {
-        if let Some(known) = self.jwts.recall(digest, now) {
+    fn recall(
+        &self,
+        token: &AccessToken,
+        fingerprint: &Fingerprint,
+        now: SystemTime,
+    ) -> Option<VerifiedToken> {
+        if let Some(known) = self.jwts.recall(fingerprint, now) {
             let asked = self.asked_about(&known);
-            return asked.is_none_or(|it| it.recall(digest, now).is_some()).then_some(known);
+            return asked.is_none_or(|it| it.recall(fingerprint, now).is_some()).then_some(known);
         }
-        let known = self.asked.iter().find_map(|(_, it)| it.recall(digest, now))?;
+        let known = self.asked.iter().find_map(|(_, it)| it.recall(fingerprint, now))?;
         // What was answered about a JWT does not stand for its signature.
-        self.is_opaque(token).then_some(known)
+        self.is_opaque(token.expose()).then_some(known)
     }
 
     /// Asks one issuer after another, until one knows the token.
     async fn ask(
         &self,
         token: &str,
-        digest: [u8; 32],
+        fingerprint: Fingerprint,
         now: SystemTime,
     ) -> Result<VerifiedToken, Denial> {
         let mut denied = Denial::invalid(Reason::Inactive);
         for (_, introspector) in &self.asked {
-            match introspector.verify(token, digest, now).await {
+            match introspector.verify(token, fingerprint, now).await {
                 Ok(token) => return Ok(token),
                 Err(denial) => denied = graver(denied, denial),
             }
@@ -90,15 +104,15 @@ impl TokenVerifier {
     async fn verify_jwt(
         &self,
         token: &str,
-        digest: [u8; 32],
+        fingerprint: Fingerprint,
         now: SystemTime,
     ) -> Result<VerifiedToken, Denial> {
-        let verified = match self.jwts.recall(&digest, now) {
+        let verified = match self.jwts.recall(&fingerprint, now) {
             Some(known) => known,
-            None => self.jwts.verify_anew(token, digest, now).await?,
+            None => self.jwts.verify_anew(token, fingerprint, now).await?,
         };
         if let Some(introspector) = self.asked_about(&verified) {
-            introspector.verify(token, digest, now).await?;
+            introspector.verify(token, fingerprint, now).await?;
         }
         Ok(verified)
     }
@@ -115,9 +129,7 @@ impl Verifier for TokenVerifier {
         &'a self,
         credentials: &'a Credentials,
     ) -> BoxFuture<'a, Result<VerifiedToken, Denial>> {
-        Box::pin(async {
-            self.recall_or_verify(credentials.token().expose()).await.map(|(token, _)| token)
-        })
+        Box::pin(async { self.recall_or_verify(credentials.token()).await.map(|(token, _)| token) })
     }
 }
 

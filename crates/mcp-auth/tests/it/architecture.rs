@@ -146,7 +146,7 @@ fn nothing_foreign_is_unwrapped() {
 }
 
 #[test]
-fn tokens_are_remembered_by_their_digest_only() {
+fn tokens_are_remembered_by_their_fingerprints_only() {
     let code = |path: &str| {
         let source = sources().into_iter().find(|one| one.path == path);
         source.unwrap_or_else(|| panic!("{path}")).code
@@ -158,12 +158,12 @@ fn tokens_are_remembered_by_their_digest_only() {
         fields.filter_map(|line| Some(line.split_once(": ")?.1.to_owned())).collect()
     };
     let memory = types_in("memory.rs", "pub(crate) struct Memory<V>");
-    assert_eq!(memory, ["Cache<[u8; 32], Entry<V>, BySize>,", "Duration,"]);
+    assert_eq!(memory, ["Cache<Fingerprint, Entry<V>, BySize>,", "Duration,"]);
     assert_eq!(types_in("memory.rs", "struct Entry<V>"), ["V,", "u64,"]);
     let jwts = types_in("verifier/jwt_verifier.rs", "struct Remembered");
     assert_eq!(jwts, ["VerifiedToken,", "Arc<Key>,"]);
     let asked = types_in("introspection/introspector.rs", "struct Shared");
-    assert_eq!(asked[2..4], ["Memory<VerifiedToken>,", "Memory<Denial>,"]);
+    assert_eq!(asked[3..5], ["Memory<VerifiedToken>,", "Memory<Denial>,"]);
     let token = sources().into_iter().find(|one| one.path == "token.rs").expect("token.rs");
     let facts = token.code.iter().skip_while(|line| !line.contains("struct Facts"));
     let facts: String = facts.take_while(|line| *line != "}").cloned().collect();
