@@ -11,7 +11,7 @@ export async function approve(authorizationUrl, redirectUrl, login = 'alice') {
       method: form ? 'POST' : 'GET',
       body: form,
       redirect: 'manual',
-      headers: { Cookie: [...cookies].map(([name, value]) => `${name}=${value}`).join('; ') },
+      headers: { Accept: 'text/html', Cookie: [...cookies].map(([name, value]) => `${name}=${value}`).join('; ') },
       signal: AbortSignal.timeout(10_000),
     });
     for (const cookie of response.headers.getSetCookie()) {
@@ -26,12 +26,29 @@ export async function approve(authorizationUrl, redirectUrl, login = 'alice') {
       if (url.href.startsWith(redirectUrl) && url.searchParams.has('error')) throw new Error(`the issuer refuses: ${url.searchParams}`);
       if (url.href.startsWith(redirectUrl)) return url.searchParams;
     } else {
-      const action = page.match(/<form[^>]* action="([^"]+)"/)?.[1];
-      if (!action) throw new Error(`neither a redirect nor a form: ${response.status} at ${url}\n${page}`);
-      url = new URL(action, url);
-      form = new URLSearchParams({ login, password: 'any' });
-      for (const [, name, value] of page.matchAll(/<input type="hidden" name="([^"]+)" value="([^"]*)"/g)) form.set(name, value);
+      const tag = page.match(/<form\b[^>]*>/)?.[0];
+      if (!tag) throw new Error(`neither a redirect nor a form: ${response.status} at ${url}\n${page}`);
+      url = new URL(attribute(tag, 'action') ?? '', url);
+      form = filled(page, login);
     }
   }
   throw new Error(`still not sent back to ${redirectUrl}, now at ${url}`);
+}
+
+/** What is sent when every field of the page is filled in, and its last button is pressed: that is the one that agrees. */
+function filled(page, login) {
+  const form = new URLSearchParams();
+  for (const [tag] of page.matchAll(/<(?:input|button)\b[^>]*>/g)) {
+    const name = attribute(tag, 'name');
+    const typed = { text: login, password: 'any password' }[attribute(tag, 'type')];
+    if (name) form.set(name, typed ?? attribute(tag, 'value') ?? '');
+  }
+  return form;
+}
+
+const CHARACTERS = { '&quot;': '"', '&#x27;': "'", '&lt;': '<', '&gt;': '>', '&amp;': '&' };
+
+function attribute(tag, name) {
+  const value = tag.match(new RegExp(`\\s${name}="([^"]*)"`))?.[1];
+  return value?.replace(/&(?:quot|#x27|lt|gt|amp);/g, (written) => CHARACTERS[written]);
 }

@@ -26,6 +26,7 @@ const authProvider = {
   clientMetadata: {
     client_name: `e2e ${version}`,
     redirect_uris: [redirectUrl],
+    application_type: 'native', // v2 says so by itself; better-auth takes a redirect to this machine from no other
     grant_types: ['authorization_code'], // v1 with a refresh token would refresh instead of stepping up: see README.md
     response_types: ['code'],
     token_endpoint_auth_method: 'none',

@@ -1,17 +1,19 @@
-// Scenarios with opaque tokens: the server asks the issuer about each (RFC 7662).
+// Scenarios with opaque tokens: the server asks the issuer about each (RFC 7662). Two issuers, of two makes.
 import { deepStrictEqual, match, notStrictEqual, strictEqual } from 'node:assert/strict';
+import { signIn } from './sign_in.mjs';
 import { until } from './world.mjs';
 
-const opaque = (environment) => ({
-  format: 'opaque',
-  server: 'opaque',
-  environment: { INTROSPECT_ID: 'http://127.0.0.1/asks', INTROSPECT_SECRET: 'a secret: %, & and +', ...environment },
-});
+const asking = { INTROSPECT_ID: 'http://127.0.0.1/asks', INTROSPECT_SECRET: 'a secret: %, & and +' };
+const opaque = (environment) => ({ format: 'opaque', server: 'opaque', environment: { ...asking, ...environment } });
+const django = (answers, environment) => ({ make: 'django', answers, server: 'opaque', environment: { ...asking, ...environment } });
 
 const OPAQUE = opaque();
 const CROWD = opaque();
 const SHORT = opaque({ BELIEVED_FOR: '1' });
 const SIGNED = opaque({ INTROSPECT_ID: 'asks-signed', SIGNED_ANSWERS: '1' });
+const DJANGO = django('username', { BELIEVED_FOR: '1' });
+const DJANGO_WITH_SUB = django('sub');
+const DJANGO_BY_NAME = django('username', { SUBJECT_IS_USERNAME: '1' });
 
 /** The rows. */
 export function introspection({ flow, accepts, refuses, clients }) {
@@ -25,7 +27,7 @@ export function introspection({ flow, accepts, refuses, clients }) {
   async function revoked(world) {
     const token = await world.token();
     await accepts(world, token);
-    await revoke(world, token);
+    await world.revoke(token);
     await until('the token is refused', async () => (await world.post(token)).status !== 200, 5_000);
     await refuses(world, token);
   }
@@ -56,6 +58,25 @@ export function introspection({ flow, accepts, refuses, clients }) {
     await refuses(world, 'a-token-that-nobody-has-issued');
   }
 
+  async function userWithoutSub(world) {
+    await accepts(world, await world.token()); // of a client, without a user
+    const { tokens } = await signIn(world);
+    await refuses(world, tokens.access_token);
+  }
+
+  async function clientAmongNames(world) {
+    const { tokens } = await signIn(world);
+    await accepts(world, tokens.access_token);
+    await refuses(world, await world.token());
+  }
+
+  async function otherTokens(world) {
+    const { client, tokens } = await signIn(world);
+    await accepts(world, tokens.access_token);
+    await refuses(world, tokens.refresh_token);
+    await refuses(world, client.registration_access_token); // which django-oauth-toolkit keeps among its access tokens
+  }
+
   return [
     ...clients.map((client) => flow('opaque', OPAQUE, client)),
     ['opaque: fifty requests with one token, one question', CROWD, oneQuestion],
@@ -64,16 +85,15 @@ export function introspection({ flow, accepts, refuses, clients }) {
     ['opaque: a token for another resource: 401 invalid_token', OPAQUE, otherResource],
     ['opaque: the endpoint fails: 503, and 200 once it is well again', SHORT, endpointFails],
     ['opaque: answers that the issuer signs', SIGNED, signed],
-  ];
-}
 
-/** Revokes a token of the client `machine` (RFC 7009). */
-async function revoke(world, token) {
-  const response = await fetch(`${world.issuer}/token/revocation`, {
-    method: 'POST',
-    headers: { Authorization: `Basic ${Buffer.from('machine:secret').toString('base64')}` },
-    body: new URLSearchParams({ token }),
-    signal: AbortSignal.timeout(10_000),
-  });
-  strictEqual(response.status, 200);
+    ...clients.map((client) => flow('django, sub added', DJANGO_WITH_SUB, client, '1')),
+    ...clients.map((client) => flow('django, by name', DJANGO_BY_NAME, client)),
+    ['django: a user without sub: 401 invalid_token', DJANGO, userWithoutSub],
+    ['django, by name: a client without a user: 401 invalid_token', DJANGO_BY_NAME, clientAmongNames],
+    ['django, sub added: refresh and registration tokens: 401 invalid_token', DJANGO_WITH_SUB, otherTokens],
+    ['django: a revoked token ends with its answer', DJANGO, revoked],
+    ['django: an invented token: 401 invalid_token', DJANGO, invented],
+    ['django: a token for another resource: 401 invalid_token', DJANGO, otherResource],
+    ['django: the endpoint fails: 503, and 200 once it is well again', DJANGO, endpointFails],
+  ];
 }

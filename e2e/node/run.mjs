@@ -2,17 +2,14 @@
 //
 //   node run.mjs [WORD...]     only the scenarios whose names contain one of the words
 import { deepStrictEqual, match, ok, strictEqual } from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { introspection } from './introspection.mjs';
+import { betterAuth } from './better_auth.mjs';
 import { bound } from './bound.mjs';
-import { examples, newWorld, output, stop, until } from './world.mjs';
+import { introspection } from './introspection.mjs';
+import { examples, newWorld, output, scratch, stop, until } from './world.mjs';
 
 const inE2e = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
-const scratch = mkdtempSync(join(tmpdir(), 'mcp-auth-e2e-'));
-process.on('exit', () => rmSync(scratch, { recursive: true, force: true }));
 
 // ── who signs in: a command and the protocol revision it should settle on ──
 
@@ -40,7 +37,11 @@ const COLD_START = { keys: join(scratch, 'keys.json'), asleep: true }; // the sc
 
 // ── what: each row is a name, a world and a proof ──
 
-const flow = (where, world, client) => [`${where}: ${client.name} signs in and calls a tool`, world, (w) => signsIn(w, client)];
+const flow = (where, world, client, subject) => [
+  `${where}: ${client.name} signs in and calls a tool`,
+  world,
+  (w) => signsIn(w, client, subject),
+];
 
 const step = (where, world, client, protocol) => [
   `${where}: ${client.name} asks for notes:write by itself`,
@@ -77,16 +78,17 @@ const scenarios = [
   ['outage: keys failing, then the issuer gone: with keys in hand still 200', OUTAGE, outage],
   ['cold start: 503 while the issuer is down, 200 once it is up', COLD_START, coldStart],
 
+  ...betterAuth({ flow, accepts, refuses, clients: CLIENTS }),
   ...introspection({ flow, accepts, refuses, clients: CLIENTS }),
   ...bound({ client: TYPESCRIPT_2, refuses, accepts }),
 ];
 
 // ── the proofs ──
 
-async function signsIn(world, client) {
+async function signsIn(world, client, subject = 'alice') {
   const [program, ...args] = client.command;
   const { protocol, tools, whoami } = JSON.parse(await output(program, [...args, world.resource]));
-  strictEqual(whoami.subject, 'alice');
+  strictEqual(whoami.subject, subject);
   strictEqual(whoami.issuer, world.issuer);
   deepStrictEqual(whoami.scopes, ['read']);
   ok(whoami.client_id, 'the client has an id');

@@ -1,12 +1,40 @@
 // A world: one issuer, one protected server, each a process on a port of its own, and what a test may do with them.
 import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const repository = fileURLToPath(new URL('../..', import.meta.url));
 export const examples = process.env.E2E_EXAMPLES; // where our examples are built; see the script `run`
 if (!examples) throw new Error('E2E_EXAMPLES is not set: start this by e2e/run');
+
+/** A folder for files that outlive a process, and not the run. */
+export const scratch = mkdtempSync(join(tmpdir(), 'mcp-auth-e2e-'));
+
+/** Who issues: a command and what it takes, the issuer's path, and the endpoints below it that the raw requests need. */
+const ISSUERS = {
+  'oidc-provider': {
+    command: [process.execPath, `${here}issuer.mjs`],
+    takes: ['port', 'resource', 'alg', 'path', 'keys', 'format'],
+    token: '/token',
+    revocation: '/token/revocation',
+  },
+  django: {
+    command: [`${here}../.venv/bin/python`, `${here}../python/django_issuer.py`],
+    takes: ['port', 'database', 'answers'],
+    path: '/o',
+    token: '/token/',
+    revocation: '/revoke_token/',
+  },
+  'better-auth': {
+    command: [process.execPath, `${here}better_auth_issuer.mjs`],
+    takes: ['port', 'resource'],
+    path: '/api/auth',
+  },
+};
 
 /** What can be protected: a shell command, and what it requires of every request. */
 const SERVERS = {
@@ -17,17 +45,27 @@ const SERVERS = {
 };
 
 /**
- * A world for issuers that sign with `alg` below `path`, or give tokens of another `format`, and for the server `server`
- * with an `environment` of its own, whose older clients get a session or not. Nothing runs yet: see `startIssuer` and
- * `startServer`.
+ * A world with an issuer of this `make`, which takes what it takes of `told`, and with the server `server` in an `environment`
+ * of its own, whose older clients get a session or not. Nothing runs yet: see `startIssuer` and `startServer`.
  */
-export async function newWorld({ alg = 'ES256', path = '', keys, format, server = 'whoami', sessions = true, environment }) {
+export async function newWorld({ make = 'oidc-provider', server = 'whoami', sessions = true, environment, ...told }) {
+  const { command: issuerCommand, takes, token, revocation, path = told.path ?? '' } = ISSUERS[make];
   const { command, scopes } = SERVERS[server];
-  const issuerOrigin = `http://127.0.0.1:${await freePort()}`;
+  const port = await freePort();
+  const issuerOrigin = `http://127.0.0.1:${port}`;
   const serverPort = await freePort();
   const origin = `http://127.0.0.1:${serverPort}`;
   const resource = `${origin}/mcp`;
   const issuer = issuerOrigin + path;
+
+  /** Posts a form to one of the issuer's endpoints as the client `machine`, or as another with its secret. */
+  const ask = (endpoint, form, client = 'machine') =>
+    fetch(issuer + endpoint, {
+      method: 'POST',
+      headers: { Authorization: `Basic ${Buffer.from(`${client}:secret`).toString('base64')}` },
+      body: new URLSearchParams(form),
+      signal: AbortSignal.timeout(10_000),
+    });
 
   return {
     issuer,
@@ -36,8 +74,10 @@ export async function newWorld({ alg = 'ES256', path = '', keys, format, server 
     processes: {},
 
     async startIssuer() {
-      const flags = { port: new URL(issuerOrigin).port, resource, alg, ...(path && { path }), ...(keys && { keys }), ...(format && { format }) };
-      const child = start(process.execPath, [`${here}issuer.mjs`, ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value])]);
+      const known = { port, resource, database: join(scratch, `${port}.sqlite3`), ...told };
+      const flags = takes.filter((name) => name in known).flatMap((name) => [`--${name}`, String(known[name])]);
+      const [program, ...args] = issuerCommand;
+      const child = start(program, [...args, ...flags]);
       this.processes.issuer = child;
       await until('the issuer answers', () => running(child, 'issuer') && answers(`${issuerOrigin}/admin/hits`));
     },
@@ -50,16 +90,17 @@ export async function newWorld({ alg = 'ES256', path = '', keys, format, server 
     },
 
     /** An access token from the issuer, by client_credentials. */
-    async token({ client = 'machine', scope = 'read', target = resource } = {}) {
-      const response = await fetch(`${issuer}/token`, {
-        method: 'POST',
-        headers: { Authorization: `Basic ${Buffer.from(`${client}:secret`).toString('base64')}` },
-        body: new URLSearchParams({ grant_type: 'client_credentials', scope, resource: target }),
-        signal: AbortSignal.timeout(10_000),
-      });
+    async token({ client, scope = 'read', target = resource } = {}) {
+      const response = await ask(token, { grant_type: 'client_credentials', scope, resource: target }, client);
       const body = await response.json();
       if (!response.ok) throw new Error(`the issuer gives no token: ${JSON.stringify(body)}`);
       return body.access_token;
+    },
+
+    /** Revokes a token of the client `machine` (RFC 7009). */
+    async revoke(revoked) {
+      const response = await ask(revocation, { token: revoked });
+      if (!response.ok) throw new Error(`the issuer does not revoke: ${response.status}`);
     },
 
     /** Sends `initialize`, the first request of a session. */
@@ -146,7 +187,10 @@ function kill(child) {
   }
 }
 
-process.on('exit', () => children.forEach(kill));
+process.on('exit', () => {
+  children.forEach(kill);
+  rmSync(scratch, { recursive: true, force: true });
+});
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(130));
 
 function running(child, name) {

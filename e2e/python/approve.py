@@ -10,9 +10,9 @@ import httpx2
 async def approve(authorization_url: str, redirect_url: str, login: str = "alice") -> dict[str, str]:
     """Follows an authorization URL through the issuer's forms; returns the parameters of the redirect back (code, state, iss)."""
     url, form = authorization_url, None
-    async with httpx2.AsyncClient(follow_redirects=False, timeout=10) as browser:
+    async with httpx2.AsyncClient(headers={"Accept": "text/html"}, timeout=10) as browser:
         for _ in range(12):
-            response = await (browser.post(url, data=form) if form else browser.get(url))
+            response = await (browser.get(url) if form is None else browser.post(url, data=form))
             if location := response.headers.get("location"):
                 url, form = urljoin(url, location), None
                 if url.startswith(redirect_url):
@@ -20,10 +20,24 @@ async def approve(authorization_url: str, redirect_url: str, login: str = "alice
                     if "error" in answer:
                         raise RuntimeError(f"the issuer refuses: {answer}")
                     return answer
-            elif action := re.search(r'<form[^>]* action="([^"]+)"', response.text):
-                url = urljoin(url, unescape(action[1]))
-                form = {"login": login, "password": "any"}
-                form |= re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', response.text)
+            elif tag := re.search(r"<form\b[^>]*>", response.text):
+                url = urljoin(url, attribute(tag[0], "action") or url)
+                form = filled(response.text, login)
             else:
                 raise RuntimeError(f"neither a redirect nor a form: {response.status_code} at {url}\n{response.text}")
     raise RuntimeError(f"still not sent back to {redirect_url}, now at {url}")
+
+
+def filled(page: str, login: str) -> dict[str, str]:
+    """What is sent when every field of the page is filled in, and its last button is pressed: that is the one that agrees."""
+    form = {}
+    for tag in re.findall(r"<(?:input|button)\b[^>]*>", page):
+        typed = {"text": login, "password": "any password"}.get(attribute(tag, "type"))
+        if name := attribute(tag, "name"):
+            form[name] = typed or attribute(tag, "value") or ""
+    return form
+
+
+def attribute(tag: str, name: str) -> str | None:
+    value = re.search(rf'\s{name}="([^"]*)"', tag)
+    return value and unescape(value[1])

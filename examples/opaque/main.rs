@@ -48,6 +48,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     if env::var("SIGNED_ANSWERS").is_ok() {
         asking = asking.signed_answers();
     }
+    if env::var("SUBJECT_IS_USERNAME").is_ok() {
+        asking = asking.dangerous_subject_is_username(); // of a server whose answers have no `sub`
+    }
     let issuer = AuthorizationServer::discover(env::var("ISSUER")?).introspection(asking);
     let auth = McpAuth::builder(&resource)
         .authorization_server(issuer)

@@ -47,6 +47,7 @@ pub struct Introspection {
     has_signed_answers: bool,
     asks_about_jwts: bool,
     audience_if_absent: Option<Arc<str>>,
+    subject_is_username: bool,
 }
 
 impl Introspection {
@@ -158,6 +159,20 @@ impl Introspection {
         Self { audience_if_absent: Some(audience.as_ref().into()), ..self }
     }
 
+    /// Takes the `username` of an answer for the subject, and never its `sub`
+    /// ([RFC 7662 §2.2](https://www.rfc-editor.org/rfc/rfc7662#section-2.2)). A token without a user is
+    /// then refused: a user could have the name of a client.
+    ///
+    /// # Danger
+    ///
+    /// Whoever is given a name inherits what belongs to it. Right only for a server that never gives
+    /// anybody a name that was somebody else's, and that issues no JWTs for this resource: their subject
+    /// is `sub`, as ever.
+    #[must_use]
+    pub fn dangerous_subject_is_username(self) -> Self {
+        Self { subject_is_username: true, ..self }
+    }
+
     /// Whether the endpoint is known without the server's metadata.
     pub(crate) fn has_endpoint(&self) -> bool {
         self.endpoint.is_some()
@@ -192,6 +207,7 @@ impl Introspection {
             has_signed_answers: false,
             asks_about_jwts: false,
             audience_if_absent: None,
+            subject_is_username: false,
         }
     }
 }

@@ -73,7 +73,9 @@ impl Server {
             Failure::Exchange(FetchError::Nonsense { url: url.clone(), why: why.to_owned() })
         };
         let audience = settings.audience_if_absent.as_deref();
-        let judge = |json: &[u8]| judge_answer(json, &self.rules, audience).map_err(nonsense);
+        let by_name = settings.subject_is_username;
+        let judge =
+            |json: &[u8]| judge_answer(json, &self.rules, audience, by_name).map_err(nonsense);
         if !settings.has_signed_answers {
             return judge(response.body());
         }

@@ -30,7 +30,7 @@ use super::{Claims, JwtRules};
 /// [`InvalidToken`](crate::Refusal::InvalidToken) with the [`Reason`]; [`Unavailable`](crate::Refusal::Unavailable)
 /// if it is no answer at all: no JSON, a member twice, an `active` that is not a boolean.
 pub fn introspected(json: &[u8], issuer: &str) -> Result<VerifiedToken, Denial> {
-    judge_answer(json, &JwtRules::new(issuer), None).unwrap_or_else(|why| {
+    judge_answer(json, &JwtRules::new(issuer), None, false).unwrap_or_else(|why| {
         let why = format!("the introspection endpoint does not answer as RFC 7662 says: {why}");
         Err(Denial::unavailable(Duration::from_secs(1)).detail(why))
     })
@@ -41,6 +41,7 @@ pub(crate) fn judge_answer(
     json: &[u8],
     rules: &JwtRules,
     audience_if_absent: Option<&str>,
+    subject_is_username: bool,
 ) -> Result<Result<VerifiedToken, Denial>, &'static str> {
     let members = Members::read(json).map_err(|_| "it is no JSON object with distinct members")?;
     match members.get("active").map(|active| active.get()) {
@@ -48,7 +49,7 @@ pub(crate) fn judge_answer(
         Some("false") => return Ok(Err(Denial::invalid(Reason::Inactive))),
         _ => return Err("its `active` is neither true nor false"),
     }
-    Ok(token(json, &members, rules, audience_if_absent))
+    Ok(token(json, &members, rules, audience_if_absent, subject_is_username))
 }
 
 fn token(
@@ -56,6 +57,7 @@ fn token(
     members: &Members<'_>,
     rules: &JwtRules,
     audience_if_absent: Option<&str>,
+    subject_is_username: bool,
 ) -> Result<VerifiedToken, Denial> {
     let refuse = |reason, why: &str| Err(Denial::invalid(reason).detail(why));
     let member = |name| members.get(name).filter(|value| value.get() != "null");
@@ -88,12 +90,24 @@ fn token(
         return Err(Denial::invalid(Reason::Type)
             .detail(format!("the token is {kind}: the client must send its access token")));
     }
+    let claims = if subject_is_username {
+        let name = member("username").and_then(json::string);
+        let Some(claims) = name.and_then(|name| claims.about_user(&name)) else {
+            return refuse(
+                Reason::Claims,
+                "the answer has no `username`, or the client's own: it is the subject by `.dangerous_subject_is_username()`, and a user could have the name of a client",
+            );
+        };
+        claims
+    } else {
+        claims
+    };
     // Without a user, a token speaks for its client. With one, it must say which: names are given anew.
     let speaks_for_client = member("username").is_none() && claims.has_client_id;
     if !claims.has_subject() && !speaks_for_client {
         return refuse(
             Reason::Claims,
-            "the answer has no `sub` (`username` may be given to somebody else one day): let the server put it in",
+            "the answer has no `sub` (`username` may be given to somebody else one day): let the server put it in, or see `Introspection::dangerous_subject_is_username`",
         );
     }
     let has_audience = claims.has_audience();

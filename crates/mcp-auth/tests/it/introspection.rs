@@ -24,6 +24,8 @@ use crate::world::{RESOURCE, admit, answer, bearer, request, status};
 const SECRET: &str = "a secret: with %, & and £";
 const SECOND: Duration = Duration::from_secs(1);
 
+type Change = fn(TokenBuilder) -> TokenBuilder;
+
 /// An issuer that answers to this server, and the way to ask it.
 fn issuer() -> TestIssuer {
     TestIssuer::builder().client("notes server", SECRET).build()
@@ -128,7 +130,6 @@ async fn answers_are_judged_as_the_table_says() {
     const UNAVAILABLE: Option<Reason> = None;
     let issuer = issuer();
     issuer.resource(RESOURCE, [""; 0]);
-    type Change = fn(TokenBuilder) -> TokenBuilder;
     let refused: &[(&str, Change, Option<Reason>)] = &[
         ("active is a string", |it| it.claim("active", "true"), UNAVAILABLE),
         ("active is a number", |it| it.claim("active", 1), UNAVAILABLE),
@@ -233,6 +234,45 @@ async fn an_absent_audience_may_be_said_dangerously_and_a_wrong_one_stays_wrong(
     assert_eq!(status(&auth, &issuer.token().without("aud").opaque()).await, 200);
     assert_eq!(status(&auth, &issuer.token().claim("aud", json!([])).opaque()).await, 200);
     assert_eq!(status(&auth, &issuer.token().audience("https://other").opaque()).await, 401);
+}
+
+#[tokio::test]
+async fn a_username_may_be_the_subject_dangerously_and_nothing_else_is_then() {
+    let issuer = issuer();
+    let auth = protected(&issuer, basic().dangerous_subject_is_username());
+    let admitted: &[(&str, Change)] = &[
+        ("as django-oauth-toolkit answers", |it| it.without("sub").without("iss")),
+        ("beside sub: there is one set of names, not two", |it| it.subject("bob")),
+    ];
+    for (name, change) in admitted {
+        let token = change(issuer.token()).claim("username", "alice").opaque();
+        let caller = admit(&auth, &bearer(&token)).await;
+        let caller = caller.unwrap_or_else(|denial| panic!("{name}: {denial}"));
+        assert_eq!(
+            (caller.subject(), caller.client_id()),
+            ("alice", Some("test-client")),
+            "{name}"
+        );
+    }
+
+    let refused: &[(&str, Change)] = &[
+        ("a client without a user: a user could have its name", |it| it.without("sub")),
+        ("sub alone: a user could have it for a name", |it| it.subject("alice")),
+        ("the name of the client, which would be taken for it", |it| {
+            it.claim("username", "test-client")
+        }),
+        ("another name by which a client is known", |it| {
+            it.claim("username", "test-client@clients")
+        }),
+        ("empty", |it| it.claim("username", "")),
+        ("null", |it| it.claim("username", json!(null))),
+        ("a number", |it| it.claim("username", 1)),
+    ];
+    for (name, change) in refused {
+        let token = change(issuer.token()).opaque();
+        let denial = admit(&auth, &bearer(&token)).await.expect_err(name);
+        assert_eq!(denial.reason(), Some(Reason::Claims), "{name}: {denial}");
+    }
 }
 
 #[tokio::test]

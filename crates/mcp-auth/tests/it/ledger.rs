@@ -123,8 +123,8 @@ fn is_there(test: &str) -> bool {
 /// The scenarios are rows of a table, `['name', world, proof]`, and the ways of each client,
 /// `flow('where', world, client)` and `step('where', world, client)`, whose names are put together.
 fn is_scenario(name: &str) -> bool {
-    let read = |file: &str| fs::read_to_string(root().join(file)).expect("the scenarios");
-    let script = read("e2e/node/run.mjs") + &read("e2e/node/introspection.mjs");
+    let read = |file| fs::read_to_string(root().join("e2e/node").join(file)).expect("scenarios");
+    let script = ["run.mjs", "introspection.mjs", "better_auth.mjs"].map(read).concat();
     let way = |function, end| Some((function, name.strip_suffix(end)?.split_once(": ")?));
     let way = way("flow", " signs in and calls a tool")
         .or_else(|| way("step", " asks for notes:write by itself"));

@@ -1,0 +1,45 @@
+// A client without an SDK: for tokens that no client would send here, and to see what the issuer gives.
+import { createHash, randomBytes } from 'node:crypto';
+import { approve } from './approve.mjs';
+
+const redirectUrl = 'http://127.0.0.1:9/callback'; // nobody listens there: `approve` stops at the redirect
+
+/**
+ * Registers, lets alice sign in, and asks for a token for `target`, or for no resource if that is null. Answers with what
+ * the issuer said: `client` (RFC 7591) and `tokens` (RFC 6749 §5.1).
+ */
+export async function signIn(world, { scope = 'read', target = world.resource } = {}) {
+  const { origin, pathname } = new URL(world.issuer);
+  const endpoints = await (await fetch(`${origin}/.well-known/oauth-authorization-server${pathname}`, within())).json();
+  const client = await ask(endpoints.registration_endpoint, 'application/json', JSON.stringify({
+    client_name: 'e2e by hand',
+    application_type: 'native', // otherwise better-auth takes no redirect to this machine
+    redirect_uris: [redirectUrl],
+    grant_types: ['authorization_code'],
+    response_types: ['code'],
+    token_endpoint_auth_method: 'none',
+  }));
+
+  const code_verifier = randomBytes(32).toString('base64url');
+  const common = { client_id: client.client_id, redirect_uri: redirectUrl, ...(target && { resource: target }) };
+  const page = new URL(endpoints.authorization_endpoint);
+  page.search = new URLSearchParams({
+    ...common,
+    scope,
+    response_type: 'code',
+    state: 'e2e-state',
+    code_challenge: createHash('sha256').update(code_verifier).digest('base64url'),
+    code_challenge_method: 'S256',
+  });
+  const code = (await approve(page, redirectUrl)).get('code');
+  const form = new URLSearchParams({ ...common, grant_type: 'authorization_code', code, code_verifier });
+  return { client, tokens: await ask(endpoints.token_endpoint, 'application/x-www-form-urlencoded', form.toString()) };
+}
+
+const within = () => ({ signal: AbortSignal.timeout(10_000) });
+
+async function ask(url, type, body) {
+  const response = await fetch(url, { method: 'POST', headers: { 'Content-Type': type }, body, ...within() });
+  if (!response.ok) throw new Error(`${response.status} from ${url}: ${await response.text()}`);
+  return response.json();
+}
