@@ -123,6 +123,10 @@ impl Claims {
         self.subject.is_some()
     }
 
+    pub(crate) fn client_id(&self) -> Option<&str> {
+        self.client_id.as_ref().map(|id| id.of(&self.text))
+    }
+
     pub(crate) fn has_audience(&self) -> bool {
         !self.audience.is_empty()
     }
