@@ -1,5 +1,6 @@
 //! Whom we trust: an authorization server, its metadata and its keys.
 
+mod asked;
 mod keys_file;
 mod live;
 mod named;
@@ -80,6 +81,8 @@ enum KeySource {
     Given(Arc<KeySet>),
     /// From the place that the metadata names.
     Metadata,
+    /// No keys at all: its tokens are opaque, and its JWTs, if it has any, are no access tokens.
+    Needless,
     /// No keys at all: its tokens are signed with a secret.
     Secret(Arc<Secret>),
 }
@@ -342,7 +345,11 @@ impl AuthorizationServer {
 
     /// Whether there may be keys of it: of a server that is only named there are none.
     pub(crate) fn has_keys(&self) -> bool {
-        !(self.has_distant_keys() && matches!(self.settings.source, Source::Named))
+        match self.settings.keys {
+            KeySource::Needless => false,
+            KeySource::Metadata => !matches!(self.settings.source, Source::Named),
+            KeySource::File(_) | KeySource::Given(_) | KeySource::Secret(_) => true,
+        }
     }
 
     /// Whether tokens cannot be judged without it: for its keys, or because it is asked.

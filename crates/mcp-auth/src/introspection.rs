@@ -4,6 +4,7 @@ mod client_authentication;
 mod form;
 mod introspector;
 mod pause;
+mod question;
 mod secret;
 mod server;
 mod signed_answer;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::jwt::Algorithm;
+use crate::provider::Api;
 use crate::url;
 use client_authentication::ClientAuthentication;
 
@@ -48,6 +50,8 @@ pub struct Introspection {
     asks_about_jwts: bool,
     audience_if_absent: Option<Arc<str>>,
     subject_is_username: bool,
+    /// The API that is asked instead, of a provider that knows no introspection.
+    api: Option<&'static Api>,
 }
 
 impl Introspection {
@@ -173,9 +177,27 @@ impl Introspection {
         Self { subject_is_username: true, ..self }
     }
 
-    /// Whether the endpoint is known without the server's metadata.
-    pub(crate) fn has_endpoint(&self) -> bool {
-        self.endpoint.is_some()
+    /// Asks the API of a provider, at this endpoint. Without a client it is one that answers everybody.
+    pub(crate) fn of_api(
+        api: &'static Api,
+        endpoint: &str,
+        client: Option<(&str, Secret)>,
+    ) -> Self {
+        let authentication = match client {
+            Some((id, secret)) => ClientAuthentication::Basic(id.into(), secret),
+            None => ClientAuthentication::None,
+        };
+        Self { api: Some(api), ..Self::new(authentication) }.endpoint(endpoint)
+    }
+
+    /// Whether the API of a provider is asked.
+    pub(crate) fn asks_api(&self) -> bool {
+        self.api.is_some()
+    }
+
+    /// Where is asked, if that is known without the server's metadata.
+    pub(crate) fn given_endpoint(&self) -> Option<&str> {
+        self.endpoint.as_deref()
     }
 
     /// What is wrong with it, if anything is.
@@ -185,6 +207,13 @@ impl Introspection {
         }
         if self.has_signed_answers && self.authentication.client_id().is_none() {
             return Some("signed answers are for a client: authenticate with a client id");
+        }
+        let has_rfc7662_only =
+            self.has_signed_answers || self.asks_about_jwts || self.audience_if_absent.is_some();
+        if self.api.is_some() && has_rfc7662_only {
+            return Some(
+                "signed answers, questions about JWTs and an absent audience are of RFC 7662, and this provider has an API of its own",
+            );
         }
         if self.max_in_flight == 0 {
             return Some("with no question in flight none is answered");
@@ -208,6 +237,7 @@ impl Introspection {
             asks_about_jwts: false,
             audience_if_absent: None,
             subject_is_username: false,
+            api: None,
         }
     }
 }

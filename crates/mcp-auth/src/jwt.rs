@@ -24,6 +24,7 @@ mod dialect;
 mod secret;
 mod notice;
 mod answer;
+mod api_answer;
 
 use std::sync::Arc;
 
@@ -34,6 +35,7 @@ use crate::token::VerifiedToken;
 
 pub use answer::introspected;
 pub(crate) use answer::judge_answer;
+pub(crate) use api_answer::{judge_api_answer, knows_no_such_token};
 pub(crate) use base64url::{decode as from_base64url, encode as to_base64url};
 pub(crate) use claims::Claims;
 pub(crate) use embedded::EmbeddedKey;

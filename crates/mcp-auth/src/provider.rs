@@ -1,6 +1,9 @@
 //! Identity providers by name, as data: what their issuers look like, and what they put into a token.
 
+mod api;
 mod table;
+
+pub(crate) use api::{Api, Shape, Words};
 
 /// What is known of an identity provider. Nothing here is code: a provider is a row of one table, of
 /// which the [guide](https://github.com/mcp-auth/rust/blob/main/docs/guide/providers.md) is printed too.
@@ -56,6 +59,8 @@ pub struct Provider {
     pub(crate) hosts: &'static [&'static str],
     /// Audiences that only this provider writes, and that stand for no resource.
     pub(crate) telling_audiences: &'static [&'static str],
+    /// The API that tells of its tokens, if they are opaque and it knows no introspection.
+    pub(crate) api: Option<Api>,
     /// How sure this row is.
     pub certainty: Certainty,
     /// Where it was read.
@@ -85,7 +90,7 @@ pub enum Audience {
     Own,
     /// There is no `aud`: `client_id` must be one of some clients.
     Clients,
-    /// The token is opaque, and the provider's API tells whose it is.
+    /// The token is opaque, and the provider's API tells to which client it was issued: it must be one of some.
     Asked,
 }
 

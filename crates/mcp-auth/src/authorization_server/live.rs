@@ -47,6 +47,7 @@ impl Settings {
         let issuer = self.rules.issuer.clone();
         let keyring = match &self.keys {
             KeySource::Given(keys) => Keyring::given(issuer, keys.clone()),
+            KeySource::Needless => Keyring::given(issuer, Arc::default()),
             KeySource::Secret(_) => Keyring::needless(issuer),
             KeySource::File(path) => {
                 Keyring::kept(issuer, keys_file::keys(self.clone(), path.clone(), timing))

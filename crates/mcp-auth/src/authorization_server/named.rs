@@ -136,7 +136,8 @@ impl AuthorizationServer {
     }
 
     /// A server by a row of the [table](Provider), as the constructors make it; what belongs into its
-    /// placeholders by their names. For programs that read both from a configuration.
+    /// placeholders by their names. For programs that read both from a configuration. Providers that are
+    /// asked by an API of their own have constructors only: [`github`](Self::github), [`google`](Self::google).
     ///
     /// A row that is not there and a place that is left open are a
     /// [`ConfigError`](crate::ConfigError) at `build()`.
@@ -232,13 +233,21 @@ impl AuthorizationServer {
         let dialect = self.settings.rules.dialect.as_ref()?;
         let named = dialect.audiences.iter().chain(&dialect.clients).map(String::as_str);
         let mut named = named.chain(dialect.scope_claims.iter().map(|claim| &**claim));
-        let cognito = dialect.provider.filter(|row| row.audience == Audience::Clients);
-        match cognito.filter(|_| dialect.clients.is_empty()) {
-            Some(row) => Some(format!("{}: {}", row.name, row.advice)),
-            None => named.any(str::is_empty).then(|| {
-                format!("an audience, client or claim for the issuer {issuer:?} is empty: is an environment variable unset?")
-            }),
+        if named.any(str::is_empty) {
+            return Some(format!(
+                "an audience, client or claim for the issuer {issuer:?} is empty: is an environment variable unset?"
+            ));
         }
+        if let Some(mistake) = self.mistake_in_asking() {
+            return Some(mistake);
+        }
+        let row = dialect.provider?;
+        let has_clients = match row.audience {
+            Audience::Asked => !dialect.clients.is_empty() || !dialect.audiences.is_empty(),
+            Audience::Clients => !dialect.clients.is_empty(),
+            _ => true,
+        };
+        (!has_clients).then(|| format!("{}: {}", row.name, row.advice))
     }
 
     /// The row by which it was named.

@@ -18,26 +18,33 @@ pub(crate) async fn get_document(
     let mut request = Request::new(Bytes::new());
     *request.headers_mut() = headers.clone();
     request.headers_mut().entry(ACCEPT).or_insert(HeaderValue::from_static("application/json"));
-    exchange(fetch, url, request, limits).await
+    only_ok(url, exchange(fetch, url, request, limits).await?)
 }
 
-/// Posts a form to `url`, under the same limits.
-pub(crate) async fn post_form(
+/// Posts a text of this media type to `url`, under the same limits. The answer may have any status.
+pub(crate) async fn post(
     fetch: &dyn Fetch,
     url: &str,
     headers: HeaderMap,
-    form: String,
+    (media_type, text): (&'static str, String),
     limits: Limits,
 ) -> Result<Response<Bytes>, FetchError> {
-    let mut request = Request::new(Bytes::from(form));
+    let mut request = Request::new(Bytes::from(text));
     *request.method_mut() = Method::POST;
     *request.headers_mut() = headers;
-    let form = HeaderValue::from_static("application/x-www-form-urlencoded");
-    request.headers_mut().insert(CONTENT_TYPE, form);
+    request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     exchange(fetch, url, request, limits).await
 }
 
-/// Sends a request to `url`, which must be `https` or on this machine and answer with status 200.
+/// An answer with status 200; any other is an error, redirects too.
+pub(crate) fn only_ok(url: &str, response: Response<Bytes>) -> Result<Response<Bytes>, FetchError> {
+    match response.status() {
+        StatusCode::OK => Ok(response),
+        status => Err(FetchError::Status { url: url.to_owned(), status: status.as_u16() }),
+    }
+}
+
+/// Sends a request to `url`, which must be `https` or on this machine.
 async fn exchange(
     fetch: &dyn Fetch,
     url: &str,
@@ -55,10 +62,8 @@ async fn exchange(
         .await
         .unwrap_or(Err(FetchError::Timeout(limits.timeout)))?;
     span.record("status", response.status().as_u16());
-    if response.status() != StatusCode::OK {
-        return Err(FetchError::Status { url: url.to_owned(), status: response.status().as_u16() });
-    }
-    if response.body().len() > limits.max_bytes {
+    // What else answers than 200 says enough by its status.
+    if response.status() == StatusCode::OK && response.body().len() > limits.max_bytes {
         return Err(FetchError::TooLarge(limits.max_bytes));
     }
     Ok(response)

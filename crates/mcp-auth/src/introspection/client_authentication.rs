@@ -22,6 +22,8 @@ const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer
 pub(super) enum ClientAuthentication {
     Basic(Arc<str>, Secret),
     Bearer(Secret),
+    /// Nobody need say who they are.
+    None,
     Post(Arc<str>, Secret),
     PrivateKeyJwt {
         client_id: Arc<str>,
@@ -38,7 +40,7 @@ impl ClientAuthentication {
 
     pub(super) fn client_id(&self) -> Option<&str> {
         match self {
-            Self::Bearer(_) => None,
+            Self::Bearer(_) | Self::None => None,
             Self::Basic(id, _) | Self::Post(id, _) => Some(id),
             Self::PrivateKeyJwt { client_id, .. } => Some(client_id),
         }
@@ -80,6 +82,7 @@ impl ClientAuthentication {
             Self::Bearer(token) => {
                 headers.insert(AUTHORIZATION, sensitive("Bearer", token.expose())?);
             }
+            Self::None => {}
             Self::Post(id, secret) => {
                 form.add("client_id", id);
                 form.add("client_secret", secret.expose());
@@ -141,6 +144,7 @@ impl fmt::Debug for ClientAuthentication {
         let method = match self {
             Self::Basic(..) => "client_secret_basic",
             Self::Bearer(_) => "bearer",
+            Self::None => "none",
             Self::Post(..) => "client_secret_post",
             Self::PrivateKeyJwt { .. } => "private_key_jwt",
         };

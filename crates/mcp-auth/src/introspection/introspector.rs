@@ -14,6 +14,7 @@ use crate::denial::Denial;
 use crate::jwt::{Fingerprint, Fingerprints};
 use crate::memory::{Memory, Weigh};
 use crate::meter;
+use crate::provider::Shape;
 use crate::token::{VerifiedToken, seconds};
 
 /// How many refusals are remembered. They are small, and there is no harm in forgetting one.
@@ -68,6 +69,16 @@ impl Introspector {
     /// Whether the issuer's JWTs are asked about too.
     pub(crate) fn asks_about_jwts(&self) -> bool {
         self.0.settings.asks_about_jwts
+    }
+
+    /// What a token shows of whether it is this server's.
+    pub(crate) fn shape_of(&self, token: &str) -> Shape {
+        self.0.settings.api.map_or(Shape::Possible, |api| api.shape_of(token))
+    }
+
+    /// What to say of a token that cannot be this server's.
+    pub(crate) fn about_shape(&self) -> Option<&'static str> {
+        self.0.settings.api.map(|api| api.about_shape)
     }
 
     /// Whether it is known where to ask.
@@ -179,11 +190,11 @@ impl Shared {
                 (Err(denial), "refused", false)
             }
             Err(failure) => {
-                if failure.concerns_all() {
+                if failure.concerns_all(self.settings.api) {
                     questions.pause.failed(question.asked, now);
                 }
                 let left = questions.pause.left(now).unwrap_or(pause::FIRST);
-                let denial = failure.into_denial(self.server.issuer(), left);
+                let denial = failure.into_denial(self.server.issuer(), self.settings.api, left);
                 self.refuse(&fingerprint, &denial, pause::FIRST, now);
                 (Err(denial), "failed", questions.pause.is_news(now))
             }

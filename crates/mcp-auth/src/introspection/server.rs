@@ -3,24 +3,25 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
+use bytes::Bytes;
+use http::Response;
+use http::header::{CONTENT_TYPE, HeaderMap};
 
-use super::form::Form;
+use super::question::SIGNED;
 use super::{Introspection, signed_answer};
 use crate::clock::Clock;
-use crate::denial::Denial;
-use crate::fetch::{Fetch, FetchError, Limits, post_form};
+use crate::denial::{Denial, Reason};
+use crate::fetch::{Fetch, FetchError, Limits, only_ok, post};
 use crate::fresh::{Fresh, Lacking};
-use crate::jwt::{JwtRules, judge_answer};
+use crate::jwt::{JwtRules, judge_answer, judge_api_answer, knows_no_such_token};
 use crate::keyring::Keyring;
 use crate::metadata::ServerMetadata;
+use crate::provider::Api;
 use crate::token::VerifiedToken;
 use crate::url;
 
 /// Claims of a user in very many groups; a JWT could not say as much.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
-
-const SIGNED: &str = "application/token-introspection+jwt";
 
 /// What has to be known of a server to ask it.
 pub(crate) struct Server {
@@ -55,20 +56,18 @@ impl Server {
         token: &str,
     ) -> Result<Result<VerifiedToken, Denial>, Failure> {
         let url = self.endpoint(settings).await?;
-        let accept = if settings.has_signed_answers { SIGNED } else { "application/json" };
         let mut headers = self.headers.clone();
-        headers.insert(ACCEPT, HeaderValue::from_static(accept));
-        let mut form = Form::default();
-        form.add("token", token);
-        form.add("token_type_hint", "access_token");
-        let signed =
-            settings.authentication.sign(self.issuer(), self.now(), &mut headers, &mut form);
-        signed.ok_or(Failure::OutOfReach("this server cannot say who it is", None))?;
+        let question = settings.question(token, self.issuer(), self.now(), &mut headers);
+        let question =
+            question.ok_or(Failure::OutOfReach("this server cannot say who it is", None))?;
 
         let limits = Limits { timeout: settings.timeout, max_bytes: MAX_ANSWER_BYTES };
-        let form = form.into_text();
-        let response = post_form(&*self.fetch, &url, headers, form, limits).await;
+        let response = post(&*self.fetch, &url, headers, question, limits).await;
         let response = response.map_err(Failure::Exchange)?;
+        if let Some(api) = settings.api {
+            return self.judge_by(api, &url, response).map_err(Failure::Exchange);
+        }
+        let response = only_ok(&url, response).map_err(Failure::Exchange)?;
         let nonsense = |why: &str| {
             Failure::Exchange(FetchError::Nonsense { url: url.clone(), why: why.to_owned() })
         };
@@ -94,6 +93,25 @@ impl Server {
                 None,
             )),
         }
+    }
+
+    /// What the API of a provider says of a token, if this is its answer.
+    fn judge_by(
+        &self,
+        api: &Api,
+        url: &str,
+        response: Response<Bytes>,
+    ) -> Result<Result<VerifiedToken, Denial>, FetchError> {
+        let nonsense =
+            |why: &str| FetchError::Nonsense { url: url.to_owned(), why: why.to_owned() };
+        if knows_no_such_token(api, response.status().as_u16(), response.body()) {
+            return Ok(Err(Denial::invalid(Reason::Inactive).detail(api.about_unknown)));
+        }
+        if matches!(response.status().as_u16(), 400 | 404 | 422) {
+            return Err(nonsense("it refuses the question, and not in the words of its API"));
+        }
+        let response = only_ok(url, response)?;
+        judge_api_answer(api, response.body(), &self.rules).map_err(nonsense)
     }
 
     /// Where to ask, if that is known without waiting.
@@ -131,10 +149,12 @@ impl Server {
 impl Failure {
     /// Whether it would have failed with any token. What may be due to the token must not count:
     /// somebody who knows a token that the server chokes on could silence it for all.
-    pub(super) fn concerns_all(&self) -> bool {
+    pub(super) fn concerns_all(&self, api: Option<&Api>) -> bool {
         match self {
             Self::BrokenOff => false,
             Self::OutOfReach(..) => true,
+            // An API of a provider says so when it is asked too often.
+            Self::Exchange(FetchError::Status { status: 403, .. }) => api.is_some(),
             Self::Exchange(error) => matches!(
                 error,
                 FetchError::Insecure(_)
@@ -145,7 +165,12 @@ impl Failure {
         }
     }
 
-    pub(super) fn into_denial(self, issuer: &str, retry_after: Duration) -> Denial {
+    pub(super) fn into_denial(
+        self,
+        issuer: &str,
+        api: Option<&Api>,
+        retry_after: Duration,
+    ) -> Denial {
         let denial = Denial::unavailable(retry_after);
         let detail = |why: &str| format!("the introspection endpoint of {issuer:?} {why}");
         match self {
@@ -158,27 +183,39 @@ impl Failure {
                 }
             }
             Self::Exchange(error) => {
-                let why = match &error {
-                    FetchError::Status { status: 401 | 403, .. } => {
-                        "refuses this server's credentials: check the client id and its secret, whether the server wants them by `Introspection::basic`, `post`, `private_key_jwt` or `bearer`, and whether this client may introspect"
-                    }
-                    FetchError::Status { status: 400, .. } => {
-                        "refuses the question: check the client id and its secret, and how the server wants them; some servers answer so about JWTs (`.also_jwts()`)"
-                    }
-                    FetchError::Status { status: 300..=399, .. } => {
-                        "answers with a redirect, which is not followed: set `.endpoint(..)` to where it leads, if that is right"
-                    }
-                    FetchError::Nonsense { .. } => {
-                        "does not answer as RFC 7662 says: is it the right URL?"
-                    }
-                    _ => {
-                        "does not answer: check that it is up, and that this machine may connect to it"
-                    }
-                };
+                let why = advice(&error, api);
                 denial.detail(detail(why)).caused_by(error)
             }
         }
     }
+}
+
+/// What an endpoint did instead of answering, and what to change.
+fn advice(error: &FetchError, api: Option<&Api>) -> &'static str {
+    let of_api = api.and_then(|api| match error {
+        FetchError::Status { status, .. } => api.advice(*status),
+        FetchError::Nonsense { .. } => {
+            Some("does not answer as its documentation says: is it the right URL?")
+        }
+        _ => None,
+    });
+    of_api.unwrap_or(match error {
+        FetchError::Status { status: 401 | 403, .. } => {
+            "refuses this server's credentials: check the client id and its secret, whether the server wants them by `Introspection::basic`, `post`, `private_key_jwt` or `bearer`, and whether this client may introspect"
+        }
+        FetchError::Status { status: 400, .. } => {
+            "refuses the question: check the client id and its secret, and how the server wants them; some servers answer so about JWTs (`.also_jwts()`)"
+        }
+        FetchError::Status { status: 300..=399, .. } => {
+            "answers with a redirect, which is not followed: set `.endpoint(..)` to where it leads, if that is right"
+        }
+        FetchError::Nonsense { .. } => {
+            "does not answer as RFC 7662 says: is it the right URL?"
+        }
+        _ => {
+            "does not answer: check that it is up, and that this machine may connect to it"
+        }
+    })
 }
 
 fn is_signed(headers: &HeaderMap) -> bool {

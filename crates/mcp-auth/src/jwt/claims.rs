@@ -126,10 +126,13 @@ impl Claims {
     /// The same claims about the user of this name, if it is one: who has the name of the client would
     /// be taken for it (see [`CallerKind`](crate::CallerKind)).
     pub(crate) fn about_user(self, name: &str) -> Option<Self> {
-        let client = self.client_id.as_ref().map(|id| id.of(&self.text));
-        let is_client = client == Some(name.strip_suffix("@clients").unwrap_or(name));
+        let is_client = self.client_id() == Some(name.strip_suffix("@clients").unwrap_or(name));
         let subject = Some(Text::Copied(name.into()));
         (!name.is_empty() && !is_client).then_some(Self { subject, ..self })
+    }
+
+    pub(crate) fn client_id(&self) -> Option<&str> {
+        self.client_id.as_ref().map(|id| id.of(&self.text))
     }
 
     pub(crate) fn has_audience(&self) -> bool {

@@ -88,7 +88,7 @@ pub(super) fn new(
             continue;
         }
         match server.first_url() {
-            None if introspects.is_some_and(Introspection::has_endpoint) => {}
+            None if introspects.is_some_and(|it| it.given_endpoint().is_some()) => {}
             // Clients log in there, and the resolver knows who issues their tokens.
             None if !resolvers.is_empty() => {}
             None => return Err(ConfigError::NoKeys(server.issuer().to_owned())),

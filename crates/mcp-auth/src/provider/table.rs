@@ -1,6 +1,6 @@
 //! The table of providers. Every row is a statement about somebody else's product: keep its source.
 
-use super::{Audience, Certainty, Document, Mark, Provider};
+use super::{Api, Audience, Certainty, Document, Mark, Provider, Words};
 
 /// What is so unless a row says otherwise.
 const USUAL: Provider = Provider {
@@ -24,6 +24,7 @@ const USUAL: Provider = Provider {
     is_rfc9068: false,
     hosts: &[],
     telling_audiences: &[],
+    api: None,
     certainty: Certainty::Vendor,
     source: "",
 };
@@ -57,6 +58,7 @@ pub(super) const ALL: &[&Provider] = &[
     &SCALEKIT,
     &ASGARDEO,
     &GITHUB,
+    &GITHUB_ENTERPRISE,
 ];
 
 const AUTH0: Provider = Provider {
@@ -159,19 +161,41 @@ const GOOGLE: Provider = Provider {
     id: "google",
     name: "Google",
     issuer: "https://accounts.google.com",
-    places: "none",
+    places: "none; `clients`: the IDs of your OAuth clients",
     documents: &[Document::Oidc],
     typ: "opaque",
     audience: Audience::Asked,
-    about_scopes: "full URIs, as `tokeninfo` tells them",
+    about_scopes: "as full URIs, also in `required_scopes`; without `openid` there is no user",
     client_id: "azp",
-    advice: "Google's tokens are for its own APIs: ask `tokeninfo`, and accept only those whose `aud` is your OAuth client",
-    opaque: "Google's access tokens are opaque: verify them by its `tokeninfo`, see docs/guide/providers.md",
+    advice: "Google's tokens name no resource, but the OAuth client that they were issued to: name your own OAuth clients, and those only",
+    opaque: "Google's access tokens are opaque: name it with `AuthorizationServer::google(..)`, which asks Google",
+    about_issuer: "its JWTs are ID tokens, let the client send its access token",
     hosts: &["accounts.google.com"],
+    api: Some(Api {
+        words: Words::Google,
+        endpoint: "https://oauth2.googleapis.com/tokeninfo",
+        headers: &[("accept", "application/json")],
+        prefixes: &[],
+        longest_token: 2048,
+        claims: &["sub", "aud", "azp", "scope", "email", "email_verified", "access_type"],
+        about_shape: "Google's access tokens are opaque, and no JWTs: let the client send its access token, not its ID token",
+        about_unknown: "Google does not know the token: it has expired or was revoked, or it is no access token",
+        about_no_user: "Google does not say whose the token is: let clients ask for the scope `openid`, with `.required_scopes([\"openid\"])`",
+        about_status: &[
+            (
+                401,
+                "wants credentials, which `tokeninfo` does not: is something else between this server and Google?",
+            ),
+            (403, GOOGLE_LIMITS),
+            (429, GOOGLE_LIMITS),
+        ],
+    }),
     certainty: Certainty::Others,
     source: "https://developers.google.com/identity/protocols/oauth2",
     ..USUAL
 };
+
+const GOOGLE_LIMITS: &str = "takes no more questions from this address: remember answers longer, `.map_introspection(|it| it.cache_for(..))`";
 
 const COGNITO: Provider = Provider {
     id: "cognito",
@@ -457,17 +481,53 @@ const ASGARDEO: Provider = Provider {
 const GITHUB: Provider = Provider {
     id: "github",
     name: "GitHub",
-    issuer: "",
-    places: "none",
-    documents: &[],
+    issuer: "https://github.com/login/oauth",
+    places: "none; `client_id`: of an OAuth app or a GitHub App of your own",
+    documents: &[Document::OAuth],
     typ: "opaque",
     audience: Audience::Asked,
-    scopes: &[],
-    about_scopes: "`scopes` of the API's answer; tokens of GitHub Apps have none",
-    client_id: "",
-    subject: "the numeric `id`; `login` may change",
-    advice: "a GitHub token names no audience: ask `POST /applications/{client_id}/token`, which knows only the tokens of your own OAuth app",
-    opaque: "GitHub's tokens are opaque: verify them by its API, see docs/guide/providers.md",
+    scopes: &["scopes"],
+    about_scopes: "tokens of GitHub Apps have none",
+    subject: "the numeric `id` of the user; `login` may change",
+    advice: "GitHub's tokens name no resource, but the app that they were issued to: let clients log in with the app whose client ID and secret this server has, and with no other",
+    opaque: "GitHub's tokens are opaque: name it with `AuthorizationServer::github(..)`, which asks GitHub",
+    hosts: &["github.com"],
+    api: Some(GITHUB_API),
     source: "https://docs.github.com/en/rest/apps/oauth-applications#check-a-token",
     ..USUAL
 };
+
+const GITHUB_ENTERPRISE: Provider = Provider {
+    id: "github_enterprise",
+    name: "GitHub Enterprise Server",
+    issuer: "{url}/login/oauth",
+    places: "`url`: of the server; `client_id`: of an OAuth app or a GitHub App of your own, on that server",
+    documents: &[],
+    hosts: &[],
+    api: Some(Api { endpoint: "{url}/api/v3/applications/{client_id}/token", ..GITHUB_API }),
+    source: "https://docs.github.com/en/enterprise-server/rest/apps/oauth-applications#check-a-token",
+    ..GITHUB
+};
+
+const GITHUB_API: Api = Api {
+    words: Words::GitHub,
+    endpoint: "https://api.github.com/applications/{client_id}/token",
+    headers: &[("accept", "application/vnd.github+json"), ("x-github-api-version", "2022-11-28")],
+    // https://github.blog/changelog/2021-03-31-authentication-token-format-updates-are-generally-available/
+    prefixes: &["gho_", "ghu_"],
+    longest_token: 255,
+    claims: &["app", "user", "scopes", "created_at", "updated_at", "expires_at", "installation"],
+    about_shape: "what GitHub gives an app for a user begins with `gho_` or `ghu_`: a personal token (`ghp_`, `github_pat_`) and that of an installation (`ghs_`) prove nothing to this server",
+    about_unknown: "GitHub does not know it as a token of this app: it has expired, was revoked, or is another app's (VS Code logs in to GitHub with an app of its own); if that is said of every token, compare the client ID and its secret",
+    about_no_user: "GitHub names no user of the token: it is one from server to server, which speaks for nobody",
+    about_status: &[
+        (
+            401,
+            "refuses this server's credentials: compare the client ID and the client secret with the settings of the app",
+        ),
+        (403, GITHUB_LIMITS),
+        (429, GITHUB_LIMITS),
+    ],
+};
+
+const GITHUB_LIMITS: &str = "takes no more questions of this app for now, which may ask some thousand times an hour, or the app is suspended: remember answers longer, `.map_introspection(|it| it.cache_for(..))`";

@@ -12,6 +12,7 @@ use crate::fetch::BoxFuture;
 use crate::introspection::Introspector;
 use crate::jwt::{self, Fingerprint, Fingerprints};
 use crate::meter;
+use crate::provider::Shape;
 use crate::token::VerifiedToken;
 
 /// Chooses by the form of a token: three parts of base64url are a JWT, and anything else is opaque.
@@ -83,21 +84,34 @@ impl TokenVerifier {
         self.is_opaque(token.expose()).then_some(known)
     }
 
-    /// Asks one issuer after another, until one knows the token.
+    /// Asks one issuer after another, until one knows the token. One that shows whose it is, is shown to
+    /// no other.
     async fn ask(
         &self,
         token: &str,
         fingerprint: Fingerprint,
         now: SystemTime,
     ) -> Result<VerifiedToken, Denial> {
+        let shape = self.asked.iter().map(|(_, it)| it.shape_of(token)).max();
+        if shape.is_none_or(|shape| shape == Shape::Foreign) {
+            return Err(self.refuse_shape());
+        }
         let mut denied = Denial::invalid(Reason::Inactive);
-        for (_, introspector) in &self.asked {
+        for (_, introspector) in
+            self.asked.iter().filter(|(_, it)| Some(it.shape_of(token)) == shape)
+        {
             match introspector.verify(token, fingerprint, now).await {
                 Ok(token) => return Ok(token),
                 Err(denial) => denied = graver(denied, denial),
             }
         }
         Err(denied)
+    }
+
+    /// Of a token that none of the issuers can have issued.
+    fn refuse_shape(&self) -> Denial {
+        let about: Vec<_> = self.asked.iter().filter_map(|(_, it)| it.about_shape()).collect();
+        Denial::invalid(Reason::Malformed).detail(about.join("; "))
     }
 
     /// Verifies a JWT, and then asks about it if its issuer is to be asked: no stranger's costs a question.

@@ -51,7 +51,9 @@ fn constructor(row: &Provider) -> String {
     let places = match row.id {
         "cognito" => "pool, clients".to_owned(),
         "entra_tenants" => "tenants".to_owned(),
-        "github" | "google" => return "see below".to_owned(),
+        "github" => "client_id, secret".to_owned(),
+        "github_enterprise" => "url, client_id, secret".to_owned(),
+        "google" => "clients".to_owned(),
         _ => {
             let mut places: Vec<&str> = Vec::new();
             for piece in row.issuer.split('{').skip(1) {
@@ -72,7 +74,8 @@ fn documents(row: &Provider) -> String {
         Document::Oidc => "OIDC",
         _ => "another",
     };
-    row.documents.iter().map(name).collect::<Vec<_>>().join(", ")
+    let names: Vec<_> = row.documents.iter().map(name).collect();
+    if names.is_empty() { "unknown".to_owned() } else { names.join(", ") }
 }
 
 fn audience(row: &Provider) -> String {
@@ -81,7 +84,7 @@ fn audience(row: &Provider) -> String {
         Audience::Fixed(audience) => format!("`aud` is `{audience}`"),
         Audience::Own => "`aud` is the provider's name for it: `.audience(..)`".to_owned(),
         Audience::Clients => "no `aud`; `client_id` is one of yours".to_owned(),
-        _ => "its API says so".to_owned(),
+        _ => "its API says to which client: one of yours".to_owned(),
     }
 }
 

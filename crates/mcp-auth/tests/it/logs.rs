@@ -3,12 +3,15 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use mcp_auth::jwt::Algorithm;
 use mcp_auth::{ApiKey, ApiKeys, Introspection, McpAuth};
 use mcp_auth_testkit::{Endpoint, SigningAlgorithm, TestIssuer, Trouble};
 use tracing::Level;
 use tracing_subscriber::fmt::MakeWriter;
 
+use crate::asked_providers::{self, Api, Who};
 use crate::world::{RESOURCE, admit, answer, bearer, request, status};
 
 #[derive(Clone, Default)]
@@ -160,6 +163,34 @@ async fn neither_a_token_nor_a_secret_is_in_any_log_when_its_issuer_is_asked() {
     );
     let body = key.lines().nth(1).expect("a line of the key");
     for secret in tokens.iter().map(String::as_str).chain(["very-secret", "eyJ", "Basic ", body]) {
+        assert!(!text.contains(secret), "{secret} in {text}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_provider_is_asked_about_is_in_no_log_at_any_level() {
+    let (log, _guard) = Log::at(Level::TRACE);
+    for who in Who::ALL {
+        let api = Api::of(who);
+        let (auth, _) = api.protects();
+        for token in [who.token(), &format!("{}unknown", who.token()), "ghp_personal-secret"] {
+            status(&auth, token).await;
+        }
+        let caller = admit(&auth, &bearer(who.token())).await.expect("admitted");
+        tracing::trace!(?caller, ?auth, claims = caller.claims_json(), "a user's own log");
+        api.trouble(Some(asked_providers::Trouble::Html(401)));
+        status(&auth, &format!("{}new", who.token())).await;
+    }
+    let text = log.text();
+    assert!(text.contains("583231") && text.contains("refused: inactive"), "{text}");
+    let basic = STANDARD.encode(asked_providers::SECRET); // the end of `id:secret`, at this length of the id
+    for secret in [
+        "exampleexample",
+        "Example_token",
+        "personal-secret",
+        asked_providers::SECRET,
+        &basic[..16],
+    ] {
         assert!(!text.contains(secret), "{secret} in {text}");
     }
 }

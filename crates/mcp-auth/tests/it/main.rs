@@ -2,6 +2,7 @@
 
 mod api_keys;
 mod architecture;
+mod asked_providers;
 mod attacks;
 mod attacks_on_operations;
 mod config;
