@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
 
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
@@ -45,7 +44,7 @@ pub struct Credentials {
 
 /// A DPoP proof as it arrived; nothing of it is true yet. It does not show itself in logs.
 #[derive(Clone)]
-struct Proof(Arc<str>);
+struct Proof(HeaderValue);
 
 impl Credentials {
     /// Reads the credentials of a request from its headers, and from nowhere else: never from its
@@ -94,7 +93,8 @@ impl Credentials {
 
     /// The DPoP proof, where the token came by that scheme.
     pub(crate) fn proof(&self) -> Option<&str> {
-        self.proof.as_ref().map(|Proof(text)| &**text)
+        // It is UTF-8, by `Proof::from_headers`.
+        self.proof.as_ref().and_then(|Proof(field)| std::str::from_utf8(field.as_bytes()).ok())
     }
 
     /// The access token.
@@ -115,7 +115,10 @@ impl Proof {
         if fields.next().is_some() {
             return Err(BadProof::Repeated);
         }
-        field.to_str().map(|text| Self(text.into())).map_err(|_| BadProof::Malformed)
+        match std::str::from_utf8(field.as_bytes()) {
+            Ok(_) => Ok(Self(field.clone())),
+            Err(_) => Err(BadProof::Malformed),
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use http::request::Parts;
 
 use crate::credentials::Credentials;
 use crate::denial::{BadProof, Denial};
-use crate::jwt::Algorithm;
+use crate::jwt::{Algorithm, EmbeddedKeys};
 use crate::token::seconds;
 
 use endpoint::Endpoint;
@@ -120,6 +120,7 @@ pub(crate) struct Proofs {
     past: u64,
     future: u64,
     nonces: Option<Nonces>,
+    keys: EmbeddedKeys,
     replays: Replays,
 }
 
@@ -136,6 +137,7 @@ impl Proofs {
             past: (LIFETIME + leeway).min(LONGEST_WINDOW).as_secs(),
             future: leeway.min(LONGEST_WINDOW).as_secs(),
             nonces,
+            keys: EmbeddedKeys::default(),
             replays: Replays::new(remembered),
         })
     }
@@ -192,8 +194,8 @@ impl Proofs {
         if !claims.are_for(credentials) {
             return Err(BadProof::OtherToken);
         }
-        let key = proof.key()?;
-        if key.thumbprint().as_ref() != Some(thumbprint) {
+        let key = self.keys.key_of(&proof.jws).ok_or(BadProof::Key)?;
+        if key.thumbprint != *thumbprint {
             return Err(BadProof::OtherKey);
         }
         if let Some(nonces) = &self.nonces {
@@ -203,6 +205,7 @@ impl Proofs {
         if !key.has_signed(&proof.jws).map_err(|_| BadProof::Key)? {
             return Err(BadProof::Signature);
         }
+        self.keys.keep(key, &proof.jws);
         Ok(())
     }
 }

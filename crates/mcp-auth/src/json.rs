@@ -105,14 +105,17 @@ impl<'de> Visitor<'de> for ObjectVisitor<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut members: Vec<(Cow<'de, str>, &'de RawValue)> = Vec::with_capacity(12);
+        let mut kinds = 0u64;
         while let Some(name) = map.next_key_seed(Name)? {
             if members.len() == MAX_MEMBERS {
                 return Err(A::Error::custom("too many members"));
             }
-            // Names of one length mostly differ in the first byte: no call to compare them.
-            let is_same =
-                |earlier: &str| earlier.len() == name.len() && earlier.bytes().eq(name.bytes());
-            if members.iter().any(|(earlier, _)| is_same(earlier)) {
+            // Only names of one kind are compared: of a length and a first letter, as far as 64 kinds tell.
+            let first = name.bytes().next().unwrap_or(0);
+            let kind = 1 << ((name.len() * 7 + usize::from(first)) % 64);
+            let may_be_known = kinds & kind != 0;
+            kinds |= kind;
+            if may_be_known && members.iter().any(|(earlier, _)| *earlier == name) {
                 *self.0 = NotMembers::Duplicate;
                 return Err(A::Error::custom("duplicate member"));
             }

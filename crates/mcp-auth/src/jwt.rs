@@ -38,7 +38,7 @@ pub(crate) use answer::judge_answer;
 pub(crate) use api_answer::{judge_api_answer, knows_no_such_token};
 pub(crate) use base64url::{decode as from_base64url, encode as to_base64url};
 pub(crate) use claims::Claims;
-pub(crate) use embedded::EmbeddedKey;
+pub(crate) use embedded::EmbeddedKeys;
 pub(crate) use jws::{Jws, is_compact};
 pub(crate) use keys::{Key, Missing};
 pub use keys::{KeySet, KeySetError};

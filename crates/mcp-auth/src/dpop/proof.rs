@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::credentials::Credentials;
 use crate::denial::{BadProof, Denial, Reason};
 use crate::json::{self, Members};
-use crate::jwt::{self, Algorithm, EmbeddedKey, Jws};
+use crate::jwt::{self, Algorithm, Jws};
 
 /// A proof of the right kind; nothing of it is true yet.
 pub(super) struct Proof<'t> {
@@ -54,11 +54,6 @@ impl<'t> Proof<'t> {
             nonce: members.get("nonce").map(|_| text("nonce")).transpose()?,
             token_digest: text("ath")?,
         })
-    }
-
-    /// Its key, which is public.
-    pub(super) fn key(&self) -> Result<EmbeddedKey<'_>, BadProof> {
-        EmbeddedKey::of(&self.jws).ok_or(BadProof::Key)
     }
 }
 

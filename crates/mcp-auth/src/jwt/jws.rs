@@ -61,20 +61,20 @@ impl<'t, A> Jws<'t, A> {
         if token.len() > MAX_TOKEN_BYTES {
             return refuse(Reason::Oversize);
         }
-        let mut parts = token.split('.');
-        let (Some(header), Some(payload), Some(signature)) =
-            (parts.next(), parts.next(), parts.next())
-        else {
+        // From both ends, since most of a token lies between.
+        let outer = token.rsplit_once('.').and_then(|(signing_input, signature)| {
+            let (header, payload) = signing_input.split_once('.')?;
+            Some((signing_input, header, payload, signature))
+        });
+        let Some((signing_input, header, payload, signature)) = outer else {
             return Err(Denial::invalid(Reason::Malformed).detail(
                 "the token is not a JWT: ask its issuer about opaque tokens with `.introspect(..)`, or have it issue JWTs for this resource (many do once clients send `resource`, or an API is set up)",
             ));
         };
-        match parts.count() {
-            0 => {}
-            2 => return refuse(Reason::Encrypted),
-            _ => return refuse(Reason::Malformed),
+        if payload.as_bytes().contains(&b'.') {
+            let is_jwe = token.split('.').count() == 5;
+            return refuse(if is_jwe { Reason::Encrypted } else { Reason::Malformed });
         }
-        let signing_input = &token[..header.len() + 1 + payload.len()];
         let decode =
             |part| base64url::decode(part).ok_or_else(|| Denial::invalid(Reason::Encoding));
         if header.len() > MAX_HEADER_BYTES {
