@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 
 #[cfg(feature = "client")]
-pub(crate) use document::{get_document, post_form};
+pub(crate) use document::{get_document, post_form, post_json};
 #[cfg(feature = "client")]
 pub use http_client::HttpClient;
 

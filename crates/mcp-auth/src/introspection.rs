@@ -15,6 +15,7 @@ use crate::jwt::Algorithm;
 use crate::url;
 use client_authentication::ClientAuthentication;
 
+pub(crate) use client_authentication::sensitive;
 pub(crate) use introspector::Introspector;
 pub use secret::Secret;
 pub(crate) use server::Server;

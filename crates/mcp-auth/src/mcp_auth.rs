@@ -12,6 +12,8 @@ mod introspect;
 #[cfg(feature = "client")]
 mod notices;
 #[cfg(feature = "client")]
+mod poll;
+#[cfg(feature = "client")]
 mod readiness;
 mod revoke;
 #[cfg(any(feature = "client", feature = "tower"))]

@@ -29,11 +29,32 @@ pub(crate) async fn post_form(
     form: String,
     limits: Limits,
 ) -> Result<Response<Bytes>, FetchError> {
-    let mut request = Request::new(Bytes::from(form));
+    post(fetch, url, headers, "application/x-www-form-urlencoded", form, limits).await
+}
+
+/// Posts JSON to `url`, under the same limits.
+pub(crate) async fn post_json(
+    fetch: &dyn Fetch,
+    url: &str,
+    headers: HeaderMap,
+    json: String,
+    limits: Limits,
+) -> Result<Response<Bytes>, FetchError> {
+    post(fetch, url, headers, "application/json", json, limits).await
+}
+
+async fn post(
+    fetch: &dyn Fetch,
+    url: &str,
+    headers: HeaderMap,
+    content_type: &'static str,
+    body: String,
+    limits: Limits,
+) -> Result<Response<Bytes>, FetchError> {
+    let mut request = Request::new(Bytes::from(body));
     *request.method_mut() = Method::POST;
     *request.headers_mut() = headers;
-    let form = HeaderValue::from_static("application/x-www-form-urlencoded");
-    request.headers_mut().insert(CONTENT_TYPE, form);
+    request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     exchange(fetch, url, request, limits).await
 }
 

@@ -9,6 +9,7 @@ use mcp_auth_testkit::{Endpoint, SigningAlgorithm, TestIssuer, Trouble};
 use tracing::Level;
 use tracing_subscriber::fmt::MakeWriter;
 
+use crate::polling::{Play, Transmitter, poll, revoking, sets};
 use crate::world::{RESOURCE, admit, answer, bearer, request, status};
 
 #[derive(Clone, Default)]
@@ -160,6 +161,50 @@ async fn neither_a_token_nor_a_secret_is_in_any_log_when_its_issuer_is_asked() {
     );
     let body = key.lines().nth(1).expect("a line of the key");
     for secret in tokens.iter().map(String::as_str).chain(["very-secret", "eyJ", "Basic ", body]) {
+        assert!(!text.contains(secret), "{secret} in {text}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_transmitter_of_events_fills_the_log_and_nothing_secret_is_in_it() {
+    let issuer = TestIssuer::new();
+    let event = |sub: &str| revoking(&issuer, sub).sign();
+    let nobody = |i: usize| (format!("n{i}"), revoking(&issuer, "x").without("sub_id").sign());
+    let nobodies: Vec<_> = (0..50).map(nobody).collect();
+    let nobodies = nobodies.iter().map(|(jti, set)| (jti.as_str(), set.clone())).collect();
+    // The most lines of an hour: one of what was revoked, and one of each kind of trouble every five minutes.
+    let rows = [
+        ("fine", Play::Wait(30), 0, ""),
+        ("refuses the token", Play::Status(401), 12, "check the bearer token"),
+        ("is down", Play::Down, 12, "check that it is up"),
+        ("never answers", Play::Hang, 12, "`.timeout(..)`"),
+        ("has another page", Play::Text("<html>"), 12, "RFC 8936"),
+        ("redirects", Play::Status(302), 12, "not followed"),
+        ("sends one event for ever", sets(vec![("e", event("alice"))]), 13, "was acknowledged"),
+        ("invents events", Play::Junk, 12, "not accepted, and perhaps others: encoding"),
+        ("knows nobody", sets(nobodies), 24, "let the transmitter use `iss_sub`"),
+    ];
+    for (name, play, lines, advice) in rows {
+        let (log, guard) = Log::at(Level::INFO);
+        let transmitter = Transmitter::new([play]);
+        poll(&protected(&issuer), transmitter.events(), 3599).await;
+        let text = log.take();
+        drop(guard);
+        assert!((lines / 2..=lines).contains(&text.lines().count()), "{name}: {text}");
+        assert!(text.contains(advice), "{name}: {text}");
+    }
+
+    let (log, _guard) = Log::at(Level::TRACE);
+    let (good, bad) = (event("alice"), revoking(&issuer, "bob").audience("other").sign());
+    let (good_row, bad_row) = (("jti-of-a", good.clone()), ("jti-of-b", bad.clone()));
+    let transmitter = Transmitter::new([sets(vec![good_row, bad_row]), Play::Status(401)]);
+    let events = transmitter.events();
+    tracing::trace!(?events, "a user's own log of the settings");
+    poll(&protected(&issuer), events, 60).await;
+    let text = log.text();
+    assert!(text.contains("revoked") && text.contains("not accepted"), "{text}");
+    let parts = [&good, &bad].into_iter().flat_map(|set| set.split('.'));
+    for secret in parts.chain(["very-secret", "jti-of", "alice", "bob"]) {
         assert!(!text.contains(secret), "{secret} in {text}");
     }
 }

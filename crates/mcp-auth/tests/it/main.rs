@@ -21,6 +21,7 @@ mod metrics;
 mod mtls;
 mod operations;
 mod origins;
+mod polling;
 mod providers;
 mod refusals;
 mod revocation;
