@@ -9,6 +9,7 @@ use mcp_auth_testkit::{Endpoint, SigningAlgorithm, TestIssuer, Trouble};
 use tracing::Level;
 use tracing_subscriber::fmt::MakeWriter;
 
+use crate::given_keys::KeysFile;
 use crate::polling::{Play, Transmitter, poll, revoking, sets};
 use crate::world::{RESOURCE, admit, answer, bearer, request, status};
 
@@ -121,6 +122,39 @@ async fn neither_api_keys_nor_notices_are_in_any_log_at_any_level() {
     for part in secrets.iter().flat_map(|secret| secret.split(['.', '_'])).filter(|it| it.len() > 5)
     {
         assert!(!text.contains(part), "{part} in {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_mistake_in_a_file_of_api_keys_is_one_line_without_what_stands_there() {
+    let (issuer, file) = (TestIssuer::new(), KeysFile::new("log.api-keys.json"));
+    let new = ApiKeys::generate().expect("random numbers");
+    file.write(&format!(r#"{{"keys":[{{"name":"ci","sha256":"{}"}}]}}"#, new.key));
+    let keys = ApiKeys::new().file(&file.0);
+    let auth = issuer.protects(RESOURCE).api_keys(keys).build().expect("a description");
+    let (log, guard) = Log::at(Level::WARN);
+    for _ in 0..10 {
+        assert_eq!(status(&auth, &new.key).await, 503);
+    }
+    let text = log.take();
+    drop(guard);
+    let told = text.matches("could not read the file of API keys").count();
+    assert_eq!(
+        (told, text.matches("entry 1, line 1: its `sha256` must be").count()),
+        (1, 1),
+        "{text}"
+    );
+
+    let (log, _guard) = Log::at(Level::TRACE);
+    issuer.clock().advance(std::time::Duration::from_secs(60));
+    status(&auth, &new.key).await;
+    file.write(&format!(r#"{{"keys":[{{"name":"ci","sha256":"{}"}}]}}"#, new.digest));
+    issuer.clock().advance(std::time::Duration::from_secs(60));
+    assert_eq!(status(&auth, &new.key).await, 200);
+    let text = log.text();
+    assert!(text.contains("entry 1, line 1") && text.contains("mcp_auth: read the file"), "{text}");
+    for secret in [&new.key[5..], &new.digest] {
+        assert!(!text.contains(secret), "{secret} in {text}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! The library from outside, a file for each question, in a world without sockets.
 
 mod api_keys;
+mod api_keys_file;
 mod architecture;
 mod attacks;
 mod attacks_on_operations;
