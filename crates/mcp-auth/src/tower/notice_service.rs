@@ -59,9 +59,8 @@ impl McpAuth {
     /// let auth = McpAuth::builder("https://api.example.com/mcp")
     ///     .authorization_server("https://auth.example.com")
     ///     .build()?;
-    /// let app: axum::Router = auth
-    ///     .protect(axum::routing::get(|| async {}))
-    ///     .route_service("/auth-notices", auth.notice_service(["my-client-id"]));
+    /// let notices = auth.notice_service(["my-client-id"]);
+    /// let app: axum::Router = axum::Router::new().route_service("/auth-notices", notices);
     /// # Ok::<(), mcp_auth::ConfigError>(())
     /// ```
     #[must_use]
