@@ -12,6 +12,7 @@ mod forged_tokens;
 mod guide_table;
 mod issuers;
 mod given_keys;
+mod handles;
 mod introspection;
 mod keys;
 mod ledger;
