@@ -1,17 +1,26 @@
 //! API keys beside OAuth: a short list, kept as digests.
 
+#[cfg(feature = "client")]
+mod file;
+#[cfg(not(feature = "client"))]
+#[path = "api_keys/file_none.rs"]
+mod file;
+mod verifier;
+
 use std::fmt;
-use std::future::ready;
 use std::io;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::credentials::Credentials;
-use crate::denial::{Denial, Reason};
-use crate::fetch::BoxFuture;
-use crate::jwt::{is_same_secret, random, sha256, to_base64url};
+use crate::clock::Clock;
+use crate::jwt::{random, sha256, to_base64url};
 use crate::scope::Scopes;
-use crate::token::{API_KEY_ISSUER, VerifiedToken};
+use crate::token::API_KEY_ISSUER;
 use crate::verifier::Verifier;
+use verifier::{ApiKeyVerifier, Known};
+
+pub(crate) use file::KeysFile;
 
 /// 22 characters of base64url are 132 bits; no text of less holds 128.
 const SHORTEST_KEY: usize = 22;
@@ -49,6 +58,7 @@ const LONGEST_KEY: usize = 256;
 pub struct ApiKeys {
     prefix: Box<str>,
     keys: Vec<ApiKey>,
+    file: Option<Arc<Path>>,
 }
 
 /// One API key: who holds it, and what it is good for.
@@ -70,6 +80,9 @@ pub struct GeneratedKey {
     /// Its SHA-256 in hexadecimal, for [`ApiKey::of_digest`].
     pub digest: String,
 }
+
+/// What judges tokens, and the file that it looks into.
+pub(crate) type Placed = (Box<dyn Verifier>, Option<KeysFile>);
 
 impl ApiKeys {
     /// The issuer of callers with an API key.
@@ -115,7 +128,7 @@ impl ApiKeys {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.keys.is_empty()
+        self.keys.is_empty() && self.file.is_none()
     }
 
     /// Puts the keys of this list, made for one resource, before another verifier. Or says the name of the
@@ -124,29 +137,31 @@ impl ApiKeys {
         self,
         others: Box<dyn Verifier>,
         resource: &str,
-    ) -> Result<Box<dyn Verifier>, (String, &'static str)> {
-        let mut known: Vec<Known> = Vec::with_capacity(self.keys.len());
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Placed, (String, &'static str)> {
+        let mut given: Vec<Known> = Vec::with_capacity(self.keys.len());
         for key in self.keys {
-            let wrong = |why| (key.name.to_string(), why);
-            let digest = key.digest.map_err(wrong)?;
-            if key.name.is_empty() {
+            let name = key.name.clone();
+            let wrong = |why| (name.to_string(), why);
+            if name.is_empty() {
                 return Err(wrong("it has no name"));
             }
-            if known.iter().any(|other| other.digest == digest) {
+            let known = Known::new(key, resource).map_err(wrong)?;
+            if given.iter().any(|other| other.digest == known.digest) {
                 return Err(wrong("it comes twice"));
             }
-            let token = VerifiedToken::assert(API_KEY_ISSUER, key.name).audience(resource);
-            let token = token.scopes(key.scopes);
-            let token = key.expires_at.into_iter().fold(token, VerifiedToken::expires_at);
-            known.push(Known { digest, token });
+            given.push(known);
         }
-        Ok(Box::new(ApiKeyVerifier { prefix: self.prefix, known, others }))
+        let digests = given.iter().map(|known| known.digest).collect();
+        let file = KeysFile::of(self.file, digests, resource, clock);
+        let verifier = ApiKeyVerifier { prefix: self.prefix, given, file: file.clone(), others };
+        Ok((Box::new(verifier), file))
     }
 }
 
 impl Default for ApiKeys {
     fn default() -> Self {
-        Self { prefix: "mcpk_".into(), keys: Vec::new() }
+        Self { prefix: "mcpk_".into(), keys: Vec::new(), file: None }
     }
 }
 
@@ -184,54 +199,6 @@ impl ApiKey {
 
     fn with(name: String, digest: Result<[u8; 32], &'static str>) -> Self {
         Self { name: name.into(), digest, scopes: Scopes::default(), expires_at: None }
-    }
-}
-
-/// A key of the list, and whom it admits.
-struct Known {
-    digest: [u8; 32],
-    token: VerifiedToken,
-}
-
-struct ApiKeyVerifier {
-    prefix: Box<str>,
-    known: Vec<Known>,
-    others: Box<dyn Verifier>,
-}
-
-impl ApiKeyVerifier {
-    /// Nothing if no API key is meant: it is not for this verifier to judge.
-    fn judge(&self, token: &str) -> Option<Result<VerifiedToken, Denial>> {
-        if token.len() > LONGEST_KEY || is_like_jwt(token) {
-            return None;
-        }
-        let digest = sha256(token.as_bytes());
-        let mut found = None;
-        // All of them, so that the time does not tell which.
-        for known in &self.known {
-            if is_same_secret(&known.digest, &digest) {
-                found = Some(&known.token);
-            }
-        }
-        let is_ours = !self.prefix.is_empty() && token.starts_with(&*self.prefix);
-        match found {
-            Some(token) => Some(Ok(token.clone())),
-            None if is_ours => Some(Err(Denial::invalid(Reason::Inactive)
-                .detail("it begins as API keys do here, and is none of the list"))),
-            None => None,
-        }
-    }
-}
-
-impl Verifier for ApiKeyVerifier {
-    fn verify<'a>(
-        &'a self,
-        credentials: &'a Credentials,
-    ) -> BoxFuture<'a, Result<VerifiedToken, Denial>> {
-        match self.judge(credentials.token().expose()) {
-            Some(judged) => Box::pin(ready(judged)),
-            None => self.others.verify(credentials),
-        }
     }
 }
 

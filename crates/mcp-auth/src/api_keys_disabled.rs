@@ -1,9 +1,18 @@
 //! Without the feature `jwt` there is no digest, and no API key.
 
+use std::sync::Arc;
+
+use crate::clock::Clock;
 use crate::verifier::Verifier;
 
 #[derive(Default)]
 pub(crate) struct ApiKeys;
+
+/// There is none.
+pub(crate) enum KeysFile {}
+
+/// What judges tokens, and no file.
+pub(crate) type Placed = (Box<dyn Verifier>, Option<KeysFile>);
 
 impl ApiKeys {
     pub(crate) fn is_empty(&self) -> bool {
@@ -14,7 +23,8 @@ impl ApiKeys {
         self,
         others: Box<dyn Verifier>,
         _: &str,
-    ) -> Result<Box<dyn Verifier>, (String, &'static str)> {
-        Ok(others)
+        _: &Arc<dyn Clock>,
+    ) -> Result<Placed, (String, &'static str)> {
+        Ok((others, None))
     }
 }

@@ -98,6 +98,16 @@ pub struct OutOfReach {
     why: Option<Arc<FetchError>>,
 }
 
+impl OutOfReach {
+    pub(crate) fn of(issuer: &str, lacking: Lacking) -> Self {
+        let why = match lacking {
+            Lacking::OutOfReach { why, .. } => why,
+            Lacking::TooSoon => None,
+        };
+        Self { issuer: issuer.into(), why }
+    }
+}
+
 impl AuthorizationServer {
     /// A server that is found by its issuer identifier: at
     /// `/.well-known/oauth-authorization-server` ([RFC 8414 §3](https://www.rfc-editor.org/rfc/rfc8414#section-3))
@@ -375,11 +385,7 @@ impl AuthorizationServer {
     }
 
     fn out_of_reach(&self, lacking: Lacking) -> OutOfReach {
-        let why = match lacking {
-            Lacking::OutOfReach { why, .. } => why,
-            Lacking::TooSoon => None,
-        };
-        OutOfReach { issuer: self.settings.rules.issuer.clone(), why }
+        OutOfReach::of(self.issuer(), lacking)
     }
 
     fn with_keys_from(issuer: &str, keys: KeySource) -> Self {

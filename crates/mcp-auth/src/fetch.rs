@@ -3,6 +3,8 @@
 #[cfg(feature = "client")]
 mod document;
 #[cfg(feature = "client")]
+mod file;
+#[cfg(feature = "client")]
 mod http_client;
 
 use std::future::Future;
@@ -14,6 +16,8 @@ use http::{Request, Response};
 
 #[cfg(feature = "client")]
 pub(crate) use document::{get_document, only_ok, post};
+#[cfg(feature = "client")]
+pub(crate) use file::read_file;
 #[cfg(feature = "client")]
 pub use http_client::HttpClient;
 

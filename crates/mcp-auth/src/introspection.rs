@@ -17,6 +17,7 @@ use crate::provider::Api;
 use crate::url;
 use client_authentication::ClientAuthentication;
 
+pub(crate) use client_authentication::sensitive;
 pub(crate) use introspector::Introspector;
 pub use secret::Secret;
 pub(crate) use server::Server;

@@ -42,7 +42,7 @@ pub(crate) use embedded::EmbeddedKeys;
 pub(crate) use jws::{Jws, is_compact};
 pub(crate) use keys::{Key, Missing};
 pub use keys::{KeySet, KeySetError};
-pub(crate) use notice::{Notice, NoticeKind};
+pub(crate) use notice::{Notice, NoticeKind, fault};
 pub use profile::Profile;
 pub(crate) use secret::{BySecret, Secret};
 pub use signature::Algorithm;

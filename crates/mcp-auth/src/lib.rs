@@ -100,6 +100,8 @@ mod memory;
 #[cfg(feature = "client")]
 mod introspection;
 #[cfg(feature = "client")]
+mod event_poll;
+#[cfg(feature = "client")]
 mod authorization_server;
 #[cfg(not(feature = "client"))]
 #[path = "authorization_server_named.rs"]
@@ -140,6 +142,8 @@ pub use credentials::{AccessToken, Credentials, MAX_TOKEN_BYTES};
 pub use denial::{Authentication, BadMessage, BadProof, BadRequest, Denial, Reason, Refusal};
 #[cfg(feature = "jwt")]
 pub use dpop::Dpop;
+#[cfg(feature = "client")]
+pub use event_poll::EventPoll;
 #[cfg(feature = "client")]
 pub use fetch::HttpClient;
 pub use fetch::{BoxFuture, Fetch, FetchError, Limits};

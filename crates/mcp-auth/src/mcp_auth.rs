@@ -12,6 +12,8 @@ mod introspect;
 #[cfg(feature = "client")]
 mod notices;
 #[cfg(feature = "client")]
+mod poll;
+#[cfg(feature = "client")]
 mod readiness;
 mod revoke;
 #[cfg(any(feature = "client", feature = "tower"))]
@@ -35,6 +37,7 @@ use http::HeaderValue;
 use http::request::Parts;
 use http_body::Body;
 
+use crate::api_keys::KeysFile;
 use crate::authorization_server::AuthorizationServer;
 use crate::body::{self, GuardedBody};
 use crate::challenge::Challenge;
@@ -88,6 +91,8 @@ struct Inner {
     servers: Vec<AuthorizationServer>,
     /// The servers whose keys are needed: none if a verifier of the user's own judges their tokens.
     keys_of: Vec<AuthorizationServer>,
+    /// The file of API keys, if there is one.
+    keys_file: Option<KeysFile>,
     verifier: Judge,
     policy: Arc<Policy>,
     revocations: Revocations,

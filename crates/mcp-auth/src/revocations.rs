@@ -124,12 +124,16 @@ impl Revocations {
         if of_issuer.is_none() && number(&issuers) >= self.capacity {
             make_room(&mut issuers, self.capacity, now);
         }
-        issuers.entry(issuer.clone()).or_default().enter(*what, name, Entry { before, until });
+        let of_issuer = issuers.entry(issuer.clone()).or_default();
+        let is_news = of_issuer.enter(*what, name, Entry { before, until });
         self.shared.number.store(number(&issuers), Ordering::Release);
         self.shared.edition.fetch_add(1, Ordering::Release);
         drop(issuers);
-        self.shared.changed.give();
-        tracing::info!(target: "mcp_auth", %issuer, ?what, "revoked");
+        // Issuers may say a thing many times.
+        if is_news {
+            self.shared.changed.give();
+            tracing::info!(target: "mcp_auth", %issuer, ?what, "revoked");
+        }
     }
 
     /// Whether a token is revoked. Costs nothing to speak of as long as nothing is.
@@ -164,10 +168,13 @@ impl OfIssuer {
         &self.0[what as usize]
     }
 
-    fn enter(&mut self, what: What, name: &str, new: Entry) {
-        let entry = self.0[what as usize].entry(name.into()).or_default();
-        entry.before = entry.before.max(new.before);
-        entry.until = entry.until.max(new.until);
+    /// Returns whether more is revoked than before.
+    fn enter(&mut self, what: What, name: &str, new: Entry) -> bool {
+        let known = self.table(what).get(name).copied();
+        let Entry { before, until } = known.unwrap_or_default();
+        let entry = Entry { before: before.max(new.before), until: until.max(new.until) };
+        self.0[what as usize].insert(name.into(), entry);
+        known.is_none() || before < new.before
     }
 
     fn len(&self) -> usize {

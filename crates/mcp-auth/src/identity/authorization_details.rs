@@ -67,8 +67,11 @@ impl<'a> AuthorizationDetail<'a> {
 
     fn is_for(&self, caller: &AuthInfo) -> bool {
         let Some(locations) = member(self.0, "locations") else { return true };
+        // The names that the policy accepts, too: the resource's, and those that the token's issuer has for it.
+        let of_issuer = caller.facts().dialect.as_ref().map_or(&[][..], |it| &it.audiences);
         let is_ours = |place: Cow<'_, str>| {
             caller.accepted_audiences().iter().any(|ours| is_same_resource(ours, &place))
+                || of_issuer.iter().any(|ours| *ours == place)
         };
         json::strings(locations).into_iter().flatten().any(is_ours)
     }

@@ -133,7 +133,7 @@ fn assertion(
 }
 
 /// A header that does not show itself, in logs of HTTP clients either.
-fn sensitive(scheme: &str, credentials: &str) -> Option<HeaderValue> {
+pub(crate) fn sensitive(scheme: &str, credentials: &str) -> Option<HeaderValue> {
     let mut value = HeaderValue::try_from(format!("{scheme} {credentials}")).ok()?;
     value.set_sensitive(true);
     Some(value)

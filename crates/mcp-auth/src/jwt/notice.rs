@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::value::RawValue;
 
 use super::jws::Header;
-use crate::denial::{Denial, Reason};
+use crate::denial::{BadMessage, Denial, Reason, Refusal};
 use crate::json::{self, Members};
 use crate::policy::{has_begun, has_expired};
 use crate::revocation::Revocation;
@@ -194,6 +194,26 @@ fn is_typed<A>(kind: NoticeKind, header: &Header<A>) -> bool {
     match kind {
         NoticeKind::Logout => header.typ().is_none() || is("logout+jwt") || is("jwt"),
         NoticeKind::SecurityEvent => is("secevent+jwt"),
+    }
+}
+
+/// What a sender is told of a notice that is not accepted: a code and a sentence of
+/// [RFC 8935 §2.4](https://www.rfc-editor.org/rfc/rfc8935#section-2.4). Nothing in it comes from the notice.
+pub(crate) fn fault(denial: &Denial) -> (&'static str, &'static str) {
+    match denial.refusal() {
+        Refusal::BadMessage(BadMessage::TooLarge) | Refusal::InvalidToken(Reason::Oversize) => {
+            ("invalid_request", "It is too large")
+        }
+        Refusal::InvalidToken(Reason::Audience) => {
+            ("invalid_audience", "The audience is not this receiver")
+        }
+        Refusal::InvalidToken(Reason::Issuer) => {
+            ("invalid_issuer", "The issuer is not trusted here")
+        }
+        Refusal::InvalidToken(
+            Reason::Algorithm | Reason::Key | Reason::Signature | Reason::UnknownKey,
+        ) => ("invalid_key", "The signature cannot be verified"),
+        _ => ("invalid_request", "It is not valid, or not at this time"),
     }
 }
 

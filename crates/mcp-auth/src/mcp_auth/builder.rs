@@ -384,11 +384,13 @@ impl McpAuthBuilder {
                 (judge, needed.cloned().collect())
             }
         };
-        let verifier = if self.api_keys.is_empty() {
-            judge
+        let (verifier, keys_file) = if self.api_keys.is_empty() {
+            (judge, None)
         } else {
-            let before = self.api_keys.before(judge.boxed(), &self.resource);
-            Judge::Other(before.map_err(|(name, why)| ConfigError::ApiKey { name, why })?)
+            let placed = self.api_keys.before(judge.boxed(), &self.resource, &clock);
+            let (verifier, keys_file) =
+                placed.map_err(|(name, why)| ConfigError::ApiKey { name, why })?;
+            (Judge::Other(verifier), keys_file)
         };
         Ok(McpAuth(Arc::new(Inner {
             allowed_origins: self
@@ -407,6 +409,7 @@ impl McpAuthBuilder {
             lists: Some(lists).filter(|lists| lists.keep.is_some() || lists.needs.is_some()),
             servers: self.servers,
             keys_of,
+            keys_file,
             verifier,
             policy,
             revocations: self.revocations,

@@ -22,6 +22,14 @@ pub enum ConfigError {
         "an audience is empty: is an environment variable unset? The resource itself is always an audience"
     )]
     Audience,
+    /// Security events cannot be polled as it is described.
+    #[error("the security events at {url:?} cannot be polled: {why}")]
+    EventPoll {
+        /// Where they were to be polled.
+        url: String,
+        /// What to change.
+        why: &'static str,
+    },
     /// A scope implies itself by a detour.
     #[error("the scope {0:?} implies itself: remove one `.implies(..)` of the circle")]
     CircularScopes(String),

@@ -4,6 +4,9 @@ use super::McpAuth;
 use crate::denial::{Denial, Reason};
 use crate::jwt::{self, Jws, Notice, NoticeKind};
 
+/// What the operator is told of an event whose subject is nobody's.
+pub(super) const ABOUT_NOBODY: &str = "a security event names its subject in a way that tokens do not, and revokes nothing: let the transmitter use `iss_sub` or `opaque`";
+
 impl McpAuth {
     /// Verifies a logout token, and revokes what it names
     /// ([OpenID Connect Back-Channel Logout 1.0 §2.6](https://openid.net/specs/openid-connect-backchannel-1_0.html#Validation)).
@@ -43,22 +46,29 @@ impl McpAuth {
         token: &str,
         audiences: &[impl AsRef<str>],
     ) -> Result<(), Denial> {
+        let notice = self.accept(kind, token, audiences).await?;
+        if notice.is_about_nobody {
+            tracing::warn!(target: "mcp_auth", issuer = notice.issuer, "{ABOUT_NOBODY}");
+        }
+        Ok(())
+    }
+
+    /// Judges a notice, however it came, and revokes what it names: there is no other way for an issuer to revoke.
+    pub(super) async fn accept(
+        &self,
+        kind: NoticeKind,
+        token: &str,
+        audiences: &[impl AsRef<str>],
+    ) -> Result<Notice, Denial> {
         // As with tokens: what costs least comes first, and nothing is fetched for what is refused anyway.
         let mut jws = Jws::parse(token)?;
-        let notice = Notice::parse(kind, &jws.header, &std::mem::take(&mut jws.payload))?;
+        let mut notice = Notice::parse(kind, &jws.header, &std::mem::take(&mut jws.payload))?;
         let server = self.0.servers.iter().find(|server| server.issues(&notice.issuer));
         let server = server.ok_or_else(|| Denial::invalid(Reason::Issuer))?;
         notice.judge(audiences, self.0.clock.now(), self.0.policy.leeway)?;
         jwt::judge_algorithm(&jws, server.rules())?;
         server.keyring().verify(&jws, &notice.issuer).await?;
-
-        if notice.is_about_nobody {
-            tracing::warn!(
-                target: "mcp_auth", issuer = server.issuer(),
-                "a security event names its subject in a way that tokens do not, and revokes nothing: let the transmitter use `iss_sub` or `opaque`",
-            );
-        }
-        notice.revocations.into_iter().for_each(|revocation| self.revoke(revocation));
-        Ok(())
+        notice.revocations.drain(..).for_each(|revocation| self.revoke(revocation));
+        Ok(notice)
     }
 }

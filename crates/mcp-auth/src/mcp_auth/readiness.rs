@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::McpAuth;
 use crate::authorization_server::OutOfReach;
 use crate::introspection::Introspector;
+use crate::token::API_KEY_ISSUER;
 
 /// Whether tokens of every issuer can be judged at the moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,15 +63,21 @@ impl McpAuth {
         Readiness { issuers: issuers.collect() }
     }
 
-    /// Fetches the metadata and the keys of every issuer now, so that no request need wait for them.
+    /// Fetches the metadata and the keys of every issuer now, so that no request need wait for them, and reads
+    /// the [file of API keys](crate::ApiKeys::file).
     ///
     /// # Errors
     ///
-    /// The first issuer that is out of reach. A server may well start in spite of it.
+    /// The first issuer that is out of reach; [`ApiKeys::ISSUER`](crate::ApiKeys::ISSUER) stands for the file. A
+    /// server may well start in spite of it.
     pub async fn warm_up(&self) -> Result<(), OutOfReach> {
+        let file = match &self.0.keys_file {
+            Some(file) => file.warm_up().await,
+            None => Ok(()),
+        };
         for server in &self.0.keys_of {
             server.warm_up().await?;
         }
-        Ok(())
+        file.map_err(|lacking| OutOfReach::of(API_KEY_ISSUER, lacking))
     }
 }

@@ -20,7 +20,7 @@ use tower_service::Service;
 use crate::body;
 use crate::credentials::MAX_TOKEN_BYTES;
 use crate::denial::{BadMessage, Denial, Reason, Refusal};
-use crate::jwt::NoticeKind;
+use crate::jwt::{self, NoticeKind};
 use crate::mcp_auth::McpAuth;
 
 /// A token, and the name of the form field around it.
@@ -59,9 +59,8 @@ impl McpAuth {
     /// let auth = McpAuth::builder("https://api.example.com/mcp")
     ///     .authorization_server("https://auth.example.com")
     ///     .build()?;
-    /// let app: axum::Router = auth
-    ///     .protect(axum::routing::get(|| async {}))
-    ///     .route_service("/auth-notices", auth.notice_service(["my-client-id"]));
+    /// let notices = auth.notice_service(["my-client-id"]);
+    /// let app: axum::Router = axum::Router::new().route_service("/auth-notices", notices);
     /// # Ok::<(), mcp_auth::ConfigError>(())
     /// ```
     #[must_use]
@@ -154,27 +153,17 @@ fn answer(kind: NoticeKind, received: Result<(), Denial>) -> Response<Full<Bytes
         (Ok(()), NoticeKind::SecurityEvent) => return empty(StatusCode::ACCEPTED),
         (Err(denial), _) => denial,
     };
-    let (status, error, description) = match denial.refusal() {
+    let status = match denial.refusal() {
         Refusal::Unavailable { retry_after } => {
             let mut response = empty(StatusCode::SERVICE_UNAVAILABLE);
             let seconds = retry_after.as_secs_f64().ceil() as u64;
             response.headers_mut().insert(RETRY_AFTER, seconds.into());
             return response;
         }
-        Refusal::BadMessage(BadMessage::TooLarge) => {
-            (denial.status(), "invalid_request", "The request is too large")
-        }
-        Refusal::InvalidToken(Reason::Audience) => {
-            (StatusCode::BAD_REQUEST, "invalid_audience", "The audience is not this receiver")
-        }
-        Refusal::InvalidToken(Reason::Issuer) => {
-            (StatusCode::BAD_REQUEST, "invalid_issuer", "The issuer is not trusted here")
-        }
-        Refusal::InvalidToken(
-            Reason::Algorithm | Reason::Key | Reason::Signature | Reason::UnknownKey,
-        ) => (StatusCode::BAD_REQUEST, "invalid_key", "The signature cannot be verified"),
-        _ => (StatusCode::BAD_REQUEST, "invalid_request", "It is not valid, or not at this time"),
+        Refusal::BadMessage(BadMessage::TooLarge) => denial.status(),
+        _ => StatusCode::BAD_REQUEST,
     };
+    let (error, description) = jwt::fault(&denial);
     let body = match kind {
         NoticeKind::Logout => {
             json!({ "error": "invalid_request", "error_description": description })

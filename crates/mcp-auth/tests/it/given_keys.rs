@@ -98,14 +98,14 @@ fn a_private_key_is_not_taken_for_a_public_one() {
 }
 
 /// A file of its own for each test, gone at the end.
-struct KeysFile(PathBuf);
+pub(crate) struct KeysFile(pub(crate) PathBuf);
 
 impl KeysFile {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         Self(std::env::temp_dir().join(format!("mcp-auth-{}-{name}", std::process::id())))
     }
 
-    fn write(&self, text: &str) {
+    pub(crate) fn write(&self, text: &str) {
         fs::write(&self.0, text).expect("a file");
     }
 }

@@ -12,6 +12,8 @@ use tracing::Level;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::asked_providers::{self, Api, Who};
+use crate::given_keys::KeysFile;
+use crate::polling::{Play, Transmitter, poll, revoking, sets};
 use crate::world::{RESOURCE, admit, answer, bearer, request, status};
 
 #[derive(Clone, Default)]
@@ -127,6 +129,39 @@ async fn neither_api_keys_nor_notices_are_in_any_log_at_any_level() {
 }
 
 #[tokio::test]
+async fn a_mistake_in_a_file_of_api_keys_is_one_line_without_what_stands_there() {
+    let (issuer, file) = (TestIssuer::new(), KeysFile::new("log.api-keys.json"));
+    let new = ApiKeys::generate().expect("random numbers");
+    file.write(&format!(r#"{{"keys":[{{"name":"ci","sha256":"{}"}}]}}"#, new.key));
+    let keys = ApiKeys::new().file(&file.0);
+    let auth = issuer.protects(RESOURCE).api_keys(keys).build().expect("a description");
+    let (log, guard) = Log::at(Level::WARN);
+    for _ in 0..10 {
+        assert_eq!(status(&auth, &new.key).await, 503);
+    }
+    let text = log.take();
+    drop(guard);
+    let told = text.matches("could not read the file of API keys").count();
+    assert_eq!(
+        (told, text.matches("entry 1, line 1: its `sha256` must be").count()),
+        (1, 1),
+        "{text}"
+    );
+
+    let (log, _guard) = Log::at(Level::TRACE);
+    issuer.clock().advance(std::time::Duration::from_secs(60));
+    status(&auth, &new.key).await;
+    file.write(&format!(r#"{{"keys":[{{"name":"ci","sha256":"{}"}}]}}"#, new.digest));
+    issuer.clock().advance(std::time::Duration::from_secs(60));
+    assert_eq!(status(&auth, &new.key).await, 200);
+    let text = log.text();
+    assert!(text.contains("entry 1, line 1") && text.contains("mcp_auth: read the file"), "{text}");
+    for secret in [&new.key[5..], &new.digest] {
+        assert!(!text.contains(secret), "{secret} in {text}");
+    }
+}
+
+#[tokio::test]
 async fn neither_a_token_nor_a_secret_is_in_any_log_when_its_issuer_is_asked() {
     let (log, _guard) = Log::at(Level::TRACE);
     let issuer = TestIssuer::builder().client("notes-server", "very-secret-0").build();
@@ -163,6 +198,50 @@ async fn neither_a_token_nor_a_secret_is_in_any_log_when_its_issuer_is_asked() {
     );
     let body = key.lines().nth(1).expect("a line of the key");
     for secret in tokens.iter().map(String::as_str).chain(["very-secret", "eyJ", "Basic ", body]) {
+        assert!(!text.contains(secret), "{secret} in {text}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_transmitter_of_events_fills_the_log_and_nothing_secret_is_in_it() {
+    let issuer = TestIssuer::new();
+    let event = |sub: &str| revoking(&issuer, sub).sign();
+    let nobody = |i: usize| (format!("n{i}"), revoking(&issuer, "x").without("sub_id").sign());
+    let nobodies: Vec<_> = (0..50).map(nobody).collect();
+    let nobodies = nobodies.iter().map(|(jti, set)| (jti.as_str(), set.clone())).collect();
+    // The most lines of an hour: one of what was revoked, and one of each kind of trouble every five minutes.
+    let rows = [
+        ("fine", Play::Wait(30), 0, ""),
+        ("refuses the token", Play::Status(401), 12, "check the bearer token"),
+        ("is down", Play::Down, 12, "check that it is up"),
+        ("never answers", Play::Hang, 12, "`.timeout(..)`"),
+        ("has another page", Play::Text("<html>"), 12, "RFC 8936"),
+        ("redirects", Play::Status(302), 12, "not followed"),
+        ("sends one event for ever", sets(vec![("e", event("alice"))]), 13, "was acknowledged"),
+        ("invents events", Play::Junk, 12, "not accepted, and perhaps others: encoding"),
+        ("knows nobody", sets(nobodies), 24, "let the transmitter use `iss_sub`"),
+    ];
+    for (name, play, lines, advice) in rows {
+        let (log, guard) = Log::at(Level::INFO);
+        let transmitter = Transmitter::new([play]);
+        poll(&protected(&issuer), transmitter.events(), 3599).await;
+        let text = log.take();
+        drop(guard);
+        assert!((lines / 2..=lines).contains(&text.lines().count()), "{name}: {text}");
+        assert!(text.contains(advice), "{name}: {text}");
+    }
+
+    let (log, _guard) = Log::at(Level::TRACE);
+    let (good, bad) = (event("alice"), revoking(&issuer, "bob").audience("other").sign());
+    let (good_row, bad_row) = (("jti-of-a", good.clone()), ("jti-of-b", bad.clone()));
+    let transmitter = Transmitter::new([sets(vec![good_row, bad_row]), Play::Status(401)]);
+    let events = transmitter.events();
+    tracing::trace!(?events, "a user's own log of the settings");
+    poll(&protected(&issuer), events, 60).await;
+    let text = log.text();
+    assert!(text.contains("revoked") && text.contains("not accepted"), "{text}");
+    let parts = [&good, &bad].into_iter().flat_map(|set| set.split('.'));
+    for secret in parts.chain(["very-secret", "jti-of", "alice", "bob"]) {
         assert!(!text.contains(secret), "{secret} in {text}");
     }
 }

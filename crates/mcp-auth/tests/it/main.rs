@@ -1,6 +1,7 @@
 //! The library from outside, a file for each question, in a world without sockets.
 
 mod api_keys;
+mod api_keys_file;
 mod architecture;
 mod asked_providers;
 mod attacks;
@@ -12,6 +13,7 @@ mod forged_tokens;
 mod guide_table;
 mod issuers;
 mod given_keys;
+mod handles;
 mod introspection;
 mod keys;
 mod ledger;
@@ -22,6 +24,7 @@ mod metrics;
 mod mtls;
 mod operations;
 mod origins;
+mod polling;
 mod providers;
 mod refusals;
 mod revocation;

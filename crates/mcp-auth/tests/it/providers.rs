@@ -231,6 +231,33 @@ async fn what_is_dangerous_is_said_so_and_holds_for_one_issuer() {
 }
 
 #[tokio::test]
+async fn authorization_details_may_name_the_resource_as_their_issuer_does() {
+    let (issuer, other) =
+        (TestIssuer::new(), TestIssuer::builder().issuer("https://other.test").build());
+    let auth = McpAuth::builder(RESOURCE)
+        .authorization_server(issuer.authorization_server().audience("api://orders"))
+        .authorization_server(other.authorization_server())
+        .clock(issuer.clock())
+        .build()
+        .expect("a description");
+    let detail = |place: &str| json!([{ "type": "pay", "locations": [place] }]);
+    let rows = [
+        (issuer.token().audience("api://orders"), "api://orders", 1),
+        (issuer.token(), "api://orders", 1),
+        (issuer.token().audience("api://orders"), RESOURCE, 1),
+        (issuer.token().audience("api://orders"), "api://ORDERS", 0),
+        (issuer.token().audience("api://orders"), "api://mail", 0),
+        (other.token(), "api://orders", 0),
+        (other.token(), RESOURCE, 1),
+    ];
+    for (token, place, number) in rows {
+        let token = token.claim("authorization_details", detail(place)).sign();
+        let caller = admit(&auth, &bearer(&token)).await.expect("admitted");
+        assert_eq!(caller.authorization_details("pay").len(), number, "{place} {caller:?}");
+    }
+}
+
+#[tokio::test]
 async fn entra_tells_applications_from_users() {
     let fixture = Fixture::of(Provider::find("entra").expect("a row"));
     let auth = fixture.auth();

@@ -1,0 +1,30 @@
+//! A file read as a document is fetched: within limits, and without making others wait.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{FetchError, Limits};
+
+/// Reads the file at `path`.
+pub(crate) async fn read_file(path: Arc<Path>, limits: Limits) -> Result<Vec<u8>, FetchError> {
+    let name = path.display().to_string();
+    // Another thread waits for the disk; what takes longer than a fetch is an outage.
+    let reading = tokio::task::spawn_blocking(move || read(&path, limits.max_bytes));
+    let text = match tokio::time::timeout(limits.timeout, reading).await {
+        Ok(Ok(read)) => read.map_err(|source| FetchError::File { path: name, source })?,
+        Ok(Err(_)) => return Err(FetchError::Transport("the runtime shuts down".into())),
+        Err(_) => return Err(FetchError::Timeout(limits.timeout)),
+    };
+    if text.len() > limits.max_bytes {
+        return Err(FetchError::TooLarge(limits.max_bytes));
+    }
+    Ok(text)
+}
+
+fn read(path: &Path, max_bytes: usize) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    File::open(path)?.take(max_bytes as u64 + 1).read_to_end(&mut text)?;
+    Ok(text)
+}
