@@ -9,7 +9,7 @@ use serde::de::{
 use serde_json::value::RawValue;
 
 /// More members than any honest token, key or document has; bounds the search for duplicates.
-const MAX_MEMBERS: usize = 128;
+pub(crate) const MAX_MEMBERS: usize = 128;
 
 /// The members of one JSON object, no name twice.
 pub(crate) struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);

@@ -67,7 +67,12 @@ pub(crate) enum Text {
 impl Text {
     /// The place in `text` of a string that was read from it.
     pub(crate) fn place(text: &str, value: &RawValue) -> Option<Self> {
-        match json::string(value)? {
+        Self::within(text, json::string(value)?)
+    }
+
+    /// The place in `text` of a string that was read from it, as far as it was not copied.
+    pub(crate) fn within(text: &str, string: Cow<'_, str>) -> Option<Self> {
+        match string {
             Cow::Owned(copy) => Some(Self::Copied(copy.into())),
             Cow::Borrowed(inner) => {
                 let start = inner.as_ptr() as usize - text.as_ptr() as usize;

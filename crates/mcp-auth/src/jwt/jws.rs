@@ -1,10 +1,16 @@
 //! The three parts of a signed token ([RFC 7515](https://www.rfc-editor.org/rfc/rfc7515), compact serialization).
 
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserializer as _, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
 use super::base64url;
 use super::signature::Algorithm;
 use crate::credentials::MAX_TOKEN_BYTES;
 use crate::denial::{Denial, Reason};
-use crate::json::{self, Members, NotMembers};
+use crate::json::{MAX_MEMBERS, Name, NotMembers};
 use crate::token::Text;
 
 /// A header has an algorithm, a type and the name of a key, and perhaps a certificate that is not
@@ -71,17 +77,20 @@ impl<'t, A> Jws<'t, A> {
                 "the token is not a JWT: ask its issuer about opaque tokens with `.introspect(..)`, or have it issue JWTs for this resource (many do once clients send `resource`, or an API is set up)",
             ));
         };
-        if payload.as_bytes().contains(&b'.') {
-            let is_jwe = token.split('.').count() == 5;
-            return refuse(if is_jwe { Reason::Encrypted } else { Reason::Malformed });
-        }
-        let decode =
-            |part| base64url::decode(part).ok_or_else(|| Denial::invalid(Reason::Encoding));
+        // A dot is no character of base64url, so that more parts than three are found here.
+        let decode = |part| {
+            base64url::decode(part).ok_or_else(|| match token.split('.').count() {
+                3 => Denial::invalid(Reason::Encoding),
+                5 => Denial::invalid(Reason::Encrypted),
+                _ => Denial::invalid(Reason::Malformed),
+            })
+        };
         if header.len() > MAX_HEADER_BYTES {
             return refuse(Reason::Oversize);
         }
+        let (payload, signature) = (decode(payload)?, decode(signature)?);
         let header = Header::parse(decode(header)?, named)?;
-        Ok(Self { header, payload: decode(payload)?, signature: decode(signature)?, signing_input })
+        Ok(Self { header, payload, signature, signing_input })
     }
 }
 
@@ -115,33 +124,99 @@ impl<A> Header<A> {
     }
 
     fn parse(json: Vec<u8>, named: fn(&str) -> Option<A>) -> Result<Self, Denial> {
+        let refuse = |reason| Err(Denial::invalid(reason));
         let json = String::from_utf8(json).map_err(|_| Denial::invalid(Reason::Malformed))?;
-        let members = Members::of(&json)?;
-        let (mut algorithm, mut kid, mut typ, mut jwk) = (None, None, None, None);
-        let mut has_nonce = false;
-        for (name, value) in members.iter() {
-            let malformed = || Denial::invalid(Reason::Malformed);
-            let string = || json::string(value).ok_or_else(malformed);
-            let place = || Text::place(&json, value).ok_or_else(malformed);
-            match name {
-                "alg" => {
-                    algorithm =
-                        Some(named(&string()?).ok_or_else(|| Denial::invalid(Reason::Algorithm))?)
-                }
-                "kid" => kid = Some(place()?),
-                "typ" => typ = Some(place()?),
-                "jwk" => jwk = Text::raw_place(&json, value),
-                "nonce" => has_nonce = true,
-                "crit" | "b64" => return Err(Denial::invalid(Reason::Critical)),
-                "enc" => return Err(Denial::invalid(Reason::Encrypted)),
-                _ => {}
-            }
+        let found = Found::read(&json)?;
+        let Some(algorithm) = found.alg else { return refuse(Reason::Malformed) };
+        let Some(algorithm) = named(&algorithm) else { return refuse(Reason::Algorithm) };
+        if found.is_critical {
+            return refuse(Reason::Critical);
         }
-        if kid.as_ref().is_some_and(|kid: &Text| kid.of(&json).len() > MAX_KID_BYTES) {
-            return Err(Denial::invalid(Reason::Oversize));
+        if found.is_encrypted {
+            return refuse(Reason::Encrypted);
         }
-        let algorithm = algorithm.ok_or_else(|| Denial::invalid(Reason::Malformed))?;
+        if found.kid.as_ref().is_some_and(|kid| kid.len() > MAX_KID_BYTES) {
+            return refuse(Reason::Oversize);
+        }
+        let place = |text| Text::within(&json, text);
+        let (kid, typ) = (found.kid.and_then(place), found.typ.and_then(place));
+        let jwk = found.jwk.and_then(|jwk| Text::raw_place(&json, jwk));
+        let has_nonce = found.has_nonce;
         Ok(Self { algorithm, has_nonce, kid, typ, jwk, json })
+    }
+}
+
+/// The members of a header that matter, each found once. All others are only looked at for their names.
+#[derive(Default)]
+struct Found<'j> {
+    alg: Option<Cow<'j, str>>,
+    kid: Option<Cow<'j, str>>,
+    typ: Option<Cow<'j, str>>,
+    jwk: Option<&'j RawValue>,
+    has_nonce: bool,
+    is_critical: bool,
+    is_encrypted: bool,
+    others: Vec<Cow<'j, str>>,
+}
+
+impl<'j> Found<'j> {
+    fn read(json: &'j str) -> Result<Self, NotMembers> {
+        let (mut found, mut why) = (Self::default(), NotMembers::Malformed);
+        let mut deserializer = serde_json::Deserializer::from_str(json);
+        let visitor = HeaderVisitor { found: &mut found, why: &mut why };
+        deserializer.deserialize_map(visitor).map_err(|_| why)?;
+        deserializer.end().map_err(|_| NotMembers::Malformed)?;
+        Ok(found)
+    }
+}
+
+struct HeaderVisitor<'f, 'j> {
+    found: &'f mut Found<'j>,
+    why: &'f mut NotMembers,
+}
+
+impl<'de> Visitor<'de> for HeaderVisitor<'_, 'de> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a header with each member once")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
+        let found = self.found;
+        let mut members = 0;
+        while let Some(name) = map.next_key_seed(Name)? {
+            members += 1;
+            if members > MAX_MEMBERS {
+                return Err(M::Error::custom("too many members"));
+            }
+            let text = match &*name {
+                "alg" => &mut found.alg,
+                "kid" => &mut found.kid,
+                "typ" => &mut found.typ,
+                _ => {
+                    if found.others.contains(&name) {
+                        *self.why = NotMembers::Duplicate;
+                        return Err(M::Error::custom("duplicate member"));
+                    }
+                    match &*name {
+                        "jwk" => found.jwk = Some(map.next_value()?),
+                        _ => map.next_value::<IgnoredAny>().map(drop)?,
+                    }
+                    found.has_nonce |= name == "nonce";
+                    found.is_critical |= name == "crit" || name == "b64";
+                    found.is_encrypted |= name == "enc";
+                    found.others.push(name);
+                    continue;
+                }
+            };
+            if text.is_some() {
+                *self.why = NotMembers::Duplicate;
+                return Err(M::Error::custom("duplicate member"));
+            }
+            *text = Some(map.next_value_seed(Name)?);
+        }
+        Ok(())
     }
 }
 
