@@ -3,6 +3,7 @@
 mod api_keys;
 mod architecture;
 mod attacks;
+mod attacks4;
 mod attacks_on_operations;
 mod config;
 mod doors;
