@@ -5,6 +5,7 @@ mod api_keys_file;
 mod architecture;
 mod asked_providers;
 mod attacks;
+mod attacks4;
 mod attacks_on_operations;
 mod config;
 mod doors;

@@ -1,0 +1,645 @@
+//! Attacks on all that is no plain JWT: opaque and bound tokens, tenants, API keys, notices, and who is whom.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::future::join_all;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
+use http::{Request, Response};
+use http_body::Frame;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use mcp_auth::{
+    ApiKey, ApiKeys, AuthInfo, AuthorizationServer, BoxFuture, CallerKind, ClientCertHeader, Clock,
+    Denial, Dpop, Fetch, FetchError, GuardedBody, Introspection, Limits, McpAuth, PeerAddr, Reason,
+    Revocation, Revocations, ToolScopes,
+};
+use mcp_auth_testkit::{DpopKey, Endpoint, TestIssuer, Trouble};
+use serde_json::json;
+use tower::{Layer as _, ServiceExt as _, service_fn};
+
+use crate::streams::{EVENTS, data, next, streamed};
+use crate::world::{RESOURCE, Web, admit, bearer, request, status};
+
+const SECRET: &str = "a secret of thirty-two bytes or more";
+const CLIENT: &str = "my-client";
+const TENANT: &str = "22222222-2222-2222-2222-222222222222";
+
+fn issuer() -> TestIssuer {
+    TestIssuer::builder().client("notes", SECRET).build()
+}
+
+fn basic() -> Introspection {
+    Introspection::basic("notes", SECRET)
+}
+
+/// A web in which questions about tokens are answered by a function of the token.
+#[derive(Clone)]
+struct Answering<F> {
+    documents: Web,
+    answer: F,
+    questions: Arc<AtomicUsize>,
+}
+
+const QUESTIONS: &str = "https://login.example.com/introspect";
+
+impl<F: Fn(&str) -> Result<String, FetchError> + Send + Sync + 'static> Answering<F> {
+    fn new(documents: Web, answer: F) -> Self {
+        Self { documents, answer, questions: Arc::default() }
+    }
+
+    fn questions(&self) -> usize {
+        self.questions.load(Ordering::SeqCst)
+    }
+}
+
+impl<F: Fn(&str) -> Result<String, FetchError> + Send + Sync + 'static> Fetch for Answering<F> {
+    fn fetch(
+        &self,
+        request: Request<Bytes>,
+        limits: Limits,
+    ) -> BoxFuture<'_, Result<Response<Bytes>, FetchError>> {
+        if request.uri() != QUESTIONS {
+            return self.documents.fetch(request, limits);
+        }
+        self.questions.fetch_add(1, Ordering::SeqCst);
+        Box::pin(async move {
+            let form = String::from_utf8_lossy(request.body()).into_owned();
+            let token = form.split('&').find_map(|it| it.strip_prefix("token=")).unwrap_or("");
+            let body = (self.answer)(token)?;
+            let mut response = Response::new(body.into());
+            response.headers_mut().insert(CONTENT_TYPE, "application/json".parse().expect("it"));
+            Ok(response)
+        })
+    }
+}
+
+fn metadata(issuer: &str, jwks_uri: &str) -> String {
+    json!({ "issuer": issuer, "jwks_uri": jwks_uri }).to_string()
+}
+
+fn dpop(token: &str, proof: &str) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(AUTHORIZATION, format!("DPoP {token}").parse().expect("a header value"));
+    headers.insert("dpop", proof.parse().expect("a header value"));
+    headers
+}
+
+async fn notice(auth: &McpAuth, content_type: &str, body: String) -> u16 {
+    let request = Request::post("/notices").header(CONTENT_TYPE, content_type);
+    let request = request.body(Full::<Bytes>::new(body.into())).expect("a request");
+    let response = auth.notice_service([CLIENT]).oneshot(request).await;
+    response.unwrap_or_else(|never| match never {}).status().as_u16()
+}
+
+/// `also_jwts` promises that a revoked JWT is refused before it expires. Each of these issuers says that the
+/// token is not active.
+#[tokio::test]
+async fn a_jwt_that_is_to_be_asked_about_is_asked_about_whatever_its_issuer_looks_like() {
+    let keys = TestIssuer::new();
+    let asks = || basic().endpoint(QUESTIONS).also_jwts();
+    let inactive = |web| Answering::new(web, |_: &str| Ok(r#"{"active":false}"#.to_owned()));
+    let resource = || McpAuth::builder(RESOURCE).clock(keys.clock());
+
+    let (template, place) = ("https://login.example.com/{tenant}", "https://login.example.com/m");
+    let web = Web::default()
+        .serve(place, metadata(template, "https://login.example.com/keys"))
+        .serve("https://login.example.com/keys", keys.jwks());
+    let server = AuthorizationServer::template(template, place).tenants(["t1"]);
+    let server = server.introspection(asks()).fetch(inactive(web)).clock(keys.clock());
+    let of_tenant = (
+        "a template",
+        resource().authorization_server(server).build(),
+        keys.token().audience(RESOURCE).claim("iss", "https://login.example.com/t1").sign(),
+    );
+
+    let customer = "https://acme.customers.example.com";
+    let web = Web::default()
+        .serve(
+            "https://acme.customers.example.com/.well-known/oauth-authorization-server",
+            metadata(customer, "https://acme.customers.example.com/jwks"),
+        )
+        .serve("https://acme.customers.example.com/jwks", keys.jwks());
+    let server = AuthorizationServer::discover(customer).introspection(asks());
+    let server = server.fetch(inactive(web)).clock(keys.clock());
+    let of_customer = (
+        "a resolver",
+        resource()
+            .authorization_server(AuthorizationServer::named("https://login.example.com"))
+            .issuer_resolver("https://{tenant}.customers.example.com", move |_| {
+                let server = server.clone();
+                async { Ok(Some(server)) }
+            })
+            .build(),
+        keys.token().audience(RESOURCE).claim("iss", customer).sign(),
+    );
+
+    let server = AuthorizationServer::with_secret(keys.url(), SECRET).introspection(asks());
+    let server = server.fetch(inactive(Web::default())).clock(keys.clock());
+    let of_secret = (
+        "a secret",
+        resource().authorization_server(server).build(),
+        keys.token().audience(RESOURCE).sign_with_secret(SECRET),
+    );
+
+    let given = mcp_auth::jwt::KeySet::parse(keys.jwks().as_bytes()).expect("keys");
+    let server = AuthorizationServer::with_keys(keys.url(), given).introspection(asks());
+    let server = server.fetch(inactive(Web::default())).clock(keys.clock());
+    let of_keys = (
+        "one of its own, which is asked", // so that the others are to be believed
+        resource().authorization_server(server).build(),
+        keys.token().audience(RESOURCE).sign(),
+    );
+
+    let mut passed = Vec::new();
+    for (name, auth, token) in [of_keys, of_tenant, of_customer, of_secret] {
+        // An error at `build()` would do as well.
+        let Ok(auth) = auth else { continue };
+        if status(&auth, &token).await != 401 {
+            passed.push(name);
+        }
+    }
+    assert!(passed.is_empty(), "revoked tokens pass: {passed:?}");
+}
+
+/// Envoy writes `URI=` and `DNS=` as they stand in the certificate, without quotes ("TODO: Handle the special
+/// characters in By and URI fields", `conn_manager_utility.cc`), and a URI may have commas. So whoever makes a
+/// certificate writes the end of the header, and RFC 8705 §2.2 lets anybody make one.
+#[tokio::test]
+async fn a_name_in_a_certificate_is_not_another_certificate() {
+    const VICTIM: &[u8] = &[0x30, 0x03, 0x02, 0x01, 0x01];
+    let issuer = TestIssuer::new();
+    let auth = issuer
+        .protects(RESOURCE)
+        .client_certificates_from(ClientCertHeader::Xfcc, ["10.1.2.3"])
+        .build()
+        .expect("a description");
+    let stolen = issuer.token().certificate_bound(VICTIM).sign();
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, VICTIM);
+    let digest: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let of_thief = "ab".repeat(32);
+    // The certificate of the thief has one name: spiffe://x,Hash=<that of the victim>
+    let header = format!("Hash={of_thief};Subject=\"CN=x\";URI=spiffe://x,Hash={digest}");
+    let (mut parts, body) = request(bearer(&stolen)).into_parts();
+    parts.extensions.insert(PeerAddr("10.1.2.3".parse().expect("an address")));
+    parts.headers.insert("x-forwarded-client-cert", header.parse().expect("a header value"));
+    let admitted = auth.admit(&parts, body).await;
+    assert_eq!(admitted.err().and_then(|denial| denial.reason()), Some(Reason::Certificate));
+}
+
+/// `User` is "sure" by the documentation of [`CallerKind`]. All access tokens of Authentik have a `uid` (see its
+/// row, where it is the mark of access tokens), those of its service accounts too.
+#[tokio::test]
+async fn a_program_is_not_a_user_by_an_empty_word() {
+    let issuer = TestIssuer::new();
+    let auth = issuer.protects(RESOURCE).build().expect("a description");
+    let token = || issuer.token().subject("0a1b2c").client_id("batch");
+    let rows = [
+        ("a service account of Authentik", token().claim("uid", "Kx0").sign()),
+        ("no way to log in", token().claim("amr", json!([])).sign()),
+        ("no time of a login, as Keycloak wrote it", token().claim("auth_time", 0).sign()),
+    ];
+    let mut users = Vec::new();
+    for (name, token) in rows {
+        let caller = admit(&auth, &bearer(&token)).await.expect("admitted");
+        if caller.kind() == CallerKind::User {
+            users.push(name);
+        }
+    }
+    assert!(users.is_empty(), "taken for users: {users:?}");
+}
+
+/// "It never forgets a proof that would still be accepted" (`dpop/replays.rs`).
+#[tokio::test]
+async fn a_clock_that_was_ahead_for_a_moment_lets_no_proof_pass_twice() {
+    let issuer = TestIssuer::new();
+    let auth = issuer.protects(RESOURCE).build().expect("a description");
+    let key = DpopKey::generate(issuer.clone());
+    let token = issuer.token().expires_in(Duration::from_secs(7200)).dpop_bound(&key).sign();
+    let proof = || key.proof("POST", RESOURCE).token(&token).sign();
+    let seen = dpop(&token, &proof());
+    assert!(admit(&auth, &seen).await.is_ok());
+
+    let now = Clock::now(&issuer);
+    issuer.clock().set(now + Duration::from_secs(600));
+    assert!(admit(&auth, &dpop(&token, &proof())).await.is_ok(), "another, by the wrong time");
+    issuer.clock().set(now);
+    assert!(admit(&auth, &seen).await.is_err(), "a proof is used once");
+}
+
+/// "No client can lock out the others by itself" (`dpop/replays.rs`).
+#[tokio::test]
+async fn a_user_with_several_keys_does_not_lock_out_the_others() {
+    let issuer = TestIssuer::new();
+    let auth = issuer.protects(RESOURCE).dpop(Dpop::optional().remembered_proofs(400));
+    let auth = auth.build().expect("a description");
+    for _ in 0..5 {
+        let key = DpopKey::generate(issuer.clone());
+        let token = issuer.token().subject("mallory").client_id("evil").dpop_bound(&key).sign();
+        for _ in 0..100 {
+            let proof = key.proof("POST", RESOURCE).token(&token).sign();
+            let _ = admit(&auth, &dpop(&token, &proof)).await;
+        }
+    }
+    let key = DpopKey::generate(issuer.clone());
+    let token = issuer.token().subject("alice").dpop_bound(&key).sign();
+    let proof = key.proof("POST", RESOURCE).token(&token).sign();
+    let alice = admit(&auth, &dpop(&token, &proof)).await;
+    assert!(alice.is_ok(), "{:?}", alice.err());
+}
+
+/// "Failures that may be due to the token pause nothing but that token" (docs/decisions): firewalls, and nginx
+/// by `return 444`, close the connection on what they do not like.
+#[tokio::test]
+async fn a_token_on_which_the_connection_is_closed_silences_the_server_for_nobody() {
+    let issuer = TestIssuer::new();
+    let of_alice = json!({ "active": true, "sub": "alice", "aud": RESOURCE }).to_string();
+    let web = Answering::new(Web::default(), move |token: &str| {
+        if token.contains("passwd") {
+            return Err(FetchError::Transport("connection closed before message completed".into()));
+        }
+        Ok(of_alice.clone())
+    });
+    let server = AuthorizationServer::named(issuer.url())
+        .introspection(basic().endpoint(QUESTIONS))
+        .fetch(web.clone())
+        .clock(issuer.clone());
+    let auth = McpAuth::builder(RESOURCE).authorization_server(server).clock(issuer.clone());
+    let auth = auth.build().expect("a description");
+    let mut refused = 0;
+    for i in 0..10 {
+        assert_eq!(status(&auth, "../../etc/passwd").await, 503);
+        refused += usize::from(status(&auth, &format!("good-{i}")).await != 200);
+        issuer.clock().advance(Duration::from_secs(2));
+    }
+    assert_eq!(refused, 0, "of 10 good tokens, after one bad one each");
+}
+
+/// A logout token names the user by `sub`; the caller is known by `username`.
+#[tokio::test]
+async fn a_logout_counts_where_the_subject_is_the_username() {
+    let issuer = issuer();
+    let server = issuer.authorization_server();
+    let server = server.introspection(basic().dangerous_subject_is_username());
+    issuer.resource(RESOURCE, [""; 0]);
+    let auth = McpAuth::builder(RESOURCE).authorization_server(server).clock(issuer.clone());
+    let auth = auth.build().expect("a description");
+    let token = issuer.token().subject("4711").claim("username", "alice").opaque();
+    let caller = admit(&auth, &bearer(&token)).await.expect("admitted");
+    assert_eq!(caller.subject(), "alice");
+
+    let logout = format!("logout_token={}", issuer.logout_token(CLIENT).subject("4711").sign());
+    let answer = notice(&auth, "application/x-www-form-urlencoded", logout).await;
+    // The receiver must not say that it has done what it has not.
+    assert_eq!((answer, status(&auth, &token).await), (200, 401));
+}
+
+/// RFC 7662 §2.2 with RFC 9449 §6.2 and RFC 8705 §3.2: `cnf` in the answer binds the token.
+#[tokio::test]
+async fn a_jwt_that_its_issuer_says_is_bound_is_no_bearer_token() {
+    let issuer = TestIssuer::new();
+    let key = DpopKey::generate(issuer.clone());
+    let answer = json!({
+        "active": true, "sub": "alice", "aud": RESOURCE, "token_type": "DPoP",
+        "cnf": { "jkt": key.thumbprint() },
+    });
+    let answer = answer.to_string();
+    let web = Answering::new(Web::default(), move |_: &str| Ok(answer.clone()));
+    let keys = mcp_auth::jwt::KeySet::parse(issuer.jwks().as_bytes()).expect("keys");
+    let server = AuthorizationServer::with_keys(issuer.url(), keys)
+        .introspection(basic().endpoint(QUESTIONS).also_jwts())
+        .fetch(web.clone())
+        .clock(issuer.clone());
+    let auth = McpAuth::builder(RESOURCE).authorization_server(server).clock(issuer.clone());
+    let auth = auth.build().expect("a description");
+    let token = issuer.token().audience(RESOURCE).sign();
+    for time in ["asked", "remembered"] {
+        assert_eq!(status(&auth, &token).await, 401, "{time}");
+    }
+    assert_eq!(web.questions(), 1);
+}
+
+/// "What begins so and is no key of the list is refused at once, and never sent to an introspection endpoint."
+#[tokio::test]
+async fn what_begins_as_an_api_key_is_never_sent_to_an_issuer() {
+    let key = "mcpk_2aVvwqjTq0dVz4yHcJkLmNoPqRsTuVwXyZ012345678";
+    let issuer = issuer();
+    let auth = issuer.protects(RESOURCE).introspect("notes", SECRET);
+    let auth = auth.api_keys(ApiKeys::new().key(ApiKey::new("ci", key))).build();
+    let auth = auth.expect("a description");
+    let mut sent = Vec::new();
+    for token in [
+        format!("{key}="),
+        format!("{key}/a.b.c"),        // a key, and something behind it
+        format!("{key}.{key}.{key}="), // pasted thrice
+        key.repeat(6),                 // and more often
+    ] {
+        let before = issuer.introspection_requests();
+        assert_eq!(status(&auth, &token).await, 401);
+        if issuer.introspection_requests() > before {
+            sent.push(token);
+        }
+    }
+    assert!(sent.is_empty(), "the issuer was told the key: {sent:?}");
+}
+
+/// A body may take 30 seconds to arrive. What is revoked meanwhile is still carried out.
+#[tokio::test]
+async fn a_token_that_is_revoked_while_its_body_arrives_does_nothing() {
+    let issuer = TestIssuer::new();
+    let auth = issuer.protects(RESOURCE).tools(ToolScopes::new().tool("pay", ["pay"]));
+    let auth = auth.build().expect("a description");
+    auth.warm_up().await.expect("the issuer is up");
+    let token = issuer.token().scopes(["pay"]).sign();
+    let (mut parts, _) = request(bearer(&token)).into_parts();
+    parts.headers.insert(CONTENT_TYPE, "application/json".parse().expect("a value"));
+    let message = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"pay"}}"#;
+    let (sender, receiver) = tokio::sync::oneshot::channel::<()>();
+    let late = futures_util::stream::once(async move {
+        receiver.await.expect("it comes");
+        Ok::<_, Infallible>(Frame::data(Bytes::from_static(message.as_bytes())))
+    });
+    let admitting = auth.admit(&parts, StreamBody::new(late.boxed()));
+    let revoking = async {
+        tokio::task::yield_now().await;
+        auth.revoke(Revocation::subject(issuer.url(), "alice"));
+        sender.send(()).expect("somebody waits");
+    };
+    let (admitted, ()) = tokio::join!(admitting, revoking);
+    assert_eq!(admitted.err().and_then(|denial| denial.reason()), Some(Reason::Inactive));
+}
+
+/// "A full book refuses more, not less" (docs/decisions), and a session that ended stays ended.
+#[tokio::test]
+async fn a_full_book_does_not_open_a_session_that_had_ended() {
+    let issuer = TestIssuer::new();
+    let of_session = || issuer.token().claim("sid", "s1").sign();
+    for others in [vec![], vec!["bob", "carol"]] {
+        let book = Revocations::new().capacity(2);
+        let auth = issuer.protects(RESOURCE).revocations(&book).build().expect("a description");
+        auth.revoke(Revocation::session(issuer.url(), "s1"));
+        for user in &others {
+            auth.revoke(Revocation::subject(issuer.url(), *user));
+        }
+        issuer.clock().advance(Duration::from_secs(60));
+        assert_eq!(status(&auth, &of_session()).await, 401, "and {} more", others.len());
+    }
+}
+
+/// "Your service never sees these headers, from whomever they come" (docs/guide/bound-tokens.md): gateways to
+/// scripts do not tell `_` from `-`, and `hidden_headers.rs` knows it of MCP's own.
+#[tokio::test]
+async fn no_spelling_of_a_certificate_header_reaches_the_inner_service() {
+    let issuer = TestIssuer::new();
+    let auth = issuer.protects(RESOURCE).build().expect("a description");
+    let mut sent = request(bearer(&issuer.token().sign()));
+    for name in ["client_cert", "client_cert_chain", "client-cert_chain", "x_forwarded_client_cert"]
+    {
+        sent.headers_mut().insert(name, ":MAMCAf8=:".parse().expect("a value"));
+    }
+    let show = service_fn(|request: Request<GuardedBody<Full<Bytes>>>| async move {
+        let names: Vec<_> = request.headers().keys().map(ToString::to_string).collect();
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(names.join(" "))))
+    });
+    let response = auth.bearer_auth().layer(show).oneshot(sent).await;
+    let body = response.unwrap_or_else(|never| match never {}).into_body();
+    let body = body.collect().await.unwrap_or_else(|never| match never {}).to_bytes();
+    assert_eq!(String::from_utf8_lossy(&body), "", "what the inner service sees");
+}
+
+/// "A revoked token may pass for so long" (`Introspection::cache_for`). The stream that was opened with it does
+/// for ever: an answer need not have an `exp`, and nobody asks again for a stream.
+#[tokio::test(start_paused = true)]
+async fn a_stream_of_an_opaque_token_ends_some_time_after_its_issuer_has_revoked_it() {
+    let issuer = issuer();
+    let auth = issuer.protects(RESOURCE).introspect("notes", SECRET).build().expect("it");
+    let token = issuer.token().without("exp").opaque();
+    let (frames, response) = streamed(&auth, Some(&token), &[EVENTS]).await;
+    let mut body = response.into_body();
+    issuer.revoke(&token);
+    issuer.clock().advance(Duration::from_secs(86_400));
+    assert_eq!(status(&auth, &token).await, 401);
+    frames.send(data(": a day later\n\n")).await.expect("open");
+    assert_eq!(next(&mut body).await, None);
+}
+
+/// `aud` of Entra's v2 tokens is the application, as the constructor's example has it, and so is that of the
+/// ID tokens that the application gets for itself. A `nonce` is there only if the client asked for one.
+#[tokio::test]
+async fn an_id_token_of_entra_for_the_same_application_is_no_access_token() {
+    let app = "11111111-1111-1111-1111-111111111111";
+    let keys = TestIssuer::new();
+    let url = format!("https://login.microsoftonline.com/{TENANT}/v2.0");
+    let place = format!("{url}/.well-known/openid-configuration");
+    let jwks_uri = "https://login.microsoftonline.com/keys";
+    let web = Web::default().serve(&place, metadata(&url, jwks_uri)).serve(jwks_uri, keys.jwks());
+    let server = AuthorizationServer::entra(TENANT).audience(app).fetch(web).clock(keys.clock());
+    let auth = McpAuth::builder(RESOURCE).authorization_server(server).clock(keys.clock());
+    let auth = auth.build().expect("a description");
+    let claims = json!({
+        "iss": url, "aud": app, "sub": "AAAA", "oid": "o", "tid": TENANT, "ver": "2.0",
+        "name": "Alice", "preferred_username": "alice@example.com", "rh": "r", "uti": "u",
+        "iat": 1_785_196_700, "nbf": 1_785_196_700, "exp": 1_785_200_000,
+    });
+    let id_token = keys.token().typ("JWT").payload(claims.to_string()).sign();
+    let admitted = admit(&auth, &bearer(&id_token)).await;
+    assert_eq!(admitted.err().and_then(|denial| denial.reason()), Some(Reason::Type));
+}
+
+/// Issuers by a resolver are issuers too: their notices are not to be thrown away.
+#[tokio::test]
+async fn an_issuer_known_at_run_time_can_log_out_its_users() {
+    let keys = TestIssuer::new();
+    let customer = "https://acme.customers.example.com";
+    let web = Web::default()
+        .serve(
+            "https://acme.customers.example.com/.well-known/oauth-authorization-server",
+            metadata(customer, "https://acme.customers.example.com/jwks"),
+        )
+        .serve("https://acme.customers.example.com/jwks", keys.jwks());
+    let server = AuthorizationServer::discover(customer).fetch(web).clock(keys.clock());
+    let auth = McpAuth::builder(RESOURCE)
+        .authorization_server(AuthorizationServer::named("https://login.example.com"))
+        .issuer_resolver("https://{tenant}.customers.example.com", move |_| {
+            let server = server.clone();
+            async { Ok(Some(server)) }
+        })
+        .clock(keys.clock())
+        .build()
+        .expect("a description");
+    let token = keys.token().audience(RESOURCE).claim("iss", customer).sign();
+    assert_eq!(status(&auth, &token).await, 200);
+    let logout = keys.logout_token(CLIENT).claim("iss", customer).sign();
+    let logout = format!("logout_token={logout}");
+    let answer = notice(&auth, "application/x-www-form-urlencoded", logout).await;
+    assert_eq!((answer, status(&auth, &token).await), (200, 401));
+}
+
+#[tokio::test]
+async fn an_issuer_revokes_nothing_of_another_whatever_its_notice_names() {
+    let (a, b) = (TestIssuer::new(), TestIssuer::builder().issuer("https://b.test").build());
+    for issuer in [&a, &b] {
+        issuer.resource(RESOURCE, [""; 0]);
+    }
+    let auth = a.protects(RESOURCE).authorization_server(b.authorization_server());
+    let auth = auth.build().expect("a description");
+    let of_b = b.token().claim("sid", "s1").claim("jti", "t1").sign();
+    let alice = json!({ "format": "iss_sub", "iss": b.url(), "sub": "alice" });
+    let session = json!({ "format": "opaque", "id": "s1" });
+    for sub_id in [
+        alice.clone(),
+        session.clone(),
+        json!({ "format": "complex", "user": alice, "session": session }),
+        json!({ "format": "iss_sub", "sub": "alice" }),
+        json!({ "format": "iss_sub", "iss": "", "sub": "alice" }),
+    ] {
+        let event = "https://schemas.openid.net/secevent/caep/event-type/session-revoked";
+        let event = a.security_event(CLIENT, event, sub_id.clone()).sign();
+        assert_eq!(notice(&auth, "application/secevent+jwt", event).await, 202);
+        assert_eq!(status(&auth, &of_b).await, 200, "{sub_id}");
+    }
+    // Nor with a key of its own in the name of the other.
+    let forged = a.logout_token(CLIENT).claim("iss", b.url()).sign();
+    let forged = format!("logout_token={forged}");
+    assert_eq!(notice(&auth, "application/x-www-form-urlencoded", forged).await, 400);
+    assert_eq!(status(&auth, &of_b).await, 200);
+}
+
+/// A flight that crashes takes nobody along, and the next one is on time.
+#[tokio::test]
+async fn a_question_that_panics_is_an_outage_for_those_who_wait_and_ends() {
+    let issuer = TestIssuer::new();
+    let good = json!({ "active": true, "sub": "alice", "aud": RESOURCE }).to_string();
+    let crashes = Arc::new(AtomicUsize::new(1));
+    let web = Answering::new(Web::default(), move |_: &str| {
+        let left = crashes.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |it| it.checked_sub(1));
+        assert!(left.is_err(), "a bug in somebody's `Fetch`");
+        Ok(good.clone())
+    });
+    let server = AuthorizationServer::named(issuer.url())
+        .introspection(basic().endpoint(QUESTIONS))
+        .fetch(web.clone())
+        .clock(issuer.clone());
+    let auth = McpAuth::builder(RESOURCE).authorization_server(server).clock(issuer.clone());
+    let auth = auth.build().expect("a description");
+    let all = join_all((0..50).map(|_| status(&auth, "opaque"))).await;
+    assert!(all.iter().all(|status| *status == 503), "{all:?}");
+    assert_eq!(web.questions(), 1);
+    issuer.clock().advance(Duration::from_secs(1));
+    assert_eq!((status(&auth, "opaque").await, web.questions()), (200, 2));
+}
+
+/// What is remembered is the whole token: no other text comes in by it.
+#[tokio::test]
+async fn no_change_of_a_remembered_token_is_remembered() {
+    let issuer = issuer();
+    let auth = issuer.protects(RESOURCE).introspect("notes", SECRET).build().expect("it");
+    for token in [issuer.token().sign(), issuer.token().opaque()] {
+        assert_eq!(status(&auth, &token).await, 200);
+        for (i, byte) in token.bytes().enumerate() {
+            let other = if byte == b'A' { "B" } else { "A" };
+            let changed = format!("{}{other}{}", &token[..i], &token[i + 1..]);
+            assert_eq!(status(&auth, &changed).await, 401, "byte {i}");
+        }
+        for changed in [format!("{token}="), format!("{token}A"), token[1..].to_owned()] {
+            assert_eq!(status(&auth, &changed).await, 401);
+        }
+        assert_eq!(status(&auth, &token).await, 200);
+    }
+}
+
+/// Names with odd characters: no two principals, and no two callers of a session, are one.
+#[tokio::test]
+async fn odd_names_are_as_many_principals() {
+    let (a, b) = (issuer(), TestIssuer::builder().issuer("https://issuer.test/x").build());
+    for issuer in [&a, &b] {
+        issuer.resource(RESOURCE, [""; 0]);
+    }
+    let auth = a.protects(RESOURCE).authorization_server(b.authorization_server());
+    let key = "mcpk_2aVvwqjTq0dVz4yHcJkLmNoPqRsTuVwXyZ012345678";
+    let auth = auth.api_keys(ApiKeys::new().key(ApiKey::new("alice", key)));
+    let auth = auth.build().expect("a description");
+    let names = [
+        "alice",
+        "Alice",
+        "alice ",
+        " alice",
+        "alice\u{0}",
+        "alice\n",
+        "alice\u{200b}",
+        "ali\u{301}ce",
+        "al\u{ed}ce",
+        "alice\" of \"https://issuer.test",
+        "alice\\\"",
+        "alice@clients",
+        "\u{202e}ecila",
+    ];
+    let mut seen: HashMap<String, (String, String)> = HashMap::new();
+    let principals = Arc::new(Mutex::new(std::collections::HashSet::new()));
+    let mut number = 0;
+    let mut note = |caller: AuthInfo| {
+        number += 1;
+        let whole = (caller.issuer().to_owned(), caller.subject().to_owned());
+        assert!(principals.lock().expect("it").insert(caller.principal()), "{whole:?}");
+        let shown = caller.principal().to_string();
+        assert_eq!(seen.insert(shown.clone(), whole), None, "{shown}");
+    };
+    for issuer in [&a, &b] {
+        for name in names {
+            let token = issuer.token().subject(name).sign();
+            note(admit(&auth, &bearer(&token)).await.expect("admitted"));
+        }
+    }
+    let caller: Result<AuthInfo, Denial> = admit(&auth, &bearer(key)).await;
+    note(caller.expect("admitted"));
+    assert_eq!(number, 2 * names.len() + 1);
+}
+
+/// Threads, and not only tasks that take turns: each proof passes once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn threads_do_not_share_a_proof() {
+    let issuer = TestIssuer::new();
+    let auth = issuer.protects(RESOURCE).build().expect("a description");
+    auth.warm_up().await.expect("the issuer is up");
+    let key = DpopKey::generate(issuer.clone());
+    let token = issuer.token().dpop_bound(&key).sign();
+    for _ in 0..50 {
+        let headers = dpop(&token, &key.proof("POST", RESOURCE).token(&token).sign());
+        let start = Arc::new(tokio::sync::Barrier::new(8));
+        let tries: Vec<_> = (0..8)
+            .map(|_| {
+                let (auth, headers, start) = (auth.clone(), headers.clone(), start.clone());
+                tokio::spawn(async move {
+                    start.wait().await;
+                    admit(&auth, &headers).await.is_ok()
+                })
+            })
+            .collect();
+        let admitted = join_all(tries).await.into_iter().filter(|it| matches!(it, Ok(true)));
+        assert_eq!(admitted.count(), 1);
+    }
+}
+
+/// What is revoked while its issuer is asked about it, does not pass by the answer.
+#[tokio::test]
+async fn a_revocation_overtakes_a_question_under_way() {
+    let issuer = issuer();
+    let auth = issuer.protects(RESOURCE).introspect("notes", SECRET).build().expect("it");
+    let token = issuer.token().opaque();
+    issuer.trouble(Endpoint::Introspection, Trouble::Hang);
+    let waiting = {
+        let (auth, token) = (auth.clone(), token.clone());
+        tokio::spawn(async move { status(&auth, &token).await })
+    };
+    while issuer.introspection_requests() == 0 {
+        tokio::task::yield_now().await;
+    }
+    auth.revoke(Revocation::subject(issuer.url(), "alice"));
+    issuer.recover();
+    assert_eq!(waiting.await.expect("an answer"), 401);
+    assert_eq!(status(&auth, &token).await, 401, "and it is remembered in vain");
+}
