@@ -241,7 +241,11 @@ impl McpAuth {
         if let Some((token, now)) = token {
             self.0.policy.accept(token, now)?;
         }
-        body::read(body, self.0.max_message_bytes, patience).await.map_err(Denial::bad_message)
+        let body = body::read(body, self.0.max_message_bytes, patience).await;
+        if let Some((token, _)) = token {
+            self.0.revocations.judge(token.facts())?; // it may have taken a while
+        }
+        body.map_err(Denial::bad_message)
     }
 
     fn operation<'b, B>(
