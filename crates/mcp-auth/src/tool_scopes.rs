@@ -3,7 +3,7 @@
 mod pattern;
 mod uri;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::denial::BadMessage;
 use crate::operation::{Call, Target, is_known_method};
@@ -47,8 +47,10 @@ pub struct ToolScopes {
 #[derive(Clone, Debug, Default)]
 struct Table {
     exact: BTreeMap<Box<str>, Rule>,
-    /// The longest first.
-    patterns: Vec<(Pattern, Rule)>,
+    /// By their beginnings, so that a name is compared with few of them.
+    patterns: BTreeMap<Box<str>, Vec<(Pattern, Rule)>>,
+    /// How long these beginnings are.
+    beginnings: BTreeSet<usize>,
 }
 
 impl ToolScopes {
@@ -210,14 +212,14 @@ impl Table {
     }
 
     fn add_pattern(&mut self, pattern: Pattern, rule: Rule) {
-        let is_longer = |(other, _): &(Pattern, Rule)| other.letters() >= pattern.letters();
-        let place = self.patterns.partition_point(is_longer);
-        self.patterns.insert(place, (pattern, rule));
+        self.beginnings.insert(pattern.beginning().len());
+        self.patterns.entry(pattern.beginning().into()).or_default().push((pattern, rule));
     }
 
     fn append(&mut self, other: Self) {
         other.exact.into_iter().for_each(|(name, rule)| self.add_exact(name, rule));
-        other.patterns.into_iter().for_each(|(pattern, rule)| self.add_pattern(pattern, rule));
+        let patterns = other.patterns.into_values().flatten();
+        patterns.for_each(|(pattern, rule)| self.add_pattern(pattern, rule));
     }
 
     /// Adds what applies to a name, and says whether anything does.
@@ -226,17 +228,22 @@ impl Table {
             found.push(rule);
             return true;
         }
-        let mut letters = None;
-        for (pattern, rule) in &self.patterns {
-            if letters.is_some_and(|most| most > pattern.letters()) {
-                break;
-            }
-            if pattern.matches(name) {
-                letters = Some(pattern.letters());
+        let (others, mut most) = (found.len(), None);
+        for length in &self.beginnings {
+            let Some((beginning, rest)) = name.split_at_checked(*length) else { continue };
+            for (pattern, rule) in self.patterns.get(beginning).into_iter().flatten() {
+                let letters = Some(pattern.letters());
+                if letters < most || !pattern.matches(rest) {
+                    continue;
+                }
+                if letters > most {
+                    found.truncate(others); // what matched before says less
+                }
+                most = letters;
                 found.push(rule);
             }
         }
-        letters.is_some()
+        most.is_some()
     }
 
     fn is_empty(&self) -> bool {
@@ -244,11 +251,12 @@ impl Table {
     }
 
     fn rules(&self) -> impl Iterator<Item = &Rule> {
-        self.exact.values().chain(self.patterns.iter().map(|(_, rule)| rule))
+        self.exact.values().chain(self.patterns.values().flatten().map(|(_, rule)| rule))
     }
 
     fn rules_mut(&mut self) -> impl Iterator<Item = &mut Rule> {
-        self.exact.values_mut().chain(self.patterns.iter_mut().map(|(_, rule)| rule))
+        let patterns = self.patterns.values_mut().flatten();
+        self.exact.values_mut().chain(patterns.map(|(_, rule)| rule))
     }
 }
 

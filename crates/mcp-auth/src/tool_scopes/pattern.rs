@@ -1,9 +1,11 @@
 //! Names with gaps: globs, and the simplest of URI templates.
 
-/// A pattern, as literal texts and what lies between them.
+/// A pattern: how it begins, and then gaps and literal texts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pattern {
+    beginning: Box<str>,
     parts: Vec<Part>,
+    letters: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,26 +43,36 @@ impl Pattern {
         if !rest.is_empty() && !parts.is_empty() {
             parts.push(Part::Literal(rest.into()));
         }
-        (!parts.is_empty()).then_some(Self { parts })
+        if parts.is_empty() {
+            return None;
+        }
+        let length = |part: &Part| if let Part::Literal(text) = part { text.len() } else { 0 };
+        let letters = parts.iter().map(length).sum();
+        let beginning = match parts.first() {
+            Some(Part::Literal(text)) => text.clone(),
+            _ => Box::default(),
+        };
+        parts.drain(..usize::from(!beginning.is_empty()));
+        Some(Self { beginning, parts, letters })
+    }
+
+    /// How a name begins that fits; empty if any may.
+    pub(super) fn beginning(&self) -> &str {
+        &self.beginning
     }
 
     /// How much of it is literal: the more, the more it says.
     pub(super) fn letters(&self) -> usize {
-        let letters = |part: &Part| if let Part::Literal(text) = part { text.len() } else { 0 };
-        self.parts.iter().map(letters).sum()
+        self.letters
     }
 
-    /// Whether a name fits. Takes time in proportion to the lengths of both, whatever they are.
-    pub(super) fn matches(&self, name: &str) -> bool {
-        let (start, parts) = match &*self.parts {
-            [Part::Literal(start), rest @ ..] => (&**start, rest),
-            all => ("", all),
-        };
-        let Some(rest) = name.strip_prefix(start) else { return false };
-        match parts {
+    /// Whether a name fits that begins as it must, by what follows. Takes time in proportion to the lengths of
+    /// both, whatever they are.
+    pub(super) fn matches(&self, rest: &str) -> bool {
+        match &*self.parts {
             [Part::Anything] => true,
             [Part::Anything, Part::Literal(end)] => rest.ends_with(&**end),
-            _ => matches_all(parts, rest.as_bytes()),
+            parts => matches_all(parts, rest.as_bytes()),
         }
     }
 }
@@ -130,7 +142,8 @@ mod tests {
         ];
         for (pattern, name, fits) in rows {
             let pattern = Pattern::of(pattern).expect(pattern);
-            assert_eq!(pattern.matches(name), fits, "{pattern:?} {name}");
+            let rest = name.strip_prefix(pattern.beginning());
+            assert_eq!(rest.is_some_and(|it| pattern.matches(it)), fits, "{pattern:?} {name}");
         }
         assert_eq!(Pattern::of("plain"), None);
         assert_eq!(Pattern::of("open{brace"), None);
