@@ -39,7 +39,8 @@ pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
 pub struct Credentials {
     scheme: Scheme,
     token: AccessToken,
-    proof: Option<Proof>,
+    /// Boxed, since few requests have one.
+    proof: Option<Box<Proof>>,
 }
 
 /// A DPoP proof as it arrived; nothing of it is true yet. It does not show itself in logs.
@@ -78,7 +79,7 @@ impl Credentials {
         }
         let proof = match scheme {
             Scheme::Bearer => None,
-            Scheme::Dpop => Some(Proof::from_headers(headers).map_err(Denial::bad_proof)?),
+            Scheme::Dpop => Some(Proof::from_headers(headers).map_err(Denial::bad_proof)?.into()),
         };
         let start = token.as_ptr() as usize - text.as_ptr() as usize;
         let token = AccessToken { field: field.clone(), place: start..start + token.len() };
@@ -94,7 +95,7 @@ impl Credentials {
     /// The DPoP proof, where the token came by that scheme.
     pub(crate) fn proof(&self) -> Option<&str> {
         // It is UTF-8, by `Proof::from_headers`.
-        self.proof.as_ref().and_then(|Proof(field)| std::str::from_utf8(field.as_bytes()).ok())
+        std::str::from_utf8(self.proof.as_ref()?.0.as_bytes()).ok()
     }
 
     /// The access token.

@@ -140,22 +140,12 @@ impl McpAuth {
         parts: &Parts,
         body: B,
     ) -> Result<(AuthInfo, GuardedBody<B>), Denial> {
-        self.admit_within(std::future::pending(), parts, body).await
+        let decision = self.decide(std::future::pending(), parts, body).await;
+        decision.map_err(|denial| denial.under(Scheme::of(&parts.headers)))
     }
 
-    /// The same, with an end to the patience for a body that does not come.
-    pub(crate) async fn admit_within<B: Body<Data = Bytes>>(
-        &self,
-        patience: impl Future<Output = ()>,
-        parts: &Parts,
-        body: B,
-    ) -> Result<(AuthInfo, GuardedBody<B>), Denial> {
-        let denied = |denial: Denial| denial.under(Scheme::of(&parts.headers));
-        self.decide(patience, parts, body).await.map_err(denied)
-    }
-
-    /// The straight line.
-    async fn decide<B: Body<Data = Bytes>>(
+    /// The straight line, with an end to the patience for a body that does not come.
+    pub(crate) async fn decide<B: Body<Data = Bytes>>(
         &self,
         patience: impl Future<Output = ()>,
         parts: &Parts,
@@ -241,7 +231,8 @@ impl McpAuth {
         if let Some((token, now)) = token {
             self.0.policy.accept(token, now)?;
         }
-        let body = body::read(body, self.0.max_message_bytes, patience).await;
+        // Boxed, as whatever not every server needs: so the state of each request is small.
+        let body = Box::pin(body::read(body, self.0.max_message_bytes, patience)).await;
         if let Some((token, _)) = token {
             self.0.revocations.judge(token.facts())?; // it may have taken a while
         }

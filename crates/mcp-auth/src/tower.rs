@@ -39,7 +39,7 @@ use crate::mcp_auth::McpAuth;
 use crate::scheme::Scheme;
 use crate::token::AuthInfo;
 
-use exchange::Exchange;
+use exchange::{End, Exchange};
 
 pub use body::ResponseBody;
 pub use metadata_service::MetadataService;
@@ -134,50 +134,71 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         // The service that was polled ready takes the request; a clone waits for the next one.
         let next = self.inner.clone();
-        let mut inner = std::mem::replace(&mut self.inner, next);
-        let auth = self.auth.clone();
-        Box::pin(async move {
-            let (mut parts, body) = request.into_parts();
-            // What is not read of a body stands in the way of the next request. Clients must know, or some
-            // send it just as the connection ends (RFC 9112 §9.6).
-            let has_body = parts.version == Version::HTTP_11 && !body.is_end_stream();
-            let turn_away = |denial: &Denial, headers: &HeaderMap| {
-                let mut response = auth.turn_away(denial, report::asked_for(headers));
-                if has_body && !(auth.reads_bodies() && denial.is_about_operation()) {
-                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-                }
-                response
-            };
-            let visitor = match cors::Visitor::of(&parts.headers, auth.allowed_origins()) {
-                Ok(visitor) => visitor,
-                Err(denial) => return Ok(turn_away(&denial, &parts.headers)),
-            };
-            if let Some(answer) = visitor.preflight(&parts.method, &parts.headers) {
-                return Ok(answer.map(ResponseBody::whole));
+        let inner = std::mem::replace(&mut self.inner, next);
+        let (parts, body) = request.into_parts();
+        Box::pin(handle(self.auth.clone(), inner, parts, body))
+    }
+}
+
+/// One request and its answer.
+///
+/// Its state is as small as it can be: one lies in the heap for each request, and allocators are quick up to a
+/// kilobyte. So what is rare is boxed.
+fn handle<S, B, R>(
+    auth: McpAuth,
+    mut inner: S,
+    mut parts: Parts,
+    body: B,
+) -> impl Future<Output = Result<Response<ResponseBody<R>>, S::Error>>
+where
+    S: Service<Request<GuardedBody<B>>, Response = Response<R>>,
+    B: Body<Data = Bytes>,
+    R: Body<Data = Bytes>,
+{
+    // A block and no `async fn`, which would hold its arguments twice.
+    async move {
+        // What is not read of a body stands in the way of the next request. Clients must know, or some
+        // send it just as the connection ends (RFC 9112 §9.6).
+        let has_body = parts.version == Version::HTTP_11 && !body.is_end_stream();
+        let turn_away = |denial: &Denial, headers: &HeaderMap| {
+            let mut response = auth.turn_away(denial, report::asked_for(headers));
+            if has_body && !(auth.reads_bodies() && denial.is_about_operation()) {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            let scheme = Scheme::of(&parts.headers);
-            let mut response = match auth.admit_visitor(&parts, body).await {
-                Ok((caller, body)) => {
-                    hidden_headers::remove(&mut parts.headers);
-                    parts.extensions.remove::<AuthInfo>(); // whom another resource admitted
-                    let exchange = Exchange::begin(&auth, caller.as_ref(), scheme, &mut parts);
-                    match caller {
-                        Some(caller) => parts.extensions.insert(caller).map(drop),
-                        None => parts.extensions.insert(Anonymous(auth.clone())).map(drop),
-                    };
-                    let response = inner.call(Request::from_parts(parts, body)).await?;
-                    exchange.end(response).await
+            response
+        };
+        let visitor = match cors::Visitor::of(&parts.headers, auth.allowed_origins()) {
+            Ok(visitor) => visitor,
+            Err(denial) => return Ok(turn_away(&denial, &parts.headers)),
+        };
+        if let Some(answer) = visitor.preflight(&parts.method, &parts.headers) {
+            return Ok(answer.map(ResponseBody::whole));
+        }
+        let scheme = Scheme::of(&parts.headers);
+        let mut response = match auth.admit_visitor(&parts, body).await {
+            Ok((caller, body)) => {
+                hidden_headers::remove(&mut parts.headers);
+                parts.extensions.remove::<AuthInfo>(); // whom another resource admitted
+                let exchange = Exchange::begin(&auth, caller.as_ref(), scheme, &mut parts);
+                match caller {
+                    Some(caller) => parts.extensions.insert(caller).map(drop),
+                    None => parts.extensions.insert(Anonymous(auth.clone())).map(drop),
+                };
+                let response = inner.call(Request::from_parts(parts, body)).await?;
+                match exchange.end(response) {
+                    End::Passed(response) => response,
+                    End::Listed(response, show) => Box::pin(exchange.filter(response, show)).await,
                 }
-                Err(denial) => turn_away(&denial, &parts.headers),
-            };
-            if scheme == Scheme::Dpop
-                && let Some(nonce) = auth.dpop_nonce()
-            {
-                response.headers_mut().insert(DPOP_NONCE, nonce);
             }
-            visitor.expose(response.headers_mut());
-            Ok(response)
-        })
+            Err(denial) => turn_away(&denial.under(scheme), &parts.headers),
+        };
+        if scheme == Scheme::Dpop
+            && let Some(nonce) = auth.dpop_nonce()
+        {
+            response.headers_mut().insert(DPOP_NONCE, nonce);
+        }
+        visitor.expose(response.headers_mut());
+        Ok(response)
     }
 }
 
@@ -188,13 +209,13 @@ impl McpAuth {
         parts: &Parts,
         body: B,
     ) -> Result<(Option<AuthInfo>, GuardedBody<B>), Denial> {
-        let patience = async { tokio::time::sleep(PATIENCE).await };
+        let patience = async { Box::pin(tokio::time::sleep(PATIENCE)).await };
         if self.is_optional() && !parts.headers.contains_key(AUTHORIZATION) {
             let body = self.admit_anybody(patience, parts, body).await?;
             report::anonymous(self, &parts.headers);
             return Ok((None, body));
         }
-        let (caller, body) = self.admit_within(patience, parts, body).await?;
+        let (caller, body) = self.decide(patience, parts, body).await?;
         report::admitted(self, &caller, &parts.headers);
         Ok((Some(caller), body))
     }
@@ -207,5 +228,30 @@ impl McpAuth {
     ) -> Response<ResponseBody<R>> {
         report::refused(self, denial, tool);
         self.refuse(denial).map(ResponseBody::whole)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::future::ready;
+
+    use http_body_util::Full;
+
+    use super::*;
+
+    #[test]
+    fn what_lies_in_the_heap_for_a_request_is_small() {
+        let auth = McpAuth::builder("https://api.example.com/mcp")
+            .authorization_server("https://auth.example.com")
+            .build()
+            .expect("a description");
+        // A service as most are: its future is boxed. A body as small as most.
+        let inner = tower::service_fn(|_: Request<GuardedBody<Full<Bytes>>>| {
+            Box::pin(ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))))
+        });
+        let (parts, body) = Request::new(Full::default()).into_parts();
+        let size = size_of_val(&handle(auth, inner, parts, body));
+        assert!(size <= 912, "{size}");
     }
 }

@@ -22,7 +22,7 @@ const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static(
 const MAX_REQUESTED_HEADERS: usize = 64;
 
 /// Where a request comes from: a web page of an allowed origin, or no web page at all.
-pub(super) struct Visitor(Option<HeaderValue>);
+pub(super) struct Visitor(Option<Box<HeaderValue>>);
 
 impl Visitor {
     /// Looks at `Origin`: none is fine, one must be allowed, more are not.
@@ -32,7 +32,7 @@ impl Visitor {
         let is_allowed =
             origin.to_str().is_ok_and(|origin| allowed.iter().any(|entry| matches(entry, origin)));
         if is_allowed && origins.next().is_none() {
-            return Ok(Self(Some(origin.clone())));
+            return Ok(Self(Some(origin.clone().into())));
         }
         tracing::debug!(target: "mcp_auth", ?origin, "a web page of an origin that is not allowed");
         Err(Denial::foreign_origin().detail("the request comes from a web page of another origin: if that is wanted, add it with `.allowed_origins(..)`"))
@@ -66,7 +66,7 @@ impl Visitor {
     pub(super) fn expose(&self, headers: &mut HeaderMap) {
         headers.append(VARY, HeaderValue::from_static("Origin"));
         if let Some(origin) = &self.0 {
-            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::clone(origin));
             headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED_HEADERS);
         }
     }

@@ -30,6 +30,13 @@ pub(super) struct Exchange<'a> {
     may_be_cached: bool,
 }
 
+/// What becomes of an answer.
+pub(super) enum End<B> {
+    Passed(Response<ResponseBody<B>>),
+    /// It may hold lists: [`filter`](Exchange::filter) it.
+    Listed(Response<B>, Show),
+}
+
 /// The first revision with `cacheScope`. Revisions are dates, and so compare as texts.
 const WITH_CACHES: &[u8] = b"2026-07-28";
 
@@ -58,30 +65,26 @@ impl<'a> Exchange<'a> {
         Self { auth, caller: caller.cloned(), scheme, asked_for, is_head, may_be_cached }
     }
 
-    /// Seals what the answer gives away, leaves out of lists what the caller may not use, and lets a stream
-    /// end when the caller's token does. If a handler refused the caller, that is the answer.
-    pub(super) async fn end<B: Body<Data = Bytes>>(
-        self,
-        mut response: Response<B>,
-    ) -> Response<ResponseBody<B>> {
+    /// Seals what the answer gives away, and lets a stream end when the caller's token does. If a handler
+    /// refused the caller, that is the answer.
+    pub(super) fn end<B>(&self, mut response: Response<B>) -> End<B> {
         let raised = response.extensions().get().map(|Raised(denial)| denial);
         if let Some(denial) = self.caller.as_ref().and_then(AuthInfo::denied).or(raised) {
-            return self
-                .auth
-                .turn_away(&denial.clone().under(self.scheme), self.asked_for.as_ref());
+            let denial = denial.clone().under(self.scheme);
+            return End::Passed(self.auth.turn_away(&denial, self.asked_for.as_ref()));
         }
         let owner = || Owner::of(self.caller.as_ref());
         session::seal_sessions(self.auth.seal(), owner, response.headers_mut());
         if self.is_head {
-            return response.map(ResponseBody::inner);
+            return End::Passed(response.map(ResponseBody::inner));
         }
         let show = self.show().filter(|_| response.status().is_success());
         if says(response.headers(), CONTENT_TYPE, "text/event-stream") {
-            return self.stream(response, show);
+            return End::Passed(self.stream(response, show));
         }
         match show.filter(|_| says(response.headers(), CONTENT_TYPE, "json")) {
-            Some(show) => self.filtered(response, show).await,
-            None => response.map(ResponseBody::inner),
+            Some(show) => End::Listed(response, show),
+            None => End::Passed(response.map(ResponseBody::inner)),
         }
     }
 
@@ -103,7 +106,8 @@ impl<'a> Exchange<'a> {
         response.map(|body| ResponseBody::events(body, rules))
     }
 
-    async fn filtered<B: Body<Data = Bytes>>(
+    /// Leaves out of lists what the caller may not use.
+    pub(super) async fn filter<B: Body<Data = Bytes>>(
         &self,
         response: Response<B>,
         show: Show,
