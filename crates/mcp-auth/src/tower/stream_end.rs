@@ -46,10 +46,10 @@ impl StreamEnd {
             return Poll::Ready(());
         }
         loop {
-            if self.has_come() {
+            let Some(left) = self.left() else { return Poll::Pending };
+            if left.is_zero() {
                 return Poll::Ready(());
             }
-            let Some(left) = self.left() else { return Poll::Pending };
             if self.nap.is_none() && Handle::try_current().is_err() {
                 return Poll::Pending;
             }
