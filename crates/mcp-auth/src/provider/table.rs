@@ -3,7 +3,7 @@
 use super::{Api, Audience, Certainty, Document, Mark, Provider, Words};
 
 /// What is so unless a row says otherwise.
-const USUAL: Provider = Provider {
+pub(super) const USUAL: Provider = Provider {
     id: "",
     name: "",
     issuer: "{url}",
@@ -17,6 +17,8 @@ const USUAL: Provider = Provider {
     client_id: "client_id",
     subject: "",
     marks: &[],
+    // RFC 9068 §2.2.1: of grants in which a user takes part.
+    logins: &["auth_time", "amr"],
     advice: "",
     opaque: "",
     about_issuer: "",
@@ -87,6 +89,7 @@ const OKTA: Provider = Provider {
     scopes: &["scp"],
     client_id: "cid",
     subject: "`uid`; `sub` is the login, which may change",
+    logins: &["auth_time", "amr", "uid"],
     advice: "use a custom authorization server (tokens of the organization's own are for Okta only), and set its Audience to the URL of this resource",
     about_issuer: "an issuer without `/oauth2/` is the organization's own server, whose tokens only Okta can verify: let clients use a custom authorization server",
     hosts: &["okta.com", "okta-emea.com", "oktapreview.com"],
@@ -344,6 +347,8 @@ const AUTHENTIK: Provider = Provider {
     subject: "by the provider's subject mode, a hash unless set",
     // The one claim that only `to_access_token` adds; everything else is a copy of the ID token.
     marks: &[Mark::Has("uid")],
+    // `create_client_credentials_response` sets `auth_time` to the present; `amr` is of a session only.
+    logins: &["amr"],
     advice: "`aud` is the client's ID: name it with `.audience(..)`; select a signing key in the provider, since without one it signs with a shared secret",
     source: "https://docs.goauthentik.io/docs/add-secure-apps/providers/oauth2/",
     ..USUAL

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use mcp_auth::{
-    Audience, AuthorizationServer, Certainty, ConfigError, Document, McpAuth, Provider, Reason,
+    Audience, AuthorizationServer, CallerKind, Certainty, ConfigError, Document, McpAuth, Provider,
+    Reason,
 };
 use mcp_auth_testkit::TestIssuer;
 use serde_json::{Map, Value, json};
@@ -274,6 +275,28 @@ async fn entra_tells_applications_from_users() {
         let token = fixture.sign(&fixture.document, claims);
         let caller = admit(&auth, &bearer(&token)).await.expect("admitted");
         assert_eq!(caller.scopes().as_str(), scopes);
+    }
+}
+
+/// What shows a login is the provider's to say.
+#[tokio::test]
+async fn programs_are_told_from_users_by_what_the_provider_means_by_its_claims() {
+    use CallerKind::{Unknown, User};
+    let rows = [
+        ("okta", &["auth_time"][..], User),
+        ("okta", &["uid"], User),
+        ("okta", &["auth_time", "uid"], Unknown),
+        ("authentik", &["auth_time"], User),
+        ("authentik", &["amr"], Unknown), // a service account: the present is its `auth_time`
+        ("keycloak", &["auth_time"], Unknown),
+    ];
+    for (id, without, kind) in rows {
+        let fixture = Fixture::of(Provider::find(id).expect("a row"));
+        let mut claims = fixture.claims(&fixture.document);
+        claims.retain(|name, _| !without.contains(&&**name));
+        let token = fixture.sign(&fixture.document, claims);
+        let caller = admit(&fixture.auth(), &bearer(&token)).await.expect("admitted");
+        assert_eq!(caller.kind(), kind, "{id} without {without:?}");
     }
 }
 
