@@ -106,6 +106,9 @@ const ENTRA_USUAL: Provider = Provider {
     about_scopes: "`roles` count only where there is no `scp`: in tokens of an application without a user; clients ask for `api://…/scope`, see `requested_with_prefix`",
     client_id: "azp",
     subject: "`oid` with `tid`; `sub` is another one for each client",
+    // Of the references of claims in access tokens and in ID tokens, only the former has `azp` and `appid`, which no
+    // optional claim and no mapping can add. `scp` may be absent, `roles` may stand in both.
+    marks: &[Mark::Has("azp")],
     has_guids: true,
     source: "https://learn.microsoft.com/en-us/entra/identity-platform/access-token-claims-reference",
     ..USUAL
@@ -143,6 +146,7 @@ const ENTRA_V1: Provider = Provider {
     ),
     audience: Audience::Own,
     client_id: "appid",
+    marks: &[Mark::Has("appid")],
     advice: "`aud` is the Application ID URI (`api://…`) or the Application (client) ID: name it with `.audience(..)`; better, set `requestedAccessTokenVersion` to 2 in the manifest and use `AuthorizationServer::entra`",
     about_issuer: "this is a v1 token: set `requestedAccessTokenVersion` to 2 in the manifest of this server's app registration, or trust it with `AuthorizationServer::entra_v1`",
     hosts: &["sts.windows.net"],

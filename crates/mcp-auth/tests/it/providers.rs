@@ -27,7 +27,7 @@ fn server(id: &str) -> Option<AuthorizationServer> {
         "okta" => Server::okta("acme.okta.com", "default"),
         "entra" => Server::entra(TENANT).audience(app_id),
         "entra_tenants" => Server::entra_tenants([OTHER_TENANT, TENANT]).audience(app_id),
-        "entra_v1" => Server::entra_v1(TENANT).audience(format!("api://{app_id}")),
+        "entra_v1" => Server::entra_v1(TENANT).audience(format!("api://{app_id}")).audience(app_id),
         "entra_external_id" => Server::entra_external_id(TENANT).audience(app_id),
         "cognito" => Server::cognito("us-west-2_example", ["1example23456789"]),
         "keycloak" => Server::keycloak("https://sso.example.com", "mcp"),
@@ -157,6 +157,11 @@ async fn its_id_token_another_tenants_and_another_resources_are_refused() {
         let (reason, _) = fixture.refusal(&auth, &fixture.sign(of_id, fixture.claims(of_id))).await;
         let is_of_kind = matches!(reason, Some(Reason::Type | Reason::Audience | Reason::Claims));
         assert!(is_of_kind, "{id}: an ID token is {reason:?}");
+        let is_marked = !fixture.provider.marks.is_empty();
+        assert!(
+            !is_marked || reason == Some(Reason::Type),
+            "{id}: its marks tell, not its audience"
+        );
 
         let mut elsewhere = fixture.claims(document);
         elsewhere.insert("iss".into(), document["other_issuer"].clone());
