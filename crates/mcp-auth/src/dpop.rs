@@ -168,6 +168,9 @@ impl Proofs {
         match self.replays.first_seen(Owner::of(token), thumbprint, &claims.id, until, now) {
             Seen::First => Ok(()),
             Seen::Again => Err(Denial::bad_proof(BadProof::Replayed)),
+            Seen::Forgotten => Err(Denial::unavailable(RETRY).detail(
+                "the clock of this server was ahead and went back, and proofs of the time between were forgotten: new ones are accepted when the clock has passed it",
+            )),
             Seen::NoPlace => Err(Denial::unavailable(RETRY).detail(
                 "there is no place left to remember DPoP proofs: raise `.remembered_proofs(..)`, or look for a client that sends too much",
             )),

@@ -15,8 +15,15 @@ const STEP: u64 = 60;
 /// owner may take more than a quarter of it, with however many keys, so that nobody can lock out the others alone.
 pub(super) struct Replays {
     capacity: usize,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
     /// By the minute in which they end.
-    minutes: Mutex<BTreeMap<u64, Minute>>,
+    minutes: BTreeMap<u64, Minute>,
+    /// The latest minute of which proofs were forgotten. It lies ahead if the clock was set back.
+    forgotten: Option<u64>,
 }
 
 /// Whose token it is: the start of a digest of issuer and subject.
@@ -42,6 +49,8 @@ struct Minute {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Seen {
     Again,
+    /// Perhaps: those of its minute were forgotten, by a clock that was ahead.
+    Forgotten,
     /// Never before, and from now on it is known.
     First,
     /// It is not known, and there is no place to remember it.
@@ -50,7 +59,7 @@ pub(super) enum Seen {
 
 impl Replays {
     pub(super) fn new(capacity: usize) -> Self {
-        Self { capacity, minutes: Mutex::default() }
+        Self { capacity, known: Mutex::default() }
     }
 
     /// Whether a proof of this key comes for the first time. It could come again `until` then.
@@ -63,12 +72,17 @@ impl Replays {
         now: u64,
     ) -> Seen {
         let proof = start(sha256(&[key, id.as_bytes()].concat()));
-        let mut minutes = self.minutes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let Known { minutes, forgotten } = &mut *known;
         while let Some(oldest) = minutes.first_entry().filter(|oldest| *oldest.key() < now / STEP) {
+            *forgotten = (*forgotten).max(Some(*oldest.key()));
             oldest.remove();
         }
         if minutes.values().any(|minute| minute.proofs.contains(&proof)) {
             return Seen::Again;
+        }
+        if Some(until / STEP) <= *forgotten {
+            return Seen::Forgotten;
         }
         let all: usize = minutes.values().map(|minute| minute.proofs.len()).sum();
         let theirs: usize = minutes.values().filter_map(|minute| minute.of_owner.get(&owner)).sum();
@@ -96,8 +110,8 @@ mod tests {
     use super::*;
 
     fn ids(replays: &Replays) -> usize {
-        let minutes = replays.minutes.lock().expect("no panic before");
-        minutes.values().map(|minute| minute.proofs.len()).sum()
+        let known = replays.known.lock().expect("no panic before");
+        known.minutes.values().map(|minute| minute.proofs.len()).sum()
     }
 
     fn owner(name: &str) -> Owner {
@@ -119,6 +133,24 @@ mod tests {
         assert_eq!(ids(&replays), 3);
         assert_eq!(see("c", 780), Seen::First);
         assert_eq!(ids(&replays), 2, "those that ended are gone");
+    }
+
+    #[test]
+    fn what_was_forgotten_by_a_clock_that_was_ahead_is_not_new() {
+        let replays = Replays::new(100);
+        let see = |id: &str, now| replays.first_seen(owner("alice"), &[1; 32], id, now + 120, now);
+        assert_eq!(see("a", 600), Seen::First);
+        assert_eq!(see("ahead", 6000), Seen::First);
+        assert_eq!(see("a", 600), Seen::Forgotten);
+        assert_eq!(see("b", 659), Seen::Forgotten, "nobody knows");
+        assert_eq!(see("ahead", 6000), Seen::Again, "what lies ahead is still known");
+        assert_eq!(see("b", 660), Seen::First, "two minutes later all is well");
+        assert_eq!(see("b", 660), Seen::Again);
+
+        // So it is for who looked at the clock, and then had to wait.
+        assert_eq!(see("late", 661), Seen::First);
+        assert_eq!(see("later", 841), Seen::First);
+        assert_eq!(see("late", 661), Seen::Forgotten);
     }
 
     #[test]
