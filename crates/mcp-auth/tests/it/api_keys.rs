@@ -81,15 +81,21 @@ async fn what_is_no_key_is_judged_as_before_by_table() {
         (format!("{KEY}="), Some(Reason::Inactive)),
         ("mcpk_".to_owned(), Some(Reason::Inactive)),
         ("an-opaque-token-of-the-issuer".to_owned(), Some(Reason::Malformed)),
-        (looks_like_a_jwt.to_owned(), Some(Reason::Encoding)),
-        (format!("mcpk_{}", "a".repeat(10_000)), Some(Reason::Malformed)),
+        (looks_like_a_jwt.to_owned(), Some(Reason::Inactive)),
+        (looks_like_a_jwt.replace("mcpk_", "sk_"), Some(Reason::Encoding)),
+        (format!("mcpk_{}", "a".repeat(10_000)), Some(Reason::Inactive)),
+        ("a".repeat(10_000), Some(Reason::Malformed)),
     ];
     for (token, reason) in rows {
         assert_eq!(refused(&auth, &token).await, reason, "{token:.60}");
     }
     // Whoever lists the digest of a text with the form of a JWT has not made it a key.
     let digest = "2ebb1686f278149afb078e45a4a11a6109d41f57842518ac4c2da21fa8597cff";
-    let auth = protected(&issuer, ApiKeys::new().key(ApiKey::of_digest("ci", digest)));
+    let of_digest = || ApiKey::of_digest("ci", digest);
+    let auth = protected(&issuer, ApiKeys::new().key(of_digest()));
+    assert_eq!(refused(&auth, looks_like_a_jwt).await, Some(Reason::Inactive));
+    let auth = issuer.protects(RESOURCE).api_keys(ApiKeys::new().key(of_digest()).prefix(""));
+    let auth = auth.build().expect("a description");
     assert_eq!(refused(&auth, looks_like_a_jwt).await, Some(Reason::Encoding));
 }
 
