@@ -191,7 +191,7 @@ impl ApiKey {
         self
     }
 
-    /// Sets the moment from which on the key is refused. Never unless set.
+    /// Sets the moment from which on the key is refused, without the leeway that tokens have. Never unless set.
     #[must_use]
     pub fn expires_at(mut self, moment: SystemTime) -> Self {
         self.expires_at = Some(moment);
