@@ -562,6 +562,7 @@ async fn the_inner_service_sees_neither_token_nor_proof() {
             "client-cert",
             "client-cert-chain",
             "x-forwarded-client-cert",
+            "client.cert",
         ];
         assert!(!names.iter().any(|name| request.headers().contains_key(*name)));
         assert_eq!(request.headers()["x-other"], "kept");
@@ -571,9 +572,14 @@ async fn the_inner_service_sees_neither_token_nor_proof() {
     let plain = world.token().sign();
     for headers in [dpop(&world.token, &world.proof().sign()), bearer(&plain)] {
         let mut headers = headers;
-        for name in
-            ["dpop", "client-cert", "client-cert-chain", "x-forwarded-client-cert", "x-other"]
-        {
+        for name in [
+            "dpop",
+            "client-cert",
+            "client-cert-chain",
+            "x-forwarded-client-cert",
+            "client.cert",
+            "x-other",
+        ] {
             headers.entry(name).or_insert(HeaderValue::from_static("kept"));
         }
         let service = tower::Layer::layer(&world.auth.bearer_auth(), whoami);
