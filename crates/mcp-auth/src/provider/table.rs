@@ -57,6 +57,7 @@ pub(super) const ALL: &[&Provider] = &[
     &PINGONE,
     &SPRING,
     &DUENDE,
+    &BETTER_AUTH,
     &SCALEKIT,
     &ASGARDEO,
     &GITHUB,
@@ -452,6 +453,22 @@ const DUENDE: Provider = Provider {
     about_scopes: "an array, unless `EmitScopesAsSpaceDelimitedStringInJwt`",
     advice: "add an `ApiResource` named by the URL of this resource, with the scopes in it: a scope without one gives a token without `aud`",
     source: "https://docs.duendesoftware.com/identityserver/fundamentals/resources/api-resources/",
+    ..USUAL
+};
+
+const BETTER_AUTH: Provider = Provider {
+    id: "better_auth",
+    name: "Better Auth",
+    issuer: "{url}/api/auth",
+    places: "`url`: of the application, `baseURL` in its settings; where `basePath` is another, use `AuthorizationServer::discover`",
+    typ: "`at+jwt`; ID tokens and the JWTs of sessions have none",
+    about_scopes: "`openid` adds the userinfo endpoint to `aud`",
+    // The plugin `jwt` signs sessions with the same keys, and its issuer and audience can be set to anything.
+    is_rfc9068: true,
+    advice: "let `oauthProvider` list the URL of this resource in `resources`, and in `clientRegistrationDefaultResources` for clients that register themselves",
+    opaque: "Better Auth gives an opaque token unless the client sends `resource`: list the URL of this resource in the `resources` of `oauthProvider`, and use its plugin `jwt`",
+    certainty: Certainty::SeenLive,
+    source: "https://better-auth.com/docs/plugins/oauth-provider/tokens",
     ..USUAL
 };
 

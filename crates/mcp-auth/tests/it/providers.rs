@@ -47,6 +47,7 @@ fn server(id: &str) -> Option<AuthorizationServer> {
         "pingone" => Server::pingone("auth.pingone.eu", "5caa81af-0000-4000-8000-000000000001"),
         "spring" => Server::spring("https://spring.example.com").audience("client"),
         "duende" => Server::duende("https://ids.example.com"),
+        "better_auth" => Server::better_auth("https://app.example.com"),
         "scalekit" => Server::scalekit("https://acme.scalekit.com", "res_123"),
         "asgardeo" => Server::asgardeo("acme"),
         "github" => Server::github("Iv1.8a61f9b3a7aba766", "secret"),
@@ -346,6 +347,22 @@ async fn an_opaque_token_is_explained_by_its_provider() {
     }
 }
 
+/// What the application's own pages get is signed with the same keys, and the plugin that signs it can be told any
+/// issuer and audience.
+#[tokio::test]
+async fn a_session_of_better_auth_is_no_access_token() {
+    let fixture = Fixture::of(Provider::find("better_auth").expect("a row"));
+    let (auth, session) = (fixture.auth(), &fixture.document["session_token"]);
+    let as_it_is = fixture.claims(session);
+    let mut as_told = as_it_is.clone();
+    as_told.insert("iss".into(), fixture.document["claims"]["iss"].clone());
+    as_told.insert("aud".into(), json!(RESOURCE));
+    for (claims, expected) in [(as_it_is, Reason::Issuer), (as_told, Reason::Type)] {
+        let (reason, _) = fixture.refusal(&auth, &fixture.sign(session, claims)).await;
+        assert_eq!(reason, Some(expected));
+    }
+}
+
 #[tokio::test]
 async fn cognito_without_audience_goes_by_client_and_kind() {
     let fixture = Fixture::of(Provider::find("cognito").expect("a row"));
@@ -408,12 +425,14 @@ fn what_is_missing_in_a_name_is_said_at_build() {
 #[test]
 fn every_row_has_a_constructor_a_fixture_and_a_source() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/providers");
+    let seen = fs::read_to_string(folder.join("../../../../../e2e/README.md")).expect("it");
     let mut ids = BTreeSet::new();
     for row in Provider::ALL {
         assert!(ids.insert(row.id), "{} comes twice", row.id);
         assert!(row.source.starts_with("https://"), "{}: a source", row.id);
         assert!(!row.advice.is_empty() && !row.advice.ends_with('.'), "{}: advice", row.id);
-        assert!(row.certainty != Certainty::SeenLive, "{}: say when and by whom", row.id);
+        let is_seen = row.certainty == Certainty::SeenLive;
+        assert!(!is_seen || seen.contains(row.id), "{}: say by which scenario", row.id);
         let server = server(row.id).unwrap_or_else(|| panic!("{} has a constructor", row.id));
         assert!(row.id == "entra_tenants" || !server.issuer().contains('{'), "{}", row.id);
         assert!(folder.join(format!("{}.json", row.id)).exists(), "{} has a fixture", row.id);
@@ -421,6 +440,19 @@ fn every_row_has_a_constructor_a_fixture_and_a_source() {
     for file in fs::read_dir(folder).expect("the fixtures").flatten() {
         let name = file.file_name().to_string_lossy().replace(".json", "");
         assert!(ids.contains(&*name), "{name} is in the table");
+    }
+}
+
+#[test]
+fn the_readme_says_how_many_there_are() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let number = Provider::ALL.len();
+    for (file, words) in [
+        ("README.md", format!("[{number} providers by name]")),
+        ("CHANGELOG.md", format!("**Providers by name**: {number} of them")),
+    ] {
+        let text = fs::read_to_string(root.join(file)).expect("the page");
+        assert!(text.contains(&words), "{file} does not say {words:?}");
     }
 }
 
