@@ -3,6 +3,7 @@ import { deepStrictEqual, strictEqual } from 'node:assert/strict';
 import { signIn } from './sign_in.mjs';
 
 const BETTER_AUTH = { make: 'better-auth' };
+const BY_NAME = { make: 'better-auth', byName: true }; // `AuthorizationServer::better_auth`, not `discover`
 
 /** The rows. */
 export function betterAuth({ flow, accepts, refuses, clients }) {
@@ -52,6 +53,12 @@ export function betterAuth({ flow, accepts, refuses, clients }) {
     ['better-auth: a token for no resource is opaque: 401 invalid_token', BETTER_AUTH, noResource],
     ['better-auth: an ID token: 401 invalid_token', BETTER_AUTH, idToken],
     ['better-auth: a JWT of the session, signed with the same keys: 401 invalid_token', BETTER_AUTH, sessionToken],
+
+    ...clients.map((client) => flow('better-auth, by name', BY_NAME, client)),
+    ['better-auth, by name: a token with two audiences: 200', BY_NAME, twoAudiences],
+    ['better-auth, by name: a token for another resource: 401 invalid_token', BY_NAME, otherResource],
+    ['better-auth, by name: an ID token: 401 invalid_token', BY_NAME, idToken],
+    ['better-auth, by name: a JWT of the session: 401 invalid_token', BY_NAME, sessionToken],
   ];
 }
 

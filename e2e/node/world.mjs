@@ -33,6 +33,7 @@ const ISSUERS = {
     command: [process.execPath, `${here}better_auth_issuer.mjs`],
     takes: ['port', 'resource'],
     path: '/api/auth',
+    provider: 'better_auth',
   },
 };
 
@@ -46,10 +47,11 @@ const SERVERS = {
 
 /**
  * A world with an issuer of this `make`, which takes what it takes of `told`, and with the server `server` in an `environment`
- * of its own, whose older clients get a session or not. Nothing runs yet: see `startIssuer` and `startServer`.
+ * of its own, whose older clients get a session or not. `byName` tells the server the issuer's provider. Nothing runs yet: see
+ * `startIssuer` and `startServer`.
  */
-export async function newWorld({ make = 'oidc-provider', server = 'whoami', sessions = true, environment, ...told }) {
-  const { command: issuerCommand, takes, token, revocation, path = told.path ?? '' } = ISSUERS[make];
+export async function newWorld({ make = 'oidc-provider', server = 'whoami', sessions = true, byName = false, environment, ...told }) {
+  const { command: issuerCommand, takes, token, revocation, provider, path = told.path ?? '' } = ISSUERS[make];
   const { command, scopes } = SERVERS[server];
   const port = await freePort();
   const issuerOrigin = `http://127.0.0.1:${port}`;
@@ -84,7 +86,8 @@ export async function newWorld({ make = 'oidc-provider', server = 'whoami', sess
 
     async startServer() {
       const env = { PORT: String(serverPort), RESOURCE: resource, ISSUER: issuer, REQUIRED_SCOPES: scopes, SESSIONS: String(sessions) };
-      const child = start('sh', ['-c', command], { cwd: repository, env: { ...process.env, ...env, ...environment } });
+      const named = byName ? { PROVIDER: provider, PROVIDER_URL: issuerOrigin } : {};
+      const child = start('sh', ['-c', command], { cwd: repository, env: { ...process.env, ...env, ...named, ...environment } });
       this.processes.server = child;
       await until('the server answers', () => running(child, 'server') && answers(this.metadataUrl));
     },

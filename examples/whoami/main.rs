@@ -9,7 +9,7 @@ use std::env;
 use std::sync::Arc;
 
 use axum::serve::ListenerExt as _;
-use mcp_auth::{AuthInfo, McpAuth};
+use mcp_auth::{AuthInfo, AuthorizationServer, McpAuth};
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use rmcp::{ServerHandler, tool, tool_handler, tool_router};
@@ -43,8 +43,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let issuer = setting("ISSUER", "http://127.0.0.1:7071");
     let scopes = setting("REQUIRED_SCOPES", "read");
 
+    // By its issuer; or by the name of its provider, if it is one that is a URL (`better_auth`, `authelia`, `duende`).
+    let login = match env::var("PROVIDER") {
+        Ok(id) => AuthorizationServer::provider(&id, [("url", &*setting("PROVIDER_URL", ""))]),
+        Err(_) => AuthorizationServer::discover(issuer),
+    };
+
     let auth = McpAuth::builder(&resource)
-        .authorization_server(issuer)
+        .authorization_server(login)
         .required_scopes(&*scopes)
         .build()?;
     let mcp = StreamableHttpService::new(

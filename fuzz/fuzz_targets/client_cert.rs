@@ -1,5 +1,5 @@
 //! Any bytes as what a proxy says of a client certificate: nothing panics, and a token is admitted only if
-//! the certificate it is bound to is there, and last.
+//! the certificate it is bound to is there, and no other.
 
 #![no_main]
 
@@ -74,11 +74,17 @@ fuzz_target!(|data: &[u8]| {
         let text = field.to_str().expect("ASCII");
         match form {
             ClientCertHeader::Rfc9440 => assert_eq!(text.trim_matches(' '), format!(":{BASE64}:")),
-            // Its digest, or its base64 with whatever percent-encoding, near the end.
+            // Its digest, and no word of another, before nor after.
             _ => {
                 let hex: String = digest().as_ref().iter().map(|b| format!("{b:02x}")).collect();
-                let last = text.to_ascii_lowercase();
-                assert!(last.contains(&hex) || last.contains("certificate"), "{text}");
+                let text = text.to_ascii_lowercase();
+                let (before, after) = text.split_once("hash=").expect("a digest");
+                assert!(after.starts_with(&hex) && !after.contains("hash="), "{text}");
+                assert!(!before.contains(','), "{text}");
+                for longer in [format!("{text},hash=00"), format!("hash=00;uri={text}")] {
+                    let longer = HeaderValue::from_str(&longer).expect("a header value");
+                    assert!(!admits(auth, "127.0.0.1", name, &[&longer]), "another is there too");
+                }
             }
         }
     }

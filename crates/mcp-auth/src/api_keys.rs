@@ -37,7 +37,7 @@ const LONGEST_KEY: usize = 256;
 ///
 /// Only SHA-256 digests are kept, and a key that arrives is compared with all of them, in a time that does
 /// not tell how alike they are. What has the form of a JWT (three parts with dots between them) is never
-/// taken for a key.
+/// taken for a key; it is refused if it begins as keys do here.
 ///
 /// Two keys may have one name: add the new one, let its holders change to it, remove the old one.
 ///
@@ -102,7 +102,8 @@ impl ApiKeys {
     }
 
     /// How keys begin here, `mcpk_` unless set. What begins so and is no key of the list is refused at once,
-    /// and never sent to an introspection endpoint. Keys of the list may begin otherwise.
+    /// whatever its form, and never sent to an introspection endpoint: take a word with which no token of your
+    /// issuers begins. Keys of the list may begin otherwise.
     #[must_use]
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into().into();
@@ -190,7 +191,7 @@ impl ApiKey {
         self
     }
 
-    /// Sets the moment from which on the key is refused. Never unless set.
+    /// Sets the moment from which on the key is refused, without the leeway that tokens have. Never unless set.
     #[must_use]
     pub fn expires_at(mut self, moment: SystemTime) -> Self {
         self.expires_at = Some(moment);

@@ -13,13 +13,13 @@ use http::request::Parts;
 use crate::credentials::Credentials;
 use crate::denial::{BadProof, Denial};
 use crate::jwt::{Algorithm, EmbeddedKeys};
-use crate::token::seconds;
+use crate::token::{VerifiedToken, seconds};
 
 use endpoint::Endpoint;
 pub(crate) use endpoint::RequestedUri;
 pub(crate) use nonces::Nonces;
 use proof::{Claims, Proof};
-use replays::{Replays, Seen};
+use replays::{Owner, Replays, Seen};
 
 /// The algorithms of proofs, the most usual first. ML-DSA keys would not fit into every header.
 const ALGORITHMS: [Algorithm; 10] = [
@@ -102,7 +102,7 @@ impl Dpop {
 
     /// How many proofs are remembered, so that none is used twice. 400,000 unless set, which are 11 MB if
     /// they are reached and enough for 3,300 requests a second; beyond it, requests with proofs are answered
-    /// with 503. One key has a quarter of it at most.
+    /// with 503. One subject of an issuer has a quarter of it at most, with however many keys.
     pub fn remembered_proofs(mut self, number: usize) -> Self {
         self.remembered_proofs = number;
         self
@@ -151,6 +151,7 @@ impl Proofs {
     /// request and now, and comes for the first time. Whatever costs least is asked first.
     pub(crate) fn confirm(
         &self,
+        token: &VerifiedToken,
         credentials: &Credentials,
         thumbprint: &[u8; 32],
         parts: &Parts,
@@ -164,9 +165,12 @@ impl Proofs {
         self.judge(&proof, &claims, thumbprint, credentials, parts, (now, until))
             .map_err(Denial::bad_proof)?;
         // Only the holder of the key of a true token comes here: strangers cannot fill the memory.
-        match self.replays.first_seen(thumbprint, &claims.id, until, now) {
+        match self.replays.first_seen(Owner::of(token), thumbprint, &claims.id, until, now) {
             Seen::First => Ok(()),
             Seen::Again => Err(Denial::bad_proof(BadProof::Replayed)),
+            Seen::Forgotten => Err(Denial::unavailable(RETRY).detail(
+                "the clock of this server was ahead and went back, and proofs of the time between were forgotten: new ones are accepted when the clock has passed it",
+            )),
             Seen::NoPlace => Err(Denial::unavailable(RETRY).detail(
                 "there is no place left to remember DPoP proofs: raise `.remembered_proofs(..)`, or look for a client that sends too much",
             )),

@@ -45,6 +45,8 @@ pub struct Provider {
     pub subject: &'static str,
     /// What its access tokens have, and its ID tokens have not, where `typ` does not tell.
     pub marks: &'static [Mark],
+    /// The claims that say that a user logged in, where they say anything.
+    pub(crate) logins: &'static [&'static str],
     /// What to set on its side, so that tokens are for this resource. Ends in no full stop.
     pub advice: &'static str,
     /// Why its token is no JWT, and what to do. Empty if that does not happen.
@@ -119,6 +121,9 @@ pub enum Certainty {
 impl Provider {
     /// Every row, in the order of the guide.
     pub const ALL: &'static [&'static Self] = table::ALL;
+
+    /// What is so unless a row says otherwise.
+    pub(crate) const USUAL: Self = table::USUAL;
 
     /// The row of this name.
     #[must_use]

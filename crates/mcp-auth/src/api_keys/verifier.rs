@@ -54,12 +54,22 @@ impl ApiKeyVerifier {
         digest: [u8; 32],
         credentials: &Credentials,
     ) -> Result<VerifiedToken, Denial> {
-        let is_ours = self.is_ours(credentials);
-        match file.find(&digest, is_ours).await? {
+        match file.find(&digest, self.is_ours(credentials)).await? {
             Some(token) => Ok(token),
-            None if is_ours => Err(unknown()),
-            None => self.others.verify(credentials).await,
+            None => self.pass_on(credentials).await,
         }
+    }
+
+    /// Lets the others judge what is no key of the lists, unless it begins as keys do here: what is nearly a
+    /// key must not be told to an issuer.
+    fn pass_on<'a>(
+        &'a self,
+        credentials: &'a Credentials,
+    ) -> BoxFuture<'a, Result<VerifiedToken, Denial>> {
+        if self.is_ours(credentials) {
+            return Box::pin(ready(Err(unknown())));
+        }
+        self.others.verify(credentials)
     }
 
     fn is_ours(&self, credentials: &Credentials) -> bool {
@@ -74,14 +84,13 @@ impl Verifier for ApiKeyVerifier {
     ) -> BoxFuture<'a, Result<VerifiedToken, Denial>> {
         let token = credentials.token().expose();
         if token.len() > LONGEST_KEY || is_like_jwt(token) {
-            return self.others.verify(credentials);
+            return self.pass_on(credentials);
         }
         let digest = sha256(token.as_bytes());
         match (find(&self.given, &digest), &self.file) {
             (Some(token), _) => Box::pin(ready(Ok(token))),
             (None, Some(file)) => Box::pin(self.look_further(file, digest, credentials)),
-            (None, None) if self.is_ours(credentials) => Box::pin(ready(Err(unknown()))),
-            (None, None) => self.others.verify(credentials),
+            (None, None) => self.pass_on(credentials),
         }
     }
 }

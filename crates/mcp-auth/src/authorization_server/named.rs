@@ -82,6 +82,8 @@ providers! {
     spring(url);
     /// [Duende IdentityServer](Provider): its issuer.
     duende(url);
+    /// [Better Auth](Provider): the URL of the application that it is a part of.
+    better_auth(url);
     /// [Scalekit](Provider): the URL of the environment, and the ID of the MCP server, `res_…`.
     scalekit(url, resource);
     /// [Asgardeo](Provider): the organization.

@@ -1,6 +1,10 @@
 //! Is the caller a person, a program, or nobody knows?
 
+use serde_json::value::RawValue;
+
+use super::values;
 use crate::json;
+use crate::provider::Provider;
 use crate::token::{API_KEY_ISSUER, AuthInfo, Facts};
 
 /// What kind of caller a token speaks for, as far as it says so.
@@ -14,7 +18,7 @@ use crate::token::{API_KEY_ISSUER, AuthInfo, Facts};
 /// | | Auth0: `gty` is `client-credentials`, or `sub` is the client with `@clients` | certain |
 /// | | `sub` is the client's identifier ([RFC 9068 §2.2](https://www.rfc-editor.org/rfc/rfc9068#section-2.2): Okta, Cognito, Logto and most others) | as sure as that no user can choose such a `sub` ([§5](https://www.rfc-editor.org/rfc/rfc9068#section-5)) |
 /// | [`User`](Self::User) | Entra: `idtyp` is `user` | certain |
-/// | | `auth_time` or `amr`: somebody logged in; Okta: `uid` | sure |
+/// | | `auth_time` or `amr`, not empty: somebody logged in ([RFC 9068 §2.2.1](https://www.rfc-editor.org/rfc/rfc9068#section-2.2.1)); Okta: `uid` too; Authentik: `amr` only, since its service accounts have an `auth_time` | sure, if the issuer follows the RFC, or is named as the [provider](crate::Provider) that it is |
 /// | [`Unknown`](Self::Unknown) | nothing of the above: Keycloak's service accounts, and users of issuers that say little | - |
 ///
 /// A server for whom it matters must treat `Unknown` as the kind that it trusts less.
@@ -59,7 +63,9 @@ fn kind(facts: &Facts) -> CallerKind {
     let client = facts.client_id.as_ref().map(|id| id.of(&facts.claims));
     let is_client =
         client.is_some_and(|client| subject.strip_suffix("@clients").unwrap_or(subject) == client);
-    let has_logged_in = ["auth_time", "amr", "uid"].iter().any(|name| claim(name).is_some());
+    let provider = facts.dialect.as_ref().and_then(|dialect| dialect.provider);
+    let logins = provider.unwrap_or(&Provider::USUAL).logins;
+    let has_logged_in = logins.iter().any(|name| claim(name).is_some_and(says_something));
 
     if is("idtyp", "user") {
         CallerKind::User
@@ -69,5 +75,13 @@ fn kind(facts: &Facts) -> CallerKind {
         CallerKind::User
     } else {
         CallerKind::Unknown
+    }
+}
+
+/// Whether there is anything in a claim: the first second of 1970, an empty list and an empty word say nothing.
+fn says_something(claim: &RawValue) -> bool {
+    match json::numeric_date(claim) {
+        Some(second) => second >= 1.0,
+        None => values(claim).iter().any(|word| !word.is_empty()),
     }
 }

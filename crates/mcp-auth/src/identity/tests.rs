@@ -161,8 +161,17 @@ fn kinds_of_callers_are_told_apart_by_table() {
         ("alice", Some("inspector"), json!({"idtyp": "device"}), Unknown),
         ("alice", Some("inspector"), json!({"auth_time": 1000}), User),
         ("alice", Some("inspector"), json!({"auth_time": null}), Unknown),
+        ("alice", Some("inspector"), json!({"auth_time": 0}), Unknown),
+        ("alice", Some("inspector"), json!({"auth_time": -1}), Unknown),
+        ("alice", Some("inspector"), json!({"auth_time": false}), Unknown),
+        ("alice", Some("inspector"), json!({"auth_time": 0, "amr": ["pwd"]}), User),
         ("alice", Some("inspector"), json!({"amr": ["pwd"]}), User),
-        ("alice", Some("inspector"), json!({"uid": "00u1"}), User),
+        ("alice", Some("inspector"), json!({"amr": "pwd"}), User),
+        ("alice", Some("inspector"), json!({"amr": []}), Unknown),
+        ("alice", Some("inspector"), json!({"amr": [""]}), Unknown),
+        ("alice", Some("inspector"), json!({"amr": ""}), Unknown),
+        ("alice", Some("inspector"), json!({"amr": {}}), Unknown),
+        ("alice", Some("inspector"), json!({"uid": "00u1"}), Unknown),
     ];
     for (subject, client, claims, kind) in rows {
         assert_eq!(

@@ -166,7 +166,7 @@ impl Sender {
             None => {}
         }
         match (binding.key_thumbprint(), credentials.scheme()) {
-            (Some(key), Scheme::Dpop) => self.proofs.confirm(credentials, key, parts, now),
+            (Some(key), Scheme::Dpop) => self.proofs.confirm(token, credentials, key, parts, now),
             // RFC 9449 §7.2: else a thief would only have to change the scheme.
             (Some(_), Scheme::Bearer) => Err(Denial::invalid(Reason::Binding)),
             (None, Scheme::Dpop) => unbound(),

@@ -3,7 +3,7 @@
 use super::{Api, Audience, Certainty, Document, Mark, Provider, Words};
 
 /// What is so unless a row says otherwise.
-const USUAL: Provider = Provider {
+pub(super) const USUAL: Provider = Provider {
     id: "",
     name: "",
     issuer: "{url}",
@@ -17,6 +17,8 @@ const USUAL: Provider = Provider {
     client_id: "client_id",
     subject: "",
     marks: &[],
+    // RFC 9068 §2.2.1: of grants in which a user takes part.
+    logins: &["auth_time", "amr"],
     advice: "",
     opaque: "",
     about_issuer: "",
@@ -55,6 +57,7 @@ pub(super) const ALL: &[&Provider] = &[
     &PINGONE,
     &SPRING,
     &DUENDE,
+    &BETTER_AUTH,
     &SCALEKIT,
     &ASGARDEO,
     &GITHUB,
@@ -87,6 +90,7 @@ const OKTA: Provider = Provider {
     scopes: &["scp"],
     client_id: "cid",
     subject: "`uid`; `sub` is the login, which may change",
+    logins: &["auth_time", "amr", "uid"],
     advice: "use a custom authorization server (tokens of the organization's own are for Okta only), and set its Audience to the URL of this resource",
     about_issuer: "an issuer without `/oauth2/` is the organization's own server, whose tokens only Okta can verify: let clients use a custom authorization server",
     hosts: &["okta.com", "okta-emea.com", "oktapreview.com"],
@@ -103,6 +107,9 @@ const ENTRA_USUAL: Provider = Provider {
     about_scopes: "`roles` count only where there is no `scp`: in tokens of an application without a user; clients ask for `api://…/scope`, see `requested_with_prefix`",
     client_id: "azp",
     subject: "`oid` with `tid`; `sub` is another one for each client",
+    // Of the references of claims in access tokens and in ID tokens, only the former has `azp` and `appid`, which no
+    // optional claim and no mapping can add. `scp` may be absent, `roles` may stand in both.
+    marks: &[Mark::Has("azp")],
     has_guids: true,
     source: "https://learn.microsoft.com/en-us/entra/identity-platform/access-token-claims-reference",
     ..USUAL
@@ -140,6 +147,7 @@ const ENTRA_V1: Provider = Provider {
     ),
     audience: Audience::Own,
     client_id: "appid",
+    marks: &[Mark::Has("appid")],
     advice: "`aud` is the Application ID URI (`api://…`) or the Application (client) ID: name it with `.audience(..)`; better, set `requestedAccessTokenVersion` to 2 in the manifest and use `AuthorizationServer::entra`",
     about_issuer: "this is a v1 token: set `requestedAccessTokenVersion` to 2 in the manifest of this server's app registration, or trust it with `AuthorizationServer::entra_v1`",
     hosts: &["sts.windows.net"],
@@ -344,6 +352,8 @@ const AUTHENTIK: Provider = Provider {
     subject: "by the provider's subject mode, a hash unless set",
     // The one claim that only `to_access_token` adds; everything else is a copy of the ID token.
     marks: &[Mark::Has("uid")],
+    // `create_client_credentials_response` sets `auth_time` to the present; `amr` is of a session only.
+    logins: &["amr"],
     advice: "`aud` is the client's ID: name it with `.audience(..)`; select a signing key in the provider, since without one it signs with a shared secret",
     source: "https://docs.goauthentik.io/docs/add-secure-apps/providers/oauth2/",
     ..USUAL
@@ -443,6 +453,22 @@ const DUENDE: Provider = Provider {
     about_scopes: "an array, unless `EmitScopesAsSpaceDelimitedStringInJwt`",
     advice: "add an `ApiResource` named by the URL of this resource, with the scopes in it: a scope without one gives a token without `aud`",
     source: "https://docs.duendesoftware.com/identityserver/fundamentals/resources/api-resources/",
+    ..USUAL
+};
+
+const BETTER_AUTH: Provider = Provider {
+    id: "better_auth",
+    name: "Better Auth",
+    issuer: "{url}/api/auth",
+    places: "`url`: of the application, `baseURL` in its settings; where `basePath` is another, use `AuthorizationServer::discover`",
+    typ: "`at+jwt`; ID tokens and the JWTs of sessions have none",
+    about_scopes: "`openid` adds the userinfo endpoint to `aud`",
+    // The plugin `jwt` signs sessions with the same keys, and its issuer and audience can be set to anything.
+    is_rfc9068: true,
+    advice: "let `oauthProvider` list the URL of this resource in `resources`, and in `clientRegistrationDefaultResources` for clients that register themselves",
+    opaque: "Better Auth gives an opaque token unless the client sends `resource`: list the URL of this resource in the `resources` of `oauthProvider`, and use its plugin `jwt`",
+    certainty: Certainty::SeenLive,
+    source: "https://better-auth.com/docs/plugins/oauth-provider/tokens",
     ..USUAL
 };
 

@@ -20,12 +20,13 @@ pub(super) fn remove(headers: &mut HeaderMap) {
     }
 }
 
+/// Gateways to scripts (CGI, WSGI) do not tell `_` from `-`, and some take any other sign for it too: to what stands
+/// behind them, such a name is that of a header of the sender, or of one that was judged.
 fn is_hidden(name: &HeaderName) -> bool {
     let name = name.as_str();
-    OF_SENDER.contains(&name) || is_disguised(name)
-}
-
-/// Whether gateways to scripts (CGI, WSGI), which do not tell `_` from `-`, would take it for one that was judged.
-fn is_disguised(name: &str) -> bool {
-    name.contains('_') && JUDGED.contains(&&*name.replace('_', "-"))
+    if name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
+        return OF_SENDER.contains(&name);
+    }
+    let name = &*name.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+    OF_SENDER.contains(&name) || JUDGED.contains(&name)
 }

@@ -11,6 +11,7 @@ use mcp_auth::{
 };
 use mcp_auth_testkit::TestIssuer;
 
+use crate::streams::{EVENTS, data, next, streamed};
 use crate::world::{RESOURCE, admit, answer, bearer, request, status};
 
 const KEY: &str = "mcpk_0123456789abcdefghijkl";
@@ -58,7 +59,7 @@ async fn rules_apply_to_keys_as_to_tokens() {
         .build()
         .expect("a description");
     assert_eq!(status(&auth, KEY).await, 200);
-    issuer.clock().advance(Duration::from_secs(120));
+    issuer.clock().advance(Duration::from_secs(60));
     assert_eq!(refused(&auth, KEY).await, Some(Reason::Expired));
 
     let unscoped = || ApiKeys::new().key(ApiKey::new("ci", KEY));
@@ -66,6 +67,24 @@ async fn rules_apply_to_keys_as_to_tokens() {
     assert_eq!(status(&auth.build().expect("a description"), KEY).await, 403);
     let auth = issuer.protects(RESOURCE).required(Rule::default().client("x")).api_keys(unscoped());
     assert_eq!(status(&auth.build().expect("a description"), KEY).await, 403, "it has no client");
+}
+
+/// The leeway of tokens is for the clocks of issuers.
+#[tokio::test(start_paused = true)]
+async fn a_key_and_its_stream_end_in_the_second_that_was_said() {
+    let issuer = TestIssuer::new();
+    let end = mcp_auth::Clock::now(&issuer) + Duration::from_secs(60);
+    let keys = ApiKeys::new().key(ApiKey::new("ci", KEY).expires_at(end));
+    let auth = protected(&issuer, keys);
+    let (frames, response) = streamed(&auth, Some(KEY), &[EVENTS]).await;
+    let mut body = response.into_body();
+    for (passed, is_good) in [(59_999, true), (1, false)] {
+        issuer.clock().advance(Duration::from_millis(passed));
+        assert_eq!(admit(&auth, &bearer(KEY)).await.is_ok(), is_good);
+        frames.send(data(": alive\n\n")).await.expect("open");
+        assert_eq!(next(&mut body).await.is_some(), is_good);
+    }
+    assert_eq!(refused(&auth, KEY).await, Some(Reason::Expired));
 }
 
 #[tokio::test]
@@ -81,15 +100,21 @@ async fn what_is_no_key_is_judged_as_before_by_table() {
         (format!("{KEY}="), Some(Reason::Inactive)),
         ("mcpk_".to_owned(), Some(Reason::Inactive)),
         ("an-opaque-token-of-the-issuer".to_owned(), Some(Reason::Malformed)),
-        (looks_like_a_jwt.to_owned(), Some(Reason::Encoding)),
-        (format!("mcpk_{}", "a".repeat(10_000)), Some(Reason::Malformed)),
+        (looks_like_a_jwt.to_owned(), Some(Reason::Inactive)),
+        (looks_like_a_jwt.replace("mcpk_", "sk_"), Some(Reason::Encoding)),
+        (format!("mcpk_{}", "a".repeat(10_000)), Some(Reason::Inactive)),
+        ("a".repeat(10_000), Some(Reason::Malformed)),
     ];
     for (token, reason) in rows {
         assert_eq!(refused(&auth, &token).await, reason, "{token:.60}");
     }
     // Whoever lists the digest of a text with the form of a JWT has not made it a key.
     let digest = "2ebb1686f278149afb078e45a4a11a6109d41f57842518ac4c2da21fa8597cff";
-    let auth = protected(&issuer, ApiKeys::new().key(ApiKey::of_digest("ci", digest)));
+    let of_digest = || ApiKey::of_digest("ci", digest);
+    let auth = protected(&issuer, ApiKeys::new().key(of_digest()));
+    assert_eq!(refused(&auth, looks_like_a_jwt).await, Some(Reason::Inactive));
+    let auth = issuer.protects(RESOURCE).api_keys(ApiKeys::new().key(of_digest()).prefix(""));
+    let auth = auth.build().expect("a description");
     assert_eq!(refused(&auth, looks_like_a_jwt).await, Some(Reason::Encoding));
 }
 

@@ -318,8 +318,14 @@ async fn headers_that_gateways_to_scripts_take_for_ours_do_not_reach_them() {
     });
     let mut request = Request::post("/mcp").body(Full::<Bytes>::default()).expect("a request");
     *request.headers_mut() = bearer(&world.issuer.token().scopes(["read"]).sign());
-    for name in ["mcp_session_id", "mcp-session_id", "Last_Event_Id", "mcp_method", "mcp-param-a_b"]
-    {
+    for name in [
+        "mcp_session_id",
+        "mcp-session_id",
+        "mcp.session.id",
+        "Last_Event_Id",
+        "mcp_method",
+        "mcp-param-a_b",
+    ] {
         let name: HeaderName = name.parse().expect("a name");
         request.headers_mut().insert(name, HeaderValue::from_static("s1"));
     }

@@ -301,16 +301,19 @@ async fn who_has_no_true_token_of_this_resource_takes_no_place_in_the_memory_of_
             assert!(admit(&world.auth, &dpop(&token, &proof)).await.is_err());
         }
     }
-    // One place of four for each key; then its share is used up, and it is nobody's fault but its own.
+    // One place of four for each subject; then the share is used up, and it is nobody's fault but theirs.
     assert_eq!(world.outcome(world.proof()).await, Ok(()));
     let full = world.answer(dpop(&world.token, &world.proof().sign())).await;
     assert_eq!((full.status().as_u16(), full.headers().get(WWW_AUTHENTICATE)), (503, None));
     assert_eq!(full.headers()["retry-after"], "30");
 
     let other = DpopKey::generate(world.issuer.clone());
-    let token = world.token().dpop_bound(&other).sign();
-    let proof = other.proof("POST", RESOURCE).token(&token).sign();
-    assert_eq!(outcome(&world.auth, &dpop(&token, &proof)).await, Ok(()));
+    for (subject, status) in [("alice", 503), ("bob", 200)] {
+        let token = world.token().subject(subject).dpop_bound(&other).sign();
+        let proof = other.proof("POST", RESOURCE).token(&token).sign();
+        let response = world.answer(dpop(&token, &proof)).await;
+        assert_eq!(response.status().as_u16(), status, "{subject} with another key");
+    }
 
     world.issuer.clock().advance(Duration::from_secs(200));
     let token = world.token().dpop_bound(&world.key).sign();
@@ -559,6 +562,7 @@ async fn the_inner_service_sees_neither_token_nor_proof() {
             "client-cert",
             "client-cert-chain",
             "x-forwarded-client-cert",
+            "client.cert",
         ];
         assert!(!names.iter().any(|name| request.headers().contains_key(*name)));
         assert_eq!(request.headers()["x-other"], "kept");
@@ -568,9 +572,14 @@ async fn the_inner_service_sees_neither_token_nor_proof() {
     let plain = world.token().sign();
     for headers in [dpop(&world.token, &world.proof().sign()), bearer(&plain)] {
         let mut headers = headers;
-        for name in
-            ["dpop", "client-cert", "client-cert-chain", "x-forwarded-client-cert", "x-other"]
-        {
+        for name in [
+            "dpop",
+            "client-cert",
+            "client-cert-chain",
+            "x-forwarded-client-cert",
+            "client.cert",
+            "x-other",
+        ] {
             headers.entry(name).or_insert(HeaderValue::from_static("kept"));
         }
         let service = tower::Layer::layer(&world.auth.bearer_auth(), whoami);

@@ -171,7 +171,7 @@ async fn a_proxy_is_believed_only_where_it_is_named_by_table() {
 }
 
 #[tokio::test]
-async fn the_last_element_of_envoys_header_is_that_of_the_proxy() {
+async fn envoys_header_tells_of_one_certificate_or_of_none() {
     let issuer = TestIssuer::new();
     let auth = issuer
         .protects(RESOURCE)
@@ -179,10 +179,14 @@ async fn the_last_element_of_envoys_header_is_that_of_the_proxy() {
         .build()
         .expect("a description");
     let bound = token(&issuer).sign();
-    let element = |der: &[u8]| xfcc(der).1;
+    let wrong = Some(Reason::Certificate);
+    let (ours, other) = (xfcc(CERTIFICATE).1, xfcc(OTHER).1);
     for (value, expected) in [
-        (format!("{},{}", element(OTHER), element(CERTIFICATE)), None),
-        (format!("{},{}", element(CERTIFICATE), element(OTHER)), Some(Reason::Certificate)),
+        (format!("{ours};Subject=\"CN=a,O=b\";URI=spiffe://a,b"), None),
+        (format!("{other},{ours}"), wrong),
+        (format!("{ours},{other}"), wrong),
+        (format!("{other};URI=spiffe://x,Hash={}", hash(CERTIFICATE)), wrong),
+        (format!("{other};URI=spiffe://x;Hash={}", hash(CERTIFICATE)), wrong),
     ] {
         let sent = Sent::by(PROXY, &[("x-forwarded-client-cert", value.clone())]);
         assert_eq!(sent.reason(&auth, &bound).await, expected, "{value}");

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use mcp_auth::{
-    Audience, AuthorizationServer, Certainty, ConfigError, Document, McpAuth, Provider, Reason,
+    Audience, AuthorizationServer, CallerKind, Certainty, ConfigError, Document, McpAuth, Provider,
+    Reason,
 };
 use mcp_auth_testkit::TestIssuer;
 use serde_json::{Map, Value, json};
@@ -26,7 +27,7 @@ fn server(id: &str) -> Option<AuthorizationServer> {
         "okta" => Server::okta("acme.okta.com", "default"),
         "entra" => Server::entra(TENANT).audience(app_id),
         "entra_tenants" => Server::entra_tenants([OTHER_TENANT, TENANT]).audience(app_id),
-        "entra_v1" => Server::entra_v1(TENANT).audience(format!("api://{app_id}")),
+        "entra_v1" => Server::entra_v1(TENANT).audience(format!("api://{app_id}")).audience(app_id),
         "entra_external_id" => Server::entra_external_id(TENANT).audience(app_id),
         "cognito" => Server::cognito("us-west-2_example", ["1example23456789"]),
         "keycloak" => Server::keycloak("https://sso.example.com", "mcp"),
@@ -46,6 +47,7 @@ fn server(id: &str) -> Option<AuthorizationServer> {
         "pingone" => Server::pingone("auth.pingone.eu", "5caa81af-0000-4000-8000-000000000001"),
         "spring" => Server::spring("https://spring.example.com").audience("client"),
         "duende" => Server::duende("https://ids.example.com"),
+        "better_auth" => Server::better_auth("https://app.example.com"),
         "scalekit" => Server::scalekit("https://acme.scalekit.com", "res_123"),
         "asgardeo" => Server::asgardeo("acme"),
         "github" => Server::github("Iv1.8a61f9b3a7aba766", "secret"),
@@ -156,6 +158,11 @@ async fn its_id_token_another_tenants_and_another_resources_are_refused() {
         let (reason, _) = fixture.refusal(&auth, &fixture.sign(of_id, fixture.claims(of_id))).await;
         let is_of_kind = matches!(reason, Some(Reason::Type | Reason::Audience | Reason::Claims));
         assert!(is_of_kind, "{id}: an ID token is {reason:?}");
+        let is_marked = !fixture.provider.marks.is_empty();
+        assert!(
+            !is_marked || reason == Some(Reason::Type),
+            "{id}: its marks tell, not its audience"
+        );
 
         let mut elsewhere = fixture.claims(document);
         elsewhere.insert("iss".into(), document["other_issuer"].clone());
@@ -277,6 +284,28 @@ async fn entra_tells_applications_from_users() {
     }
 }
 
+/// What shows a login is the provider's to say.
+#[tokio::test]
+async fn programs_are_told_from_users_by_what_the_provider_means_by_its_claims() {
+    use CallerKind::{Unknown, User};
+    let rows = [
+        ("okta", &["auth_time"][..], User),
+        ("okta", &["uid"], User),
+        ("okta", &["auth_time", "uid"], Unknown),
+        ("authentik", &["auth_time"], User),
+        ("authentik", &["amr"], Unknown), // a service account: the present is its `auth_time`
+        ("keycloak", &["auth_time"], Unknown),
+    ];
+    for (id, without, kind) in rows {
+        let fixture = Fixture::of(Provider::find(id).expect("a row"));
+        let mut claims = fixture.claims(&fixture.document);
+        claims.retain(|name, _| !without.contains(&&**name));
+        let token = fixture.sign(&fixture.document, claims);
+        let caller = admit(&fixture.auth(), &bearer(&token)).await.expect("admitted");
+        assert_eq!(caller.kind(), kind, "{id} without {without:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_token_of_microsoft_graph_is_named_to_the_operator() {
     let fixture = Fixture::of(Provider::find("entra").expect("a row"));
@@ -315,6 +344,22 @@ async fn an_opaque_token_is_explained_by_its_provider() {
         let fixture = Fixture::of(Provider::find(id).expect("a row"));
         let (_, detail) = fixture.refusal(&fixture.auth(), token).await;
         assert!(detail.contains(fixture.provider.opaque), "{id}: {detail}");
+    }
+}
+
+/// What the application's own pages get is signed with the same keys, and the plugin that signs it can be told any
+/// issuer and audience.
+#[tokio::test]
+async fn a_session_of_better_auth_is_no_access_token() {
+    let fixture = Fixture::of(Provider::find("better_auth").expect("a row"));
+    let (auth, session) = (fixture.auth(), &fixture.document["session_token"]);
+    let as_it_is = fixture.claims(session);
+    let mut as_told = as_it_is.clone();
+    as_told.insert("iss".into(), fixture.document["claims"]["iss"].clone());
+    as_told.insert("aud".into(), json!(RESOURCE));
+    for (claims, expected) in [(as_it_is, Reason::Issuer), (as_told, Reason::Type)] {
+        let (reason, _) = fixture.refusal(&auth, &fixture.sign(session, claims)).await;
+        assert_eq!(reason, Some(expected));
     }
 }
 
@@ -380,12 +425,14 @@ fn what_is_missing_in_a_name_is_said_at_build() {
 #[test]
 fn every_row_has_a_constructor_a_fixture_and_a_source() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/providers");
+    let seen = fs::read_to_string(folder.join("../../../../../e2e/README.md")).expect("it");
     let mut ids = BTreeSet::new();
     for row in Provider::ALL {
         assert!(ids.insert(row.id), "{} comes twice", row.id);
         assert!(row.source.starts_with("https://"), "{}: a source", row.id);
         assert!(!row.advice.is_empty() && !row.advice.ends_with('.'), "{}: advice", row.id);
-        assert!(row.certainty != Certainty::SeenLive, "{}: say when and by whom", row.id);
+        let is_seen = row.certainty == Certainty::SeenLive;
+        assert!(!is_seen || seen.contains(row.id), "{}: say by which scenario", row.id);
         let server = server(row.id).unwrap_or_else(|| panic!("{} has a constructor", row.id));
         assert!(row.id == "entra_tenants" || !server.issuer().contains('{'), "{}", row.id);
         assert!(folder.join(format!("{}.json", row.id)).exists(), "{} has a fixture", row.id);
@@ -393,6 +440,19 @@ fn every_row_has_a_constructor_a_fixture_and_a_source() {
     for file in fs::read_dir(folder).expect("the fixtures").flatten() {
         let name = file.file_name().to_string_lossy().replace(".json", "");
         assert!(ids.contains(&*name), "{name} is in the table");
+    }
+}
+
+#[test]
+fn the_readme_says_how_many_there_are() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let number = Provider::ALL.len();
+    for (file, words) in [
+        ("README.md", format!("[{number} providers by name]")),
+        ("CHANGELOG.md", format!("**Providers by name**: {number} of them")),
+    ] {
+        let text = fs::read_to_string(root.join(file)).expect("the page");
+        assert!(text.contains(&words), "{file} does not say {words:?}");
     }
 }
 
