@@ -148,6 +148,10 @@ impl Introspection {
 
     /// Asks about this issuer's JWTs too, once their signature is verified: a revoked one is then
     /// refused before it expires. What counts otherwise is what the token says.
+    ///
+    /// For servers with keys, those with [tenants](crate::AuthorizationServer::template) and those that are
+    /// [found at run time](crate::McpAuthBuilder::issuer_resolver) too. Tokens that are signed with a secret
+    /// are not asked about, and `build()` says so.
     #[must_use]
     pub fn also_jwts(self) -> Self {
         Self { asks_about_jwts: true, ..self }
@@ -199,6 +203,11 @@ impl Introspection {
     /// Where is asked, if that is known without the server's metadata.
     pub(crate) fn given_endpoint(&self) -> Option<&str> {
         self.endpoint.as_deref()
+    }
+
+    /// Whether the issuer's JWTs are asked about too.
+    pub(crate) fn asks_about_jwts(&self) -> bool {
+        self.asks_about_jwts
     }
 
     /// What is wrong with it, if anything is.

@@ -30,7 +30,9 @@ impl McpAuthBuilder {
     /// A tenant is letters, digits, `-`, `_` and `.`. Nothing is fetched of an issuer that is refused, and one
     /// question at a time is asked for each. A question that fails or takes longer than 5 seconds is an
     /// outage: the client gets 503, and keeps its token. Return a clone of an
-    /// [`AuthorizationServer`] that you keep, since keys belong to it.
+    /// [`AuthorizationServer`] that you keep, since keys belong to it. One with
+    /// [`introspection`](AuthorizationServer::introspection) is asked about JWTs only, and so must say
+    /// [`also_jwts`](crate::Introspection::also_jwts): an opaque token names no issuer.
     ///
     /// ```
     /// use std::collections::HashMap;
@@ -81,7 +83,13 @@ pub(super) fn new(
 ) -> Result<Judge, ConfigError> {
     for server in servers {
         let introspects = server.introspects();
-        if let Some(why) = introspects.and_then(Introspection::mistake) {
+        let mistake = match (introspects, server.secret()) {
+            (Some(asking), Some(_)) if asking.asks_about_jwts() => Some(
+                "its tokens are signed with a secret, and it is not asked about those: leave `.also_jwts()` out",
+            ),
+            _ => introspects.and_then(Introspection::mistake),
+        };
+        if let Some(why) = mistake {
             return Err(ConfigError::Introspection { issuer: server.issuer().to_owned(), why });
         }
         if !server.has_distant_keys() {

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::authorization_server::AuthorizationServer;
+use crate::authorization_server::{AuthorizationServer, Footing};
 use crate::denial::{Denial, Reason};
 use crate::issuer_resolver::IssuerResolver;
-use crate::jwt::{self, Claims, Fingerprint, Jws, Key};
+use crate::jwt::{self, Claims, Fingerprint, Jws};
 use crate::memory::{Memory, Weigh};
 use crate::policy::has_expired;
 use crate::provider::Provider;
@@ -25,10 +25,9 @@ pub(crate) struct JwtVerifier {
 
 /// A token whose signature was verified.
 #[derive(Clone)]
-struct Remembered {
-    token: VerifiedToken,
-    /// Retired when its issuer withdraws it, and the token with it.
-    key: Arc<Key>,
+pub(super) struct Remembered {
+    pub(super) token: VerifiedToken,
+    pub(super) footing: Arc<Footing>,
 }
 
 impl JwtVerifier {
@@ -53,7 +52,7 @@ impl JwtVerifier {
         token: &str,
         fingerprint: Fingerprint,
         now: SystemTime,
-    ) -> Result<VerifiedToken, Denial> {
+    ) -> Result<Remembered, Denial> {
         // What costs least comes first; nothing is fetched for a token that would be refused anyway.
         let mut jws = Jws::parse(token).map_err(|denial| self.explain_opaque(token, denial))?;
         let claims = Claims::parse(std::mem::take(&mut jws.payload))?;
@@ -78,19 +77,14 @@ impl JwtVerifier {
         let key = key.map_err(|denial| explain_signature(denial, &jws))?;
 
         let token = claims.into_token(server.rules())?;
-        self.remembered.keep(fingerprint, Remembered { token: token.clone(), key }, now, None);
-        Ok(token)
+        let verified = Remembered { token, footing: server.footing(key) };
+        self.remembered.keep(fingerprint, verified.clone(), now, None);
+        Ok(verified)
     }
 
     /// Whether it has expired is judged by the policy, for remembered tokens as for others.
-    pub(super) fn recall(
-        &self,
-        fingerprint: &Fingerprint,
-        now: SystemTime,
-    ) -> Option<VerifiedToken> {
-        let known =
-            self.remembered.recall(fingerprint, now).filter(|known| !known.key.is_retired());
-        known.map(|known| known.token)
+    pub(super) fn recall(&self, fingerprint: &Fingerprint, now: SystemTime) -> Option<Remembered> {
+        self.remembered.recall(fingerprint, now).filter(|known| !known.footing.key.is_retired())
     }
 
     /// The server of an issuer that is known only at run time.

@@ -1,0 +1,148 @@
+//! JWTs about which their issuer is asked too, of every kind of issuer.
+
+use std::time::Duration;
+
+use mcp_auth::{AuthorizationServer, ConfigError, Introspection, McpAuth, Reason};
+use mcp_auth_testkit::TestIssuer;
+use serde_json::{Value, json};
+
+use crate::world::{RESOURCE, Web, admit, bearer, status};
+
+const TEMPLATE: &str = "https://login.example.com/{tenant}";
+const TENANT: &str = "https://login.example.com/t1";
+const CUSTOMER: &str = "https://acme.customers.example.com";
+const QUESTIONS: &str = "https://login.example.com/introspect";
+
+fn asking() -> Introspection {
+    Introspection::basic("notes", "a secret of this server").endpoint(QUESTIONS).also_jwts()
+}
+
+/// Serves an answer to every question.
+fn answers(web: &Web, answer: &Value) {
+    let _ = web.clone().serve(QUESTIONS, answer.to_string());
+}
+
+fn questions(web: &Web) -> usize {
+    web.asked_for().iter().filter(|url| *url == QUESTIONS).count()
+}
+
+fn good() -> Value {
+    json!({ "active": true, "sub": "alice", "aud": RESOURCE })
+}
+
+/// The keys and the metadata of two issuers.
+fn web_of(keys: &TestIssuer) -> Web {
+    let metadata =
+        |issuer| json!({ "issuer": issuer, "jwks_uri": "https://keys.example.com/jwks" });
+    let place = format!("{CUSTOMER}/.well-known/oauth-authorization-server");
+    Web::default()
+        .serve("https://login.example.com/metadata", metadata(TEMPLATE).to_string())
+        .serve(&place, metadata(CUSTOMER).to_string())
+        .serve("https://keys.example.com/jwks", keys.jwks())
+}
+
+fn tenants(keys: &TestIssuer, web: &Web) -> McpAuth {
+    let server = AuthorizationServer::template(TEMPLATE, "https://login.example.com/metadata")
+        .tenants(["t1"])
+        .introspection(asking())
+        .fetch(web.clone())
+        .clock(keys.clock());
+    let auth = McpAuth::builder(RESOURCE).authorization_server(server).clock(keys.clock());
+    auth.build().expect("a description")
+}
+
+fn customers(keys: &TestIssuer, web: &Web, asking: Introspection) -> McpAuth {
+    let server = AuthorizationServer::discover(CUSTOMER).introspection(asking);
+    let server = server.fetch(web.clone()).clock(keys.clock());
+    McpAuth::builder(RESOURCE)
+        .authorization_server(AuthorizationServer::named("https://login.example.com"))
+        .issuer_resolver("https://{tenant}.customers.example.com", move |_| {
+            let server = server.clone();
+            async { Ok(Some(server)) }
+        })
+        .clock(keys.clock())
+        .build()
+        .expect("a description")
+}
+
+#[tokio::test]
+async fn tenants_and_issuers_of_a_resolver_are_asked_and_what_they_answer_is_remembered() {
+    let keys = TestIssuer::new();
+    let (of_tenants, of_customers) = (web_of(&keys), web_of(&keys));
+    for (auth, web, issuer) in [
+        (tenants(&keys, &of_tenants), of_tenants, TENANT),
+        (customers(&keys, &of_customers, asking()), of_customers, CUSTOMER),
+    ] {
+        let token = || keys.token().audience(RESOURCE).claim("iss", issuer);
+        let (named, unnamed) = (token().claim("jti", "1").sign(), token().claim("jti", "2").sign());
+        answers(&web, &good());
+        assert_eq!(status(&auth, &unnamed).await, 200, "{issuer}");
+        let mut answer = good();
+        answer["iss"] = json!(issuer);
+        answers(&web, &answer);
+        for _ in 0..3 {
+            let caller = admit(&auth, &bearer(&named)).await.expect(issuer);
+            assert_eq!((caller.issuer(), questions(&web)), (issuer, 2));
+        }
+        answer["iss"] = json!("https://evil.example");
+        answers(&web, &answer);
+        let denial = admit(&auth, &bearer(&token().sign())).await.expect_err("of another");
+        assert_eq!(denial.reason(), Some(Reason::Issuer), "{issuer}");
+
+        answers(&web, &json!({ "active": false }));
+        assert_eq!((status(&auth, &named).await, questions(&web)), (200, 3), "remembered");
+        keys.clock().advance(Duration::from_secs(60));
+        assert_eq!((status(&auth, &named).await, questions(&web)), (401, 4), "{issuer}");
+        // A stranger's costs no question.
+        let forged = TestIssuer::new().token().audience(RESOURCE).claim("iss", issuer).sign();
+        assert_eq!((status(&auth, &forged).await, questions(&web)), (401, 4), "{issuer}");
+    }
+}
+
+#[tokio::test]
+async fn an_opaque_token_of_a_tenant_is_whose_the_answer_says() {
+    let keys = TestIssuer::new();
+    for (issuer, expected) in [
+        (json!(TENANT), Ok(())),
+        (json!("https://login.example.com/t2"), Err(Some(Reason::Issuer))),
+        (json!(TEMPLATE), Err(Some(Reason::Issuer))),
+        (json!(null), Err(Some(Reason::Issuer))),
+    ] {
+        let web = web_of(&keys);
+        let auth = tenants(&keys, &web);
+        let mut answer = good();
+        answer["iss"] = issuer.clone();
+        answers(&web, &answer);
+        let admitted = admit(&auth, &bearer("opaque")).await;
+        let judged = admitted.map(drop).map_err(|denial| denial.reason());
+        assert_eq!(judged, expected, "{issuer}");
+    }
+}
+
+#[tokio::test]
+async fn a_resolved_server_that_is_asked_in_vain_or_in_the_open_is_refused() {
+    let keys = TestIssuer::new();
+    let token = keys.token().audience(RESOURCE).claim("iss", CUSTOMER).sign();
+    let plain = Introspection::basic("notes", "a secret of this server").endpoint(QUESTIONS);
+    for asking in [plain, asking().endpoint("http://login.example.com/introspect")] {
+        let web = web_of(&keys);
+        answers(&web, &good());
+        let auth = customers(&keys, &web, asking);
+        let denial = admit(&auth, &bearer(&token)).await.expect_err("refused");
+        assert_eq!(denial.reason(), Some(Reason::Issuer));
+        assert_eq!(web.asked_for(), [""; 0]);
+    }
+}
+
+#[test]
+fn tokens_of_a_secret_are_not_asked_about_and_build_says_so() {
+    let server = || AuthorizationServer::with_secret("https://auth.example.com", [7; 32]);
+    let plain = Introspection::basic("notes", "a secret of this server");
+    let built = |asking| {
+        let server = server().introspection(asking);
+        McpAuth::builder(RESOURCE).authorization_server(server).build().err()
+    };
+    assert_eq!(built(plain.clone()), None, "its opaque tokens are");
+    let error = built(plain.also_jwts());
+    assert!(matches!(error, Some(ConfigError::Introspection { .. })), "{error:?}");
+}
