@@ -147,7 +147,8 @@ impl Introspection {
     }
 
     /// Asks about this issuer's JWTs too, once their signature is verified: a revoked one is then
-    /// refused before it expires. What counts otherwise is what the token says.
+    /// refused before it expires. What counts otherwise is what the token says, but for `cnf`: an answer
+    /// with it binds the token.
     ///
     /// For servers with keys, those with [tenants](crate::AuthorizationServer::template) and those that are
     /// [found at run time](crate::McpAuthBuilder::issuer_resolver) too. Tokens that are signed with a secret

@@ -201,6 +201,11 @@ impl VerifiedToken {
         &self.0.issuer
     }
 
+    /// Binds the token to its sender.
+    pub(crate) fn bound(self, binding: Box<Binding>) -> Self {
+        self.with(|facts| facts.binding = Some(binding))
+    }
+
     pub(crate) fn facts(&self) -> &Facts {
         &self.0
     }

@@ -75,8 +75,10 @@ impl TokenVerifier {
         now: SystemTime,
     ) -> Option<VerifiedToken> {
         if let Some(Remembered { token, footing }) = self.jwts.recall(fingerprint, now) {
-            let stands =
-                footing.asked.as_ref().is_none_or(|it| it.recall(fingerprint, now).is_some());
+            let stands = footing.asked.as_ref().is_none_or(|it| {
+                let answer = it.recall(fingerprint, now);
+                answer.is_some_and(|answer| is_bound_by(&answer, &token))
+            });
             return stands.then_some(token);
         }
         let known = self.asked.iter().find_map(|it| it.recall(fingerprint, now))?;
@@ -123,10 +125,12 @@ impl TokenVerifier {
             Some(known) => known,
             None => self.jwts.verify_anew(token, fingerprint, now).await?,
         };
-        if let Some(introspector) = &footing.asked {
-            introspector.verify(token, fingerprint, now).await?;
+        match &footing.asked {
+            Some(introspector) => {
+                bound_by(&introspector.verify(token, fingerprint, now).await?, verified)
+            }
+            None => Ok(verified),
         }
-        Ok(verified)
     }
 }
 
@@ -136,6 +140,25 @@ impl Verifier for TokenVerifier {
         credentials: &'a Credentials,
     ) -> BoxFuture<'a, Result<VerifiedToken, Denial>> {
         Box::pin(async { self.recall_or_verify(credentials.token()).await.map(|(token, _)| token) })
+    }
+}
+
+/// Whether a JWT is bound to all that its issuer's answer binds it to.
+fn is_bound_by(answer: &VerifiedToken, jwt: &VerifiedToken) -> bool {
+    let binding = &answer.facts().binding;
+    binding.is_none() || *binding == jwt.facts().binding
+}
+
+/// The JWT, bound as its issuer answers, who may know more than stands in it
+/// ([RFC 9449 §6.2](https://www.rfc-editor.org/rfc/rfc9449#section-6.2)).
+fn bound_by(answer: &VerifiedToken, jwt: VerifiedToken) -> Result<VerifiedToken, Denial> {
+    if is_bound_by(answer, &jwt) {
+        return Ok(jwt);
+    }
+    match (&answer.facts().binding, &jwt.facts().binding) {
+        (Some(binding), None) => Ok(jwt.clone().bound(binding.clone())),
+        _ => Err(Denial::invalid(Reason::Binding)
+            .detail("the token and the answer of its issuer name different keys (`cnf`)")),
     }
 }
 

@@ -1,9 +1,10 @@
-//! JWTs about which their issuer is asked too, of every kind of issuer.
+//! JWTs about which their issuer is asked too: of every kind of issuer, and bound as it answers.
 
 use std::time::Duration;
 
+use http::header::{AUTHORIZATION, HeaderMap};
 use mcp_auth::{AuthorizationServer, ConfigError, Introspection, McpAuth, Reason};
-use mcp_auth_testkit::TestIssuer;
+use mcp_auth_testkit::{DpopKey, TestIssuer};
 use serde_json::{Value, json};
 
 use crate::world::{RESOURCE, Web, admit, bearer, status};
@@ -63,6 +64,18 @@ fn customers(keys: &TestIssuer, web: &Web, asking: Introspection) -> McpAuth {
         .clock(keys.clock())
         .build()
         .expect("a description")
+}
+
+/// One whose keys are given.
+fn of_keys(keys: &TestIssuer, web: &Web) -> AuthorizationServer {
+    let given = mcp_auth::jwt::KeySet::parse(keys.jwks().as_bytes()).expect("keys");
+    let server = AuthorizationServer::with_keys(keys.url(), given).introspection(asking());
+    server.fetch(web.clone()).clock(keys.clock())
+}
+
+fn behind(server: impl Into<AuthorizationServer>, keys: &TestIssuer) -> McpAuth {
+    let auth = McpAuth::builder(RESOURCE).authorization_server(server).clock(keys.clock());
+    auth.build().expect("a description")
 }
 
 #[tokio::test]
@@ -145,4 +158,66 @@ fn tokens_of_a_secret_are_not_asked_about_and_build_says_so() {
     assert_eq!(built(plain.clone()), None, "its opaque tokens are");
     let error = built(plain.also_jwts());
     assert!(matches!(error, Some(ConfigError::Introspection { .. })), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_answer_binds_a_jwt_and_never_frees_one() {
+    let keys = TestIssuer::new();
+    let (key, other) = (DpopKey::generate(keys.clone()), DpopKey::generate(keys.clone()));
+    let bound_to = |key: Option<&DpopKey>| {
+        let mut answer = good();
+        answer["cnf"] = key.map_or(json!(null), |key| json!({ "jkt": key.thumbprint() }));
+        answer
+    };
+    let token = || keys.token().audience(RESOURCE);
+    let with_proof = |token: &str| {
+        let proof = key.proof("POST", RESOURCE).token(token).sign();
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, format!("DPoP {token}").parse().expect("a value"));
+        headers.insert("dpop", proof.parse().expect("a value"));
+        headers
+    };
+    // The answer, the token, and whether it passes as a bearer token and with a proof of `key`.
+    for (name, answer, token, as_bearer, by_proof) in [
+        ("nobody binds it", bound_to(None), token().sign(), true, false),
+        ("the answer", bound_to(Some(&key)), token().sign(), false, true),
+        ("the token", bound_to(None), token().dpop_bound(&key).sign(), false, true),
+        ("both", bound_to(Some(&key)), token().dpop_bound(&key).sign(), false, true),
+        ("to another", bound_to(Some(&other)), token().sign(), false, false),
+        ("to two", bound_to(Some(&other)), token().dpop_bound(&key).sign(), false, false),
+    ] {
+        let web = web_of(&keys);
+        let auth = behind(of_keys(&keys, &web), &keys);
+        answers(&web, &answer);
+        for _ in 0..2 {
+            assert_eq!(admit(&auth, &bearer(&token)).await.is_ok(), as_bearer, "{name}");
+            let admitted = admit(&auth, &with_proof(&token)).await;
+            assert_eq!(admitted.is_ok(), by_proof, "{name}: {admitted:?}");
+            if let Ok(caller) = admitted {
+                assert_eq!(caller.binding().is_some(), !as_bearer, "{name}");
+            }
+        }
+        assert_eq!(questions(&web), 1, "{name}");
+    }
+}
+
+/// Another resource has asked meanwhile, and shares the answer.
+#[tokio::test]
+async fn a_token_that_is_bound_later_is_bound_wherever_it_was_verified_before() {
+    let keys = TestIssuer::new();
+    let web = web_of(&keys);
+    let server = of_keys(&keys, &web);
+    let (one, other) = (behind(&server, &keys), behind(&server, &keys));
+    let token = keys.token().audience(RESOURCE).sign();
+    answers(&web, &good());
+    for auth in [&one, &other] {
+        assert_eq!((status(auth, &token).await, questions(&web)), (200, 1));
+    }
+    let mut answer = good();
+    answer["cnf"] = json!({ "jkt": DpopKey::generate(keys.clone()).thumbprint() });
+    answers(&web, &answer);
+    keys.clock().advance(Duration::from_secs(60));
+    for auth in [&one, &other] {
+        assert_eq!((status(auth, &token).await, questions(&web)), (401, 2));
+    }
 }
