@@ -11,7 +11,7 @@ use super::Introspection;
 use super::pause::{self, Pause};
 use super::server::{Failure, Server};
 use crate::denial::Denial;
-use crate::jwt::{Fingerprint, Fingerprints};
+use crate::jwt::{self, Fingerprint, Fingerprints};
 use crate::memory::{Memory, Weigh};
 use crate::meter;
 use crate::provider::Shape;
@@ -38,10 +38,18 @@ struct Shared {
     server: Server,
     /// By which tokens are known here; nothing if the system has no randomness.
     fingerprints: Option<Arc<Fingerprints>>,
-    active: Memory<VerifiedToken>,
+    active: Memory<Answered>,
     /// Apart, so that whoever can send anything cannot push out what is good.
     refused: Memory<Denial>,
     questions: Mutex<Questions>,
+}
+
+/// A good token, as its issuer answered about it.
+#[derive(Clone)]
+pub(crate) struct Answered {
+    pub(crate) token: VerifiedToken,
+    /// Whether it has the form of a JWT.
+    pub(crate) is_compact: bool,
 }
 
 #[derive(Default)]
@@ -60,8 +68,8 @@ impl Introspector {
         Self(Arc::new(Shared { settings, server, fingerprints, active, refused, questions }))
     }
 
-    /// What takes the fingerprints of tokens that it is asked about: the same for all resources that share
-    /// it, which share its answers.
+    /// What takes the fingerprints of tokens in a resource that asks it first. Resources share what it answered
+    /// if it is the first that each of them asks: there is but one fingerprint of a token.
     pub(crate) fn fingerprints(&self) -> Option<Arc<Fingerprints>> {
         self.0.fingerprints.clone()
     }
@@ -87,11 +95,7 @@ impl Introspector {
     }
 
     /// What is remembered of a good token.
-    pub(crate) fn recall(
-        &self,
-        fingerprint: &Fingerprint,
-        now: SystemTime,
-    ) -> Option<VerifiedToken> {
+    pub(crate) fn recall(&self, fingerprint: &Fingerprint, now: SystemTime) -> Option<Answered> {
         self.0.active.recall(fingerprint, now)
     }
 
@@ -117,7 +121,7 @@ impl Introspector {
 
 impl Shared {
     fn remembered(&self, fingerprint: &Fingerprint, now: SystemTime) -> Option<Outcome> {
-        let active = self.active.recall(fingerprint, now).map(Ok);
+        let active = self.active.recall(fingerprint, now).map(|known| Ok(known.token));
         active.or_else(|| self.refused.recall(fingerprint, now).map(Err))
     }
 
@@ -148,8 +152,14 @@ impl Shared {
         };
         let (answer, question) = watch::channel(None);
         questions.under_way.insert(fingerprint, question.clone());
-        let asked =
-            Question { shared: self.clone(), fingerprint, asked: now, answer, outcome: None };
+        let asked = Question {
+            shared: self.clone(),
+            fingerprint,
+            is_compact: jwt::is_compact(token),
+            asked: now,
+            answer,
+            outcome: None,
+        };
         drop(questions); // a runtime that shuts down drops the question at once, which enters its end
         runtime.spawn(asked.ask(token.to_owned()));
         Asked::UnderWay(question)
@@ -180,7 +190,8 @@ impl Shared {
             Ok(Ok(token)) => {
                 questions.pause.answered();
                 let end = token.facts().expires_at.map(NonZeroU64::get);
-                self.active.keep(fingerprint, token.clone(), now, end);
+                let answered = Answered { token: token.clone(), is_compact: question.is_compact };
+                self.active.keep(fingerprint, answered, now, end);
                 (Ok(token), "active", false)
             }
             Ok(Err(denial)) => {
@@ -224,6 +235,7 @@ impl Shared {
 struct Question {
     shared: Arc<Shared>,
     fingerprint: Fingerprint,
+    is_compact: bool,
     asked: SystemTime,
     answer: watch::Sender<Option<Outcome>>,
     outcome: Option<Result<Outcome, Failure>>,
@@ -241,6 +253,12 @@ impl Drop for Question {
         let answer = self.outcome.take().unwrap_or(Err(Failure::BrokenOff));
         let outcome = self.shared.enter(self, answer);
         self.answer.send_replace(Some(outcome));
+    }
+}
+
+impl Weigh for Answered {
+    fn weight(&self) -> u64 {
+        self.token.weight()
     }
 }
 

@@ -49,7 +49,7 @@ impl TokenVerifier {
         let fingerprint = self.fingerprints.of(token.as_bytes());
         let fingerprint = fingerprint.ok_or_else(|| Denial::invalid(Reason::Oversize))?;
         let now = self.clock.now();
-        let known = self.recall(token, &fingerprint, now);
+        let known = self.recall(&fingerprint, now);
         meter::token_cache(known.is_some());
         if let Some(known) = known {
             return Ok((known, now));
@@ -68,22 +68,17 @@ impl TokenVerifier {
         !self.asked.is_empty() && (self.jwts.is_empty() || !jwt::is_compact(token))
     }
 
-    fn recall(
-        &self,
-        token: &AccessToken,
-        fingerprint: &Fingerprint,
-        now: SystemTime,
-    ) -> Option<VerifiedToken> {
+    fn recall(&self, fingerprint: &Fingerprint, now: SystemTime) -> Option<VerifiedToken> {
         if let Some(Remembered { token, footing }) = self.jwts.recall(fingerprint, now) {
             let stands = footing.asked.as_ref().is_none_or(|it| {
                 let answer = it.recall(fingerprint, now);
-                answer.is_some_and(|answer| is_bound_by(&answer, &token))
+                answer.is_some_and(|answer| is_bound_by(&answer.token, &token))
             });
             return stands.then_some(token);
         }
         let known = self.asked.iter().find_map(|it| it.recall(fingerprint, now))?;
         // What was answered about a JWT does not stand for its signature.
-        self.is_opaque(token.expose()).then_some(known)
+        (self.jwts.is_empty() || !known.is_compact).then_some(known.token)
     }
 
     /// Asks one issuer after another, until one knows the token. One that shows whose it is, is shown to

@@ -165,7 +165,9 @@ fn tokens_are_remembered_by_their_fingerprints_only() {
     let footing = types_in("authorization_server/live.rs", "pub(crate) struct Footing");
     assert_eq!(footing, ["Arc<Key>,", "Option<Introspector>,"]);
     let asked = types_in("introspection/introspector.rs", "struct Shared");
-    assert_eq!(asked[3..5], ["Memory<VerifiedToken>,", "Memory<Denial>,"]);
+    assert_eq!(asked[3..5], ["Memory<Answered>,", "Memory<Denial>,"]);
+    let answered = types_in("introspection/introspector.rs", "pub(crate) struct Answered");
+    assert_eq!(answered, ["VerifiedToken,", "bool,"]);
     let token = sources().into_iter().find(|one| one.path == "token.rs").expect("token.rs");
     let facts = token.code.iter().skip_while(|line| !line.contains("struct Facts"));
     let facts: String = facts.take_while(|line| *line != "}").cloned().collect();

@@ -160,6 +160,31 @@ fn tokens_of_a_secret_are_not_asked_about_and_build_says_so() {
     assert!(matches!(error, Some(ConfigError::Introspection { .. })), "{error:?}");
 }
 
+/// A resource without keys asks about everything; beside it stands one with keys.
+#[tokio::test]
+async fn what_was_answered_about_a_jwt_stands_for_no_signature() {
+    let keys = TestIssuer::new();
+    let web = web_of(&keys);
+    answers(&web, &good());
+    let plain = Introspection::basic("notes", "a secret of this server").endpoint(QUESTIONS);
+    let asked = AuthorizationServer::named("https://opaque.example.com").introspection(plain);
+    let asked = asked.fetch(web.clone()).clock(keys.clock());
+    let alone = behind(&asked, &keys);
+    let beside = McpAuth::builder(RESOURCE)
+        .authorization_server(&asked)
+        .authorization_server(of_keys(&keys, &web))
+        .clock(keys.clock())
+        .build()
+        .expect("a description");
+    let forged = TestIssuer::new().token().audience(RESOURCE).sign();
+    for (token, expected) in [(&*forged, 401), ("opaque", 200)] {
+        assert_eq!(status(&alone, token).await, 200);
+        let before = questions(&web);
+        assert_eq!((status(&beside, token).await, questions(&web)), (expected, before));
+        assert_eq!(status(&alone, token).await, 200);
+    }
+}
+
 #[tokio::test]
 async fn an_answer_binds_a_jwt_and_never_frees_one() {
     let keys = TestIssuer::new();
