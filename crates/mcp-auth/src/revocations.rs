@@ -188,11 +188,15 @@ impl OfIssuer {
         let (jti, sid) = (text("jti"), text("sid"));
         let issued_at = claim("iat").and_then(json::numeric_date).map(|time| time as u64);
         let subject = facts.subject.of(&facts.claims);
+        // By `sub` its issuer knows the subject, whatever it is called here.
+        let sub = text("sub").filter(|sub| *sub != *subject);
         let names = [
             (What::Everything, Some("")),
             (What::Session, sid.as_deref()),
             (What::Subject, Some(subject)),
+            (What::Subject, sub.as_deref()),
             (What::SubjectWithoutSession, Some(subject).filter(|_| sid.is_none())),
+            (What::SubjectWithoutSession, sub.as_deref().filter(|_| sid.is_none())),
             (What::Token, jti.as_deref()),
         ];
         names.into_iter().any(|(what, name)| {

@@ -57,6 +57,26 @@ fn a_revocation_hits_what_it_names_by_table() {
     }
 }
 
+/// With `dangerous_subject_is_username`, or a verifier of one's own.
+#[test]
+fn a_subject_is_known_by_its_name_here_and_by_its_sub() {
+    let alice = || token(ISSUER, "alice", json!({"sub": "4711", "iat": 1000}));
+    let in_session = || token(ISSUER, "alice", json!({"sub": "4711", "sid": "s1", "iat": 1000}));
+    // Revoked at 1500: alice, the same in a session.
+    for (revocation, expected) in [
+        (Revocation::subject(ISSUER, "alice"), [true, true]),
+        (Revocation::subject(ISSUER, "4711"), [true, true]),
+        (Revocation::subject_without_session(ISSUER, "4711"), [true, false]),
+        (Revocation::subject(ISSUER, "4712"), [false, false]),
+        (Revocation::session(ISSUER, "4711"), [false, false]),
+    ] {
+        let book = Revocations::new();
+        book.enter(&revocation, at(1500));
+        let tokens = [alice(), in_session()];
+        assert_eq!(tokens.map(|token| is_revoked(&book, &token)), expected, "{revocation:?}");
+    }
+}
+
 #[test]
 fn until_now_means_some_seconds_more_and_until_then_means_then() {
     let issued = |second: u64| token(ISSUER, "alice", json!({"iat": second}));
