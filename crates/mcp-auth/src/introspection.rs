@@ -176,8 +176,10 @@ impl Introspection {
     /// # Danger
     ///
     /// Whoever is given a name inherits what belongs to it. Right only for a server that never gives
-    /// anybody a name that was somebody else's, and that issues no JWTs for this resource: their subject
-    /// is `sub`, as ever.
+    /// anybody a name that was somebody else's.
+    ///
+    /// Its JWTs are verified no more, as their subject is `sub`: they are asked about like its other tokens, or
+    /// refused where another server of the resource has keys.
     #[must_use]
     pub fn dangerous_subject_is_username(self) -> Self {
         Self { subject_is_username: true, ..self }
@@ -211,6 +213,10 @@ impl Introspection {
         self.asks_about_jwts
     }
 
+    pub(crate) fn subject_is_username(&self) -> bool {
+        self.subject_is_username
+    }
+
     /// What is wrong with it, if anything is.
     pub(crate) fn mistake(&self) -> Option<&'static str> {
         if self.endpoint.as_ref().is_some_and(|url| !url::is_secure(url)) {
@@ -224,6 +230,11 @@ impl Introspection {
         if self.api.is_some() && has_rfc7662_only {
             return Some(
                 "signed answers, questions about JWTs and an absent audience are of RFC 7662, and this provider has an API of its own",
+            );
+        }
+        if self.asks_about_jwts && self.subject_is_username {
+            return Some(
+                "the subject of JWTs is `sub`, and so they are no tokens where it is `username`: leave `.also_jwts()` out",
             );
         }
         if self.max_in_flight == 0 {

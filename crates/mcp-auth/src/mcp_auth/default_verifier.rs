@@ -87,6 +87,9 @@ pub(super) fn new(
             (Some(asking), Some(_)) if asking.asks_about_jwts() => Some(
                 "its tokens are signed with a secret, and it is not asked about those: leave `.also_jwts()` out",
             ),
+            (Some(asking), Some(_)) if asking.subject_is_username() => Some(
+                "its tokens are signed with a secret, and say `sub`: leave `.dangerous_subject_is_username()` out",
+            ),
             _ => introspects.and_then(Introspection::mistake),
         };
         if let Some(why) = mistake {
@@ -115,7 +118,12 @@ pub(super) fn new(
         .into_iter()
         .map(|resolver| Ok(IssuerResolver::new(resolver.family()?, resolver.ask, clock.clone())));
     let resolvers = resolvers.collect::<Result<_, _>>()?;
-    let with_keys = servers.iter().filter(|server| server.has_keys()).cloned().collect();
+    // Where the subject is the `username`, only an answer says it.
+    let is_by_name = |server: &AuthorizationServer| {
+        server.introspects().is_some_and(Introspection::subject_is_username)
+    };
+    let with_keys = servers.iter().filter(|server| server.has_keys() && !is_by_name(server));
+    let with_keys = with_keys.cloned().collect();
     let jwts = JwtVerifier::new(with_keys, resolvers, leeway, cached_tokens);
     let others = DefaultVerifier::new(jwts, servers, clock.clone());
     let others = others.ok_or(ConfigError::NoRandomness)?;

@@ -276,6 +276,39 @@ async fn a_username_may_be_the_subject_dangerously_and_nothing_else_is_then() {
 }
 
 #[tokio::test]
+async fn where_the_username_is_the_subject_no_jwt_passes_by_its_sub() {
+    let (issuer, other) = (issuer(), TestIssuer::builder().issuer("https://other.test").build());
+    other.resource(RESOURCE, [""; 0]);
+    let by_name = || basic().dangerous_subject_is_username();
+    let token = || issuer.token().subject("bob").claim("username", "alice");
+    let alone = protected(&issuer, by_name());
+    let caller = admit(&alone, &bearer(&token().introspectable())).await.expect("asked about");
+    assert_eq!((caller.subject(), issuer.introspection_requests()), ("alice", 1));
+    assert_eq!(status(&alone, &token().sign()).await, 401, "unknown to the server");
+
+    let server = issuer.authorization_server().introspection(by_name());
+    let beside = McpAuth::builder(RESOURCE)
+        .authorization_server(&server)
+        .authorization_server(other.authorization_server())
+        .clock(issuer.clone())
+        .build()
+        .expect("a description");
+    let denial = admit(&beside, &bearer(&token().introspectable())).await.expect_err("a JWT");
+    assert_eq!(denial.reason(), Some(Reason::Issuer));
+    assert_eq!(status(&beside, &token().opaque()).await, 200);
+    assert_eq!(status(&beside, &other.token().sign()).await, 200);
+
+    let with_secret = AuthorizationServer::with_secret("https://auth.example.com", [7; 32]);
+    for server in
+        [server.introspection(by_name().also_jwts()), with_secret.introspection(by_name())]
+    {
+        let error = McpAuth::builder(RESOURCE).authorization_server(server).build().err();
+        let text = error.expect("two names").to_string();
+        assert!(text.contains("`sub`"), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn a_thousand_requests_with_one_token_ask_once() {
     let issuer = issuer();
     let auth = protected(&issuer, basic());
