@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::Introspection;
 use super::pause::{self, Pause};
-use super::server::{Failure, Server};
+use super::server::{Concerns, Failure, Server};
 use crate::denial::Denial;
 use crate::jwt::{self, Fingerprint, Fingerprints};
 use crate::memory::{Memory, Weigh};
@@ -56,6 +56,8 @@ pub(crate) struct Answered {
 struct Questions {
     under_way: HashMap<Fingerprint, watch::Receiver<Option<Outcome>>>,
     pause: Pause,
+    /// For tokens that were not good before.
+    pause_for_unknown: Pause,
 }
 
 impl Introspector {
@@ -136,10 +138,11 @@ impl Shared {
         if let Some(known) = self.remembered(&fingerprint, now) {
             return Asked::Known(known);
         }
-        if let Some(left) = questions.pause.left(now) {
+        let is_known = self.active.has_known(&fingerprint);
+        if let Some(left) = questions.pause_left(is_known, now) {
             return refuse(left, "it is out of reach, and is asked again after a pause");
         }
-        if questions.under_way.len() >= self.most_under_way(&fingerprint) {
+        if questions.under_way.len() >= self.most_under_way(is_known) {
             drop(questions);
             meter::introspection(self.server.issuer(), "crowded");
             return refuse(
@@ -156,6 +159,7 @@ impl Shared {
             shared: self.clone(),
             fingerprint,
             is_compact: jwt::is_compact(token),
+            is_known,
             asked: now,
             answer,
             outcome: None,
@@ -166,9 +170,9 @@ impl Shared {
     }
 
     /// A quarter is kept for tokens that were good before, so that strangers cannot have all.
-    fn most_under_way(&self, fingerprint: &Fingerprint) -> usize {
+    fn most_under_way(&self, is_known: bool) -> usize {
         let most = self.settings.max_in_flight;
-        if self.active.has_known(fingerprint) { most } else { most - most / 4 }
+        if is_known { most } else { most - most / 4 }
     }
 
     fn unavailable(&self, retry_after: Duration, why: &str) -> Denial {
@@ -188,23 +192,25 @@ impl Shared {
         let mut questions = self.questions();
         let (outcome, word, is_news) = match answer {
             Ok(Ok(token)) => {
-                questions.pause.answered();
+                questions.answered();
                 let end = token.facts().expires_at.map(NonZeroU64::get);
                 let answered = Answered { token: token.clone(), is_compact: question.is_compact };
                 self.active.keep(fingerprint, answered, now, end);
                 (Ok(token), "active", false)
             }
             Ok(Err(denial)) => {
-                questions.pause.answered();
+                questions.answered();
                 self.active.forget(&fingerprint);
                 self.refuse(&fingerprint, &denial, self.settings.negative_cache_for, now);
                 (Err(denial), "refused", false)
             }
             Err(failure) => {
-                if failure.concerns_all(self.settings.api) {
-                    questions.pause.failed(question.asked, now);
+                match failure.concerns(self.settings.api, question.is_known) {
+                    Concerns::Everybody => questions.pause.failed(question.asked, now),
+                    Concerns::Unknown => questions.pause_for_unknown.failed(question.asked, now),
+                    Concerns::One => {}
                 }
-                let left = questions.pause.left(now).unwrap_or(pause::FIRST);
+                let left = questions.pause_left(question.is_known, now).unwrap_or(pause::FIRST);
                 let denial = failure.into_denial(self.server.issuer(), self.settings.api, left);
                 self.refuse(&fingerprint, &denial, pause::FIRST, now);
                 (Err(denial), "failed", questions.pause.is_news(now))
@@ -231,11 +237,26 @@ impl Shared {
     }
 }
 
+impl Questions {
+    /// How long there is to wait, with a token that was good before, or not.
+    fn pause_left(&self, is_known: bool, now: SystemTime) -> Option<Duration> {
+        let for_unknown = self.pause_for_unknown.left(now).filter(|_| !is_known);
+        self.pause.left(now).max(for_unknown)
+    }
+
+    fn answered(&mut self) {
+        self.pause.answered();
+        self.pause_for_unknown.answered();
+    }
+}
+
 /// One question. What it comes to is entered when it is dropped, so that even a panic ends it.
 struct Question {
     shared: Arc<Shared>,
     fingerprint: Fingerprint,
     is_compact: bool,
+    /// Whether the token was good before.
+    is_known: bool,
     asked: SystemTime,
     answer: watch::Sender<Option<Outcome>>,
     outcome: Option<Result<Outcome, Failure>>,

@@ -1,6 +1,6 @@
 //! Opaque tokens: what is asked, how often, what answers are worth, and what happens when there are none.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -478,6 +478,95 @@ async fn a_token_that_the_server_chokes_on_silences_it_for_nobody() {
         issuer.recover();
         assert_eq!(status(&auth, &issuer.token().opaque()).await, 200, "{trouble:?}");
     }
+}
+
+/// Answers as the issuer does, but fails about what begins as a path, or about everything.
+#[derive(Clone)]
+struct Failing {
+    issuer: TestIssuer,
+    failure: fn() -> FetchError,
+    has_failed_wholly: Arc<AtomicBool>,
+}
+
+impl Fetch for Failing {
+    fn fetch(
+        &self,
+        request: Request<Bytes>,
+        limits: Limits,
+    ) -> BoxFuture<'_, Result<Response<Bytes>, FetchError>> {
+        let is_path = request.body().starts_with(b"token=..");
+        let fails = is_path || self.has_failed_wholly.load(Ordering::SeqCst);
+        let answer = self.issuer.fetch(request, limits);
+        let failure = self.failure;
+        Box::pin(async move {
+            let answer = answer.await;
+            if fails { Err(failure()) } else { answer }
+        })
+    }
+}
+
+const TIMEOUT: fn() -> FetchError = || FetchError::Timeout(SECOND);
+const CLOSED: fn() -> FetchError = || FetchError::Transport("closed".into());
+
+fn failing(failure: fn() -> FetchError) -> (TestIssuer, Failing, McpAuth) {
+    let issuer = issuer();
+    issuer.resource(RESOURCE, [""; 0]);
+    let web = Failing { issuer: issuer.clone(), failure, has_failed_wholly: Arc::default() };
+    let server = issuer.authorization_server().fetch(web.clone()).introspection(basic());
+    let auth = behind(server, &issuer);
+    (issuer, web, auth)
+}
+
+#[tokio::test]
+async fn a_token_that_hangs_silences_the_server_for_no_token_that_was_good() {
+    let (issuer, _, auth) = failing(TIMEOUT);
+    let known = issuer.token().without("exp").opaque();
+    assert_eq!(status(&auth, &known).await, 200);
+    for i in 0..10 {
+        issuer.clock().advance(60 * SECOND);
+        assert_eq!(status(&auth, &format!("../{i}")).await, 503);
+        let new = issuer.token().opaque();
+        let before = issuer.introspection_requests();
+        assert_eq!((status(&auth, &new).await, issuer.introspection_requests()), (503, before));
+        assert_eq!(status(&auth, &known).await, 200);
+        assert_eq!(status(&auth, &new).await, 200, "the answer ends the pause");
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_was_good_does_not_fail_by_itself() {
+    for failure in [TIMEOUT, CLOSED] {
+        let (issuer, web, auth) = failing(failure);
+        let (known, other) = (issuer.token().opaque(), issuer.token().opaque());
+        for token in [&known, &other] {
+            assert_eq!(status(&auth, token).await, 200);
+        }
+        issuer.clock().advance(60 * SECOND);
+        web.has_failed_wholly.store(true, Ordering::SeqCst);
+        for pause in [1, 2, 4, 8, 16, 30, 30] {
+            assert_eq!(status(&auth, &known).await, 503);
+            for _ in 0..10 {
+                assert_eq!(status(&auth, &other).await, 503);
+                assert_eq!(status(&auth, &issuer.token().opaque()).await, 503);
+            }
+            issuer.clock().advance(Duration::from_secs(pause));
+        }
+        assert_eq!(issuer.introspection_requests(), 2 + 7);
+        web.has_failed_wholly.store(false, Ordering::SeqCst);
+        assert_eq!(status(&auth, &other).await, 200);
+        assert_eq!(status(&auth, &issuer.token().opaque()).await, 200);
+    }
+}
+
+#[tokio::test]
+async fn without_a_connection_nobody_is_asked_about() {
+    let issuer = issuer();
+    let auth = protected(&issuer, basic());
+    issuer.trouble(Endpoint::Introspection, Trouble::Down);
+    for _ in 0..100 {
+        assert_eq!(status(&auth, &issuer.token().opaque()).await, 503);
+    }
+    assert_eq!(issuer.introspection_requests(), 1);
 }
 
 #[tokio::test]
