@@ -160,6 +160,19 @@ impl Known {
     }
 }
 
+/// The authorization server of an issuer, by the first of these that trusts it.
+pub(crate) async fn resolve(
+    resolvers: &[IssuerResolver],
+    issuer: &str,
+) -> Result<Option<AuthorizationServer>, Denial> {
+    for resolver in resolvers.iter().filter(|resolver| resolver.names(issuer)) {
+        if let Some(server) = resolver.resolve(issuer).await? {
+            return Ok(Some(server));
+        }
+    }
+    Ok(None)
+}
+
 /// Whether the answer is the server of this very issuer, so that no other can speak in its name, and is
 /// described as `build()` would have it.
 fn is_right(server: &AuthorizationServer, issuer: &str) -> bool {

@@ -375,11 +375,12 @@ impl McpAuthBuilder {
         };
         let sender = self.sender.ready(&self.resource, leeway)?;
         let capacity = self.cached_tokens.unwrap_or(10_000);
+        let resolvers = default_verifier::resolvers(self.resolvers, &clock)?;
         let (judge, keys_of) = match self.verifier {
             Some(verifier) => (Judge::Other(verifier), Vec::new()),
             None => {
-                let judge =
-                    default_verifier::new(&self.servers, self.resolvers, &clock, leeway, capacity)?;
+                let (servers, resolvers) = (&self.servers, resolvers.clone());
+                let judge = default_verifier::new(servers, resolvers, &clock, leeway, capacity)?;
                 let needed = self.servers.iter().filter(|server| server.is_needed());
                 (judge, needed.cloned().collect())
             }
@@ -408,6 +409,7 @@ impl McpAuthBuilder {
             streams_outlive_tokens: self.streams_outlive_tokens,
             lists: Some(lists).filter(|lists| lists.keep.is_some() || lists.needs.is_some()),
             servers: self.servers,
+            resolvers,
             keys_of,
             keys_file,
             verifier,

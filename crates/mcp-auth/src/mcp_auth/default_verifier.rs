@@ -74,9 +74,22 @@ impl Resolver {
     }
 }
 
+/// Resolvers, for tokens and for notices.
+pub(super) type Resolvers = Arc<[IssuerResolver]>;
+
+pub(super) fn resolvers(
+    described: Vec<Resolver>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Resolvers, ConfigError> {
+    let resolvers = described
+        .into_iter()
+        .map(|resolver| Ok(IssuerResolver::new(resolver.family()?, resolver.ask, clock.clone())));
+    resolvers.collect()
+}
+
 pub(super) fn new(
     servers: &[AuthorizationServer],
-    resolvers: Vec<Resolver>,
+    resolvers: Resolvers,
     clock: &Arc<dyn Clock>,
     leeway: Duration,
     cached_tokens: usize,
@@ -114,10 +127,6 @@ pub(super) fn new(
     if let Some(weak) = with_secret.clone().find(is_weak) {
         return Err(ConfigError::Secret(weak.issuer().to_owned()));
     }
-    let resolvers = resolvers
-        .into_iter()
-        .map(|resolver| Ok(IssuerResolver::new(resolver.family()?, resolver.ask, clock.clone())));
-    let resolvers = resolvers.collect::<Result<_, _>>()?;
     // Where the subject is the `username`, only an answer says it.
     let is_by_name = |server: &AuthorizationServer| {
         server.introspects().is_some_and(Introspection::subject_is_username)

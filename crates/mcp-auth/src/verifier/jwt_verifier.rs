@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::authorization_server::{AuthorizationServer, Footing};
 use crate::denial::{Denial, Reason};
-use crate::issuer_resolver::IssuerResolver;
+use crate::issuer_resolver::{self, IssuerResolver};
 use crate::jwt::{self, Claims, Fingerprint, Jws};
 use crate::memory::{Memory, Weigh};
 use crate::policy::has_expired;
@@ -18,7 +18,7 @@ const LONGEST_MEMORY: Duration = Duration::from_secs(5 * 60);
 /// Verifies JWTs of the issuers it knows, and remembers those that are true.
 pub(crate) struct JwtVerifier {
     servers: Vec<AuthorizationServer>,
-    resolvers: Vec<IssuerResolver>,
+    resolvers: Arc<[IssuerResolver]>,
     leeway: Duration,
     remembered: Memory<Remembered>,
 }
@@ -33,7 +33,7 @@ pub(super) struct Remembered {
 impl JwtVerifier {
     pub(crate) fn new(
         servers: Vec<AuthorizationServer>,
-        resolvers: Vec<IssuerResolver>,
+        resolvers: Arc<[IssuerResolver]>,
         leeway: Duration,
         capacity: usize,
     ) -> Self {
@@ -68,8 +68,8 @@ impl JwtVerifier {
         let server = match known {
             Some(server) => server,
             None => {
-                resolved = self.resolve(issuer).await?;
-                &resolved
+                resolved = issuer_resolver::resolve(&self.resolvers, issuer).await?;
+                resolved.as_ref().ok_or_else(|| self.refuse_issuer(issuer))?
             }
         };
         jwt::judge(&jws, &claims, server.rules())?;
@@ -85,16 +85,6 @@ impl JwtVerifier {
     /// Whether it has expired is judged by the policy, for remembered tokens as for others.
     pub(super) fn recall(&self, fingerprint: &Fingerprint, now: SystemTime) -> Option<Remembered> {
         self.remembered.recall(fingerprint, now).filter(|known| !known.footing.key.is_retired())
-    }
-
-    /// The server of an issuer that is known only at run time.
-    async fn resolve(&self, issuer: &str) -> Result<AuthorizationServer, Denial> {
-        for resolver in self.resolvers.iter().filter(|resolver| resolver.names(issuer)) {
-            if let Some(server) = resolver.resolve(issuer).await? {
-                return Ok(server);
-            }
-        }
-        Err(self.refuse_issuer(issuer))
     }
 
     fn refuse_issuer(&self, issuer: &str) -> Denial {
