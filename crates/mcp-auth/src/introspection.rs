@@ -106,7 +106,8 @@ impl Introspection {
     }
 
     /// How long a good answer is believed, at most: 60 seconds unless set, and never past `exp`. A
-    /// revoked token may pass for so long. With zero the server is asked about each request.
+    /// revoked token may pass for so long, and a stream that was opened with it ends some ten seconds later.
+    /// With zero the server is asked about each request, and every ten seconds about an open stream.
     #[must_use]
     pub fn cache_for(self, time: Duration) -> Self {
         Self { cache_for: time, ..self }

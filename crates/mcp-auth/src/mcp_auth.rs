@@ -15,6 +15,8 @@ mod notices;
 mod poll;
 #[cfg(feature = "client")]
 mod readiness;
+#[cfg(feature = "tower")]
+mod ask_again;
 mod revoke;
 #[cfg(any(feature = "client", feature = "tower"))]
 mod revoked;

@@ -193,6 +193,7 @@ impl Shared {
         let (outcome, word, is_news) = match answer {
             Ok(Ok(token)) => {
                 questions.answered();
+                let token = token.asked_about();
                 let end = token.facts().expires_at.map(NonZeroU64::get);
                 let answered = Answered { token: token.clone(), is_compact: question.is_compact };
                 self.active.keep(fingerprint, answered, now, end);

@@ -286,7 +286,8 @@ impl McpAuthBuilder {
     /// Unless this is set, an event stream ends when its token does (plus leeway), and the client opens
     /// another with a fresh token. With it, **whoever once had a token goes on reading** as long as the
     /// connection lasts: after it has expired, after the user has logged out, after the account was closed.
-    /// A token that is [revoked](McpAuth::revoke) ends its streams all the same. For clients that cannot reconnect, and servers that end their streams themselves.
+    /// A token that is [revoked](McpAuth::revoke) ends its streams all the same, but no issuer is asked again about
+    /// an opaque one. For clients that cannot reconnect, and servers that end their streams themselves.
     ///
     /// ```
     /// let auth = mcp_auth::McpAuth::builder("https://api.example.com/mcp")

@@ -77,7 +77,9 @@ impl JwtVerifier {
         let key = key.map_err(|denial| explain_signature(denial, &jws))?;
 
         let token = claims.into_token(server.rules())?;
-        let verified = Remembered { token, footing: server.footing(key) };
+        let footing = server.footing(key);
+        let token = if footing.asked.is_some() { token.asked_about() } else { token };
+        let verified = Remembered { token, footing };
         self.remembered.keep(fingerprint, verified.clone(), now, None);
         Ok(verified)
     }
