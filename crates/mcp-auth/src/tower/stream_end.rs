@@ -168,6 +168,28 @@ mod tests {
     }
 
     #[test]
+    fn a_token_is_asked_about_every_ten_seconds_and_when_the_clock_was_set_back() {
+        let clock = ManualClock::new();
+        let mut end = StreamEnd::new(None, Arc::new(clock.clone())).asking_again();
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        let mut asked = |answer: bool| {
+            let mut is_asked = false;
+            let is_refused = end.is_refused(&mut context, || {
+                is_asked = true;
+                Box::pin(std::future::ready(answer))
+            });
+            (is_asked, is_refused)
+        };
+        clock.advance(LONGEST_NAP - Duration::from_millis(1));
+        assert_eq!(asked(true), (false, false));
+        clock.advance(Duration::from_millis(1));
+        assert_eq!(asked(false), (true, false));
+        assert_eq!(asked(true), (false, false), "it was a moment ago");
+        clock.set(clock.now() - Duration::from_secs(86_400));
+        assert_eq!(asked(true), (true, true));
+    }
+
+    #[test]
     fn without_a_runtime_it_is_noticed_when_asked() {
         let clock = ManualClock::new();
         let mut end =
