@@ -150,7 +150,7 @@ fn content(media_type: &'static str, body: String) -> Response<Bytes> {
 }
 
 fn connection_refused() -> FetchError {
-    FetchError::Transport(Box::new(std::io::Error::from(std::io::ErrorKind::ConnectionRefused)))
+    FetchError::Unreachable(Box::new(std::io::Error::from(std::io::ErrorKind::ConnectionRefused)))
 }
 
 fn oversize(document: &str) -> String {

@@ -93,7 +93,7 @@ fn requests_are_counted_by_kind_and_clones_count_together() {
 fn trouble_strikes_one_endpoint_until_recovery() {
     let issuer = TestIssuer::new();
     issuer.trouble(Endpoint::Jwks, Trouble::Down);
-    assert!(matches!(fetch(&issuer, JWKS), Err(FetchError::Transport(_))));
+    assert!(matches!(fetch(&issuer, JWKS), Err(FetchError::Unreachable(_))));
     json(&issuer, PLAIN);
     issuer.trouble(Endpoint::Jwks, Trouble::Status(503));
     assert_eq!(status(&issuer, JWKS), 503);
@@ -110,7 +110,7 @@ fn each_trouble_shows_at_each_endpoint() {
             issuer.trouble(endpoint, trouble);
             fetch(&issuer, url)
         };
-        assert!(matches!(answer(Trouble::Down), Err(FetchError::Transport(_))));
+        assert!(matches!(answer(Trouble::Down), Err(FetchError::Unreachable(_))));
         assert_eq!(answer(Trouble::Status(418)).expect("an answer").status(), 418);
         assert!(matches!(answer(Trouble::Oversize), Err(FetchError::TooLarge(_))));
         let html = answer(Trouble::Nonsense).expect("an answer");

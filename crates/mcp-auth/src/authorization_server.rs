@@ -19,10 +19,12 @@ use crate::dialect::Dialect;
 use crate::fetch::{BoxFuture, Fetch, FetchError, HttpClient};
 use crate::fresh::Lacking;
 use crate::introspection::{Introspection, Introspector};
-use crate::jwt::{Algorithm, JwtRules, KeySet, Profile, Secret};
+use crate::jwt::{Algorithm, JwtRules, Key, KeySet, Profile, Secret};
 use crate::keyring::Keyring;
 use crate::metadata::{Document, ServerMetadata, server_metadata_urls};
 use live::Live;
+
+pub(crate) use live::Footing;
 pub use tenants::IssuerTemplate;
 
 /// An authorization server that is trusted to issue tokens.
@@ -329,6 +331,11 @@ impl AuthorizationServer {
 
     pub(crate) fn keyring(&self) -> &Keyring {
         &self.live().keyring
+    }
+
+    /// What a token stands on that this key of it signed.
+    pub(crate) fn footing(&self, key: Arc<Key>) -> Arc<Footing> {
+        self.live().footing(key)
     }
 
     /// The secret with which it signs, if it has no keys.

@@ -86,6 +86,11 @@ impl Credentials {
         Ok(Self { scheme, token, proof })
     }
 
+    /// Those of a token that was admitted, to be verified again.
+    pub(crate) fn again(token: AccessToken) -> Self {
+        Self { scheme: Scheme::Bearer, token, proof: None }
+    }
+
     /// The scheme by which the token came.
     #[must_use]
     pub fn scheme(&self) -> Scheme {

@@ -92,7 +92,11 @@ pub enum FetchError {
     /// The body is longer than the size limit.
     #[error("the answer is longer than {0} bytes")]
     TooLarge(usize),
-    /// The connection failed: name resolution, TCP, TLS or HTTP.
+    /// The connection failed once it was there: nobody knows what of the request has arrived.
     #[error("the connection failed")]
     Transport(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// There is no connection: name resolution, TCP or TLS failed. Nothing was sent, and so it is not for what
+    /// was to be sent. A [`Fetch`] that cannot tell says [`Transport`](Self::Transport).
+    #[error("no connection can be made")]
+    Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
 }

@@ -106,7 +106,8 @@ impl Introspection {
     }
 
     /// How long a good answer is believed, at most: 60 seconds unless set, and never past `exp`. A
-    /// revoked token may pass for so long. With zero the server is asked about each request.
+    /// revoked token may pass for so long, and a stream that was opened with it ends some ten seconds later.
+    /// With zero the server is asked about each request, and every ten seconds about an open stream.
     #[must_use]
     pub fn cache_for(self, time: Duration) -> Self {
         Self { cache_for: time, ..self }
@@ -147,7 +148,12 @@ impl Introspection {
     }
 
     /// Asks about this issuer's JWTs too, once their signature is verified: a revoked one is then
-    /// refused before it expires. What counts otherwise is what the token says.
+    /// refused before it expires. What counts otherwise is what the token says, but for `cnf`: an answer
+    /// with it binds the token.
+    ///
+    /// For servers with keys, those with [tenants](crate::AuthorizationServer::template) and those that are
+    /// [found at run time](crate::McpAuthBuilder::issuer_resolver) too. Tokens that are signed with a secret
+    /// are not asked about, and `build()` says so.
     #[must_use]
     pub fn also_jwts(self) -> Self {
         Self { asks_about_jwts: true, ..self }
@@ -171,8 +177,10 @@ impl Introspection {
     /// # Danger
     ///
     /// Whoever is given a name inherits what belongs to it. Right only for a server that never gives
-    /// anybody a name that was somebody else's, and that issues no JWTs for this resource: their subject
-    /// is `sub`, as ever.
+    /// anybody a name that was somebody else's.
+    ///
+    /// Its JWTs are verified no more, as their subject is `sub`: they are asked about like its other tokens, or
+    /// refused where another server of the resource has keys.
     #[must_use]
     pub fn dangerous_subject_is_username(self) -> Self {
         Self { subject_is_username: true, ..self }
@@ -201,6 +209,15 @@ impl Introspection {
         self.endpoint.as_deref()
     }
 
+    /// Whether the issuer's JWTs are asked about too.
+    pub(crate) fn asks_about_jwts(&self) -> bool {
+        self.asks_about_jwts
+    }
+
+    pub(crate) fn subject_is_username(&self) -> bool {
+        self.subject_is_username
+    }
+
     /// What is wrong with it, if anything is.
     pub(crate) fn mistake(&self) -> Option<&'static str> {
         if self.endpoint.as_ref().is_some_and(|url| !url::is_secure(url)) {
@@ -214,6 +231,11 @@ impl Introspection {
         if self.api.is_some() && has_rfc7662_only {
             return Some(
                 "signed answers, questions about JWTs and an absent audience are of RFC 7662, and this provider has an API of its own",
+            );
+        }
+        if self.asks_about_jwts && self.subject_is_username {
+            return Some(
+                "the subject of JWTs is `sub`, and so they are no tokens where it is `username`: leave `.also_jwts()` out",
             );
         }
         if self.max_in_flight == 0 {

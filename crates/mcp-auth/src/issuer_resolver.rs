@@ -160,18 +160,40 @@ impl Known {
     }
 }
 
-/// Whether the answer is the server of this very issuer, so that no other can speak in its name.
+/// The authorization server of an issuer, by the first of these that trusts it.
+pub(crate) async fn resolve(
+    resolvers: &[IssuerResolver],
+    issuer: &str,
+) -> Result<Option<AuthorizationServer>, Denial> {
+    for resolver in resolvers.iter().filter(|resolver| resolver.names(issuer)) {
+        if let Some(server) = resolver.resolve(issuer).await? {
+            return Ok(Some(server));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether the answer is the server of this very issuer, so that no other can speak in its name, and is
+/// described as `build()` would have it.
 fn is_right(server: &AuthorizationServer, issuer: &str) -> bool {
-    let is_right = server.issuer() == issuer && server.issues(issuer);
-    if !is_right {
+    let is_its_own = server.issuer() == issuer && server.issues(issuer);
+    let mistake = match server.introspects() {
+        _ if !is_its_own => Some("it is another server, or one without keys"),
+        Some(asking) if !asking.asks_about_jwts() => Some(
+            "it is to be asked about opaque tokens, which name no issuer: say `.also_jwts()`, or leave `.introspection(..)` out",
+        ),
+        Some(asking) => asking.mistake(),
+        None => None,
+    };
+    if let Some(why) = mistake {
         tracing::warn!(
             target: "mcp_auth",
             asked_for = issuer,
             answered = server.issuer(),
-            "the issuer resolver answered with another server, or one without keys: the issuer is refused",
+            "the issuer is refused for what the issuer resolver answered: {why}",
         );
     }
-    is_right
+    mistake.is_none()
 }
 
 fn unavailable(lacking: Lacking) -> Denial {

@@ -15,6 +15,8 @@ mod notices;
 mod poll;
 #[cfg(feature = "client")]
 mod readiness;
+#[cfg(feature = "tower")]
+mod ask_again;
 mod revoke;
 #[cfg(any(feature = "client", feature = "tower"))]
 mod revoked;
@@ -53,7 +55,7 @@ use crate::scope::Scopes;
 use crate::seal::Seal;
 use crate::token::{AuthInfo, VerifiedToken};
 use crate::verifier::Verifier;
-use default_verifier::DefaultVerifier;
+use default_verifier::{DefaultVerifier, Resolvers};
 
 pub use builder::McpAuthBuilder;
 pub use config_error::ConfigError;
@@ -89,6 +91,8 @@ struct Inner {
     streams_outlive_tokens: bool,
     lists: Option<Lists>,
     servers: Vec<AuthorizationServer>,
+    /// Who knows the servers of issuers that are known only at run time.
+    resolvers: Resolvers,
     /// The servers whose keys are needed: none if a verifier of the user's own judges their tokens.
     keys_of: Vec<AuthorizationServer>,
     /// The file of API keys, if there is one.

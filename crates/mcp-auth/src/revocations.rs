@@ -1,5 +1,6 @@
 //! All that is revoked at present: a book that every request looks into, and that never grows without end.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -25,7 +26,8 @@ const SKEW: u64 = 5;
 ///
 /// A revocation is kept for 48 hours, by when the tokens it speaks of have expired; those of API keys, which
 /// need not expire, are kept as long as the book is. If it is full, everything that the issuer with most
-/// revocations issued until then is revoked instead: its clients have to refresh their tokens once.
+/// revocations issued until then is revoked instead: its clients have to refresh their tokens once. Its ended
+/// sessions stay ended, the newest, as far as half of its places go.
 ///
 /// It is in memory: a server that starts anew has an empty one.
 ///
@@ -188,11 +190,15 @@ impl OfIssuer {
         let (jti, sid) = (text("jti"), text("sid"));
         let issued_at = claim("iat").and_then(json::numeric_date).map(|time| time as u64);
         let subject = facts.subject.of(&facts.claims);
+        // By `sub` its issuer knows the subject, whatever it is called here.
+        let sub = text("sub").filter(|sub| *sub != *subject);
         let names = [
             (What::Everything, Some("")),
             (What::Session, sid.as_deref()),
             (What::Subject, Some(subject)),
+            (What::Subject, sub.as_deref()),
             (What::SubjectWithoutSession, Some(subject).filter(|_| sid.is_none())),
+            (What::SubjectWithoutSession, sub.as_deref().filter(|_| sid.is_none())),
             (What::Token, jti.as_deref()),
         ];
         names.into_iter().any(|(what, name)| {
@@ -206,7 +212,8 @@ fn number(issuers: &HashMap<Box<str>, OfIssuer>) -> usize {
     issuers.values().map(OfIssuer::len).sum()
 }
 
-/// Lets old entries go. If that is not enough, one entry stands for all of the issuer that has most.
+/// Lets old entries go. If that is not enough, one entry stands for all of the issuer that has most, but for
+/// its ended sessions: tokens may still be issued for them. They keep half of its places, the newest.
 fn make_room(issuers: &mut HashMap<Box<str>, OfIssuer>, capacity: usize, now: u64) {
     for of_issuer in issuers.values_mut() {
         of_issuer.0.iter_mut().for_each(|table| table.retain(|_, entry| entry.until > now));
@@ -223,10 +230,19 @@ fn make_room(issuers: &mut HashMap<Box<str>, OfIssuer>, capacity: usize, now: u6
         target: "mcp_auth", %issuer, capacity,
         "the book of revocations is full: everything that this issuer issued until now is revoked instead; give it more room with `Revocations::capacity(..)`",
     );
-    let until = most.0.iter().flat_map(HashMap::values).map(|entry| entry.until).max();
-    let everything = Entry { before: now.saturating_add(1 + SKEW), until: until.unwrap_or(now) };
+    let entries = || most.0.iter().flat_map(HashMap::values);
+    let until = entries().map(|entry| entry.until).max().unwrap_or(now);
+    // The issuer's clock may be ahead of ours by more.
+    let before = entries().map(|entry| entry.before).filter(|before| *before < u64::MAX).max();
+    let before = before.unwrap_or(0).max(now.saturating_add(1 + SKEW));
+    let places = most.len() / 2;
+    let sessions = &mut most.0[What::Session as usize];
+    let mut sessions: Vec<_> = std::mem::take(sessions).into_iter().collect();
+    sessions.sort_unstable_by_key(|(_, entry)| Reverse(entry.until));
+    sessions.truncate(places);
     *most = OfIssuer::default();
-    most.enter(What::Everything, "", everything);
+    most.0[What::Session as usize].extend(sessions);
+    most.enter(What::Everything, "", Entry { before, until });
 }
 
 impl Default for Revocations {

@@ -55,6 +55,8 @@ pub(crate) struct Facts {
     pub(crate) claims: Box<str>,
     /// What the issuer means by them, where that is not the usual.
     pub(crate) dialect: Option<Arc<Dialect>>,
+    /// Whether its issuer is asked about it: what it answered holds for a time.
+    pub(crate) is_asked_about: bool,
 }
 
 /// A string of a JSON text: a place in the text, or a copy where it is written with escapes.
@@ -142,6 +144,7 @@ impl VerifiedToken {
             binding: None,
             claims: "{}".into(),
             dialect: None,
+            is_asked_about: false,
         }))
     }
 
@@ -199,6 +202,16 @@ impl VerifiedToken {
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.0.issuer
+    }
+
+    /// Binds the token to its sender.
+    pub(crate) fn bound(self, binding: Box<Binding>) -> Self {
+        self.with(|facts| facts.binding = Some(binding))
+    }
+
+    /// A token about which its issuer is asked.
+    pub(crate) fn asked_about(self) -> Self {
+        self.with(|facts| facts.is_asked_about = true)
     }
 
     pub(crate) fn facts(&self) -> &Facts {

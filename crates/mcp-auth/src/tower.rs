@@ -144,6 +144,7 @@ where
 ///
 /// Its state is as small as it can be: one lies in the heap for each request, and allocators are quick up to a
 /// kilobyte. So what is rare is boxed.
+#[expect(clippy::manual_async_fn, reason = "an `async fn` would hold its arguments twice")]
 fn handle<S, B, R>(
     auth: McpAuth,
     mut inner: S,
@@ -155,7 +156,6 @@ where
     B: Body<Data = Bytes>,
     R: Body<Data = Bytes>,
 {
-    // A block and no `async fn`, which would hold its arguments twice.
     async move {
         // What is not read of a body stands in the way of the next request. Clients must know, or some
         // send it just as the connection ends (RFC 9112 §9.6).

@@ -1,6 +1,6 @@
 //! What is fetched of an authorization server, and from where: its metadata, and then its keys.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,7 +9,7 @@ use super::{KeySource, Settings, Source, keys_file};
 use crate::fetch::{FetchError, Limits, get_document};
 use crate::fresh::{Fresh, Lacking, Timing};
 use crate::introspection::{Introspector, Server};
-use crate::jwt::KeySet;
+use crate::jwt::{Key, KeySet};
 use crate::keyring::{self, Keyring};
 use crate::metadata::{ServerMetadata, Severity, server_metadata_urls, validate};
 use crate::meter;
@@ -26,6 +26,30 @@ pub(super) struct Live {
     pub(super) metadata: Arc<Fresh<ServerMetadata>>,
     pub(super) keyring: Arc<Keyring>,
     pub(super) introspector: Option<Introspector>,
+    /// Those of the keys by which tokens were verified.
+    footings: Mutex<Vec<Arc<Footing>>>,
+}
+
+/// What a verified JWT stands on. All tokens of a key share it, so that each costs no more to remember.
+pub(crate) struct Footing {
+    /// Retired when its issuer withdraws it, and the tokens with it.
+    pub(crate) key: Arc<Key>,
+    /// Who is to be asked about them too, if anybody is.
+    pub(crate) asked: Option<Introspector>,
+}
+
+impl Live {
+    pub(super) fn footing(&self, key: Arc<Key>) -> Arc<Footing> {
+        let mut footings = self.footings.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = footings.iter().find(|known| Arc::ptr_eq(&known.key, &key)) {
+            return known.clone();
+        }
+        footings.retain(|known| !known.key.is_retired());
+        let asked = self.introspector.clone().filter(Introspector::asks_about_jwts);
+        let footing = Arc::new(Footing { key, asked });
+        footings.push(footing.clone());
+        footing
+    }
 }
 
 impl Settings {
@@ -68,7 +92,7 @@ impl Settings {
             };
             Introspector::new(introspection, server)
         });
-        Live { metadata, keyring, introspector }
+        Live { metadata, keyring, introspector, footings: Mutex::default() }
     }
 
     /// The keys at the place that the metadata names.

@@ -81,5 +81,38 @@ impl Fetch for HttpClient {
 }
 
 fn transport(error: reqwest::Error) -> FetchError {
-    FetchError::Transport(Box::new(error))
+    match error.is_connect() {
+        true => FetchError::Unreachable(Box::new(error)),
+        false => FetchError::Transport(Box::new(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn no_connection_is_something_else_than_one_that_breaks_off() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}/", listener.local_addr().expect("an address"));
+        let limits = Limits { timeout: Duration::from_secs(10), max_bytes: 1024 };
+        let client = HttpClient::new();
+        let fetch = || {
+            let request = Request::post(&url).body(Bytes::from_static(b"token=x"));
+            client.fetch(request.expect("a request"), limits)
+        };
+        let closing = async {
+            let (connection, _) = listener.accept().await.expect("a connection");
+            connection.readable().await.expect("something was sent");
+            drop((connection, listener));
+        };
+        let (broken_off, ()) = tokio::join!(fetch(), closing);
+        assert!(matches!(broken_off, Err(FetchError::Transport(_))), "{broken_off:?}");
+        let refused = fetch().await;
+        assert!(matches!(refused, Err(FetchError::Unreachable(_))), "{refused:?}");
+    }
 }

@@ -9,9 +9,9 @@ use tokio::sync::watch;
 
 use super::Introspection;
 use super::pause::{self, Pause};
-use super::server::{Failure, Server};
+use super::server::{Concerns, Failure, Server};
 use crate::denial::Denial;
-use crate::jwt::{Fingerprint, Fingerprints};
+use crate::jwt::{self, Fingerprint, Fingerprints};
 use crate::memory::{Memory, Weigh};
 use crate::meter;
 use crate::provider::Shape;
@@ -38,16 +38,26 @@ struct Shared {
     server: Server,
     /// By which tokens are known here; nothing if the system has no randomness.
     fingerprints: Option<Arc<Fingerprints>>,
-    active: Memory<VerifiedToken>,
+    active: Memory<Answered>,
     /// Apart, so that whoever can send anything cannot push out what is good.
     refused: Memory<Denial>,
     questions: Mutex<Questions>,
+}
+
+/// A good token, as its issuer answered about it.
+#[derive(Clone)]
+pub(crate) struct Answered {
+    pub(crate) token: VerifiedToken,
+    /// Whether it has the form of a JWT.
+    pub(crate) is_compact: bool,
 }
 
 #[derive(Default)]
 struct Questions {
     under_way: HashMap<Fingerprint, watch::Receiver<Option<Outcome>>>,
     pause: Pause,
+    /// For tokens that were not good before.
+    pause_for_unknown: Pause,
 }
 
 impl Introspector {
@@ -60,8 +70,8 @@ impl Introspector {
         Self(Arc::new(Shared { settings, server, fingerprints, active, refused, questions }))
     }
 
-    /// What takes the fingerprints of tokens that it is asked about: the same for all resources that share
-    /// it, which share its answers.
+    /// What takes the fingerprints of tokens in a resource that asks it first. Resources share what it answered
+    /// if it is the first that each of them asks: there is but one fingerprint of a token.
     pub(crate) fn fingerprints(&self) -> Option<Arc<Fingerprints>> {
         self.0.fingerprints.clone()
     }
@@ -87,11 +97,7 @@ impl Introspector {
     }
 
     /// What is remembered of a good token.
-    pub(crate) fn recall(
-        &self,
-        fingerprint: &Fingerprint,
-        now: SystemTime,
-    ) -> Option<VerifiedToken> {
+    pub(crate) fn recall(&self, fingerprint: &Fingerprint, now: SystemTime) -> Option<Answered> {
         self.0.active.recall(fingerprint, now)
     }
 
@@ -117,7 +123,7 @@ impl Introspector {
 
 impl Shared {
     fn remembered(&self, fingerprint: &Fingerprint, now: SystemTime) -> Option<Outcome> {
-        let active = self.active.recall(fingerprint, now).map(Ok);
+        let active = self.active.recall(fingerprint, now).map(|known| Ok(known.token));
         active.or_else(|| self.refused.recall(fingerprint, now).map(Err))
     }
 
@@ -132,10 +138,11 @@ impl Shared {
         if let Some(known) = self.remembered(&fingerprint, now) {
             return Asked::Known(known);
         }
-        if let Some(left) = questions.pause.left(now) {
+        let is_known = self.active.has_known(&fingerprint);
+        if let Some(left) = questions.pause_left(is_known, now) {
             return refuse(left, "it is out of reach, and is asked again after a pause");
         }
-        if questions.under_way.len() >= self.most_under_way(&fingerprint) {
+        if questions.under_way.len() >= self.most_under_way(is_known) {
             drop(questions);
             meter::introspection(self.server.issuer(), "crowded");
             return refuse(
@@ -148,17 +155,24 @@ impl Shared {
         };
         let (answer, question) = watch::channel(None);
         questions.under_way.insert(fingerprint, question.clone());
-        let asked =
-            Question { shared: self.clone(), fingerprint, asked: now, answer, outcome: None };
+        let asked = Question {
+            shared: self.clone(),
+            fingerprint,
+            is_compact: jwt::is_compact(token),
+            is_known,
+            asked: now,
+            answer,
+            outcome: None,
+        };
         drop(questions); // a runtime that shuts down drops the question at once, which enters its end
         runtime.spawn(asked.ask(token.to_owned()));
         Asked::UnderWay(question)
     }
 
     /// A quarter is kept for tokens that were good before, so that strangers cannot have all.
-    fn most_under_way(&self, fingerprint: &Fingerprint) -> usize {
+    fn most_under_way(&self, is_known: bool) -> usize {
         let most = self.settings.max_in_flight;
-        if self.active.has_known(fingerprint) { most } else { most - most / 4 }
+        if is_known { most } else { most - most / 4 }
     }
 
     fn unavailable(&self, retry_after: Duration, why: &str) -> Denial {
@@ -178,22 +192,26 @@ impl Shared {
         let mut questions = self.questions();
         let (outcome, word, is_news) = match answer {
             Ok(Ok(token)) => {
-                questions.pause.answered();
+                questions.answered();
+                let token = token.asked_about();
                 let end = token.facts().expires_at.map(NonZeroU64::get);
-                self.active.keep(fingerprint, token.clone(), now, end);
+                let answered = Answered { token: token.clone(), is_compact: question.is_compact };
+                self.active.keep(fingerprint, answered, now, end);
                 (Ok(token), "active", false)
             }
             Ok(Err(denial)) => {
-                questions.pause.answered();
+                questions.answered();
                 self.active.forget(&fingerprint);
                 self.refuse(&fingerprint, &denial, self.settings.negative_cache_for, now);
                 (Err(denial), "refused", false)
             }
             Err(failure) => {
-                if failure.concerns_all(self.settings.api) {
-                    questions.pause.failed(question.asked, now);
+                match failure.concerns(self.settings.api, question.is_known) {
+                    Concerns::Everybody => questions.pause.failed(question.asked, now),
+                    Concerns::Unknown => questions.pause_for_unknown.failed(question.asked, now),
+                    Concerns::One => {}
                 }
-                let left = questions.pause.left(now).unwrap_or(pause::FIRST);
+                let left = questions.pause_left(question.is_known, now).unwrap_or(pause::FIRST);
                 let denial = failure.into_denial(self.server.issuer(), self.settings.api, left);
                 self.refuse(&fingerprint, &denial, pause::FIRST, now);
                 (Err(denial), "failed", questions.pause.is_news(now))
@@ -220,10 +238,26 @@ impl Shared {
     }
 }
 
+impl Questions {
+    /// How long there is to wait, with a token that was good before, or not.
+    fn pause_left(&self, is_known: bool, now: SystemTime) -> Option<Duration> {
+        let for_unknown = self.pause_for_unknown.left(now).filter(|_| !is_known);
+        self.pause.left(now).max(for_unknown)
+    }
+
+    fn answered(&mut self) {
+        self.pause.answered();
+        self.pause_for_unknown.answered();
+    }
+}
+
 /// One question. What it comes to is entered when it is dropped, so that even a panic ends it.
 struct Question {
     shared: Arc<Shared>,
     fingerprint: Fingerprint,
+    is_compact: bool,
+    /// Whether the token was good before.
+    is_known: bool,
     asked: SystemTime,
     answer: watch::Sender<Option<Outcome>>,
     outcome: Option<Result<Outcome, Failure>>,
@@ -241,6 +275,12 @@ impl Drop for Question {
         let answer = self.outcome.take().unwrap_or(Err(Failure::BrokenOff));
         let outcome = self.shared.enter(self, answer);
         self.answer.send_replace(Some(outcome));
+    }
+}
+
+impl Weigh for Answered {
+    fn weight(&self) -> u64 {
+        self.token.weight()
     }
 }
 

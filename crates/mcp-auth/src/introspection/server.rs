@@ -41,6 +41,15 @@ pub(super) enum Failure {
     OutOfReach(&'static str, Option<Arc<FetchError>>),
 }
 
+/// Whom a failure concerns: for whom it would have been the same.
+pub(super) enum Concerns {
+    Everybody,
+    /// Tokens of which nobody knows whether they are any.
+    Unknown,
+    /// The token that was asked about.
+    One,
+}
+
 impl Server {
     pub(super) fn issuer(&self) -> &str {
         &self.rules.issuer
@@ -147,21 +156,24 @@ impl Server {
 }
 
 impl Failure {
-    /// Whether it would have failed with any token. What may be due to the token must not count:
-    /// somebody who knows a token that the server chokes on could silence it for all.
-    pub(super) fn concerns_all(&self, api: Option<&Api>) -> bool {
-        match self {
-            Self::BrokenOff => false,
-            Self::OutOfReach(..) => true,
+    /// Whom it concerns, when it was about a token that was good before, or not. What may be due to the token
+    /// must not count for others: somebody who knows one that the server, or a firewall before it, chokes on
+    /// could silence it for all. A token that was good is no such one.
+    pub(super) fn concerns(&self, api: Option<&Api>, is_known: bool) -> Concerns {
+        let error = match self {
+            Self::BrokenOff => return Concerns::One,
+            Self::OutOfReach(..) => return Concerns::Everybody,
+            Self::Exchange(error) => error,
+        };
+        match error {
+            FetchError::Insecure(_) | FetchError::Unreachable(_) => Concerns::Everybody,
+            FetchError::Status { status: 401 | 429 | 503, .. } => Concerns::Everybody,
             // An API of a provider says so when it is asked too often.
-            Self::Exchange(FetchError::Status { status: 403, .. }) => api.is_some(),
-            Self::Exchange(error) => matches!(
-                error,
-                FetchError::Insecure(_)
-                    | FetchError::Status { status: 401 | 429 | 503, .. }
-                    | FetchError::Timeout(_)
-                    | FetchError::Transport(_)
-            ),
+            FetchError::Status { status: 403, .. } if api.is_some() => Concerns::Everybody,
+            FetchError::Timeout(_) | FetchError::Transport(_) if is_known => Concerns::Everybody,
+            // It would be the same with the next one, as far as anybody knows, and take as long.
+            FetchError::Timeout(_) => Concerns::Unknown,
+            _ => Concerns::One,
         }
     }
 

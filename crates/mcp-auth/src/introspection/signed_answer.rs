@@ -40,8 +40,8 @@ pub(super) async fn open(
     if !rules.algorithms.contains(&jws.header.algorithm) {
         return Err(forged("it is signed with an algorithm that `.algorithms(..)` leaves out"));
     }
-    let answer = read(&jws.payload, &rules.issuer, client_id, now).map_err(forged)?;
-    match keyring.verify(&jws, &rules.issuer).await {
+    let (issuer, answer) = read(&jws.payload, rules, client_id, now).map_err(forged)?;
+    match keyring.verify(&jws, &issuer).await {
         Ok(_) => Ok(answer),
         Err(denial) if matches!(denial.refusal(), Refusal::Unavailable { .. }) => {
             Err(NotTaken::KeysOutOfReach)
@@ -50,17 +50,17 @@ pub(super) async fn open(
     }
 }
 
+/// Who answers, and what.
 fn read(
     payload: &[u8],
-    issuer: &str,
+    rules: &JwtRules,
     client_id: &str,
     now: SystemTime,
-) -> Result<String, &'static str> {
+) -> Result<(String, String), &'static str> {
     let members =
         Members::read(payload).map_err(|_| "it is no JSON object with distinct members")?;
-    if members.get("iss").and_then(json::string).as_deref() != Some(issuer) {
-        return Err("its `iss` is not the issuer");
-    }
+    let issuer = members.get("iss").and_then(json::string);
+    let issuer = issuer.filter(|it| rules.are_for(it)).ok_or("its `iss` is not the issuer")?;
     let audience = members.get("aud").ok_or("it has no `aud`")?;
     let is_ours = json::string(audience).is_some_and(|one| one == client_id)
         || json::strings(audience).is_some_and(|all| all.iter().any(|one| one == client_id));
@@ -72,5 +72,5 @@ fn read(
         return Err("its `iat` is not now: compare the clocks");
     }
     let answer = members.get("token_introspection").ok_or("it has no `token_introspection`")?;
-    Ok(answer.get().to_owned())
+    Ok((issuer.into_owned(), answer.get().to_owned()))
 }

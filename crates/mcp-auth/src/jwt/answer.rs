@@ -62,7 +62,7 @@ fn token(
     let refuse = |reason, why: &str| Err(Denial::invalid(reason).detail(why));
     let member = |name| members.get(name).filter(|value| value.get() != "null");
     let claims = Claims::read(json.to_vec())?;
-    if member("iss").is_some() && claims.issuer() != &*rules.issuer {
+    if member("iss").is_some() && !rules.are_for(claims.issuer()) {
         return refuse(
             Reason::Issuer,
             "the server answers about a token of another `iss`: set the issuer as it writes it, a final slash matters",

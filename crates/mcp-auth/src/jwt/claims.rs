@@ -165,6 +165,7 @@ impl Claims {
             binding: self.binding,
             claims: self.text,
             dialect: rules.dialect.clone(),
+            is_asked_about: false,
         }
         .into())
     }

@@ -286,7 +286,8 @@ impl McpAuthBuilder {
     /// Unless this is set, an event stream ends when its token does (plus leeway), and the client opens
     /// another with a fresh token. With it, **whoever once had a token goes on reading** as long as the
     /// connection lasts: after it has expired, after the user has logged out, after the account was closed.
-    /// A token that is [revoked](McpAuth::revoke) ends its streams all the same. For clients that cannot reconnect, and servers that end their streams themselves.
+    /// A token that is [revoked](McpAuth::revoke) ends its streams all the same, but no issuer is asked again about
+    /// an opaque one. For clients that cannot reconnect, and servers that end their streams themselves.
     ///
     /// ```
     /// let auth = mcp_auth::McpAuth::builder("https://api.example.com/mcp")
@@ -375,11 +376,12 @@ impl McpAuthBuilder {
         };
         let sender = self.sender.ready(&self.resource, leeway)?;
         let capacity = self.cached_tokens.unwrap_or(10_000);
+        let resolvers = default_verifier::resolvers(self.resolvers, &clock)?;
         let (judge, keys_of) = match self.verifier {
             Some(verifier) => (Judge::Other(verifier), Vec::new()),
             None => {
-                let judge =
-                    default_verifier::new(&self.servers, self.resolvers, &clock, leeway, capacity)?;
+                let (servers, resolvers) = (&self.servers, resolvers.clone());
+                let judge = default_verifier::new(servers, resolvers, &clock, leeway, capacity)?;
                 let needed = self.servers.iter().filter(|server| server.is_needed());
                 (judge, needed.cloned().collect())
             }
@@ -408,6 +410,7 @@ impl McpAuthBuilder {
             streams_outlive_tokens: self.streams_outlive_tokens,
             lists: Some(lists).filter(|lists| lists.keep.is_some() || lists.needs.is_some()),
             servers: self.servers,
+            resolvers,
             keys_of,
             keys_file,
             verifier,

@@ -30,7 +30,9 @@ impl McpAuthBuilder {
     /// A tenant is letters, digits, `-`, `_` and `.`. Nothing is fetched of an issuer that is refused, and one
     /// question at a time is asked for each. A question that fails or takes longer than 5 seconds is an
     /// outage: the client gets 503, and keeps its token. Return a clone of an
-    /// [`AuthorizationServer`] that you keep, since keys belong to it.
+    /// [`AuthorizationServer`] that you keep, since keys belong to it. One with
+    /// [`introspection`](AuthorizationServer::introspection) is asked about JWTs only, and so must say
+    /// [`also_jwts`](crate::Introspection::also_jwts): an opaque token names no issuer.
     ///
     /// ```
     /// use std::collections::HashMap;
@@ -72,16 +74,38 @@ impl Resolver {
     }
 }
 
+/// Resolvers, for tokens and for notices.
+pub(super) type Resolvers = Arc<[IssuerResolver]>;
+
+pub(super) fn resolvers(
+    described: Vec<Resolver>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Resolvers, ConfigError> {
+    let resolvers = described
+        .into_iter()
+        .map(|resolver| Ok(IssuerResolver::new(resolver.family()?, resolver.ask, clock.clone())));
+    resolvers.collect()
+}
+
 pub(super) fn new(
     servers: &[AuthorizationServer],
-    resolvers: Vec<Resolver>,
+    resolvers: Resolvers,
     clock: &Arc<dyn Clock>,
     leeway: Duration,
     cached_tokens: usize,
 ) -> Result<Judge, ConfigError> {
     for server in servers {
         let introspects = server.introspects();
-        if let Some(why) = introspects.and_then(Introspection::mistake) {
+        let mistake = match (introspects, server.secret()) {
+            (Some(asking), Some(_)) if asking.asks_about_jwts() => Some(
+                "its tokens are signed with a secret, and it is not asked about those: leave `.also_jwts()` out",
+            ),
+            (Some(asking), Some(_)) if asking.subject_is_username() => Some(
+                "its tokens are signed with a secret, and say `sub`: leave `.dangerous_subject_is_username()` out",
+            ),
+            _ => introspects.and_then(Introspection::mistake),
+        };
+        if let Some(why) = mistake {
             return Err(ConfigError::Introspection { issuer: server.issuer().to_owned(), why });
         }
         if !server.has_distant_keys() {
@@ -103,11 +127,12 @@ pub(super) fn new(
     if let Some(weak) = with_secret.clone().find(is_weak) {
         return Err(ConfigError::Secret(weak.issuer().to_owned()));
     }
-    let resolvers = resolvers
-        .into_iter()
-        .map(|resolver| Ok(IssuerResolver::new(resolver.family()?, resolver.ask, clock.clone())));
-    let resolvers = resolvers.collect::<Result<_, _>>()?;
-    let with_keys = servers.iter().filter(|server| server.has_keys()).cloned().collect();
+    // Where the subject is the `username`, only an answer says it.
+    let is_by_name = |server: &AuthorizationServer| {
+        server.introspects().is_some_and(Introspection::subject_is_username)
+    };
+    let with_keys = servers.iter().filter(|server| server.has_keys() && !is_by_name(server));
+    let with_keys = with_keys.cloned().collect();
     let jwts = JwtVerifier::new(with_keys, resolvers, leeway, cached_tokens);
     let others = DefaultVerifier::new(jwts, servers, clock.clone());
     let others = others.ok_or(ConfigError::NoRandomness)?;

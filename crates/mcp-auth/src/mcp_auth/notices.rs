@@ -2,6 +2,7 @@
 
 use super::McpAuth;
 use crate::denial::{Denial, Reason};
+use crate::issuer_resolver;
 use crate::jwt::{self, Jws, Notice, NoticeKind};
 
 /// What the operator is told of an event whose subject is nobody's.
@@ -63,9 +64,13 @@ impl McpAuth {
         // As with tokens: what costs least comes first, and nothing is fetched for what is refused anyway.
         let mut jws = Jws::parse(token)?;
         let mut notice = Notice::parse(kind, &jws.header, &std::mem::take(&mut jws.payload))?;
-        let server = self.0.servers.iter().find(|server| server.issues(&notice.issuer));
-        let server = server.ok_or_else(|| Denial::invalid(Reason::Issuer))?;
         notice.judge(audiences, self.0.clock.now(), self.0.policy.leeway)?;
+        let known = self.0.servers.iter().find(|server| server.issues(&notice.issuer));
+        let server = match known {
+            Some(server) => Some(server.clone()),
+            None => issuer_resolver::resolve(&self.0.resolvers, &notice.issuer).await?,
+        };
+        let server = server.ok_or_else(|| Denial::invalid(Reason::Issuer))?;
         jwt::judge_algorithm(&jws, server.rules())?;
         server.keyring().verify(&jws, &notice.issuer).await?;
         notice.revocations.drain(..).for_each(|revocation| self.revoke(revocation));

@@ -57,6 +57,26 @@ fn a_revocation_hits_what_it_names_by_table() {
     }
 }
 
+/// With `dangerous_subject_is_username`, or a verifier of one's own.
+#[test]
+fn a_subject_is_known_by_its_name_here_and_by_its_sub() {
+    let alice = || token(ISSUER, "alice", json!({"sub": "4711", "iat": 1000}));
+    let in_session = || token(ISSUER, "alice", json!({"sub": "4711", "sid": "s1", "iat": 1000}));
+    // Revoked at 1500: alice, the same in a session.
+    for (revocation, expected) in [
+        (Revocation::subject(ISSUER, "alice"), [true, true]),
+        (Revocation::subject(ISSUER, "4711"), [true, true]),
+        (Revocation::subject_without_session(ISSUER, "4711"), [true, false]),
+        (Revocation::subject(ISSUER, "4712"), [false, false]),
+        (Revocation::session(ISSUER, "4711"), [false, false]),
+    ] {
+        let book = Revocations::new();
+        book.enter(&revocation, at(1500));
+        let tokens = [alice(), in_session()];
+        assert_eq!(tokens.map(|token| is_revoked(&book, &token)), expected, "{revocation:?}");
+    }
+}
+
 #[test]
 fn until_now_means_some_seconds_more_and_until_then_means_then() {
     let issued = |second: u64| token(ISSUER, "alice", json!({"iat": second}));
@@ -110,6 +130,42 @@ fn a_full_book_refuses_more_and_never_less() {
         "of another"
     );
     assert!(is_revoked(&book, &token(other, "bob", json!({"jti": "t", "iat": 990}))));
+
+    let book = Revocations::new().capacity(2);
+    book.enter(&Revocation::subject(ISSUER, "alice").until(1060), at(1000));
+    for name in ["t", "u"] {
+        book.enter(&Revocation::token(ISSUER, name), at(1000));
+    }
+    let ahead = token(ISSUER, "alice", json!({"iat": 1050}));
+    assert!(is_revoked(&book, &ahead), "by the clock of the issuer");
+}
+
+#[test]
+fn in_a_full_book_sessions_stay_ended_the_newest_in_half_of_it() {
+    let later = |session: &str| token(ISSUER, "alice", json!({"sid": session, "iat": 5000}));
+    let book = Revocations::new().capacity(100);
+    for i in 0..40 {
+        book.enter(&Revocation::session(ISSUER, format!("s{i}")), at(1000));
+    }
+    for i in 0..1000 {
+        book.enter(&Revocation::subject(ISSUER, format!("bob{i}")), at(1001));
+        assert!(book.len() <= 100);
+    }
+    for i in 0..40 {
+        assert!(is_revoked(&book, &later(&format!("s{i}"))), "s{i}");
+    }
+    assert!(!is_revoked(&book, &later("another")));
+    for i in 40..1000 {
+        book.enter(&Revocation::session(ISSUER, format!("s{i}")), at(1000 + i));
+        assert!(book.len() <= 100);
+    }
+    assert!(is_revoked(&book, &later("s999")) && is_revoked(&book, &later("s951")));
+    assert!(
+        !is_revoked(&book, &later("s0")),
+        "one of a thousand sessions, with room for a hundred"
+    );
+    let before = token(ISSUER, "alice", json!({"sid": "s0", "iat": 1900}));
+    assert!(is_revoked(&book, &before), "it refuses what was issued until then all the same");
 }
 
 #[test]

@@ -53,7 +53,10 @@ impl Rules {
     /// The stream ends when the caller's token does, and when it is revoked.
     pub(super) fn new(auth: &McpAuth, caller: Option<&AuthInfo>) -> Self {
         let at = caller.and_then(|caller| auth.streams_end_at(caller));
-        let end = StreamEnd::new(at, auth.clock().clone());
+        let mut end = StreamEnd::new(at, auth.clock().clone());
+        if caller.is_some_and(|caller| auth.asks_again(caller)) {
+            end = end.asking_again();
+        }
         let (auth, caller) = (auth.clone(), caller.cloned());
         Self { auth, caller, edition: 0, end, lists: None, ids: None }
     }
@@ -74,11 +77,14 @@ impl Rules {
     }
 
     /// Whether the stream is over, though its body may not be.
-    fn are_at_an_end(&mut self) -> bool {
+    fn are_at_an_end(&mut self, context: &mut Context<'_>) -> bool {
         let edition = self.auth.revocations().edition();
         let is_news = std::mem::replace(&mut self.edition, edition) != edition;
         let is_revoked = |caller| is_news && self.auth.is_revoked(caller);
-        self.caller.as_ref().is_some_and(is_revoked) || self.end.has_come()
+        let Some(caller) = &self.caller else { return false };
+        is_revoked(caller)
+            || self.end.has_come()
+            || self.end.is_refused(context, || self.auth.is_refused(caller))
     }
 
     /// Has the task woken when the stream is over.
@@ -138,7 +144,7 @@ impl<B: Body<Data = Bytes>> Body for Events<B> {
         let mut this = self.project();
         loop {
             // First, so that a stream that always has something to say ends as well.
-            if this.body.is_some() && this.rules.are_at_an_end() {
+            if this.body.is_some() && this.rules.are_at_an_end(context) {
                 report::stream_ended(&this.rules.auth);
                 this.body.set(None);
                 this.ready.clear();

@@ -11,7 +11,8 @@ use tokio::time::{Sleep, sleep};
 use crate::clock::Clock;
 use crate::fetch::BoxFuture;
 
-/// How long the clock is not looked at, at most: it may be set while a stream is open.
+/// How long the clock is not looked at, at most: it may be set while a stream is open. So often, too, it is looked
+/// whether a token that is asked about is still good: its issuer is asked once for each, as for requests.
 const LONGEST_NAP: Duration = Duration::from_secs(10);
 
 /// Tells when a stream is over.
@@ -22,20 +23,56 @@ pub(super) struct StreamEnd {
     nap: Option<Pin<Box<Sleep>>>,
     /// Made when there is first something to wait for: most streams are over before.
     revoked: Option<BoxFuture<'static, ()>>,
+    inquiry: Option<Inquiry>,
+}
+
+/// What is found out about a token that its issuer is asked about.
+struct Inquiry {
+    /// When it was last found out.
+    since: SystemTime,
+    /// The question under way.
+    question: Option<BoxFuture<'static, bool>>,
 }
 
 impl StreamEnd {
     pub(super) fn new(at: Option<SystemTime>, clock: Arc<dyn Clock>) -> Self {
-        Self { at, clock, nap: None, revoked: None }
+        Self { at, clock, nap: None, revoked: None, inquiry: None }
+    }
+
+    /// The same, for a token that its issuer is asked about.
+    pub(super) fn asking_again(mut self) -> Self {
+        self.inquiry = Some(Inquiry { since: self.clock.now(), question: None });
+        self
     }
 
     /// Whether the token has expired.
     pub(super) fn has_come(&self) -> bool {
-        self.left().is_some_and(|left| left.is_zero())
+        self.at.is_some_and(|at| at <= self.clock.now())
     }
 
-    /// Ready once the moment has come, or the token is `revoked`. Outside of tokio nobody wakes the task for
-    /// the moment, and it is noticed when the stream has something to say.
+    /// Whether the token is refused, as far as it `is_refused` by what was found out a moment ago. While that is
+    /// being found out, the stream goes on.
+    pub(super) fn is_refused(
+        &mut self,
+        context: &mut Context<'_>,
+        is_refused: impl FnOnce() -> BoxFuture<'static, bool>,
+    ) -> bool {
+        let Some(inquiry) = &mut self.inquiry else { return false };
+        let now = self.clock.now();
+        if inquiry.left(now).is_some_and(|left| !left.is_zero()) {
+            return false;
+        }
+        match inquiry.question.get_or_insert_with(is_refused).as_mut().poll(context) {
+            Poll::Pending => false,
+            Poll::Ready(is_refused) => {
+                *inquiry = Inquiry { since: now, question: None };
+                is_refused
+            }
+        }
+    }
+
+    /// Ready once the moment has come, or the token is `revoked`, or it is time to ask about it. Outside of tokio
+    /// nobody wakes the task for the moment, and it is noticed when the stream has something to say.
     pub(super) fn poll(
         &mut self,
         context: &mut Context<'_>,
@@ -60,7 +97,19 @@ impl StreamEnd {
     }
 
     fn left(&self) -> Option<Duration> {
-        self.at.map(|at| at.duration_since(self.clock.now()).unwrap_or_default())
+        let now = self.clock.now();
+        let end = self.at.map(|at| at.duration_since(now).unwrap_or_default());
+        let question = self.inquiry.as_ref().and_then(|inquiry| inquiry.left(now));
+        end.into_iter().chain(question).min()
+    }
+}
+
+impl Inquiry {
+    /// How long there is until the next question; nothing while one is under way.
+    fn left(&self, now: SystemTime) -> Option<Duration> {
+        // A clock that was set back must not silence us.
+        let passed = now.duration_since(self.since).unwrap_or(LONGEST_NAP);
+        self.question.is_none().then(|| LONGEST_NAP.saturating_sub(passed))
     }
 }
 
@@ -116,6 +165,28 @@ mod tests {
         let clock = ManualClock::new();
         let mut end = StreamEnd::new(Some(clock.now()), Arc::new(clock));
         assert_eq!(poll_fn(|context| Poll::Ready(end.poll(context, never))).await, Poll::Ready(()));
+    }
+
+    #[test]
+    fn a_token_is_asked_about_every_ten_seconds_and_when_the_clock_was_set_back() {
+        let clock = ManualClock::new();
+        let mut end = StreamEnd::new(None, Arc::new(clock.clone())).asking_again();
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        let mut asked = |answer: bool| {
+            let mut is_asked = false;
+            let is_refused = end.is_refused(&mut context, || {
+                is_asked = true;
+                Box::pin(std::future::ready(answer))
+            });
+            (is_asked, is_refused)
+        };
+        clock.advance(LONGEST_NAP - Duration::from_millis(1));
+        assert_eq!(asked(true), (false, false));
+        clock.advance(Duration::from_millis(1));
+        assert_eq!(asked(false), (true, false));
+        assert_eq!(asked(true), (false, false), "it was a moment ago");
+        clock.set(clock.now() - Duration::from_secs(86_400));
+        assert_eq!(asked(true), (true, true));
     }
 
     #[test]

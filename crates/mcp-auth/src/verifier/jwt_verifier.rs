@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::authorization_server::AuthorizationServer;
+use crate::authorization_server::{AuthorizationServer, Footing};
 use crate::denial::{Denial, Reason};
-use crate::issuer_resolver::IssuerResolver;
-use crate::jwt::{self, Claims, Fingerprint, Jws, Key};
+use crate::issuer_resolver::{self, IssuerResolver};
+use crate::jwt::{self, Claims, Fingerprint, Jws};
 use crate::memory::{Memory, Weigh};
 use crate::policy::has_expired;
 use crate::provider::Provider;
@@ -18,23 +18,22 @@ const LONGEST_MEMORY: Duration = Duration::from_secs(5 * 60);
 /// Verifies JWTs of the issuers it knows, and remembers those that are true.
 pub(crate) struct JwtVerifier {
     servers: Vec<AuthorizationServer>,
-    resolvers: Vec<IssuerResolver>,
+    resolvers: Arc<[IssuerResolver]>,
     leeway: Duration,
     remembered: Memory<Remembered>,
 }
 
 /// A token whose signature was verified.
 #[derive(Clone)]
-struct Remembered {
-    token: VerifiedToken,
-    /// Retired when its issuer withdraws it, and the token with it.
-    key: Arc<Key>,
+pub(super) struct Remembered {
+    pub(super) token: VerifiedToken,
+    pub(super) footing: Arc<Footing>,
 }
 
 impl JwtVerifier {
     pub(crate) fn new(
         servers: Vec<AuthorizationServer>,
-        resolvers: Vec<IssuerResolver>,
+        resolvers: Arc<[IssuerResolver]>,
         leeway: Duration,
         capacity: usize,
     ) -> Self {
@@ -53,7 +52,7 @@ impl JwtVerifier {
         token: &str,
         fingerprint: Fingerprint,
         now: SystemTime,
-    ) -> Result<VerifiedToken, Denial> {
+    ) -> Result<Remembered, Denial> {
         // What costs least comes first; nothing is fetched for a token that would be refused anyway.
         let mut jws = Jws::parse(token).map_err(|denial| self.explain_opaque(token, denial))?;
         let claims = Claims::parse(std::mem::take(&mut jws.payload))?;
@@ -69,8 +68,8 @@ impl JwtVerifier {
         let server = match known {
             Some(server) => server,
             None => {
-                resolved = self.resolve(issuer).await?;
-                &resolved
+                resolved = issuer_resolver::resolve(&self.resolvers, issuer).await?;
+                resolved.as_ref().ok_or_else(|| self.refuse_issuer(issuer))?
             }
         };
         jwt::judge(&jws, &claims, server.rules())?;
@@ -78,29 +77,16 @@ impl JwtVerifier {
         let key = key.map_err(|denial| explain_signature(denial, &jws))?;
 
         let token = claims.into_token(server.rules())?;
-        self.remembered.keep(fingerprint, Remembered { token: token.clone(), key }, now, None);
-        Ok(token)
+        let footing = server.footing(key);
+        let token = if footing.asked.is_some() { token.asked_about() } else { token };
+        let verified = Remembered { token, footing };
+        self.remembered.keep(fingerprint, verified.clone(), now, None);
+        Ok(verified)
     }
 
     /// Whether it has expired is judged by the policy, for remembered tokens as for others.
-    pub(super) fn recall(
-        &self,
-        fingerprint: &Fingerprint,
-        now: SystemTime,
-    ) -> Option<VerifiedToken> {
-        let known =
-            self.remembered.recall(fingerprint, now).filter(|known| !known.key.is_retired());
-        known.map(|known| known.token)
-    }
-
-    /// The server of an issuer that is known only at run time.
-    async fn resolve(&self, issuer: &str) -> Result<AuthorizationServer, Denial> {
-        for resolver in self.resolvers.iter().filter(|resolver| resolver.names(issuer)) {
-            if let Some(server) = resolver.resolve(issuer).await? {
-                return Ok(server);
-            }
-        }
-        Err(self.refuse_issuer(issuer))
+    pub(super) fn recall(&self, fingerprint: &Fingerprint, now: SystemTime) -> Option<Remembered> {
+        self.remembered.recall(fingerprint, now).filter(|known| !known.footing.key.is_retired())
     }
 
     fn refuse_issuer(&self, issuer: &str) -> Denial {

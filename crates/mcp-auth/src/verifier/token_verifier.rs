@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::jwt_verifier::Remembered;
 use super::{JwtVerifier, Verifier};
 use crate::authorization_server::AuthorizationServer;
 use crate::clock::Clock;
@@ -18,8 +19,8 @@ use crate::token::VerifiedToken;
 /// Chooses by the form of a token: three parts of base64url are a JWT, and anything else is opaque.
 pub(crate) struct TokenVerifier {
     jwts: JwtVerifier,
-    /// The issuers that are asked, in the order of the configuration.
-    asked: Vec<(Arc<str>, Introspector)>,
+    /// The issuers that are asked about opaque tokens, in the order of the configuration.
+    asked: Vec<Introspector>,
     fingerprints: Arc<Fingerprints>,
     clock: Arc<dyn Clock>,
 }
@@ -31,12 +32,10 @@ impl TokenVerifier {
         servers: &[AuthorizationServer],
         clock: Arc<dyn Clock>,
     ) -> Option<Self> {
-        let asked: Vec<(Arc<str>, Introspector)> = servers
-            .iter()
-            .filter_map(|server| Some((server.issuer().into(), server.introspector()?.clone())))
-            .collect();
+        let asked: Vec<Introspector> =
+            servers.iter().filter_map(AuthorizationServer::introspector).cloned().collect();
         let fingerprints = match asked.first() {
-            Some((_, introspector)) => introspector.fingerprints()?,
+            Some(introspector) => introspector.fingerprints()?,
             None => Arc::new(Fingerprints::random()?),
         };
         Some(Self { jwts, asked, fingerprints, clock })
@@ -50,7 +49,7 @@ impl TokenVerifier {
         let fingerprint = self.fingerprints.of(token.as_bytes());
         let fingerprint = fingerprint.ok_or_else(|| Denial::invalid(Reason::Oversize))?;
         let now = self.clock.now();
-        let known = self.recall(token, &fingerprint, now);
+        let known = self.recall(&fingerprint, now);
         meter::token_cache(known.is_some());
         if let Some(known) = known {
             return Ok((known, now));
@@ -69,19 +68,17 @@ impl TokenVerifier {
         !self.asked.is_empty() && (self.jwts.is_empty() || !jwt::is_compact(token))
     }
 
-    fn recall(
-        &self,
-        token: &AccessToken,
-        fingerprint: &Fingerprint,
-        now: SystemTime,
-    ) -> Option<VerifiedToken> {
-        if let Some(known) = self.jwts.recall(fingerprint, now) {
-            let asked = self.asked_about(&known);
-            return asked.is_none_or(|it| it.recall(fingerprint, now).is_some()).then_some(known);
+    fn recall(&self, fingerprint: &Fingerprint, now: SystemTime) -> Option<VerifiedToken> {
+        if let Some(Remembered { token, footing }) = self.jwts.recall(fingerprint, now) {
+            let stands = footing.asked.as_ref().is_none_or(|it| {
+                let answer = it.recall(fingerprint, now);
+                answer.is_some_and(|answer| is_bound_by(&answer.token, &token))
+            });
+            return stands.then_some(token);
         }
-        let known = self.asked.iter().find_map(|(_, it)| it.recall(fingerprint, now))?;
+        let known = self.asked.iter().find_map(|it| it.recall(fingerprint, now))?;
         // What was answered about a JWT does not stand for its signature.
-        self.is_opaque(token.expose()).then_some(known)
+        (self.jwts.is_empty() || !known.is_compact).then_some(known.token)
     }
 
     /// Asks one issuer after another, until one knows the token. One that shows whose it is, is shown to
@@ -92,14 +89,12 @@ impl TokenVerifier {
         fingerprint: Fingerprint,
         now: SystemTime,
     ) -> Result<VerifiedToken, Denial> {
-        let shape = self.asked.iter().map(|(_, it)| it.shape_of(token)).max();
+        let shape = self.asked.iter().map(|it| it.shape_of(token)).max();
         if shape.is_none_or(|shape| shape == Shape::Foreign) {
             return Err(self.refuse_shape());
         }
         let mut denied = Denial::invalid(Reason::Inactive);
-        for (_, introspector) in
-            self.asked.iter().filter(|(_, it)| Some(it.shape_of(token)) == shape)
-        {
+        for introspector in self.asked.iter().filter(|it| Some(it.shape_of(token)) == shape) {
             match introspector.verify(token, fingerprint, now).await {
                 Ok(token) => return Ok(token),
                 Err(denial) => denied = graver(denied, denial),
@@ -110,7 +105,7 @@ impl TokenVerifier {
 
     /// Of a token that none of the issuers can have issued.
     fn refuse_shape(&self) -> Denial {
-        let about: Vec<_> = self.asked.iter().filter_map(|(_, it)| it.about_shape()).collect();
+        let about: Vec<_> = self.asked.iter().filter_map(Introspector::about_shape).collect();
         Denial::invalid(Reason::Malformed).detail(about.join("; "))
     }
 
@@ -121,20 +116,16 @@ impl TokenVerifier {
         fingerprint: Fingerprint,
         now: SystemTime,
     ) -> Result<VerifiedToken, Denial> {
-        let verified = match self.jwts.recall(&fingerprint, now) {
+        let Remembered { token: verified, footing } = match self.jwts.recall(&fingerprint, now) {
             Some(known) => known,
             None => self.jwts.verify_anew(token, fingerprint, now).await?,
         };
-        if let Some(introspector) = self.asked_about(&verified) {
-            introspector.verify(token, fingerprint, now).await?;
+        match &footing.asked {
+            Some(introspector) => {
+                bound_by(&introspector.verify(token, fingerprint, now).await?, verified)
+            }
+            None => Ok(verified),
         }
-        Ok(verified)
-    }
-
-    /// Whom to ask about a JWT that is verified.
-    fn asked_about(&self, jwt: &VerifiedToken) -> Option<&Introspector> {
-        let mut asked = self.asked.iter().filter(|(_, it)| it.asks_about_jwts());
-        asked.find(|(issuer, _)| **issuer == *jwt.issuer()).map(|(_, introspector)| introspector)
     }
 }
 
@@ -144,6 +135,25 @@ impl Verifier for TokenVerifier {
         credentials: &'a Credentials,
     ) -> BoxFuture<'a, Result<VerifiedToken, Denial>> {
         Box::pin(async { self.recall_or_verify(credentials.token()).await.map(|(token, _)| token) })
+    }
+}
+
+/// Whether a JWT is bound to all that its issuer's answer binds it to.
+fn is_bound_by(answer: &VerifiedToken, jwt: &VerifiedToken) -> bool {
+    let binding = &answer.facts().binding;
+    binding.is_none() || *binding == jwt.facts().binding
+}
+
+/// The JWT, bound as its issuer answers, who may know more than stands in it
+/// ([RFC 9449 §6.2](https://www.rfc-editor.org/rfc/rfc9449#section-6.2)).
+fn bound_by(answer: &VerifiedToken, jwt: VerifiedToken) -> Result<VerifiedToken, Denial> {
+    if is_bound_by(answer, &jwt) {
+        return Ok(jwt);
+    }
+    match (&answer.facts().binding, &jwt.facts().binding) {
+        (Some(binding), None) => Ok(jwt.clone().bound(binding.clone())),
+        _ => Err(Denial::invalid(Reason::Binding)
+            .detail("the token and the answer of its issuer name different keys (`cnf`)")),
     }
 }
 

@@ -160,10 +160,14 @@ fn tokens_are_remembered_by_their_fingerprints_only() {
     let memory = types_in("memory.rs", "pub(crate) struct Memory<V>");
     assert_eq!(memory, ["Cache<Fingerprint, Entry<V>, BySize>,", "Duration,"]);
     assert_eq!(types_in("memory.rs", "struct Entry<V>"), ["V,", "u64,"]);
-    let jwts = types_in("verifier/jwt_verifier.rs", "struct Remembered");
-    assert_eq!(jwts, ["VerifiedToken,", "Arc<Key>,"]);
+    let jwts = types_in("verifier/jwt_verifier.rs", "pub(super) struct Remembered");
+    assert_eq!(jwts, ["VerifiedToken,", "Arc<Footing>,"]);
+    let footing = types_in("authorization_server/live.rs", "pub(crate) struct Footing");
+    assert_eq!(footing, ["Arc<Key>,", "Option<Introspector>,"]);
     let asked = types_in("introspection/introspector.rs", "struct Shared");
-    assert_eq!(asked[3..5], ["Memory<VerifiedToken>,", "Memory<Denial>,"]);
+    assert_eq!(asked[3..5], ["Memory<Answered>,", "Memory<Denial>,"]);
+    let answered = types_in("introspection/introspector.rs", "pub(crate) struct Answered");
+    assert_eq!(answered, ["VerifiedToken,", "bool,"]);
     let token = sources().into_iter().find(|one| one.path == "token.rs").expect("token.rs");
     let facts = token.code.iter().skip_while(|line| !line.contains("struct Facts"));
     let facts: String = facts.take_while(|line| *line != "}").cloned().collect();

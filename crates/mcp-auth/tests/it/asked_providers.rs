@@ -196,7 +196,7 @@ impl Fetch for Api {
             Ok(match trouble {
                 None | Some(Trouble::Hang) => self.respond(&request),
                 Some(Trouble::Down) => {
-                    return Err(FetchError::Transport("connection refused".into()));
+                    return Err(FetchError::Unreachable("connection refused".into()));
                 }
                 Some(Trouble::Html(status)) => html(StatusCode::from_u16(status).expect("one")),
                 Some(Trouble::Json(status, body)) => {

@@ -1,6 +1,6 @@
 //! Opaque tokens: what is asked, how often, what answers are worth, and what happens when there are none.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -276,6 +276,39 @@ async fn a_username_may_be_the_subject_dangerously_and_nothing_else_is_then() {
 }
 
 #[tokio::test]
+async fn where_the_username_is_the_subject_no_jwt_passes_by_its_sub() {
+    let (issuer, other) = (issuer(), TestIssuer::builder().issuer("https://other.test").build());
+    other.resource(RESOURCE, [""; 0]);
+    let by_name = || basic().dangerous_subject_is_username();
+    let token = || issuer.token().subject("bob").claim("username", "alice");
+    let alone = protected(&issuer, by_name());
+    let caller = admit(&alone, &bearer(&token().introspectable())).await.expect("asked about");
+    assert_eq!((caller.subject(), issuer.introspection_requests()), ("alice", 1));
+    assert_eq!(status(&alone, &token().sign()).await, 401, "unknown to the server");
+
+    let server = issuer.authorization_server().introspection(by_name());
+    let beside = McpAuth::builder(RESOURCE)
+        .authorization_server(&server)
+        .authorization_server(other.authorization_server())
+        .clock(issuer.clone())
+        .build()
+        .expect("a description");
+    let denial = admit(&beside, &bearer(&token().introspectable())).await.expect_err("a JWT");
+    assert_eq!(denial.reason(), Some(Reason::Issuer));
+    assert_eq!(status(&beside, &token().opaque()).await, 200);
+    assert_eq!(status(&beside, &other.token().sign()).await, 200);
+
+    let with_secret = AuthorizationServer::with_secret("https://auth.example.com", [7; 32]);
+    for server in
+        [server.introspection(by_name().also_jwts()), with_secret.introspection(by_name())]
+    {
+        let error = McpAuth::builder(RESOURCE).authorization_server(server).build().err();
+        let text = error.expect("two names").to_string();
+        assert!(text.contains("`sub`"), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn a_thousand_requests_with_one_token_ask_once() {
     let issuer = issuer();
     let auth = protected(&issuer, basic());
@@ -445,6 +478,95 @@ async fn a_token_that_the_server_chokes_on_silences_it_for_nobody() {
         issuer.recover();
         assert_eq!(status(&auth, &issuer.token().opaque()).await, 200, "{trouble:?}");
     }
+}
+
+/// Answers as the issuer does, but fails about what begins as a path, or about everything.
+#[derive(Clone)]
+struct Failing {
+    issuer: TestIssuer,
+    failure: fn() -> FetchError,
+    has_failed_wholly: Arc<AtomicBool>,
+}
+
+impl Fetch for Failing {
+    fn fetch(
+        &self,
+        request: Request<Bytes>,
+        limits: Limits,
+    ) -> BoxFuture<'_, Result<Response<Bytes>, FetchError>> {
+        let is_path = request.body().starts_with(b"token=..");
+        let fails = is_path || self.has_failed_wholly.load(Ordering::SeqCst);
+        let answer = self.issuer.fetch(request, limits);
+        let failure = self.failure;
+        Box::pin(async move {
+            let answer = answer.await;
+            if fails { Err(failure()) } else { answer }
+        })
+    }
+}
+
+const TIMEOUT: fn() -> FetchError = || FetchError::Timeout(SECOND);
+const CLOSED: fn() -> FetchError = || FetchError::Transport("closed".into());
+
+fn failing(failure: fn() -> FetchError) -> (TestIssuer, Failing, McpAuth) {
+    let issuer = issuer();
+    issuer.resource(RESOURCE, [""; 0]);
+    let web = Failing { issuer: issuer.clone(), failure, has_failed_wholly: Arc::default() };
+    let server = issuer.authorization_server().fetch(web.clone()).introspection(basic());
+    let auth = behind(server, &issuer);
+    (issuer, web, auth)
+}
+
+#[tokio::test]
+async fn a_token_that_hangs_silences_the_server_for_no_token_that_was_good() {
+    let (issuer, _, auth) = failing(TIMEOUT);
+    let known = issuer.token().without("exp").opaque();
+    assert_eq!(status(&auth, &known).await, 200);
+    for i in 0..10 {
+        issuer.clock().advance(60 * SECOND);
+        assert_eq!(status(&auth, &format!("../{i}")).await, 503);
+        let new = issuer.token().opaque();
+        let before = issuer.introspection_requests();
+        assert_eq!((status(&auth, &new).await, issuer.introspection_requests()), (503, before));
+        assert_eq!(status(&auth, &known).await, 200);
+        assert_eq!(status(&auth, &new).await, 200, "the answer ends the pause");
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_was_good_does_not_fail_by_itself() {
+    for failure in [TIMEOUT, CLOSED] {
+        let (issuer, web, auth) = failing(failure);
+        let (known, other) = (issuer.token().opaque(), issuer.token().opaque());
+        for token in [&known, &other] {
+            assert_eq!(status(&auth, token).await, 200);
+        }
+        issuer.clock().advance(60 * SECOND);
+        web.has_failed_wholly.store(true, Ordering::SeqCst);
+        for pause in [1, 2, 4, 8, 16, 30, 30] {
+            assert_eq!(status(&auth, &known).await, 503);
+            for _ in 0..10 {
+                assert_eq!(status(&auth, &other).await, 503);
+                assert_eq!(status(&auth, &issuer.token().opaque()).await, 503);
+            }
+            issuer.clock().advance(Duration::from_secs(pause));
+        }
+        assert_eq!(issuer.introspection_requests(), 2 + 7);
+        web.has_failed_wholly.store(false, Ordering::SeqCst);
+        assert_eq!(status(&auth, &other).await, 200);
+        assert_eq!(status(&auth, &issuer.token().opaque()).await, 200);
+    }
+}
+
+#[tokio::test]
+async fn without_a_connection_nobody_is_asked_about() {
+    let issuer = issuer();
+    let auth = protected(&issuer, basic());
+    issuer.trouble(Endpoint::Introspection, Trouble::Down);
+    for _ in 0..100 {
+        assert_eq!(status(&auth, &issuer.token().opaque()).await, 503);
+    }
+    assert_eq!(issuer.introspection_requests(), 1);
 }
 
 #[tokio::test]

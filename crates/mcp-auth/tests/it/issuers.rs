@@ -310,6 +310,48 @@ async fn a_strangers_issuers_cost_no_fetch_and_displace_nobody() {
     assert_eq!(web.asked_for().len(), fetched, "and nothing was fetched for anybody else");
 }
 
+#[tokio::test]
+async fn a_strangers_notices_cost_what_a_strangers_tokens_do() {
+    let keys = TestIssuer::new();
+    let (customers, web) = (Customers::of(&["acme"]), web_of(&keys, &["acme"]));
+    let auth = customers.auth(&keys, web.clone());
+    let logout = |issuer: &str| keys.logout_token("us").claim("iss", issuer);
+    let receive = async |token: String| {
+        let received = auth.receive_logout_token(&token, &["us"]).await;
+        received.map_err(|denial| denial.reason())
+    };
+    let acme = customer("acme");
+    let late = logout(&acme).expired().sign();
+    assert_eq!(receive(late).await, Err(Some(Reason::Expired)));
+    let for_another = keys.logout_token("them").claim("iss", &*acme).sign();
+    assert_eq!(receive(for_another).await, Err(Some(Reason::Audience)));
+    for issuer in ["https://evil.example.com", "https://a/b.customers.example.com"] {
+        assert_eq!(receive(logout(issuer).sign()).await, Err(Some(Reason::Issuer)), "{issuer}");
+    }
+    assert_eq!(customers.asked(), 0, "what is not of the form, or not for us, is not asked for");
+
+    for _ in 0..3 {
+        let unknown = logout(&customer("unknown")).sign();
+        assert_eq!(receive(unknown).await, Err(Some(Reason::Issuer)));
+    }
+    assert_eq!((customers.asked(), web.asked_for().len()), (1, 0));
+    for _ in 0..3 {
+        let forged = TestIssuer::new().logout_token("us").claim("iss", &*acme).sign();
+        assert_eq!(receive(forged).await, Err(Some(Reason::Signature)));
+        assert_eq!(receive(logout(&acme).sign()).await, Ok(()));
+    }
+    assert_eq!(customers.asked(), 2, "tokens and notices ask the same");
+    let token = keys.token().claim("iss", &*acme).sign();
+    assert_eq!(reason(&auth, &token).await, Some(Reason::Inactive));
+    assert_eq!((customers.asked(), web.asked_for().len()), (2, 3), "metadata, keys, and keys anew");
+
+    let customers = Customers::of(&["acme"]);
+    let auth = customers.auth(&keys, web);
+    customers.is_down.store(1, Ordering::SeqCst);
+    let received = auth.receive_logout_token(&logout(&acme).sign(), &["us"]).await;
+    assert_eq!(received.expect_err("an outage").status(), 503, "it comes again");
+}
+
 #[tokio::test(start_paused = true)]
 async fn strangers_wait_for_few_questions_at_once() {
     let keys = TestIssuer::new();

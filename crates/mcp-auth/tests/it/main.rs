@@ -3,6 +3,7 @@
 mod api_keys;
 mod api_keys_file;
 mod architecture;
+mod asked_jwts;
 mod asked_providers;
 mod attacks;
 mod attacks4;

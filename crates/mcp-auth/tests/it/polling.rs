@@ -99,7 +99,7 @@ impl Fetch for Transmitter {
                     );
                     Ok(answer)
                 }
-                Play::Down => Err(FetchError::Transport("connection refused".into())),
+                Play::Down => Err(FetchError::Unreachable("connection refused".into())),
                 Play::Wait(seconds) => {
                     sleep(Duration::from_secs(seconds)).await;
                     ok(r#"{"sets":{}}"#.to_owned())

@@ -15,9 +15,10 @@ use http::{Method, Request, Response};
 use http_body::{Body as _, Frame};
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use mcp_auth::{
-    Credentials, Denial, McpAuth, McpAuthBuilder, ResponseBody, Revocation, VerifiedToken,
+    ApiKey, ApiKeys, Credentials, Denial, Introspection, McpAuth, McpAuthBuilder, ResponseBody,
+    Revocation, VerifiedToken,
 };
-use mcp_auth_testkit::TestIssuer;
+use mcp_auth_testkit::{Endpoint, TestIssuer, Trouble};
 use rmcp::ServiceExt as _;
 use rmcp::model::{CallToolRequestParams, ClientJsonRpcMessage};
 use rmcp::transport::StreamableHttpClientTransport;
@@ -139,6 +140,123 @@ async fn a_stream_ends_when_its_token_is_revoked_and_others_go_on() {
     assert_eq!(timeout(Duration::from_secs(1), wait).await.expect("at once").expect("it"), None);
     bobs.send(data("data: 1\n\n")).await.expect("it is open");
     assert_eq!(next(&mut bob).await.as_deref(), Some("data: 1\n\n"));
+}
+
+/// An issuer that is asked about tokens, and a resource of it.
+fn asked(change: fn(McpAuthBuilder) -> McpAuthBuilder) -> (TestIssuer, McpAuth) {
+    let issuer = TestIssuer::builder().client("notes", SECRET).build();
+    issuer.resource(RESOURCE, [""; 0]);
+    let asking = Introspection::basic("notes", SECRET).also_jwts();
+    let server = issuer.authorization_server().introspection(asking);
+    let auth = McpAuth::builder(RESOURCE).authorization_server(server).clock(issuer.clone());
+    let auth = change(auth).build().expect("a description");
+    (issuer, auth)
+}
+
+const SECRET: &str = "a secret of thirty-two bytes or more";
+const KEY: &str = "mcpk_2aVvwqjTq0dVz4yHcJkLmNoPqRsTuVwXyZ012345678";
+
+/// A minute of the tests' clock, and as long as it takes to notice.
+async fn a_minute_later(issuer: &TestIssuer) {
+    issuer.clock().advance(MINUTE);
+    tokio::time::sleep(Duration::from_secs(11)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_ends_when_the_issuer_that_is_asked_says_so_and_others_go_on() {
+    type Token = fn(&TestIssuer, &str) -> String;
+    let opaque: Token = |issuer, sub| issuer.token().subject(sub).without("exp").opaque();
+    let signed: Token = |issuer, sub| {
+        issuer.token().subject(sub).expires_in(DAY).introspectable() // by `also_jwts`
+    };
+    let behind_keys: fn(McpAuthBuilder) -> McpAuthBuilder =
+        |it| it.api_keys(ApiKeys::new().key(ApiKey::new("ci", KEY)));
+    for (token, change) in
+        [(opaque, (|it| it) as fn(_) -> _), (signed, |it| it), (opaque, behind_keys)]
+    {
+        let (issuer, auth) = asked(change);
+        let open = async |subject: &str| {
+            let token = token(&issuer, subject);
+            let (frames, response) = streamed(&auth, Some(&token), &[EVENTS]).await;
+            let mut body = response.into_body();
+            (token, frames, tokio::spawn(async move { next(&mut body).await }))
+        };
+        let (alices, _frames, alice) = open("alice").await;
+        let (_, bobs, bob) = open("bob").await;
+        for _ in 0..3 {
+            a_minute_later(&issuer).await;
+            assert!(!alice.is_finished() && !bob.is_finished());
+        }
+        issuer.revoke(&alices);
+        a_minute_later(&issuer).await;
+        assert!(alice.is_finished() && !bob.is_finished());
+        assert_eq!(alice.await.expect("it"), None, "without an error");
+        bobs.send(data("data: 1\n\n")).await.expect("it is open");
+        assert_eq!(bob.await.expect("it").as_deref(), Some("data: 1\n\n"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hundred_streams_of_a_token_ask_as_often_as_its_requests() {
+    let (issuer, auth) = asked(|it| it);
+    let token = issuer.token().without("exp").opaque();
+    let mut open = Vec::new();
+    for _ in 0..100 {
+        let (frames, response) = streamed(&auth, Some(&token), &[EVENTS]).await;
+        let mut body = response.into_body();
+        open.push((frames, tokio::spawn(async move { next(&mut body).await })));
+    }
+    for minutes in 1..=10 {
+        a_minute_later(&issuer).await;
+        assert_eq!(issuer.introspection_requests(), 1 + minutes);
+    }
+    // A stream that always has something to say is no exception.
+    let (frames, response) = streamed(&auth, Some(&token), &[EVENTS]).await;
+    let mut body = response.into_body();
+    issuer.revoke(&token);
+    issuer.clock().advance(MINUTE);
+    let mut said = 0;
+    while frames.send(data(": still here\n\n")).await.is_ok() && next(&mut body).await.is_some() {
+        said += 1;
+        tokio::task::yield_now().await;
+    }
+    assert!(said < 10, "{said}");
+    assert_eq!(issuer.introspection_requests(), 12);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_of_an_issuer_that_is_asked_ends_no_stream() {
+    for trouble in [Trouble::Down, Trouble::Hang, Trouble::Status(500), Trouble::Nonsense] {
+        let (issuer, auth) = asked(|it| it);
+        let token = issuer.token().without("exp").opaque();
+        let (_frames, response) = streamed(&auth, Some(&token), &[EVENTS]).await;
+        let mut body = response.into_body();
+        let open = tokio::spawn(async move { next(&mut body).await });
+        issuer.trouble(Endpoint::Introspection, trouble);
+        for _ in 0..5 {
+            a_minute_later(&issuer).await;
+            assert!(!open.is_finished(), "{trouble:?}");
+        }
+        assert!(issuer.introspection_requests() > 3, "{trouble:?}");
+        issuer.recover();
+        a_minute_later(&issuer).await;
+        assert!(!open.is_finished(), "{trouble:?}");
+        issuer.revoke(&token);
+        a_minute_later(&issuer).await;
+        assert!(open.is_finished(), "{trouble:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_asked_for_streams_that_outlive_their_tokens() {
+    let (issuer, auth) = asked(McpAuthBuilder::streams_outlive_tokens);
+    let token = issuer.token().without("exp").opaque();
+    let (_frames, response) = streamed(&auth, Some(&token), &[EVENTS]).await;
+    let mut body = response.into_body();
+    let open = tokio::spawn(async move { next(&mut body).await });
+    issuer.revoke(&token);
+    a_minute_later(&issuer).await;
+    assert_eq!((open.is_finished(), issuer.introspection_requests()), (false, 1));
 }
 
 #[tokio::test(start_paused = true)]

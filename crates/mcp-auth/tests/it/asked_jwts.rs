@@ -1,0 +1,248 @@
+//! JWTs about which their issuer is asked too: of every kind of issuer, and bound as it answers.
+
+use std::time::Duration;
+
+use http::header::{AUTHORIZATION, HeaderMap};
+use mcp_auth::{AuthorizationServer, ConfigError, Introspection, McpAuth, Reason};
+use mcp_auth_testkit::{DpopKey, TestIssuer};
+use serde_json::{Value, json};
+
+use crate::world::{RESOURCE, Web, admit, bearer, status};
+
+const TEMPLATE: &str = "https://login.example.com/{tenant}";
+const TENANT: &str = "https://login.example.com/t1";
+const CUSTOMER: &str = "https://acme.customers.example.com";
+const QUESTIONS: &str = "https://login.example.com/introspect";
+
+fn asking() -> Introspection {
+    Introspection::basic("notes", "a secret of this server").endpoint(QUESTIONS).also_jwts()
+}
+
+/// Serves an answer to every question.
+fn answers(web: &Web, answer: &Value) {
+    let _ = web.clone().serve(QUESTIONS, answer.to_string());
+}
+
+fn questions(web: &Web) -> usize {
+    web.asked_for().iter().filter(|url| *url == QUESTIONS).count()
+}
+
+fn good() -> Value {
+    json!({ "active": true, "sub": "alice", "aud": RESOURCE })
+}
+
+/// The keys and the metadata of two issuers.
+fn web_of(keys: &TestIssuer) -> Web {
+    let metadata =
+        |issuer| json!({ "issuer": issuer, "jwks_uri": "https://keys.example.com/jwks" });
+    let place = format!("{CUSTOMER}/.well-known/oauth-authorization-server");
+    Web::default()
+        .serve("https://login.example.com/metadata", metadata(TEMPLATE).to_string())
+        .serve(&place, metadata(CUSTOMER).to_string())
+        .serve("https://keys.example.com/jwks", keys.jwks())
+}
+
+fn tenants(keys: &TestIssuer, web: &Web) -> McpAuth {
+    let server = AuthorizationServer::template(TEMPLATE, "https://login.example.com/metadata")
+        .tenants(["t1"])
+        .introspection(asking())
+        .fetch(web.clone())
+        .clock(keys.clock());
+    let auth = McpAuth::builder(RESOURCE).authorization_server(server).clock(keys.clock());
+    auth.build().expect("a description")
+}
+
+fn customers(keys: &TestIssuer, web: &Web, asking: Introspection) -> McpAuth {
+    let server = AuthorizationServer::discover(CUSTOMER).introspection(asking);
+    let server = server.fetch(web.clone()).clock(keys.clock());
+    McpAuth::builder(RESOURCE)
+        .authorization_server(AuthorizationServer::named("https://login.example.com"))
+        .issuer_resolver("https://{tenant}.customers.example.com", move |_| {
+            let server = server.clone();
+            async { Ok(Some(server)) }
+        })
+        .clock(keys.clock())
+        .build()
+        .expect("a description")
+}
+
+/// One whose keys are given.
+fn of_keys(keys: &TestIssuer, web: &Web) -> AuthorizationServer {
+    let given = mcp_auth::jwt::KeySet::parse(keys.jwks().as_bytes()).expect("keys");
+    let server = AuthorizationServer::with_keys(keys.url(), given).introspection(asking());
+    server.fetch(web.clone()).clock(keys.clock())
+}
+
+fn behind(server: impl Into<AuthorizationServer>, keys: &TestIssuer) -> McpAuth {
+    let auth = McpAuth::builder(RESOURCE).authorization_server(server).clock(keys.clock());
+    auth.build().expect("a description")
+}
+
+#[tokio::test]
+async fn tenants_and_issuers_of_a_resolver_are_asked_and_what_they_answer_is_remembered() {
+    let keys = TestIssuer::new();
+    let (of_tenants, of_customers) = (web_of(&keys), web_of(&keys));
+    for (auth, web, issuer) in [
+        (tenants(&keys, &of_tenants), of_tenants, TENANT),
+        (customers(&keys, &of_customers, asking()), of_customers, CUSTOMER),
+    ] {
+        let token = || keys.token().audience(RESOURCE).claim("iss", issuer);
+        let (named, unnamed) = (token().claim("jti", "1").sign(), token().claim("jti", "2").sign());
+        answers(&web, &good());
+        assert_eq!(status(&auth, &unnamed).await, 200, "{issuer}");
+        let mut answer = good();
+        answer["iss"] = json!(issuer);
+        answers(&web, &answer);
+        for _ in 0..3 {
+            let caller = admit(&auth, &bearer(&named)).await.expect(issuer);
+            assert_eq!((caller.issuer(), questions(&web)), (issuer, 2));
+        }
+        answer["iss"] = json!("https://evil.example");
+        answers(&web, &answer);
+        let denial = admit(&auth, &bearer(&token().sign())).await.expect_err("of another");
+        assert_eq!(denial.reason(), Some(Reason::Issuer), "{issuer}");
+
+        answers(&web, &json!({ "active": false }));
+        assert_eq!((status(&auth, &named).await, questions(&web)), (200, 3), "remembered");
+        keys.clock().advance(Duration::from_secs(60));
+        assert_eq!((status(&auth, &named).await, questions(&web)), (401, 4), "{issuer}");
+        // A stranger's costs no question.
+        let forged = TestIssuer::new().token().audience(RESOURCE).claim("iss", issuer).sign();
+        assert_eq!((status(&auth, &forged).await, questions(&web)), (401, 4), "{issuer}");
+    }
+}
+
+#[tokio::test]
+async fn an_opaque_token_of_a_tenant_is_whose_the_answer_says() {
+    let keys = TestIssuer::new();
+    for (issuer, expected) in [
+        (json!(TENANT), Ok(())),
+        (json!("https://login.example.com/t2"), Err(Some(Reason::Issuer))),
+        (json!(TEMPLATE), Err(Some(Reason::Issuer))),
+        (json!(null), Err(Some(Reason::Issuer))),
+    ] {
+        let web = web_of(&keys);
+        let auth = tenants(&keys, &web);
+        let mut answer = good();
+        answer["iss"] = issuer.clone();
+        answers(&web, &answer);
+        let admitted = admit(&auth, &bearer("opaque")).await;
+        let judged = admitted.map(drop).map_err(|denial| denial.reason());
+        assert_eq!(judged, expected, "{issuer}");
+    }
+}
+
+#[tokio::test]
+async fn a_resolved_server_that_is_asked_in_vain_or_in_the_open_is_refused() {
+    let keys = TestIssuer::new();
+    let token = keys.token().audience(RESOURCE).claim("iss", CUSTOMER).sign();
+    let plain = Introspection::basic("notes", "a secret of this server").endpoint(QUESTIONS);
+    for asking in [plain, asking().endpoint("http://login.example.com/introspect")] {
+        let web = web_of(&keys);
+        answers(&web, &good());
+        let auth = customers(&keys, &web, asking);
+        let denial = admit(&auth, &bearer(&token)).await.expect_err("refused");
+        assert_eq!(denial.reason(), Some(Reason::Issuer));
+        assert_eq!(web.asked_for(), [""; 0]);
+    }
+}
+
+#[test]
+fn tokens_of_a_secret_are_not_asked_about_and_build_says_so() {
+    let server = || AuthorizationServer::with_secret("https://auth.example.com", [7; 32]);
+    let plain = Introspection::basic("notes", "a secret of this server");
+    let built = |asking| {
+        let server = server().introspection(asking);
+        McpAuth::builder(RESOURCE).authorization_server(server).build().err()
+    };
+    assert_eq!(built(plain.clone()), None, "its opaque tokens are");
+    let error = built(plain.also_jwts());
+    assert!(matches!(error, Some(ConfigError::Introspection { .. })), "{error:?}");
+}
+
+/// A resource without keys asks about everything; beside it stands one with keys.
+#[tokio::test]
+async fn what_was_answered_about_a_jwt_stands_for_no_signature() {
+    let keys = TestIssuer::new();
+    let web = web_of(&keys);
+    answers(&web, &good());
+    let plain = Introspection::basic("notes", "a secret of this server").endpoint(QUESTIONS);
+    let asked = AuthorizationServer::named("https://opaque.example.com").introspection(plain);
+    let asked = asked.fetch(web.clone()).clock(keys.clock());
+    let alone = behind(&asked, &keys);
+    let beside = McpAuth::builder(RESOURCE)
+        .authorization_server(&asked)
+        .authorization_server(of_keys(&keys, &web))
+        .clock(keys.clock())
+        .build()
+        .expect("a description");
+    let forged = TestIssuer::new().token().audience(RESOURCE).sign();
+    for (token, expected) in [(&*forged, 401), ("opaque", 200)] {
+        assert_eq!(status(&alone, token).await, 200);
+        let before = questions(&web);
+        assert_eq!((status(&beside, token).await, questions(&web)), (expected, before));
+        assert_eq!(status(&alone, token).await, 200);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_binds_a_jwt_and_never_frees_one() {
+    let keys = TestIssuer::new();
+    let (key, other) = (DpopKey::generate(keys.clone()), DpopKey::generate(keys.clone()));
+    let bound_to = |key: Option<&DpopKey>| {
+        let mut answer = good();
+        answer["cnf"] = key.map_or(json!(null), |key| json!({ "jkt": key.thumbprint() }));
+        answer
+    };
+    let token = || keys.token().audience(RESOURCE);
+    let with_proof = |token: &str| {
+        let proof = key.proof("POST", RESOURCE).token(token).sign();
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, format!("DPoP {token}").parse().expect("a value"));
+        headers.insert("dpop", proof.parse().expect("a value"));
+        headers
+    };
+    // The answer, the token, and whether it passes as a bearer token and with a proof of `key`.
+    for (name, answer, token, as_bearer, by_proof) in [
+        ("nobody binds it", bound_to(None), token().sign(), true, false),
+        ("the answer", bound_to(Some(&key)), token().sign(), false, true),
+        ("the token", bound_to(None), token().dpop_bound(&key).sign(), false, true),
+        ("both", bound_to(Some(&key)), token().dpop_bound(&key).sign(), false, true),
+        ("to another", bound_to(Some(&other)), token().sign(), false, false),
+        ("to two", bound_to(Some(&other)), token().dpop_bound(&key).sign(), false, false),
+    ] {
+        let web = web_of(&keys);
+        let auth = behind(of_keys(&keys, &web), &keys);
+        answers(&web, &answer);
+        for _ in 0..2 {
+            assert_eq!(admit(&auth, &bearer(&token)).await.is_ok(), as_bearer, "{name}");
+            let admitted = admit(&auth, &with_proof(&token)).await;
+            assert_eq!(admitted.is_ok(), by_proof, "{name}: {admitted:?}");
+            if let Ok(caller) = admitted {
+                assert_eq!(caller.binding().is_some(), !as_bearer, "{name}");
+            }
+        }
+        assert_eq!(questions(&web), 1, "{name}");
+    }
+}
+
+/// Another resource has asked meanwhile, and shares the answer.
+#[tokio::test]
+async fn a_token_that_is_bound_later_is_bound_wherever_it_was_verified_before() {
+    let keys = TestIssuer::new();
+    let web = web_of(&keys);
+    let server = of_keys(&keys, &web);
+    let (one, other) = (behind(&server, &keys), behind(&server, &keys));
+    let token = keys.token().audience(RESOURCE).sign();
+    answers(&web, &good());
+    for auth in [&one, &other] {
+        assert_eq!((status(auth, &token).await, questions(&web)), (200, 1));
+    }
+    let mut answer = good();
+    answer["cnf"] = json!({ "jkt": DpopKey::generate(keys.clone()).thumbprint() });
+    answers(&web, &answer);
+    keys.clock().advance(Duration::from_secs(60));
+    for auth in [&one, &other] {
+        assert_eq!((status(auth, &token).await, questions(&web)), (401, 2));
+    }
+}
