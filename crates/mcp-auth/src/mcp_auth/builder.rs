@@ -378,7 +378,10 @@ impl McpAuthBuilder {
         let capacity = self.cached_tokens.unwrap_or(10_000);
         let resolvers = default_verifier::resolvers(self.resolvers, &clock)?;
         let (judge, keys_of) = match self.verifier {
-            Some(verifier) => (Judge::Other(verifier), Vec::new()),
+            Some(verifier) => {
+                default_verifier::are_idle(&self.servers)?;
+                (Judge::Other(verifier), Vec::new())
+            }
             None => {
                 let (servers, resolvers) = (&self.servers, resolvers.clone());
                 let judge = default_verifier::new(servers, resolvers, &clock, leeway, capacity)?;

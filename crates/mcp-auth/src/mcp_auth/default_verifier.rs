@@ -142,6 +142,18 @@ pub(super) fn new(
     })
 }
 
+/// Whether nothing is set of these servers that a verifier of the user's own would leave without effect.
+pub(super) fn are_idle(servers: &[AuthorizationServer]) -> Result<(), ConfigError> {
+    match servers.iter().find(|server| server.introspects().is_some()) {
+        Some(server) => {
+            let issuer = server.issuer().to_owned();
+            let why = "its tokens are judged by `.verifier(..)`, and nobody would ask about them: leave one of the two out";
+            Err(ConfigError::Introspection { issuer, why })
+        }
+        None => Ok(()),
+    }
+}
+
 /// Has the one server asked that there is.
 pub(super) fn introspecting(
     servers: Vec<AuthorizationServer>,

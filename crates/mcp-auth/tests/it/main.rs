@@ -6,7 +6,7 @@ mod architecture;
 mod asked_jwts;
 mod asked_providers;
 mod attacks;
-mod attacks4;
+mod attacks_on_tokens;
 mod attacks_on_operations;
 mod config;
 mod doors;

@@ -3,8 +3,8 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use mcp_auth::{
-    AuthorizationServer, BoxFuture, Credentials, Denial, ManualClock, McpAuth, McpAuthBuilder,
-    Reason, VerifiedToken, Verifier,
+    AuthorizationServer, BoxFuture, Credentials, Denial, Introspection, ManualClock, McpAuth,
+    McpAuthBuilder, Reason, VerifiedToken, Verifier,
 };
 
 use crate::world::{RESOURCE, admit, bearer, status};
@@ -94,4 +94,21 @@ async fn a_type_or_a_closure_is_a_verifier_and_claims_are_theirs_to_give() {
     let caller = admit(&auth, &bearer("x")).await.expect("admitted");
     let claims: serde_json::Map<String, serde_json::Value> = caller.claims().expect("claims");
     assert_eq!((caller.client_id(), &claims["team"]), (Some("cli"), &"blue".into()));
+}
+
+#[test]
+fn what_a_verifier_of_ones_own_would_leave_without_effect_is_a_mistake() {
+    let mistake = |described: McpAuthBuilder| {
+        let mistake = described.verifier(by_row).build().expect_err("a mistake").to_string();
+        assert!(mistake.contains("nobody would ask about them"), "{mistake}");
+    };
+    let asking =
+        || Introspection::basic("notes", "a secret").endpoint("https://keys.example.com/ask");
+    mistake(protected().introspect("notes", "a secret"));
+    let asked = AuthorizationServer::named(ISSUER).introspection(asking());
+    mistake(McpAuth::builder(RESOURCE).authorization_server(asked));
+    mistake(
+        McpAuth::builder(RESOURCE)
+            .authorization_server(AuthorizationServer::github("app", "a secret")),
+    );
 }
