@@ -32,16 +32,17 @@ pub fn dpop(issuer: &Issuer, auth: &McpAuth, verdicts: &mut Verdicts) {
     let bearer = requests(issuer, auth);
     let (mut a, mut b, mut c) = (all.iter().cycle(), all.iter(), bearer.iter().cycle());
     for _ in 0..TOKENS {
-        admit(auth, &b.next().expect("a request").0); // from now on the tokens are remembered
+        admit(auth, &parts(&b.next().expect("a request").0)); // from now on the tokens are remembered
     }
     let times = Race::new()
         .runner("a proof's signature alone", || {
-            let (_, message, signature) = a.next().expect("a request");
+            let (headers, message, signature) = a.next().expect("a request");
+            black_box(parts(headers)); // as it comes from the network, in both: none lies in a cache
             assert!(key.verify_sig(black_box(message.as_bytes()), signature).is_ok());
         })
         .runner("admit, a hit, DPoP", || {
-            let (parts, ..) = b.next().expect("a proof that was not used");
-            black_box(admit(auth, black_box(parts)));
+            let (headers, ..) = b.next().expect("a proof that was not used");
+            black_box(admit(auth, &black_box(parts(headers))));
         })
         .runner("admit, a hit, Bearer", || {
             let (_, parts) = c.next().expect("a request");
@@ -69,8 +70,8 @@ impl Client {
         digested(&self.jwk())
     }
 
-    /// A request with a proof of its own; what of the proof was signed; and the signature.
-    fn request(&self, token: &str, number: usize) -> (Parts, String, Vec<u8>) {
+    /// The headers of a request with a proof of its own; what of the proof was signed; and the signature.
+    fn request(&self, token: &str, number: usize) -> ([String; 2], String, Vec<u8>) {
         let header = format!(r#"{{"typ":"dpop+jwt","alg":"ES256","jwk":{}}}"#, self.jwk());
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
         let claims = format!(
@@ -80,12 +81,15 @@ impl Client {
         let message =
             format!("{}.{}", base64_url(header.as_bytes()), base64_url(claims.as_bytes()));
         let signature = self.0.sign(&SystemRandom::new(), message.as_bytes()).expect("a signature");
-        let request = Request::post("/mcp")
-            .header("authorization", format!("DPoP {token}"))
-            .header("dpop", format!("{message}.{}", base64_url(signature.as_ref())));
-        let (parts, ()) = request.body(()).expect("a request").into_parts();
-        (parts, message, signature.as_ref().to_vec())
+        let proof = format!("{message}.{}", base64_url(signature.as_ref()));
+        ([format!("DPoP {token}"), proof], message, signature.as_ref().to_vec())
     }
+}
+
+fn parts([authorization, proof]: &[String; 2]) -> Parts {
+    let request =
+        Request::post("/mcp").header("authorization", authorization).header("dpop", proof);
+    request.body(()).expect("a request").into_parts().0
 }
 
 fn digested(text: &str) -> String {
