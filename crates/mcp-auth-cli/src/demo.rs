@@ -122,7 +122,16 @@ to see how it is told to ask for more. Ctrl-C ends the demo.
         );
         if let Some(Other { url, scopes }) = other {
             let token = token().audience(&**url).scopes(scopes.split(' ')).sign();
-            println!("A token for {url}, with the scopes {scopes}, for an hour:\n\n  {token}\n");
+            println!(
+                r#"What tools does {url} have? With a token for it, with the scopes {scopes}, for an hour:
+
+  curl -i {url} \
+    -H 'Authorization: Bearer {token}' \
+    -H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream' \
+    -H 'MCP-Protocol-Version: 2026-07-28' -H 'Mcp-Method: tools/list' \
+    -d '{{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{{"_meta":{{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{{}},"io.modelcontextprotocol/clientInfo":{{"name":"curl","version":"1"}}}}}}}}'
+"#
+            );
         }
     }
 }

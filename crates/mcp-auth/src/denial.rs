@@ -584,7 +584,7 @@ words!(Reason {
         "the client sends another kind of token: it must send its access token";
     Unbound: "unbound",
         "The access token must be bound to its sender",
-        "the token has no `cnf` of the required kind: the issuer must bind it (DPoP or mTLS), or the client must send it as `Authorization: Bearer`";
+        "the token has no `cnf` of the required kind: the issuer must bind it (DPoP or mTLS); a token that is not bound comes as `Authorization: Bearer`, where this server takes such";
     UnknownKey: "unknown_key",
         "The access token is signed with an unknown key",
         "the issuer publishes no such key: the token is forged, very old, or from another environment of the issuer";

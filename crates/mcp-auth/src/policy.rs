@@ -130,8 +130,12 @@ impl Policy {
         if !is_logged_in {
             return Err(Self::login_again(Authentication { scope, ..rule.authentication }));
         }
+        let advice = match *facts.issuer == *API_KEY_ISSUER {
+            true => "give the key the scope in its list, if it should have it",
+            false => "the client may ask for it, if the user and the issuer allow it to",
+        };
         Err(Denial::insufficient_scope(scope).detail(format!(
-            "{} requires {:?}, and the token grants {:?}: the client may ask for it, if the user and the issuer allow it to",
+            "{} requires {:?}, and the token grants {:?}: {advice}",
             operation.label(),
             required.as_str(),
             facts.scopes.as_str(),

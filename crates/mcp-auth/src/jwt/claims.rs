@@ -218,7 +218,7 @@ fn first_scopes<'n>(
 fn required<T>(name: &str, value: Option<T>) -> Result<T, Denial> {
     value.ok_or_else(|| {
         Denial::invalid(Reason::Claims)
-            .detail(format!("the claim `{name}` is missing or not of its type"))
+            .detail(format!("the claim `{name}` is missing or not of its type: let the issuer put it into its access tokens"))
     })
 }
 
