@@ -44,7 +44,7 @@ const LONGEST_KEY: usize = 256;
 /// ```
 /// use mcp_auth::{ApiKey, ApiKeys, McpAuth};
 ///
-/// # let (ci_digest, old_key) = ("9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "mcpk_2aVvwqjTq0dVz4yHcJkLmNoPqRsTuVwXyZ012345678");
+/// # let (ci_digest, old_key) = ("09e53dd0c0c3af54439bcfd59e744fa44b29ba591726f7276f8584449f6756e2", "mcpk_2aVvwqjTq0dVz4yHcJkLmNoPqRsTuVwXyZ012345678");
 /// let keys = ApiKeys::new()
 ///     .key(ApiKey::of_digest("ci", ci_digest).scopes(["notes:read"]))
 ///     .key(ApiKey::new("importer", old_key).scopes(["notes:write"]));

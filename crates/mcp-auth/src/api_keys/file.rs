@@ -33,7 +33,7 @@ impl ApiKeys {
     ///   "keys": [
     ///     {
     ///       "name": "ci",
-    ///       "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    ///       "sha256": "09e53dd0c0c3af54439bcfd59e744fa44b29ba591726f7276f8584449f6756e2",
     ///       "scopes": ["notes:read"],
     ///       "expires_at": "2027-01-31T00:00:00Z"
     ///     }

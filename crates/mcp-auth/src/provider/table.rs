@@ -115,7 +115,7 @@ const ENTRA_USUAL: Provider = Provider {
     ..USUAL
 };
 
-const ENTRA_ADVICE: &str = "in the app registration of this server, set `requestedAccessTokenVersion` to 2 in the manifest, expose an API with a scope, and let clients ask for that scope; `aud` is then the Application (client) ID: name it with `.audience(..)`. An `aud` of Microsoft Graph means that the client asked for no scope of this API";
+const ENTRA_ADVICE: &str = "in the app registration of this server, set `requestedAccessTokenVersion` to 2 in the manifest, expose an API with a scope, and let clients ask for that scope; let its Application ID URI be the URL of this resource, since Entra refuses clients that send another `resource` than that of their scopes (AADSTS9010010); `aud` is then the Application (client) ID: name it with `.audience(..)`. An `aud` of Microsoft Graph means that the client asked for no scope of this API";
 
 const ENTRA: Provider = Provider {
     id: "entra",
