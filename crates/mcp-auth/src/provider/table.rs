@@ -104,7 +104,7 @@ const ENTRA_USUAL: Provider = Provider {
     places: "`tenantid`: the Directory (tenant) ID, a GUID; a domain or `common` never stands in `iss`",
     documents: &[Document::Oidc],
     scopes: &["scp", "roles"],
-    about_scopes: "`roles` count only where there is no `scp`: in tokens of an application without a user; clients ask for `api://…/scope`, see `requested_with_prefix`",
+    about_scopes: "`roles` count only where there is no `scp`: in tokens of an application without a user; clients ask for the Application ID URI, a slash and the scope, see `requested_with_prefix`",
     client_id: "azp",
     subject: "`oid` with `tid`; `sub` is another one for each client",
     // Of the references of claims in access tokens and in ID tokens, only the former has `azp` and `appid`, which no
