@@ -47,6 +47,7 @@
 // words: what we talk about (pure)
 mod url;
 mod json;
+mod moment;
 mod scheme;
 mod scope;
 mod denial;
