@@ -169,7 +169,8 @@ impl VerifiedToken {
         self.with(|facts| facts.scopes = scopes.into())
     }
 
-    /// Sets the moment from which on the token is refused. A token without one does not expire.
+    /// Sets the moment at which the token expires. It is refused once the leeway of the resource has passed too.
+    /// A token without one does not expire.
     #[must_use]
     pub fn expires_at(self, moment: SystemTime) -> Self {
         self.with(|facts| facts.expires_at = Some(an_end(seconds(moment))))
