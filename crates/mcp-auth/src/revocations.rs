@@ -56,7 +56,7 @@ pub struct Revocations {
 struct Shared {
     /// How many entries there are: 0 spares each request the look.
     number: AtomicUsize,
-    /// How many revocations there ever were.
+    /// How many revocations there ever were that said something new.
     edition: AtomicUsize,
     issuers: RwLock<HashMap<Box<str>, OfIssuer>>,
     changed: Signal,
@@ -129,7 +129,7 @@ impl Revocations {
         let of_issuer = issuers.entry(issuer.clone()).or_default();
         let is_news = of_issuer.enter(*what, name, Entry { before, until });
         self.shared.number.store(number(&issuers), Ordering::Release);
-        self.shared.edition.fetch_add(1, Ordering::Release);
+        self.shared.edition.fetch_add(usize::from(is_news), Ordering::Release);
         drop(issuers);
         // Issuers may say a thing many times.
         if is_news {
@@ -155,7 +155,7 @@ impl Revocations {
         Ok(())
     }
 
-    /// Another number after each revocation, and 0 before the first.
+    /// Another number after each revocation that says something new, and 0 before the first.
     pub(crate) fn edition(&self) -> usize {
         self.shared.edition.load(Ordering::Acquire)
     }

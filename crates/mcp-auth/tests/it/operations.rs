@@ -10,7 +10,7 @@ use axum::body::{Body, Bytes};
 use futures_util::stream;
 use http::header::{ACCEPT, CONTENT_TYPE, HOST, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Method, Request};
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, Full};
 use mcp_auth::{AuthContext as _, AuthInfo, Denial, McpAuth, Rule, ToolScopes, requires};
 use mcp_auth_testkit::TestIssuer;
 use rmcp::handler::server::router::prompt::PromptRouter;
@@ -492,6 +492,31 @@ async fn what_no_scope_permits_is_an_error_in_band_and_otherwise_a_403_without_c
     let quiet = r#"{"jsonrpc":"2.0","method":"tools/call","params":{"name":"hidden"}}"#;
     let (status, challenge, body) = world.send(world.post("read", quiet)).await;
     assert_eq!((status, challenge, world.reached()), (403, None, 0), "{body}");
+}
+
+#[tokio::test]
+async fn logins_that_exclude_each_other_forbid_a_call_and_ask_for_none() {
+    let issuer = TestIssuer::new();
+    let by = |ways: &[&str]| Rule::default().acr_values(ways.to_vec());
+    let rules = ToolScopes::new().tool("wire", by(&["mfa"])).tool("look", by(&["mfa", "password"]));
+    let described = issuer.protects(RESOURCE).required(by(&["password", "key"])).tools(rules);
+    let auth = described.build().expect("a description");
+    let call = |tool: &str| {
+        format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"{tool}"}}}}"#)
+    };
+    let refusal = async |acr: &str, tool: &str| {
+        let mut request = Request::post("/mcp").body(()).expect("a request").into_parts().0;
+        request.headers = bearer(&issuer.token().claim("acr", acr).sign());
+        let denied = auth.admit(&request, Full::<Bytes>::from(call(tool))).await.err();
+        denied.map(|denial| denial.code())
+    };
+    for acr in ["mfa", "password", "key", "none"] {
+        assert_eq!(refusal(acr, "wire").await, Some("forbidden"), "{acr}: no login is both");
+    }
+    assert_eq!(refusal("password", "look").await, None);
+    let again = Some("insufficient_user_authentication");
+    assert_eq!((refusal("key", "look").await, refusal("none", "look").await), (again, again));
+    assert_eq!(refusal("key", "other").await, None);
 }
 
 #[tokio::test]
