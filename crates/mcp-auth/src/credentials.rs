@@ -61,12 +61,18 @@ impl Credentials {
     /// the scheme is not one token; [`Reason::Oversize`] if it is longer than [`MAX_TOKEN_BYTES`];
     /// [`BadProof`] if there is no proof where one is required, or more than one.
     pub fn from_headers(headers: &HeaderMap) -> Result<Self, Denial> {
+        let credentials = Self::as_sent(headers)?;
+        credentials.check()?;
+        Ok(credentials)
+    }
+
+    /// The same, but for the last step: what is taken for a token may be none, unless it is remembered as one.
+    pub(crate) fn as_sent(headers: &HeaderMap) -> Result<Self, Denial> {
         let mut fields = headers.get_all(AUTHORIZATION).iter();
         let field = fields.next().ok_or_else(Denial::no_credentials)?;
         if fields.next().is_some() {
             return Err(Denial::bad_request(BadRequest::RepeatedAuthorization));
         }
-        let malformed = || Denial::bad_request(BadRequest::MalformedAuthorization);
         let text = field.as_bytes();
         let known = Scheme::ALL.into_iter().find_map(|it| Some((it, it.strip(text)?)));
         let (scheme, rest) = known.ok_or_else(Denial::no_credentials)?;
@@ -74,16 +80,21 @@ impl Credentials {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(Denial::invalid(Reason::Oversize));
         }
-        if !is_token68(token) {
-            return Err(malformed());
-        }
-        let proof = match scheme {
-            Scheme::Bearer => None,
-            Scheme::Dpop => Some(Proof::from_headers(headers).map_err(Denial::bad_proof)?.into()),
-        };
         let start = token.as_ptr() as usize - text.as_ptr() as usize;
         let token = AccessToken { field: field.clone(), place: start..start + token.len() };
-        Ok(Self { scheme, token, proof })
+        let mut credentials = Self { scheme, token, proof: None };
+        if scheme == Scheme::Dpop {
+            credentials.check()?; // before its proof
+            let proof = Proof::from_headers(headers).map_err(Denial::bad_proof)?;
+            credentials.proof = Some(proof.into());
+        }
+        Ok(credentials)
+    }
+
+    /// Looks at each byte of the token.
+    pub(crate) fn check(&self) -> Result<(), Denial> {
+        let malformed = || Denial::bad_request(BadRequest::MalformedAuthorization);
+        is_token68(self.token.as_bytes()).then_some(()).ok_or_else(malformed)
     }
 
     /// Those of a token that was admitted, to be verified again.

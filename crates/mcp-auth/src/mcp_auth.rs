@@ -48,7 +48,7 @@ use crate::credentials::Credentials;
 use crate::denial::Denial;
 use crate::lists::Lists;
 use crate::operation::Operation;
-use crate::policy::Policy;
+use crate::policy::{Accepted, Policy};
 use crate::revocations::Revocations;
 use crate::scheme::Scheme;
 use crate::scope::Scopes;
@@ -155,12 +155,13 @@ impl McpAuth {
         parts: &Parts,
         body: B,
     ) -> Result<(AuthInfo, GuardedBody<B>), Denial> {
-        let credentials = Credentials::from_headers(&parts.headers)?; // 401 400   headers only
-        let (token, now) = self.verify(&credentials).await?; //          401 503   still no byte of the body
-        self.confirm(&token, &credentials, parts, now)?; //              401 503   is the sender its owner?
-        let body = self.read(Some((&token, now)), body, patience).await?; // 401 413 only if rules need it
+        let credentials = Credentials::as_sent(&parts.headers)?; //      401 400   headers only
+        let (token, now) = self.verify(&credentials).await?; //          401 400 503 is it true?
+        let token = self.0.policy.accept(token, now)?; //                401       is it for us, and in time?
+        self.0.sender.confirm(&token, &credentials, parts, now)?; //     401 503   is the sender its owner?
+        let body = self.read(Some(&token), body, patience).await?; //    401 413   only if rules need it
         let operation = self.operation(parts, &body)?; //                400
-        let caller = self.0.policy.permit(token, credentials, &operation, now)?; // 401 403
+        let caller = self.0.policy.admit(token, credentials, &operation, now)?; // 401 403
         Ok((caller, body))
     }
 
@@ -205,39 +206,29 @@ impl McpAuth {
         credentials: &Credentials,
     ) -> Result<(VerifiedToken, SystemTime), Denial> {
         let (token, now) = match &self.0.verifier {
-            Judge::OfTokens(verifier) => verifier.recall_or_verify(credentials.token()).await?,
-            Judge::Other(verifier) => (verifier.verify(credentials).await?, self.0.clock.now()),
+            Judge::OfTokens(verifier) => verifier.recall_or_verify(credentials).await?,
+            Judge::Other(verifier) => {
+                credentials.check()?;
+                (verifier.verify(credentials).await?, self.0.clock.now())
+            }
         };
         self.0.revocations.judge(token.facts())?; // remembered ones too
         Ok((token, now))
     }
 
-    fn confirm(
-        &self,
-        token: &VerifiedToken,
-        credentials: &Credentials,
-        parts: &Parts,
-        now: SystemTime,
-    ) -> Result<(), Denial> {
-        self.0.sender.confirm(token, credentials, parts, &self.0.policy, now)
-    }
-
-    /// Reads the body if rules speak of operations, and the token is one for this resource.
+    /// Reads the body if rules speak of operations.
     async fn read<B: Body<Data = Bytes>>(
         &self,
-        token: Option<(&VerifiedToken, SystemTime)>,
+        token: Option<&Accepted>,
         body: B,
         patience: impl Future<Output = ()>,
     ) -> Result<GuardedBody<B>, Denial> {
         if !self.reads_bodies() {
             return Ok(GuardedBody::inner(body));
         }
-        if let Some((token, now)) = token {
-            self.0.policy.accept(token, now)?;
-        }
         // Boxed, as whatever not every server needs: so the state of each request is small.
         let body = Box::pin(body::read(body, self.0.max_message_bytes, patience)).await;
-        if let Some((token, _)) = token {
+        if let Some(token) = token {
             self.0.revocations.judge(token.facts())?; // it may have taken a while
         }
         body.map_err(Denial::bad_message)

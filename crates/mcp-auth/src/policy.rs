@@ -1,6 +1,7 @@
 //! May a true token pass? Issuer, time, audience, and the rules of the operation, in this order.
 
 use std::num::NonZeroU64;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -34,6 +35,17 @@ pub struct Policy {
     pub(crate) vocabulary: Arc<Vocabulary>,
 }
 
+/// A token that its [`Policy`] accepts: of a trusted issuer, in time, and meant for the resource.
+pub(crate) struct Accepted(VerifiedToken);
+
+impl Deref for Accepted {
+    type Target = VerifiedToken;
+
+    fn deref(&self) -> &VerifiedToken {
+        &self.0
+    }
+}
+
 impl Policy {
     /// Admits a token for an operation: the only way to an [`AuthInfo`].
     ///
@@ -51,16 +63,27 @@ impl Policy {
         operation: &Operation<'_>,
         now: SystemTime,
     ) -> Result<AuthInfo, Denial> {
-        self.accept(&token, now)?;
-        self.allow(token.facts(), operation, now)?;
-        Ok(AuthInfo::admitted(token, credentials.into_token(), self.vocabulary.clone()))
+        self.admit(self.accept(token, now)?, credentials, operation, now)
     }
 
-    /// Whether a token is one for this resource at all, whatever it is used for.
-    pub(crate) fn accept(&self, token: &VerifiedToken, now: SystemTime) -> Result<(), Denial> {
+    /// Accepts a token that is one for this resource at all, whatever it is used for.
+    pub(crate) fn accept(&self, token: VerifiedToken, now: SystemTime) -> Result<Accepted, Denial> {
         self.trust(token.facts())?;
         self.in_time(token.facts(), now)?;
-        self.meant_for_us(token)
+        self.meant_for_us(&token)?;
+        Ok(Accepted(token))
+    }
+
+    /// Admits an accepted token for an operation: the second half of [`permit`](Self::permit).
+    pub(crate) fn admit(
+        &self,
+        Accepted(token): Accepted,
+        credentials: Credentials,
+        operation: &Operation<'_>,
+        now: SystemTime,
+    ) -> Result<AuthInfo, Denial> {
+        self.allow(token.facts(), operation, now)?;
+        Ok(AuthInfo::admitted(token, credentials.into_token(), self.vocabulary.clone()))
     }
 
     /// Whether what a token says is enough for an operation.

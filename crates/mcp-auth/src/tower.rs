@@ -10,6 +10,7 @@ mod events;
 mod body;
 mod session;
 mod exchange;
+mod stock;
 mod refusal;
 mod hidden_headers;
 mod cors;
@@ -22,6 +23,7 @@ mod server_metadata_service;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -40,6 +42,7 @@ use crate::scheme::Scheme;
 use crate::token::AuthInfo;
 
 use exchange::{End, Exchange};
+use stock::Stock;
 
 pub use body::ResponseBody;
 pub use metadata_service::MetadataService;
@@ -73,10 +76,18 @@ pub struct BearerAuthLayer(McpAuth);
 /// Lists leave out what [`list_only`](crate::McpAuthBuilder::list_only) says, if it is set.
 ///
 /// It knows no paths and has no exemptions: what must be public is mounted beside it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct BearerAuth<S> {
     auth: McpAuth,
-    inner: S,
+    stock: Arc<Stock<S>>,
+    /// What is being made ready for the next request.
+    next: Option<Box<S>>,
+}
+
+/// The inner service in the hands of one request.
+struct Taken<S> {
+    instance: Box<S>,
+    from: Arc<Stock<S>>,
 }
 
 /// In the extensions of an anonymous request: who could tell how to log in.
@@ -108,11 +119,18 @@ impl McpAuth {
     }
 }
 
-impl<S> Layer<S> for BearerAuthLayer {
+impl<S: Clone> Layer<S> for BearerAuthLayer {
     type Service = BearerAuth<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        BearerAuth { auth: self.0.clone(), inner }
+        BearerAuth { auth: self.0.clone(), stock: Arc::new(Stock::new(inner)), next: None }
+    }
+}
+
+impl<S> Clone for BearerAuth<S> {
+    /// The clone is ready for nothing yet.
+    fn clone(&self) -> Self {
+        Self { auth: self.auth.clone(), stock: self.stock.clone(), next: None }
     }
 }
 
@@ -128,13 +146,17 @@ where
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.inner.poll_ready(context)
+        let ready = self.next.get_or_insert_with(|| self.stock.take()).poll_ready(context);
+        if let Poll::Ready(Err(_)) = ready {
+            self.next = None; // it can serve nobody any more
+        }
+        ready
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        // The service that was polled ready takes the request; a clone waits for the next one.
-        let next = self.inner.clone();
-        let inner = std::mem::replace(&mut self.inner, next);
+        // The very instance that was polled ready.
+        let instance = self.next.take().unwrap_or_else(|| self.stock.take());
+        let inner = Taken { instance, from: self.stock.clone() };
         let (parts, body) = request.into_parts();
         Box::pin(handle(self.auth.clone(), inner, parts, body))
     }
@@ -147,12 +169,12 @@ where
 #[expect(clippy::manual_async_fn, reason = "an `async fn` would hold its arguments twice")]
 fn handle<S, B, R>(
     auth: McpAuth,
-    mut inner: S,
+    inner: Taken<S>,
     mut parts: Parts,
     body: B,
 ) -> impl Future<Output = Result<Response<ResponseBody<R>>, S::Error>>
 where
-    S: Service<Request<GuardedBody<B>>, Response = Response<R>>,
+    S: Service<Request<GuardedBody<B>>, Response = Response<R>> + Clone,
     B: Body<Data = Bytes>,
     R: Body<Data = Bytes>,
 {
@@ -202,6 +224,17 @@ where
     }
 }
 
+impl<S: Clone> Taken<S> {
+    fn call<R>(mut self, request: R) -> S::Future
+    where
+        S: Service<R>,
+    {
+        let answer = self.instance.call(request);
+        self.from.give_back(self.instance);
+        answer
+    }
+}
+
 impl McpAuth {
     /// Admits a request, perhaps as anonymous, and reports it.
     async fn admit_visitor<B: Body<Data = Bytes>>(
@@ -240,6 +273,11 @@ mod tests {
 
     use super::*;
 
+    fn taken<S: Clone>(service: S) -> Taken<S> {
+        let from = Arc::new(Stock::new(service));
+        Taken { instance: from.take(), from }
+    }
+
     #[test]
     fn what_lies_in_the_heap_for_a_request_is_small() {
         let auth = McpAuth::builder("https://api.example.com/mcp")
@@ -251,7 +289,7 @@ mod tests {
             Box::pin(ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))))
         });
         let (parts, body) = Request::new(Full::default()).into_parts();
-        let size = size_of_val(&handle(auth, inner, parts, body));
-        assert!(size <= 912, "{size}");
+        let size = size_of_val(&handle(auth, taken(inner), parts, body));
+        assert!(size <= 928, "{size}");
     }
 }

@@ -24,6 +24,6 @@ impl McpAuth {
 
     async fn judge_again(&self, credentials: &Credentials) -> Result<(), Denial> {
         let (token, now) = self.verify(credentials).await?;
-        self.0.policy.accept(&token, now)
+        self.0.policy.accept(token, now).map(drop)
     }
 }

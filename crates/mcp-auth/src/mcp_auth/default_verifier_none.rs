@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use super::{ConfigError, Judge};
 use crate::authorization_server::AuthorizationServer;
 use crate::clock::Clock;
-use crate::credentials::{AccessToken, Credentials};
+use crate::credentials::Credentials;
 use crate::denial::Denial;
 use crate::fetch::BoxFuture;
 use crate::issuer_template::Family;
@@ -35,7 +35,7 @@ pub(super) enum DefaultVerifier {}
 impl DefaultVerifier {
     pub(super) async fn recall_or_verify(
         &self,
-        _: &AccessToken,
+        _: &Credentials,
     ) -> Result<(VerifiedToken, SystemTime), Denial> {
         match *self {}
     }

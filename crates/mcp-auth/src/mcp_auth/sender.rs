@@ -13,9 +13,8 @@ use crate::credentials::Credentials;
 use crate::denial::{Denial, Reason};
 use crate::dpop::{self, Dpop, NonceKeys, Nonces, Proofs};
 use crate::metadata::ResourceMetadata;
-use crate::policy::Policy;
+use crate::policy::Accepted;
 use crate::scheme::Scheme;
-use crate::token::VerifiedToken;
 
 /// As many bytes as HMAC-SHA256 has security to give (RFC 2104 §3).
 const SHORTEST_NONCE_KEY: usize = 32;
@@ -141,13 +140,13 @@ pub(super) struct Sender {
 }
 
 impl Sender {
-    /// Whether the sender is the owner: a token that is not bound belongs to whoever has it.
+    /// Whether the sender is the owner: a token that is not bound belongs to whoever has it. It is accepted before, so
+    /// that one for somebody else costs no signature, and takes no place in the memory of proofs.
     pub(super) fn confirm(
         &self,
-        token: &VerifiedToken,
+        token: &Accepted,
         credentials: &Credentials,
         parts: &Parts,
-        policy: &Policy,
         now: SystemTime,
     ) -> Result<(), Denial> {
         let Some(binding) = token.facts().binding.as_deref() else {
@@ -158,8 +157,6 @@ impl Sender {
         if !binding.is_understood() {
             return Err(Denial::invalid(Reason::Binding));
         }
-        // A token for somebody else costs no signature and takes no place in the memory of proofs.
-        policy.accept(token, now)?;
         match binding.certificate_thumbprint() {
             Some(thumbprint) => self.certificates.confirm(thumbprint, parts)?,
             None if self.certificates.is_required => return unbound(),

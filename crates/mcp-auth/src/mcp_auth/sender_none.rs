@@ -11,9 +11,8 @@ use crate::clock::Clock;
 use crate::credentials::Credentials;
 use crate::denial::{Denial, Reason};
 use crate::metadata::ResourceMetadata;
-use crate::policy::Policy;
+use crate::policy::Accepted;
 use crate::scheme::Scheme;
-use crate::token::VerifiedToken;
 
 #[derive(Default)]
 pub(super) struct Settings;
@@ -33,10 +32,9 @@ pub(super) struct Sender;
 impl Sender {
     pub(super) fn confirm(
         &self,
-        token: &VerifiedToken,
+        token: &Accepted,
         credentials: &Credentials,
         _: &Parts,
-        _: &Policy,
         _: SystemTime,
     ) -> Result<(), Denial> {
         match (&token.facts().binding, credentials.scheme()) {

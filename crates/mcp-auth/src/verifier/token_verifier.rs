@@ -7,7 +7,7 @@ use super::jwt_verifier::Remembered;
 use super::{JwtVerifier, Verifier};
 use crate::authorization_server::AuthorizationServer;
 use crate::clock::Clock;
-use crate::credentials::{AccessToken, Credentials};
+use crate::credentials::Credentials;
 use crate::denial::{Denial, Reason, Refusal};
 use crate::fetch::BoxFuture;
 use crate::introspection::Introspector;
@@ -44,8 +44,9 @@ impl TokenVerifier {
     /// The token, and what time it is by then: there may have been something to wait for.
     pub(crate) async fn recall_or_verify(
         &self,
-        token: &AccessToken,
+        credentials: &Credentials,
     ) -> Result<(VerifiedToken, SystemTime), Denial> {
+        let token = credentials.token();
         let fingerprint = self.fingerprints.of(token.as_bytes());
         let fingerprint = fingerprint.ok_or_else(|| Denial::invalid(Reason::Oversize))?;
         let now = self.clock.now();
@@ -54,6 +55,7 @@ impl TokenVerifier {
         if let Some(known) = known {
             return Ok((known, now));
         }
+        credentials.check()?; // what is remembered has been looked at
         let token = token.expose();
         // Boxed, so that the future is small where a token is remembered.
         let token = if self.is_opaque(token) {
@@ -134,7 +136,7 @@ impl Verifier for TokenVerifier {
         &'a self,
         credentials: &'a Credentials,
     ) -> BoxFuture<'a, Result<VerifiedToken, Denial>> {
-        Box::pin(async { self.recall_or_verify(credentials.token()).await.map(|(token, _)| token) })
+        Box::pin(async { self.recall_or_verify(credentials).await.map(|(token, _)| token) })
     }
 }
 
