@@ -48,6 +48,7 @@ fn shown(message: &Value) -> String {
 fuzz_target!(|data: &[u8]| {
     let (headers, body) = request(data);
     let Ok(operation) = Operation::read(&Method::POST, &headers, body) else { return };
+    assert!(serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok(), "what is admitted is JSON");
     // What is nested deeper than serde_json follows is nobody's message.
     let Ok(full) = serde_json::from_slice::<Value>(body) else { return };
     let expected: Vec<_> = match &full {

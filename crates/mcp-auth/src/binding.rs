@@ -1,9 +1,8 @@
 //! What a token is bound to, so that it is of no use to a thief (`cnf`, RFC 7800).
 
 use base64_simd::URL_SAFE_NO_PAD;
-use serde_json::value::RawValue;
 
-use crate::json::{self, Members};
+use crate::json::{Members, Raw};
 
 /// What a token is bound to, and its sender has shown to hold: a key, a certificate, or both
 /// ([RFC 7800 §3.1](https://www.rfc-editor.org/rfc/rfc7800#section-3.1)).
@@ -39,9 +38,9 @@ impl Binding {
 
     /// Reads the claim `cnf`. What is not understood of it is remembered as that: the token is bound to
     /// something nobody here can check.
-    pub(crate) fn read(cnf: &RawValue) -> Self {
+    pub(crate) fn read(cnf: &str) -> Self {
         let mut binding = Self { key: None, certificate: None, is_understood: false };
-        let Ok(members) = Members::of(cnf.get()) else { return binding };
+        let Ok(members) = Members::of(cnf) else { return binding };
         let mut understood = 0;
         for (name, value) in members.iter() {
             let place = match name {
@@ -71,8 +70,8 @@ impl Binding {
 }
 
 /// A SHA-256 digest in base64url.
-fn thumbprint(value: &RawValue) -> Option<[u8; 32]> {
-    let text = json::string(value)?;
+fn thumbprint(value: Raw<'_>) -> Option<[u8; 32]> {
+    let text = value.string()?;
     URL_SAFE_NO_PAD.decode_to_vec(text.as_bytes()).ok()?.try_into().ok()
 }
 
@@ -84,7 +83,7 @@ mod tests {
     const X5T: &str = "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2";
 
     fn read(cnf: &str) -> Binding {
-        Binding::read(&RawValue::from_string(cnf.to_owned()).expect("JSON"))
+        Binding::read(cnf)
     }
 
     #[test]

@@ -7,9 +7,7 @@ mod caller_kind;
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde_json::value::RawValue;
-
-use crate::json::{self, Members};
+use crate::json::{Members, Raw};
 use crate::token::AuthInfo;
 
 pub use actor::Actor;
@@ -50,7 +48,7 @@ impl AuthInfo {
     /// [`Rule::acr_values`](crate::Rule::acr_values).
     #[must_use]
     pub fn acr(&self) -> Option<Cow<'_, str>> {
-        self.facts().claim("acr").and_then(json::string)
+        self.facts().claim("acr").and_then(Raw::string)
     }
 
     /// By which means the user logged in: `amr`, words of
@@ -65,7 +63,7 @@ impl AuthInfo {
     /// login, see [`Rule::max_age`](crate::Rule::max_age).
     #[must_use]
     pub fn auth_time(&self) -> Option<SystemTime> {
-        let seconds = self.facts().claim("auth_time").and_then(json::numeric_date)?;
+        let seconds = self.facts().claim("auth_time").and_then(Raw::numeric_date)?;
         UNIX_EPOCH.checked_add(Duration::from_secs(seconds as u64))
     }
 
@@ -76,16 +74,16 @@ impl AuthInfo {
 
 /// Strings in an array, or the `value` of each object there (SCIM, RFC 7643 §2.4); or one string alone.
 /// Anything else is left out: it grants nothing.
-fn values(claim: &RawValue) -> Vec<Cow<'_, str>> {
-    let value = |one| json::string(one).or_else(|| member(one, "value").and_then(json::string));
-    match json::array(claim) {
+fn values<'c>(claim: Raw<'c>) -> Vec<Cow<'c, str>> {
+    let value = |one: Raw<'c>| one.string().or_else(|| member(one, "value").and_then(Raw::string));
+    match claim.array() {
         Some(list) => list.into_iter().filter_map(value).collect(),
-        None => json::string(claim).into_iter().collect(),
+        None => claim.string().into_iter().collect(),
     }
 }
 
 /// A member of an object that has each member once, unless it is null.
-fn member<'c>(object: &'c RawValue, name: &str) -> Option<&'c RawValue> {
+fn member<'c>(object: Raw<'c>, name: &str) -> Option<Raw<'c>> {
     Members::of(object.get()).ok()?.get(name).filter(|value| value.get() != "null")
 }
 

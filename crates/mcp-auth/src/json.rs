@@ -1,18 +1,19 @@
 //! JSON objects from strangers: each member once, values left raw until they are wanted.
 
+mod reader;
+
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{
-    Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
-};
-use serde_json::value::RawValue;
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+
+pub(crate) use reader::{Raw, Reader, Unreadable};
 
 /// More members than any honest token, key or document has; bounds the search for duplicates.
 pub(crate) const MAX_MEMBERS: usize = 128;
 
 /// The members of one JSON object, no name twice.
-pub(crate) struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+pub(crate) struct Members<'a>(Vec<(Cow<'a, str>, Raw<'a>)>);
 
 /// Why a text is not such an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +24,12 @@ pub(crate) enum NotMembers {
     Malformed,
 }
 
+impl From<Unreadable> for NotMembers {
+    fn from(_: Unreadable) -> Self {
+        Self::Malformed
+    }
+}
+
 impl<'a> Members<'a> {
     /// Reads an object that is the whole of `json`.
     pub(crate) fn read(json: &'a [u8]) -> Result<Self, NotMembers> {
@@ -31,22 +38,36 @@ impl<'a> Members<'a> {
 
     /// The same for what is known to be text.
     pub(crate) fn of(json: &'a str) -> Result<Self, NotMembers> {
-        let mut deserializer = serde_json::Deserializer::from_str(json);
-        let mut outcome = NotMembers::Malformed;
-        let members = deserializer.deserialize_map(ObjectVisitor(&mut outcome));
-        let members = members.map_err(|_| outcome)?;
-        deserializer.end().map_err(|_| NotMembers::Malformed)?;
-        Ok(members)
+        let mut reader = Reader::new(json);
+        let mut members: Vec<(Cow<'a, str>, Raw<'a>)> = Vec::with_capacity(12);
+        let mut kinds = 0u64;
+        reader.enter(b'{')?;
+        while let Some(name) = reader.member()? {
+            if members.len() == MAX_MEMBERS {
+                return Err(NotMembers::Malformed);
+            }
+            // Only names of one kind are compared: of a length and a first letter, as far as 64 kinds tell.
+            let first = name.bytes().next().unwrap_or(0);
+            let kind = 1 << ((name.len() * 7 + usize::from(first)) % 64);
+            let may_be_known = kinds & kind != 0;
+            kinds |= kind;
+            if may_be_known && members.iter().any(|(earlier, _)| *earlier == name) {
+                return Err(NotMembers::Duplicate);
+            }
+            members.push((name, reader.value()?));
+        }
+        reader.end()?;
+        Ok(Self(members))
     }
 
     /// The members in the order of the text.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, Raw<'a>)> {
         self.0.iter().map(|(name, value)| (&**name, *value))
     }
 
     /// The member of this name. Inlined, since a name that is known is compared in two instructions.
     #[inline(always)]
-    pub(crate) fn get(&self, name: &str) -> Option<&'a RawValue> {
+    pub(crate) fn get(&self, name: &str) -> Option<Raw<'a>> {
         self.iter().find(|(given, _)| *given == name).map(|(_, value)| value)
     }
 }
@@ -56,73 +77,19 @@ impl<'a> Members<'a> {
 pub(crate) fn pick<'a, const N: usize>(
     json: &'a str,
     names: [&str; N],
-) -> Result<[Option<&'a RawValue>; N], NotMembers> {
-    let mut deserializer = serde_json::Deserializer::from_str(json);
-    let mut outcome = NotMembers::Malformed;
-    let picked = deserializer.deserialize_map(PickVisitor { names, outcome: &mut outcome });
-    let picked = picked.map_err(|_| outcome)?;
-    deserializer.end().map_err(|_| NotMembers::Malformed)?;
+) -> Result<[Option<Raw<'a>>; N], NotMembers> {
+    let (mut reader, mut picked) = (Reader::new(json), [None; N]);
+    reader.enter(b'{')?;
+    while let Some(name) = reader.member()? {
+        let value = reader.value()?;
+        let mut wanted = names.iter().zip(&mut picked);
+        let place = wanted.find(|(wanted, _)| **wanted == name).map(|(_, place)| place);
+        if place.is_some_and(|place| place.replace(value).is_some()) {
+            return Err(NotMembers::Duplicate);
+        }
+    }
+    reader.end()?;
     Ok(picked)
-}
-
-struct PickVisitor<'o, 'n, const N: usize> {
-    names: [&'n str; N],
-    outcome: &'o mut NotMembers,
-}
-
-impl<'de, const N: usize> Visitor<'de> for PickVisitor<'_, '_, N> {
-    type Value = [Option<&'de RawValue>; N];
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object with each of some members at most once")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut picked = [None; N];
-        while let Some(name) = map.next_key_seed(Name)? {
-            let mut wanted = self.names.iter().zip(&mut picked);
-            let Some((_, place)) = wanted.find(|(wanted, _)| **wanted == name) else {
-                map.next_value::<IgnoredAny>()?;
-                continue;
-            };
-            if place.replace(map.next_value()?).is_some() {
-                *self.outcome = NotMembers::Duplicate;
-                return Err(A::Error::custom("duplicate member"));
-            }
-        }
-        Ok(picked)
-    }
-}
-
-struct ObjectVisitor<'o>(&'o mut NotMembers);
-
-impl<'de> Visitor<'de> for ObjectVisitor<'_> {
-    type Value = Members<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object without duplicate members")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut members: Vec<(Cow<'de, str>, &'de RawValue)> = Vec::with_capacity(12);
-        let mut kinds = 0u64;
-        while let Some(name) = map.next_key_seed(Name)? {
-            if members.len() == MAX_MEMBERS {
-                return Err(A::Error::custom("too many members"));
-            }
-            // Only names of one kind are compared: of a length and a first letter, as far as 64 kinds tell.
-            let first = name.bytes().next().unwrap_or(0);
-            let kind = 1 << ((name.len() * 7 + usize::from(first)) % 64);
-            let may_be_known = kinds & kind != 0;
-            kinds |= kind;
-            if may_be_known && members.iter().any(|(earlier, _)| *earlier == name) {
-                *self.0 = NotMembers::Duplicate;
-                return Err(A::Error::custom("duplicate member"));
-            }
-            members.push((name, map.next_value()?));
-        }
-        Ok(Members(members))
-    }
 }
 
 /// A member's name, borrowed where it is written without escapes.
@@ -213,36 +180,6 @@ impl<'de> Visitor<'de> for Bottomed {
     }
 }
 
-/// The string that `value` is, borrowed where it is written without escapes.
-pub(crate) fn string(value: &RawValue) -> Option<Cow<'_, str>> {
-    let inner = value.get().strip_prefix('"')?.strip_suffix('"')?;
-    if inner.as_bytes().contains(&b'\\') {
-        return serde_json::from_str(value.get()).ok().map(Cow::Owned);
-    }
-    Some(Cow::Borrowed(inner))
-}
-
-/// The elements of the array that `value` is.
-pub(crate) fn array(value: &RawValue) -> Option<Vec<&RawValue>> {
-    serde_json::from_str(value.get()).ok()
-}
-
-/// The strings of the array that `value` is; nothing if any element is something else.
-pub(crate) fn strings(value: &RawValue) -> Option<Vec<Cow<'_, str>>> {
-    array(value)?.into_iter().map(string).collect()
-}
-
-/// The number that `value` is, if it is at least 0 and below 2^53, as NumericDates are
-/// ([RFC 7519 §2](https://www.rfc-editor.org/rfc/rfc7519#section-2)): an integer or a fraction.
-pub(crate) fn numeric_date(value: &RawValue) -> Option<f64> {
-    const LIMIT: f64 = 9_007_199_254_740_992.0;
-    let text = value.get();
-    if !text.starts_with(|c: char| c.is_ascii_digit()) {
-        return None;
-    }
-    text.parse().ok().filter(|number| (0.0..LIMIT).contains(number))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -299,8 +236,7 @@ mod tests {
     #[test]
     fn some_members_are_picked_out_of_any_number_and_not_twice() {
         let picked = |json: &str| {
-            let picked =
-                pick(json, ["a", "b"]).map(|values| values.map(|it| it.map(RawValue::get)));
+            let picked = pick(json, ["a", "b"]).map(|values| values.map(|it| it.map(Raw::get)));
             picked.map(|values| values.map(|value| value.map(str::to_owned)))
         };
         let some = |text: &str| Some(text.to_owned());
@@ -334,7 +270,7 @@ mod tests {
 
     #[test]
     fn values_are_what_they_say_by_table() {
-        let value = |json: &str| RawValue::from_string(json.to_owned()).expect("JSON");
+        let value = |json| Raw::read(json).expect("JSON");
         for (json, expected) in [
             (r#""a""#, Some("a")),
             (r#""\u0061\n""#, Some("a\n")),
@@ -343,7 +279,7 @@ mod tests {
             ("null", None),
             (r#""\ud800""#, None),
         ] {
-            assert_eq!(string(&value(json)).as_deref(), expected, "{json}");
+            assert_eq!(value(json).string().as_deref(), expected, "{json}");
         }
         for (json, expected) in [
             ("1", Some(1.0)),
@@ -357,10 +293,10 @@ mod tests {
             ("true", None),
             ("null", None),
         ] {
-            assert_eq!(numeric_date(&value(json)), expected, "{json}");
+            assert_eq!(value(json).numeric_date(), expected, "{json}");
         }
-        assert_eq!(strings(&value(r#"["a","b"]"#)).map(|s| s.len()), Some(2));
-        assert_eq!(strings(&value(r#"["a",1]"#)), None);
-        assert_eq!(strings(&value(r#""a""#)), None);
+        assert_eq!(value(r#"["a","b"]"#).strings().map(|s| s.len()), Some(2));
+        assert_eq!(value(r#"["a",1]"#).strings(), None);
+        assert_eq!(value(r#""a""#).strings(), None);
     }
 }

@@ -4,9 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
-use serde_json::value::RawValue;
-
-use crate::json::{self, NotMembers};
+use crate::json::{self, NotMembers, Raw};
 use crate::scope::Scopes;
 use crate::token::AuthInfo;
 
@@ -92,9 +90,8 @@ impl Lists {
         let mut edits = Vec::new();
         match message.trim_start().as_bytes().first() {
             Some(b'[') => {
-                let batch: Vec<&RawValue> =
-                    serde_json::from_str(message).map_err(|_| Unreadable)?;
-                for element in batch.into_iter().filter(|element| is_object(element)) {
+                let batch = Raw::read(message).and_then(Raw::array).ok_or(Unreadable)?;
+                for element in batch.into_iter().filter(is_object) {
                     reader.response(element.get(), &mut edits)?;
                 }
             }
@@ -115,7 +112,7 @@ impl Reader<'_> {
     fn response(&self, response: &str, edits: &mut Vec<Edit>) -> Result<(), Unreadable> {
         let [result] = json::pick(response, ["result"])?;
         match result {
-            Some(result) if is_object(result) => self.result(result.get(), edits),
+            Some(result) if is_object(&result) => self.result(result.get(), edits),
             _ => Ok(()),
         }
     }
@@ -126,7 +123,7 @@ impl Reader<'_> {
         let [tools, prompts, resources, templates, scope, ttl] = json::pick(result, names)?;
         let mut is_list = false;
         for (listed, list) in Listed::ALL.into_iter().zip([tools, prompts, resources, templates]) {
-            let list = list.and_then(|list| Some((list, json::array(list)?)));
+            let list = list.and_then(|list| Some((list, list.array()?)));
             is_list |= list.is_some();
             if let Some((list, elements)) = list {
                 edits.extend(self.list(listed, list, &elements));
@@ -146,10 +143,10 @@ impl Reader<'_> {
     }
 
     /// The list written anew, if anything of it is left out or added.
-    fn list(&self, listed: Listed, list: &RawValue, elements: &[&RawValue]) -> Option<Edit> {
+    fn list(&self, listed: Listed, list: Raw<'_>, elements: &[Raw<'_>]) -> Option<Edit> {
         let mut is_same = true;
         let mut shown = Vec::with_capacity(elements.len());
-        for element in elements {
+        for &element in elements {
             if !self.is_shown(listed, element) {
                 is_same = false;
                 continue;
@@ -162,17 +159,17 @@ impl Reader<'_> {
     }
 
     /// What has no name, or two, cannot be asked for, and is not shown.
-    fn is_shown(&self, listed: Listed, element: &RawValue) -> bool {
+    fn is_shown(&self, listed: Listed, element: Raw<'_>) -> bool {
         let Some(keep) = &self.lists.keep else { return true };
         let Ok([Some(name)]) = json::pick(element.get(), [listed.key()]) else { return false };
-        json::string(name).is_some_and(|name| keep(self.caller, listed, &name))
+        name.string().is_some_and(|name| keep(self.caller, listed, &name))
     }
 
     /// A tool with the scopes that it needs, if it does not say so itself.
     fn with_needs(&self, listed: Listed, tool: &str) -> Option<String> {
         let needs = self.lists.needs.as_ref().filter(|_| listed == Listed::Tool)?;
         let [name, schemes] = json::pick(tool, ["name", "securitySchemes"]).ok()?;
-        let scopes = needs(&json::string(name?)?).filter(|_| schemes.is_none())?;
+        let scopes = needs(&name?.string()?).filter(|_| schemes.is_none())?;
         let scopes = serde_json::Value::from_iter(scopes.iter());
         let tool = tool.strip_suffix('}')?;
         Some(format!(r#"{tool},"securitySchemes":[{{"type":"oauth2","scopes":{scopes}}}]}}"#))
@@ -185,7 +182,7 @@ impl Reader<'_> {
     }
 }
 
-fn is_object(value: &RawValue) -> bool {
+fn is_object(value: &Raw<'_>) -> bool {
     value.get().starts_with('{')
 }
 

@@ -154,7 +154,7 @@ impl<'m> Operation<'m> {
         let calls = messages.try_map(|envelope| {
             let call = envelope.understand(&spoken)?;
             spoken.agrees_with(&call, envelope.version()?.as_deref())?;
-            Ok(call)
+            Ok::<_, BadMessage>(call)
         })?;
         let words = calls
             .all()

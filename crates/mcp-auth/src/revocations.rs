@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use crate::denial::{Denial, Reason};
-use crate::json::{self, Members};
+use crate::json::{Members, Raw};
 use crate::revocation::{Revocation, What};
 use crate::signal::Signal;
 use crate::token::{API_KEY_ISSUER, Facts, seconds};
@@ -186,9 +186,9 @@ impl OfIssuer {
     fn names(&self, facts: &Facts) -> bool {
         let members = Members::of(&facts.claims).ok();
         let claim = |name| members.as_ref().and_then(|members| members.get(name));
-        let text = |name| claim(name).and_then(json::string).filter(|text| !text.is_empty());
+        let text = |name| claim(name).and_then(Raw::string).filter(|text| !text.is_empty());
         let (jti, sid) = (text("jti"), text("sid"));
-        let issued_at = claim("iat").and_then(json::numeric_date).map(|time| time as u64);
+        let issued_at = claim("iat").and_then(Raw::numeric_date).map(|time| time as u64);
         let subject = facts.subject.of(&facts.claims);
         // By `sub` its issuer knows the subject, whatever it is called here.
         let sub = text("sub").filter(|sub| *sub != *subject);

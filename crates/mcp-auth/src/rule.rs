@@ -3,10 +3,8 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use serde_json::value::RawValue;
-
 use crate::denial::Authentication;
-use crate::json::{self, Members};
+use crate::json::{Members, Raw};
 use crate::scope::{AnyOf, Hierarchy, Require, Scopes};
 
 /// What an operation requires of its caller. Scopes alone are rules already: `["notes:write"]`.
@@ -146,10 +144,10 @@ impl Rule {
     pub(crate) fn is_authenticated_by(&self, claims: &str, now: u64, leeway: u64) -> bool {
         let Authentication { acr_values, max_age, .. } = &self.authentication;
         let way = || {
-            find(claims, "acr").and_then(json::string).is_some_and(|acr| acr_values.contains(&acr))
+            find(claims, "acr").and_then(Raw::string).is_some_and(|acr| acr_values.contains(&acr))
         };
         let recently = |age: Duration| {
-            let at = find(claims, "auth_time").and_then(json::numeric_date);
+            let at = find(claims, "auth_time").and_then(Raw::numeric_date);
             at.is_some_and(|at| {
                 now <= (at as u64).saturating_add(age.as_secs()).saturating_add(leeway)
             })
@@ -168,16 +166,16 @@ impl ClaimRule {
             }
         }
         let is_one = |value: &str| self.values.iter().any(|wanted| wanted == value);
-        let Ok(value) = serde_json::from_str::<&RawValue>(text) else { return false };
-        json::string(value).is_some_and(|value| is_one(&value))
-            || json::array(value).is_some_and(|list| {
-                list.into_iter().filter_map(json::string).any(|value: Cow<'_, str>| is_one(&value))
+        let Some(value) = Raw::read(text) else { return false };
+        value.string().is_some_and(|value| is_one(&value))
+            || value.array().is_some_and(|list| {
+                list.into_iter().filter_map(Raw::string).any(|value: Cow<'_, str>| is_one(&value))
             })
     }
 }
 
 /// A member of an object that has each member once.
-fn find<'c>(object: &'c str, name: &str) -> Option<&'c RawValue> {
+fn find<'c>(object: &'c str, name: &str) -> Option<Raw<'c>> {
     Members::of(object).ok()?.get(name)
 }
 

@@ -8,13 +8,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
 
 use crate::binding::Binding;
 use crate::credentials::AccessToken;
 use crate::denial::Denial;
 use crate::dialect::Dialect;
-use crate::json::{self, Members};
+use crate::json::{Members, Raw};
 use crate::scope::{Require, Scopes, Vocabulary};
 
 /// The issuer of callers with an API key. No issuer of tokens has this name: those are https URLs.
@@ -68,8 +67,8 @@ pub(crate) enum Text {
 
 impl Text {
     /// The place in `text` of a string that was read from it.
-    pub(crate) fn place(text: &str, value: &RawValue) -> Option<Self> {
-        Self::within(text, json::string(value)?)
+    pub(crate) fn place(text: &str, value: Raw<'_>) -> Option<Self> {
+        Self::within(text, value.string()?)
     }
 
     /// The place in `text` of a string that was read from it, as far as it was not copied.
@@ -87,7 +86,7 @@ impl Text {
     }
 
     /// The place in `text` of any value that was read from it, as it is written.
-    pub(crate) fn raw_place(text: &str, value: &RawValue) -> Option<Self> {
+    pub(crate) fn raw_place(text: &str, value: Raw<'_>) -> Option<Self> {
         let start = value.get().as_ptr() as usize - text.as_ptr() as usize;
         let end = start + value.get().len();
         Some(Self::Within { start: start.try_into().ok()?, end: end.try_into().ok()? })
@@ -105,13 +104,13 @@ impl Text {
 
 impl Facts {
     /// A claim, unless it is null. It is looked for in the text each time: not for every request.
-    pub(crate) fn claim(&self, name: &str) -> Option<&RawValue> {
+    pub(crate) fn claim(&self, name: &str) -> Option<Raw<'_>> {
         Members::of(&self.claims).ok()?.get(name).filter(|value| value.get() != "null")
     }
 
     /// When the token was issued, in seconds since 1970, if it says so. Read as [`claim`](Self::claim) is.
     pub(crate) fn issued_at(&self) -> Option<u64> {
-        self.claim("iat").and_then(json::numeric_date).map(|time| time as u64)
+        self.claim("iat").and_then(Raw::numeric_date).map(|time| time as u64)
     }
 
     /// Replaces the text of the claims, and keeps what was read from it.
@@ -185,10 +184,11 @@ impl VerifiedToken {
     pub fn with_claims(self, claims: &impl Serialize) -> Result<Self, serde_json::Error> {
         let claims: serde_json::Map<_, _> = serde_json::from_value(serde_json::to_value(claims)?)?;
         let cnf = claims.get("cnf").filter(|cnf| !cnf.is_null());
-        let binding = cnf.map(serde_json::value::to_raw_value).transpose()?;
+        let cnf = cnf.map(serde_json::to_string).transpose()?;
+        let binding = cnf.map(|cnf| Box::new(Binding::read(&cnf)));
         let claims = serde_json::to_string(&claims)?;
         Ok(self.with(|facts| {
-            facts.binding = binding.map(|cnf| Box::new(Binding::read(&cnf)));
+            facts.binding = binding;
             facts.replace_claims(claims);
         }))
     }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::credentials::Credentials;
 use crate::denial::{BadProof, Denial, Reason};
-use crate::json::{self, Members};
+use crate::json::{Members, Raw};
 use crate::jwt::{self, Algorithm, Jws};
 
 /// A proof of the right kind; nothing of it is true yet.
@@ -42,10 +42,10 @@ impl<'t> Proof<'t> {
     pub(super) fn claims(&self) -> Result<Claims<'_>, BadProof> {
         let members = Members::read(&self.jws.payload).map_err(|_| BadProof::Malformed)?;
         let text = |name: &str| {
-            let value = members.get(name).and_then(json::string);
+            let value = members.get(name).and_then(Raw::string);
             value.filter(|text| !text.is_empty()).ok_or(BadProof::Claims)
         };
-        let issued_at = members.get("iat").and_then(json::numeric_date);
+        let issued_at = members.get("iat").and_then(Raw::numeric_date);
         Ok(Claims {
             id: text("jti")?,
             method: text("htm")?,

@@ -1,17 +1,14 @@
 //! One request for events, with what became of those before, and its answer ([RFC 8936 §2](https://www.rfc-editor.org/rfc/rfc8936#section-2)).
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LANGUAGE, HeaderValue};
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::EventPoll;
 use crate::fetch::{FetchError, Limits, only_ok, post};
 use crate::introspection::sensitive;
-use crate::json::{self, Name};
+use crate::json::{self, NotMembers, Raw, Reader};
 
 /// As many events as may be asked for, of the full length of a token; or some thousand short ones of a
 /// transmitter that sends more than it was asked for.
@@ -95,45 +92,22 @@ fn read(answer: &[u8], most: usize) -> Result<Sets, &'static str> {
     let text = std::str::from_utf8(answer).map_err(|_| "it is no UTF-8")?;
     let [sets] = json::pick(text, ["sets"]).map_err(|_| "it is no JSON object")?;
     let sets = sets.ok_or("it has no `sets`")?;
-    let mut deserializer = serde_json::Deserializer::from_str(sets.get());
-    First(most)
-        .deserialize(&mut deserializer)
-        .map_err(|_| "its `sets` are no object with distinct members")
+    first(sets, most).map_err(|_| "its `sets` are no object with distinct members")
 }
 
-/// Reads the first members of an object, and looks over the others.
-struct First(usize);
-
-impl<'de> DeserializeSeed<'de> for First {
-    type Value = Sets;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Sets, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for First {
-    type Value = Sets;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object with distinct members")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Sets, A::Error> {
-        let mut sets = Sets::new();
-        while let Some(jti) = map.next_key_seed(Name)? {
-            if sets.contains_key(&*jti) {
-                return Err(A::Error::custom("an event comes twice"));
-            }
-            if sets.len() == self.0 {
-                map.next_value::<IgnoredAny>()?;
-                continue;
-            }
-            let set: &RawValue = map.next_value()?;
-            sets.insert(jti.into_owned(), json::string(set).map(Into::into));
+fn first(sets: Raw<'_>, most: usize) -> Result<Sets, NotMembers> {
+    let (mut reader, mut found) = (Reader::new(sets.get()), Sets::new());
+    reader.enter(b'{')?;
+    while let Some(jti) = reader.member()? {
+        let set = reader.value()?;
+        if found.contains_key(&*jti) {
+            return Err(NotMembers::Duplicate);
         }
-        Ok(sets)
+        if found.len() < most {
+            found.insert(jti.into_owned(), set.string().map(Into::into));
+        }
     }
+    Ok(found)
 }
 
 #[cfg(test)]

@@ -4,10 +4,9 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
 
 use super::member;
-use crate::json;
+use crate::json::Raw;
 use crate::token::AuthInfo;
 
 /// Somebody who acts, or may act, for the subject of a token.
@@ -15,7 +14,7 @@ use crate::token::AuthInfo;
 /// Whatever stands in the claim is an actor, even if nothing can be read from it: a token with an
 /// `act` is never taken for one that its subject uses.
 #[derive(Clone, Copy)]
-pub struct Actor<'a>(&'a RawValue);
+pub struct Actor<'a>(Raw<'a>);
 
 impl AuthInfo {
     /// Who uses the token in the name of its [subject](Self::subject): `act`
@@ -84,7 +83,7 @@ impl<'a> Actor<'a> {
     }
 
     fn text(&self, name: &str) -> Option<Cow<'a, str>> {
-        member(self.0, name).and_then(json::string)
+        member(self.0, name).and_then(Raw::string)
     }
 }
 

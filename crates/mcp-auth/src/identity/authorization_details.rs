@@ -4,16 +4,15 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
 
 use super::member;
-use crate::json;
+use crate::json::Raw;
 use crate::policy::is_same_resource;
 use crate::token::AuthInfo;
 
 /// One element of `authorization_details`.
 #[derive(Clone, Copy)]
-pub struct AuthorizationDetail<'a>(&'a RawValue);
+pub struct AuthorizationDetail<'a>(Raw<'a>);
 
 impl AuthInfo {
     /// What was granted for this resource, of one `type`
@@ -33,7 +32,7 @@ impl AuthInfo {
     /// ```
     #[must_use]
     pub fn authorization_details(&self, kind: &str) -> Vec<AuthorizationDetail<'_>> {
-        let details = self.facts().claim("authorization_details").and_then(json::array);
+        let details = self.facts().claim("authorization_details").and_then(Raw::array);
         let details = details.into_iter().flatten().map(AuthorizationDetail);
         details.filter(|one| one.kind().is_some_and(|it| it == kind) && one.is_for(self)).collect()
     }
@@ -49,7 +48,7 @@ impl<'a> AuthorizationDetail<'a> {
     /// To what it may be done, if the element names one thing.
     #[must_use]
     pub fn identifier(&self) -> Option<Cow<'a, str>> {
-        member(self.0, "identifier").and_then(json::string)
+        member(self.0, "identifier").and_then(Raw::string)
     }
 
     /// The whole element, or what `T` names of it.
@@ -62,7 +61,7 @@ impl<'a> AuthorizationDetail<'a> {
     }
 
     fn kind(&self) -> Option<Cow<'a, str>> {
-        member(self.0, "type").and_then(json::string)
+        member(self.0, "type").and_then(Raw::string)
     }
 
     fn is_for(&self, caller: &AuthInfo) -> bool {
@@ -73,7 +72,7 @@ impl<'a> AuthorizationDetail<'a> {
             caller.accepted_audiences().iter().any(|ours| is_same_resource(ours, &place))
                 || of_issuer.iter().any(|ours| *ours == place)
         };
-        json::strings(locations).into_iter().flatten().any(is_ours)
+        locations.strings().into_iter().flatten().any(is_ours)
     }
 }
 

@@ -1,9 +1,7 @@
 //! Is the caller a person, a program, or nobody knows?
 
-use serde_json::value::RawValue;
-
 use super::values;
-use crate::json;
+use crate::json::Raw;
 use crate::provider::Provider;
 use crate::token::{API_KEY_ISSUER, AuthInfo, Facts};
 
@@ -58,7 +56,7 @@ fn kind(facts: &Facts) -> CallerKind {
         return CallerKind::ApiKey;
     }
     let claim = |name| facts.claim(name);
-    let is = |name, word| claim(name).and_then(json::string).is_some_and(|text| text == word);
+    let is = |name, word| claim(name).and_then(Raw::string).is_some_and(|text| text == word);
     let subject = facts.subject.of(&facts.claims);
     let client = facts.client_id.as_ref().map(|id| id.of(&facts.claims));
     let is_client =
@@ -79,8 +77,8 @@ fn kind(facts: &Facts) -> CallerKind {
 }
 
 /// Whether there is anything in a claim: the first second of 1970, an empty list and an empty word say nothing.
-fn says_something(claim: &RawValue) -> bool {
-    match json::numeric_date(claim) {
+fn says_something(claim: Raw<'_>) -> bool {
+    match claim.numeric_date() {
         Some(second) => second >= 1.0,
         None => values(claim).iter().any(|word| !word.is_empty()),
     }

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use crate::denial::Refusal;
-use crate::json::{self, Members};
+use crate::json::{Members, Raw};
 use crate::jwt::{Jws, JwtRules};
 use crate::keyring::Keyring;
 use crate::token::seconds;
@@ -59,15 +59,15 @@ fn read(
 ) -> Result<(String, String), &'static str> {
     let members =
         Members::read(payload).map_err(|_| "it is no JSON object with distinct members")?;
-    let issuer = members.get("iss").and_then(json::string);
+    let issuer = members.get("iss").and_then(Raw::string);
     let issuer = issuer.filter(|it| rules.are_for(it)).ok_or("its `iss` is not the issuer")?;
     let audience = members.get("aud").ok_or("it has no `aud`")?;
-    let is_ours = json::string(audience).is_some_and(|one| one == client_id)
-        || json::strings(audience).is_some_and(|all| all.iter().any(|one| one == client_id));
+    let is_ours = audience.string().is_some_and(|one| one == client_id)
+        || audience.strings().is_some_and(|all| all.iter().any(|one| one == client_id));
     if !is_ours {
         return Err("its `aud` is not the client id of this server");
     }
-    let issued = members.get("iat").and_then(json::numeric_date).ok_or("it has no `iat`")? as u64;
+    let issued = members.get("iat").and_then(Raw::numeric_date).ok_or("it has no `iat`")? as u64;
     if issued.abs_diff(seconds(now)) > GREATEST_AGE.as_secs() {
         return Err("its `iat` is not now: compare the clocks");
     }

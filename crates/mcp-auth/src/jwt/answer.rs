@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::denial::{Denial, Reason};
-use crate::json::{self, Members};
+use crate::json::{Members, Raw};
 use crate::token::VerifiedToken;
 
 use super::{Claims, JwtRules};
@@ -68,7 +68,7 @@ fn token(
             "the server answers about a token of another `iss`: set the issuer as it writes it, a final slash matters",
         );
     }
-    match member("token_type").map(json::string) {
+    match member("token_type").map(Raw::string) {
         None => {}
         Some(Some(kind)) if kind.eq_ignore_ascii_case("Bearer") => {}
         // Whose it is must be said, for the sender's proof to be compared with.
@@ -91,7 +91,7 @@ fn token(
             .detail(format!("the token is {kind}: the client must send its access token")));
     }
     let claims = if subject_is_username {
-        let name = member("username").and_then(json::string);
+        let name = member("username").and_then(Raw::string);
         let Some(claims) = name.and_then(|name| claims.about_user(&name)) else {
             return refuse(
                 Reason::Claims,

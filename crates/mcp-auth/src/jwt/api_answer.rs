@@ -6,7 +6,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::{Claims, JwtRules};
 use crate::denial::{Denial, Reason};
-use crate::json::{self, Members};
+use crate::json::{Members, Raw};
 use crate::moment;
 use crate::provider::{Api, Words};
 use crate::token::VerifiedToken;
@@ -41,7 +41,7 @@ pub(crate) fn judge_api_answer(
 /// else stands at that URL, or on the way to it, does not say so.
 pub(crate) fn knows_no_such_token(api: &Api, status: u16, json: &[u8]) -> bool {
     let Ok(members) = Members::read(json) else { return false };
-    let text = |name| members.get(name).and_then(json::string);
+    let text = |name| members.get(name).and_then(Raw::string);
     match api.words {
         Words::GitHub => matches!(status, 404 | 422) && text("message").is_some(),
         Words::Google => {
@@ -56,31 +56,31 @@ pub(crate) fn knows_no_such_token(api: &Api, status: u16, json: &[u8]) -> bool {
 /// whose app's it is.
 fn github(members: &Members<'_>) -> Result<Found, Wrong> {
     let app = member(members, "app").and_then(object).ok_or("its `app` is no object")?;
-    let client_id = member(&app, "client_id").and_then(json::string);
+    let client_id = member(&app, "client_id").and_then(Raw::string);
     let client_id = client_id.ok_or("its `app` has no `client_id`")?.into_owned();
-    if member(members, "scopes").is_some_and(|scopes| json::strings(scopes).is_none()) {
+    if member(members, "scopes").is_some_and(|scopes| scopes.strings().is_none()) {
         return Err("its `scopes` are no list of texts");
     }
     let sub = member(members, "user").map(user).transpose()?;
     let exp = member(members, "expires_at").map(|end| {
-        json::string(end).and_then(|end| moment::read(&end)).ok_or("its `expires_at` is no time")
+        end.string().and_then(|end| moment::read(&end)).ok_or("its `expires_at` is no time")
     });
     Ok(Found { sub, client_id: Some(client_id), exp: exp.transpose()? })
 }
 
 /// A user by the number, which stays when the name changes.
-fn user(user: &RawValue) -> Result<String, Wrong> {
+fn user(user: Raw<'_>) -> Result<String, Wrong> {
     let user = object(user).ok_or("its `user` is no object")?;
-    let id = member(&user, "id").map(RawValue::get);
+    let id = member(&user, "id").map(Raw::get);
     let is_number = |id: &&str| id.parse::<u64>().is_ok();
     id.filter(is_number).map(str::to_owned).ok_or("its `user` has no number as `id`")
 }
 
 /// What `tokeninfo` tells of an access token. Its numbers are texts.
 fn google(members: &Members<'_>) -> Result<Found, Wrong> {
-    member(members, "aud").and_then(json::string).ok_or("its `aud` is no text")?;
+    member(members, "aud").and_then(Raw::string).ok_or("its `aud` is no text")?;
     let exp = member(members, "exp").and_then(|exp| {
-        let exp = json::string(exp).unwrap_or(exp.get().into());
+        let exp = exp.string().unwrap_or(exp.get().into());
         let is_number = exp.bytes().all(|b| b.is_ascii_digit());
         exp.parse().ok().filter(|end| is_number && *end > 0)
     });
@@ -92,7 +92,7 @@ fn written(api: &Api, members: &Members<'_>, found: &Found) -> Option<Vec<u8>> {
     let mut claims: BTreeMap<&str, Box<RawValue>> = BTreeMap::new();
     for name in api.claims {
         if let Some(value) = member(members, name) {
-            claims.insert(name, value.to_owned());
+            claims.insert(name, RawValue::from_string(value.get().to_owned()).ok()?);
         }
     }
     if let Some(sub) = &found.sub {
@@ -126,10 +126,10 @@ fn token(api: &Api, claims: Claims, rules: &JwtRules) -> Result<VerifiedToken, D
 }
 
 /// A member; `null` is as good as absent.
-fn member<'a>(members: &Members<'a>, name: &str) -> Option<&'a RawValue> {
+fn member<'a>(members: &Members<'a>, name: &str) -> Option<Raw<'a>> {
     members.get(name).filter(|value| value.get() != "null")
 }
 
-fn object(value: &RawValue) -> Option<Members<'_>> {
+fn object(value: Raw<'_>) -> Option<Members<'_>> {
     Members::of(value.get()).ok()
 }

@@ -1,11 +1,9 @@
 //! What a token says, in the dialects in which issuers say it.
 
-use serde_json::value::RawValue;
-
 use super::JwtRules;
 use crate::binding::Binding;
 use crate::denial::{Denial, Reason};
-use crate::json::{self, Members};
+use crate::json::{MAX_MEMBERS, Members, NotMembers, Raw, Reader};
 use crate::scope::Scopes;
 use crate::token::{Facts, Text, VerifiedToken, an_end};
 
@@ -29,21 +27,21 @@ pub(crate) struct Claims {
     pub(crate) has_token_id: bool,
 }
 
-/// The claims that are read, found in one pass. `null` is as good as absent.
+/// The claims that are read, as they are written.
 #[derive(Default)]
 struct Found<'a> {
-    iss: Option<&'a RawValue>,
-    sub: Option<&'a RawValue>,
-    aud: Option<&'a RawValue>,
-    exp: Option<&'a RawValue>,
-    iat: Option<&'a RawValue>,
-    nbf: Option<&'a RawValue>,
-    jti: Option<&'a RawValue>,
-    cnf: Option<&'a RawValue>,
+    iss: Option<Raw<'a>>,
+    sub: Option<Raw<'a>>,
+    aud: Option<Raw<'a>>,
+    exp: Option<Raw<'a>>,
+    iat: Option<Raw<'a>>,
+    nbf: Option<Raw<'a>>,
+    jti: Option<Raw<'a>>,
+    cnf: Option<Raw<'a>>,
     /// As [`CLIENT_ID`] names them.
-    client_id: [Option<&'a RawValue>; 4],
+    client_id: [Option<Raw<'a>>; 4],
     /// As [`SCOPE`] names them.
-    scope: [Option<&'a RawValue>; 3],
+    scope: [Option<Raw<'a>>; 3],
     other_kind: Option<&'static str>,
 }
 
@@ -68,23 +66,26 @@ impl Claims {
     pub(crate) fn read(payload: Vec<u8>) -> Result<Self, Denial> {
         let payload = String::from_utf8(payload).map_err(|_| Denial::invalid(Reason::Malformed))?;
         let text = &*payload;
-        let found = Found::among(&Members::of(text)?);
+        let found = Found::read(text)?;
         let place = |value| Text::place(text, value);
 
         let filled = |value| place(value).filter(|it: &Text| !it.of(text).is_empty());
-        let positive = |value| json::numeric_date(value).filter(|time| *time > 0.0);
+        let positive = |value: Raw<'_>| value.numeric_date().filter(|time| *time > 0.0);
         let issuer = optional("iss", found.iss, place)?;
         let subject = optional("sub", found.sub, filled)?;
         let expires_at = optional("exp", found.exp, positive)?.map(|time| time as u64);
         let audience = optional("aud", found.aud, |value| places(text, value))?.unwrap_or_default();
-        let issued_at = optional("iat", found.iat, json::numeric_date)?;
-        let not_before = optional("nbf", found.nbf, json::numeric_date)?;
+        let issued_at = optional("iat", found.iat, Raw::numeric_date)?;
+        let not_before = optional("nbf", found.nbf, Raw::numeric_date)?;
         let mut client_id = None;
         for (name, value) in CLIENT_ID.into_iter().zip(found.client_id) {
             let id = optional(name, value, place)?.filter(|id| !id.of(text).is_empty());
             client_id = client_id.or(id);
         }
-        let scope = SCOPE.into_iter().zip(found.scope).find(|(_, value)| value.is_some());
+        let scope = SCOPE
+            .into_iter()
+            .zip(found.scope)
+            .find(|(_, value)| value.as_ref().is_some_and(is_said));
         let scopes = scope.map(|(name, value)| optional(name, value, scopes)).transpose()?;
 
         Ok(Self {
@@ -101,7 +102,7 @@ impl Claims {
                 .map(|time| time.ceil() as u64)
                 .max()
                 .unwrap_or(0),
-            binding: found.cnf.map(|cnf| Box::new(Binding::read(cnf))),
+            binding: found.cnf.filter(is_said).map(|cnf| Box::new(Binding::read(cnf.get()))),
             other_kind: found.other_kind,
             has_client_id: found.client_id[0].is_some_and(is_text),
             has_issued_at: issued_at.is_some(),
@@ -172,10 +173,18 @@ impl Claims {
 }
 
 impl<'a> Found<'a> {
-    fn among(members: &Members<'a>) -> Self {
-        let mut found = Self::default();
-        for (name, value) in members.iter() {
-            let place = match name {
+    /// Reads an object that has each member once.
+    fn read(text: &'a str) -> Result<Self, NotMembers> {
+        let (mut reader, mut found) = (Reader::new(text), Self::default());
+        let (mut members, mut others) = (0, Vec::new());
+        reader.enter(b'{')?;
+        while let Some(name) = reader.member()? {
+            let value = reader.value()?;
+            members += 1;
+            if members > MAX_MEMBERS {
+                return Err(NotMembers::Malformed);
+            }
+            let place = match &*name {
                 "iss" => &mut found.iss,
                 "sub" => &mut found.sub,
                 "aud" => &mut found.aud,
@@ -191,14 +200,19 @@ impl<'a> Found<'a> {
                 "scope" => &mut found.scope[0],
                 "scp" => &mut found.scope[1],
                 "scopes" => &mut found.scope[2],
+                _ if others.contains(&name) => return Err(NotMembers::Duplicate),
                 _ => {
-                    found.other_kind = found.other_kind.or(other_kind(name, value));
+                    found.other_kind = found.other_kind.or(other_kind(&name, value));
+                    others.push(name);
                     continue;
                 }
             };
-            *place = Some(value).filter(|value| value.get() != "null");
+            if place.replace(value).is_some() {
+                return Err(NotMembers::Duplicate);
+            }
         }
-        found
+        reader.end()?;
+        Ok(found)
     }
 }
 
@@ -208,7 +222,7 @@ fn first_scopes<'n>(
     mut names: impl Iterator<Item = &'n str>,
 ) -> Result<Scopes, Denial> {
     let scope = names.find_map(|name| {
-        let value = members.get(name).filter(|value| value.get() != "null");
+        let value = members.get(name).filter(is_said);
         value.map(|value| (name, value))
     });
     let scopes = scope.map(|(name, value)| optional(name, Some(value), scopes)).transpose()?;
@@ -225,16 +239,20 @@ fn required<T>(name: &str, value: Option<T>) -> Result<T, Denial> {
 /// The value of a claim that may be absent, but if it is there must be what it should be.
 fn optional<'v, T>(
     name: &str,
-    value: Option<&'v RawValue>,
-    read: impl FnOnce(&'v RawValue) -> Option<T>,
+    value: Option<Raw<'v>>,
+    read: impl FnOnce(Raw<'v>) -> Option<T>,
 ) -> Result<Option<T>, Denial> {
-    value.map(|value| required(name, read(value))).transpose()
+    value.filter(is_said).map(|value| required(name, read(value))).transpose()
+}
+
+/// `null` is as good as absent.
+fn is_said(value: &Raw<'_>) -> bool {
+    !value.is_null()
 }
 
 /// The kind of token that has such a claim, if only another kind has it, or if a provider names the kind.
-fn other_kind(name: &str, value: &RawValue) -> Option<&'static str> {
-    let is_one_of =
-        |values: &[&str]| json::string(value).is_some_and(|value| values.contains(&&*value));
+fn other_kind(name: &str, value: Raw<'_>) -> Option<&'static str> {
+    let is_one_of = |values: &[&str]| value.string().is_some_and(|value| values.contains(&&*value));
     match name {
         "at_hash" | "c_hash" | "nonce" | "s_hash" => Some("an ID token"),
         "token_use" if is_one_of(&["id"]) => Some("an ID token (Cognito)"),
@@ -249,21 +267,19 @@ fn other_kind(name: &str, value: &RawValue) -> Option<&'static str> {
     }
 }
 
-fn is_text(value: &RawValue) -> bool {
-    json::string(value).is_some_and(|text| !text.is_empty())
+fn is_text(value: Raw<'_>) -> bool {
+    value.string().is_some_and(|text| !text.is_empty())
 }
 
 /// The places of one string, or of several in an array.
-fn places(text: &str, value: &RawValue) -> Option<Vec<Text>> {
+fn places(text: &str, value: Raw<'_>) -> Option<Vec<Text>> {
     if let Some(one) = Text::place(text, value) {
         return Some(vec![one]);
     }
-    json::array(value)?.into_iter().map(|element| Text::place(text, element)).collect()
+    value.array()?.into_iter().map(|element| Text::place(text, element)).collect()
 }
 
 /// Scopes as one string separated by spaces, or as an array of strings.
-fn scopes(value: &RawValue) -> Option<Scopes> {
-    json::string(value)
-        .map(|list| Scopes::from(&*list))
-        .or_else(|| json::strings(value).map(Scopes::from))
+fn scopes(value: Raw<'_>) -> Option<Scopes> {
+    value.string().map(|list| Scopes::from(&*list)).or_else(|| value.strings().map(Scopes::from))
 }

@@ -3,7 +3,7 @@
 use super::JwtRules;
 use super::claims::Claims;
 use crate::denial::{Denial, Reason};
-use crate::json;
+use crate::json::Raw;
 use crate::provider::Mark;
 
 /// Judges by the marks of the provider's access tokens, and by the tenant that the issuer names.
@@ -15,7 +15,7 @@ pub(super) fn judge(claims: &Claims, rules: &JwtRules) -> Result<(), Denial> {
     }
     let members = claims.members()?;
     let says = |claim: &str, value: &str| {
-        members.get(claim).and_then(json::string).is_some_and(|said| said == value)
+        members.get(claim).and_then(Raw::string).is_some_and(|said| said == value)
     };
     for mark in dialect.marks() {
         let (claim, is_there) = match *mark {

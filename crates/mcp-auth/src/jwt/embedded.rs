@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::jwk;
 use super::jws::Jws;
 use super::signature::{Algorithm, PublicKey, sha256};
-use crate::json::{self, Members};
+use crate::json::{Members, Raw};
 
 /// The members of a thumbprint for each kind of key, in the order of RFC 7638 §3.2; `kty` is among them.
 const THUMBPRINT: [(&str, &[&str]); 3] =
@@ -88,7 +88,7 @@ impl EmbeddedKey {
 }
 
 fn thumbprint(jwk: &Members<'_>) -> Option<[u8; 32]> {
-    let text = |name: &str| jwk.get(name).and_then(json::string);
+    let text = |name: &str| jwk.get(name).and_then(Raw::string);
     let kind = text("kty")?;
     let (_, names) = THUMBPRINT.iter().find(|(kty, _)| *kty == kind)?;
     let mut members = String::with_capacity(160);

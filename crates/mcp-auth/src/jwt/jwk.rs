@@ -3,7 +3,7 @@
 use super::base64url;
 use super::ml_dsa;
 use super::signature::{Algorithm, PublicKey};
-use crate::json::{self, Members};
+use crate::json::Members;
 
 /// Verification takes time in proportion to the exponent; 65537 has three bytes.
 const MAX_EXPONENT_BYTES: usize = 4;
@@ -20,12 +20,10 @@ pub(super) fn prepare_for(
 ) -> Result<Vec<(Algorithm, PublicKey)>, &'static str> {
     let text = |name: &str| {
         jwk.get(name)
-            .map(|value| {
-                json::string(value).ok_or("the issuer's key has a member of the wrong type")
-            })
+            .map(|value| value.string().ok_or("the issuer's key has a member of the wrong type"))
             .transpose()
     };
-    if jwk.get("kid").is_some_and(|kid| json::string(kid).is_none()) {
+    if jwk.get("kid").is_some_and(|kid| kid.string().is_none()) {
         return Err("the issuer's key has a `kid` that is no string");
     }
     if text("use")?.is_some_and(|usage| usage != "sig") {
@@ -33,7 +31,7 @@ pub(super) fn prepare_for(
     }
     if let Some(operations) = jwk.get("key_ops") {
         let operations =
-            json::strings(operations).ok_or("the issuer's key has `key_ops` of the wrong type")?;
+            operations.strings().ok_or("the issuer's key has `key_ops` of the wrong type")?;
         if !operations.iter().any(|operation| operation == "verify") {
             return Err("the issuer's key is not for verification (`key_ops`)");
         }

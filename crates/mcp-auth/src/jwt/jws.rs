@@ -1,16 +1,12 @@
 //! The three parts of a signed token ([RFC 7515](https://www.rfc-editor.org/rfc/rfc7515), compact serialization).
 
 use std::borrow::Cow;
-use std::fmt;
-
-use serde::de::{Deserializer as _, Error as _, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
 
 use super::base64url;
 use super::signature::Algorithm;
 use crate::credentials::MAX_TOKEN_BYTES;
 use crate::denial::{Denial, Reason};
-use crate::json::{MAX_MEMBERS, Name, NotMembers};
+use crate::json::{MAX_MEMBERS, NotMembers, Raw, Reader};
 use crate::token::Text;
 
 /// A header has an algorithm, a type and the name of a key, and perhaps a certificate that is not
@@ -146,77 +142,50 @@ impl<A> Header<A> {
     }
 }
 
-/// The members of a header that matter, each found once. All others are only looked at for their names.
+/// The members of a header that matter.
 #[derive(Default)]
 struct Found<'j> {
     alg: Option<Cow<'j, str>>,
     kid: Option<Cow<'j, str>>,
     typ: Option<Cow<'j, str>>,
-    jwk: Option<&'j RawValue>,
+    jwk: Option<Raw<'j>>,
     has_nonce: bool,
     is_critical: bool,
     is_encrypted: bool,
-    others: Vec<Cow<'j, str>>,
 }
 
 impl<'j> Found<'j> {
+    /// Reads each member once. Those that do not matter are only looked at for their names.
     fn read(json: &'j str) -> Result<Self, NotMembers> {
-        let (mut found, mut why) = (Self::default(), NotMembers::Malformed);
-        let mut deserializer = serde_json::Deserializer::from_str(json);
-        let visitor = HeaderVisitor { found: &mut found, why: &mut why };
-        deserializer.deserialize_map(visitor).map_err(|_| why)?;
-        deserializer.end().map_err(|_| NotMembers::Malformed)?;
-        Ok(found)
-    }
-}
-
-struct HeaderVisitor<'f, 'j> {
-    found: &'f mut Found<'j>,
-    why: &'f mut NotMembers,
-}
-
-impl<'de> Visitor<'de> for HeaderVisitor<'_, 'de> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a header with each member once")
-    }
-
-    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
-        let found = self.found;
-        let mut members = 0;
-        while let Some(name) = map.next_key_seed(Name)? {
+        let (mut reader, mut found) = (Reader::new(json), Self::default());
+        let (mut members, mut others) = (0, Vec::new());
+        reader.enter(b'{')?;
+        while let Some(name) = reader.member()? {
+            let value = reader.value()?;
             members += 1;
             if members > MAX_MEMBERS {
-                return Err(M::Error::custom("too many members"));
+                return Err(NotMembers::Malformed);
             }
             let text = match &*name {
                 "alg" => &mut found.alg,
                 "kid" => &mut found.kid,
                 "typ" => &mut found.typ,
+                _ if others.contains(&name) => return Err(NotMembers::Duplicate),
                 _ => {
-                    if found.others.contains(&name) {
-                        *self.why = NotMembers::Duplicate;
-                        return Err(M::Error::custom("duplicate member"));
-                    }
-                    match &*name {
-                        "jwk" => found.jwk = Some(map.next_value()?),
-                        _ => map.next_value::<IgnoredAny>().map(drop)?,
-                    }
+                    found.jwk = if name == "jwk" { Some(value) } else { found.jwk };
                     found.has_nonce |= name == "nonce";
                     found.is_critical |= name == "crit" || name == "b64";
                     found.is_encrypted |= name == "enc";
-                    found.others.push(name);
+                    others.push(name);
                     continue;
                 }
             };
-            if text.is_some() {
-                *self.why = NotMembers::Duplicate;
-                return Err(M::Error::custom("duplicate member"));
+            if text.replace(value.string().ok_or(NotMembers::Malformed)?).is_some() {
+                return Err(NotMembers::Duplicate);
             }
-            *text = Some(map.next_value_seed(Name)?);
         }
-        Ok(())
+        reader.end()?;
+        Ok(found)
     }
 }
 

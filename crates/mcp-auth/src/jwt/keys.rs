@@ -4,15 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use serde_json::value::RawValue;
-
 use super::jwk;
 use super::jws::{Header, Jws};
 use super::signature::{Algorithm, PublicKey};
 use super::spki;
 use crate::denial::{Denial, Reason};
 use crate::issuer_template::Template;
-use crate::json::{self, Members};
+use crate::json::{Members, Raw};
 
 /// No issuer has as many; bounds the work of reading a set.
 const MAX_KEYS: usize = 100;
@@ -80,9 +78,9 @@ impl KeySet {
     /// If it is no JWKS, or has no usable key at all.
     pub fn parse(jwks: &[u8]) -> Result<Self, KeySetError> {
         let members = Members::read(jwks).map_err(|_| KeySetError::Malformed)?;
-        let keys = members.get("keys").and_then(json::array).ok_or(KeySetError::Malformed)?;
+        let keys = members.get("keys").and_then(Raw::array).ok_or(KeySetError::Malformed)?;
         let keys: Vec<_> =
-            keys.into_iter().take(MAX_KEYS).map(|jwk| Arc::new(Key::read(jwk))).collect();
+            keys.into_iter().take(MAX_KEYS).map(|jwk| Arc::new(Key::read(jwk.get()))).collect();
         if keys.iter().all(|key| key.usable.is_err()) {
             let why = keys.iter().find_map(|key| key.usable.as_ref().err().copied());
             return Err(KeySetError::NoUsableKey(why.unwrap_or("it is empty")));
@@ -137,7 +135,7 @@ impl KeySet {
             if let Some(kid) = kid {
                 jwk["kid"] = kid.into();
             }
-            let jwk = serde_json::value::to_raw_value(&jwk);
+            let jwk = serde_json::to_string(&jwk);
             let jwk = jwk.map_err(|_| KeySetError::Pem("it cannot be written as JSON"))?;
             let key = Key { has_any_name: kid.is_none(), ..Key::read(&jwk) };
             match key.usable {
@@ -217,11 +215,11 @@ impl Key {
         self.retired.load(Ordering::Acquire)
     }
 
-    fn read(jwk: &RawValue) -> Self {
-        let members = Members::read(jwk.get().as_bytes());
-        let kid = members.as_ref().ok().and_then(|jwk| jwk.get("kid")).and_then(json::string);
+    fn read(jwk: &str) -> Self {
+        let members = Members::of(jwk);
+        let kid = members.as_ref().ok().and_then(|jwk| jwk.get("kid")).and_then(Raw::string);
         let issuer = members.as_ref().ok().and_then(|jwk| jwk.get("issuer"));
-        let template = issuer.and_then(json::string).and_then(|issuer| Template::parse(&issuer));
+        let template = issuer.and_then(Raw::string).and_then(|issuer| Template::parse(&issuer));
         let usable = members
             .as_ref()
             .map_err(|_| "it is no JSON object with distinct members")
@@ -237,7 +235,7 @@ impl Key {
             has_any_name: false,
             issuer: template,
             usable,
-            published: jwk.get().into(),
+            published: jwk.into(),
             retired: AtomicBool::new(false),
         }
     }

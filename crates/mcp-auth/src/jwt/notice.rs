@@ -3,11 +3,9 @@
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
-use serde_json::value::RawValue;
-
 use super::jws::Header;
 use crate::denial::{BadMessage, Denial, Reason, Refusal};
-use crate::json::{self, Members};
+use crate::json::{Members, Raw};
 use crate::policy::{has_begun, has_expired};
 use crate::revocation::Revocation;
 
@@ -55,15 +53,15 @@ impl Notice {
         }
         let members = Members::read(payload)?;
         let claim = |name| members.get(name);
-        let issuer = required(claim("iss").and_then(json::string), "iss")?;
+        let issuer = required(claim("iss").and_then(Raw::string), "iss")?;
         let audience = claim("aud")
-            .and_then(|aud| json::string(aud).map(|one| vec![one]).or_else(|| json::strings(aud)));
+            .and_then(|aud| aud.string().map(|one| vec![one]).or_else(|| aud.strings()));
         let audience = required(audience, "aud")?;
-        required(claim("jti").and_then(json::string).filter(|jti| !jti.is_empty()), "jti")?;
-        let issued_at = required(claim("iat").and_then(json::numeric_date), "iat")?;
+        required(claim("jti").and_then(Raw::string).filter(|jti| !jti.is_empty()), "jti")?;
+        let issued_at = required(claim("iat").and_then(Raw::numeric_date), "iat")?;
         let expires_at = match claim("exp") {
             None if kind == NoticeKind::SecurityEvent => None,
-            exp => Some(required(exp.and_then(json::numeric_date), "exp")?),
+            exp => Some(required(exp.and_then(Raw::numeric_date), "exp")?),
         };
         let events = required(claim("events").and_then(|it| Members::of(it.get()).ok()), "events")?;
 
@@ -108,8 +106,8 @@ impl Notice {
         }
         required(events.get(LOGOUT).filter(|event| Members::of(event.get()).is_ok()), "events")?;
         let text = |name| {
-            let text = |value| required(json::string(value).filter(|it| !it.is_empty()), name);
-            members.get(name).map(text).transpose()
+            let text = members.get(name).map(Raw::string);
+            text.map(|it| required(it.filter(|it| !it.is_empty()), name)).transpose()
         };
         self.revoke(&revocations(&self.issuer, text("sub")?, text("sid")?), self.issued_at);
         if self.revocations.is_empty() {
@@ -123,7 +121,7 @@ impl Notice {
         for (name, event) in events.iter() {
             let event = required(Members::of(event.get()).ok(), "events")?;
             let is_new_credential =
-                event.get("change_type").and_then(json::string).is_some_and(|it| it == "create");
+                event.get("change_type").and_then(Raw::string).is_some_and(|it| it == "create");
             if !REVOKING.contains(&name) || is_new_credential {
                 continue;
             }
@@ -132,7 +130,7 @@ impl Notice {
             let revocations = subject.map(|it| identified(it, &self.issuer)).unwrap_or_default();
             self.is_about_nobody |= revocations.is_empty();
             // Some count in milliseconds.
-            let at = event.get("event_timestamp").and_then(json::numeric_date);
+            let at = event.get("event_timestamp").and_then(Raw::numeric_date);
             self.revoke(&revocations, at.map_or(self.issued_at, |at| at.min(self.issued_at)));
         }
         Ok(())
@@ -159,14 +157,14 @@ fn revocations(
 
 /// What is revoked by a subject identifier ([RFC 9493](https://www.rfc-editor.org/rfc/rfc9493)): `iss_sub` or
 /// `opaque`, or a `complex` one of these ([SSF 1.0 §3](https://openid.net/specs/openid-sharedsignals-framework-1_0.html)).
-fn identified(identifier: &RawValue, issuer: &str) -> Vec<Revocation> {
+fn identified(identifier: Raw<'_>, issuer: &str) -> Vec<Revocation> {
     let Ok(members) = Members::of(identifier.get()) else { return Vec::new() };
     let name = name_in(&members, issuer);
     let part = |part| {
         let members = members.get(part).and_then(|part| Members::of(part.get()).ok())?;
         name_in(&members, issuer)
     };
-    match members.get("format").and_then(json::string).as_deref() {
+    match members.get("format").and_then(Raw::string).as_deref() {
         // It may name a user or a session: none is called as the other.
         Some("opaque") => {
             let session = revocations(issuer, None, name.clone());
@@ -179,7 +177,7 @@ fn identified(identifier: &RawValue, issuer: &str) -> Vec<Revocation> {
 
 /// The name in a simple identifier. An issuer speaks for its own users only.
 fn name_in<'c>(members: &Members<'c>, issuer: &str) -> Option<Cow<'c, str>> {
-    let text = |name| members.get(name).and_then(json::string);
+    let text = |name| members.get(name).and_then(Raw::string);
     let name = match &*text("format")? {
         "iss_sub" if text("iss").is_some_and(|it| it == issuer) => text("sub"),
         "opaque" => text("id"),

@@ -1,26 +1,66 @@
 //! Members of objects by name, each once and in one spelling.
 
-use std::cell::Cell;
-use std::fmt;
-
-use serde::de::{Deserializer as _, Error, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
-
 use crate::denial::BadMessage;
-use crate::json;
+use crate::json::{Raw, Reader, Unreadable};
+
+impl From<Unreadable> for BadMessage {
+    fn from(_: Unreadable) -> Self {
+        Self::NotJson
+    }
+}
 
 /// The members of these names of a small object, each once and in one spelling.
 pub(super) fn fields<'m, const N: usize>(
-    object: &'m RawValue,
+    object: Raw<'m>,
     names: [&'static str; N],
-) -> Result<[Option<&'m RawValue>; N], BadMessage> {
-    let why = Cell::new(BadMessage::NotAMessage);
-    let mut found = [None; N];
-    let visitor = FieldsVisitor { names: &names, found: &mut found, why: &why };
-    serde_json::Deserializer::from_str(object.get())
-        .deserialize_any(visitor)
-        .map_err(|_| why.get())?;
+) -> Result<[Option<Raw<'m>>; N], BadMessage> {
+    members(&mut Reader::new(object.get()), &names)
+}
+
+/// The same of the object that comes next.
+pub(super) fn members<'m, const N: usize>(
+    reader: &mut Reader<'m>,
+    names: &[&'static str; N],
+) -> Result<[Option<Raw<'m>>; N], BadMessage> {
+    let (mut found, mut seen) = ([None; N], 0);
+    enter(reader)?;
+    while let Some(member) = next_of(reader, names, &mut seen)? {
+        let value = reader.value()?;
+        if let Some(place) = found.get_mut(member) {
+            *place = Some(value);
+        }
+    }
     Ok(found)
+}
+
+/// Goes into the object that must come next: MCP has no other messages, parameters and the like.
+pub(super) fn enter(reader: &mut Reader<'_>) -> Result<(), BadMessage> {
+    match reader.peek() {
+        Some(b'{') => Ok(reader.enter(b'{')?),
+        _ => {
+            reader.skip()?;
+            Err(BadMessage::NotAMessage)
+        }
+    }
+}
+
+/// The next member whose name is one of `names`; each may come once. Others are skipped.
+pub(super) fn next_of(
+    reader: &mut Reader<'_>,
+    names: &[&str],
+    seen: &mut u8,
+) -> Result<Option<usize>, BadMessage> {
+    while let Some(member) = reader.member()? {
+        match which(names, &member)? {
+            None => reader.skip()?,
+            Some(i) if *seen & (1 << i) == 0 => {
+                *seen |= 1 << i;
+                return Ok(Some(i));
+            }
+            Some(_) => return Err(BadMessage::Ambiguous),
+        }
+    }
+    Ok(None)
 }
 
 /// Which of the names a member has. An error for what another parser could take for one of them:
@@ -52,55 +92,4 @@ fn without_gaps(name: &str) -> impl Iterator<Item = u8> {
 /// The two characters beyond ASCII that fold into it.
 fn folded(member: &str) -> String {
     member.replace('\u{17f}', "s").replace('\u{212a}', "k")
-}
-
-/// What a visitor says when it is done with a message: the reason is in its cell.
-pub(super) fn refused<E: Error>(cell: &Cell<BadMessage>, why: BadMessage) -> E {
-    cell.set(why);
-    E::custom("refused")
-}
-
-/// The next member whose name is one of `names`; each may come once. Others are skipped.
-pub(super) fn next_of<'de, A: MapAccess<'de>>(
-    map: &mut A,
-    names: &[&str],
-    seen: &mut u8,
-    why: &Cell<BadMessage>,
-) -> Result<Option<usize>, A::Error> {
-    while let Some(member) = map.next_key_seed(json::Name)? {
-        match which(names, &member) {
-            Ok(Some(i)) if *seen & (1 << i) == 0 => {
-                *seen |= 1 << i;
-                return Ok(Some(i));
-            }
-            Ok(None) => map.next_value::<IgnoredAny>().map(drop)?,
-            _ => return Err(refused(why, BadMessage::Ambiguous)),
-        }
-    }
-    Ok(None)
-}
-
-struct FieldsVisitor<'f, 'm> {
-    names: &'f [&'static str],
-    found: &'f mut [Option<&'m RawValue>],
-    why: &'f Cell<BadMessage>,
-}
-
-impl<'de> Visitor<'de> for FieldsVisitor<'_, 'de> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let mut seen = 0;
-        while let Some(member) = next_of(&mut map, self.names, &mut seen, self.why)? {
-            let value = map.next_value()?;
-            if let Some(place) = self.found.get_mut(member) {
-                *place = Some(value);
-            }
-        }
-        Ok(())
-    }
 }

@@ -1,18 +1,13 @@
 //! A JSON-RPC message taken apart in one pass, as far as rules need it, and nothing in it ambiguous.
 
 use std::borrow::Cow;
-use std::cell::Cell;
-use std::fmt;
-
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
 
 use super::headers::Spoken;
-use super::members::{fields, next_of, refused};
+use super::members::{enter, fields, members, next_of};
 use super::target::{Target, word};
 use super::{Call, METHODS, is_known_method};
 use crate::denial::BadMessage;
-use crate::json;
+use crate::json::{Raw, Reader};
 
 /// More than any client batches; each message is judged by itself.
 const MAX_BATCH: usize = 64;
@@ -29,20 +24,20 @@ pub(super) enum Messages<M> {
 /// One message, taken apart as far as rules need it.
 #[derive(Default)]
 pub(super) struct Envelope<'m> {
-    id: Option<&'m RawValue>,
-    method: Option<&'m RawValue>,
+    id: Option<Raw<'m>>,
+    method: Option<Raw<'m>>,
     params: Params<'m>,
     is_answer: bool,
 }
 
 #[derive(Default)]
 pub(super) struct Params<'m> {
-    pub(super) name: Option<&'m RawValue>,
-    pub(super) uri: Option<&'m RawValue>,
-    pub(super) task: Option<&'m RawValue>,
-    pub(super) meta: Option<&'m RawValue>,
-    pub(super) reference: Option<&'m RawValue>,
-    pub(super) notifications: Option<&'m RawValue>,
+    pub(super) name: Option<Raw<'m>>,
+    pub(super) uri: Option<Raw<'m>>,
+    pub(super) task: Option<Raw<'m>>,
+    pub(super) meta: Option<Raw<'m>>,
+    pub(super) reference: Option<Raw<'m>>,
+    pub(super) notifications: Option<Raw<'m>>,
 }
 
 impl<M> Messages<M> {
@@ -76,15 +71,48 @@ impl<M> Messages<M> {
 impl<'m> Messages<Envelope<'m>> {
     pub(super) fn parse(body: &'m [u8]) -> Result<Self, BadMessage> {
         let text = std::str::from_utf8(body).map_err(|_| BadMessage::NotJson)?;
-        let why = Cell::new(BadMessage::NotJson);
-        let mut deserializer = serde_json::Deserializer::from_str(text);
-        let messages = deserializer.deserialize_any(BodyVisitor(&why)).map_err(|_| why.get())?;
-        deserializer.end().map_err(|_| BadMessage::NotJson)?;
+        let mut reader = Reader::new(text);
+        let messages = match reader.peek() {
+            Some(b'[') => Self::Batch(batch(&mut reader)?),
+            _ => Self::One(Envelope::read(&mut reader)?),
+        };
+        reader.end()?;
         Ok(messages)
     }
 }
 
+fn batch<'m>(reader: &mut Reader<'m>) -> Result<Vec<Envelope<'m>>, BadMessage> {
+    let mut list = Vec::new();
+    reader.enter(b'[')?;
+    while reader.element()? {
+        if list.len() == MAX_BATCH {
+            return Err(BadMessage::Batch);
+        }
+        list.push(Envelope::read(reader)?);
+    }
+    if list.is_empty() { Err(BadMessage::NotAMessage) } else { Ok(list) }
+}
+
 impl<'m> Envelope<'m> {
+    fn read(reader: &mut Reader<'m>) -> Result<Self, BadMessage> {
+        const NAMES: [&str; 6] = ["method", "params", "id", "jsonrpc", "result", "error"];
+        let (mut message, mut seen) = (Self::default(), 0);
+        enter(reader)?;
+        while let Some(member) = next_of(reader, &NAMES, &mut seen)? {
+            match NAMES[member] {
+                "method" => message.method = Some(reader.value()?),
+                "params" => message.params = Params::read(reader)?,
+                "id" => message.id = Some(reader.value()?),
+                "jsonrpc" => reader.skip()?,
+                _ => {
+                    message.is_answer = true;
+                    reader.skip()?;
+                }
+            }
+        }
+        Ok(message)
+    }
+
     /// The identifier, if it is one that can be sent back.
     pub(super) fn id(&self) -> Option<&'m str> {
         let id = self.id?.get();
@@ -94,11 +122,11 @@ impl<'m> Envelope<'m> {
 
     /// The version that the message itself claims to speak.
     pub(super) fn version(&self) -> Result<Option<Cow<'m, str>>, BadMessage> {
-        let Some(meta) = self.params.meta.filter(|meta| meta.get() != "null") else {
+        let Some(meta) = self.params.meta.filter(|meta| !meta.is_null()) else {
             return Ok(None);
         };
         let [version] = fields(meta, ["io.modelcontextprotocol/protocolVersion"])?;
-        version.map(|version| json::string(version).ok_or(BadMessage::NotAMessage)).transpose()
+        version.map(|version| version.string().ok_or(BadMessage::NotAMessage)).transpose()
     }
 
     pub(super) fn understand(&self, spoken: &Spoken<'_>) -> Result<Call<'m>, BadMessage> {
@@ -122,104 +150,15 @@ impl<'m> Envelope<'m> {
     }
 }
 
-/// A body: one message, or an array of them.
-struct BodyVisitor<'c>(&'c Cell<BadMessage>);
-
-impl<'de> Visitor<'de> for BodyVisitor<'_> {
-    type Value = Messages<Envelope<'de>>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Also what serde_json says of a string or a number.
-        self.0.set(BadMessage::NotAMessage);
-        f.write_str("a JSON-RPC message")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        MessageVisitor(self.0).visit_map(map).map(Messages::One)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Self::Value, A::Error> {
-        let mut list = Vec::new();
-        while let Some(envelope) = array.next_element_seed(MessageVisitor(self.0))? {
-            if list.len() == MAX_BATCH {
-                return Err(refused(self.0, BadMessage::Batch));
-            }
-            list.push(envelope);
+impl<'m> Params<'m> {
+    /// JSON-RPC knows arrays here too, MCP does not.
+    fn read(reader: &mut Reader<'m>) -> Result<Self, BadMessage> {
+        if reader.peek() == Some(b'n') {
+            reader.skip()?; // null
+            return Ok(Self::default());
         }
-        if list.is_empty() {
-            return Err(refused(self.0, BadMessage::NotAMessage));
-        }
-        Ok(Messages::Batch(list))
-    }
-}
-
-struct MessageVisitor<'c>(&'c Cell<BadMessage>);
-
-impl<'de> DeserializeSeed<'de> for MessageVisitor<'_> {
-    type Value = Envelope<'de>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for MessageVisitor<'_> {
-    type Value = Envelope<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.set(BadMessage::NotAMessage);
-        f.write_str("a JSON-RPC message")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        const NAMES: [&str; 6] = ["method", "params", "id", "jsonrpc", "result", "error"];
-        let (mut message, mut seen) = (Envelope::default(), 0);
-        while let Some(member) = next_of(&mut map, &NAMES, &mut seen, self.0)? {
-            match NAMES[member] {
-                "method" => message.method = Some(map.next_value()?),
-                "params" => message.params = map.next_value_seed(ParamsVisitor(self.0))?,
-                "id" => message.id = Some(map.next_value()?),
-                "jsonrpc" => map.next_value::<IgnoredAny>().map(drop)?,
-                _ => {
-                    message.is_answer = true;
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
-        }
-        Ok(message)
-    }
-}
-
-struct ParamsVisitor<'c>(&'c Cell<BadMessage>);
-
-impl<'de> DeserializeSeed<'de> for ParamsVisitor<'_> {
-    type Value = Params<'de>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for ParamsVisitor<'_> {
-    type Value = Params<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // JSON-RPC knows arrays here too, MCP does not.
-        self.0.set(BadMessage::NotAMessage);
-        f.write_str("an object")
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(Params::default())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         const NAMES: [&str; 6] = ["name", "uri", "taskId", "_meta", "ref", "notifications"];
-        let (mut found, mut seen) = ([None; NAMES.len()], 0);
-        while let Some(member) = next_of(&mut map, &NAMES, &mut seen, self.0)? {
-            found[member] = Some(map.next_value()?);
-        }
-        let [name, uri, task, meta, reference, notifications] = found;
-        Ok(Params { name, uri, task, meta, reference, notifications })
+        let [name, uri, task, meta, reference, notifications] = members(reader, &NAMES)?;
+        Ok(Self { name, uri, task, meta, reference, notifications })
     }
 }

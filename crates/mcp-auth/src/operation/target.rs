@@ -2,12 +2,10 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
-
 use super::members::fields;
 use super::message::Params;
 use crate::denial::BadMessage;
-use crate::json;
+use crate::json::Raw;
 
 /// Names of tools and URIs are looked up among patterns.
 const MAX_NAME_BYTES: usize = 8 * 1024;
@@ -56,7 +54,7 @@ impl<'m> Params<'m> {
 }
 
 /// What is completed: an argument of a prompt, or of a resource's URI.
-fn completed(reference: Option<&RawValue>) -> Result<Target<'_>, BadMessage> {
+fn completed(reference: Option<Raw<'_>>) -> Result<Target<'_>, BadMessage> {
     let [kind, name, uri] = fields(reference.ok_or(BadMessage::Target)?, ["type", "name", "uri"])?;
     match &*word(kind)? {
         "ref/prompt" => Ok(Target::Prompt(word(name)?)),
@@ -66,13 +64,13 @@ fn completed(reference: Option<&RawValue>) -> Result<Target<'_>, BadMessage> {
 }
 
 /// The resources whose changes are listened to.
-fn listened(notifications: Option<&RawValue>) -> Result<Vec<Cow<'_, str>>, BadMessage> {
+fn listened(notifications: Option<Raw<'_>>) -> Result<Vec<Cow<'_, str>>, BadMessage> {
     let Some(notifications) = notifications else { return Ok(Vec::new()) };
     let [resources] = fields(notifications, ["resourceSubscriptions"])?;
-    let Some(resources) = resources.filter(|value| value.get() != "null") else {
+    let Some(resources) = resources.filter(|value| !value.is_null()) else {
         return Ok(Vec::new());
     };
-    let resources = json::array(resources).ok_or(BadMessage::Target)?;
+    let resources = resources.array().ok_or(BadMessage::Target)?;
     if resources.len() > MAX_SUBSCRIPTIONS {
         return Err(BadMessage::Target);
     }
@@ -80,8 +78,13 @@ fn listened(notifications: Option<&RawValue>) -> Result<Vec<Cow<'_, str>>, BadMe
 }
 
 /// A name on which a decision rests: a string without control characters, of some length.
-pub(super) fn word(value: Option<&RawValue>) -> Result<Cow<'_, str>, BadMessage> {
-    let name = value.and_then(json::string).ok_or(BadMessage::Target)?;
-    let is_fine = (1..=MAX_NAME_BYTES).contains(&name.len()) && !name.contains(char::is_control);
+pub(super) fn word(value: Option<Raw<'_>>) -> Result<Cow<'_, str>, BadMessage> {
+    let name = value.and_then(Raw::string).ok_or(BadMessage::Target)?;
+    let is_fine = (1..=MAX_NAME_BYTES).contains(&name.len()) && !has_controls(&name);
     if is_fine { Ok(name) } else { Err(BadMessage::Target) }
+}
+
+fn has_controls(name: &str) -> bool {
+    let is_plain = name.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    !is_plain && name.contains(char::is_control)
 }

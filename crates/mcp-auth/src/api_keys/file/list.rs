@@ -3,10 +3,9 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde::de::IgnoredAny;
-use serde_json::value::RawValue;
 
 use super::super::{ApiKey, hexadecimal};
-use crate::json::{self, Members, NotMembers};
+use crate::json::{Members, NotMembers, Raw};
 use crate::moment;
 use crate::scope::{Scopes, is_scope_token};
 
@@ -20,7 +19,7 @@ pub(super) fn read(text: &[u8], given: &[[u8; 32]]) -> Result<Vec<ApiKey>, Strin
     serde_json::from_str::<IgnoredAny>(text)
         .map_err(|error| format!("it is no JSON, as line {} shows", error.line()))?;
     let entries = Members::of(text).ok().filter(|it| it.iter().count() == 1);
-    let entries = entries.and_then(|list| list.get("keys").and_then(json::array));
+    let entries = entries.and_then(|list| list.get("keys").and_then(Raw::array));
     let entries = entries.ok_or("it must be an object with one member, `keys`, an array")?;
 
     let mut keys: Vec<ApiKey> = Vec::new();
@@ -47,7 +46,7 @@ pub(super) fn read(text: &[u8], given: &[[u8; 32]]) -> Result<Vec<ApiKey>, Strin
 }
 
 /// The keys of one entry: one for each digest.
-fn read_entry(entry: &RawValue) -> Result<Vec<ApiKey>, &'static str> {
+fn read_entry(entry: Raw<'_>) -> Result<Vec<ApiKey>, &'static str> {
     let members = Members::of(entry.get()).map_err(|why| match why {
         NotMembers::Duplicate => "it has a member twice",
         NotMembers::Malformed => "it is no object",
@@ -55,7 +54,7 @@ fn read_entry(entry: &RawValue) -> Result<Vec<ApiKey>, &'static str> {
     if members.iter().any(|(name, _)| !MEMBERS.contains(&name)) {
         return Err("it has a member other than `name`, `sha256`, `scopes` and `expires_at`");
     }
-    let name = members.get("name").and_then(json::string).filter(|name| !name.is_empty());
+    let name = members.get("name").and_then(Raw::string).filter(|name| !name.is_empty());
     let name = name.ok_or("its `name` must be a text, and not empty")?;
     let digests = members.get("sha256").and_then(digests).ok_or(DIGEST)?;
     let granted = match members.get("scopes") {
@@ -64,7 +63,7 @@ fn read_entry(entry: &RawValue) -> Result<Vec<ApiKey>, &'static str> {
     };
     let end = match members.get("expires_at") {
         Some(value) => {
-            let end = json::string(value).and_then(|text| moment::read(&text));
+            let end = value.string().and_then(|text| moment::read(&text));
             let end = end.and_then(|end| UNIX_EPOCH.checked_add(Duration::from_secs(end)));
             Some(end.ok_or("its `expires_at` must be like 2027-01-31T00:00:00Z")?)
         }
@@ -78,14 +77,14 @@ fn read_entry(entry: &RawValue) -> Result<Vec<ApiKey>, &'static str> {
 }
 
 /// One digest, or some.
-fn digests(value: &RawValue) -> Option<Vec<[u8; 32]>> {
-    let texts = json::string(value).map(|one| vec![one]).or_else(|| json::strings(value))?;
+fn digests(value: Raw<'_>) -> Option<Vec<[u8; 32]>> {
+    let texts = value.string().map(|one| vec![one]).or_else(|| value.strings())?;
     let digests: Vec<_> = texts.iter().map(|text| hexadecimal(text)).collect::<Option<_>>()?;
     Some(digests).filter(|digests| !digests.is_empty())
 }
 
-fn scopes(value: &RawValue) -> Option<Scopes> {
-    let scopes = json::strings(value)?;
+fn scopes(value: Raw<'_>) -> Option<Scopes> {
+    let scopes = value.strings()?;
     scopes
         .iter()
         .all(|scope| is_scope_token(scope))
@@ -93,7 +92,7 @@ fn scopes(value: &RawValue) -> Option<Scopes> {
 }
 
 /// The line on which a value of `text` begins.
-fn line(text: &str, value: &RawValue) -> usize {
+fn line(text: &str, value: Raw<'_>) -> usize {
     let start = (value.get().as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
     1 + text.bytes().take(start).filter(|byte| *byte == b'\n').count()
 }

@@ -1,0 +1,510 @@
+//! A look at JSON ([RFC 8259](https://www.rfc-editor.org/rfc/rfc8259)) from its beginning to its end, by who knows what to
+//! look for. Every byte is looked at once, and nothing is accepted that is not in the grammar.
+//!
+//! What to do with a member that comes twice is the business of who reads. Why this is no library:
+//! `docs/decisions/2026-11-25-json-reader.md`.
+
+use std::borrow::Cow;
+
+/// The text is no JSON, or not of the shape that is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unreadable;
+
+type Result<T> = std::result::Result<T, Unreadable>;
+
+/// A value as it is written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Raw<'j> {
+    text: &'j str,
+    /// A string without escapes.
+    is_plain: bool,
+}
+
+/// The value that comes next, and where a text is left afterwards.
+#[derive(Clone, Debug)]
+pub(crate) struct Reader<'j> {
+    text: &'j str,
+    at: usize,
+    /// Nothing was read yet of the object or array that was entered last.
+    is_fresh: bool,
+}
+
+/// Which of the values that are open are objects. A bit each, as the depth is a stranger's choice.
+#[derive(Default)]
+struct Nesting {
+    depth: usize,
+    innermost: u64,
+    outer: Vec<u64>,
+}
+
+impl<'j> Raw<'j> {
+    /// The value that is the whole of a text.
+    pub(crate) fn read(text: &'j str) -> Option<Self> {
+        let mut reader = Reader::new(text);
+        let value = reader.value().ok()?;
+        reader.end().ok().map(|()| value)
+    }
+
+    /// Its text.
+    pub(crate) fn get(self) -> &'j str {
+        self.text
+    }
+
+    pub(crate) fn is_null(self) -> bool {
+        self.text == "null"
+    }
+
+    /// The string that it is, borrowed where it is written without escapes.
+    pub(crate) fn string(self) -> Option<Cow<'j, str>> {
+        if self.is_plain {
+            return self.text.get(1..self.text.len() - 1).map(Cow::Borrowed);
+        }
+        // No escape is read here.
+        let is_string = self.text.starts_with('"');
+        is_string.then(|| serde_json::from_str(self.text).ok().map(Cow::Owned)).flatten()
+    }
+
+    /// The elements of the array that it is.
+    pub(crate) fn array(self) -> Option<Vec<Raw<'j>>> {
+        let mut reader = Reader::new(self.text);
+        reader.enter(b'[').ok()?;
+        let mut elements = Vec::new();
+        while reader.element().ok()? {
+            elements.push(reader.value().ok()?);
+        }
+        Some(elements)
+    }
+
+    /// The strings of the array that it is; nothing if any element is something else.
+    pub(crate) fn strings(self) -> Option<Vec<Cow<'j, str>>> {
+        self.array()?.into_iter().map(Self::string).collect()
+    }
+
+    /// The number that it is, if it is at least 0 and below 2^53, as NumericDates are
+    /// ([RFC 7519 §2](https://www.rfc-editor.org/rfc/rfc7519#section-2)): an integer or a fraction.
+    pub(crate) fn numeric_date(self) -> Option<f64> {
+        const LIMIT: f64 = 9_007_199_254_740_992.0;
+        if !self.text.starts_with(|c: char| c.is_ascii_digit()) {
+            return None;
+        }
+        self.text.parse().ok().filter(|number| (0.0..LIMIT).contains(number))
+    }
+}
+
+impl<'j> Reader<'j> {
+    pub(crate) fn new(text: &'j str) -> Self {
+        Self { text, at: 0, is_fresh: false }
+    }
+
+    /// Says that nothing but white space may follow.
+    pub(crate) fn end(&mut self) -> Result<()> {
+        match self.peek() {
+            None => Ok(()),
+            Some(_) => Err(Unreadable),
+        }
+    }
+
+    /// The first byte of what comes next.
+    pub(crate) fn peek(&mut self) -> Option<u8> {
+        loop {
+            match self.byte()? {
+                b' ' | b'\n' | b'\r' | b'\t' => self.at += 1,
+                byte => return Some(byte),
+            }
+        }
+    }
+
+    /// Goes into an object (`{`) or an array (`[`).
+    pub(crate) fn enter(&mut self, bracket: u8) -> Result<()> {
+        self.pass(bracket)?;
+        self.is_fresh = true;
+        Ok(())
+    }
+
+    /// The name of the next member, whose value comes next; nothing after the last one.
+    pub(crate) fn member(&mut self) -> Result<Option<Cow<'j, str>>> {
+        if !self.goes_on(b'}')? {
+            return Ok(None);
+        }
+        let name = self.string()?.string().ok_or(Unreadable)?;
+        self.pass(b':')?;
+        Ok(Some(name))
+    }
+
+    /// Whether there is another element, which comes next.
+    pub(crate) fn element(&mut self) -> Result<bool> {
+        self.goes_on(b']')
+    }
+
+    /// The next value.
+    pub(crate) fn value(&mut self) -> Result<Raw<'j>> {
+        if self.peek() == Some(b'"') {
+            return self.string();
+        }
+        let start = self.at;
+        self.skip()?;
+        Ok(Raw { text: self.since(start)?, is_plain: false })
+    }
+
+    /// Goes past the next value, however deep it is.
+    pub(crate) fn skip(&mut self) -> Result<()> {
+        let mut open = Nesting::default();
+        loop {
+            match self.peek().ok_or(Unreadable)? {
+                b'"' => self.string().map(drop)?,
+                b'-' | b'0'..=b'9' => self.number()?,
+                b't' => self.word("true")?,
+                b'f' => self.word("false")?,
+                b'n' => self.word("null")?,
+                bracket @ (b'{' | b'[') => {
+                    self.enter(bracket)?;
+                    open.push(bracket == b'{');
+                }
+                _ => return Err(Unreadable),
+            }
+            // On to the next value: out of what is at its end, and past the name of a member.
+            loop {
+                let goes_on = match open.is_object() {
+                    None => return Ok(()),
+                    Some(true) if self.goes_on(b'}')? => {
+                        self.string()?;
+                        self.pass(b':')?;
+                        true
+                    }
+                    Some(true) => false,
+                    Some(false) => self.goes_on(b']')?,
+                };
+                if goes_on {
+                    break;
+                }
+                open.pop();
+            }
+        }
+    }
+
+    /// Goes to what follows in an object or an array, or past its end.
+    fn goes_on(&mut self, end: u8) -> Result<bool> {
+        let is_fresh = std::mem::take(&mut self.is_fresh);
+        match self.peek() {
+            Some(byte) if byte == end => {
+                self.at += 1;
+                Ok(false)
+            }
+            Some(_) if is_fresh => Ok(true),
+            Some(b',') => {
+                self.at += 1;
+                Ok(true)
+            }
+            _ => Err(Unreadable),
+        }
+    }
+
+    /// The string that must come next.
+    fn string(&mut self) -> Result<Raw<'j>> {
+        self.peek();
+        let start = self.at;
+        self.pass(b'"')?;
+        let mut is_plain = true;
+        loop {
+            self.at = self.special();
+            match self.byte().ok_or(Unreadable)? {
+                b'"' => break,
+                b'\\' => self.escape()?,
+                _ => return Err(Unreadable), // control characters
+            }
+            is_plain = false;
+        }
+        self.at += 1;
+        Ok(Raw { text: self.since(start)?, is_plain })
+    }
+
+    fn escape(&mut self) -> Result<()> {
+        let rest = self.text.as_bytes().get(self.at + 1..).unwrap_or_default();
+        self.at += match rest {
+            [b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => 2,
+            [b'u', a, b, c, d, ..] if [a, b, c, d].iter().all(|it| it.is_ascii_hexdigit()) => 6,
+            _ => return Err(Unreadable),
+        };
+        Ok(())
+    }
+
+    fn number(&mut self) -> Result<()> {
+        self.at += usize::from(self.byte() == Some(b'-'));
+        match self.byte() {
+            Some(b'0') => self.at += 1,
+            _ => self.digits()?,
+        }
+        if self.byte() == Some(b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        if let Some(b'e' | b'E') = self.byte() {
+            self.at += 1;
+            self.at += usize::from(matches!(self.byte(), Some(b'+' | b'-')));
+            self.digits()?;
+        }
+        Ok(())
+    }
+
+    /// One digit or more.
+    fn digits(&mut self) -> Result<()> {
+        let start = self.at;
+        while self.byte().is_some_and(|byte| byte.is_ascii_digit()) {
+            self.at += 1;
+        }
+        if self.at > start { Ok(()) } else { Err(Unreadable) }
+    }
+
+    fn word(&mut self, word: &str) -> Result<()> {
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        if !rest.starts_with(word.as_bytes()) {
+            return Err(Unreadable);
+        }
+        self.at += word.len();
+        Ok(())
+    }
+
+    fn pass(&mut self, byte: u8) -> Result<()> {
+        if self.peek() != Some(byte) {
+            return Err(Unreadable);
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    fn byte(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn since(&self, start: usize) -> Result<&'j str> {
+        self.text.get(start..self.at).ok_or(Unreadable)
+    }
+
+    /// Where the next byte is that does not stand for itself in a string: a quote, a backslash, a control character.
+    fn special(&self) -> usize {
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        let (chunks, tail) = rest.as_chunks::<8>();
+        for (i, chunk) in chunks.iter().enumerate() {
+            let found = specials(u64::from_le_bytes(*chunk));
+            if found != 0 {
+                return self.at + i * 8 + found.trailing_zeros() as usize / 8;
+            }
+        }
+        let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
+        let of_tail = tail.iter().position(is_special).unwrap_or(tail.len());
+        self.at + chunks.len() * 8 + of_tail
+    }
+}
+
+/// The highest bit of each byte that is special, and perhaps of others after the first one.
+fn specials(bytes: u64) -> u64 {
+    const EACH: u64 = u64::from_le_bytes([1; 8]);
+    // Borrows go up only, so the lowest of the bits that are set is right.
+    let is_zero = |bytes: u64| bytes.wrapping_sub(EACH) & !bytes;
+    let quote = is_zero(bytes ^ (EACH * u64::from(b'"')));
+    let backslash = is_zero(bytes ^ (EACH * u64::from(b'\\')));
+    let control = bytes.wrapping_sub(EACH * 0x20) & !bytes;
+    (quote | backslash | control) & (EACH << 7)
+}
+
+impl Nesting {
+    fn push(&mut self, is_object: bool) {
+        if self.depth > 0 && self.depth.is_multiple_of(64) {
+            self.outer.push(self.innermost);
+        }
+        self.innermost = self.innermost << 1 | u64::from(is_object);
+        self.depth += 1;
+    }
+
+    fn pop(&mut self) {
+        self.depth = self.depth.saturating_sub(1);
+        self.innermost >>= 1;
+        if self.depth > 0 && self.depth.is_multiple_of(64) {
+            self.innermost = self.outer.pop().unwrap_or_default();
+        }
+    }
+
+    /// Of the innermost; nothing if none is open.
+    fn is_object(&self) -> Option<bool> {
+        (self.depth > 0).then_some(self.innermost & 1 == 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::de::IgnoredAny;
+
+    use super::*;
+
+    /// What serde_json says, which has been looked at by more people.
+    fn is_json(text: &str) -> bool {
+        serde_json::from_str::<IgnoredAny>(text).is_ok()
+    }
+
+    const FINE: &[&str] = &[
+        "{}",
+        "[]",
+        r#" { "a" : [ 1 , -2.5e+3 , true , false , null , "x" , { } ] , "b" : { "c" : [ ] } } "#,
+        r#"["\u0061\n\"\\\/\b\f\r\t","\ud83d\ude00","é😀\u007f","12345678901234567890"]"#,
+        r#"{"":0,"a":{"b":{"c":[[[{}]]]}},"d":1E5,"e":0.0,"f":-0}"#,
+        "\t\r\n 0 ",
+    ];
+
+    #[test]
+    fn what_is_json_is_decided_as_serde_json_does() {
+        let rows = [
+            "",
+            " ",
+            "{",
+            "}",
+            "[",
+            "]",
+            ",",
+            ":",
+            "{,}",
+            "[,]",
+            "[1,]",
+            "[,1]",
+            "[1 2]",
+            "[1,,2]",
+            r#"{"a"}"#,
+            r#"{"a":}"#,
+            r#"{"a":1,}"#,
+            r#"{"a":1 "b":2}"#,
+            r#"{"a" 1}"#,
+            r#"{a:1}"#,
+            "{1:2}",
+            r#"{"a":1}}"#,
+            r#"{"a":1]"#,
+            "[1}",
+            "{]",
+            "[}",
+            "nul",
+            "nulll",
+            "True",
+            "tru",
+            "null null",
+            "01",
+            "-",
+            "-01",
+            "1.",
+            ".5",
+            "1.e5",
+            "1e",
+            "1e+",
+            "+1",
+            "0x1",
+            "1_0",
+            "NaN",
+            "Infinity",
+            "1e999",
+            "--1",
+            "\"",
+            "\"a",
+            r#""\""#,
+            r#""\x""#,
+            r#""\u""#,
+            r#""\u12""#,
+            r#""\u12g4""#,
+            r#""\ud800""#,
+            r#""\u+123""#,
+            "\"\n\"",
+            "\"\t\"",
+            "\"\u{0}\"",
+            "\"\u{1f}\"",
+            "\"\u{7f}\"",
+            "'a'",
+            "\u{feff}{}",
+            "{}\u{0}",
+            "{}//",
+            "/**/{}",
+            "\u{a0}1",
+            "\u{b}1",
+            "\u{c}1",
+            "1\u{2028}",
+            "\u{ff11}",
+        ];
+        for text in rows.iter().chain(FINE) {
+            assert_eq!(Raw::read(text).is_some(), is_json(text), "{text:?}");
+        }
+        assert!(FINE.iter().all(|text| is_json(text)));
+    }
+
+    /// Every place of every text, with every byte that means something put there, put in its stead, or cut off.
+    #[test]
+    fn no_slip_of_the_pen_is_read_in_another_way() {
+        const SIGNS: &str = "\0\t\n \"\\/{}[]:,.-+eEu019ax\u{7f}\u{80}\u{2028}";
+        for text in FINE {
+            let places = text.char_indices().map(|(place, _)| place);
+            for (start, rest) in places.map(|place| text.split_at(place)) {
+                assert_eq!(Raw::read(start).is_some(), is_json(start), "{start:?}");
+                let after = rest.char_indices().nth(1).map_or("", |(place, _)| &rest[place..]);
+                for sign in SIGNS.chars() {
+                    for changed in [format!("{start}{sign}{rest}"), format!("{start}{sign}{after}")]
+                    {
+                        assert_eq!(Raw::read(&changed).is_some(), is_json(&changed), "{changed:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn strings_are_found_at_every_length_and_read_as_serde_json_does() {
+        for length in 0..40 {
+            for end in ["", "\\n", "\\u0041", "\\\"", "é", "\u{7f}", "\u{80}"] {
+                for start in ["", "é", "\\\\"] {
+                    let text = format!("\"{start}{}{end}\"", "a".repeat(length));
+                    let read = Raw::read(&text).expect("a value").string().expect("a string");
+                    assert_eq!(*read, serde_json::from_str::<String>(&text).expect("a string"));
+                    assert_eq!(matches!(read, Cow::Borrowed(_)), !text.contains('\\'), "{text}");
+                }
+            }
+            for control in ["\n", "\u{0}", "\u{1f}"] {
+                assert!(Raw::read(&format!("\"{}{control}\"", "a".repeat(length))).is_none());
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_open_is_closed_in_its_own_way_at_any_depth() {
+        for depth in [1, 2, 63, 64, 65, 127, 128, 129, 1000, 100_000] {
+            // Objects and arrays in an order that does not repeat with 64.
+            let is_object = |level: usize| level % 3 == 0 || level % 7 == 0;
+            let open = (0..depth).map(|level| if is_object(level) { "{\"a\":" } else { "[" });
+            let close = (0..depth).rev().map(|level| if is_object(level) { "}" } else { "]" });
+            let text = format!("{}0{}", open.collect::<String>(), close.collect::<String>());
+            assert!(Raw::read(&text).is_some(), "{depth}");
+            for place in [text.len() - 1, text.len() - depth, text.len() - depth / 2 - 1] {
+                let other = if &text[place..=place] == "}" { "]" } else { "}" };
+                let mut wrong = text.clone();
+                wrong.replace_range(place..=place, other);
+                assert!(Raw::read(&wrong).is_none(), "{depth} {place}");
+            }
+            assert!(
+                Raw::read(&text[..text.len() - 1]).is_none()
+                    && Raw::read(&format!("{text}]")).is_none()
+            );
+        }
+    }
+
+    #[test]
+    fn members_and_elements_come_one_after_the_other() {
+        let mut reader = Reader::new(r#" {"a":[1,"b",{"c":null}],"\u0064":{},"e":[]} "#);
+        let mut seen = Vec::new();
+        reader.enter(b'{').expect("an object");
+        while let Some(name) = reader.member().expect("a member") {
+            if name == "a" {
+                reader.enter(b'[').expect("an array");
+                while reader.element().expect("an element") {
+                    seen.push(reader.value().expect("a value").get());
+                }
+                continue;
+            }
+            seen.push(if name == "d" { "d" } else { "e" });
+            reader.skip().expect("a value");
+        }
+        assert_eq!(reader.end(), Ok(()));
+        assert_eq!(seen, ["1", "\"b\"", "{\"c\":null}", "d", "e"]);
+    }
+}
