@@ -105,9 +105,11 @@ impl<'j> Reader<'j> {
     }
 
     /// The first byte of what comes next.
+    #[inline]
     pub(crate) fn peek(&mut self) -> Option<u8> {
         loop {
             match self.byte()? {
+                byte if byte > b' ' => return Some(byte),
                 b' ' | b'\n' | b'\r' | b'\t' => self.at += 1,
                 byte => return Some(byte),
             }
@@ -148,84 +150,97 @@ impl<'j> Reader<'j> {
 
     /// Goes past the next value, however deep it is.
     pub(crate) fn skip(&mut self) -> Result<()> {
+        match self.scalar_or_bracket()? {
+            None => Ok(()),
+            Some(bracket) => self.skip_all_in(bracket),
+        }
+    }
+
+    fn skip_all_in(&mut self, bracket: u8) -> Result<()> {
         let mut open = Nesting::default();
+        let mut entered = Some(bracket);
         loop {
-            match self.peek().ok_or(Unreadable)? {
-                b'"' => self.string().map(drop)?,
-                b'-' | b'0'..=b'9' => self.number()?,
-                b't' => self.word("true")?,
-                b'f' => self.word("false")?,
-                b'n' => self.word("null")?,
-                bracket @ (b'{' | b'[') => {
-                    self.enter(bracket)?;
-                    open.push(bracket == b'{');
-                }
-                _ => return Err(Unreadable),
+            if let Some(bracket) = entered {
+                self.is_fresh = true;
+                open.push(bracket == b'{');
             }
             // On to the next value: out of what is at its end, and past the name of a member.
             loop {
-                let goes_on = match open.is_object() {
+                match open.is_object() {
                     None => return Ok(()),
                     Some(true) if self.goes_on(b'}')? => {
-                        self.string()?;
+                        self.quoted()?;
                         self.pass(b':')?;
-                        true
+                        break;
                     }
-                    Some(true) => false,
-                    Some(false) => self.goes_on(b']')?,
-                };
-                if goes_on {
-                    break;
+                    Some(false) if self.goes_on(b']')? => break,
+                    _ => open.pop(),
                 }
-                open.pop();
             }
+            entered = self.scalar_or_bracket()?;
         }
+    }
+
+    /// Goes past a value that holds no others, or past the bracket with which another begins.
+    fn scalar_or_bracket(&mut self) -> Result<Option<u8>> {
+        match self.peek().ok_or(Unreadable)? {
+            b'"' => self.quoted().map(drop)?,
+            b'-' | b'0'..=b'9' => self.number()?,
+            b't' => self.word("true")?,
+            b'f' => self.word("false")?,
+            b'n' => self.word("null")?,
+            bracket @ (b'{' | b'[') => {
+                self.at += 1;
+                return Ok(Some(bracket));
+            }
+            _ => return Err(Unreadable),
+        }
+        Ok(None)
     }
 
     /// Goes to what follows in an object or an array, or past its end.
+    #[inline]
     fn goes_on(&mut self, end: u8) -> Result<bool> {
         let is_fresh = std::mem::take(&mut self.is_fresh);
-        match self.peek() {
-            Some(byte) if byte == end => {
-                self.at += 1;
-                Ok(false)
-            }
-            Some(_) if is_fresh => Ok(true),
-            Some(b',') => {
-                self.at += 1;
-                Ok(true)
-            }
-            _ => Err(Unreadable),
+        let next = self.peek().ok_or(Unreadable)?;
+        if next == end || (next == b',' && !is_fresh) {
+            self.at += 1;
+            return Ok(next != end);
         }
+        if is_fresh { Ok(true) } else { Err(Unreadable) }
     }
 
     /// The string that must come next.
+    #[inline]
     fn string(&mut self) -> Result<Raw<'j>> {
         self.peek();
         let start = self.at;
-        self.pass(b'"')?;
-        let mut is_plain = true;
-        loop {
-            self.at = self.special();
-            match self.byte().ok_or(Unreadable)? {
-                b'"' => break,
-                b'\\' => self.escape()?,
-                _ => return Err(Unreadable), // control characters
-            }
-            is_plain = false;
-        }
-        self.at += 1;
+        let is_plain = self.quoted()?;
         Ok(Raw { text: self.since(start)?, is_plain })
     }
 
-    fn escape(&mut self) -> Result<()> {
-        let rest = self.text.as_bytes().get(self.at + 1..).unwrap_or_default();
-        self.at += match rest {
-            [b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => 2,
-            [b'u', a, b, c, d, ..] if [a, b, c, d].iter().all(|it| it.is_ascii_hexdigit()) => 6,
-            _ => return Err(Unreadable),
-        };
-        Ok(())
+    /// Goes past a string, and says whether it has no escapes.
+    fn quoted(&mut self) -> Result<bool> {
+        self.pass(b'"')?;
+        let mut is_plain = true;
+        let mut rest = self.rest();
+        loop {
+            rest = rest.get(plain(rest)..).unwrap_or_default();
+            match rest {
+                [b'"', after @ ..] => {
+                    self.at = self.text.len() - after.len();
+                    return Ok(is_plain);
+                }
+                [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', after @ ..] => rest = after,
+                [b'\\', b'u', a, b, c, d, after @ ..]
+                    if [a, b, c, d].iter().all(|digit| digit.is_ascii_hexdigit()) =>
+                {
+                    rest = after;
+                }
+                _ => return Err(Unreadable),
+            }
+            is_plain = false;
+        }
     }
 
     fn number(&mut self) -> Result<()> {
@@ -248,22 +263,21 @@ impl<'j> Reader<'j> {
 
     /// One digit or more.
     fn digits(&mut self) -> Result<()> {
-        let start = self.at;
-        while self.byte().is_some_and(|byte| byte.is_ascii_digit()) {
-            self.at += 1;
-        }
-        if self.at > start { Ok(()) } else { Err(Unreadable) }
+        let rest = self.rest();
+        let digits = rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len());
+        self.at += digits;
+        if digits > 0 { Ok(()) } else { Err(Unreadable) }
     }
 
     fn word(&mut self, word: &str) -> Result<()> {
-        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
-        if !rest.starts_with(word.as_bytes()) {
+        if !self.rest().starts_with(word.as_bytes()) {
             return Err(Unreadable);
         }
         self.at += word.len();
         Ok(())
     }
 
+    #[inline]
     fn pass(&mut self, byte: u8) -> Result<()> {
         if self.peek() != Some(byte) {
             return Err(Unreadable);
@@ -272,31 +286,39 @@ impl<'j> Reader<'j> {
         Ok(())
     }
 
+    #[inline]
     fn byte(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
 
+    #[inline]
+    fn rest(&self) -> &'j [u8] {
+        self.text.as_bytes().get(self.at..).unwrap_or_default()
+    }
+
+    #[inline]
     fn since(&self, start: usize) -> Result<&'j str> {
         self.text.get(start..self.at).ok_or(Unreadable)
     }
+}
 
-    /// Where the next byte is that does not stand for itself in a string: a quote, a backslash, a control character.
-    fn special(&self) -> usize {
-        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
-        let (chunks, tail) = rest.as_chunks::<8>();
-        for (i, chunk) in chunks.iter().enumerate() {
-            let found = specials(u64::from_le_bytes(*chunk));
-            if found != 0 {
-                return self.at + i * 8 + found.trailing_zeros() as usize / 8;
-            }
+/// How many bytes stand for themselves in a string: up to a quote, a backslash or a control character.
+#[inline]
+fn plain(bytes: &[u8]) -> usize {
+    let mut rest = bytes;
+    while let Some((chunk, after)) = rest.split_first_chunk() {
+        let found = specials(u64::from_le_bytes(*chunk));
+        if found != 0 {
+            return bytes.len() - rest.len() + found.trailing_zeros() as usize / 8;
         }
-        let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
-        let of_tail = tail.iter().position(is_special).unwrap_or(tail.len());
-        self.at + chunks.len() * 8 + of_tail
+        rest = after;
     }
+    let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
+    bytes.len() - rest.len() + rest.iter().position(is_special).unwrap_or(rest.len())
 }
 
 /// The highest bit of each byte that is special, and perhaps of others after the first one.
+#[inline]
 fn specials(bytes: u64) -> u64 {
     const EACH: u64 = u64::from_le_bytes([1; 8]);
     // Borrows go up only, so the lowest of the bits that are set is right.
