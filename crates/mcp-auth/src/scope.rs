@@ -84,12 +84,12 @@ impl fmt::Display for Scopes {
 /// Splits at spaces, as the `scope` member of a token or a challenge is written.
 impl From<&str> for Scopes {
     fn from(scopes: &str) -> Self {
-        let parts = || scopes.split(' ');
+        let parts = || scopes.as_bytes().split(|byte| *byte == b' ');
         let is_canonical = scopes.len() <= SHORT
             && parts().enumerate().all(|(i, scope)| {
                 !scope.is_empty() && !parts().take(i).any(|earlier| earlier == scope)
             });
-        if is_canonical { Self(scopes.into()) } else { parts().collect() }
+        if is_canonical { Self(scopes.into()) } else { scopes.split(' ').collect() }
     }
 }
 

@@ -59,9 +59,7 @@ impl<'j> Raw<'j> {
         if self.is_plain {
             return self.text.get(1..self.text.len() - 1).map(Cow::Borrowed);
         }
-        // No escape is read here.
-        let is_string = self.text.starts_with('"');
-        is_string.then(|| serde_json::from_str(self.text).ok().map(Cow::Owned)).flatten()
+        if self.text.starts_with('"') { unescaped(self.text) } else { None }
     }
 
     /// The elements of the array that it is.
@@ -128,7 +126,12 @@ impl<'j> Reader<'j> {
         if !self.goes_on(b'}')? {
             return Ok(None);
         }
-        let name = self.string()?.string().ok_or(Unreadable)?;
+        self.peek();
+        let start = self.at;
+        let name = match self.quoted()? {
+            true => Cow::Borrowed(self.text.get(start + 1..self.at - 1).ok_or(Unreadable)?),
+            false => unescaped(self.since(start)?).ok_or(Unreadable)?,
+        };
         self.pass(b':')?;
         Ok(Some(name))
     }
@@ -220,26 +223,38 @@ impl<'j> Reader<'j> {
     }
 
     /// Goes past a string, and says whether it has no escapes.
+    #[inline]
     fn quoted(&mut self) -> Result<bool> {
         self.pass(b'"')?;
-        let mut is_plain = true;
+        self.at += plain(self.rest());
+        if self.byte() == Some(b'"') {
+            self.at += 1;
+            return Ok(true);
+        }
+        self.quoted_with_escapes().map(|()| false)
+    }
+
+    /// The same from a first escape on.
+    #[cold]
+    fn quoted_with_escapes(&mut self) -> Result<()> {
         let mut rest = self.rest();
         loop {
-            rest = rest.get(plain(rest)..).unwrap_or_default();
-            match rest {
-                [b'"', after @ ..] => {
-                    self.at = self.text.len() - after.len();
-                    return Ok(is_plain);
+            rest = match rest {
+                [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', after @ ..] => {
+                    after
                 }
-                [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', after @ ..] => rest = after,
                 [b'\\', b'u', a, b, c, d, after @ ..]
                     if [a, b, c, d].iter().all(|digit| digit.is_ascii_hexdigit()) =>
                 {
-                    rest = after;
+                    after
+                }
+                [b'"', after @ ..] => {
+                    self.at = self.text.len() - after.len();
+                    return Ok(());
                 }
                 _ => return Err(Unreadable),
-            }
-            is_plain = false;
+            };
+            rest = rest.get(plain(rest)..).unwrap_or_default();
         }
     }
 
@@ -302,6 +317,12 @@ impl<'j> Reader<'j> {
     }
 }
 
+/// No escape is read here. Some stand for nothing: half a pair of surrogates.
+#[cold]
+fn unescaped(string: &str) -> Option<Cow<'static, str>> {
+    serde_json::from_str(string).ok().map(Cow::Owned)
+}
+
 /// How many bytes stand for themselves in a string: up to a quote, a backslash or a control character.
 #[inline]
 fn plain(bytes: &[u8]) -> usize {
@@ -321,12 +342,12 @@ fn plain(bytes: &[u8]) -> usize {
 #[inline]
 fn specials(bytes: u64) -> u64 {
     const EACH: u64 = u64::from_le_bytes([1; 8]);
-    // Borrows go up only, so the lowest of the bits that are set is right.
-    let is_zero = |bytes: u64| bytes.wrapping_sub(EACH) & !bytes;
-    let quote = is_zero(bytes ^ (EACH * u64::from(b'"')));
-    let backslash = is_zero(bytes ^ (EACH * u64::from(b'\\')));
-    let control = bytes.wrapping_sub(EACH * 0x20) & !bytes;
-    (quote | backslash | control) & (EACH << 7)
+    // A byte below 0x80 gets its highest bit if it is smaller than what is taken away. Borrows go up only, so the lowest
+    // of the bits is right.
+    let quote = (bytes ^ (EACH * u64::from(b'"'))).wrapping_sub(EACH);
+    let backslash = (bytes ^ (EACH * u64::from(b'\\'))).wrapping_sub(EACH);
+    let control = bytes.wrapping_sub(EACH * 0x20);
+    (quote | backslash | control) & !bytes & (EACH << 7)
 }
 
 impl Nesting {
