@@ -72,6 +72,33 @@ impl<'a> Members<'a> {
     }
 }
 
+/// Names of which none may come twice. The first ones lie here, so that nothing is allocated for most objects.
+#[derive(Default)]
+pub(crate) struct Names<'j> {
+    first: [&'j str; 8],
+    number: usize,
+    /// Those that come later, and those that are written with escapes.
+    others: Vec<Cow<'j, str>>,
+}
+
+impl<'j> Names<'j> {
+    pub(crate) fn add(&mut self, name: Cow<'j, str>) -> Result<(), NotMembers> {
+        let is_known = self.first.iter().take(self.number).any(|known| *known == name)
+            || self.others.contains(&name);
+        if is_known {
+            return Err(NotMembers::Duplicate);
+        }
+        match (self.first.get_mut(self.number), name) {
+            (Some(place), Cow::Borrowed(name)) => {
+                *place = name;
+                self.number += 1;
+            }
+            (_, name) => self.others.push(name),
+        }
+        Ok(())
+    }
+}
+
 /// The members of these names of the object that is the whole of `json`; none of them may come twice.
 /// The others are looked over, however many there are.
 pub(crate) fn pick<'a, const N: usize>(

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::num::NonZeroU64;
+use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -42,7 +43,7 @@ pub(crate) struct Facts {
     pub(crate) issuer: Arc<str>,
     pub(crate) subject: Text,
     pub(crate) client_id: Option<Text>,
-    pub(crate) audience: Box<[Text]>,
+    pub(crate) audience: Texts,
     pub(crate) scopes: Scopes,
     /// Seconds since 1970, as all times in a token.
     pub(crate) expires_at: Option<NonZeroU64>,
@@ -63,6 +64,13 @@ pub(crate) struct Facts {
 pub(crate) enum Text {
     Copied(Box<str>),
     Within { start: u32, end: u32 },
+}
+
+/// Some strings of one text: mostly one, which then lies here and not somewhere else.
+#[derive(Clone)]
+pub(crate) enum Texts {
+    One(Text),
+    Several(Box<[Text]>),
 }
 
 impl Text {
@@ -102,6 +110,32 @@ impl Text {
     }
 }
 
+impl Deref for Texts {
+    type Target = [Text];
+
+    fn deref(&self) -> &[Text] {
+        match self {
+            Self::One(text) => std::slice::from_ref(text),
+            Self::Several(texts) => texts,
+        }
+    }
+}
+
+impl DerefMut for Texts {
+    fn deref_mut(&mut self) -> &mut [Text] {
+        match self {
+            Self::One(text) => std::slice::from_mut(text),
+            Self::Several(texts) => texts,
+        }
+    }
+}
+
+impl Default for Texts {
+    fn default() -> Self {
+        Self::Several(Box::default())
+    }
+}
+
 impl Facts {
     /// A claim, unless it is null. It is looked for in the text each time: not for every request.
     pub(crate) fn claim(&self, name: &str) -> Option<Raw<'_>> {
@@ -115,8 +149,9 @@ impl Facts {
 
     /// Replaces the text of the claims, and keeps what was read from it.
     fn replace_claims(&mut self, claims: String) {
-        let texts =
-            std::iter::once(&mut self.subject).chain(&mut self.client_id).chain(&mut self.audience);
+        let texts = std::iter::once(&mut self.subject)
+            .chain(&mut self.client_id)
+            .chain(&mut *self.audience);
         for text in texts {
             *text = copied(text.of(&self.claims));
         }
@@ -136,7 +171,7 @@ impl VerifiedToken {
             issuer: issuer.as_ref().into(),
             subject: copied(subject),
             client_id: None,
-            audience: Box::default(),
+            audience: Texts::default(),
             scopes: Scopes::default(),
             expires_at: None,
             not_before: 0,
@@ -151,8 +186,8 @@ impl VerifiedToken {
     #[must_use]
     pub fn audience(self, audience: impl Into<String>) -> Self {
         self.with(|facts| {
-            let all = std::mem::take(&mut facts.audience).into_vec();
-            facts.audience = all.into_iter().chain([copied(audience)]).collect();
+            let all = facts.audience.iter().cloned().chain([copied(audience)]);
+            facts.audience = Texts::Several(all.collect());
         })
     }
 

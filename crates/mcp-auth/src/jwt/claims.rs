@@ -3,9 +3,9 @@
 use super::JwtRules;
 use crate::binding::Binding;
 use crate::denial::{Denial, Reason};
-use crate::json::{MAX_MEMBERS, Members, NotMembers, Raw, Reader};
+use crate::json::{MAX_MEMBERS, Members, Names, NotMembers, Raw, Reader};
 use crate::scope::Scopes;
-use crate::token::{Facts, Text, VerifiedToken, an_end};
+use crate::token::{Facts, Text, Texts, VerifiedToken, an_end};
 
 /// The claims of a token. Whether they are true is another question.
 pub(crate) struct Claims {
@@ -13,7 +13,7 @@ pub(crate) struct Claims {
     issuer: Option<Text>,
     subject: Option<Text>,
     client_id: Option<Text>,
-    audience: Vec<Text>,
+    audience: Texts,
     scopes: Scopes,
     expires_at: Option<u64>,
     not_before: u64,
@@ -159,7 +159,7 @@ impl Claims {
             issuer,
             subject: self.subject.unwrap_or_else(client),
             client_id: self.client_id,
-            audience: self.audience.into(),
+            audience: self.audience,
             scopes,
             expires_at: self.expires_at.map(an_end),
             not_before: self.not_before,
@@ -176,7 +176,7 @@ impl<'a> Found<'a> {
     /// Reads an object that has each member once.
     fn read(text: &'a str) -> Result<Self, NotMembers> {
         let (mut reader, mut found) = (Reader::new(text), Self::default());
-        let (mut members, mut others) = (0, Vec::new());
+        let (mut members, mut others) = (0, Names::default());
         reader.enter(b'{')?;
         while let Some(name) = reader.member()? {
             let value = reader.value()?;
@@ -200,10 +200,9 @@ impl<'a> Found<'a> {
                 "scope" => &mut found.scope[0],
                 "scp" => &mut found.scope[1],
                 "scopes" => &mut found.scope[2],
-                _ if others.contains(&name) => return Err(NotMembers::Duplicate),
                 _ => {
                     found.other_kind = found.other_kind.or(other_kind(&name, value));
-                    others.push(name);
+                    others.add(name)?;
                     continue;
                 }
             };
@@ -272,11 +271,12 @@ fn is_text(value: Raw<'_>) -> bool {
 }
 
 /// The places of one string, or of several in an array.
-fn places(text: &str, value: Raw<'_>) -> Option<Vec<Text>> {
+fn places(text: &str, value: Raw<'_>) -> Option<Texts> {
     if let Some(one) = Text::place(text, value) {
-        return Some(vec![one]);
+        return Some(Texts::One(one));
     }
-    value.array()?.into_iter().map(|element| Text::place(text, element)).collect()
+    let places = value.array()?.into_iter().map(|element| Text::place(text, element));
+    places.collect::<Option<_>>().map(Texts::Several)
 }
 
 /// Scopes as one string separated by spaces, or as an array of strings.

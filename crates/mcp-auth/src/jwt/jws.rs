@@ -6,7 +6,7 @@ use super::base64url;
 use super::signature::Algorithm;
 use crate::credentials::MAX_TOKEN_BYTES;
 use crate::denial::{Denial, Reason};
-use crate::json::{MAX_MEMBERS, NotMembers, Raw, Reader};
+use crate::json::{MAX_MEMBERS, Names, NotMembers, Raw, Reader};
 use crate::token::Text;
 
 /// A header has an algorithm, a type and the name of a key, and perhaps a certificate that is not
@@ -158,7 +158,7 @@ impl<'j> Found<'j> {
     /// Reads each member once. Those that do not matter are only looked at for their names.
     fn read(json: &'j str) -> Result<Self, NotMembers> {
         let (mut reader, mut found) = (Reader::new(json), Self::default());
-        let (mut members, mut others) = (0, Vec::new());
+        let (mut members, mut others) = (0, Names::default());
         reader.enter(b'{')?;
         while let Some(name) = reader.member()? {
             let value = reader.value()?;
@@ -170,13 +170,12 @@ impl<'j> Found<'j> {
                 "alg" => &mut found.alg,
                 "kid" => &mut found.kid,
                 "typ" => &mut found.typ,
-                _ if others.contains(&name) => return Err(NotMembers::Duplicate),
                 _ => {
                     found.jwk = if name == "jwk" { Some(value) } else { found.jwk };
                     found.has_nonce |= name == "nonce";
                     found.is_critical |= name == "crit" || name == "b64";
                     found.is_encrypted |= name == "enc";
-                    others.push(name);
+                    others.add(name)?;
                     continue;
                 }
             };
