@@ -97,7 +97,7 @@ impl<S: Service<Request<B>>, B> Service<Request<B>> for Informed<S> {
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let has_proof = request.headers().contains_key(DPOP);
+        let has_proof = request.headers().keys().any(|name| *name == DPOP);
         let known = request.extensions_mut();
         if let Some(ConnectInfo(peer)) = known.get::<ConnectInfo<SocketAddr>>() {
             let peer = PeerAddr(peer.ip());

@@ -93,12 +93,9 @@ impl Policy {
         operation: &Operation<'_>,
         now: SystemTime,
     ) -> Result<(), Denial> {
-        if operation.calls().is_empty() {
-            return self.judge(&[&self.required], facts, operation, now);
-        }
-        let mut rules = self.rules_for(operation)?;
-        rules.push(&self.required);
-        self.judge(&rules, facts, operation, now)
+        let mut is_enough = self.is_met(&self.required, facts, now);
+        self.each_rule_for(operation, |rule| is_enough &= self.is_met(rule, facts, now))?;
+        if is_enough { Ok(()) } else { Err(self.refuse(facts, operation, now)?) }
     }
 
     /// Whether somebody who did not say who they are may do this: whether no rule speaks of it.
@@ -119,45 +116,56 @@ impl Policy {
 
     fn rules_for(&self, operation: &Operation<'_>) -> Result<Vec<&Rule>, Denial> {
         let mut rules = Vec::new();
-        let Some(operations) = &self.operations else { return Ok(rules) };
-        for call in operation.calls() {
-            let found = operations.find(call, &mut rules);
-            found.map_err(|why| Denial::bad_message(why).in_reply_to(operation.request_id()))?;
-        }
+        self.each_rule_for(operation, |rule| rules.push(rule))?;
         Ok(rules)
     }
 
-    fn judge(
+    /// Shows each rule that speaks of an operation, besides what every request requires.
+    fn each_rule_for<'r>(
+        &'r self,
+        operation: &Operation<'_>,
+        mut show: impl FnMut(&'r Rule),
+    ) -> Result<(), Denial> {
+        let Some(operations) = &self.operations else { return Ok(()) };
+        for call in operation.calls() {
+            let found = operations.find(call, &mut show);
+            found.map_err(|why| Denial::bad_message(why).in_reply_to(operation.request_id()))?;
+        }
+        Ok(())
+    }
+
+    fn is_met(&self, rule: &Rule, facts: &Facts, now: SystemTime) -> bool {
+        !is_forbidden(rule, facts)
+            && rule.is_authenticated_by(&facts.claims, now, self.leeway)
+            && rule.scopes.is_met_by(&facts.scopes)
+    }
+
+    /// Why an operation is refused of which some rule is not met.
+    fn refuse(
         &self,
-        rules: &[&Rule],
         facts: &Facts,
         operation: &Operation<'_>,
         now: SystemTime,
-    ) -> Result<(), Denial> {
-        let claims = &*facts.claims;
-        let client = facts.client_id.as_ref().map(|id| id.of(claims));
-        if rules.iter().any(|rule| rule.is_forbidden_by(claims) || rule.is_forbidden_to(client)) {
-            return Err(Self::forbid(operation));
-        }
-        let (now, leeway) = (seconds(now), self.leeway.as_secs());
-        let is_logged_in = rules.iter().all(|rule| rule.is_authenticated_by(claims, now, leeway));
-        if is_logged_in && rules.iter().all(|rule| rule.scopes.is_met_by(&facts.scopes)) {
-            return Ok(());
+    ) -> Result<Denial, Denial> {
+        let mut rules = self.rules_for(operation)?;
+        rules.push(&self.required);
+        if rules.iter().any(|rule| is_forbidden(rule, facts)) {
+            return Ok(Self::forbid(operation));
         }
         let rule = rules.iter().copied().cloned().fold(Rule::default(), Rule::and);
-        if rule.is_forbidden_by(claims) {
-            return Err(Self::forbid(operation)); // each can be met, but not all of them at once
+        if is_forbidden(&rule, facts) {
+            return Ok(Self::forbid(operation)); // each can be met, but not all of them at once
         }
         let required = rule.scopes.to_request();
         let scope = self.vocabulary.to_challenge(&required, &facts.scopes);
-        if !is_logged_in {
-            return Err(Self::login_again(Authentication { scope, ..rule.authentication }));
+        if rules.iter().any(|it| !it.is_authenticated_by(&facts.claims, now, self.leeway)) {
+            return Ok(Self::login_again(Authentication { scope, ..rule.authentication }));
         }
         let advice = match *facts.issuer == *API_KEY_ISSUER {
             true => "give the key the scope in its list, if it should have it",
             false => "the client may ask for it, if the user and the issuer allow it to",
         };
-        Err(Denial::insufficient_scope(scope).detail(format!(
+        Ok(Denial::insufficient_scope(scope).detail(format!(
             "{} requires {:?}, and the token grants {:?}: {advice}",
             operation.label(),
             required.as_str(),
@@ -206,16 +214,18 @@ impl Policy {
     }
 
     fn in_time(&self, facts: &Facts, now: SystemTime) -> Result<(), Denial> {
-        if !has_begun(facts.not_before, now, self.leeway) {
+        let second = seconds(now);
+        if !has_begun(facts.not_before, second, self.leeway) {
             return Err(Denial::invalid(Reason::NotYetValid));
         }
-        if facts.expires_at.is_some_and(|end| has_expired(end.get(), now, self.leeway_of(facts))) {
+        let leeway = self.leeway_of(facts);
+        if facts.expires_at.is_some_and(|end| has_expired(end.get(), second, leeway)) {
             return Err(Denial::invalid(Reason::Expired));
         }
-        self.max_token_age.map_or(Ok(()), |age| self.young_enough(facts, now, age))
+        self.max_token_age.map_or(Ok(()), |age| self.young_enough(facts, second, age))
     }
 
-    fn young_enough(&self, facts: &Facts, now: SystemTime, age: Duration) -> Result<(), Denial> {
+    fn young_enough(&self, facts: &Facts, now: u64, age: Duration) -> Result<(), Denial> {
         if *facts.issuer == *API_KEY_ISSUER {
             return Ok(()); // made once, and as old as it is meant to become
         }
@@ -268,6 +278,12 @@ impl Policy {
     }
 }
 
+/// Whether no scope would help.
+fn is_forbidden(rule: &Rule, facts: &Facts) -> bool {
+    let client = || facts.client_id.as_ref().map(|id| id.of(&facts.claims));
+    rule.is_forbidden_by(&facts.claims) || rule.is_forbidden_to(client)
+}
+
 /// Whether its issuer has another way to say that a token is for us.
 fn is_meant_for_us_in(dialect: &Dialect, token: &VerifiedToken) -> bool {
     let is_ours = |audience: &str| dialect.audiences.iter().any(|ours| ours == audience);
@@ -279,15 +295,15 @@ fn is_meant_for_us_in(dialect: &Dialect, token: &VerifiedToken) -> bool {
         || (facts.audience.is_empty() && dialect.is_for_our_client(client_id))
 }
 
-/// Whether a token that expires at `end` is refused at `now`
+/// Whether a token that expires at `end` is refused at `now`, both in seconds since 1970
 /// ([RFC 7519 §4.1.4](https://www.rfc-editor.org/rfc/rfc7519#section-4.1.4)).
-pub(crate) fn has_expired(end: u64, now: SystemTime, leeway: Duration) -> bool {
-    seconds(now) >= end.saturating_add(leeway.as_secs())
+pub(crate) fn has_expired(end: u64, now: u64, leeway: Duration) -> bool {
+    now >= end.saturating_add(leeway.as_secs())
 }
 
 /// Whether a token valid from `start` on is accepted at `now`.
-pub(crate) fn has_begun(start: u64, now: SystemTime, leeway: Duration) -> bool {
-    start <= seconds(now).saturating_add(leeway.as_secs())
+pub(crate) fn has_begun(start: u64, now: u64, leeway: Duration) -> bool {
+    start <= now.saturating_add(leeway.as_secs())
 }
 
 /// Whether two audiences name the same resource: byte for byte, but for the case of scheme and host,
@@ -477,8 +493,8 @@ mod tests {
         let policy = Policy { leeway: Duration::from_millis(60_900), ..Policy::default() };
         let end_of = |token| policy.end_of(&permit(token, 0).expect("admitted"));
         let end = end_of(token()).expect("an end");
-        assert!(has_expired(1000, end, policy.leeway));
-        assert!(!has_expired(1000, end - Duration::from_millis(1), policy.leeway));
+        assert!(has_expired(1000, seconds(end), policy.leeway));
+        assert!(!has_expired(1000, seconds(end - Duration::from_millis(1)), policy.leeway));
         let endless = VerifiedToken::assert(ISSUER, "a").audience(RESOURCE).scopes(["read"]);
         assert_eq!(end_of(endless), None);
 
@@ -493,8 +509,8 @@ mod tests {
 
     #[test]
     fn times_at_the_edges_do_not_overflow() {
-        assert!(!has_expired(u64::MAX, at(1), Duration::from_secs(60)));
-        assert!(!has_begun(u64::MAX, at(1), Duration::from_secs(60)));
-        assert!(has_begun(0, SystemTime::UNIX_EPOCH - Duration::from_secs(5), Duration::ZERO));
+        assert!(!has_expired(u64::MAX, 1, Duration::from_secs(60)));
+        assert!(!has_begun(u64::MAX, 1, Duration::from_secs(60)));
+        assert!(has_begun(0, seconds(UNIX_EPOCH - Duration::from_secs(5)), Duration::ZERO));
     }
 }

@@ -1,17 +1,18 @@
 //! What one operation requires: scopes, claims, and how the user logged in.
 
 use std::borrow::Cow;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::denial::Authentication;
 use crate::json::{Members, Raw};
 use crate::scope::{AnyOf, Hierarchy, Require, Scopes};
+use crate::token::seconds;
 
 /// What an operation requires of its caller. Scopes alone are rules already: `["notes:write"]`.
 ///
 /// ```
 /// use mcp_auth::{AnyOf, Rule, ToolScopes};
-/// use std::time::Duration;
+/// use std::time::{Duration, SystemTime};
 ///
 /// let rules = ToolScopes::new()
 ///     .tool("add_note", ["notes:write"])
@@ -135,13 +136,18 @@ impl Rule {
     }
 
     /// Whether the operation is forbidden to a client, whatever the scopes.
-    pub(crate) fn is_forbidden_to(&self, client: Option<&str>) -> bool {
-        let is_among = |ids: &Vec<String>| ids.iter().any(|id| Some(&**id) == client);
+    pub(crate) fn is_forbidden_to<'c>(&self, client: impl Fn() -> Option<&'c str>) -> bool {
+        let is_among = |ids: &Vec<String>| ids.iter().any(|id| Some(&**id) == client());
         !self.clients.iter().all(is_among)
     }
 
-    /// Whether the user logged in as required, at this second, with this much leeway.
-    pub(crate) fn is_authenticated_by(&self, claims: &str, now: u64, leeway: u64) -> bool {
+    /// Whether the user logged in as required, at this moment.
+    pub(crate) fn is_authenticated_by(
+        &self,
+        claims: &str,
+        now: SystemTime,
+        leeway: Duration,
+    ) -> bool {
         let Authentication { acr_values, max_age, .. } = &self.authentication;
         let way = || {
             find(claims, "acr").and_then(Raw::string).is_some_and(|acr| acr_values.contains(&acr))
@@ -149,7 +155,8 @@ impl Rule {
         let recently = |age: Duration| {
             let at = find(claims, "auth_time").and_then(Raw::numeric_date);
             at.is_some_and(|at| {
-                now <= (at as u64).saturating_add(age.as_secs()).saturating_add(leeway)
+                let longest = age.as_secs().saturating_add(leeway.as_secs());
+                seconds(now) <= (at as u64).saturating_add(longest)
             })
         };
         (acr_values.is_empty() || way()) && max_age.is_none_or(recently)
@@ -215,6 +222,8 @@ impl<R: Into<Require>> From<R> for Rule {
 
 #[cfg(test)]
 mod tests {
+    use std::time::UNIX_EPOCH;
+
     use super::*;
 
     #[test]
@@ -265,7 +274,7 @@ mod tests {
             (Rule::default(), None, true),
         ];
         for (rule, client, allowed) in rows {
-            assert_eq!(!rule.is_forbidden_to(client), allowed, "{rule:?} {client:?}");
+            assert_eq!(!rule.is_forbidden_to(|| client), allowed, "{rule:?} {client:?}");
         }
     }
 
@@ -291,8 +300,13 @@ mod tests {
             (Rule::default().and(mfa()), r#"{"acr":"password"}"#, false),
             (mfa().and(Rule::default()), r#"{"acr":"password"}"#, false),
         ];
+        let now = UNIX_EPOCH + Duration::from_secs(1000);
         for (rule, claims, enough) in rows {
-            assert_eq!(rule.is_authenticated_by(claims, 1000, 60), enough, "{rule:?} {claims}");
+            assert_eq!(
+                rule.is_authenticated_by(claims, now, Duration::from_secs(60)),
+                enough,
+                "{rule:?} {claims}"
+            );
         }
         let never = mfa().and(Rule::default().acr_values("password"));
         assert!(never.is_forbidden_by(r#"{"acr":"mfa"}"#), "no login is in two ways at once");

@@ -32,7 +32,7 @@ impl Scopes {
     /// Whether this very scope is in the list. Nothing is implied here: see [`Hierarchy`].
     #[must_use]
     pub fn contains(&self, scope: &str) -> bool {
-        self.words().any(|held| held == scope.as_bytes())
+        !scope.is_empty() && !scope.contains(' ') && self.holds(scope.as_bytes())
     }
 
     /// The scopes, in their order.
@@ -42,12 +42,24 @@ impl Scopes {
 
     /// Whether a scope is in both lists.
     pub(crate) fn shares_one_with(&self, others: &Self) -> bool {
-        self.words().any(|scope| others.words().any(|other| other == scope))
+        !self.is_empty() && self.0.as_bytes().split(|byte| *byte == b' ').any(|it| others.holds(it))
     }
 
-    /// The scopes as bytes, which are split without the set-up of a search: each request does it.
-    fn words(&self) -> impl Iterator<Item = &[u8]> {
-        self.0.as_bytes().split(|byte| *byte == b' ').filter(|scope| !scope.is_empty())
+    /// Whether one of the words is this, which is one. Words are not cut out: each request looks for some.
+    fn holds(&self, word: &[u8]) -> bool {
+        let mut rest = self.0.as_bytes();
+        loop {
+            if rest
+                .strip_prefix(word)
+                .is_some_and(|after| after.first().is_none_or(|it| *it == b' '))
+            {
+                return true;
+            }
+            match rest.iter().position(|byte| *byte == b' ') {
+                Some(space) => rest = rest.get(space + 1..).unwrap_or_default(),
+                None => return false,
+            }
+        }
     }
 
     /// Whether there is no scope at all.

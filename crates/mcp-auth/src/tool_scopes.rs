@@ -152,7 +152,7 @@ impl ToolScopes {
         self.resources.exact.keys().map(|uri| &**uri).find(|uri| !uri::is_normal(uri))
     }
 
-    /// Adds the rules that one call must meet.
+    /// Shows the rules that one call must meet.
     ///
     /// # Errors
     ///
@@ -160,11 +160,11 @@ impl ToolScopes {
     pub(crate) fn find<'r>(
         &'r self,
         call: &Call<'_>,
-        found: &mut Vec<&'r Rule>,
+        found: &mut impl FnMut(&'r Rule),
     ) -> Result<(), BadMessage> {
         let Some(method) = &call.method else { return Ok(()) };
         if !self.methods.find(method, found) && !is_known_method(method) {
-            found.push(&self.unknown_methods);
+            found(&self.unknown_methods);
         }
         let table = match call.target {
             Target::None | Target::Task(_) => return Ok(()),
@@ -222,28 +222,33 @@ impl Table {
         patterns.for_each(|(pattern, rule)| self.add_pattern(pattern, rule));
     }
 
-    /// Adds what applies to a name, and says whether anything does.
-    fn find<'r>(&'r self, name: &str, found: &mut Vec<&'r Rule>) -> bool {
+    /// Shows what applies to a name, and says whether anything does.
+    fn find<'r>(&'r self, name: &str, found: &mut impl FnMut(&'r Rule)) -> bool {
         if let Some(rule) = self.exact.get(name) {
-            found.push(rule);
+            found(rule);
             return true;
         }
-        let (others, mut most) = (found.len(), None);
-        for length in &self.beginnings {
-            let Some((beginning, rest)) = name.split_at_checked(*length) else { continue };
-            for (pattern, rule) in self.patterns.get(beginning).into_iter().flatten() {
-                let letters = Some(pattern.letters());
-                if letters < most || !pattern.matches(rest) {
-                    continue;
-                }
-                if letters > most {
-                    found.truncate(others); // what matched before says less
-                }
-                most = letters;
-                found.push(rule);
-            }
+        let most = self.matching(name, None).map(|(pattern, _)| pattern.letters()).max();
+        if most.is_some() {
+            self.matching(name, most).for_each(|(_, rule)| found(rule));
         }
         most.is_some()
+    }
+
+    /// The patterns that match a name: all, or those with so many letters.
+    fn matching(
+        &self,
+        name: &str,
+        letters: Option<usize>,
+    ) -> impl Iterator<Item = &(Pattern, Rule)> {
+        let beginnings =
+            self.beginnings.iter().filter_map(move |length| name.split_at_checked(*length));
+        beginnings.flat_map(move |(beginning, rest)| {
+            let patterns = self.patterns.get(beginning).into_iter().flatten();
+            patterns.filter(move |(pattern, _)| {
+                letters.is_none_or(|letters| letters == pattern.letters()) && pattern.matches(rest)
+            })
+        })
     }
 
     fn is_empty(&self) -> bool {
@@ -271,7 +276,8 @@ mod tests {
         let operation =
             Operation::read(&Method::POST, &HeaderMap::new(), body.as_bytes()).expect(body);
         let mut found = Vec::new();
-        operation.calls().iter().try_for_each(|call| rules.find(call, &mut found))?;
+        let mut find = |call| rules.find(call, &mut |rule| found.push(rule));
+        operation.calls().iter().try_for_each(&mut find)?;
         let all = found.into_iter().cloned().fold(Rule::default(), Rule::and);
         Ok(all.scopes.to_request().to_string())
     }

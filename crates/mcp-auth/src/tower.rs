@@ -200,11 +200,13 @@ where
         let mut response = match auth.admit_visitor(&parts, body).await {
             Ok((caller, body)) => {
                 hidden_headers::remove(&mut parts.headers);
-                parts.extensions.remove::<AuthInfo>(); // whom another resource admitted
                 let exchange = Exchange::begin(&auth, caller.as_ref(), scheme, &mut parts);
                 match caller {
                     Some(caller) => parts.extensions.insert(caller).map(drop),
-                    None => parts.extensions.insert(Anonymous(auth.clone())).map(drop),
+                    None => {
+                        parts.extensions.remove::<AuthInfo>(); // whom another resource admitted
+                        parts.extensions.insert(Anonymous(auth.clone())).map(drop)
+                    }
                 };
                 let response = inner.call(Request::from_parts(parts, body)).await?;
                 match exchange.end(response) {

@@ -8,6 +8,7 @@ use crate::denial::{BadMessage, Denial, Reason, Refusal};
 use crate::json::{Members, Raw};
 use crate::policy::{has_begun, has_expired};
 use crate::revocation::Revocation;
+use crate::token::seconds;
 
 /// The two kinds of notices. Each comes its own way, and is judged by its own rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,10 +91,10 @@ impl Notice {
         if !self.audience.iter().any(|one| audiences.iter().any(|ours| ours.as_ref() == one)) {
             return Err(refuse(Reason::Audience, "it is for another client or receiver (`aud`)"));
         }
-        if !has_begun(self.issued_at.ceil() as u64, now, leeway) {
+        if !has_begun(self.issued_at.ceil() as u64, seconds(now), leeway) {
             return Err(Denial::invalid(Reason::NotYetValid));
         }
-        if self.expires_at.is_some_and(|end| has_expired(end as u64, now, leeway)) {
+        if self.expires_at.is_some_and(|end| has_expired(end as u64, seconds(now), leeway)) {
             return Err(Denial::invalid(Reason::Expired));
         }
         Ok(())

@@ -2,8 +2,7 @@
 
 use std::borrow::Cow;
 
-use http::HeaderName;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 
 use super::Call;
 use crate::denial::BadMessage;
@@ -22,10 +21,11 @@ const NAME: HeaderName = HeaderName::from_static("mcp-name");
 /// UTF-8, which JSON is in ([RFC 8259 §8.1](https://www.rfc-editor.org/rfc/rfc8259#section-8.1)) and which
 /// some servers let `charset` change: in UTF-7 plain ASCII hides other members.
 pub(super) fn promise_utf8(headers: &HeaderMap) -> bool {
-    let mut codings = headers.get_all(CONTENT_ENCODING).iter();
-    let mut types = headers.get_all(CONTENT_TYPE).iter();
-    codings.all(|coding| matches!(coding.to_str(), Ok(text) if is_identity(text)))
-        && types.all(|kind| kind.to_str().is_ok_and(is_in_utf8))
+    headers.iter().all(|(name, value)| match *name {
+        CONTENT_ENCODING => value.to_str().is_ok_and(is_identity),
+        CONTENT_TYPE => value.to_str().is_ok_and(is_in_utf8),
+        _ => true,
+    })
 }
 
 fn is_identity(coding: &str) -> bool {
@@ -68,17 +68,25 @@ impl<'h> Spoken<'h> {
                 return Err(BadMessage::HeaderMismatch);
             }
         }
-        let value = |name| match headers.get(name) {
-            Some(value) => value.to_str().map(Some).map_err(|_| BadMessage::HeaderMismatch),
-            None => Ok(None),
-        };
-        let version = value(VERSION)?;
+        let mut said = [None; 3];
+        for (name, value) in headers {
+            if let Some(place) = [VERSION, METHOD, NAME].iter().position(|ours| ours == name) {
+                said[place] = Some(value);
+            }
+        }
+        let text = |value: &'h HeaderValue| value.to_str().map_err(|_| BadMessage::HeaderMismatch);
+        let [version, method, name] = said;
+        let version = version.map(text).transpose()?;
         if version.is_none_or(|version| version < FIRST_WITH_HEADERS) {
             // Nobody validates what older clients put there: it is not even looked at.
             return Ok(Self { version, method: None, name: None });
         }
-        let name = value(NAME)?.map(|value| decoded(value).ok_or(BadMessage::HeaderMismatch));
-        Ok(Self { version, method: value(METHOD)?, name: name.transpose()? })
+        let plain = |value| decoded(text(value)?).ok_or(BadMessage::HeaderMismatch);
+        Ok(Self {
+            version,
+            method: method.map(text).transpose()?,
+            name: name.map(plain).transpose()?,
+        })
     }
 
     /// Whether batches are part of the version.

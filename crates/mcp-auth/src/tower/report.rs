@@ -99,7 +99,7 @@ pub(super) fn withheld(auth: &McpAuth, why: Withheld) {
 /// The tool that the headers name. It may be a lie: good for a log line, not for a decision.
 pub(super) fn asked_for(headers: &HeaderMap) -> Option<&HeaderValue> {
     const NAME: HeaderName = HeaderName::from_static("mcp-name");
-    headers.get(NAME)
+    headers.iter().find(|(name, _)| **name == NAME).map(|(_, value)| value)
 }
 
 fn printable(name: Option<&HeaderValue>) -> Option<&str> {

@@ -10,7 +10,7 @@ use crate::jwt::{self, Claims, Fingerprint, Jws};
 use crate::memory::{Memory, Weigh};
 use crate::policy::has_expired;
 use crate::provider::Provider;
-use crate::token::VerifiedToken;
+use crate::token::{VerifiedToken, seconds};
 
 /// A remembered token is verified anew after this time, whatever it says itself.
 const LONGEST_MEMORY: Duration = Duration::from_secs(5 * 60);
@@ -61,7 +61,7 @@ impl JwtVerifier {
         if known.is_none() && !self.resolvers.iter().any(|resolver| resolver.names(issuer)) {
             return Err(self.refuse_issuer(issuer));
         }
-        if claims.expires_at().is_some_and(|end| has_expired(end, now, self.leeway)) {
+        if claims.expires_at().is_some_and(|end| has_expired(end, seconds(now), self.leeway)) {
             return Err(Denial::invalid(Reason::Expired));
         }
         let resolved;
