@@ -5,6 +5,7 @@ mod nonces;
 mod proof;
 mod replays;
 
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use http::HeaderValue;
@@ -18,6 +19,7 @@ use crate::token::{VerifiedToken, seconds};
 use endpoint::Endpoint;
 pub(crate) use endpoint::RequestedUri;
 pub(crate) use nonces::Nonces;
+pub(crate) use proof::digest;
 use proof::{Claims, Proof};
 use replays::{Owner, Replays, Seen};
 
@@ -162,7 +164,11 @@ impl Proofs {
         let proof = Proof::parse(text, &ALGORITHMS).map_err(Denial::bad_proof)?;
         let claims = proof.claims().map_err(Denial::bad_proof)?;
         let until = claims.issued_at.saturating_add(self.past);
-        self.judge(&proof, &claims, thumbprint, credentials, parts, (now, until))
+        let digest = match &token.facts().digest {
+            Some(known) => Cow::Borrowed(&**known),
+            None => Cow::Owned(digest(credentials.token().as_bytes())),
+        };
+        self.judge(&proof, &claims, thumbprint, &digest, parts, (now, until))
             .map_err(Denial::bad_proof)?;
         // Only the holder of the key of a true token comes here: strangers cannot fill the memory.
         match self.replays.first_seen(Owner::of(token), thumbprint, &claims.id, until, now) {
@@ -182,7 +188,7 @@ impl Proofs {
         proof: &Proof<'_>,
         claims: &Claims<'_>,
         thumbprint: &[u8; 32],
-        credentials: &Credentials,
+        token_digest: &str,
         parts: &Parts,
         (now, until): (u64, u64),
     ) -> Result<(), BadProof> {
@@ -195,7 +201,7 @@ impl Proofs {
         if until < now || claims.issued_at > now.saturating_add(self.future) {
             return Err(BadProof::Time);
         }
-        if !claims.are_for(credentials) {
+        if claims.token_digest != token_digest {
             return Err(BadProof::OtherToken);
         }
         let key = self.keys.key_of(&proof.jws).ok_or(BadProof::Key)?;

@@ -51,6 +51,8 @@ pub(crate) struct Facts {
     pub(crate) not_before: u64,
     /// What its sender must show to hold. Boxed, since few tokens have it.
     pub(crate) binding: Option<Box<Binding>>,
+    /// The token's digest as proofs name it (`ath`), where it is known already.
+    pub(crate) digest: Option<Box<str>>,
     /// The claims as they were signed, a JSON object.
     pub(crate) claims: Box<str>,
     /// What the issuer means by them, where that is not the usual.
@@ -176,6 +178,7 @@ impl VerifiedToken {
             expires_at: None,
             not_before: 0,
             binding: None,
+            digest: None,
             claims: "{}".into(),
             dialect: None,
             is_asked_about: false,
@@ -258,7 +261,7 @@ impl VerifiedToken {
         self.0.audience.iter().map(|audience| audience.of(&self.0.claims))
     }
 
-    fn with(mut self, change: impl FnOnce(&mut Facts)) -> Self {
+    pub(crate) fn with(mut self, change: impl FnOnce(&mut Facts)) -> Self {
         change(Arc::make_mut(&mut self.0));
         self
     }

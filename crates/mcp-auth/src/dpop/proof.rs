@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use crate::credentials::Credentials;
 use crate::denial::{BadProof, Denial, Reason};
 use crate::json::{Members, Raw};
 use crate::jwt::{self, Algorithm, Jws};
@@ -23,7 +22,7 @@ pub(super) struct Claims<'p> {
     pub(super) issued_at: u64,
     pub(super) nonce: Option<Cow<'p, str>>,
     /// `ath`.
-    token_digest: Cow<'p, str>,
+    pub(super) token_digest: Cow<'p, str>,
 }
 
 impl<'t> Proof<'t> {
@@ -57,12 +56,9 @@ impl<'t> Proof<'t> {
     }
 }
 
-impl Claims<'_> {
-    /// Whether the proof was made for the token of these credentials (`ath`).
-    pub(super) fn are_for(&self, credentials: &Credentials) -> bool {
-        let digest = jwt::sha256(credentials.token().as_bytes());
-        self.token_digest == jwt::to_base64url(&digest)
-    }
+/// The digest by which a proof names its token.
+pub(crate) fn digest(token: &[u8]) -> String {
+    jwt::to_base64url(&jwt::sha256(token))
 }
 
 fn malformed(denial: &Denial) -> BadProof {

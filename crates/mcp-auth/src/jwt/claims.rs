@@ -164,6 +164,7 @@ impl Claims {
             expires_at: self.expires_at.map(an_end),
             not_before: self.not_before,
             binding: self.binding,
+            digest: None,
             claims: self.text,
             dialect: rules.dialect.clone(),
             is_asked_about: false,

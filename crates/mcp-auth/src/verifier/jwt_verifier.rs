@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::authorization_server::{AuthorizationServer, Footing};
+use crate::binding::Binding;
 use crate::denial::{Denial, Reason};
+use crate::dpop;
 use crate::issuer_resolver::{self, IssuerResolver};
 use crate::jwt::{self, Claims, Fingerprint, Jws};
 use crate::memory::{Memory, Weigh};
@@ -76,9 +78,9 @@ impl JwtVerifier {
         let key = server.keyring().verify(&jws, issuer).await;
         let key = key.map_err(|denial| explain_signature(denial, &jws))?;
 
-        let token = claims.into_token(server.rules())?;
+        let verified = digested(claims.into_token(server.rules())?, token);
         let footing = server.footing(key);
-        let token = if footing.asked.is_some() { token.asked_about() } else { token };
+        let token = if footing.asked.is_some() { verified.asked_about() } else { verified };
         let verified = Remembered { token, footing };
         self.remembered.keep(fingerprint, verified.clone(), now, None);
         Ok(verified)
@@ -109,6 +111,15 @@ impl JwtVerifier {
             Some(row) => denial.detail(format!("the token is no signed JWT: {}", row.opaque)),
             None => denial,
         }
+    }
+}
+
+/// The token with its digest, if it comes with proofs: each of them names it.
+fn digested(token: VerifiedToken, text: &str) -> VerifiedToken {
+    let binding = token.facts().binding.as_deref();
+    match binding.and_then(Binding::key_thumbprint) {
+        Some(_) => token.with(|facts| facts.digest = Some(dpop::digest(text.as_bytes()).into())),
+        None => token,
     }
 }
 
