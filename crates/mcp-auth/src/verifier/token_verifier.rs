@@ -55,15 +55,17 @@ impl TokenVerifier {
         if let Some(known) = known {
             return Ok((known, now));
         }
-        credentials.check()?; // what is remembered has been looked at
         let token = token.expose();
         // Boxed, so that the future is small where a token is remembered.
-        let token = if self.is_opaque(token) {
+        let verified = if self.is_opaque(token) {
+            credentials.check()?;
             Box::pin(self.ask(token, fingerprint, now)).await?
         } else {
-            Box::pin(self.verify_jwt(token, fingerprint, now)).await?
+            // What is no token is no JWT either: only what is refused is looked at byte by byte.
+            let verified = Box::pin(self.verify_jwt(token, fingerprint, now)).await;
+            verified.map_err(|denial| credentials.check().err().unwrap_or(denial))?
         };
-        Ok((token, self.clock.now()))
+        Ok((verified, self.clock.now()))
     }
 
     fn is_opaque(&self, token: &str) -> bool {
