@@ -23,7 +23,11 @@ use crate::scope::Scopes;
 /// assert_eq!(denial.and_then(Denial::reason), Some(Reason::Expired));
 /// ```
 #[derive(Clone, Debug)]
-pub struct Denial {
+pub struct Denial(Box<Grounds>);
+
+/// In the heap, so that whatever may be refused is small where it is not.
+#[derive(Clone, Debug)]
+struct Grounds {
     refusal: Refusal,
     /// The scheme of the request, in which the answer challenges.
     scheme: Scheme,
@@ -199,60 +203,70 @@ pub enum Reason {
 
 impl Denial {
     /// There is no bearer token.
+    #[cold]
     #[must_use]
     pub fn no_credentials() -> Self {
         Self::new(Refusal::NoCredentials)
     }
 
     /// The request is malformed.
+    #[cold]
     #[must_use]
     pub fn bad_request(why: BadRequest) -> Self {
         Self::new(Refusal::BadRequest(why))
     }
 
     /// The sender did not prove to hold the key of the token.
+    #[cold]
     #[must_use]
     pub fn bad_proof(why: BadProof) -> Self {
         Self::new(Refusal::InvalidProof(why))
     }
 
     /// The MCP message is malformed, or its headers contradict it.
+    #[cold]
     #[must_use]
     pub fn bad_message(why: BadMessage) -> Self {
         Self::new(Refusal::BadMessage(why))
     }
 
     /// A rule forbids it, and no scope would help.
+    #[cold]
     #[must_use]
     pub fn forbidden() -> Self {
         Self::new(Refusal::Forbidden)
     }
 
     /// The user did not log in recently or strongly enough.
+    #[cold]
     #[must_use]
     pub fn insufficient_user_authentication(required: Authentication) -> Self {
         Self::new(Refusal::InsufficientUserAuthentication(required))
     }
 
     /// The token is not valid here.
+    #[cold]
     #[must_use]
     pub fn invalid(reason: Reason) -> Self {
         Self::new(Refusal::InvalidToken(reason))
     }
 
     /// The token is valid, but must grant these scopes too.
+    #[cold]
     #[must_use]
     pub fn insufficient_scope(required: impl Into<Scopes>) -> Self {
         Self::new(Refusal::InsufficientScope(required.into()))
     }
 
     /// The request comes from a web page of an origin that is not allowed.
+    #[cold]
     #[must_use]
     pub fn foreign_origin() -> Self {
         Self::new(Refusal::ForeignOrigin)
     }
 
     /// The token could not be judged; another try after `retry_after` may succeed.
+    #[cold]
     #[must_use]
     pub fn unavailable(retry_after: Duration) -> Self {
         Self::new(Refusal::Unavailable { retry_after })
@@ -261,51 +275,54 @@ impl Denial {
     /// Adds a sentence for the operator: what was found, what was expected, what to change.
     ///
     /// It is logged, and never sent. It must hold no secret, and nothing that a stranger wrote.
+    #[cold]
     #[must_use]
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
-        self.detail = Some(detail.into().into());
+        self.0.detail = Some(detail.into().into());
         self
     }
 
     /// Adds the error that led here, for the log.
+    #[cold]
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        self.source = Some(source.into().into());
+        self.0.source = Some(source.into().into());
         self
     }
 
     /// Names the JSON-RPC request that is refused, by its identifier as it was written.
+    #[cold]
     #[must_use]
     pub(crate) fn in_reply_to(mut self, request_id: Option<&str>) -> Self {
-        self.request_id = request_id.map(Into::into);
+        self.0.request_id = request_id.map(Into::into);
         self
     }
 
     /// States the scheme of the request.
     #[must_use]
     pub(crate) fn under(mut self, scheme: Scheme) -> Self {
-        self.scheme = scheme;
+        self.0.scheme = scheme;
         self
     }
 
     pub(crate) fn scheme(&self) -> Scheme {
-        self.scheme
+        self.0.scheme
     }
 
     pub(crate) fn request_id(&self) -> Option<&str> {
-        self.request_id.as_deref()
+        self.0.request_id.as_deref()
     }
 
     /// What is refused.
     #[must_use]
     pub fn refusal(&self) -> &Refusal {
-        &self.refusal
+        &self.0.refusal
     }
 
     /// Why the token is not valid, if that is what is refused.
     #[must_use]
     pub fn reason(&self) -> Option<Reason> {
-        match self.refusal {
+        match self.0.refusal {
             Refusal::InvalidToken(reason) => Some(reason),
             _ => None,
         }
@@ -314,7 +331,7 @@ impl Denial {
     /// The sentence for the operator: what was found, what was expected, what to change.
     #[must_use]
     pub fn operator_detail(&self) -> Option<&str> {
-        self.detail.as_deref().or_else(|| match &self.refusal {
+        self.0.detail.as_deref().or_else(|| match &self.0.refusal {
             Refusal::BadMessage(why) => Some(why.hint()),
             Refusal::BadRequest(why) => Some(why.hint()),
             Refusal::InvalidProof(why) => Some(why.hint()),
@@ -325,7 +342,7 @@ impl Denial {
 
     /// Whether it is found out from what the request asks for: where bodies are read, from all of the body.
     pub(crate) fn is_about_operation(&self) -> bool {
-        match self.refusal {
+        match self.0.refusal {
             Refusal::BadMessage(why) => {
                 !matches!(why, BadMessage::Slow | BadMessage::TooLarge | BadMessage::Unfinished)
             }
@@ -339,11 +356,11 @@ impl Denial {
     /// The HTTP status of the answer.
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        match self.refusal {
+        match self.0.refusal {
             Refusal::BadMessage(BadMessage::Slow) => StatusCode::REQUEST_TIMEOUT,
             Refusal::BadMessage(BadMessage::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
             Refusal::BadMessage(_) | Refusal::BadRequest(_) => StatusCode::BAD_REQUEST,
-            Refusal::Forbidden if self.request_id.is_some() => StatusCode::OK,
+            Refusal::Forbidden if self.0.request_id.is_some() => StatusCode::OK,
             Refusal::Forbidden | Refusal::ForeignOrigin | Refusal::InsufficientScope(_) => {
                 StatusCode::FORBIDDEN
             }
@@ -358,7 +375,7 @@ impl Denial {
     /// A stable word for logs and metrics: `no_credentials`, `expired`, `insufficient_scope`...
     #[must_use]
     pub fn code(&self) -> &'static str {
-        match &self.refusal {
+        match &self.0.refusal {
             Refusal::BadMessage(why) => why.code(),
             Refusal::BadRequest(why) => why.code(),
             Refusal::Forbidden => "forbidden",
@@ -372,9 +389,12 @@ impl Denial {
         }
     }
 
+    /// Cold, so that compilers lay what leads to it out of the way of those who may pass.
+    #[cold]
     fn new(refusal: Refusal) -> Self {
         let scheme = Scheme::default();
-        Self { refusal, scheme, request_id: None, detail: None, source: None }
+        let grounds = Grounds { refusal, scheme, request_id: None, detail: None, source: None };
+        Self(Box::new(grounds))
     }
 }
 
@@ -382,7 +402,7 @@ impl Denial {
 impl fmt::Display for Denial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.code())?;
-        if let Some(detail) = &self.detail {
+        if let Some(detail) = &self.0.detail {
             write!(f, ": {detail}")?;
         }
         Ok(())
@@ -391,7 +411,7 @@ impl fmt::Display for Denial {
 
 impl Error for Denial {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.source.as_deref().map(|source| source as _)
+        self.0.source.as_deref().map(|source| source as _)
     }
 }
 

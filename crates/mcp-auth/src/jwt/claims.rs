@@ -230,10 +230,13 @@ fn first_scopes<'n>(
 }
 
 fn required<T>(name: &str, value: Option<T>) -> Result<T, Denial> {
-    value.ok_or_else(|| {
-        Denial::invalid(Reason::Claims)
-            .detail(format!("the claim `{name}` is missing or not of its type: let the issuer put it into its access tokens"))
-    })
+    value.ok_or_else(|| lacks(name))
+}
+
+#[cold]
+fn lacks(name: &str) -> Denial {
+    Denial::invalid(Reason::Claims)
+        .detail(format!("the claim `{name}` is missing or not of its type: let the issuer put it into its access tokens"))
 }
 
 /// The value of a claim that may be absent, but if it is there must be what it should be.
