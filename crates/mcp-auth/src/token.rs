@@ -77,6 +77,7 @@ pub(crate) enum Texts {
 
 impl Text {
     /// The place in `text` of a string that was read from it.
+    #[inline(never)]
     pub(crate) fn place(text: &str, value: Raw<'_>) -> Option<Self> {
         Self::within(text, value.string()?)
     }

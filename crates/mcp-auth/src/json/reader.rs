@@ -55,6 +55,7 @@ impl<'j> Raw<'j> {
     }
 
     /// The string that it is, borrowed where it is written without escapes.
+    #[inline(never)]
     pub(crate) fn string(self) -> Option<Cow<'j, str>> {
         if self.is_plain {
             return self.text.get(1..self.text.len() - 1).map(Cow::Borrowed);
@@ -80,6 +81,7 @@ impl<'j> Raw<'j> {
 
     /// The number that it is, if it is at least 0 and below 2^53, as NumericDates are
     /// ([RFC 7519 §2](https://www.rfc-editor.org/rfc/rfc7519#section-2)): an integer or a fraction.
+    #[inline(never)]
     pub(crate) fn numeric_date(self) -> Option<f64> {
         const LIMIT: f64 = 9_007_199_254_740_992.0;
         if !self.text.starts_with(|c: char| c.is_ascii_digit()) {

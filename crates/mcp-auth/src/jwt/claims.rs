@@ -78,15 +78,13 @@ impl Claims {
         let issued_at = optional("iat", found.iat, Raw::numeric_date)?;
         let not_before = optional("nbf", found.nbf, Raw::numeric_date)?;
         let mut client_id = None;
-        for (name, value) in CLIENT_ID.into_iter().zip(found.client_id) {
+        for (name, &value) in CLIENT_ID.iter().zip(&found.client_id) {
             let id = optional(name, value, place)?.filter(|id| !id.of(text).is_empty());
             client_id = client_id.or(id);
         }
-        let scope = SCOPE
-            .into_iter()
-            .zip(found.scope)
-            .find(|(_, value)| value.as_ref().is_some_and(is_said));
-        let scopes = scope.map(|(name, value)| optional(name, value, scopes)).transpose()?;
+        let mut scope = SCOPE.iter().zip(&found.scope);
+        let scope = scope.find(|(_, value)| value.as_ref().is_some_and(is_said));
+        let scopes = scope.map(|(name, &value)| optional(name, value, scopes)).transpose()?;
 
         Ok(Self {
             issuer,
@@ -254,6 +252,7 @@ fn is_said(value: &Raw<'_>) -> bool {
 }
 
 /// The kind of token that has such a claim, if only another kind has it, or if a provider names the kind.
+#[inline(never)]
 fn other_kind(name: &str, value: Raw<'_>) -> Option<&'static str> {
     let is_one_of = |values: &[&str]| value.string().is_some_and(|value| values.contains(&&*value));
     match name {

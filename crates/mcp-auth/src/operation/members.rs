@@ -71,17 +71,24 @@ fn which(names: &[&str], member: &str) -> Result<Option<usize>, BadMessage> {
     if let Some(found) = names.iter().position(|name| *name == member) {
         return Ok(Some(found));
     }
-    let has_gaps = member.contains('_');
-    let is_variant = |name: &&str| {
-        (member.len() == name.len() && member.eq_ignore_ascii_case(name))
-            || (!member.is_ascii() && folded(member).eq_ignore_ascii_case(name))
-            || (has_gaps && without_gaps(member).eq(without_gaps(name)))
-    };
-    let is_private = member.starts_with("$serde_json::private::") || member == "__proto__";
-    if is_private || member.contains('\0') || names.iter().any(is_variant) {
+    // Of letters and digits, as most: only their case can be in question.
+    let is_simple = member.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let is_variant = |name: &&str| member.len() == name.len() && member.eq_ignore_ascii_case(name);
+    if names.iter().any(is_variant) || (!is_simple && is_odd(names, member)) {
         return Err(BadMessage::Ambiguous);
     }
     Ok(None)
+}
+
+/// Whether another parser could take a name with signs, or with letters beyond ASCII, for one of the names.
+fn is_odd(names: &[&str], member: &str) -> bool {
+    let has_gaps = member.contains('_');
+    let is_variant = |name: &&str| {
+        (!member.is_ascii() && folded(member).eq_ignore_ascii_case(name))
+            || (has_gaps && without_gaps(member).eq(without_gaps(name)))
+    };
+    let is_private = member.starts_with("$serde_json::private::") || member == "__proto__";
+    is_private || member.contains('\0') || names.iter().any(is_variant)
 }
 
 /// A name as Python's models see it: `task_id` and `taskId` are the same.
