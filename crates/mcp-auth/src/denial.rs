@@ -23,9 +23,9 @@ use crate::scope::Scopes;
 /// assert_eq!(denial.and_then(Denial::reason), Some(Reason::Expired));
 /// ```
 #[derive(Clone, Debug)]
-pub struct Denial(Box<Grounds>);
+pub struct Denial(Arc<Grounds>);
 
-/// In the heap, so that whatever may be refused is small where it is not.
+/// In the heap, so that whatever may be refused is small where it is not; and shared, by the log and the answer.
 #[derive(Clone, Debug)]
 struct Grounds {
     refusal: Refusal,
@@ -278,7 +278,7 @@ impl Denial {
     #[cold]
     #[must_use]
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
-        self.0.detail = Some(detail.into().into());
+        Arc::make_mut(&mut self.0).detail = Some(detail.into().into());
         self
     }
 
@@ -286,7 +286,7 @@ impl Denial {
     #[cold]
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        self.0.source = Some(source.into().into());
+        Arc::make_mut(&mut self.0).source = Some(source.into().into());
         self
     }
 
@@ -294,14 +294,16 @@ impl Denial {
     #[cold]
     #[must_use]
     pub(crate) fn in_reply_to(mut self, request_id: Option<&str>) -> Self {
-        self.0.request_id = request_id.map(Into::into);
+        Arc::make_mut(&mut self.0).request_id = request_id.map(Into::into);
         self
     }
 
     /// States the scheme of the request.
     #[must_use]
     pub(crate) fn under(mut self, scheme: Scheme) -> Self {
-        self.0.scheme = scheme;
+        if self.0.scheme != scheme {
+            Arc::make_mut(&mut self.0).scheme = scheme;
+        }
         self
     }
 
@@ -394,7 +396,7 @@ impl Denial {
     fn new(refusal: Refusal) -> Self {
         let scheme = Scheme::default();
         let grounds = Grounds { refusal, scheme, request_id: None, detail: None, source: None };
-        Self(Box::new(grounds))
+        Self(Arc::new(grounds))
     }
 }
 
