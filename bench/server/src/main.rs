@@ -17,7 +17,6 @@ use rmcp::transport::streamable_http_server::session::local::LocalSessionManager
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use rmcp::{ServerHandler, tool, tool_handler, tool_router};
 use serde_json::{Value, json};
-use tower::Layer as _;
 
 #[derive(Clone)]
 struct WhoAmI;
@@ -48,15 +47,16 @@ async fn serve() -> Result<(), Error> {
     let port = env::var("PORT")?;
     let login = AuthorizationServer::discover(env::var("ISSUER")?);
     let audience = env::var("AUDIENCE")?;
-    let described = || {
-        McpAuth::builder(format!("http://127.0.0.1:{port}/mcp"))
+    let described = |path: &str| {
+        McpAuth::builder(format!("http://127.0.0.1:{port}{path}"))
             .authorization_server(&login)
             .audience(&audience)
             .required_scopes(["read", "write"])
     };
-    let auth = described().build()?;
+    let auth = described("/mcp").build()?;
     let rules = ToolScopes::new().tool("whoami", ["read"]).tool("delete_*", ["admin"]);
-    let ruled = described().tools(rules).build()?;
+    let ruled = described("/mcp-rules").tools(rules.clone()).build()?;
+    let ruled_sessions = described("/session-rules").tools(rules).build()?;
     let mcp = StreamableHttpService::new(
         || Ok(WhoAmI),
         Arc::new(LocalSessionManager::default()),
@@ -76,9 +76,9 @@ async fn serve() -> Result<(), Error> {
         .route("/open", get(open))
         .route("/signature/{kind}", get(signature).with_state(keys))
         .nest_service("/mcp-open", mcp.clone())
-        .nest_service("/mcp-rules", ruled.bearer_auth().layer(mcp.clone()))
         .nest_service("/session-open", with_sessions.clone())
-        .nest_service("/session-rules", ruled.bearer_auth().layer(with_sessions))
+        .merge(ruled.protect(mcp.clone()))
+        .merge(ruled_sessions.protect(with_sessions))
         .merge(auth.protect(mcp));
 
     let listener = tokio::net::TcpListener::bind(format!("127.0.0.1:{port}")).await?;

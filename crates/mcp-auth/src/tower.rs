@@ -10,7 +10,6 @@ mod events;
 mod body;
 mod session;
 mod exchange;
-mod stock;
 mod refusal;
 mod hidden_headers;
 mod cors;
@@ -23,7 +22,6 @@ mod server_metadata_service;
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -42,7 +40,6 @@ use crate::scheme::Scheme;
 use crate::token::AuthInfo;
 
 use exchange::{End, Exchange};
-use stock::Stock;
 
 pub use body::ResponseBody;
 pub use metadata_service::MetadataService;
@@ -76,18 +73,10 @@ pub struct BearerAuthLayer(McpAuth);
 /// Lists leave out what [`list_only`](crate::McpAuthBuilder::list_only) says, if it is set.
 ///
 /// It knows no paths and has no exemptions: what must be public is mounted beside it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct BearerAuth<S> {
     auth: McpAuth,
-    stock: Arc<Stock<S>>,
-    /// What is being made ready for the next request.
-    next: Option<Box<S>>,
-}
-
-/// The inner service in the hands of one request.
-struct Taken<S> {
-    instance: Box<S>,
-    from: Arc<Stock<S>>,
+    inner: S,
 }
 
 /// In the extensions of an anonymous request: who could tell how to log in.
@@ -119,18 +108,11 @@ impl McpAuth {
     }
 }
 
-impl<S: Clone> Layer<S> for BearerAuthLayer {
+impl<S> Layer<S> for BearerAuthLayer {
     type Service = BearerAuth<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        BearerAuth { auth: self.0.clone(), stock: Arc::new(Stock::new(inner)), next: None }
-    }
-}
-
-impl<S> Clone for BearerAuth<S> {
-    /// The clone is ready for nothing yet.
-    fn clone(&self) -> Self {
-        Self { auth: self.auth.clone(), stock: self.stock.clone(), next: None }
+        BearerAuth { auth: self.0.clone(), inner }
     }
 }
 
@@ -146,17 +128,13 @@ where
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        let ready = self.next.get_or_insert_with(|| self.stock.take()).poll_ready(context);
-        if let Poll::Ready(Err(_)) = ready {
-            self.next = None; // it can serve nobody any more
-        }
-        ready
+        self.inner.poll_ready(context)
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        // The very instance that was polled ready.
-        let instance = self.next.take().unwrap_or_else(|| self.stock.take());
-        let inner = Taken { instance, from: self.stock.clone() };
+        // The service that was polled ready takes the request; a clone waits for the next one.
+        let next = self.inner.clone();
+        let inner = std::mem::replace(&mut self.inner, next);
         let (parts, body) = request.into_parts();
         Box::pin(handle(self.auth.clone(), inner, parts, body))
     }
@@ -169,12 +147,12 @@ where
 #[expect(clippy::manual_async_fn, reason = "an `async fn` would hold its arguments twice")]
 fn handle<S, B, R>(
     auth: McpAuth,
-    inner: Taken<S>,
+    mut inner: S,
     mut parts: Parts,
     body: B,
 ) -> impl Future<Output = Result<Response<ResponseBody<R>>, S::Error>>
 where
-    S: Service<Request<GuardedBody<B>>, Response = Response<R>> + Clone,
+    S: Service<Request<GuardedBody<B>>, Response = Response<R>>,
     B: Body<Data = Bytes>,
     R: Body<Data = Bytes>,
 {
@@ -226,17 +204,6 @@ where
     }
 }
 
-impl<S: Clone> Taken<S> {
-    fn call<R>(mut self, request: R) -> S::Future
-    where
-        S: Service<R>,
-    {
-        let answer = self.instance.call(request);
-        self.from.give_back(self.instance);
-        answer
-    }
-}
-
 impl McpAuth {
     /// Admits a request, perhaps as anonymous, and reports it.
     async fn admit_visitor<B: Body<Data = Bytes>>(
@@ -275,11 +242,6 @@ mod tests {
 
     use super::*;
 
-    fn taken<S: Clone>(service: S) -> Taken<S> {
-        let from = Arc::new(Stock::new(service));
-        Taken { instance: from.take(), from }
-    }
-
     #[test]
     fn what_lies_in_the_heap_for_a_request_is_small() {
         let auth = McpAuth::builder("https://api.example.com/mcp")
@@ -291,7 +253,7 @@ mod tests {
             Box::pin(ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))))
         });
         let (parts, body) = Request::new(Full::default()).into_parts();
-        let size = size_of_val(&handle(auth, taken(inner), parts, body));
-        assert!(size <= 960, "{size}");
+        let size = size_of_val(&handle(auth, inner, parts, body));
+        assert!(size <= 928, "{size}");
     }
 }
