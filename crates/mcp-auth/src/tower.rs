@@ -10,7 +10,6 @@ mod events;
 mod body;
 mod session;
 mod exchange;
-mod stock;
 mod refusal;
 mod hidden_headers;
 mod cors;
@@ -23,7 +22,7 @@ mod server_metadata_service;
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -42,7 +41,6 @@ use crate::scheme::Scheme;
 use crate::token::AuthInfo;
 
 use exchange::{End, Exchange};
-use stock::Stock;
 
 pub use body::ResponseBody;
 pub use metadata_service::MetadataService;
@@ -79,15 +77,11 @@ pub struct BearerAuthLayer(McpAuth);
 #[derive(Debug)]
 pub struct BearerAuth<S> {
     auth: McpAuth,
-    stock: Arc<Stock<S>>,
+    /// Never called: each request is given a clone, and nobody is given one that was called. It may still stand in
+    /// line for a place that it was not given in time, and would take it from others.
+    first: Arc<Mutex<S>>,
     /// What is being made ready for the next request.
-    next: Option<Box<S>>,
-}
-
-/// The inner service in the hands of one request.
-struct Taken<S> {
-    instance: Box<S>,
-    from: Arc<Stock<S>>,
+    next: Option<S>,
 }
 
 /// In the extensions of an anonymous request: who could tell how to log in.
@@ -123,14 +117,23 @@ impl<S: Clone> Layer<S> for BearerAuthLayer {
     type Service = BearerAuth<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        BearerAuth { auth: self.0.clone(), stock: Arc::new(Stock::new(inner)), next: None }
+        let first = Arc::new(Mutex::new(inner.clone()));
+        BearerAuth { auth: self.0.clone(), first, next: Some(inner) }
     }
 }
 
 impl<S> Clone for BearerAuth<S> {
     /// The clone is ready for nothing yet.
     fn clone(&self) -> Self {
-        Self { auth: self.auth.clone(), stock: self.stock.clone(), next: None }
+        Self { auth: self.auth.clone(), first: self.first.clone(), next: None }
+    }
+}
+
+impl<S: Clone> BearerAuth<S> {
+    /// An instance that nobody else has. It is ready for nothing yet.
+    fn instance(&self) -> S {
+        // If a clone panics, nothing is half done.
+        self.first.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -146,17 +149,16 @@ where
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        let ready = self.next.get_or_insert_with(|| self.stock.take()).poll_ready(context);
-        if let Poll::Ready(Err(_)) = ready {
-            self.next = None; // it can serve nobody any more
-        }
+        let mut next = self.next.take().unwrap_or_else(|| self.instance());
+        let ready = next.poll_ready(context);
+        // After an error it can serve nobody any more.
+        self.next = Some(next).filter(|_| !matches!(ready, Poll::Ready(Err(_))));
         ready
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         // The very instance that was polled ready.
-        let instance = self.next.take().unwrap_or_else(|| self.stock.take());
-        let inner = Taken { instance, from: self.stock.clone() };
+        let inner = self.next.take().unwrap_or_else(|| self.instance());
         let (parts, body) = request.into_parts();
         Box::pin(handle(self.auth.clone(), inner, parts, body))
     }
@@ -169,12 +171,12 @@ where
 #[expect(clippy::manual_async_fn, reason = "an `async fn` would hold its arguments twice")]
 fn handle<S, B, R>(
     auth: McpAuth,
-    inner: Taken<S>,
+    mut inner: S,
     mut parts: Parts,
     body: B,
 ) -> impl Future<Output = Result<Response<ResponseBody<R>>, S::Error>>
 where
-    S: Service<Request<GuardedBody<B>>, Response = Response<R>> + Clone,
+    S: Service<Request<GuardedBody<B>>, Response = Response<R>>,
     B: Body<Data = Bytes>,
     R: Body<Data = Bytes>,
 {
@@ -226,17 +228,6 @@ where
     }
 }
 
-impl<S: Clone> Taken<S> {
-    fn call<R>(mut self, request: R) -> S::Future
-    where
-        S: Service<R>,
-    {
-        let answer = self.instance.call(request);
-        self.from.give_back(self.instance);
-        answer
-    }
-}
-
 impl McpAuth {
     /// Admits a request, perhaps as anonymous, and reports it.
     async fn admit_visitor<B: Body<Data = Bytes>>(
@@ -275,11 +266,6 @@ mod tests {
 
     use super::*;
 
-    fn taken<S: Clone>(service: S) -> Taken<S> {
-        let from = Arc::new(Stock::new(service));
-        Taken { instance: from.take(), from }
-    }
-
     #[test]
     fn what_lies_in_the_heap_for_a_request_is_small() {
         let auth = McpAuth::builder("https://api.example.com/mcp")
@@ -291,7 +277,7 @@ mod tests {
             Box::pin(ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))))
         });
         let (parts, body) = Request::new(Full::default()).into_parts();
-        let size = size_of_val(&handle(auth, taken(inner), parts, body));
-        assert!(size <= 960, "{size}");
+        let size = size_of_val(&handle(auth, inner, parts, body));
+        assert!(size <= 912, "{size}");
     }
 }
