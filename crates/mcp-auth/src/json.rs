@@ -327,3 +327,6 @@ mod tests {
         assert_eq!(value(r#""a""#).strings(), None);
     }
 }
+
+#[cfg(test)]
+mod tests_by_chance;

@@ -83,13 +83,13 @@ impl Keyring {
             Keys::Needless => return Err(Missing::Algorithm.into()),
             Keys::Kept(kept) => kept,
         };
-        let known = kept.peek();
+        let had_keys = kept.is_in_hand();
         let keys = kept.current().await.map_err(|lacking| self.unavailable(lacking))?;
-        let are_known = known.is_some_and(|known| Arc::ptr_eq(&known, &keys));
         meter::keys_age(&self.issuer, || kept.age());
         let missing = match keys.verify(jws, issuer) {
-            // An issuer may rotate without a new name for its key. Keys just fetched are as new as can be.
-            Err(missing @ (Missing::Signature | Missing::Unknown)) if are_known => missing,
+            // An issuer may rotate without a new name for its key, and while older keys are on their way. The first ones
+            // are taken as they come.
+            Err(missing @ (Missing::Signature | Missing::Unknown)) if had_keys => missing,
             judged => return judged.map_err(Denial::from),
         };
         match kept.newer_than(&keys).await {

@@ -534,7 +534,7 @@ mod tests {
     fn what_is_open_is_closed_in_its_own_way_at_any_depth() {
         for depth in [1, 2, 63, 64, 65, 127, 128, 129, 1000, 100_000] {
             // Objects and arrays in an order that does not repeat with 64.
-            let is_object = |level: usize| level % 3 == 0 || level % 7 == 0;
+            let is_object = |level: usize| level.is_multiple_of(3) || level.is_multiple_of(7);
             let open = (0..depth).map(|level| if is_object(level) { "{\"a\":" } else { "[" });
             let close = (0..depth).rev().map(|level| if is_object(level) { "}" } else { "]" });
             let text = format!("{}0{}", open.collect::<String>(), close.collect::<String>());

@@ -179,9 +179,10 @@ impl<'j> Found<'j> {
                     continue;
                 }
             };
-            if text.replace(value.string().ok_or(NotMembers::Malformed)?).is_some() {
+            if text.is_some() {
                 return Err(NotMembers::Duplicate);
             }
+            *text = Some(value.string().ok_or(NotMembers::Malformed)?);
         }
         reader.end()?;
         Ok(found)

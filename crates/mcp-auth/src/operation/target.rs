@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::members::fields;
 use super::message::Params;
 use crate::denial::BadMessage;
-use crate::json::Raw;
+use crate::json::{Raw, Reader};
 
 /// Names of tools and URIs are looked up among patterns.
 const MAX_NAME_BYTES: usize = 8 * 1024;
@@ -70,11 +70,16 @@ fn listened(notifications: Option<Raw<'_>>) -> Result<Vec<Cow<'_, str>>, BadMess
     let Some(resources) = resources.filter(|value| !value.is_null()) else {
         return Ok(Vec::new());
     };
-    let resources = resources.array().ok_or(BadMessage::Target)?;
-    if resources.len() > MAX_SUBSCRIPTIONS {
-        return Err(BadMessage::Target);
+    let mut reader = Reader::new(resources.get());
+    reader.enter(b'[').map_err(|_| BadMessage::Target)?;
+    let mut uris = Vec::new();
+    while reader.element()? {
+        if uris.len() == MAX_SUBSCRIPTIONS {
+            return Err(BadMessage::Target);
+        }
+        uris.push(word(Some(reader.value()?))?);
     }
-    resources.into_iter().map(|uri| word(Some(uri))).collect()
+    Ok(uris)
 }
 
 /// A name on which a decision rests: a string without control characters, of some length.

@@ -1,10 +1,16 @@
 //! Keys that stay fresh: how often the issuer is asked, and what happens when it is in trouble.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use tokio::sync::Notify;
 
 use crate::world::{self, RESOURCE, admit, status};
 use mcp_auth::metadata::ServerMetadata;
-use mcp_auth::{AuthorizationServer, McpAuth};
+use mcp_auth::{AuthorizationServer, BoxFuture, Fetch, FetchError, Limits, McpAuth};
 use mcp_auth_testkit::{Endpoint, MetadataPath, TestIssuer, Trouble};
 
 const COOLDOWN: Duration = Duration::from_secs(30);
@@ -121,6 +127,62 @@ async fn the_request_that_meets_a_rotated_key_waits_for_it() {
     assert_eq!(issuer.jwks_requests(), 2);
     assert_eq!(status(&auth, &before).await, 200, "the old key is still published");
     assert_eq!(issuer.jwks_requests(), 2);
+}
+
+/// An issuer whose keys arrive late, as they were when they were asked for.
+#[derive(Clone)]
+struct Late {
+    issuer: TestIssuer,
+    is_late: Arc<AtomicBool>,
+    arrived: Arc<Notify>,
+}
+
+impl Fetch for Late {
+    fn fetch(
+        &self,
+        request: Request<Bytes>,
+        limits: Limits,
+    ) -> BoxFuture<'_, Result<Response<Bytes>, FetchError>> {
+        Box::pin(async move {
+            let is_about_keys = request.uri().to_string() == self.issuer.jwks_uri();
+            let answer = self.issuer.fetch(request, limits).await;
+            if is_about_keys && self.is_late.load(Ordering::Relaxed) {
+                self.arrived.notified().await;
+            }
+            answer
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_is_rotated_while_older_ones_are_on_their_way_is_met_too() {
+    let issuer = TestIssuer::new();
+    issuer.resource(RESOURCE, [""; 0]);
+    let late =
+        Late { issuer: issuer.clone(), is_late: Arc::default(), arrived: Arc::new(Notify::new()) };
+    let server = AuthorizationServer::discover(issuer.url());
+    let auth = McpAuth::builder(RESOURCE)
+        .authorization_server(server.fetch(late.clone()).clock(issuer.clone()))
+        .clock(issuer.clone())
+        .build()
+        .expect("a description");
+    auth.warm_up().await.expect("the issuer is up");
+    issuer.clock().advance(Duration::from_secs(2 * 60 * 60));
+
+    let ask = |token: String| {
+        let auth = auth.clone();
+        tokio::spawn(async move { status(&auth, &token).await })
+    };
+    late.is_late.store(true, Ordering::Relaxed);
+    let first = ask(issuer.token().sign());
+    asked_for_keys(&issuer, 2).await;
+    issuer.rotate();
+    let second = ask(issuer.token().sign());
+    tokio::task::yield_now().await;
+    late.is_late.store(false, Ordering::Relaxed);
+    late.arrived.notify_one();
+    assert_eq!((first.await.expect("an answer"), second.await.expect("an answer")), (200, 200));
+    assert_eq!(issuer.jwks_requests(), 3);
 }
 
 #[tokio::test]

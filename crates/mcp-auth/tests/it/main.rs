@@ -28,6 +28,7 @@ mod operations;
 mod origins;
 mod polling;
 mod providers;
+mod readiness;
 mod refusals;
 mod revocation;
 mod rmcp_server;
