@@ -38,14 +38,9 @@ impl<'a> Members<'a> {
 
     /// The same for what is known to be text.
     pub(crate) fn of(json: &'a str) -> Result<Self, NotMembers> {
-        let mut reader = Reader::new(json);
         let mut members: Vec<(Cow<'a, str>, Raw<'a>)> = Vec::with_capacity(12);
         let mut kinds = 0u64;
-        reader.enter(b'{')?;
-        while let Some(name) = reader.member()? {
-            if members.len() == MAX_MEMBERS {
-                return Err(NotMembers::Malformed);
-            }
+        each_member(json, MAX_MEMBERS, |name, value| {
             // Only names of one kind are compared: of a length and a first letter, as far as 64 kinds tell.
             let first = name.bytes().next().unwrap_or(0);
             let kind = 1 << ((name.len() * 7 + usize::from(first)) % 64);
@@ -54,9 +49,9 @@ impl<'a> Members<'a> {
             if may_be_known && members.iter().any(|(earlier, _)| *earlier == name) {
                 return Err(NotMembers::Duplicate);
             }
-            members.push((name, reader.value()?));
-        }
-        reader.end()?;
+            members.push((name, value));
+            Ok(())
+        })?;
         Ok(Self(members))
     }
 
@@ -105,18 +100,41 @@ pub(crate) fn pick<'a, const N: usize>(
     json: &'a str,
     names: [&str; N],
 ) -> Result<[Option<Raw<'a>>; N], NotMembers> {
-    let (mut reader, mut picked) = (Reader::new(json), [None; N]);
+    let mut picked = [None; N];
+    each_member(json, usize::MAX, |name, value| {
+        let mut wanted = names.iter().zip(&mut picked);
+        match wanted.find(|(wanted, _)| **wanted == name) {
+            Some((_, place)) => once(place, value),
+            None => Ok(()),
+        }
+    })?;
+    Ok(picked)
+}
+
+/// Shows the members of the object that is the whole of `json`, `most` of them.
+pub(crate) fn each_member<'j>(
+    json: &'j str,
+    most: usize,
+    mut show: impl FnMut(Cow<'j, str>, Raw<'j>) -> Result<(), NotMembers>,
+) -> Result<(), NotMembers> {
+    let (mut reader, mut number) = (Reader::new(json), 0);
     reader.enter(b'{')?;
     while let Some(name) = reader.member()? {
-        let value = reader.value()?;
-        let mut wanted = names.iter().zip(&mut picked);
-        let place = wanted.find(|(wanted, _)| **wanted == name).map(|(_, place)| place);
-        if place.is_some_and(|place| place.replace(value).is_some()) {
-            return Err(NotMembers::Duplicate);
+        if number == most {
+            return Err(NotMembers::Malformed);
         }
+        number += 1;
+        show(name, reader.value()?)?;
     }
-    reader.end()?;
-    Ok(picked)
+    Ok(reader.end()?)
+}
+
+/// Keeps the value of a member that may come once.
+pub(crate) fn once<T>(place: &mut Option<T>, value: T) -> Result<(), NotMembers> {
+    match place.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(NotMembers::Duplicate),
+    }
 }
 
 /// A member's name, borrowed where it is written without escapes.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::EventPoll;
 use crate::fetch::{FetchError, Limits, only_ok, post};
 use crate::introspection::sensitive;
-use crate::json::{self, NotMembers, Raw, Reader};
+use crate::json::{self, NotMembers, Raw};
 
 /// As many events as may be asked for, of the full length of a token; or some thousand short ones of a
 /// transmitter that sends more than it was asked for.
@@ -96,17 +96,16 @@ fn read(answer: &[u8], most: usize) -> Result<Sets, &'static str> {
 }
 
 fn first(sets: Raw<'_>, most: usize) -> Result<Sets, NotMembers> {
-    let (mut reader, mut found) = (Reader::new(sets.get()), Sets::new());
-    reader.enter(b'{')?;
-    while let Some(jti) = reader.member()? {
-        let set = reader.value()?;
+    let mut found = Sets::new();
+    json::each_member(sets.get(), usize::MAX, |jti, set| {
         if found.contains_key(&*jti) {
             return Err(NotMembers::Duplicate);
         }
         if found.len() < most {
             found.insert(jti.into_owned(), set.string().map(Into::into));
         }
-    }
+        Ok(())
+    })?;
     Ok(found)
 }
 

@@ -3,7 +3,7 @@
 use super::JwtRules;
 use crate::binding::Binding;
 use crate::denial::{Denial, Reason};
-use crate::json::{MAX_MEMBERS, Members, Names, NotMembers, Raw, Reader};
+use crate::json::{self, MAX_MEMBERS, Members, Names, NotMembers, Raw};
 use crate::scope::Scopes;
 use crate::token::{Facts, Text, Texts, VerifiedToken, an_end};
 
@@ -174,15 +174,8 @@ impl Claims {
 impl<'a> Found<'a> {
     /// Reads an object that has each member once.
     fn read(text: &'a str) -> Result<Self, NotMembers> {
-        let (mut reader, mut found) = (Reader::new(text), Self::default());
-        let (mut members, mut others) = (0, Names::default());
-        reader.enter(b'{')?;
-        while let Some(name) = reader.member()? {
-            let value = reader.value()?;
-            members += 1;
-            if members > MAX_MEMBERS {
-                return Err(NotMembers::Malformed);
-            }
+        let (mut found, mut others) = (Self::default(), Names::default());
+        json::each_member(text, MAX_MEMBERS, |name, value| {
             let place = match &*name {
                 "iss" => &mut found.iss,
                 "sub" => &mut found.sub,
@@ -201,15 +194,11 @@ impl<'a> Found<'a> {
                 "scopes" => &mut found.scope[2],
                 _ => {
                     found.other_kind = found.other_kind.or(other_kind(&name, value));
-                    others.add(name)?;
-                    continue;
+                    return others.add(name);
                 }
             };
-            if place.replace(value).is_some() {
-                return Err(NotMembers::Duplicate);
-            }
-        }
-        reader.end()?;
+            json::once(place, value)
+        })?;
         Ok(found)
     }
 }

@@ -6,7 +6,7 @@ use super::base64url;
 use super::signature::Algorithm;
 use crate::credentials::MAX_TOKEN_BYTES;
 use crate::denial::{Denial, Reason};
-use crate::json::{MAX_MEMBERS, Names, NotMembers, Raw, Reader};
+use crate::json::{self, MAX_MEMBERS, Names, NotMembers, Raw};
 use crate::token::Text;
 
 /// A header has an algorithm, a type and the name of a key, and perhaps a certificate that is not
@@ -157,15 +157,8 @@ struct Found<'j> {
 impl<'j> Found<'j> {
     /// Reads each member once. Those that do not matter are only looked at for their names.
     fn read(json: &'j str) -> Result<Self, NotMembers> {
-        let (mut reader, mut found) = (Reader::new(json), Self::default());
-        let (mut members, mut others) = (0, Names::default());
-        reader.enter(b'{')?;
-        while let Some(name) = reader.member()? {
-            let value = reader.value()?;
-            members += 1;
-            if members > MAX_MEMBERS {
-                return Err(NotMembers::Malformed);
-            }
+        let (mut found, mut others) = (Self::default(), Names::default());
+        json::each_member(json, MAX_MEMBERS, |name, value| {
             let text = match &*name {
                 "alg" => &mut found.alg,
                 "kid" => &mut found.kid,
@@ -175,16 +168,15 @@ impl<'j> Found<'j> {
                     found.has_nonce |= name == "nonce";
                     found.is_critical |= name == "crit" || name == "b64";
                     found.is_encrypted |= name == "enc";
-                    others.add(name)?;
-                    continue;
+                    return others.add(name);
                 }
             };
             if text.is_some() {
                 return Err(NotMembers::Duplicate);
             }
             *text = Some(value.string().ok_or(NotMembers::Malformed)?);
-        }
-        reader.end()?;
+            Ok(())
+        })?;
         Ok(found)
     }
 }
