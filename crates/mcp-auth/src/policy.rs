@@ -95,7 +95,7 @@ impl Policy {
     ) -> Result<(), Denial> {
         let mut is_enough = self.is_met(&self.required, facts, now);
         self.each_rule_for(operation, |rule| is_enough &= self.is_met(rule, facts, now))?;
-        if is_enough { Ok(()) } else { Err(self.refuse(facts, operation, now)?) }
+        if is_enough { Ok(()) } else { Err(self.refuse(facts, operation, now)) }
     }
 
     /// Whether somebody who did not say who they are may do this: whether no rule speaks of it.
@@ -141,36 +141,34 @@ impl Policy {
     }
 
     /// Why an operation is refused of which some rule is not met.
-    fn refuse(
-        &self,
-        facts: &Facts,
-        operation: &Operation<'_>,
-        now: SystemTime,
-    ) -> Result<Denial, Denial> {
-        let mut rules = self.rules_for(operation)?;
+    fn refuse(&self, facts: &Facts, operation: &Operation<'_>, now: SystemTime) -> Denial {
+        let mut rules = match self.rules_for(operation) {
+            Ok(rules) => rules,
+            Err(denial) => return denial,
+        };
         rules.push(&self.required);
         if rules.iter().any(|rule| is_forbidden(rule, facts)) {
-            return Ok(Self::forbid(operation));
+            return Self::forbid(operation);
         }
         let rule = rules.iter().copied().cloned().fold(Rule::default(), Rule::and);
         if is_forbidden(&rule, facts) {
-            return Ok(Self::forbid(operation)); // each can be met, but not all of them at once
+            return Self::forbid(operation); // each can be met, but not all of them at once
         }
         let required = rule.scopes.to_request();
         let scope = self.vocabulary.to_challenge(&required, &facts.scopes);
         if rules.iter().any(|it| !it.is_authenticated_by(&facts.claims, now, self.leeway)) {
-            return Ok(Self::login_again(Authentication { scope, ..rule.authentication }));
+            return Self::login_again(Authentication { scope, ..rule.authentication });
         }
         let advice = match *facts.issuer == *API_KEY_ISSUER {
             true => "give the key the scope in its list, if it should have it",
             false => "the client may ask for it, if the user and the issuer allow it to",
         };
-        Ok(Denial::insufficient_scope(scope).detail(format!(
+        Denial::insufficient_scope(scope).detail(format!(
             "{} requires {:?}, and the token grants {:?}: {advice}",
             operation.label(),
             required.as_str(),
             facts.scopes.as_str(),
-        )))
+        ))
     }
 
     fn forbid(operation: &Operation<'_>) -> Denial {
