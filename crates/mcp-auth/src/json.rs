@@ -111,7 +111,7 @@ pub(crate) fn pick<'a, const N: usize>(
     Ok(picked)
 }
 
-/// Shows the members of the object that is the whole of `json`, `most` of them.
+/// Shows each member of the object that is the whole of `json`. One with more than `most` of them is refused.
 pub(crate) fn each_member<'j>(
     json: &'j str,
     most: usize,
@@ -138,7 +138,7 @@ pub(crate) fn once<T>(place: &mut Option<T>, value: T) -> Result<(), NotMembers>
 }
 
 /// A member's name, borrowed where it is written without escapes.
-pub(crate) struct Name;
+struct Name;
 
 impl<'de> DeserializeSeed<'de> for Name {
     type Value = Cow<'de, str>;

@@ -643,3 +643,46 @@ async fn a_revocation_overtakes_a_question_under_way() {
     assert_eq!(waiting.await.expect("an answer"), 401);
     assert_eq!(status(&auth, &token).await, 401, "and it is remembered in vain");
 }
+
+/// The bytes of a token are looked at in several places, late where it is remembered or a JWT. Whoever verifies it, none
+/// hears of what is no token.
+#[tokio::test]
+async fn what_is_no_token_is_a_400_however_tokens_are_verified() {
+    let issuer = issuer();
+    let (jwt, opaque) = (issuer.token().sign(), issuer.token().opaque());
+    let described = || issuer.protects(RESOURCE);
+    let asking = |how| {
+        let server = issuer.authorization_server().introspection(how);
+        McpAuth::builder(RESOURCE).authorization_server(server).clock(issuer.clone())
+    };
+    let ours = AuthorizationServer::with_secret("https://internal.example.com", SECRET);
+    let keys = ApiKeys::new().key(ApiKey::new("ci", "mcpk_0123456789012345678901"));
+    let of_ones_own = |credentials: mcp_auth::Credentials| async move {
+        panic!("a verifier was shown {:?}", credentials.token().expose())
+    };
+    let rows = [
+        ("JWTs", described(), &jwt),
+        ("opaque ones", asking(basic()), &opaque),
+        ("both", asking(basic().also_jwts()), &opaque),
+        ("API keys too", described().api_keys(keys), &jwt),
+        ("a secret too", described().authorization_server(ours), &jwt),
+        ("a verifier", described().verifier(of_ones_own), &jwt),
+        ("anonymous too", described().optional(), &jwt),
+    ];
+    for (how, described, known) in rows {
+        let auth = described.build().expect(how);
+        auth.warm_up().await.expect("the issuer is up");
+        if how != "a verifier" {
+            assert_eq!(status(&auth, known).await, 200, "{how}");
+        }
+        let before = issuer.requests();
+        let (start, end) = known.split_at(known.len() / 2);
+        for sign in [" ", ",", "\t", "\"", "é", "=", "\\", "%"] {
+            for token in [format!("{start}{sign}{end}"), format!("{sign}{known}")] {
+                let is_one = sign == " " && token.starts_with(' '); // spaces may stand before it
+                assert!(is_one || status(&auth, &token).await == 400, "{how}: {token}");
+            }
+        }
+        assert_eq!(issuer.requests(), before, "{how}");
+    }
+}
