@@ -462,7 +462,7 @@ async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
         StreamableHttpServerConfig::default(),
     );
     let app = match &*setting("PROTECTED", "false") {
-        "true" => protection(&format!("http://127.0.0.1:{port}/mcp"))?.protect(mcp),
+        "true" => protection(&format!("http://127.0.0.1:{port}/mcp"))?.protect_mcp(mcp),
         _ => Router::new().route_service("/mcp", mcp),
     };
     let listener = tokio::net::TcpListener::bind(format!("127.0.0.1:{port}")).await?;

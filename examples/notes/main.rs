@@ -159,7 +159,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             .with_legacy_session_mode(has_sessions)
             .with_json_response(!has_sessions),
     );
-    let app = auth.protect(mcp);
+    let app = auth.protect_mcp(mcp);
 
     let listener = tokio::net::TcpListener::bind(format!("127.0.0.1:{port}")).await?;
     println!("{resource}");

@@ -1,5 +1,8 @@
 //! The door for axum: routes, and the caller as an extractor.
 
+#[cfg(feature = "rmcp")]
+mod served;
+
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,7 +31,8 @@ use crate::url;
 
 impl McpAuth {
     /// A router with the service at the path of the resource, behind bearer authentication, and the
-    /// resource's metadata beside it. Everything below the path is protected as well.
+    /// resource's metadata beside it. Everything below the path is protected as well. For rmcp's service there is
+    /// `protect_mcp`, with the feature `rmcp`.
     ///
     /// Routers of several resources can be merged. Each has its own metadata; the root document
     /// `/.well-known/oauth-protected-resource`, which can be but one, is that of the last.
@@ -52,14 +56,18 @@ impl McpAuth {
         R: http_body::Body<Data = Bytes> + Send + 'static,
         R::Error: Into<axum::BoxError>,
     {
-        let path = url::split(self.resource()).map_or("", |(_, _, rest)| rest);
-        let path = path.split('?').next().unwrap_or_default();
         let guarded = Informed(self.bearer_auth().layer(Shared::new(service)));
         let router = self.metadata_routes();
-        match path.trim_end_matches('/') {
+        match self.path() {
             "" => router.route_service("/", guarded.clone()).route_service("/{*path}", guarded),
             path => router.nest_service(path, guarded),
         }
+    }
+
+    /// The path of the resource; nothing at the root.
+    fn path(&self) -> &str {
+        let path = url::split(self.resource()).map_or("", |(_, _, rest)| rest);
+        path.split('?').next().unwrap_or_default().trim_end_matches('/')
     }
 
     /// A router with nothing but the resource's metadata, which must be reachable without a token.

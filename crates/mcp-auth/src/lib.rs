@@ -22,7 +22,7 @@
 //!
 //! With the feature `tower`, `McpAuth::bearer_auth` is a layer for any tower stack; with `axum`,
 //! `McpAuth::protect` makes a router of your service, and [`AuthInfo`] is an extractor; with `rmcp` it
-//! is an argument of `#[tool]` and `#[prompt]` functions.
+//! is an argument of `#[tool]` and `#[prompt]` functions, and `McpAuth::protect_mcp` takes rmcp's service.
 //!
 //! # Features
 //!

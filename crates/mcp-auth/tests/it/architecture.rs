@@ -94,8 +94,8 @@ fn each_foreign_world_has_one_door() {
         // What others sign is verified in the one, what is ours is sealed in the other.
         ("aws_lc_rs", &["jwt/signature.rs", "seal.rs"][..]),
         ("reqwest::", &["fetch/http_client.rs"]),
-        ("axum::", &["axum.rs"]),
-        ("rmcp::", &["rmcp.rs", "rmcp/declared.rs"]),
+        ("axum::", &["axum.rs", "axum/served.rs"]),
+        ("rmcp::", &["axum/served.rs", "rmcp.rs", "rmcp/declared.rs"]),
         ("metrics::", &["meter.rs"]),
         ("quick_cache", &["memory.rs"]),
         ("AuthInfo::admitted(", &["policy.rs"]),

@@ -17,6 +17,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
 use mcp_auth::{AuthInfo, GuardedBody, McpAuth};
 use mcp_auth_testkit::TestIssuer;
+use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
+use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio::sync::mpsc;
 use tower::{Layer as _, Service, ServiceExt as _, service_fn};
 
@@ -70,6 +72,44 @@ async fn a_resource_at_the_root_protects_everything_but_its_metadata() {
     assert_eq!(fetch(&app, "/", Some(&token)).await, (200, "alice".into()));
     assert_eq!(fetch(&app, "/anything", None).await.0, 401);
     assert_eq!(fetch(&app, "/.well-known/oauth-protected-resource", None).await.0, 200);
+}
+
+#[tokio::test]
+async fn rmcps_service_is_reached_where_any_other_would_be() {
+    struct Server;
+    impl rmcp::ServerHandler for Server {}
+
+    let issuer = TestIssuer::new();
+    let root = "https://mcp.example.com";
+    for (resource, reached, elsewhere) in [
+        (
+            RESOURCE,
+            &["/mcp", "/mcp/", "/mcp/below", "/mcp?query"][..],
+            &["/", "/mcpp", "/health"][..],
+        ),
+        (root, &["/", "/anything", "/any/thing"], &[]),
+        ("https://api.example.com/:tenant/mcp", &["/:tenant/mcp"], &["/other/mcp", "/:tenant"]),
+        ("https://api.example.com//mcp/", &["//mcp/", "//mcp"], &["/mcp"]),
+    ] {
+        let auth = protected(&issuer, resource);
+        let (sessions, config) = (Arc::default(), StreamableHttpServerConfig::default());
+        let mcp = StreamableHttpService::new(|| Ok(Server), sessions, config);
+        let apps = [auth.protect_mcp::<_, LocalSessionManager>(mcp.clone()), auth.protect(mcp)];
+        let audience = if resource == root { "https://mcp.example.com/" } else { resource };
+        let token = issuer.token().audience(audience).sign();
+        for (door, app) in apps.iter().enumerate() {
+            for path in reached {
+                assert_eq!(fetch(app, path, None).await.0, 401, "{door} {resource} {path}");
+                // It was reached, and speaks to nobody without a host.
+                let (status, body) = fetch(app, path, Some(&token)).await;
+                assert_eq!((status, body.contains("Host")), (400, true), "{door} {path} {body}");
+            }
+            for path in elsewhere {
+                assert_eq!(fetch(app, path, Some(&token)).await.0, 404, "{door} {resource} {path}");
+            }
+            assert_eq!(fetch(app, "/.well-known/oauth-protected-resource", None).await.0, 200);
+        }
+    }
 }
 
 #[tokio::test]

@@ -146,7 +146,7 @@ impl World {
         let config = StreamableHttpServerConfig::default()
             .with_legacy_session_mode(mode == Mode::Stateful)
             .with_json_response(mode == Mode::Stateless);
-        let app = auth.protect(StreamableHttpService::new(
+        let app = auth.protect_mcp(StreamableHttpService::new(
             move || Ok(vault.clone()),
             Arc::new(LocalSessionManager::default()),
             config,

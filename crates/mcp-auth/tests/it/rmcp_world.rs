@@ -149,7 +149,7 @@ pub(crate) fn serve<M: SessionManager>(
         .with_sse_retry(Some(Duration::from_millis(5)));
     let service = StreamableHttpService::new(move || Ok(server.clone()), sessions, config);
     match auth {
-        Some(auth) => auth.protect(service),
+        Some(auth) => auth.protect_mcp(service),
         None => Router::new().route_service("/mcp", service),
     }
 }

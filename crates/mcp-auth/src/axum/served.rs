@@ -1,0 +1,89 @@
+//! rmcp's service at a route of axum.
+
+use std::convert::Infallible;
+use std::fmt::Display;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::Router;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use http_body_util::combinators::BoxBody;
+use rmcp::ServerHandler;
+use rmcp::transport::streamable_http_server::{SessionManager, StreamableHttpService};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::Informed;
+use crate::fetch::BoxFuture;
+use crate::mcp_auth::McpAuth;
+
+impl McpAuth {
+    /// A router with rmcp's service at the path of the resource and below it, behind bearer authentication, and the
+    /// resource's metadata beside it: [`protect`](Self::protect) for this one service, which is not
+    /// copied for each request then. A copy of it costs more than all that is done here for a remembered token.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use mcp_auth::McpAuth;
+    /// use rmcp::transport::streamable_http_server::StreamableHttpService;
+    /// use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
+    ///
+    /// struct Server;
+    /// impl rmcp::ServerHandler for Server {}
+    ///
+    /// let auth = McpAuth::builder("https://api.example.com/mcp")
+    ///     .authorization_server("https://auth.example.com")
+    ///     .build()?;
+    /// let sessions = Arc::new(LocalSessionManager::default());
+    /// let mcp = StreamableHttpService::new(|| Ok(Server), sessions, Default::default());
+    /// let app: axum::Router = auth.protect_mcp(mcp);
+    /// # Ok::<(), mcp_auth::ConfigError>(())
+    /// ```
+    pub fn protect_mcp<S, M>(&self, service: StreamableHttpService<S, M>) -> Router
+    where
+        S: ServerHandler + Send + 'static,
+        M: SessionManager,
+    {
+        let guarded = Informed(self.bearer_auth().layer(Served(Arc::new(service))));
+        let at = |router: Router, path: &str| router.route_service(path, guarded.clone());
+        // Routes and no nesting, which would make another URI for each request: the service does not look at it.
+        let path = self.path();
+        let below = ["/", "/{*path}"].map(|below| format!("{path}{below}"));
+        let router = below.iter().fold(self.metadata_routes(), |router, path| at(router, path));
+        if path.is_empty() { router } else { at(router, path) }
+    }
+}
+
+/// Answers as the service does, which is ready at any time and can be called by reference. It holds lists of names: a clone copies
+/// them, and its own `call` does so once more.
+struct Served<S, M>(Arc<StreamableHttpService<S, M>>);
+
+impl<S, M> Clone for Served<S, M> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<S, M, B> Service<Request<B>> for Served<S, M>
+where
+    S: ServerHandler + Send + 'static,
+    M: SessionManager,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Display,
+{
+    type Response = Response<BoxBody<Bytes, Infallible>>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let service = self.0.clone();
+        Box::pin(async move { Ok(service.handle(request).await) })
+    }
+}
