@@ -256,12 +256,17 @@ fn scenarios(issuer: &Arc<Issuer>, settings: &Settings) -> Vec<Scenario> {
         row("whoami, never-seen RS256", "GET /whoami", 200, fresh(&rs256)),
         row("whoami, never-seen ES256", "GET /whoami", 200, fresh(&es256)),
         row("whoami, never-seen EdDSA", "GET /whoami", 200, fresh(&eddsa)),
+        row("least, never-seen RS256", "GET /least", 200, fresh(&rs256)),
+        row("least, never-seen ES256", "GET /least", 200, fresh(&es256)),
+        row("least, never-seen EdDSA", "GET /least", 200, fresh(&eddsa)),
         row("no token (401)", "GET /whoami", 401, Tokens::None),
         row("expired RS256 (401)", "GET /whoami", 401, Tokens::One(expired)),
         row("mcp-open", "POST /mcp-open", 200, Tokens::None),
         row("mcp, repeated RS256", "POST /mcp", 200, one(Kind::Rs256)),
         row("mcp-open, a token sent", "POST /mcp-open", 200, one(Kind::Rs256)),
         row("mcp with rules", "POST /mcp-rules", 200, one(Kind::Rs256)),
+        row("mcp at a route, a token sent", "POST /route-open", 200, one(Kind::Rs256)),
+        row("mcp, the least", "POST /least-open", 200, one(Kind::Rs256)),
         row("session-open, a token sent", "POST /session-open", 200, one(Kind::Rs256)),
         row("session with rules", "POST /session-rules", 200, one(Kind::Rs256)),
         row_2026("2026-open, a token sent", "POST /mcp-open"),
@@ -284,7 +289,14 @@ fn sign_many(issuer: &Issuer, kind: Kind, first: usize, number: usize) -> Vec<St
 
 impl Scenario {
     fn is_at(&self, server: usize) -> bool {
-        const OURS: [&str; 3] = ["GET /signature", "POST /mcp-rules", "POST /session"];
+        const OURS: [&str; 6] = [
+            "GET /signature",
+            "GET /least",
+            "POST /least",
+            "POST /route",
+            "POST /mcp-rules",
+            "POST /session",
+        ];
         let is_ours = OURS.iter().any(|head| self.head.starts_with(head));
         server == 0 || !(is_ours || self.name.starts_with("2026"))
     }

@@ -1,7 +1,11 @@
 //! The measured server: `GET /open`, `GET /whoami`, `POST /mcp-open`, `POST /mcp`, the second of each
 //! pair behind mcp-auth; `POST /mcp-rules`, with rules for tools as well; `/session-open` and `/session-rules`, the same with
-//! sessions and streams, as rmcp has it unless told otherwise; and `GET /signature/..`, the least that a never-seen token can cost.
+//! sessions and streams, as rmcp has it unless told otherwise; and what there is to compare with: `/route-open`, the bare server at a
+//! route, `GET /signature/..`, a signature and nothing else, and `/least` and `/least-open`, the least that auth can cost.
 
+mod least;
+
+use std::collections::HashMap;
 use std::env;
 use std::sync::Arc;
 
@@ -17,6 +21,7 @@ use rmcp::transport::streamable_http_server::session::local::LocalSessionManager
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use rmcp::{ServerHandler, tool, tool_handler, tool_router};
 use serde_json::{Value, json};
+use tower_layer::Layer as _;
 
 #[derive(Clone)]
 struct WhoAmI;
@@ -70,16 +75,26 @@ async fn serve() -> Result<(), Error> {
         StreamableHttpServerConfig::default(),
     );
     let keys = env::var("BARE_KEYS").ok().and_then(|keys| BareKeys::read(&keys)).map(Arc::new);
+    let known = Arc::new(least::Known {
+        keys: env::var("BARE_KEYS").ok().and_then(|keys| BareKeys::read(&keys)),
+        issuer: env::var("ISSUER")?,
+        audience: audience.clone(),
+        rules: HashMap::from([("whoami", "read")]),
+        seen: Default::default(),
+    });
     let app = Router::new()
         .route("/whoami", get(whoami))
         .route_layer(auth.bearer_auth())
         .route("/open", get(open))
         .route("/signature/{kind}", get(signature).with_state(keys))
+        .route("/least", get(whoami_at_least).with_state(known.clone()))
+        .nest_service("/least-open", least::LeastLayer(known).layer(mcp.clone()))
         .nest_service("/mcp-open", mcp.clone())
+        .route_service("/route-open", mcp.clone())
         .nest_service("/session-open", with_sessions.clone())
-        .merge(ruled.protect(mcp.clone()))
-        .merge(ruled_sessions.protect(with_sessions))
-        .merge(auth.protect(mcp));
+        .merge(ruled.protect_mcp(mcp.clone()))
+        .merge(ruled_sessions.protect_mcp(with_sessions))
+        .merge(auth.protect_mcp(mcp));
 
     let listener = tokio::net::TcpListener::bind(format!("127.0.0.1:{port}")).await?;
     axum::serve(listener.tap_io(|stream| drop(stream.set_nodelay(true))), app).await?;
@@ -102,6 +117,15 @@ async fn signature(
     let token = field.and_then(|field| field.strip_prefix("Bearer "));
     let is_true = keys.zip(token).is_some_and(|(keys, token)| keys.verify(kind, token));
     if is_true { Ok(open().await) } else { Err(StatusCode::UNAUTHORIZED) }
+}
+
+/// The same with nothing but the checks.
+async fn whoami_at_least(
+    State(known): State<Arc<least::Known>>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, StatusCode> {
+    let caller = known.verified(&headers).ok_or(StatusCode::UNAUTHORIZED)?;
+    Ok(Json(json!({"sub": caller.sub})))
 }
 
 async fn whoami(auth: AuthInfo) -> Json<Value> {
