@@ -5,7 +5,6 @@ mod served;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::Router;
@@ -56,7 +55,7 @@ impl McpAuth {
         R: http_body::Body<Data = Bytes> + Send + 'static,
         R::Error: Into<axum::BoxError>,
     {
-        let guarded = Informed(self.bearer_auth().layer(Shared::new(service)));
+        let guarded = Informed(self.bearer_auth().layer(service));
         let router = self.metadata_routes();
         match self.path() {
             "" => router.route_service("/", guarded.clone()).route_service("/{*path}", guarded),
@@ -116,48 +115,6 @@ impl<S: Service<Request<B>>, B> Service<Request<B>> for Informed<S> {
             known.insert(RequestedUri(uri));
         }
         self.0.call(request)
-    }
-}
-
-/// A service of which each request is given a clone, and no more than one.
-///
-/// Routers clone what they hold for each request, and layers in it do so again; a clone of rmcp's service, which holds
-/// lists of names, costs as much as all that the layer does. A clone is not used twice: one that was called may still stand in line
-/// for a place, and would take it from others.
-struct Shared<S> {
-    /// Never called.
-    first: Arc<S>,
-    /// What is made ready for the next request. Boxed, as large things are slow to move, and slow to find a place for in the heap
-    /// with all that a request needs.
-    next: Option<Box<S>>,
-}
-
-impl<S> Shared<S> {
-    fn new(service: S) -> Self {
-        Self { first: Arc::new(service), next: None }
-    }
-}
-
-impl<S> Clone for Shared<S> {
-    /// The clone is ready for nothing yet.
-    fn clone(&self) -> Self {
-        Self { first: self.first.clone(), next: None }
-    }
-}
-
-impl<S: Service<R> + Clone, R> Service<R> for Shared<S> {
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = S::Future;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.next.get_or_insert_with(|| Box::new(S::clone(&self.first))).poll_ready(context)
-    }
-
-    fn call(&mut self, request: R) -> Self::Future {
-        // The very clone that was polled ready.
-        let next = self.next.take();
-        next.unwrap_or_else(|| Box::new(S::clone(&self.first))).call(request)
     }
 }
 

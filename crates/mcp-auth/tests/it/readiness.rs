@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::future::{Ready, poll_fn, ready};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -184,43 +184,5 @@ async fn who_is_called_was_ready() {
         ready.call(request(headers.clone())).await.expect("an answer");
         let refused = service.ready().await.expect("ready").call(request(HeaderMap::new())).await;
         assert_eq!(refused.expect("an answer").status(), 401);
-    }
-}
-
-/// Counts its clones.
-struct Counted(Arc<AtomicUsize>);
-
-impl Clone for Counted {
-    fn clone(&self) -> Self {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        Self(self.0.clone())
-    }
-}
-
-impl Service<Request<GuardedBody<axum::body::Body>>> for Counted {
-    type Response = Answer;
-    type Error = Infallible;
-    type Future = Ready<Result<Answer, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: Request<GuardedBody<axum::body::Body>>) -> Self::Future {
-        ready(Ok(Response::default()))
-    }
-}
-
-#[tokio::test]
-async fn a_request_costs_one_clone_of_the_service_and_a_router_none() {
-    let issuer = TestIssuer::new();
-    let clones = Arc::new(AtomicUsize::new(0));
-    let auth = issuer.protects(RESOURCE).build().expect("a description");
-    let app = auth.protect(Counted(clones.clone()));
-    for number in 1..=10 {
-        let mut asked = Request::post("/mcp").body(axum::body::Body::empty()).expect("a request");
-        *asked.headers_mut() = bearer(&issuer.token().sign());
-        let answer = app.clone().oneshot(asked).await.expect("an answer");
-        assert_eq!((answer.status().as_u16(), clones.load(Ordering::Relaxed)), (200, number));
     }
 }
