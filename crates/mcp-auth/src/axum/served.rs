@@ -1,4 +1,4 @@
-//! rmcp's service at a route of axum.
+//! rmcp's service behind a route of axum.
 
 use std::convert::Infallible;
 use std::fmt::Display;
@@ -12,17 +12,14 @@ use http_body::Body;
 use http_body_util::combinators::BoxBody;
 use rmcp::ServerHandler;
 use rmcp::transport::streamable_http_server::{SessionManager, StreamableHttpService};
-use tower_layer::Layer;
 use tower_service::Service;
 
-use super::Informed;
 use crate::fetch::BoxFuture;
 use crate::mcp_auth::McpAuth;
 
 impl McpAuth {
-    /// A router with rmcp's service at the path of the resource and below it, behind bearer authentication, and the
-    /// resource's metadata beside it: [`protect`](Self::protect) for this one service, which is not
-    /// copied for each request then. A copy of it costs more than all that is done here for a remembered token.
+    /// [`protect`](Self::protect) for rmcp's service, which is then called by reference: a router, a layer and the service itself
+    /// copy it otherwise, each once for every request.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -46,18 +43,11 @@ impl McpAuth {
         S: ServerHandler + Send + 'static,
         M: SessionManager,
     {
-        let guarded = Informed(self.bearer_auth().layer(Served(Arc::new(service))));
-        let at = |router: Router, path: &str| router.route_service(path, guarded.clone());
-        // Routes and no nesting, which would make another URI for each request: the service does not look at it.
-        let path = self.path();
-        let below = ["/", "/{*path}"].map(|below| format!("{path}{below}"));
-        let router = below.iter().fold(self.metadata_routes(), |router, path| at(router, path));
-        if path.is_empty() { router } else { at(router, path) }
+        self.protect(Served(Arc::new(service)))
     }
 }
 
-/// Answers as the service does, which is ready at any time and can be called by reference. It holds lists of names: a clone copies
-/// them, and its own `call` does so once more.
+/// Answers as the service does, which is ready at any time. It holds lists of names, and a clone copies them.
 struct Served<S, M>(Arc<StreamableHttpService<S, M>>);
 
 impl<S, M> Clone for Served<S, M> {

@@ -52,6 +52,7 @@ pub(super) fn next_of<const N: usize>(
     names: &[&str; N],
     seen: &mut u8,
 ) -> Result<Option<usize>, BadMessage> {
+    const { assert!(N <= 8, "a bit each") };
     while let Some(member) = reader.member()? {
         match names.iter().position(|name| *name == member) {
             None => pass_over(reader, names, &member)?,

@@ -7,10 +7,12 @@ use std::task::{Context, Poll};
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::Path;
+use axum::middleware::{Next, from_fn};
 use axum::routing::get;
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, Empty, Full, StreamBody};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -108,6 +110,41 @@ async fn rmcps_service_is_reached_where_any_other_would_be() {
                 assert_eq!(fetch(app, path, Some(&token)).await.0, 404, "{door} {resource} {path}");
             }
             assert_eq!(fetch(app, "/.well-known/oauth-protected-resource", None).await.0, 200);
+        }
+    }
+}
+
+/// What a router around it takes from the path is not the caller's to choose.
+#[tokio::test]
+async fn what_is_below_the_path_is_no_parameter() {
+    struct Server;
+    impl rmcp::ServerHandler for Server {}
+
+    async fn tenant(
+        Path(tenant): Path<String>,
+        request: Request<Body>,
+        next: Next,
+    ) -> Response<Body> {
+        let mut response = next.run(request).await;
+        response.headers_mut().insert("tenant", tenant.parse().expect("a value"));
+        response
+    }
+
+    let issuer = TestIssuer::new();
+    let auth = protected(&issuer, "https://api.example.com/mcp");
+    let (sessions, config) = (Arc::default(), StreamableHttpServerConfig::default());
+    let mcp = StreamableHttpService::<_, LocalSessionManager>::new(|| Ok(Server), sessions, config);
+    for inner in [auth.protect_mcp(mcp.clone()), auth.protect(mcp)] {
+        let app = Router::new().nest("/{path}", inner).route_layer(from_fn(tenant));
+        for below in ["", "/", "/evil", "/evil/x"] {
+            let request = Request::get(format!("/acme/mcp{below}")).body(Body::empty());
+            let response =
+                app.clone().oneshot(request.expect("a request")).await.expect("an answer");
+            assert_eq!(
+                (response.status().as_u16(), &response.headers()["tenant"]),
+                (401, &HeaderValue::from_static("acme")),
+                "{below}"
+            );
         }
     }
 }
