@@ -196,6 +196,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         ("sessions", "session with rules", "session-open, a token sent"),
         ("2026-07-28", "2026 with rules", "2026-open, a token sent"),
         ("stateless", "mcp with rules", "mcp-open, a token sent"),
+        ("beside uncopied", "mcp with rules", "mcp uncopied, a token sent"),
+        ("the least beside it", "mcp, the least", "mcp uncopied, a token sent"),
     ] {
         let (ruled, bare) = (cell(name, 0), cell(base, 0));
         let pairs = ruled.rate.iter().zip(&bare.rate);
@@ -265,7 +267,7 @@ fn scenarios(issuer: &Arc<Issuer>, settings: &Settings) -> Vec<Scenario> {
         row("mcp, repeated RS256", "POST /mcp", 200, one(Kind::Rs256)),
         row("mcp-open, a token sent", "POST /mcp-open", 200, one(Kind::Rs256)),
         row("mcp with rules", "POST /mcp-rules", 200, one(Kind::Rs256)),
-        row("mcp at a route, a token sent", "POST /route-open", 200, one(Kind::Rs256)),
+        row("mcp uncopied, a token sent", "POST /uncopied-open", 200, one(Kind::Rs256)),
         row("mcp, the least", "POST /least-open", 200, one(Kind::Rs256)),
         row("session-open, a token sent", "POST /session-open", 200, one(Kind::Rs256)),
         row("session with rules", "POST /session-rules", 200, one(Kind::Rs256)),
@@ -293,7 +295,7 @@ impl Scenario {
             "GET /signature",
             "GET /least",
             "POST /least",
-            "POST /route",
+            "POST /uncopied",
             "POST /mcp-rules",
             "POST /session",
         ];

@@ -9,12 +9,15 @@ use std::sync::{Arc, RwLock};
 use std::task::{Context, Poll};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use axum::body::{Body, HttpBody};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, Request, Response, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bench_issuer::{BareKeys, Kind};
+use http_body_util::combinators::BoxBody;
+use rmcp::ServerHandler;
+use rmcp::transport::streamable_http_server::{SessionManager, StreamableHttpService};
 use serde::Deserialize;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -99,6 +102,34 @@ fn token(headers: &HeaderMap) -> Option<&str> {
     headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
 }
 
+/// rmcp's service, called by reference as `protect_mcp` does, and not copied for each request.
+pub struct Uncopied<S, M>(pub Arc<StreamableHttpService<S, M>>);
+
+impl<S, M> Clone for Uncopied<S, M> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<S, M> Service<Request<Body>> for Uncopied<S, M>
+where
+    S: ServerHandler + Send + 'static,
+    M: SessionManager,
+{
+    type Response = Response<BoxBody<Bytes, Infallible>>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let service = self.0.clone();
+        Box::pin(async move { Ok(service.handle(request).await) })
+    }
+}
+
 /// A layer for calls of tools.
 #[derive(Clone)]
 pub struct LeastLayer(pub Arc<Known>);
@@ -118,7 +149,7 @@ impl<S, R> Service<Request<Body>> for Least<S>
 where
     S: Service<Request<Body>, Response = Response<R>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
-    R: HttpBody<Data = axum::body::Bytes> + Send + 'static,
+    R: HttpBody<Data = Bytes> + Send + 'static,
     R::Error: Into<axum::BoxError>,
 {
     type Response = Response<Body>;

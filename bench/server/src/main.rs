@@ -1,7 +1,7 @@
 //! The measured server: `GET /open`, `GET /whoami`, `POST /mcp-open`, `POST /mcp`, the second of each
 //! pair behind mcp-auth; `POST /mcp-rules`, with rules for tools as well; `/session-open` and `/session-rules`, the same with
-//! sessions and streams, as rmcp has it unless told otherwise; and what there is to compare with: `/route-open`, the bare server at a
-//! route, `GET /signature/..`, a signature and nothing else, and `/least` and `/least-open`, the least that auth can cost.
+//! sessions and streams, as rmcp has it unless told otherwise; and what there is to compare with: `/uncopied-open`, the bare server as
+//! `protect_mcp` calls it, `GET /signature/..`, a signature and nothing else, and `/least` and `/least-open`, the least that auth can cost.
 
 mod least;
 
@@ -82,15 +82,16 @@ async fn serve() -> Result<(), Error> {
         rules: HashMap::from([("whoami", "read")]),
         seen: Default::default(),
     });
+    let uncopied = least::Uncopied(Arc::new(mcp.clone()));
     let app = Router::new()
         .route("/whoami", get(whoami))
         .route_layer(auth.bearer_auth())
         .route("/open", get(open))
         .route("/signature/{kind}", get(signature).with_state(keys))
         .route("/least", get(whoami_at_least).with_state(known.clone()))
-        .nest_service("/least-open", least::LeastLayer(known).layer(mcp.clone()))
+        .nest_service("/least-open", least::LeastLayer(known).layer(uncopied.clone()))
+        .nest_service("/uncopied-open", uncopied)
         .nest_service("/mcp-open", mcp.clone())
-        .route_service("/route-open", mcp.clone())
         .nest_service("/session-open", with_sessions.clone())
         .merge(ruled.protect_mcp(mcp.clone()))
         .merge(ruled_sessions.protect_mcp(with_sessions))
