@@ -52,7 +52,7 @@ struct Params<'m> {
 
 /// Who is trusted, and which tokens were seen: by their last bytes, and then compared as a whole.
 pub struct Known {
-    pub keys: Option<BareKeys>,
+    pub keys: Option<Arc<BareKeys>>,
     pub issuer: String,
     pub audience: String,
     pub rules: HashMap<&'static str, &'static str>,

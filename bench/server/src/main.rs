@@ -76,7 +76,7 @@ async fn serve() -> Result<(), Error> {
     );
     let keys = env::var("BARE_KEYS").ok().and_then(|keys| BareKeys::read(&keys)).map(Arc::new);
     let known = Arc::new(least::Known {
-        keys: env::var("BARE_KEYS").ok().and_then(|keys| BareKeys::read(&keys)),
+        keys: keys.clone(),
         issuer: env::var("ISSUER")?,
         audience: audience.clone(),
         rules: HashMap::from([("whoami", "read")]),

@@ -1,19 +1,19 @@
 //! rmcp's service behind a route of axum.
 
 use std::convert::Infallible;
-use std::fmt::Display;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::Router;
+use axum::body::Body;
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body::Body;
 use http_body_util::combinators::BoxBody;
 use rmcp::ServerHandler;
 use rmcp::transport::streamable_http_server::{SessionManager, StreamableHttpService};
 use tower_service::Service;
 
+use crate::body::GuardedBody;
 use crate::fetch::BoxFuture;
 use crate::mcp_auth::McpAuth;
 
@@ -56,13 +56,10 @@ impl<S, M> Clone for Served<S, M> {
     }
 }
 
-impl<S, M, B> Service<Request<B>> for Served<S, M>
+impl<S, M> Service<Request<GuardedBody<Body>>> for Served<S, M>
 where
     S: ServerHandler + Send + 'static,
     M: SessionManager,
-    B: Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Display,
 {
     type Response = Response<BoxBody<Bytes, Infallible>>;
     type Error = Infallible;
@@ -72,7 +69,7 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, request: Request<GuardedBody<Body>>) -> Self::Future {
         let service = self.0.clone();
         Box::pin(async move { Ok(service.handle(request).await) })
     }
