@@ -519,3 +519,21 @@ async fn the_keys_of_two_issuers_never_mix() {
     );
     assert_eq!(one.kid(), other.kid());
 }
+
+#[tokio::test]
+async fn who_is_ready_goes_before_the_answer_to_a_token_just_verified() {
+    let issuer = TestIssuer::new();
+    let auth = protected(&issuer);
+    auth.warm_up().await.expect("the issuer is up");
+    let token = issuer.token().sign();
+    for is_remembered in [false, true] {
+        let is_answered = AtomicBool::new(false);
+        let answer = async {
+            assert_eq!(status(&auth, &token).await, 200);
+            is_answered.store(true, Ordering::Relaxed);
+        };
+        let another = async { is_answered.load(Ordering::Relaxed) };
+        let ((), was_answered) = tokio::join!(answer, another);
+        assert_eq!(was_answered, is_remembered);
+    }
+}
