@@ -14,9 +14,10 @@ use std::time::Duration;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::boxed::BoxFuture;
 use crate::clock::{Clock, SystemClock};
 use crate::dialect::Dialect;
-use crate::fetch::{BoxFuture, Fetch, FetchError, HttpClient};
+use crate::fetch::{Fetch, FetchError, HttpClient};
 use crate::fresh::Lacking;
 use crate::introspection::{Introspection, Introspector};
 use crate::jwt::{Algorithm, JwtRules, Key, KeySet, Profile, Secret};

@@ -55,14 +55,18 @@ impl McpAuth {
         R: http_body::Body<Data = Bytes> + Send + 'static,
         R::Error: Into<axum::BoxError>,
     {
-        let path = url::split(self.resource()).map_or("", |(_, _, rest)| rest);
-        let path = path.split('?').next().unwrap_or_default();
         let guarded = Informed(self.bearer_auth().layer(service));
         let router = self.metadata_routes();
-        match path.trim_end_matches('/') {
+        match self.path() {
             "" => router.route_service("/", guarded.clone()).route_service("/{*path}", guarded),
             path => router.nest_service(path, guarded),
         }
+    }
+
+    /// The path of the resource; nothing at the root.
+    fn path(&self) -> &str {
+        let path = url::split(self.resource()).map_or("", |(_, _, rest)| rest);
+        path.split('?').next().unwrap_or_default().trim_end_matches('/')
     }
 
     /// A router with nothing but the resource's metadata, which must be reachable without a token.

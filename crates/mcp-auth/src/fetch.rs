@@ -7,12 +7,12 @@ mod file;
 #[cfg(feature = "client")]
 mod http_client;
 
-use std::future::Future;
-use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
+
+use crate::boxed::BoxFuture;
 
 #[cfg(feature = "client")]
 pub(crate) use document::{get_document, only_ok, post};
@@ -20,9 +20,6 @@ pub(crate) use document::{get_document, only_ok, post};
 pub(crate) use file::read_file;
 #[cfg(feature = "client")]
 pub use http_client::HttpClient;
-
-/// A boxed future, as the object-safe traits of this crate return it.
-pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Performs one HTTP exchange: sends the request and reads the whole answer.
 ///

@@ -6,8 +6,9 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwapOption;
 use tokio::sync::watch;
 
+use crate::boxed::BoxFuture;
 use crate::clock::Clock;
-use crate::fetch::{BoxFuture, FetchError};
+use crate::fetch::FetchError;
 
 /// The first pause after a failed flight; it doubles with each further failure, up to the cooldown.
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);

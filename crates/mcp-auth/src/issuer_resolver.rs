@@ -7,9 +7,10 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use crate::authorization_server::AuthorizationServer;
+use crate::boxed::BoxFuture;
 use crate::clock::Clock;
 use crate::denial::Denial;
-use crate::fetch::{BoxFuture, FetchError};
+use crate::fetch::FetchError;
 use crate::fresh::{Fresh, Lacking, Timing};
 use crate::issuer_template::Family;
 

@@ -86,6 +86,7 @@ mod signal;
 #[path = "signal_disabled.rs"]
 mod signal;
 mod revocations;
+mod boxed;
 mod fetch;
 #[cfg(feature = "metrics")]
 mod meter;
@@ -135,6 +136,7 @@ pub use authorization_server::AuthorizationServer;
 pub use authorization_server::{IssuerTemplate, OutOfReach};
 pub use binding::Binding;
 pub use body::GuardedBody;
+pub use boxed::BoxFuture;
 #[cfg(feature = "jwt")]
 pub use certificate::{ClientCertHeader, ClientCertificate, PeerAddr};
 pub use challenge::Challenge;
@@ -147,7 +149,7 @@ pub use dpop::Dpop;
 pub use event_poll::EventPoll;
 #[cfg(feature = "client")]
 pub use fetch::HttpClient;
-pub use fetch::{BoxFuture, Fetch, FetchError, Limits};
+pub use fetch::{Fetch, FetchError, Limits};
 pub use identity::{Actor, AuthorizationDetail, CallerKind};
 #[cfg(feature = "client")]
 pub use introspection::{Introspection, Secret};

@@ -34,6 +34,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::body::GuardedBody;
+use crate::boxed::boxed;
 use crate::denial::Denial;
 use crate::mcp_auth::McpAuth;
 use crate::scheme::Scheme;
@@ -136,7 +137,8 @@ where
         let next = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, next);
         let (parts, body) = request.into_parts();
-        Box::pin(handle(self.auth.clone(), inner, parts, body))
+        let auth = self.auth.clone();
+        boxed(|| handle(auth, inner, parts, body))
     }
 }
 

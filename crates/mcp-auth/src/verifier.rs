@@ -9,9 +9,9 @@ mod token_verifier;
 
 use std::future::Future;
 
+use crate::boxed::BoxFuture;
 use crate::credentials::Credentials;
 use crate::denial::Denial;
-use crate::fetch::BoxFuture;
 use crate::token::VerifiedToken;
 
 #[cfg(feature = "client")]

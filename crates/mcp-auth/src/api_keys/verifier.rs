@@ -4,9 +4,9 @@ use std::future::ready;
 
 use super::file::KeysFile;
 use super::{ApiKey, LONGEST_KEY, is_like_jwt};
+use crate::boxed::BoxFuture;
 use crate::credentials::Credentials;
 use crate::denial::{Denial, Reason};
-use crate::fetch::BoxFuture;
 use crate::jwt::{is_same_secret, sha256};
 use crate::token::{API_KEY_ISSUER, VerifiedToken};
 use crate::verifier::Verifier;

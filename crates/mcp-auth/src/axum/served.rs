@@ -11,10 +11,12 @@ use http::{Request, Response};
 use http_body_util::combinators::BoxBody;
 use rmcp::ServerHandler;
 use rmcp::transport::streamable_http_server::{SessionManager, StreamableHttpService};
+use tower_layer::Layer as _;
 use tower_service::Service;
 
+use super::Informed;
 use crate::body::GuardedBody;
-use crate::fetch::BoxFuture;
+use crate::boxed::{BoxFuture, boxed};
 use crate::mcp_auth::McpAuth;
 
 impl McpAuth {
@@ -43,7 +45,17 @@ impl McpAuth {
         S: ServerHandler + Send + 'static,
         M: SessionManager,
     {
-        self.protect(Served(Arc::new(service)))
+        let service = Served(Arc::new(service));
+        let path = self.path();
+        if path.is_empty() {
+            return self.protect(service);
+        }
+        let guarded = Informed(self.bearer_auth().layer(service));
+        // Nesting makes a URI without the path for each request, at which the service does not look. Below the path it stays: a
+        // wildcard of our own would be a parameter to routers around.
+        self.metadata_routes()
+            .route_service(path, guarded.clone())
+            .nest_service(&format!("{path}/"), guarded)
     }
 }
 
@@ -71,6 +83,6 @@ where
 
     fn call(&mut self, request: Request<GuardedBody<Body>>) -> Self::Future {
         let service = self.0.clone();
-        Box::pin(async move { Ok(service.handle(request).await) })
+        boxed(|| async move { Ok(service.handle(request).await) })
     }
 }

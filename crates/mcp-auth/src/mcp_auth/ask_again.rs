@@ -1,9 +1,9 @@
 //! Asking about a token again, while something is open that was opened with it.
 
 use super::McpAuth;
+use crate::boxed::BoxFuture;
 use crate::credentials::Credentials;
 use crate::denial::{Denial, Refusal};
-use crate::fetch::BoxFuture;
 use crate::token::AuthInfo;
 
 impl McpAuth {

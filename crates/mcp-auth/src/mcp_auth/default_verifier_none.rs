@@ -5,10 +5,10 @@ use std::time::{Duration, SystemTime};
 
 use super::{ConfigError, Judge};
 use crate::authorization_server::AuthorizationServer;
+use crate::boxed::BoxFuture;
 use crate::clock::Clock;
 use crate::credentials::Credentials;
 use crate::denial::Denial;
-use crate::fetch::BoxFuture;
 use crate::issuer_template::Family;
 use crate::token::VerifiedToken;
 use crate::verifier::Verifier;

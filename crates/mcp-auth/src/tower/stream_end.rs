@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime};
 use tokio::runtime::Handle;
 use tokio::time::{Sleep, sleep};
 
+use crate::boxed::BoxFuture;
 use crate::clock::Clock;
-use crate::fetch::BoxFuture;
 
 /// How long the clock is not looked at, at most: it may be set while a stream is open. So often, too, it is looked
 /// whether a token that is asked about is still good: its issuer is asked once for each, as for requests.

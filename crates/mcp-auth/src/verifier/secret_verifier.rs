@@ -4,9 +4,9 @@ use std::future::ready;
 
 use super::Verifier;
 use crate::authorization_server::AuthorizationServer;
+use crate::boxed::BoxFuture;
 use crate::credentials::Credentials;
 use crate::denial::Denial;
-use crate::fetch::BoxFuture;
 use crate::jwt::BySecret;
 use crate::token::VerifiedToken;
 

@@ -6,10 +6,10 @@ use std::time::SystemTime;
 use super::jwt_verifier::Remembered;
 use super::{JwtVerifier, Verifier};
 use crate::authorization_server::AuthorizationServer;
+use crate::boxed::{BoxFuture, boxed};
 use crate::clock::Clock;
 use crate::credentials::Credentials;
 use crate::denial::{Denial, Reason, Refusal};
-use crate::fetch::BoxFuture;
 use crate::introspection::Introspector;
 use crate::jwt::{self, Fingerprint, Fingerprints};
 use crate::meter;
@@ -62,7 +62,7 @@ impl TokenVerifier {
             Box::pin(self.ask(token, fingerprint, now)).await?
         } else {
             // What is no token is no JWT either: only what is refused is looked at byte by byte.
-            let verified = Box::pin(self.verify_jwt(token, fingerprint, now)).await;
+            let verified = boxed(|| self.verify_jwt(token, fingerprint, now)).await;
             verified.map_err(|denial| credentials.check().err().unwrap_or(denial))?
         };
         Ok((verified, self.clock.now()))
