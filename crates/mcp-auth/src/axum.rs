@@ -55,7 +55,16 @@ impl McpAuth {
         R: http_body::Body<Data = Bytes> + Send + 'static,
         R::Error: Into<axum::BoxError>,
     {
-        let guarded = Informed(self.bearer_auth().layer(service));
+        self.mount(Informed(self.bearer_auth().layer(service)))
+    }
+
+    /// The router of a service that is protected already.
+    fn mount<S>(&self, guarded: S) -> Router
+    where
+        S: Service<Request<Body>, Error = Infallible> + Clone + Send + Sync + 'static,
+        S::Response: IntoResponse,
+        S::Future: Send,
+    {
         let router = self.metadata_routes();
         match self.path() {
             "" => router.route_service("/", guarded.clone()).route_service("/{*path}", guarded),

@@ -11,13 +11,12 @@ use http::{Request, Response};
 use http_body_util::combinators::BoxBody;
 use rmcp::ServerHandler;
 use rmcp::transport::streamable_http_server::{SessionManager, StreamableHttpService};
-use tower_layer::Layer as _;
 use tower_service::Service;
 
 use super::Informed;
-use crate::body::GuardedBody;
 use crate::boxed::{BoxFuture, boxed};
 use crate::mcp_auth::McpAuth;
+use crate::tower::{ResponseBody, handle};
 
 impl McpAuth {
     /// [`protect`](Self::protect) for rmcp's service, which is then called by reference: a router, a layer and the service itself
@@ -45,35 +44,37 @@ impl McpAuth {
         S: ServerHandler + Send + 'static,
         M: SessionManager,
     {
-        let service = Served(Arc::new(service));
+        let served = Informed(Served { auth: self.clone(), service: Arc::new(service) });
         let path = self.path();
         if path.is_empty() {
-            return self.protect(service);
+            return self.mount(served);
         }
-        let guarded = Informed(self.bearer_auth().layer(service));
         // Nesting makes a URI without the path for each request, at which the service does not look. Below the path it stays: a
         // wildcard of our own would be a parameter to routers around.
         self.metadata_routes()
-            .route_service(path, guarded.clone())
-            .nest_service(&format!("{path}/"), guarded)
+            .route_service(path, served.clone())
+            .nest_service(&format!("{path}/"), served)
     }
 }
 
-/// Answers as the service does, which is ready at any time. It holds lists of names, and a clone copies them.
-struct Served<S, M>(Arc<StreamableHttpService<S, M>>);
+/// The service behind bearer authentication. It holds lists of names, and a clone copies them.
+struct Served<S, M> {
+    auth: McpAuth,
+    service: Arc<StreamableHttpService<S, M>>,
+}
 
 impl<S, M> Clone for Served<S, M> {
     fn clone(&self) -> Self {
-        Self(self.0.clone())
+        Self { auth: self.auth.clone(), service: self.service.clone() }
     }
 }
 
-impl<S, M> Service<Request<GuardedBody<Body>>> for Served<S, M>
+impl<S, M> Service<Request<Body>> for Served<S, M>
 where
     S: ServerHandler + Send + 'static,
     M: SessionManager,
 {
-    type Response = Response<BoxBody<Bytes, Infallible>>;
+    type Response = Response<ResponseBody<BoxBody<Bytes, Infallible>>>;
     type Error = Infallible;
     type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
 
@@ -81,8 +82,10 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<GuardedBody<Body>>) -> Self::Future {
-        let service = self.0.clone();
-        boxed(|| async move { Ok(service.handle(request).await) })
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let Self { auth, service } = self.clone();
+        let (parts, body) = request.into_parts();
+        let pass_on = |request| async move { Ok(service.handle(request).await) };
+        boxed(|| handle(auth, pass_on, parts, body))
     }
 }
