@@ -26,7 +26,7 @@ pin_project! {
     #[derive(Debug)]
     enum Kind<B> {
         Inner { #[pin] body: B },
-        Held { data: Option<Bytes>, trailers: Option<HeaderMap> },
+        Held { data: Option<Bytes>, trailers: Option<Box<HeaderMap>> },
     }
 }
 
@@ -37,7 +37,7 @@ impl<B> GuardedBody<B> {
     }
 
     /// A body that was read.
-    fn held(data: Bytes, trailers: Option<HeaderMap>) -> Self {
+    fn held(data: Bytes, trailers: Option<Box<HeaderMap>>) -> Self {
         let data = Some(data).filter(|data| !data.is_empty());
         Self { kind: Kind::Held { data, trailers } }
     }
@@ -80,7 +80,7 @@ pub(crate) async fn read<B: Body<Data = Bytes>>(
                 }
                 rest.extend_from_slice(&data);
             }
-            Err(frame) => trailers = frame.into_trailers().ok(),
+            Err(frame) => trailers = frame.into_trailers().ok().map(Box::new),
         }
     }
     let data = if rest.is_empty() { first } else { rest.freeze() };
@@ -99,7 +99,8 @@ impl<B: Body<Data = Bytes>> Body for GuardedBody<B> {
             KindProjected::Inner { body } => body.poll_frame(context),
             KindProjected::Held { data, trailers } => {
                 let frame = data.take().map(Frame::data);
-                Poll::Ready(frame.or_else(|| trailers.take().map(Frame::trailers)).map(Ok))
+                let trailers = || trailers.take().map(|trailers| Frame::trailers(*trailers));
+                Poll::Ready(frame.or_else(trailers).map(Ok))
             }
         }
     }

@@ -42,7 +42,6 @@ use http_body::Body;
 use crate::api_keys::KeysFile;
 use crate::authorization_server::AuthorizationServer;
 use crate::body::{self, GuardedBody};
-use crate::boxed::boxed;
 use crate::challenge::Challenge;
 use crate::clock::Clock;
 use crate::credentials::Credentials;
@@ -227,8 +226,7 @@ impl McpAuth {
         if !self.reads_bodies() {
             return Ok(GuardedBody::inner(body));
         }
-        // Boxed, as whatever not every server needs: so the state of each request is small.
-        let body = boxed(|| body::read(body, self.0.max_message_bytes, patience)).await;
+        let body = body::read(body, self.0.max_message_bytes, patience).await;
         if let Some(token) = token {
             self.0.revocations.judge(token.facts())?; // it may have taken a while
         }

@@ -13,7 +13,7 @@ use http::header::HeaderMap;
 
 use crate::denial::{BadMessage, Denial};
 
-use headers::Spoken;
+use headers::{Said, Spoken};
 use message::{Envelope, Messages};
 
 pub(crate) use target::Target;
@@ -92,12 +92,13 @@ impl<'m> Operation<'m> {
         if body.is_empty() && method != Method::POST {
             return Ok(Self::default());
         }
-        if !headers::promise_utf8(headers) {
+        let said = Said::of(headers);
+        if !said.promises_utf8() {
             return Err(Denial::bad_message(BadMessage::NotJson));
         }
         let messages = Messages::parse(body).map_err(Denial::bad_message)?;
         let id = messages.only().and_then(Envelope::id);
-        Self::understand(headers, &messages).map_err(|why| Denial::bad_message(why).in_reply_to(id))
+        Self::understand(&said, &messages).map_err(|why| Denial::bad_message(why).in_reply_to(id))
     }
 
     /// A call of one tool, where there is no HTTP request to read it from.
@@ -143,11 +144,8 @@ impl<'m> Operation<'m> {
         Self(Some(Messages::One(Call { method: Some(method.into()), target, id: None })))
     }
 
-    fn understand(
-        headers: &HeaderMap,
-        messages: &Messages<Envelope<'m>>,
-    ) -> Result<Self, BadMessage> {
-        let spoken = Spoken::of(headers)?;
+    fn understand(said: &Said<'_>, messages: &Messages<Envelope<'m>>) -> Result<Self, BadMessage> {
+        let spoken = Spoken::of(said)?;
         if messages.only().is_none() && !spoken.allows_batches() {
             return Err(BadMessage::Batch);
         }

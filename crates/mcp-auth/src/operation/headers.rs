@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::Call;
 use crate::denial::BadMessage;
@@ -12,21 +12,6 @@ const LAST_WITH_BATCHES: &str = "2025-03-26";
 
 /// From this revision on the headers `Mcp-Method` and `Mcp-Name` must say what the body says.
 const FIRST_WITH_HEADERS: &str = "2026-07-28";
-
-const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
-const METHOD: HeaderName = HeaderName::from_static("mcp-method");
-const NAME: HeaderName = HeaderName::from_static("mcp-name");
-
-/// Whether a body is what it looks like, by its headers: neither compressed, nor in another encoding than
-/// UTF-8, which JSON is in ([RFC 8259 §8.1](https://www.rfc-editor.org/rfc/rfc8259#section-8.1)) and which
-/// some servers let `charset` change: in UTF-7 plain ASCII hides other members.
-pub(super) fn promise_utf8(headers: &HeaderMap) -> bool {
-    headers.iter().all(|(name, value)| match *name {
-        CONTENT_ENCODING => value.to_str().is_ok_and(is_identity),
-        CONTENT_TYPE => value.to_str().is_ok_and(is_in_utf8),
-        _ => true,
-    })
-}
 
 fn is_identity(coding: &str) -> bool {
     let coding = coding.trim();
@@ -51,6 +36,39 @@ fn is_in_utf8(media_type: &str) -> bool {
     })
 }
 
+/// The headers of interest, as they came.
+pub(super) struct Said<'h> {
+    promises_utf8: bool,
+    may_come_twice: bool,
+    mcp: [Option<&'h HeaderValue>; 3],
+    headers: &'h HeaderMap,
+}
+
+impl<'h> Said<'h> {
+    /// One look at each header.
+    pub(super) fn of(headers: &'h HeaderMap) -> Self {
+        let (mut promises_utf8, mut mcp) = (true, [None; 3]);
+        for (name, value) in headers {
+            match name.as_str() {
+                "content-encoding" => promises_utf8 &= value.to_str().is_ok_and(is_identity),
+                "content-type" => promises_utf8 &= value.to_str().is_ok_and(is_in_utf8),
+                "mcp-protocol-version" => mcp[0] = Some(value),
+                "mcp-method" => mcp[1] = Some(value),
+                "mcp-name" => mcp[2] = Some(value),
+                _ => {}
+            }
+        }
+        Self { promises_utf8, may_come_twice: headers.keys_len() < headers.len(), mcp, headers }
+    }
+
+    /// Whether a body is what it looks like, by its headers: neither compressed, nor in another encoding than
+    /// UTF-8, which JSON is in ([RFC 8259 §8.1](https://www.rfc-editor.org/rfc/rfc8259#section-8.1)) and which
+    /// some servers let `charset` change: in UTF-7 plain ASCII hides other members.
+    pub(super) fn promises_utf8(&self) -> bool {
+        self.promises_utf8
+    }
+}
+
 /// What the headers say.
 pub(super) struct Spoken<'h> {
     version: Option<&'h str>,
@@ -59,23 +77,18 @@ pub(super) struct Spoken<'h> {
 }
 
 impl<'h> Spoken<'h> {
-    pub(super) fn of(headers: &'h HeaderMap) -> Result<Self, BadMessage> {
+    pub(super) fn of(said: &Said<'h>) -> Result<Self, BadMessage> {
+        let headers = said.headers;
         let is_ours = |name: &HeaderName| name.as_str().starts_with("mcp-");
         // Which of several counts, nobody knows. Mostly no header comes twice.
-        if headers.keys_len() < headers.len() {
+        if said.may_come_twice {
             let comes_twice = |name| headers.get_all(name).iter().nth(1).is_some();
             if headers.keys().any(|name| is_ours(name) && comes_twice(name)) {
                 return Err(BadMessage::HeaderMismatch);
             }
         }
-        let mut said = [None; 3];
-        for (name, value) in headers {
-            if let Some(place) = [VERSION, METHOD, NAME].iter().position(|ours| ours == name) {
-                said[place] = Some(value);
-            }
-        }
         let text = |value: &'h HeaderValue| value.to_str().map_err(|_| BadMessage::HeaderMismatch);
-        let [version, method, name] = said;
+        let [version, method, name] = said.mcp;
         let version = version.map(text).transpose()?;
         if version.is_none_or(|version| version < FIRST_WITH_HEADERS) {
             // Nobody validates what older clients put there: it is not even looked at.

@@ -24,7 +24,7 @@ pin_project! {
     #[derive(Debug)]
     enum Kind<B> {
         Inner { #[pin] body: B },
-        Events { #[pin] body: Events<B> },
+        Events { body: Pin<Box<Events<B>>> },
         Whole { #[pin] body: Full<Bytes> },
     }
 }
@@ -35,7 +35,7 @@ impl<B> ResponseBody<B> {
     }
 
     pub(super) fn events(body: B, rules: Rules) -> Self {
-        Self { kind: Kind::Events { body: Events::new(body, rules) } }
+        Self { kind: Kind::Events { body: Box::pin(Events::new(body, rules)) } }
     }
 
     pub(super) fn whole(body: Bytes) -> Self {
@@ -53,7 +53,7 @@ impl<B: Body<Data = Bytes>> Body for ResponseBody<B> {
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         match self.project().kind.project() {
             KindProjected::Inner { body } => body.poll_frame(context),
-            KindProjected::Events { body } => body.poll_frame(context),
+            KindProjected::Events { body } => body.as_mut().poll_frame(context),
             KindProjected::Whole { body } => {
                 body.poll_frame(context).map_err(|never| match never {})
             }
