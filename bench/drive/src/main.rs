@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use bench_issuer::{Issuer, Kind, Token};
+use bench_issuer::{Issuer, Kind, NOBODY, Token};
 use load::{Done, Load};
 use process::Server;
 
@@ -335,7 +335,7 @@ impl Scenario {
             write_request(request, self.head, token.map(String::as_str), &self.call)
         })?;
         let is_named = self.head.ends_with("open") || self.status != 200;
-        let sub = if is_named { "nobody" } else { "user-00000001" };
+        let sub = if is_named { NOBODY } else { "user-00000001" };
         let is_fine = answer.starts_with(&format!("HTTP/1.1 {}", self.status))
             && (self.status != 200 || answer.contains(sub));
         is_fine

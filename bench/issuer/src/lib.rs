@@ -18,6 +18,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 /// How long the claims of a 900-byte RS256 token are.
 pub const CLAIMS_BYTES: usize = 372;
 
+/// Who an anonymous caller is: as long as a subject, so that answers are equally long.
+pub const NOBODY: &str = "nobody-000000";
+
 /// A signature algorithm, and the key of that name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {

@@ -17,6 +17,9 @@ use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, Stream
 use rmcp::{ServerHandler, tool, tool_handler, tool_router};
 use serde_json::{Value, json};
 
+/// As long as a subject, as `bench_issuer::NOBODY`.
+const NOBODY: &str = "nobody-000000";
+
 #[derive(Clone)]
 struct WhoAmI;
 
@@ -25,7 +28,7 @@ impl WhoAmI {
     #[tool(description = "Who is calling?")]
     async fn whoami(&self, Extension(parts): Extension<Parts>) -> String {
         let token = parts.extensions.get::<AuthorizedToken>();
-        json!({"sub": token.and_then(|token| token.subject.as_deref()).unwrap_or("nobody")})
+        json!({"sub": token.and_then(|token| token.subject.as_deref()).unwrap_or(NOBODY)})
             .to_string()
     }
 }
@@ -81,7 +84,7 @@ async fn serve() -> Result<(), Error> {
 }
 
 async fn open() -> Json<Value> {
-    Json(json!({"sub": "nobody"}))
+    Json(json!({"sub": NOBODY}))
 }
 
 async fn whoami(token: AuthorizedToken) -> Json<Value> {

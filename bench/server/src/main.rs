@@ -15,7 +15,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::get;
 use axum::serve::ListenerExt as _;
 use axum::{Json, Router};
-use bench_issuer::{BareKeys, Kind};
+use bench_issuer::{BareKeys, Kind, NOBODY};
 use mcp_auth::{AuthInfo, AuthorizationServer, McpAuth, OptionalAuthInfo, ToolScopes};
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
@@ -30,7 +30,7 @@ struct WhoAmI;
 impl WhoAmI {
     #[tool(description = "Who is calling?")]
     async fn whoami(&self, OptionalAuthInfo(auth): OptionalAuthInfo) -> String {
-        json!({"sub": auth.as_ref().map_or("nobody", AuthInfo::subject)}).to_string()
+        json!({"sub": auth.as_ref().map_or(NOBODY, AuthInfo::subject)}).to_string()
     }
 }
 
@@ -103,7 +103,7 @@ async fn serve() -> Result<(), Error> {
 }
 
 async fn open() -> Json<Value> {
-    Json(json!({"sub": "nobody"}))
+    Json(json!({"sub": NOBODY}))
 }
 
 /// Nothing but the signature, where the others verify it as well: among HTTP and the kernel.

@@ -120,7 +120,7 @@ impl<S: Service<Request<B>>, B> Service<Request<B>> for Informed<S> {
             let peer = PeerAddr(peer.ip());
             known.insert(peer);
         }
-        if let Some(OriginalUri(uri)) = known.get().filter(|_| has_proof).cloned() {
+        if has_proof && let Some(OriginalUri(uri)) = known.get().cloned() {
             known.insert(RequestedUri(uri));
         }
         self.0.call(request)

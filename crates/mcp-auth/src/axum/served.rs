@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 
 use axum::Router;
 use axum::body::Body;
+use axum::routing::{MethodFilter, any_service};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::combinators::BoxBody;
@@ -50,12 +51,25 @@ impl McpAuth {
             return self.mount(served);
         }
         // Nesting makes a URI without the path for each request, at which the service does not look. Below the path it stays: a
-        // wildcard of our own would be a parameter to routers around.
+        // wildcard of our own would be a parameter to routers around. And axum wraps a service once more with each merge of
+        // routers, but not the services of methods.
         self.metadata_routes()
-            .route_service(path, served.clone())
+            .route(path, any_service(served.clone()).on_service(EACH_METHOD, served.clone()))
             .nest_service(&format!("{path}/"), served)
     }
 }
+
+/// By name, so that a route of somebody else for one of them at the same path is an overlap, and does not take the place of what
+/// is protected.
+const EACH_METHOD: MethodFilter = MethodFilter::CONNECT
+    .or(MethodFilter::DELETE)
+    .or(MethodFilter::GET)
+    .or(MethodFilter::HEAD)
+    .or(MethodFilter::OPTIONS)
+    .or(MethodFilter::PATCH)
+    .or(MethodFilter::POST)
+    .or(MethodFilter::PUT)
+    .or(MethodFilter::TRACE);
 
 /// The service behind bearer authentication. It holds lists of names, and a clone copies them.
 struct Served<S, M> {
