@@ -126,7 +126,8 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let service = self.0.clone();
-        Box::pin(async move { Ok(service.handle(request).await) })
+        let place = Box::new_uninit(); // first, so that the future is made in it, as `protect_mcp` does
+        Box::into_pin(Box::write(place, async move { Ok(service.handle(request).await) }))
     }
 }
 

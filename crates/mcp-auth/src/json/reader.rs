@@ -128,11 +128,11 @@ impl<'j> Reader<'j> {
         if !self.goes_on(b'}')? {
             return Ok(None);
         }
-        self.peek();
+        self.pass(b'"')?;
         let start = self.at;
-        let name = match self.quoted()? {
-            true => Cow::Borrowed(self.text.get(start + 1..self.at - 1).ok_or(Unreadable)?),
-            false => unescaped(self.since(start)?).ok_or(Unreadable)?,
+        let name = match self.rest_of_string()? {
+            true => Cow::Borrowed(self.text.get(start..self.at - 1).ok_or(Unreadable)?),
+            false => unescaped(self.since(start - 1)?).ok_or(Unreadable)?,
         };
         self.pass(b':')?;
         Ok(Some(name))
@@ -145,12 +145,16 @@ impl<'j> Reader<'j> {
 
     /// The next value.
     pub(crate) fn value(&mut self) -> Result<Raw<'j>> {
-        if self.peek() == Some(b'"') {
-            return self.string();
-        }
+        let is_string = self.peek() == Some(b'"');
         let start = self.at;
-        self.skip()?;
-        Ok(Raw { text: self.since(start)?, is_plain: false })
+        let is_plain = if is_string {
+            self.at += 1;
+            self.rest_of_string()?
+        } else {
+            self.skip()?;
+            false
+        };
+        Ok(Raw { text: self.since(start)?, is_plain })
     }
 
     /// Goes past the next value, however deep it is.
@@ -174,7 +178,8 @@ impl<'j> Reader<'j> {
                 match open.is_object() {
                     None => return Ok(()),
                     Some(true) if self.goes_on(b'}')? => {
-                        self.quoted()?;
+                        self.pass(b'"')?;
+                        self.rest_of_string()?;
                         self.pass(b':')?;
                         break;
                     }
@@ -189,7 +194,10 @@ impl<'j> Reader<'j> {
     /// Goes past a value that holds no others, or past the bracket with which another begins.
     fn scalar_or_bracket(&mut self) -> Result<Option<u8>> {
         match self.peek().ok_or(Unreadable)? {
-            b'"' => self.quoted().map(drop)?,
+            b'"' => {
+                self.at += 1;
+                self.rest_of_string()?;
+            }
             b'-' | b'0'..=b'9' => self.number()?,
             b't' => self.word("true")?,
             b'f' => self.word("false")?,
@@ -215,19 +223,9 @@ impl<'j> Reader<'j> {
         if is_fresh { Ok(true) } else { Err(Unreadable) }
     }
 
-    /// The string that must come next.
+    /// Goes past the rest of a string whose first quote was passed, and says whether it has no escapes.
     #[inline]
-    fn string(&mut self) -> Result<Raw<'j>> {
-        self.peek();
-        let start = self.at;
-        let is_plain = self.quoted()?;
-        Ok(Raw { text: self.since(start)?, is_plain })
-    }
-
-    /// Goes past a string, and says whether it has no escapes.
-    #[inline]
-    fn quoted(&mut self) -> Result<bool> {
-        self.pass(b'"')?;
+    fn rest_of_string(&mut self) -> Result<bool> {
         self.at += plain(self.rest());
         if self.byte() == Some(b'"') {
             self.at += 1;
