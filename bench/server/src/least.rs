@@ -127,7 +127,8 @@ where
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let service = self.0.clone();
         let place = Box::new_uninit(); // first, so that the future is made in it, as `protect_mcp` does
-        Box::into_pin(Box::write(place, async move { Ok(service.handle(request).await) }))
+        let future = Box::write(place, async move { Ok(service.handle(request).await) });
+        Box::into_pin(future)
     }
 }
 

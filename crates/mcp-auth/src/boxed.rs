@@ -6,8 +6,9 @@ use std::pin::Pin;
 /// A boxed future, as the object-safe traits of this crate return it.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// The same as `Box::pin(make())`, but the future is made where it will lie. `Box::pin` takes one that was made already, and
-/// copies it whole, also what it will only need later: that of rmcp's service is 6 kB long. For what comes with each request.
+/// The same as `Box::pin(make())`, for futures that are made for each request: where it can, the compiler makes this one where it
+/// will lie. `Box::pin` takes one that was made already, and copies it whole, also the room for what it needs later:
+/// 6 kB for that of rmcp's service.
 #[inline(always)]
 pub(crate) fn boxed<F: Future>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
     let place = Box::new_uninit();

@@ -21,7 +21,8 @@ use crate::tower::{ResponseBody, handle};
 
 impl McpAuth {
     /// [`protect`](Self::protect) for rmcp's service, which is then called by reference: a router, a layer and the service itself
-    /// copy it otherwise, each once for every request.
+    /// copy it otherwise, each once for every request. At the path of the resource the service sees the URI as it was sent; below
+    /// it, as by `protect`, without the path.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -50,17 +51,15 @@ impl McpAuth {
         if path.is_empty() {
             return self.mount(served);
         }
-        // Nesting makes a URI without the path for each request, at which the service does not look. Below the path it stays: a
-        // wildcard of our own would be a parameter to routers around. And axum wraps a service once more with each merge of
-        // routers, but not the services of methods.
+        // Nesting makes another URI for each request. Below the path it stays: a wildcard of our own would be a parameter to routers
+        // around. And axum wraps a service once more with each merge of routers, but not the services of methods.
         self.metadata_routes()
             .route(path, any_service(served.clone()).on_service(EACH_METHOD, served.clone()))
             .nest_service(&format!("{path}/"), served)
     }
 }
 
-/// By name, so that a route of somebody else for one of them at the same path is an overlap, and does not take the place of what
-/// is protected.
+/// Named one by one, so that to merge a route for any of them at the same path panics, and does not replace the protected one.
 const EACH_METHOD: MethodFilter = MethodFilter::CONNECT
     .or(MethodFilter::DELETE)
     .or(MethodFilter::GET)
@@ -71,7 +70,7 @@ const EACH_METHOD: MethodFilter = MethodFilter::CONNECT
     .or(MethodFilter::PUT)
     .or(MethodFilter::TRACE);
 
-/// The service behind bearer authentication. It holds lists of names, and a clone copies them.
+/// rmcp's service behind bearer authentication. It is shared, since a copy of it copies its lists of names.
 struct Served<S, M> {
     auth: McpAuth,
     service: Arc<StreamableHttpService<S, M>>,

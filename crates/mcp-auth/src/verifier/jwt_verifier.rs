@@ -1,6 +1,8 @@
 //! JSON Web Tokens of several issuers, each verified once and then remembered.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
 use crate::authorization_server::{AuthorizationServer, Footing};
@@ -84,10 +86,9 @@ impl JwtVerifier {
             self.remembered.keep(fingerprint, verified.clone(), now, None);
             Ok(verified)
         });
-        // A signature takes longer than all the rest, and drives the rest out of the processor's caches. So whoever else is
-        // ready goes first: under load signatures are verified one after another, and then requests are answered. It
-        // saves 3 to 6 microseconds a token.
-        tokio::task::yield_now().await;
+        // A signature takes longer than all the rest, and drives it out of the processor's caches. So whoever else is ready
+        // goes first: under load signatures are verified one after another, and requests are answered then.
+        give_way().await;
         verified
     }
 
@@ -117,6 +118,20 @@ impl JwtVerifier {
             None => denial,
         }
     }
+}
+
+/// Lets others run that are ready. The task is woken at once, and not by way of tokio's list (`yield_now`): a thread that
+/// blocks on this future, and which should have come back to the list, would wait for itself.
+async fn give_way() {
+    let mut is_later = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut is_later, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// The token with its digest, if it comes with proofs: each of them names it.

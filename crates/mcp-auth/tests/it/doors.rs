@@ -1,6 +1,7 @@
 //! The doors: axum, tower, raw hyper and rmcp.
 
 use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
@@ -9,7 +10,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Path;
 use axum::middleware::{Next, from_fn};
-use axum::routing::get;
+use axum::routing::{any, delete, get, options, post};
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{HeaderValue, Request, Response};
@@ -145,6 +146,26 @@ async fn what_is_below_the_path_is_no_parameter() {
                 (401, &HeaderValue::from_static("acme")),
                 "{below}"
             );
+        }
+    }
+}
+
+/// It would be the one that answers, without a check.
+#[tokio::test]
+async fn no_route_takes_a_method_of_what_is_protected() {
+    struct Server;
+    impl rmcp::ServerHandler for Server {}
+
+    let issuer = TestIssuer::new();
+    let auth = protected(&issuer, "https://api.example.com/mcp");
+    let (sessions, config) = (Arc::default(), StreamableHttpServerConfig::default());
+    let mcp = StreamableHttpService::<_, LocalSessionManager>::new(|| Ok(Server), sessions, config);
+    let others = [get(whoami), post(whoami), delete(whoami), options(whoami), any(whoami)];
+    for other in others.map(|other| Router::new().route("/mcp", other)) {
+        for protected in [auth.protect_mcp(mcp.clone()), auth.protect(mcp.clone())] {
+            for (one, two) in [(other.clone(), protected.clone()), (protected, other.clone())] {
+                assert!(catch_unwind(AssertUnwindSafe(|| one.merge(two))).is_err());
+            }
         }
     }
 }

@@ -1,14 +1,16 @@
 //! Keys that stay fresh: how often the issuer is asked, and what happens when it is in trouble.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use tokio::sync::Notify;
 
-use crate::world::{self, RESOURCE, admit, status};
+use crate::world::{self, RESOURCE, admit, bearer, status};
 use mcp_auth::metadata::ServerMetadata;
 use mcp_auth::{AuthorizationServer, BoxFuture, Fetch, FetchError, Limits, McpAuth};
 use mcp_auth_testkit::{Endpoint, MetadataPath, TestIssuer, Trouble};
@@ -536,4 +538,27 @@ async fn who_is_ready_goes_before_the_answer_to_a_token_just_verified() {
         let ((), was_answered) = tokio::join!(answer, another);
         assert_eq!(was_answered, is_remembered);
     }
+}
+
+/// A thread that blocks on it is all that could wake it later.
+#[tokio::test]
+async fn a_request_that_gives_way_is_woken_at_once() {
+    struct Woken(AtomicBool);
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    let issuer = TestIssuer::new();
+    let auth = protected(&issuer);
+    auth.warm_up().await.expect("the issuer is up");
+    let headers = bearer(&issuer.token().sign());
+    let mut answer = pin!(admit(&auth, &headers));
+    let woken = Arc::new(Woken(AtomicBool::new(false)));
+    let waker = Waker::from(woken.clone());
+    let mut context = Context::from_waker(&waker);
+    assert!(answer.as_mut().poll(&mut context).is_pending());
+    assert!(woken.0.load(Ordering::Relaxed));
+    assert!(answer.as_mut().poll(&mut context).is_ready());
 }
