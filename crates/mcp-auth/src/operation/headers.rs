@@ -39,7 +39,7 @@ fn is_in_utf8(media_type: &str) -> bool {
 /// The headers of interest, as they came.
 pub(super) struct Said<'h> {
     promises_utf8: bool,
-    may_come_twice: bool,
+    /// The version, the method and the name.
     mcp: [Option<&'h HeaderValue>; 3],
     headers: &'h HeaderMap,
 }
@@ -58,7 +58,7 @@ impl<'h> Said<'h> {
                 _ => {}
             }
         }
-        Self { promises_utf8, may_come_twice: headers.keys_len() < headers.len(), mcp, headers }
+        Self { promises_utf8, mcp, headers }
     }
 
     /// Whether a body is what it looks like, by its headers: neither compressed, nor in another encoding than
@@ -81,7 +81,7 @@ impl<'h> Spoken<'h> {
         let headers = said.headers;
         let is_ours = |name: &HeaderName| name.as_str().starts_with("mcp-");
         // Which of several counts, nobody knows. Mostly no header comes twice.
-        if said.may_come_twice {
+        if headers.keys_len() < headers.len() {
             let comes_twice = |name| headers.get_all(name).iter().nth(1).is_some();
             if headers.keys().any(|name| is_ours(name) && comes_twice(name)) {
                 return Err(BadMessage::HeaderMismatch);

@@ -10,7 +10,7 @@ use crate::binding::Binding;
 use crate::denial::{Denial, Reason};
 use crate::dpop;
 use crate::issuer_resolver::{self, IssuerResolver};
-use crate::jwt::{self, Claims, Fingerprint, Jws};
+use crate::jwt::{self, Claims, Fingerprint, Jws, Missing};
 use crate::memory::{Memory, Weigh};
 use crate::policy::has_expired;
 use crate::provider::Provider;
@@ -89,7 +89,10 @@ impl JwtVerifier {
         // A signature takes longer than all the rest, and drives it out of the processor's caches. So whoever else is ready
         // goes first: under load signatures are verified one after another, and requests are answered then.
         give_way().await;
-        verified
+        // Its key may have been withdrawn meanwhile.
+        verified.and_then(|it| {
+            if it.footing.key.is_retired() { Err(Missing::Unknown.into()) } else { Ok(it) }
+        })
     }
 
     /// Whether it has expired is judged by the policy, for remembered tokens as for others.

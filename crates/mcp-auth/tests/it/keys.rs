@@ -238,6 +238,21 @@ async fn a_withdrawn_key_takes_its_remembered_tokens_along() {
 }
 
 #[tokio::test]
+async fn a_key_that_is_withdrawn_while_a_request_gives_way_admits_it_no_more() {
+    let issuer = TestIssuer::new();
+    let auth = protected(&issuer);
+    auth.warm_up().await.expect("the issuer is up");
+    let stolen = lasting(&issuer);
+    let mut answer = pin!(status(&auth, &stolen));
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(answer.as_mut().poll(&mut context).is_pending(), "its signature is verified");
+    issuer.rotate();
+    issuer.withdraw_old_keys();
+    assert_eq!(status(&auth, &issuer.token().sign()).await, 200, "which fetches the keys");
+    assert_eq!(answer.await, 401);
+}
+
+#[tokio::test]
 async fn keys_are_refreshed_ahead_of_their_end_in_the_background() {
     let issuer = TestIssuer::new();
     let auth = protected(&issuer);
