@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-pub(crate) use reader::{Raw, Reader, Unreadable};
+pub(crate) use reader::{Member, Raw, Reader, Unreadable};
 
 /// More members than any honest token, key or document has; bounds the search for duplicates.
 pub(crate) const MAX_MEMBERS: usize = 128;

@@ -46,6 +46,7 @@
 
 // words: what we talk about (pure)
 mod url;
+mod blocks;
 mod json;
 mod moment;
 mod scheme;

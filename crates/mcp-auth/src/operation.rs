@@ -98,7 +98,11 @@ impl<'m> Operation<'m> {
         }
         let messages = Messages::parse(body).map_err(Denial::bad_message)?;
         let id = messages.only().and_then(Envelope::id);
-        Self::understand(&said, &messages).map_err(|why| Denial::bad_message(why).in_reply_to(id))
+        let understood = Self::understand(&said, &messages).and_then(|operation| {
+            // The words of a shorter body are no longer.
+            if body.len() > MAX_WORD_BYTES { operation.with_few_words() } else { Ok(operation) }
+        });
+        understood.map_err(|why| Denial::bad_message(why).in_reply_to(id))
     }
 
     /// A call of one tool, where there is no HTTP request to read it from.
@@ -154,14 +158,19 @@ impl<'m> Operation<'m> {
             spoken.agrees_with(&call, envelope.version()?.as_deref())?;
             Ok::<_, BadMessage>(call)
         })?;
-        let words = calls
-            .all()
+        Ok(Self(Some(calls)))
+    }
+
+    #[inline(never)]
+    fn with_few_words(self) -> Result<Self, BadMessage> {
+        let words = self
+            .calls()
             .iter()
             .flat_map(|call| call.method.as_deref().into_iter().chain(call.target.names()));
-        if words.map(str::len).sum::<usize>() > MAX_WORD_BYTES {
-            return Err(BadMessage::Target);
+        match words.map(str::len).sum::<usize>() {
+            ..=MAX_WORD_BYTES => Ok(self),
+            _ => Err(BadMessage::Target),
         }
-        Ok(Self(Some(calls)))
     }
 }
 

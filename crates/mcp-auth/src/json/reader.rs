@@ -6,6 +6,8 @@
 
 use std::borrow::Cow;
 
+use crate::blocks::past_blocks;
+
 /// The text is no JSON, or not of the shape that is looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unreadable;
@@ -27,6 +29,13 @@ pub(crate) struct Reader<'j> {
     at: usize,
     /// Nothing was read yet of the object or array that was entered last.
     is_fresh: bool,
+}
+
+/// A member of an object, by its name.
+pub(crate) enum Member<'j> {
+    /// It has one of the names that are looked for, by their order.
+    Wanted(usize),
+    Other(Cow<'j, str>),
 }
 
 /// Which of the values that are open are objects. A bit each, as the depth is a stranger's choice.
@@ -129,13 +138,48 @@ impl<'j> Reader<'j> {
             return Ok(None);
         }
         self.pass(b'"')?;
+        self.rest_of_name().map(Some)
+    }
+
+    /// The same, where some names are looked for, none of which needs escapes. Inlined, since a name that is known
+    /// is compared where it lies in a few instructions, and its end is not looked for.
+    #[inline(always)]
+    pub(crate) fn member_of<const N: usize>(
+        &mut self,
+        names: &[&str; N],
+    ) -> Result<Option<Member<'j>>> {
+        if !self.goes_on(b'}')? {
+            return Ok(None);
+        }
+        self.pass(b'"')?;
+        let rest = self.rest();
+        let is_next = |name: &str| {
+            rest.strip_prefix(name.as_bytes()).is_some_and(|after| after.first() == Some(&b'"'))
+        };
+        let wanted = names.iter().enumerate().find(|(_, name)| is_next(name));
+        let Some((place, name)) = wanted else { return self.other_member(names).map(Some) };
+        self.at += name.len() + 1;
+        self.pass(b':')?;
+        Ok(Some(Member::Wanted(place)))
+    }
+
+    /// A member whose name is not written as any of `names`, though it may be one of them, with escapes.
+    fn other_member(&mut self, names: &[&str]) -> Result<Member<'j>> {
+        let name = self.rest_of_name()?;
+        let place = names.iter().position(|wanted| *wanted == name);
+        Ok(place.map_or(Member::Other(name), Member::Wanted))
+    }
+
+    /// A name whose first quote was passed, and the colon after it.
+    #[inline]
+    fn rest_of_name(&mut self) -> Result<Cow<'j, str>> {
         let start = self.at;
         let name = match self.rest_of_string()? {
             true => Cow::Borrowed(self.text.get(start..self.at - 1).ok_or(Unreadable)?),
             false => unescaped(self.since(start - 1)?).ok_or(Unreadable)?,
         };
         self.pass(b':')?;
-        Ok(Some(name))
+        Ok(name)
     }
 
     /// Whether there is another element, which comes next.
@@ -334,7 +378,7 @@ fn plain(bytes: &[u8]) -> usize {
         }
         rest = after;
         if bytes.len() - rest.len() == LONG {
-            rest = past_plain_blocks(rest);
+            rest = past_blocks(rest, is_special);
         }
     }
     bytes.len() - rest.len() + rest.iter().position(|byte| is_special(*byte)).unwrap_or(rest.len())
@@ -342,16 +386,6 @@ fn plain(bytes: &[u8]) -> usize {
 
 /// Few strings are longer. Of those that are, many bytes are looked at at once, where the machine can.
 const LONG: usize = 32;
-
-fn past_plain_blocks(mut bytes: &[u8]) -> &[u8] {
-    while let Some((block, after)) = bytes.split_first_chunk::<32>() {
-        if block.iter().fold(false, |any, byte| any | is_special(*byte)) {
-            break;
-        }
-        bytes = after;
-    }
-    bytes
-}
 
 fn is_special(byte: u8) -> bool {
     (byte == b'"') | (byte == b'\\') | (byte < 0x20)

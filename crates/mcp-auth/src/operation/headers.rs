@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 
 use super::Call;
 use crate::denial::BadMessage;
@@ -21,9 +21,6 @@ fn is_identity(coding: &str) -> bool {
 /// Whether nothing in a media type could be read as the name of another encoding.
 fn is_in_utf8(media_type: &str) -> bool {
     const CHARSET: &str = "charset";
-    if media_type == "application/json" {
-        return true;
-    }
     let is_named = |text: &[u8]| text.eq_ignore_ascii_case(CHARSET.as_bytes());
     if !media_type.as_bytes().windows(CHARSET.len()).any(is_named) {
         return true;
@@ -36,10 +33,17 @@ fn is_in_utf8(media_type: &str) -> bool {
     })
 }
 
+/// The version, the method and the name.
+const MCP: [HeaderName; 3] = [
+    HeaderName::from_static("mcp-protocol-version"),
+    HeaderName::from_static("mcp-method"),
+    HeaderName::from_static("mcp-name"),
+];
+
 /// The headers of interest, as they came.
 pub(super) struct Said<'h> {
     promises_utf8: bool,
-    /// The version, the method and the name.
+    /// Those of [`MCP`].
     mcp: [Option<&'h HeaderValue>; 3],
     headers: &'h HeaderMap,
 }
@@ -49,13 +53,13 @@ impl<'h> Said<'h> {
     pub(super) fn of(headers: &'h HeaderMap) -> Self {
         let (mut promises_utf8, mut mcp) = (true, [None; 3]);
         for (name, value) in headers {
-            match name.as_str() {
-                "content-encoding" => promises_utf8 &= value.to_str().is_ok_and(is_identity),
-                "content-type" => promises_utf8 &= value.to_str().is_ok_and(is_in_utf8),
-                "mcp-protocol-version" => mcp[0] = Some(value),
-                "mcp-method" => mcp[1] = Some(value),
-                "mcp-name" => mcp[2] = Some(value),
-                _ => {}
+            if *name == CONTENT_TYPE {
+                promises_utf8 &=
+                    value == "application/json" || value.to_str().is_ok_and(is_in_utf8);
+            } else if *name == CONTENT_ENCODING {
+                promises_utf8 &= value.to_str().is_ok_and(is_identity);
+            } else if let Some((_, said)) = MCP.iter().zip(&mut mcp).find(|(it, _)| *it == name) {
+                *said = Some(value);
             }
         }
         Self { promises_utf8, mcp, headers }
@@ -160,6 +164,10 @@ fn decoded(value: &str) -> Option<Cow<'_, str>> {
     else {
         return Some(Cow::Borrowed(value));
     };
-    let bytes = base64_simd::STANDARD.decode_to_vec(wrapped).ok()?;
-    String::from_utf8(bytes).ok().map(Cow::Owned)
+    unwrapped(wrapped).map(Cow::Owned)
+}
+
+#[inline(never)]
+fn unwrapped(base64: &str) -> Option<String> {
+    String::from_utf8(base64_simd::STANDARD.decode_to_vec(base64).ok()?).ok()
 }

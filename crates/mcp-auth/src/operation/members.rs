@@ -1,7 +1,7 @@
 //! Members of objects by name, each once and in one spelling.
 
 use crate::denial::BadMessage;
-use crate::json::{Raw, Reader, Unreadable};
+use crate::json::{Member, Raw, Reader, Unreadable};
 
 impl From<Unreadable> for BadMessage {
     fn from(_: Unreadable) -> Self {
@@ -44,8 +44,7 @@ pub(super) fn enter(reader: &mut Reader<'_>) -> Result<(), BadMessage> {
     }
 }
 
-/// The next member whose name is one of `names`; each may come once. Others are skipped. Inlined, since names
-/// that are known are compared in a few instructions.
+/// The next member whose name is one of `names`; each may come once. Others are skipped. Inlined as `member_of` is.
 #[inline(always)]
 pub(super) fn next_of<const N: usize>(
     reader: &mut Reader<'_>,
@@ -53,14 +52,14 @@ pub(super) fn next_of<const N: usize>(
     seen: &mut u8,
 ) -> Result<Option<usize>, BadMessage> {
     const { assert!(N <= 8, "a bit each") };
-    while let Some(member) = reader.member()? {
-        match names.iter().position(|name| *name == member) {
-            None => pass_over(reader, names, &member)?,
-            Some(i) if *seen & (1 << i) == 0 => {
+    while let Some(member) = reader.member_of(names)? {
+        match member {
+            Member::Other(name) => pass_over(reader, names, &name)?,
+            Member::Wanted(i) if *seen & (1 << i) == 0 => {
                 *seen |= 1 << i;
                 return Ok(Some(i));
             }
-            Some(_) => return Err(BadMessage::Ambiguous),
+            Member::Wanted(_) => return Err(BadMessage::Ambiguous),
         }
     }
     Ok(None)
@@ -72,7 +71,7 @@ pub(super) fn next_of<const N: usize>(
 /// of its private member in place of the object.
 fn pass_over(reader: &mut Reader<'_>, names: &[&str], member: &str) -> Result<(), BadMessage> {
     // Of letters and digits, as most: only their case can be in question.
-    let is_simple = member.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let is_simple = member.bytes().fold(true, |simple, byte| simple & byte.is_ascii_alphanumeric());
     let is_variant = |name: &&str| member.len() == name.len() && member.eq_ignore_ascii_case(name);
     if names.iter().any(is_variant) || (!is_simple && is_odd(names, member)) {
         return Err(BadMessage::Ambiguous);

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::headers::Spoken;
-use super::members::{enter, fields, members, next_of};
+use super::members::{enter, members, next_of};
 use super::target::{Target, word};
 use super::{Call, METHODS, is_known_method};
 use crate::denial::BadMessage;
@@ -35,7 +35,8 @@ pub(super) struct Params<'m> {
     pub(super) name: Option<Raw<'m>>,
     pub(super) uri: Option<Raw<'m>>,
     pub(super) task: Option<Raw<'m>>,
-    pub(super) meta: Option<Raw<'m>>,
+    /// What `_meta` says of the protocol's version.
+    version: Option<Raw<'m>>,
     pub(super) reference: Option<Raw<'m>>,
     pub(super) notifications: Option<Raw<'m>>,
 }
@@ -74,13 +75,18 @@ impl<'m> Messages<Envelope<'m>> {
         let mut reader = Reader::new(text);
         let messages = match reader.peek() {
             Some(b'[') => Self::Batch(batch(&mut reader)?),
-            _ => Self::One(Envelope::read(&mut reader)?),
+            _ => {
+                let mut message = Envelope::default();
+                message.read(&mut reader)?;
+                Self::One(message)
+            }
         };
         reader.end()?;
         Ok(messages)
     }
 }
 
+#[inline(never)]
 fn batch<'m>(reader: &mut Reader<'m>) -> Result<Vec<Envelope<'m>>, BadMessage> {
     let mut list = Vec::new();
     reader.enter(b'[')?;
@@ -88,29 +94,32 @@ fn batch<'m>(reader: &mut Reader<'m>) -> Result<Vec<Envelope<'m>>, BadMessage> {
         if list.len() == MAX_BATCH {
             return Err(BadMessage::Batch);
         }
-        list.push(Envelope::read(reader)?);
+        let mut message = Envelope::default();
+        message.read(reader)?;
+        list.push(message);
     }
     if list.is_empty() { Err(BadMessage::NotAMessage) } else { Ok(list) }
 }
 
 impl<'m> Envelope<'m> {
-    fn read(reader: &mut Reader<'m>) -> Result<Self, BadMessage> {
-        const NAMES: [&str; 6] = ["method", "params", "id", "jsonrpc", "result", "error"];
-        let (mut message, mut seen) = (Self::default(), 0);
+    /// Reads the next message into an empty one.
+    fn read(&mut self, reader: &mut Reader<'m>) -> Result<(), BadMessage> {
+        const NAMES: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
+        let mut seen = 0;
         enter(reader)?;
         while let Some(member) = next_of(reader, &NAMES, &mut seen)? {
             match NAMES[member] {
-                "method" => message.method = Some(reader.value()?),
-                "params" => message.params = Params::read(reader)?,
-                "id" => message.id = Some(reader.value()?),
                 "jsonrpc" => reader.skip()?,
+                "id" => self.id = Some(reader.value()?),
+                "method" => self.method = Some(reader.value()?),
+                "params" => self.params.read(reader)?,
                 _ => {
-                    message.is_answer = true;
+                    self.is_answer = true;
                     reader.skip()?;
                 }
             }
         }
-        Ok(message)
+        Ok(())
     }
 
     /// The identifier, if it is one that can be sent back.
@@ -122,11 +131,7 @@ impl<'m> Envelope<'m> {
 
     /// The version that the message itself claims to speak.
     pub(super) fn version(&self) -> Result<Option<Cow<'m, str>>, BadMessage> {
-        let Some(meta) = self.params.meta.filter(|meta| !meta.is_null()) else {
-            return Ok(None);
-        };
-        let [version] = fields(meta, ["io.modelcontextprotocol/protocolVersion"])?;
-        version.map(|version| version.string().ok_or(BadMessage::NotAMessage)).transpose()
+        self.params.version.map(|it| it.string().ok_or(BadMessage::NotAMessage)).transpose()
     }
 
     pub(super) fn understand(&self, spoken: &Spoken<'_>) -> Result<Call<'m>, BadMessage> {
@@ -150,15 +155,39 @@ impl<'m> Envelope<'m> {
     }
 }
 
+/// The version in the `_meta` that comes next. It is read as it is passed, since it is as long as all the rest.
+fn version<'m>(reader: &mut Reader<'m>) -> Result<Option<Raw<'m>>, BadMessage> {
+    if reader.peek() == Some(b'n') {
+        reader.skip()?; // null
+        return Ok(None);
+    }
+    let [version] = members(reader, &["io.modelcontextprotocol/protocolVersion"])?;
+    Ok(version)
+}
+
 impl<'m> Params<'m> {
     /// JSON-RPC knows arrays here too, MCP does not.
-    fn read(reader: &mut Reader<'m>) -> Result<Self, BadMessage> {
+    fn read(&mut self, reader: &mut Reader<'m>) -> Result<(), BadMessage> {
         if reader.peek() == Some(b'n') {
-            reader.skip()?; // null
-            return Ok(Self::default());
+            return Ok(reader.skip()?); // null
         }
         const NAMES: [&str; 6] = ["name", "uri", "taskId", "_meta", "ref", "notifications"];
-        let [name, uri, task, meta, reference, notifications] = members(reader, &NAMES)?;
-        Ok(Self { name, uri, task, meta, reference, notifications })
+        let mut seen = 0;
+        enter(reader)?;
+        while let Some(member) = next_of(reader, &NAMES, &mut seen)? {
+            let place = match NAMES[member] {
+                "name" => &mut self.name,
+                "uri" => &mut self.uri,
+                "taskId" => &mut self.task,
+                "_meta" => {
+                    self.version = version(reader)?;
+                    continue;
+                }
+                "ref" => &mut self.reference,
+                _ => &mut self.notifications,
+            };
+            *place = Some(reader.value()?);
+        }
+        Ok(())
     }
 }

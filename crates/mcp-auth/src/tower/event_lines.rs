@@ -6,6 +6,8 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
+use crate::blocks::past_blocks;
+
 const BOM: &[u8] = "\u{feff}".as_bytes();
 
 /// Splits into lines what comes in chunks of any size. Lines end with LF, CR or CRLF.
@@ -42,9 +44,12 @@ impl Lines {
         if std::mem::take(&mut self.is_after_cr) && first == Some(&b'\n') {
             return (1, Piece::Tail);
         }
-        let Some(end) = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')) else {
+        let is_end = |byte| (byte == b'\n') | (byte == b'\r');
+        let last = past_blocks(rest, is_end);
+        let Some(end) = last.iter().position(|byte| is_end(*byte)) else {
             return (rest.len(), Piece::Part);
         };
+        let end = rest.len() - last.len() + end;
         let is_cr = rest.get(end) == Some(&b'\r');
         let is_crlf = is_cr && rest.get(end + 1) == Some(&b'\n');
         let end = end + 1 + usize::from(is_crlf);
