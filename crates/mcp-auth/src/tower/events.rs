@@ -6,7 +6,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
@@ -76,14 +76,15 @@ impl Rules {
         self
     }
 
-    /// Whether the stream is over, though its body may not be.
-    fn are_at_an_end(&mut self, context: &mut Context<'_>) -> bool {
+    /// Whether the stream is over, though its body may not be. Whether its token has expired matters only if there
+    /// `is_something` to say, or nothing to wait for any more: to look at the clock takes its time.
+    fn are_at_an_end(&mut self, context: &mut Context<'_>, is_something: bool) -> bool {
         let edition = self.auth.revocations().edition();
         let is_news = std::mem::replace(&mut self.edition, edition) != edition;
         let is_revoked = |caller| is_news && self.auth.is_revoked(caller);
         let Some(caller) = &self.caller else { return false };
         is_revoked(caller)
-            || self.end.has_come()
+            || (is_something && self.end.has_come())
             || self.end.is_refused(context, || self.auth.is_refused(caller))
     }
 
@@ -142,9 +143,10 @@ impl<B: Body<Data = Bytes>> Body for Events<B> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let mut this = self.project();
+        let mut is_something = !this.ready.is_empty() || this.trailers.is_some();
         loop {
             // First, so that a stream that always has something to say ends as well.
-            if this.body.is_some() && this.rules.are_at_an_end(context) {
+            if this.body.is_some() && this.rules.are_at_an_end(context, is_something) {
                 report::stream_ended(&this.rules.auth);
                 this.body.set(None);
                 this.ready.clear();
@@ -157,6 +159,7 @@ impl<B: Body<Data = Bytes>> Body for Events<B> {
                 return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
             }
             let Some(body) = this.body.as_mut().as_pin_mut() else { return Poll::Ready(None) };
+            is_something = true; // if anything comes of what follows
             let Poll::Ready(frame) = body.poll_frame(context) else {
                 ready!(this.rules.wait(context));
                 continue;
@@ -197,20 +200,20 @@ impl<B: Body<Data = Bytes>> Body for Events<B> {
 /// The next bytes to send: what is little together, in one frame, and what is much as it lies.
 fn joined(ready: &mut VecDeque<Bytes>) -> Option<Bytes> {
     const LITTLE: usize = 8 * 1024;
-    let first = ready.pop_front()?;
-    let mut joined = BytesMut::new();
-    while let Some(next) = ready.front() {
-        let length = joined.len().max(first.len()) + next.len();
-        if length > LITTLE {
+    let (mut number, mut length) = (0, 0);
+    for bytes in ready.iter() {
+        if length + bytes.len() > LITTLE {
             break;
         }
-        if joined.is_empty() {
-            joined.extend_from_slice(&first);
-        }
-        joined.extend_from_slice(next);
-        ready.pop_front();
+        number += 1;
+        length += bytes.len();
     }
-    Some(if joined.is_empty() { first } else { joined.freeze() })
+    if number < 2 {
+        return ready.pop_front();
+    }
+    let mut joined = Vec::with_capacity(length);
+    ready.drain(..number).for_each(|bytes| joined.extend_from_slice(&bytes));
+    Some(joined.into())
 }
 
 impl fmt::Debug for Rules {

@@ -50,7 +50,15 @@ impl<'a> Exchange<'a> {
     ) -> Self {
         let is_head = parts.method == Method::HEAD;
         let headers = &mut parts.headers;
-        if session::is_in(headers) {
+        // One look at each name, since few requests have any of these.
+        let (mut has_ids, mut asked_for) = (false, None);
+        for (name, value) in headers.iter() {
+            has_ids |= session::is_id(name);
+            if *name == report::NAME {
+                asked_for.get_or_insert_with(|| value.clone());
+            }
+        }
+        if has_ids {
             let owner = Owner::of(caller);
             if !session::open_session(auth.seal(), &owner, headers) {
                 report::foreign_session(auth);
@@ -61,7 +69,6 @@ impl<'a> Exchange<'a> {
         }
         let version = auth.lists().and_then(|_| headers.get("mcp-protocol-version"));
         let may_be_cached = version.is_some_and(|version| version.as_bytes() >= WITH_CACHES);
-        let asked_for = report::asked_for(headers).cloned();
         Self { auth, caller: caller.cloned(), scheme, asked_for, is_head, may_be_cached }
     }
 
@@ -88,6 +95,7 @@ impl<'a> Exchange<'a> {
         }
     }
 
+    #[inline(never)]
     fn stream<B>(
         &self,
         mut response: Response<B>,

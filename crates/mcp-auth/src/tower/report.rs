@@ -11,6 +11,9 @@ use crate::token::AuthInfo;
 /// All events of this crate have this target, wherever they are made.
 const TARGET: &str = "mcp_auth";
 
+/// The header that names a tool.
+pub(super) const NAME: HeaderName = HeaderName::from_static("mcp-name");
+
 /// An admitted request: at debug, for it names a person.
 pub(super) fn admitted(auth: &McpAuth, caller: &AuthInfo, headers: &HeaderMap) {
     meter::decision("admitted");
@@ -98,8 +101,7 @@ pub(super) fn withheld(auth: &McpAuth, why: Withheld) {
 
 /// The tool that the headers name. It may be a lie: good for a log line, not for a decision.
 pub(super) fn asked_for(headers: &HeaderMap) -> Option<&HeaderValue> {
-    const NAME: HeaderName = HeaderName::from_static("mcp-name");
-    headers.iter().find(|(name, _)| **name == NAME).map(|(_, value)| value)
+    headers.get(NAME)
 }
 
 fn printable(name: Option<&HeaderValue>) -> Option<&str> {

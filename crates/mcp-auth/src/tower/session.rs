@@ -11,25 +11,24 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// In place of an id that cannot stand in a header, which none of ours is.
 const NO_ID: HeaderValue = HeaderValue::from_static("00000000-0000-4000-8000-000000000000");
 
-/// Whether a request has anything to open. Its few names are looked through sooner than one is found by its hash.
-pub(super) fn is_in(headers: &HeaderMap) -> bool {
-    headers.keys().any(|name| *name == SESSION_ID || *name == LAST_EVENT_ID)
+/// Whether a header holds what is to be opened.
+pub(super) fn is_id(name: &HeaderName) -> bool {
+    *name == SESSION_ID || *name == LAST_EVENT_ID
 }
 
 /// Gives the inner server the session id that it issued to this caller. Whatever else was presented,
 /// several ids too, becomes one id that it never issued, so that it answers as it answers an unknown
 /// session, and no byte of a stranger's choice stands in the header. Tells whether all was well.
 pub(super) fn open_session(seal: &Seal, owner: &Owner, headers: &mut HeaderMap) -> bool {
-    let presented: Vec<&[u8]> =
-        headers.get_all(SESSION_ID).iter().map(HeaderValue::as_bytes).collect();
-    let opened = match presented[..] {
-        [] => return true,
-        [sealed] => seal.open(Purpose::Session, owner, sealed),
-        _ => None,
-    };
+    let presented = || headers.get_all(SESSION_ID).iter().map(HeaderValue::as_bytes);
+    if presented().next().is_none() {
+        return true;
+    }
+    let opened = only(presented()).and_then(|sealed| seal.open(Purpose::Session, owner, sealed));
     let opened = opened.and_then(|id| HeaderValue::from_bytes(id).ok());
     let is_theirs = opened.is_some();
-    let stand_in = || seal.stand_in(owner, &presented.join(&b", "[..])).try_into();
+    let all = || presented().collect::<Vec<_>>().join(&b", "[..]);
+    let stand_in = || seal.stand_in(owner, &all()).try_into();
     let id = opened.or_else(|| stand_in().ok()).unwrap_or(NO_ID);
     headers.insert(SESSION_ID, id);
     is_theirs
@@ -38,13 +37,11 @@ pub(super) fn open_session(seal: &Seal, owner: &Owner, headers: &mut HeaderMap) 
 /// Gives the inner server the event id that this caller got last. One that is not theirs is removed: they
 /// get a fresh stream of their own. Tells whether all was well.
 pub(super) fn open_last_event(seal: &Seal, owner: &Owner, headers: &mut HeaderMap) -> bool {
-    let presented: Vec<&[u8]> =
-        headers.get_all(LAST_EVENT_ID).iter().map(HeaderValue::as_bytes).collect();
-    let opened = match presented[..] {
-        [] => return true,
-        [sealed] => seal.open(Purpose::Event, owner, sealed),
-        _ => None,
-    };
+    let presented = || headers.get_all(LAST_EVENT_ID).iter().map(HeaderValue::as_bytes);
+    if presented().next().is_none() {
+        return true;
+    }
+    let opened = only(presented()).and_then(|sealed| seal.open(Purpose::Event, owner, sealed));
     match opened.and_then(|id| HeaderValue::from_bytes(id).ok()) {
         Some(id) => headers.insert(LAST_EVENT_ID, id).is_some(),
         None => {
@@ -52,6 +49,12 @@ pub(super) fn open_last_event(seal: &Seal, owner: &Owner, headers: &mut HeaderMa
             false
         }
     }
+}
+
+/// What is the only one of its kind.
+fn only<T>(mut all: impl Iterator<Item = T>) -> Option<T> {
+    let first = all.next();
+    first.filter(|_| all.next().is_none())
 }
 
 /// Seals every session id that the inner server gives away.

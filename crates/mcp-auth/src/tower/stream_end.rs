@@ -83,14 +83,19 @@ impl StreamEnd {
             return Poll::Ready(());
         }
         loop {
-            let Some(left) = self.left() else { return Poll::Pending };
-            if left.is_zero() {
-                return Poll::Ready(());
-            }
-            if self.nap.is_none() && Handle::try_current().is_err() {
-                return Poll::Pending;
-            }
-            let nap = self.nap.get_or_insert_with(|| Box::pin(sleep(left.min(LONGEST_NAP))));
+            let nap = match &mut self.nap {
+                Some(nap) => nap,
+                None => {
+                    let Some(left) = self.left() else { return Poll::Pending };
+                    if left.is_zero() {
+                        return Poll::Ready(());
+                    }
+                    if Handle::try_current().is_err() {
+                        return Poll::Pending;
+                    }
+                    self.nap.insert(Box::pin(sleep(left.min(LONGEST_NAP))))
+                }
+            };
             ready!(nap.as_mut().poll(context));
             self.nap = None;
         }
