@@ -83,7 +83,7 @@ impl Policy {
         now: SystemTime,
     ) -> Result<AuthInfo, Denial> {
         self.allow(token.facts(), operation, now)?;
-        Ok(AuthInfo::admitted(token, credentials.into_token(), self.vocabulary.clone()))
+        Ok(AuthInfo::admitted(token, credentials, self.vocabulary.clone()))
     }
 
     /// Whether what a token says is enough for an operation.

@@ -11,10 +11,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::binding::Binding;
-use crate::credentials::AccessToken;
+use crate::credentials::{AccessToken, Credentials};
 use crate::denial::Denial;
 use crate::dialect::Dialect;
 use crate::json::{Members, Raw};
+use crate::scheme::Scheme;
 use crate::scope::{Require, Scopes, Vocabulary};
 
 /// The issuer of callers with an API key. No issuer of tokens has this name: those are https URLs.
@@ -336,6 +337,8 @@ impl fmt::Display for Principal {
 /// What the clones of one `AuthInfo` share: they belong to one request.
 struct Admission {
     token: VerifiedToken,
+    /// By which the token came.
+    scheme: Scheme,
     access_token: AccessToken,
     vocabulary: Arc<Vocabulary>,
     /// What a handler required in vain: the layer answers with it.
@@ -346,11 +349,12 @@ impl AuthInfo {
     /// For `Policy::permit` alone.
     pub(crate) fn admitted(
         token: VerifiedToken,
-        access_token: AccessToken,
+        credentials: Credentials,
         vocabulary: Arc<Vocabulary>,
     ) -> Self {
+        let (scheme, access_token) = (credentials.scheme(), credentials.into_token());
         let denied = OnceLock::new();
-        Self(Arc::new(Admission { token, access_token, vocabulary, denied }))
+        Self(Arc::new(Admission { token, scheme, access_token, vocabulary, denied }))
     }
 
     /// Requires more than the request needed to come here, depending on its arguments or on what they
@@ -404,6 +408,21 @@ impl AuthInfo {
     #[must_use]
     pub fn token(&self) -> &AccessToken {
         &self.0.access_token
+    }
+
+    /// The scheme by which the token came: by [`Scheme::Dpop`] its sender has proven to hold its key
+    /// ([RFC 9449](https://www.rfc-editor.org/rfc/rfc9449)).
+    ///
+    /// ```
+    /// use mcp_auth::{AuthInfo, Scheme};
+    ///
+    /// fn is_proven(auth: &AuthInfo) -> bool {
+    ///     auth.scheme() == Scheme::Dpop
+    /// }
+    /// ```
+    #[must_use]
+    pub fn scheme(&self) -> Scheme {
+        self.0.scheme
     }
 
     /// Who issued the token: `iss`.
@@ -492,16 +511,14 @@ pub(crate) struct Owner(Box<[u8]>);
 impl Owner {
     pub(crate) fn of(caller: Option<&AuthInfo>) -> Self {
         let Some(caller) = caller else { return Self(Box::default()) };
-        let mut bytes = Vec::with_capacity(128);
-        for part in [caller.issuer(), caller.subject()] {
-            bytes.extend((part.len() as u64).to_be_bytes());
-            bytes.extend(part.as_bytes());
-        }
-        if let Some(client) = caller.client_id() {
-            bytes.push(b'c');
-            bytes.extend(client.as_bytes());
-        }
-        Self(bytes.into())
+        let (issuer, subject) = (caller.issuer().as_bytes(), caller.subject().as_bytes());
+        let length = |part: &[u8]| (part.len() as u64).to_be_bytes();
+        let (mark, client) = match caller.client_id() {
+            Some(client) => (&b"c"[..], client.as_bytes()),
+            None => (&b""[..], &b""[..]),
+        };
+        let parts = [&length(issuer), issuer, &length(subject), subject, mark, client];
+        Self(parts.concat().into())
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
@@ -540,7 +557,7 @@ mod tests {
                 Some(client) => token.client_id(client),
                 None => token,
             };
-            Owner::of(Some(&AuthInfo::admitted(token, credentials.token().clone(), Arc::default())))
+            Owner::of(Some(&AuthInfo::admitted(token, credentials.clone(), Arc::default())))
         };
         let all = [
             Owner::of(None),
@@ -561,7 +578,7 @@ mod tests {
             }
         }
         let renewed = VerifiedToken::assert("a", "b").client_id("c").scopes(["more"]);
-        let renewed = AuthInfo::admitted(renewed, credentials.token().clone(), Arc::default());
+        let renewed = AuthInfo::admitted(renewed, credentials.clone(), Arc::default());
         assert!(Owner::of(Some(&renewed)) == of("a", "b", Some("c")));
     }
 }

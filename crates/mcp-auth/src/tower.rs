@@ -173,13 +173,16 @@ where
             Ok(visitor) => visitor,
             Err(denial) => return Ok(turn_away(&denial, &parts.headers)),
         };
-        if let Some(answer) = visitor.preflight(&parts.method, &parts.headers) {
+        if let Some(answer) =
+            visitor.preflight(auth.allowed_origins(), &parts.method, &parts.headers)
+        {
             return Ok(answer.map(ResponseBody::whole));
         }
-        let scheme = Scheme::of(&parts.headers);
+        let scheme;
         let mut response = match auth.admit_visitor(&parts, body).await {
             Ok((caller, body)) => {
                 hidden_headers::remove(&mut parts.headers);
+                scheme = caller.as_ref().map(AuthInfo::scheme).unwrap_or_default();
                 let exchange = Exchange::begin(&auth, caller.as_ref(), scheme, &mut parts);
                 match caller {
                     Some(caller) => parts.extensions.insert(caller).map(drop),
@@ -194,14 +197,17 @@ where
                     End::Listed(response, show) => Box::pin(exchange.filter(response, show)).await,
                 }
             }
-            Err(denial) => turn_away(&denial.under(scheme), &parts.headers),
+            Err(denial) => {
+                scheme = Scheme::of(&parts.headers);
+                turn_away(&denial.under(scheme), &parts.headers)
+            }
         };
         if scheme == Scheme::Dpop
             && let Some(nonce) = auth.dpop_nonce()
         {
             response.headers_mut().insert(DPOP_NONCE, nonce);
         }
-        visitor.expose(response.headers_mut());
+        visitor.expose(auth.allowed_origins(), response.headers_mut());
         Ok(response)
     }
 }
@@ -215,7 +221,7 @@ impl McpAuth {
     ) -> Result<(Option<AuthInfo>, GuardedBody<B>), Denial> {
         let patience = async { Box::pin(tokio::time::sleep(PATIENCE)).await };
         if self.is_optional() && !parts.headers.contains_key(AUTHORIZATION) {
-            let body = self.admit_anybody(patience, parts, body).await?;
+            let body = boxed(|| self.admit_anybody(patience, parts, body)).await?;
             report::anonymous(self, &parts.headers);
             return Ok((None, body));
         }

@@ -44,6 +44,7 @@ impl Visitor {
     /// The answer to a preflight request, which carries no token. Nothing if it is another request.
     pub(super) fn preflight(
         &self,
+        allowed: &[String],
         method: &Method,
         headers: &HeaderMap,
     ) -> Option<Response<Bytes>> {
@@ -61,13 +62,16 @@ impl Visitor {
         answer.insert(ACCESS_CONTROL_ALLOW_HEADERS, allowed_headers(headers));
         // Two hours, the longest that Chromium keeps.
         answer.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("7200"));
-        self.expose(answer);
+        self.expose(allowed, answer);
         Some(response)
     }
 
-    /// Lets the web page read the answer, whatever it is.
-    pub(super) fn expose(&self, headers: &mut HeaderMap) {
-        headers.append(VARY, HeaderValue::from_static("Origin"));
+    /// Lets the web page read the answer, whatever it is. Answers differ by origin where pages of several may read them;
+    /// if the resource's own is the only one, others cannot read what its pages are told.
+    pub(super) fn expose(&self, allowed: &[String], headers: &mut HeaderMap) {
+        if allowed.len() > 1 {
+            headers.append(VARY, HeaderValue::from_static("Origin"));
+        }
         if let Some(origin) = &self.0 {
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::clone(origin));
             headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED_HEADERS);

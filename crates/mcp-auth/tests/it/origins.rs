@@ -98,6 +98,28 @@ async fn pages_of_allowed_origins_can_read_every_answer() {
 }
 
 #[tokio::test]
+async fn answers_vary_by_origin_only_where_pages_of_others_may_read_them() {
+    let issuer = TestIssuer::new();
+    let token = issuer.token().scopes(["read"]).sign();
+    let for_itself =
+        issuer.protects(RESOURCE).required_scopes(["read"]).build().expect("a description");
+    for (auth, vary) in [(protected(&issuer), Some("Origin")), (for_itself, None)] {
+        let answered = answer(&auth, request(bearer(&token))).await;
+        assert_eq!(header(answered.headers(), "vary"), vary);
+        let refused = answer(&auth, request(HeaderMap::new())).await;
+        assert_eq!(header(refused.headers(), "vary"), vary);
+        // Who is turned away for their origin knows why in any case.
+        let foreign = HeaderValue::from_static("https://evil.example");
+        let headers = [(http::header::ORIGIN, foreign)].into_iter().collect();
+        let refused = answer(&auth, request(headers)).await;
+        assert_eq!(
+            (refused.status().as_u16(), header(refused.headers(), "vary")),
+            (403, Some("Origin"))
+        );
+    }
+}
+
+#[tokio::test]
 async fn other_origins_are_refused_before_their_token_is_looked_at() {
     let issuer = TestIssuer::new();
     let auth = protected(&issuer);
