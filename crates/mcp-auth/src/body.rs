@@ -61,30 +61,59 @@ pub(crate) async fn read<B: Body<Data = Bytes>>(
         return Err(BadMessage::TooLarge);
     }
     let (mut body, mut patience) = (pin!(body), pin!(patience));
-    let (mut first, mut rest, mut trailers) = (Bytes::new(), BytesMut::new(), None);
+    let mut read = Read::default();
     loop {
         let frame = std::future::poll_fn(|context| match body.as_mut().poll_frame(context) {
             Poll::Ready(frame) => Poll::Ready(Ok(frame)),
             Poll::Pending => patience.as_mut().poll(context).map(|()| Err(BadMessage::Slow)),
         });
         let Some(frame) = frame.await? else { break };
-        match frame.map_err(|_| BadMessage::Unfinished)?.into_data() {
-            Ok(data) if first.len() + rest.len() + data.len() > limit => {
-                return Err(BadMessage::TooLarge);
-            }
+        let frame = frame.map_err(|_| BadMessage::Unfinished)?;
+        match frame.into_data() {
             // One frame, as most messages are, is not copied.
-            Ok(data) if first.is_empty() && rest.is_empty() => first = data,
-            Ok(data) => {
-                if !first.is_empty() {
-                    rest.extend_from_slice(&std::mem::take(&mut first));
-                }
-                rest.extend_from_slice(&data);
-            }
-            Err(frame) => trailers = frame.into_trailers().ok().map(Box::new),
+            Ok(data) if read.is_nothing() && data.len() <= limit => read.first = data,
+            other => read.add(other, limit)?,
         }
     }
-    let data = if rest.is_empty() { first } else { rest.freeze() };
-    Ok(GuardedBody::held(data, trailers))
+    Ok(GuardedBody::held(read.whole(), read.trailers))
+}
+
+/// What was read of a body.
+#[derive(Default)]
+struct Read {
+    first: Bytes,
+    /// The first frame and all others, if there are others.
+    all: BytesMut,
+    trailers: Option<Box<HeaderMap>>,
+}
+
+impl Read {
+    fn is_nothing(&self) -> bool {
+        self.first.is_empty() && self.all.is_empty()
+    }
+
+    /// What follows the first frame. Few bodies have it, so it lies out of the way.
+    #[inline(never)]
+    fn add(&mut self, frame: Result<Bytes, Frame<Bytes>>, limit: usize) -> Result<(), BadMessage> {
+        match frame {
+            Ok(data) if self.first.len() + self.all.len() + data.len() > limit => {
+                return Err(BadMessage::TooLarge);
+            }
+            Ok(data) => {
+                self.all.extend_from_slice(&std::mem::take(&mut self.first));
+                self.all.extend_from_slice(&data);
+            }
+            Err(frame) => self.trailers = frame.into_trailers().ok().map(Box::new),
+        }
+        Ok(())
+    }
+
+    fn whole(&mut self) -> Bytes {
+        match self.all.is_empty() {
+            true => std::mem::take(&mut self.first),
+            false => std::mem::take(&mut self.all).freeze(),
+        }
+    }
 }
 
 impl<B: Body<Data = Bytes>> Body for GuardedBody<B> {

@@ -46,7 +46,7 @@ impl McpAuth {
         S: ServerHandler + Send + 'static,
         M: SessionManager,
     {
-        let served = Informed(Served { auth: self.clone(), service: Arc::new(service) });
+        let served = Informed(Served(Arc::new((self.clone(), service))));
         let path = self.path();
         if path.is_empty() {
             return self.mount(served);
@@ -71,14 +71,11 @@ const EACH_METHOD: MethodFilter = MethodFilter::CONNECT
     .or(MethodFilter::TRACE);
 
 /// rmcp's service behind bearer authentication. It is shared, since a copy of it copies its lists of names.
-struct Served<S, M> {
-    auth: McpAuth,
-    service: Arc<StreamableHttpService<S, M>>,
-}
+struct Served<S, M>(Arc<(McpAuth, StreamableHttpService<S, M>)>);
 
 impl<S, M> Clone for Served<S, M> {
     fn clone(&self) -> Self {
-        Self { auth: self.auth.clone(), service: self.service.clone() }
+        Self(self.0.clone())
     }
 }
 
@@ -96,9 +93,10 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let Self { auth, service } = self.clone();
+        let Self(served) = self.clone();
+        let auth = served.0.clone();
         let (parts, body) = request.into_parts();
-        let pass_on = |request| async move { Ok(service.handle(request).await) };
+        let pass_on = |request| async move { Ok(served.1.handle(request).await) };
         boxed(|| handle(auth, pass_on, parts, body))
     }
 }
