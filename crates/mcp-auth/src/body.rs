@@ -74,6 +74,9 @@ pub(crate) async fn read<B: Body<Data = Bytes>>(
             Ok(data) if read.is_nothing() && data.len() <= limit => read.first = data,
             other => read.add(other, limit)?,
         }
+        if body.is_end_stream() {
+            break; // most know with their last frame
+        }
     }
     Ok(GuardedBody::held(read.whole(), read.trailers))
 }
