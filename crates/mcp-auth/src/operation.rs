@@ -99,7 +99,7 @@ impl<'m> Operation<'m> {
         let messages = Messages::parse(body).map_err(Denial::bad_message)?;
         let id = messages.only().and_then(Envelope::id);
         let understood = Self::understand(&said, &messages).and_then(|operation| {
-            // The words of a shorter body are no longer.
+            // Each word stands somewhere in the body, and is no longer than there.
             if body.len() > MAX_WORD_BYTES { operation.with_few_words() } else { Ok(operation) }
         });
         understood.map_err(|why| Denial::bad_message(why).in_reply_to(id))

@@ -79,6 +79,13 @@ pub(crate) fn is_loopback_host(host: &str) -> bool {
         || address.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
 }
 
+/// Whether what stands in the place of a port is one. There may be none.
+pub(crate) fn has_fine_port(url: &str) -> bool {
+    let Some((_, authority, _)) = split(url) else { return false };
+    let port = authority.get(host(authority).len()..).unwrap_or_default();
+    port.trim_start_matches(':').bytes().all(|byte| byte.is_ascii_digit())
+}
+
 fn host(authority: &str) -> &str {
     match authority.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => host,

@@ -23,7 +23,7 @@ pub(crate) struct Raw<'j> {
 }
 
 /// The value that comes next, and where a text is left afterwards.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Reader<'j> {
     text: &'j str,
     at: usize,
@@ -33,7 +33,7 @@ pub(crate) struct Reader<'j> {
 
 /// A member of an object, by its name.
 pub(crate) enum Member<'j> {
-    /// It has one of the names that are looked for, by their order.
+    /// It has one of the names that are looked for: its place among them.
     Wanted(usize),
     Other(Cow<'j, str>),
 }

@@ -441,6 +441,7 @@ impl McpAuthBuilder {
     fn check_resource(&self) -> Result<String, ConfigError> {
         // Below `/.well-known/` is where the metadata of resources stands.
         let is_fine = url::is_secure(&self.resource)
+            && url::has_fine_port(&self.resource)
             && !self.resource.contains(['#'])
             && !self.resource.contains("/.well-known/");
         let metadata_url = is_fine.then(|| resource_metadata_url(&self.resource)).flatten();

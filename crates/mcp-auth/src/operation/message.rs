@@ -35,8 +35,8 @@ pub(super) struct Params<'m> {
     pub(super) name: Option<Raw<'m>>,
     pub(super) uri: Option<Raw<'m>>,
     pub(super) task: Option<Raw<'m>>,
-    /// What `_meta` says of the protocol's version.
-    version: Option<Raw<'m>>,
+    /// What `_meta` says of the protocol's version, or what is wrong with it.
+    version: Option<Result<Raw<'m>, BadMessage>>,
     pub(super) reference: Option<Raw<'m>>,
     pub(super) notifications: Option<Raw<'m>>,
 }
@@ -131,7 +131,8 @@ impl<'m> Envelope<'m> {
 
     /// The version that the message itself claims to speak.
     pub(super) fn version(&self) -> Result<Option<Cow<'m, str>>, BadMessage> {
-        self.params.version.map(|it| it.string().ok_or(BadMessage::NotAMessage)).transpose()
+        let string = |version: Raw<'m>| version.string().ok_or(BadMessage::NotAMessage);
+        self.params.version.map(|version| version.and_then(string)).transpose()
     }
 
     pub(super) fn understand(&self, spoken: &Spoken<'_>) -> Result<Call<'m>, BadMessage> {
@@ -155,14 +156,21 @@ impl<'m> Envelope<'m> {
     }
 }
 
-/// The version in the `_meta` that comes next. It is read as it is passed, since it is as long as all the rest.
-fn version<'m>(reader: &mut Reader<'m>) -> Result<Option<Raw<'m>>, BadMessage> {
-    if reader.peek() == Some(b'n') {
-        reader.skip()?; // null
-        return Ok(None);
+/// The version in the `_meta` that comes next, or what is wrong with it, to be told with the identifier of the message. It is
+/// read as it is passed: in the revision that asks for it, it is longer than the rest of most messages.
+fn version<'m>(reader: &mut Reader<'m>) -> Result<Option<Result<Raw<'m>, BadMessage>>, BadMessage> {
+    let mut ahead = reader.clone();
+    let is_null = ahead.peek() == Some(b'n');
+    match members(&mut ahead, &["io.modelcontextprotocol/protocolVersion"]) {
+        Ok([version]) => {
+            *reader = ahead;
+            Ok(version.map(Ok))
+        }
+        Err(why) => {
+            reader.skip()?;
+            Ok(Some(Err(why)).filter(|_| !is_null))
+        }
     }
-    let [version] = members(reader, &["io.modelcontextprotocol/protocolVersion"])?;
-    Ok(version)
 }
 
 impl<'m> Params<'m> {

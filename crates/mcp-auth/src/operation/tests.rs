@@ -277,6 +277,15 @@ fn batches_belong_to_one_revision() {
 fn the_identifier_goes_back_if_it_can_be_trusted() {
     let rows = [
         (r#"{"id":7,"method":"Tools/call"}"#, Some("7")),
+        (r#"{"id":7,"method":"tools/call","params":{"name":"a","_meta":[]}}"#, Some("7")),
+        (
+            r#"{"params":{"_meta":{"a":{},"__proto__":1},"name":"a"},"method":"tools/call","id":7}"#,
+            Some("7"),
+        ),
+        (
+            r#"{"id":7,"method":"ping","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":1}}}"#,
+            Some("7"),
+        ),
         (r#"{"id":"a\"b","method":"Tools/call"}"#, Some(r#""a\"b""#)),
         (r#"{"id":-1.5e3,"method":"Tools/call"}"#, Some("-1.5e3")),
         (r#"{"id":null,"method":"Tools/call"}"#, None),

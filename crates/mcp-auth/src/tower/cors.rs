@@ -66,8 +66,8 @@ impl Visitor {
         Some(response)
     }
 
-    /// Lets the web page read the answer, whatever it is. Answers differ by origin where pages of several may read them;
-    /// if the resource's own is the only one, others cannot read what its pages are told.
+    /// Lets the web page read the answer, whatever it is. Answers differ by origin where pages of several may read them. If
+    /// there is none but the resource's own, browsers keep from others what a cache holds for its pages: it names no other.
     pub(super) fn expose(&self, allowed: &[String], headers: &mut HeaderMap) {
         if allowed.len() > 1 {
             headers.append(VARY, HeaderValue::from_static("Origin"));

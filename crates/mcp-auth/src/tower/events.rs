@@ -76,15 +76,14 @@ impl Rules {
         self
     }
 
-    /// Whether the stream is over, though its body may not be. Whether its token has expired matters only if there
-    /// `is_something` to say, or nothing to wait for any more: to look at the clock takes its time.
-    fn are_at_an_end(&mut self, context: &mut Context<'_>, is_something: bool) -> bool {
+    /// Whether the stream is over, though its body may not be.
+    fn are_at_an_end(&mut self, context: &mut Context<'_>) -> bool {
         let edition = self.auth.revocations().edition();
         let is_news = std::mem::replace(&mut self.edition, edition) != edition;
         let is_revoked = |caller| is_news && self.auth.is_revoked(caller);
         let Some(caller) = &self.caller else { return false };
         is_revoked(caller)
-            || (is_something && self.end.has_come())
+            || self.end.has_come()
             || self.end.is_refused(context, || self.auth.is_refused(caller))
     }
 
@@ -143,10 +142,13 @@ impl<B: Body<Data = Bytes>> Body for Events<B> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let mut this = self.project();
-        let mut is_something = !this.ready.is_empty() || this.trailers.is_some();
+        let mut is_first = true;
         loop {
-            // First, so that a stream that always has something to say ends as well.
-            if this.body.is_some() && this.rules.are_at_an_end(context, is_something) {
+            // First, so that a stream that always has something to say ends as well, and after whatever gave nothing to say: it
+            // may have taken its time. To look at the clock takes some too.
+            let is_due = std::mem::take(&mut is_first) || this.ready.is_empty();
+            let is_open = this.body.is_some() || !this.ready.is_empty() || this.trailers.is_some();
+            if is_due && is_open && this.rules.are_at_an_end(context) {
                 report::stream_ended(&this.rules.auth);
                 this.body.set(None);
                 this.ready.clear();
@@ -159,7 +161,6 @@ impl<B: Body<Data = Bytes>> Body for Events<B> {
                 return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
             }
             let Some(body) = this.body.as_mut().as_pin_mut() else { return Poll::Ready(None) };
-            is_something = true; // if anything comes of what follows
             let Poll::Ready(frame) = body.poll_frame(context) else {
                 ready!(this.rules.wait(context));
                 continue;

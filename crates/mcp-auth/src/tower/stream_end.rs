@@ -71,8 +71,8 @@ impl StreamEnd {
         }
     }
 
-    /// Ready once the moment has come, or the token is `revoked`, or it is time to ask about it. Outside of tokio
-    /// nobody wakes the task for the moment, and it is noticed when the stream has something to say.
+    /// Ready once the moment has come, or the token is `revoked`, or it is time to ask about it: it is woken for each. A clock
+    /// that is set is looked at when a nap is over. Outside of tokio nobody wakes the task for the moment.
     pub(super) fn poll(
         &mut self,
         context: &mut Context<'_>,

@@ -34,6 +34,8 @@ fn each_mistake_has_its_error() {
         resource("https://api.example.com/mcp#part"),
         resource("https://api.example.com/{mcp}"),
         resource("urn:mcp"),
+        resource("http://localhost:*/mcp"),
+        resource("https://api.example.com:https/mcp"),
         resource("https://api.example.com/.well-known/oauth-protected-resource"),
         (McpAuth::builder(RESOURCE), E::NoAuthorizationServer),
         issuer(""),

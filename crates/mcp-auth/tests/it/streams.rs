@@ -123,6 +123,45 @@ async fn a_silent_stream_ends_as_well() {
     assert_eq!(timeout(Duration::from_secs(11), wait).await.expect("in time").expect("it"), None);
 }
 
+/// Whether lists are filtered, what came before the token expired and was sent on, what was held, and what comes after.
+type Late<'t> = (bool, &'t [&'t str], &'t [&'t str]);
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_said_after_the_token_has_expired_whatever_comes_then() {
+    let issuer = TestIssuer::new();
+    let event = format!("data: {}\n\n", "x".repeat(9000));
+    let unreadable = "data: {\"id\":1,\"result\":{\"tools\":[}\n\n";
+    let (two, several) = (format!("data: {{}}\n\n{unreadable}"), event.repeat(3) + unreadable);
+    let rows: &[Late<'_>] = &[
+        (false, &[], &["data: late\n\n"]),
+        (false, &["data: x\n\nid: 1"], &[]),
+        (true, &[], &[&two]),
+        (true, &["data: {}\n\ndata: {}"], &[]),
+        (true, &[&several], &[]),
+        (false, &[], &["error"]),
+    ];
+    for (is_filtered, before, after) in rows {
+        let builder = issuer.protects(RESOURCE);
+        let builder = if *is_filtered { builder.list_only(|_, _, _| true) } else { builder };
+        let auth = builder.build().expect("a description");
+        let token = issuer.token().expires_in(5 * MINUTE).sign();
+        let (frames, response) = streamed(&auth, Some(&token), &[EVENTS]).await;
+        let mut body = response.into_body();
+        for text in *before {
+            frames.send(data(text)).await.expect("open");
+            assert!(next(&mut body).await.is_some(), "{text:.30}");
+        }
+        issuer.clock().advance(6 * MINUTE);
+        for text in *after {
+            let frame = if *text == "error" { Err("broken") } else { data(text) };
+            frames.send(frame).await.expect("open");
+        }
+        drop(frames);
+        assert_eq!(next(&mut body).await, None, "{is_filtered} {before:.30?} {after:?}");
+        assert!(body.is_end_stream());
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_stream_ends_when_its_token_is_revoked_and_others_go_on() {
     let issuer = TestIssuer::new();
