@@ -92,7 +92,7 @@ pub enum ConfigError {
     Origin(String),
     /// The resource is no URL that can identify a server.
     #[error(
-        "the resource {0:?} must be the https URL that clients connect to (http only on this machine), without a fragment and without braces"
+        "the resource {0:?} must be the https URL that clients connect to (http only on this machine), without a fragment, without braces, and with a number for a port if it has one"
     )]
     Resource(String),
     /// A rule is for a URI that is not in its normal form, and so is refused before any rule.
