@@ -161,7 +161,7 @@ impl<'m> Operation<'m> {
         Ok(Self(Some(calls)))
     }
 
-    #[inline(never)]
+    /// The same, if all methods, names and URIs in it are short enough.
     fn with_few_words(self) -> Result<Self, BadMessage> {
         let words = self
             .calls()

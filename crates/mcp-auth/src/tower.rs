@@ -221,6 +221,7 @@ impl McpAuth {
     ) -> Result<(Option<AuthInfo>, GuardedBody<B>), Denial> {
         let patience = async { Box::pin(tokio::time::sleep(PATIENCE)).await };
         if self.is_optional() && !parts.headers.contains_key(AUTHORIZATION) {
+            // Boxed, so that the state of a request is small where everybody says who they are.
             let body = boxed(|| self.admit_anybody(patience, parts, body)).await?;
             report::anonymous(self, &parts.headers);
             return Ok((None, body));

@@ -164,10 +164,6 @@ fn decoded(value: &str) -> Option<Cow<'_, str>> {
     else {
         return Some(Cow::Borrowed(value));
     };
-    unwrapped(wrapped).map(Cow::Owned)
-}
-
-#[inline(never)]
-fn unwrapped(base64: &str) -> Option<String> {
-    String::from_utf8(base64_simd::STANDARD.decode_to_vec(base64).ok()?).ok()
+    let bytes = base64_simd::STANDARD.decode_to_vec(wrapped).ok()?;
+    String::from_utf8(bytes).ok().map(Cow::Owned)
 }

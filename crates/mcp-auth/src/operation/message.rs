@@ -86,7 +86,6 @@ impl<'m> Messages<Envelope<'m>> {
     }
 }
 
-#[inline(never)]
 fn batch<'m>(reader: &mut Reader<'m>) -> Result<Vec<Envelope<'m>>, BadMessage> {
     let mut list = Vec::new();
     reader.enter(b'[')?;

@@ -95,7 +95,6 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    #[inline(never)]
     fn stream<B>(
         &self,
         mut response: Response<B>,
