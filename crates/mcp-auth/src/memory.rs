@@ -1,16 +1,18 @@
 //! What was found out about tokens, remembered by their fingerprints for a time: never more than fits.
 
+use std::hash::RandomState;
 use std::time::{Duration, SystemTime};
 
 use quick_cache::Weighter;
-use quick_cache::sync::Cache;
+use quick_cache::sync::{Cache, DefaultLifecycle};
 
 use crate::jwt::Fingerprint;
 use crate::token::{VerifiedToken, seconds};
 
 /// Values by the fingerprint of the whole token: no token is kept, and a changed one is another.
 pub(crate) struct Memory<V> {
-    entries: Cache<Fingerprint, Entry<V>, BySize>,
+    /// Where a fingerprint lies is said by a keyed hash, so that it tells nothing of it.
+    entries: Cache<Fingerprint, Entry<V>, BySize, RandomState>,
     longest: Duration,
 }
 
@@ -33,7 +35,9 @@ struct BySize;
 impl<V: Weigh + Clone> Memory<V> {
     /// A memory with so many places, in which nothing stays longer than `longest`.
     pub(crate) fn new(capacity: usize, longest: Duration) -> Self {
-        Self { entries: Cache::with_weighter(capacity, capacity as u64, BySize), longest }
+        let (keyed, lifecycle) = (RandomState::new(), DefaultLifecycle::default());
+        let entries = Cache::with(capacity, capacity as u64, BySize, keyed, lifecycle);
+        Self { entries, longest }
     }
 
     pub(crate) fn recall(&self, fingerprint: &Fingerprint, now: SystemTime) -> Option<V> {

@@ -1,8 +1,9 @@
 //! Signatures and digests: the one file that names a crypto crate.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
-use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     self as aws, EcdsaKeyPair, Ed25519KeyPair, ParsedPublicKey, RsaEncoding, RsaKeyPair,
@@ -211,29 +212,39 @@ pub(crate) fn random<const N: usize>() -> Option<[u8; N]> {
     Some(bytes)
 }
 
-/// What tokens are remembered by.
-pub(crate) type Fingerprint = [u8; 16];
+/// What tokens are remembered by. It can be compared and looked up, and not be looked at: see [`Fingerprints`].
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fingerprint([u8; 16]);
+
+/// All are equally long.
+impl Hash for Fingerprint {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write(&self.0);
+    }
+}
 
 /// Takes fingerprints under a key that nobody knows and that ends with this value. Without the key nobody can
-/// tell a token from its fingerprint, nor make a token whose fingerprint is that of another.
+/// make a token whose fingerprint is that of another.
 ///
-/// A fingerprint is the tag of AES-256-GCM-SIV over the whole token, always with the same nonce: that mode is made
-/// to withstand it, and its tag is then a pseudorandom function of the token
-/// ([RFC 8452 §9](https://www.rfc-editor.org/rfc/rfc8452#section-9)). It takes half the time of SHA-256.
+/// A fingerprint is the tag of AES-256-GCM over the whole token, with nothing to encrypt and always with the same nonce: a
+/// polynomial of the token at a secret place, and a constant. Two tokens have the same one by chance only, of 2^-117 at most.
+/// To see two tags would give the place away. So nobody does: none is sent, printed or put in order, and maps find them by
+/// keyed hashes (`docs/decisions/2026-11-23-token-cache.md`).
 pub(crate) struct Fingerprints(LessSafeKey);
 
 impl Fingerprints {
     /// Nothing if the system has no randomness.
     pub(crate) fn random() -> Option<Self> {
-        let key = UnboundKey::new(&AES_256_GCM_SIV, &random::<32>()?).ok()?;
+        let key = UnboundKey::new(&AES_256_GCM, &random::<32>()?).ok()?;
         Some(Self(LessSafeKey::new(key)))
     }
 
     /// Nothing for a token of gigabytes, which is not authenticated.
     pub(crate) fn of(&self, token: &[u8]) -> Option<Fingerprint> {
+        // Nothing is encrypted, and no tag leaves the process.
         let nonce = Nonce::assume_unique_for_key([0; 12]);
         let tag = self.0.seal_in_place_separate_tag(nonce, Aad::from(token), &mut []).ok()?;
-        tag.as_ref().try_into().ok()
+        tag.as_ref().try_into().ok().map(Fingerprint)
     }
 }
 

@@ -158,8 +158,16 @@ fn tokens_are_remembered_by_their_fingerprints_only() {
         fields.filter_map(|line| Some(line.split_once(": ")?.1.to_owned())).collect()
     };
     let memory = types_in("memory.rs", "pub(crate) struct Memory<V>");
-    assert_eq!(memory, ["Cache<Fingerprint, Entry<V>, BySize>,", "Duration,"]);
+    assert_eq!(memory, ["Cache<Fingerprint, Entry<V>, BySize, RandomState>,", "Duration,"]);
     assert_eq!(types_in("memory.rs", "struct Entry<V>"), ["V,", "u64,"]);
+    // Whoever saw two fingerprints could make a third: nothing shows one, or puts them in order.
+    let crypto = code("jwt/signature.rs");
+    let place = crypto.iter().position(|line| line.contains("struct Fingerprint("));
+    let place = place.expect("the type");
+    assert_eq!(crypto[place - 1], "#[derive(Clone, Copy, PartialEq, Eq)]");
+    assert_eq!(crypto[place], "pub(crate) struct Fingerprint([u8; 16]);");
+    let traits = crypto.iter().filter(|line| line.contains(" for Fingerprint {"));
+    assert_eq!(traits.collect::<Vec<_>>(), ["impl Hash for Fingerprint {"]);
     let jwts = types_in("verifier/jwt_verifier.rs", "pub(super) struct Remembered");
     assert_eq!(jwts, ["VerifiedToken,", "Arc<Footing>,"]);
     let footing = types_in("authorization_server/live.rs", "pub(crate) struct Footing");
