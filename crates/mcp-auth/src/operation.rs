@@ -47,8 +47,9 @@ pub(crate) struct Call<'m> {
 /// All methods, names and URIs of a request are looked up among patterns, one by one.
 const MAX_WORD_BYTES: usize = 64 * 1024;
 
-/// The methods of all revisions and of the tasks extension. What is not among them is unknown.
+/// The methods of all revisions and of the tasks extension, first the one that is called most. What is not among them is unknown.
 const METHODS: &[&str] = &[
+    "tools/call",
     "completion/complete",
     "initialize",
     "logging/setLevel",
@@ -72,7 +73,6 @@ const METHODS: &[&str] = &[
     "tasks/list",
     "tasks/result",
     "tasks/update",
-    "tools/call",
     "tools/list",
 ];
 
@@ -96,13 +96,16 @@ impl<'m> Operation<'m> {
         if !said.promises_utf8() {
             return Err(Denial::bad_message(BadMessage::NotJson));
         }
-        let messages = Messages::parse(body).map_err(Denial::bad_message)?;
-        let id = messages.only().and_then(Envelope::id);
+        let mut messages = Messages::new();
+        messages.read(body).map_err(Denial::bad_message)?;
         let understood = Self::understand(&said, &messages).and_then(|operation| {
             // Each word stands somewhere in the body, and is no longer than there.
             if body.len() > MAX_WORD_BYTES { operation.with_few_words() } else { Ok(operation) }
         });
-        understood.map_err(|why| Denial::bad_message(why).in_reply_to(id))
+        understood.map_err(|why| {
+            let id = messages.only().and_then(Envelope::id);
+            Denial::bad_message(why).in_reply_to(id)
+        })
     }
 
     /// A call of one tool, where there is no HTTP request to read it from.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::headers::Spoken;
 use super::members::{enter, members, next_of};
-use super::target::{Target, word};
+use super::target::{Target, is_word};
 use super::{Call, METHODS, is_known_method};
 use crate::denial::BadMessage;
 use crate::json::{Raw, Reader};
@@ -70,19 +70,20 @@ impl<M> Messages<M> {
 }
 
 impl<'m> Messages<Envelope<'m>> {
-    pub(super) fn parse(body: &'m [u8]) -> Result<Self, BadMessage> {
+    /// None yet.
+    pub(super) fn new() -> Self {
+        Self::One(Envelope::default())
+    }
+
+    /// Reads a body into none.
+    pub(super) fn read(&mut self, body: &'m [u8]) -> Result<(), BadMessage> {
         let text = std::str::from_utf8(body).map_err(|_| BadMessage::NotJson)?;
         let mut reader = Reader::new(text);
-        let messages = match reader.peek() {
-            Some(b'[') => Self::Batch(batch(&mut reader)?),
-            _ => {
-                let mut message = Envelope::default();
-                message.read(&mut reader)?;
-                Self::One(message)
-            }
-        };
-        reader.end()?;
-        Ok(messages)
+        match self {
+            Self::One(message) if reader.peek() != Some(b'[') => message.read(&mut reader)?,
+            _ => *self = Self::Batch(batch(&mut reader)?),
+        }
+        Ok(reader.end()?)
     }
 }
 
@@ -135,23 +136,32 @@ impl<'m> Envelope<'m> {
     }
 
     pub(super) fn understand(&self, spoken: &Spoken<'_>) -> Result<Call<'m>, BadMessage> {
+        let id = self.id();
         let method = match (self.method, self.is_answer) {
-            (Some(method), false) => word(Some(method)).map_err(|_| BadMessage::NotAMessage)?,
-            (None, true) => {
-                return Ok(Call { method: None, target: Target::None, id: self.id() });
-            }
+            (Some(method), false) => method.string().ok_or(BadMessage::NotAMessage)?,
+            (None, true) => return Ok(Call { method: None, target: Target::None, id }),
             _ => return Err(BadMessage::NotAMessage),
         };
-        if self.id.is_some() && self.id().is_none() {
+        if self.id.is_some() && id.is_none() {
             return Err(BadMessage::NotAMessage);
         }
-        let is_variant = |known: &&str| known.eq_ignore_ascii_case(&method);
-        if !is_known_method(&method) && METHODS.iter().any(is_variant) {
-            return Err(BadMessage::Ambiguous);
+        if !is_known_method(&method) {
+            judge_unknown(&method)?;
         }
         let is_nothing = self.params.uri.is_none() && spoken.has_removed(&method);
         let target = if is_nothing { Target::None } else { self.params.target(&method)? };
-        Ok(Call { method: Some(method), target, id: self.id() })
+        Ok(Call { method: Some(method), target, id })
+    }
+}
+
+/// Whether a method that is none of the protocol's can be a method, and is not meant to be one of those.
+fn judge_unknown(method: &str) -> Result<(), BadMessage> {
+    if !is_word(method) {
+        return Err(BadMessage::NotAMessage);
+    }
+    match METHODS.iter().any(|known| known.eq_ignore_ascii_case(method)) {
+        true => Err(BadMessage::Ambiguous),
+        false => Ok(()),
     }
 }
 

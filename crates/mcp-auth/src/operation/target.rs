@@ -85,8 +85,12 @@ fn listened(notifications: Option<Raw<'_>>) -> Result<Vec<Cow<'_, str>>, BadMess
 /// A name on which a decision rests: a string without control characters, of some length.
 pub(super) fn word(value: Option<Raw<'_>>) -> Result<Cow<'_, str>, BadMessage> {
     let name = value.and_then(Raw::string).ok_or(BadMessage::Target)?;
-    let is_fine = (1..=MAX_NAME_BYTES).contains(&name.len()) && !has_controls(&name);
-    if is_fine { Ok(name) } else { Err(BadMessage::Target) }
+    if is_word(&name) { Ok(name) } else { Err(BadMessage::Target) }
+}
+
+/// Whether a decision can rest on it.
+pub(super) fn is_word(name: &str) -> bool {
+    (1..=MAX_NAME_BYTES).contains(&name.len()) && !has_controls(name)
 }
 
 fn has_controls(name: &str) -> bool {
