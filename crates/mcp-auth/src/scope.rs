@@ -42,10 +42,13 @@ impl Scopes {
 
     /// Whether a scope is in both lists.
     pub(crate) fn shares_one_with(&self, others: &Self) -> bool {
-        !self.is_empty() && self.0.as_bytes().split(|byte| *byte == b' ').any(|it| others.holds(it))
+        let all = self.0.as_bytes();
+        // Mostly there is but one, and where all are held, so is one.
+        !all.is_empty()
+            && (others.holds(all) || all.split(|byte| *byte == b' ').any(|it| others.holds(it)))
     }
 
-    /// Whether one of the words is this, which is one. Words are not cut out: each request looks for some.
+    /// Whether this is one of the words, or some of them in a row. Words are not cut out: each request looks for some.
     fn holds(&self, word: &[u8]) -> bool {
         let mut rest = self.0.as_bytes();
         loop {

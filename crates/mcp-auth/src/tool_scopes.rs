@@ -228,6 +228,9 @@ impl Table {
             found(rule);
             return true;
         }
+        if self.patterns.is_empty() {
+            return false;
+        }
         let most = self.matching(name, None).map(|(pattern, _)| pattern.letters()).max();
         if most.is_some() {
             self.matching(name, most).for_each(|(_, rule)| found(rule));
