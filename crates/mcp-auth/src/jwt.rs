@@ -6,6 +6,7 @@
 //! confusions cannot be written down; a token signed with a local secret is another type from the start.
 
 mod pem;
+mod fingerprint;
 mod signature;
 #[cfg(feature = "ml-dsa")]
 mod ml_dsa;
@@ -39,6 +40,7 @@ pub(crate) use api_answer::{judge_api_answer, knows_no_such_token};
 pub(crate) use base64url::{decode as from_base64url, encode as to_base64url};
 pub(crate) use claims::Claims;
 pub(crate) use embedded::EmbeddedKeys;
+pub(crate) use fingerprint::Fingerprint;
 pub(crate) use jws::{Jws, is_compact};
 pub(crate) use keys::{Key, Missing};
 pub use keys::{KeySet, KeySetError};
@@ -46,9 +48,7 @@ pub(crate) use notice::{Notice, NoticeKind, fault};
 pub use profile::Profile;
 pub(crate) use secret::{BySecret, Secret};
 pub use signature::Algorithm;
-pub(crate) use signature::{
-    Fingerprint, Fingerprints, Mac, PrivateKey, is_same_secret, random, sha256,
-};
+pub(crate) use signature::{Fingerprints, Mac, PrivateKey, is_same_secret, random, sha256};
 
 /// What one issuer's tokens may look like.
 #[derive(Clone, Debug)]

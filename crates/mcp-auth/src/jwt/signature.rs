@@ -1,7 +1,6 @@
 //! Signatures and digests: the one file that names a crypto crate.
 
 use std::fmt;
-use std::hash::{Hash, Hasher};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::rand::SystemRandom;
@@ -11,7 +10,9 @@ use aws_lc_rs::signature::{
 };
 use aws_lc_rs::{constant_time, digest, hmac, rand};
 
+use super::fingerprint::Fingerprint;
 use super::pem;
+use crate::credentials::MAX_TOKEN_BYTES;
 
 /// A signature algorithm of [RFC 7518](https://www.rfc-editor.org/rfc/rfc7518#section-3.1),
 /// [RFC 9864](https://www.rfc-editor.org/rfc/rfc9864) or
@@ -212,22 +213,11 @@ pub(crate) fn random<const N: usize>() -> Option<[u8; N]> {
     Some(bytes)
 }
 
-/// What tokens are remembered by. It can be compared and looked up, and not be looked at: see [`Fingerprints`].
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Fingerprint([u8; 16]);
-
-/// All are equally long.
-impl Hash for Fingerprint {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write(&self.0);
-    }
-}
-
 /// Takes fingerprints under a key that nobody knows and that ends with this value. Without the key nobody can
 /// make a token whose fingerprint is that of another.
 ///
 /// A fingerprint is the tag of AES-256-GCM over the whole token, with nothing to encrypt and always with the same nonce: a
-/// polynomial of the token at a secret place, and a constant. Two tokens have the same one by chance only, of 2^-117 at most.
+/// polynomial of the token at a secret place, and a constant. Two tokens of up to 16 KiB have the same one by chance only, of 2^-117 at most.
 /// To see two tags would give the place away. So nobody does: none is sent, printed or put in order, and maps find them by
 /// keyed hashes (`docs/decisions/2026-11-23-token-cache.md`).
 pub(crate) struct Fingerprints(LessSafeKey);
@@ -239,12 +229,15 @@ impl Fingerprints {
         Some(Self(LessSafeKey::new(key)))
     }
 
-    /// Nothing for a token of gigabytes, which is not authenticated.
+    /// Nothing for a token longer than any that is read: the longer two are, the likelier they have the same.
     pub(crate) fn of(&self, token: &[u8]) -> Option<Fingerprint> {
+        if token.len() > MAX_TOKEN_BYTES {
+            return None;
+        }
         // Nothing is encrypted, and no tag leaves the process.
         let nonce = Nonce::assume_unique_for_key([0; 12]);
         let tag = self.0.seal_in_place_separate_tag(nonce, Aad::from(token), &mut []).ok()?;
-        tag.as_ref().try_into().ok().map(Fingerprint)
+        <[u8; 16]>::try_from(tag.as_ref()).ok().map(Fingerprint::from)
     }
 }
 
@@ -301,6 +294,7 @@ mod tests {
         }
         let others = Fingerprints::random().expect("randomness");
         assert!(all.insert(others.of(&token).expect("a fingerprint")), "another key");
-        assert!(fingerprints.of(&vec![b'a'; crate::MAX_TOKEN_BYTES]).is_some());
+        assert!(fingerprints.of(&vec![b'a'; MAX_TOKEN_BYTES]).is_some());
+        assert!(fingerprints.of(&vec![b'a'; MAX_TOKEN_BYTES + 1]).is_none());
     }
 }

@@ -160,14 +160,6 @@ fn tokens_are_remembered_by_their_fingerprints_only() {
     let memory = types_in("memory.rs", "pub(crate) struct Memory<V>");
     assert_eq!(memory, ["Cache<Fingerprint, Entry<V>, BySize, RandomState>,", "Duration,"]);
     assert_eq!(types_in("memory.rs", "struct Entry<V>"), ["V,", "u64,"]);
-    // Whoever saw two fingerprints could make a third: nothing shows one, or puts them in order.
-    let crypto = code("jwt/signature.rs");
-    let place = crypto.iter().position(|line| line.contains("struct Fingerprint("));
-    let place = place.expect("the type");
-    assert_eq!(crypto[place - 1], "#[derive(Clone, Copy, PartialEq, Eq)]");
-    assert_eq!(crypto[place], "pub(crate) struct Fingerprint([u8; 16]);");
-    let traits = crypto.iter().filter(|line| line.contains(" for Fingerprint {"));
-    assert_eq!(traits.collect::<Vec<_>>(), ["impl Hash for Fingerprint {"]);
     let jwts = types_in("verifier/jwt_verifier.rs", "pub(super) struct Remembered");
     assert_eq!(jwts, ["VerifiedToken,", "Arc<Footing>,"]);
     let footing = types_in("authorization_server/live.rs", "pub(crate) struct Footing");
@@ -180,4 +172,44 @@ fn tokens_are_remembered_by_their_fingerprints_only() {
     let facts = token.code.iter().skip_while(|line| !line.contains("struct Facts"));
     let facts: String = facts.take_while(|line| *line != "}").cloned().collect();
     assert!(!facts.contains("AccessToken"), "{facts}");
+}
+
+/// Whoever saw two fingerprints could make a third.
+#[test]
+fn fingerprints_are_compared_and_looked_up_only() {
+    let is_about =
+        |line: &str| line.split(|c: char| !c.is_alphanumeric()).any(|word| word == "Fingerprint");
+    let (mut traits, mut maps) = (vec![], vec![]);
+    for source in sources() {
+        for line in source.code.iter().map(|line| line.trim()).filter(|line| is_about(line)) {
+            if line.starts_with("impl") {
+                traits.push(line.to_owned());
+            }
+            if ["Map<", "Set<", "Cache<"].iter().any(|map| line.contains(map)) {
+                maps.push(line.to_owned());
+            }
+        }
+        if source.path == "jwt/fingerprint.rs" {
+            let code = source.code.join("\n");
+            assert!(code.contains("#[derive(Clone, Copy, PartialEq, Eq)]\npub(crate) struct"));
+            assert_eq!(code.matches("self.0").count(), 1, "for the hash of a map alone");
+        }
+    }
+    traits.sort();
+    assert_eq!(
+        traits,
+        [
+            "impl From<[u8; 16]> for Fingerprint {",
+            "impl Hash for Fingerprint {",
+            "impl<V: Weigh> Weighter<Fingerprint, Entry<V>> for BySize {",
+        ]
+    );
+    maps.sort();
+    assert_eq!(
+        maps,
+        [
+            "entries: Cache<Fingerprint, Entry<V>, BySize, RandomState>,",
+            "under_way: HashMap<Fingerprint, watch::Receiver<Option<Outcome>>>,",
+        ]
+    );
 }
