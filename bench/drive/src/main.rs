@@ -17,11 +17,11 @@ use process::Server;
 
 const AUDIENCE: &str = "https://api.example.com/mcp";
 const CONNECTIONS: usize = 32;
-/// A round measures each row so often, one row after the other: rows that are compared are neighbours, and are slowed down alike by
-/// whatever else the machine does in that fraction of a second.
-const SLICES: usize = 6;
+/// A round measures each row so often, one row after the other and then the other server: rows that are compared are neighbours, and are
+/// slowed down alike by whatever else the machine does in that fraction of a second.
+const SLICES: usize = 4;
 /// Before each slice: what ran before left other code and data in the caches.
-const WARM_UP: Duration = Duration::from_millis(15);
+const WARM_UP: Duration = Duration::from_millis(40);
 const FOREVER: Duration = Duration::from_secs(3600);
 
 /// The number of the next call: as many digits for each.
@@ -115,8 +115,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     for round in 0..settings.rounds {
         eprintln!("round {} of {} ...", round + 1, settings.rounds);
         for slice in 0..SLICES {
-            for (row, scenario) in scenarios.iter().enumerate() {
-                for (server, load) in loads.iter_mut().enumerate() {
+            for (server, load) in loads.iter_mut().enumerate() {
+                for (row, scenario) in scenarios.iter().enumerate() {
                     if !scenario.is_at(server) || (slice > 0 && scenario.is_fresh()) {
                         continue;
                     }
