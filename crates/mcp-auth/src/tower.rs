@@ -181,6 +181,7 @@ where
         let scheme;
         let mut response = match auth.admit_visitor(&parts, body).await {
             Ok((caller, body)) => {
+                hidden_headers::remove(&mut parts.headers);
                 scheme = caller.as_ref().map(AuthInfo::scheme).unwrap_or_default();
                 let exchange = Exchange::begin(&auth, caller.as_ref(), scheme, &mut parts);
                 match caller {

@@ -2,8 +2,7 @@
 
 use bytes::Bytes;
 use http::header::{
-    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName,
-    HeaderValue,
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
 };
 use http::request::Parts;
 use http::{Method, Response};
@@ -12,7 +11,7 @@ use http_body::Body;
 use super::body::ResponseBody;
 use super::events::{Rules, Show};
 use super::listed_answer::{self, Withheld};
-use super::{Raised, hidden_headers, report, session};
+use super::{Raised, report, session};
 use crate::mcp_auth::McpAuth;
 use crate::scheme::Scheme;
 use crate::token::{AuthInfo, Owner};
@@ -42,8 +41,7 @@ pub(super) enum End<B> {
 const WITH_CACHES: &[u8] = b"2026-07-28";
 
 impl<'a> Exchange<'a> {
-    /// Makes a request one for the inner service: it does not see what tells who the sender is, which it has from us or not at
-    /// all, and sees the ids of a session and of an event opened, if they are the caller's.
+    /// Opens what the request presents: the ids of a session and of an event, if they are the caller's.
     pub(super) fn begin(
         auth: &'a McpAuth,
         caller: Option<&AuthInfo>,
@@ -52,20 +50,13 @@ impl<'a> Exchange<'a> {
     ) -> Self {
         let is_head = parts.method == Method::HEAD;
         let headers = &mut parts.headers;
-        headers.remove(AUTHORIZATION);
-        // One look at each name is quicker than to look for several.
-        let (mut has_ids, mut asked_for, mut hidden) = (false, None, Vec::new());
+        // One look at each name is quicker than to look for three.
+        let (mut has_ids, mut asked_for) = (false, None);
         for (name, value) in headers.iter() {
             has_ids |= session::is_id(name);
             if *name == report::NAME {
                 asked_for.get_or_insert_with(|| value.clone());
             }
-            if hidden_headers::is_hidden(name) {
-                hidden.push(name.clone());
-            }
-        }
-        for name in hidden {
-            headers.remove(name);
         }
         if has_ids {
             let owner = Owner::of(caller);
