@@ -211,7 +211,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         let lost: Vec<f64> = pairs.map(|(ruled, bare)| 100.0 * (1.0 - ruled / bare)).collect();
         if !lost.is_empty() {
             let title = format!("tools/call throughput lost, {what}, %");
-            verdicts.push((title, [median(&lost), least(&lost), f64::NAN], 5.0));
+            let by_least = 100.0 * (1.0 - least(&bare.cpu) / least(&ruled.cpu));
+            verdicts.push((title, [median(&lost), by_least, f64::NAN], 5.0));
         }
     }
     if let Some(memory) = &memory {

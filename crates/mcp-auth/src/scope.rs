@@ -424,7 +424,7 @@ mod tests {
         hierarchy.add("root", ["admin"]);
         hierarchy.add("admin", ["write", "audit"]);
         hierarchy.add("write", ["read"]);
-        let rows: [(Require, &str, bool); 9] = [
+        let rows: [(Require, &str, bool); 14] = [
             (Require::default(), "", true),
             (["read"].into(), "", false),
             (["read"].into(), "write", true),
@@ -434,6 +434,11 @@ mod tests {
             (["read", "audit"].into(), "admin", true),
             (AnyOf(["audit", "read"]).into(), "write", true),
             (Require::from(["audit"]).and(AnyOf(["x", "y"])), "admin", false),
+            (AnyOf(["x", "y"]).into(), "z x y", true),
+            (AnyOf(["x", "y"]).into(), "y x", true),
+            (AnyOf(["x", "y"]).into(), "x yy", true),
+            (AnyOf(["x", "y"]).into(), "xx y", true),
+            (AnyOf(["x", "y"]).into(), "xx yy ax y.", false),
         ];
         for (require, granted, met) in rows {
             let require = require.under(&hierarchy);

@@ -70,12 +70,12 @@ impl<M> Messages<M> {
 }
 
 impl<'m> Messages<Envelope<'m>> {
-    /// None yet.
+    /// An empty message, for [`read`](Self::read).
     pub(super) fn new() -> Self {
         Self::One(Envelope::default())
     }
 
-    /// Reads a body into none.
+    /// Reads a body into an empty message, where it takes no copies; a batch takes its place.
     pub(super) fn read(&mut self, body: &'m [u8]) -> Result<(), BadMessage> {
         let text = std::str::from_utf8(body).map_err(|_| BadMessage::NotJson)?;
         let mut reader = Reader::new(text);
