@@ -1,6 +1,8 @@
 //! The door for axum: routes, and the caller as an extractor.
 
 #[cfg(feature = "rmcp")]
+mod hosts;
+#[cfg(feature = "rmcp")]
 mod served;
 
 use std::convert::Infallible;

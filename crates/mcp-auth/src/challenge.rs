@@ -74,6 +74,7 @@ impl Challenge {
             Refusal::NoCredentials => (None, Some(scope), None),
             Refusal::BadMessage(_)
             | Refusal::Forbidden
+            | Refusal::ForeignHost
             | Refusal::ForeignOrigin
             | Refusal::Unavailable { .. } => return None,
         };

@@ -49,6 +49,8 @@ pub enum Refusal {
     /// A rule forbids it, and no scope would help: no challenge, which some clients would take for
     /// "log in again". A JSON-RPC error with status 200 for a request, 403 for anything else.
     Forbidden,
+    /// The request is made to a host by which the server is not called: 403 without a challenge.
+    ForeignHost,
     /// The request comes from a web page of an origin that is not allowed: 403 without a challenge.
     ForeignOrigin,
     /// The token does not grant what is required: 403 `insufficient_scope`. The client may ask for these scopes.
@@ -258,6 +260,13 @@ impl Denial {
         Self::new(Refusal::InsufficientScope(required.into()))
     }
 
+    /// The request is made to a host by which the server is not called.
+    #[cold]
+    #[must_use]
+    pub fn foreign_host() -> Self {
+        Self::new(Refusal::ForeignHost)
+    }
+
     /// The request comes from a web page of an origin that is not allowed.
     #[cold]
     #[must_use]
@@ -363,9 +372,10 @@ impl Denial {
             Refusal::BadMessage(BadMessage::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
             Refusal::BadMessage(_) | Refusal::BadRequest(_) => StatusCode::BAD_REQUEST,
             Refusal::Forbidden if self.0.request_id.is_some() => StatusCode::OK,
-            Refusal::Forbidden | Refusal::ForeignOrigin | Refusal::InsufficientScope(_) => {
-                StatusCode::FORBIDDEN
-            }
+            Refusal::Forbidden
+            | Refusal::ForeignHost
+            | Refusal::ForeignOrigin
+            | Refusal::InsufficientScope(_) => StatusCode::FORBIDDEN,
             Refusal::InsufficientUserAuthentication(_)
             | Refusal::InvalidProof(_)
             | Refusal::InvalidToken(_)
@@ -381,6 +391,7 @@ impl Denial {
             Refusal::BadMessage(why) => why.code(),
             Refusal::BadRequest(why) => why.code(),
             Refusal::Forbidden => "forbidden",
+            Refusal::ForeignHost => "foreign_host",
             Refusal::ForeignOrigin => "foreign_origin",
             Refusal::InsufficientScope(_) => "insufficient_scope",
             Refusal::InsufficientUserAuthentication(_) => "insufficient_user_authentication",

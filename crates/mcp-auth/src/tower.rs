@@ -138,17 +138,18 @@ where
         let mut inner = std::mem::replace(&mut self.inner, next);
         let (parts, body) = request.into_parts();
         let auth = self.auth.clone();
-        boxed(|| handle(auth, move |request| inner.call(request), parts, body))
+        boxed(|| handle(auth, Ok(()), move |request| inner.call(request), parts, body))
     }
 }
 
-/// One request and its answer. `pass_on` gives an admitted one to the inner service.
+/// One request and its answer. `found` is what was found of it before; `pass_on` gives an admitted one to the inner service.
 ///
 /// Its state is as small as it can be, besides that of what it passes on to: one lies in the heap for each request, and glibc is
 /// quick up to 1032 bytes. So what is rare is boxed.
 #[expect(clippy::manual_async_fn, reason = "an `async fn` would hold its arguments twice")]
 pub(crate) fn handle<B, R, F, E>(
     auth: McpAuth,
+    found: Result<(), Denial>,
     pass_on: impl FnOnce(Request<GuardedBody<B>>) -> F,
     mut parts: Parts,
     body: B,
@@ -159,23 +160,13 @@ where
     F: Future<Output = Result<Response<R>, E>>,
 {
     async move {
-        // What is not read of a body stands in the way of the next request. Clients must know, or some
-        // send it just as the connection ends (RFC 9112 §9.6).
         let has_body = parts.version == Version::HTTP_11 && !body.is_end_stream();
-        let turn_away = |denial: &Denial, headers: &HeaderMap| {
-            let mut response = auth.turn_away(denial, report::asked_for(headers));
-            if has_body && !(auth.reads_bodies() && denial.is_about_operation()) {
-                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            }
-            response
-        };
-        let visitor = match cors::Visitor::of(&parts.headers, auth.allowed_origins()) {
+        let origins = auth.allowed_origins();
+        let visitor = match found.and_then(|()| cors::Visitor::of(&parts.headers, origins)) {
             Ok(visitor) => visitor,
-            Err(denial) => return Ok(turn_away(&denial, &parts.headers)),
+            Err(denial) => return Ok(auth.turn_away_request(&denial, &parts.headers, has_body)),
         };
-        if let Some(answer) =
-            visitor.preflight(auth.allowed_origins(), &parts.method, &parts.headers)
-        {
+        if let Some(answer) = visitor.preflight(origins, &parts.method, &parts.headers) {
             return Ok(answer.map(ResponseBody::whole));
         }
         let scheme;
@@ -199,7 +190,7 @@ where
             }
             Err(denial) => {
                 scheme = Scheme::of(&parts.headers);
-                turn_away(&denial.under(scheme), &parts.headers)
+                auth.turn_away_request(&denial.under(scheme), &parts.headers, has_body)
             }
         };
         if scheme == Scheme::Dpop
@@ -231,7 +222,22 @@ impl McpAuth {
         Ok((Some(caller), body))
     }
 
-    /// Refuses a request, and reports it.
+    /// Refuses a request. What is not read of a body stands in the way of the next one. Clients must know, or some send it just as
+    /// the connection ends (RFC 9112 §9.6).
+    fn turn_away_request<R>(
+        &self,
+        denial: &Denial,
+        headers: &HeaderMap,
+        has_body: bool,
+    ) -> Response<ResponseBody<R>> {
+        let mut response = self.turn_away(denial, report::asked_for(headers));
+        if has_body && !(self.reads_bodies() && denial.is_about_operation()) {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+
+    /// Refuses what was asked for, and reports it.
     pub(crate) fn turn_away<R>(
         &self,
         denial: &Denial,
@@ -262,7 +268,7 @@ mod tests {
             Box::pin(ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))))
         };
         let (parts, body) = Request::new(Full::default()).into_parts();
-        let size = size_of_val(&handle(auth, inner, parts, body));
+        let size = size_of_val(&handle(auth, Ok(()), inner, parts, body));
         assert!(size <= 1032, "{size}");
     }
 }

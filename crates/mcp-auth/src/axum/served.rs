@@ -1,6 +1,7 @@
 //! rmcp's service behind a route of axum.
 
 use std::convert::Infallible;
+use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -15,6 +16,7 @@ use rmcp::transport::streamable_http_server::{SessionManager, StreamableHttpServ
 use tower_service::Service;
 
 use super::Informed;
+use super::hosts::Hosts;
 use crate::boxed::{BoxFuture, boxed};
 use crate::mcp_auth::McpAuth;
 use crate::tower::{ResponseBody, handle};
@@ -23,6 +25,9 @@ impl McpAuth {
     /// [`protect`](Self::protect) for rmcp's service, which is then called by reference: a router, a layer and the service itself
     /// copy it otherwise, each once for every request. At the path of the resource the service sees the URI as it was sent; below
     /// it, as by `protect`, without the path.
+    ///
+    /// The hosts by which it may be called (`Host`) are those of rmcp's configuration, loopback unless it says otherwise, and that
+    /// of the resource. They are looked at here, before the token, and no more by rmcp.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -41,12 +46,15 @@ impl McpAuth {
     /// let app: axum::Router = auth.protect_mcp(mcp);
     /// # Ok::<(), mcp_auth::ConfigError>(())
     /// ```
-    pub fn protect_mcp<S, M>(&self, service: StreamableHttpService<S, M>) -> Router
+    pub fn protect_mcp<S, M>(&self, mut service: StreamableHttpService<S, M>) -> Router
     where
         S: ServerHandler + Send + 'static,
         M: SessionManager,
     {
-        let served = Informed(Served(Arc::new((self.clone(), service))));
+        // rmcp would read its list anew for each request. Without one it asks no more than that there is a host.
+        let allowed = mem::take(&mut service.config.allowed_hosts);
+        let hosts = Hosts::new(&allowed, self.resource());
+        let served = Informed(Served(Arc::new(Shared { auth: self.clone(), hosts, service })));
         let path = self.path();
         if path.is_empty() {
             return self.mount(served);
@@ -71,7 +79,13 @@ const EACH_METHOD: MethodFilter = MethodFilter::CONNECT
     .or(MethodFilter::TRACE);
 
 /// rmcp's service behind bearer authentication. It is shared, since a copy of it copies its lists of names.
-struct Served<S, M>(Arc<(McpAuth, StreamableHttpService<S, M>)>);
+struct Served<S, M>(Arc<Shared<S, M>>);
+
+struct Shared<S, M> {
+    auth: McpAuth,
+    hosts: Hosts,
+    service: StreamableHttpService<S, M>,
+}
 
 impl<S, M> Clone for Served<S, M> {
     fn clone(&self) -> Self {
@@ -94,9 +108,10 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let Self(served) = self.clone();
-        let auth = served.0.clone();
+        let auth = served.auth.clone();
         let (parts, body) = request.into_parts();
-        let pass_on = |request| async move { Ok(served.1.handle(request).await) };
-        boxed(|| handle(auth, pass_on, parts, body))
+        let found = served.hosts.admit(&parts);
+        let pass_on = |request| async move { Ok(served.service.handle(request).await) };
+        boxed(|| handle(auth, found, pass_on, parts, body))
     }
 }

@@ -41,6 +41,9 @@ impl McpAuth {
             json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code, "message": message } })
         };
         let (error, description) = match denial.refusal() {
+            Refusal::ForeignHost => {
+                (Some("forbidden_host"), Some("This server is not called by this host"))
+            }
             Refusal::ForeignOrigin => {
                 (Some("forbidden_origin"), Some("Web pages of this origin are not allowed"))
             }

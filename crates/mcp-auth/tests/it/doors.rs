@@ -18,7 +18,7 @@ use http_body::Frame;
 use http_body_util::{BodyExt as _, Empty, Full, StreamBody};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
-use mcp_auth::{AuthInfo, GuardedBody, McpAuth};
+use mcp_auth::{AuthInfo, Denial, GuardedBody, McpAuth};
 use mcp_auth_testkit::TestIssuer;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
@@ -111,6 +111,56 @@ async fn rmcps_service_is_reached_where_any_other_would_be() {
                 assert_eq!(fetch(app, path, Some(&token)).await.0, 404, "{door} {resource} {path}");
             }
             assert_eq!(fetch(app, "/.well-known/oauth-protected-resource", None).await.0, 200);
+        }
+    }
+}
+
+/// A page whose name was made to lead here is refused before anything is read or asked; our own name needs no setting.
+#[tokio::test]
+async fn rmcps_service_is_called_by_its_own_hosts_only() {
+    struct Server;
+    impl rmcp::ServerHandler for Server {}
+
+    let issuer = TestIssuer::new();
+    let token = issuer.token().audience(RESOURCE).sign();
+    let default = StreamableHttpServerConfig::default();
+    let named = default.clone().with_allowed_hosts(["proxy.internal:8080"]);
+    let any = default.clone().disable_allowed_hosts();
+    for (config, host, is_ours) in [
+        (&default, "api.example.com", true),
+        (&default, "localhost:3000", true),
+        (&default, "evil.example", false),
+        (&named, "api.example.com", true),
+        (&named, "proxy.internal:8080", true),
+        (&named, "proxy.internal", false),
+        (&named, "localhost:3000", false),
+        (&any, "evil.example", true),
+    ] {
+        let sessions = Arc::<LocalSessionManager>::default();
+        let mcp = StreamableHttpService::new(|| Ok(Server), sessions, config.clone());
+        let app = protected(&issuer, RESOURCE).protect_mcp(mcp);
+        let ask = async |token: Option<&str>| {
+            let mut request = Request::post("/mcp").header("host", host);
+            if let Some(token) = token {
+                request = request.header("authorization", format!("Bearer {token}"));
+            }
+            let request = request.body(Body::from("{}")).expect("a request");
+            app.clone().oneshot(request).await.expect("an answer")
+        };
+        // Behind the check, rmcp looks at `Accept` first.
+        let expected = if is_ours { (401, 406) } else { (403, 403) };
+        let (without, with) = (ask(None).await, ask(Some(&token)).await);
+        assert_eq!((without.status().as_u16(), with.status().as_u16()), expected, "{host}");
+        let refused = with.extensions().get::<Denial>().map(Denial::code);
+        assert_eq!(refused, (!is_ours).then_some("foreign_host"), "{host}");
+        if !is_ours {
+            let has_challenge = without.headers().contains_key("www-authenticate");
+            assert!(!has_challenge && without.headers()["connection"] == "close", "{host}");
+            let body = without.into_body().collect().await.expect("a body").to_bytes();
+            assert_eq!(
+                body,
+                r#"{"error":"forbidden_host","error_description":"This server is not called by this host"}"#
+            );
         }
     }
 }
