@@ -79,11 +79,21 @@ pub(crate) fn is_loopback_host(host: &str) -> bool {
         || address.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
 }
 
-/// Whether what stands in the place of a port is one. There may be none.
-pub(crate) fn has_fine_port(url: &str) -> bool {
-    let Some((_, authority, _)) = split(url) else { return false };
-    let port = authority.get(host(authority).len()..).unwrap_or_default();
-    port.trim_start_matches(':').bytes().all(|byte| byte.is_ascii_digit())
+/// The host of an authority, an IPv6 address in its brackets, and its port. Nothing if it is none: with a user, or with what is no
+/// port in the place of one.
+pub(crate) fn host_and_port(authority: &str) -> Option<(&str, Option<u16>)> {
+    let end = match authority.starts_with('[') {
+        true => authority.find(']')? + 1,
+        false => authority.find(':').unwrap_or(authority.len()),
+    };
+    let (host, port) = authority.split_at(end);
+    let port = match port.strip_prefix(':') {
+        Some("") => None,
+        Some(port) if port.bytes().all(|byte| byte.is_ascii_digit()) => Some(port.parse().ok()?),
+        None if port.is_empty() => None,
+        _ => return None,
+    };
+    (!host.is_empty() && !host.contains('@')).then_some((host, port))
 }
 
 fn host(authority: &str) -> &str {
@@ -132,6 +142,35 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(normal(url).as_deref(), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn authorities_are_a_host_and_a_port_by_table() {
+        for (authority, expected) in [
+            ("h", Some(("h", None))),
+            ("h:", Some(("h", None))),
+            ("h:80", Some(("h", Some(80)))),
+            ("h:080", Some(("h", Some(80)))),
+            ("h:65535", Some(("h", Some(65535)))),
+            ("[::1]", Some(("[::1]", None))),
+            ("[::1]:8080", Some(("[::1]", Some(8080)))),
+            ("h:65536", None),
+            ("h::80", None),
+            ("h:+80", None),
+            ("h:80x", None),
+            ("h:*", None),
+            ("::1", None),
+            ("[::1", None),
+            ("[::1]80", None),
+            ("[::1]::80", None),
+            ("u@h", None),
+            ("u:80@h", None),
+            ("h@", None),
+            (":80", None),
+            ("", None),
+        ] {
+            assert_eq!(host_and_port(authority), expected, "{authority}");
         }
     }
 

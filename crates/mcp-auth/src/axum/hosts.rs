@@ -1,5 +1,7 @@
 //! The hosts by which a server may be called: rmcp's list, read once, and the resource's own.
 
+use std::net::Ipv6Addr;
+
 use http::header::{HOST, HeaderValue};
 use http::request::Parts;
 
@@ -16,11 +18,19 @@ impl Hosts {
     /// The hosts of a list as rmcp has it: names or addresses, with a port or with any, and all of them if there are none. The
     /// resource's own is among them, with any port, since a proxy may have another. What is no host is never met.
     pub(super) fn new(allowed: &[String], resource: &str) -> Self {
-        let own = url::split(resource).and_then(|(_, authority, _)| host_and_port(authority));
+        if allowed.is_empty() {
+            return Self(None);
+        }
+        let own = url::split(resource).and_then(|(_, authority, _)| url::host_and_port(authority));
         let own = own.map(|(host, _)| (host.to_owned(), None));
-        let listed = allowed.iter().filter_map(|entry| host_and_port(entry.trim()));
-        let listed = listed.map(|(host, port)| (host.to_owned(), port));
-        Self((!allowed.is_empty()).then(|| own.into_iter().chain(listed).collect()))
+        let listed = allowed.iter().filter_map(|entry| {
+            let host = listed(entry.trim());
+            if host.is_none() {
+                tracing::warn!(target: "mcp_auth", entry, "an allowed host that names none, and so allows none");
+            }
+            host
+        });
+        Self(Some(own.into_iter().chain(listed).collect()))
     }
 
     /// Whether a request may be made to the host that it names. One that names none is not ours to answer: rmcp does.
@@ -40,30 +50,24 @@ impl Hosts {
                 known.eq_ignore_ascii_case(host) && (wanted.is_none() || *wanted == port)
             })
         };
-        if named.and_then(host_and_port).is_some_and(is_covered) {
+        if named.and_then(url::host_and_port).is_some_and(is_covered) {
             return Ok(());
         }
         tracing::debug!(target: "mcp_auth", ?named, "a host that is not allowed");
-        Err(Denial::foreign_host().detail("the request is made to a host that is none of this server's (`Host`): if it is one, or a proxy's name for it, add it with rmcp's `with_allowed_hosts(..)`"))
+        Err(Denial::foreign_host().detail("`Host` is not the one name of this server: if it is another of its names, or a proxy's for it, add it with rmcp's `with_allowed_hosts(..)`"))
     }
 }
 
-/// The parts of `host`, `host:port`, `[address]:port`, or of an IPv6 address as it is, which lists may have.
-fn host_and_port(authority: &str) -> Option<(&str, Port)> {
-    let (host, port) = match authority.strip_prefix('[') {
-        Some(address) => address.split_once(']')?,
-        None if authority.matches(':').count() > 1 => (authority, ""),
-        None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
+/// An entry of a list: `host`, `host:port`, `host:*`, or an IPv6 address with brackets or without.
+fn listed(entry: &str) -> Option<(String, Port)> {
+    if entry.parse::<Ipv6Addr>().is_ok() {
+        return Some((format!("[{entry}]"), None));
+    }
+    let (host, port) = match entry.strip_suffix(":*") {
+        Some(host) => url::host_and_port(host).filter(|(_, port)| port.is_none())?,
+        None => url::host_and_port(entry)?,
     };
-    let port = match port.strip_prefix(':') {
-        Some("") => None,
-        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
-            Some(digits.parse().ok()?)
-        }
-        None if port.is_empty() => None,
-        _ => return None,
-    };
-    (!host.is_empty()).then_some((host, port))
+    Some((host.to_owned(), port))
 }
 
 #[cfg(test)]
@@ -82,8 +86,18 @@ mod tests {
 
     #[test]
     fn hosts_are_admitted_by_table() {
-        const ALL: [&str; 7] =
-            ["localhost", "127.0.0.1", "::1", " Proxy:8080 ", "[fd00::1]:9", "h:x", ""];
+        const ALL: [&str; 10] = [
+            "localhost",
+            "127.0.0.1",
+            "::1",
+            " Proxy:8080 ",
+            "[fd00::1]:9",
+            "any:*",
+            "[fd00::2]:*",
+            "h:x",
+            "i@",
+            "",
+        ];
         let hosts = Hosts::new(&ALL.map(Into::into), "https://api.example.com:8443/mcp");
         for (named, is_admitted) in [
             ("localhost", true),
@@ -97,6 +111,10 @@ mod tests {
             ("api.example.com:443", true), // a proxy's port is not the resource's
             ("proxy:8080", true),
             ("[fd00::1]:9", true),
+            ("any", true),
+            ("any:3000", true),
+            ("[fd00::2]:3000", true),
+            ("::1", false), // no host without brackets
             ("proxy", false),
             ("proxy:80", false),
             ("proxy:8080x", false),
@@ -117,6 +135,8 @@ mod tests {
             (" localhost", false),
             ("h", false),
             ("h:1", false),
+            ("i@:80", false),
+            ("any:*", false),
             ("[::1", false),
             ("[::1]x", false),
             ("[]", false),

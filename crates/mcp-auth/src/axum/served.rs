@@ -27,7 +27,7 @@ impl McpAuth {
     /// it, as by `protect`, without the path.
     ///
     /// The hosts by which it may be called (`Host`) are those of rmcp's configuration, loopback unless it says otherwise, and that
-    /// of the resource. They are looked at here, before the token, and no more by rmcp.
+    /// of the resource. They are looked at here, before the token; an entry `host:*` has any port, as `host`.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -51,7 +51,7 @@ impl McpAuth {
         S: ServerHandler + Send + 'static,
         M: SessionManager,
     {
-        // rmcp would read its list anew for each request. Without one it asks no more than that there is a host.
+        // rmcp would read its list anew for each request. Without one, all that it asks of a host is that there is one, well-formed.
         let allowed = mem::take(&mut service.config.allowed_hosts);
         let hosts = Hosts::new(&allowed, self.resource());
         let served = Informed(Served(Arc::new(Shared { auth: self.clone(), hosts, service })));

@@ -440,8 +440,9 @@ impl McpAuthBuilder {
 
     fn check_resource(&self) -> Result<String, ConfigError> {
         // Below `/.well-known/` is where the metadata of resources stands.
+        let has_host = |(_, authority, _)| url::host_and_port(authority).is_some();
         let is_fine = url::is_secure(&self.resource)
-            && url::has_fine_port(&self.resource)
+            && url::split(&self.resource).is_some_and(has_host)
             && !self.resource.contains(['#'])
             && !self.resource.contains("/.well-known/");
         let metadata_url = is_fine.then(|| resource_metadata_url(&self.resource)).flatten();

@@ -35,6 +35,8 @@ fn each_mistake_has_its_error() {
         resource("https://api.example.com/{mcp}"),
         resource("urn:mcp"),
         resource("http://localhost:*/mcp"),
+        resource("https://api.example.com::80/mcp"),
+        resource("https://api.example.com:70000/mcp"),
         resource("https://api.example.com:https/mcp"),
         resource("https://api.example.com/.well-known/oauth-protected-resource"),
         (McpAuth::builder(RESOURCE), E::NoAuthorizationServer),
