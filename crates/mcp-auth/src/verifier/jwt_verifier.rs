@@ -1,8 +1,6 @@
 //! JSON Web Tokens of several issuers, each verified once and then remembered.
 
-use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
 use crate::authorization_server::{AuthorizationServer, Footing};
@@ -10,7 +8,7 @@ use crate::binding::Binding;
 use crate::denial::{Denial, Reason};
 use crate::dpop;
 use crate::issuer_resolver::{self, IssuerResolver};
-use crate::jwt::{self, Claims, Fingerprint, Jws, Missing};
+use crate::jwt::{self, Claims, Fingerprint, Jws};
 use crate::memory::{Memory, Weigh};
 use crate::policy::has_expired;
 use crate::provider::Provider;
@@ -78,21 +76,13 @@ impl JwtVerifier {
         };
         jwt::judge(&jws, &claims, server.rules())?;
         let key = server.keyring().verify(&jws, issuer).await;
-        let verified = key.map_err(|denial| explain_signature(denial, &jws)).and_then(|key| {
-            let verified = digested(claims.into_token(server.rules())?, token);
-            let footing = server.footing(key);
-            let token = if footing.asked.is_some() { verified.asked_about() } else { verified };
-            let verified = Remembered { token, footing };
-            self.remembered.keep(fingerprint, verified.clone(), now, None);
-            Ok(verified)
-        });
-        // A signature takes longer than all the rest, and drives it out of the processor's caches. So whoever else is ready
-        // goes first: under load signatures are verified one after another, and requests are answered then.
-        give_way().await;
-        // Its key may have been withdrawn meanwhile.
-        verified.and_then(|it| {
-            if it.footing.key.is_retired() { Err(Missing::Unknown.into()) } else { Ok(it) }
-        })
+        let key = key.map_err(|denial| explain_signature(denial, &jws))?;
+        let verified = digested(claims.into_token(server.rules())?, token);
+        let footing = server.footing(key);
+        let token = if footing.asked.is_some() { verified.asked_about() } else { verified };
+        let verified = Remembered { token, footing };
+        self.remembered.keep(fingerprint, verified.clone(), now, None);
+        Ok(verified)
     }
 
     /// Whether it has expired is judged by the policy, for remembered tokens as for others.
@@ -121,20 +111,6 @@ impl JwtVerifier {
             None => denial,
         }
     }
-}
-
-/// Lets others run that are ready. The task is woken at once, and not by way of tokio's list (`yield_now`): a thread that
-/// blocks on this future, and which should have come back to the list, would wait for itself.
-async fn give_way() {
-    let mut is_later = false;
-    poll_fn(|context| {
-        if std::mem::replace(&mut is_later, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 /// The token with its digest, if it comes with proofs: each of them names it.

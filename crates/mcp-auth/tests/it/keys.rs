@@ -1,16 +1,14 @@
 //! Keys that stay fresh: how often the issuer is asked, and what happens when it is in trouble.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use tokio::sync::Notify;
 
-use crate::world::{self, RESOURCE, admit, bearer, status};
+use crate::world::{self, RESOURCE, admit, status};
 use mcp_auth::metadata::ServerMetadata;
 use mcp_auth::{AuthorizationServer, BoxFuture, Fetch, FetchError, Limits, McpAuth};
 use mcp_auth_testkit::{Endpoint, MetadataPath, TestIssuer, Trouble};
@@ -235,21 +233,6 @@ async fn a_withdrawn_key_takes_its_remembered_tokens_along() {
     issuer.withdraw_old_keys();
     assert_eq!(status(&auth, &issuer.token().sign()).await, 200, "which fetches the keys");
     assert_eq!(status(&auth, &stolen).await, 401);
-}
-
-#[tokio::test]
-async fn a_key_that_is_withdrawn_while_a_request_gives_way_admits_it_no_more() {
-    let issuer = TestIssuer::new();
-    let auth = protected(&issuer);
-    auth.warm_up().await.expect("the issuer is up");
-    let stolen = lasting(&issuer);
-    let mut answer = pin!(status(&auth, &stolen));
-    let mut context = Context::from_waker(Waker::noop());
-    assert!(answer.as_mut().poll(&mut context).is_pending(), "its signature is verified");
-    issuer.rotate();
-    issuer.withdraw_old_keys();
-    assert_eq!(status(&auth, &issuer.token().sign()).await, 200, "which fetches the keys");
-    assert_eq!(answer.await, 401);
 }
 
 #[tokio::test]
@@ -535,45 +518,4 @@ async fn the_keys_of_two_issuers_never_mix() {
         "same kid, another key"
     );
     assert_eq!(one.kid(), other.kid());
-}
-
-#[tokio::test]
-async fn who_is_ready_goes_before_the_answer_to_a_token_just_verified() {
-    let issuer = TestIssuer::new();
-    let auth = protected(&issuer);
-    auth.warm_up().await.expect("the issuer is up");
-    let token = issuer.token().sign();
-    for is_remembered in [false, true] {
-        let is_answered = AtomicBool::new(false);
-        let answer = async {
-            assert_eq!(status(&auth, &token).await, 200);
-            is_answered.store(true, Ordering::Relaxed);
-        };
-        let another = async { is_answered.load(Ordering::Relaxed) };
-        let ((), was_answered) = tokio::join!(answer, another);
-        assert_eq!(was_answered, is_remembered);
-    }
-}
-
-/// A thread that blocks on it is all that could wake it later.
-#[tokio::test]
-async fn a_request_that_gives_way_is_woken_at_once() {
-    struct Woken(AtomicBool);
-    impl Wake for Woken {
-        fn wake(self: Arc<Self>) {
-            self.0.store(true, Ordering::Relaxed);
-        }
-    }
-
-    let issuer = TestIssuer::new();
-    let auth = protected(&issuer);
-    auth.warm_up().await.expect("the issuer is up");
-    let headers = bearer(&issuer.token().sign());
-    let mut answer = pin!(admit(&auth, &headers));
-    let woken = Arc::new(Woken(AtomicBool::new(false)));
-    let waker = Waker::from(woken.clone());
-    let mut context = Context::from_waker(&waker);
-    assert!(answer.as_mut().poll(&mut context).is_pending());
-    assert!(woken.0.load(Ordering::Relaxed));
-    assert!(answer.as_mut().poll(&mut context).is_ready());
 }
