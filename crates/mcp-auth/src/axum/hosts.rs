@@ -54,7 +54,7 @@ impl Hosts {
             return Ok(());
         }
         tracing::debug!(target: "mcp_auth", ?named, "a host that is not allowed");
-        Err(Denial::foreign_host().detail("`Host` is not the one name of this server: if it is another of its names, or a proxy's for it, add it with rmcp's `with_allowed_hosts(..)`"))
+        Err(Denial::foreign_host().detail("`Host` (logged at debug) is none of this server's names, or comes twice: if it should be one, or is a proxy's name for it, give rmcp's `with_allowed_hosts(..)` all names; they replace its `localhost`"))
     }
 }
 
@@ -67,7 +67,8 @@ fn listed(entry: &str) -> Option<(String, Port)> {
         Some(host) => url::host_and_port(host).filter(|(_, port)| port.is_none())?,
         None => url::host_and_port(entry)?,
     };
-    Some((host.to_owned(), port))
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._[:]".contains(&byte);
+    host.bytes().all(is_plain).then(|| (host.to_owned(), port))
 }
 
 #[cfg(test)]
@@ -162,6 +163,28 @@ mod tests {
             ("https://localhost/mcp", &[b"evil.example"], false),
         ] {
             assert_eq!(admits(&hosts, uri, named), is_admitted, "{uri} {named:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_entry_is_known_as_such() {
+        for (entry, is_one) in [
+            ("localhost", true),
+            ("a_b.example-1.com:8080", true),
+            ("127.0.0.1:*", true),
+            ("[::1]:*", true),
+            ("::1", true),
+            ("*", false),
+            ("*:*", false),
+            ("*.internal", false),
+            ("h:80:*", false),
+            ("http://h", false),
+            ("h/x", false),
+            ("a b", false),
+            ("h\u{e9}", false),
+            ("", false),
+        ] {
+            assert_eq!(listed(entry).is_some(), is_one, "{entry}");
         }
     }
 
