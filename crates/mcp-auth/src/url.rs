@@ -6,7 +6,7 @@ pub(crate) fn split(url: &str) -> Option<(&str, &str, &str)> {
     let is_http = scheme.eq_ignore_ascii_case("https") || scheme.eq_ignore_ascii_case("http");
     let (authority, rest) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     let is_plain = |c: char| c.is_ascii_graphic() && !"\"<>\\^`{|}".contains(c);
-    let has_host = !host(authority).is_empty() && !authority.contains('@');
+    let has_host = host_and_port(authority).is_some();
     (is_http && has_host && url.chars().all(is_plain)).then_some((scheme, authority, rest))
 }
 
@@ -65,7 +65,8 @@ fn decode_unreserved(text: &str) -> Option<String> {
 
 /// Whether what is sent there stays secret: `https`, or `http` within this machine.
 pub(crate) fn is_secure(url: &str) -> bool {
-    is_https(url) || split(url).is_some_and(|(_, authority, _)| is_loopback_host(host(authority)))
+    let host = split(url).and_then(|(_, authority, _)| host_and_port(authority));
+    is_https(url) || host.is_some_and(|(host, _)| is_loopback_host(host))
 }
 
 pub(crate) fn is_https(url: &str) -> bool {
@@ -94,13 +95,6 @@ pub(crate) fn host_and_port(authority: &str) -> Option<(&str, Option<u16>)> {
         _ => return None,
     };
     (!host.is_empty() && !host.contains('@')).then_some((host, port))
-}
-
-fn host(authority: &str) -> &str {
-    match authority.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => host,
-        _ => authority,
-    }
 }
 
 #[cfg(test)]
@@ -137,6 +131,10 @@ mod tests {
             ("https://h/a%+1", None),
             ("https://h/a%é", None),
             ("https://user@h/", None),
+            ("https://h::80/", None),
+            ("https://h:70000/", None),
+            ("https://h:https/", None),
+            ("https://[::1/", None),
             ("ftp://h/", None),
             ("/mcp", None),
             ("", None),

@@ -440,9 +440,7 @@ impl McpAuthBuilder {
 
     fn check_resource(&self) -> Result<String, ConfigError> {
         // Below `/.well-known/` is where the metadata of resources stands.
-        let has_host = |(_, authority, _)| url::host_and_port(authority).is_some();
         let is_fine = url::is_secure(&self.resource)
-            && url::split(&self.resource).is_some_and(has_host)
             && !self.resource.contains(['#'])
             && !self.resource.contains("/.well-known/");
         let metadata_url = is_fine.then(|| resource_metadata_url(&self.resource)).flatten();
@@ -533,9 +531,10 @@ fn overlap(one: &AuthorizationServer, other: &AuthorizationServer) -> bool {
     one.issuer() == other.issuer() || shares(one, other) || shares(other, one)
 }
 
-/// The origin of a URL as a browser writes it: without the port that the scheme implies.
+/// The origin of a URL as a browser writes it, without the port that the scheme implies; or of any port (`:*`).
 fn origin(url: &str) -> Option<String> {
+    let (url, any_port) = url.strip_suffix(":*").map_or((url, ""), |url| (url, ":*"));
     let (scheme, authority, _) = url::split(url)?;
     let implied = if scheme.eq_ignore_ascii_case("https") { ":443" } else { ":80" };
-    Some(format!("{scheme}://{}", authority.strip_suffix(implied).unwrap_or(authority)))
+    Some(format!("{scheme}://{}{any_port}", authority.strip_suffix(implied).unwrap_or(authority)))
 }

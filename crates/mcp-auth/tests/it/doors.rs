@@ -139,21 +139,27 @@ async fn rmcps_service_is_called_by_its_own_hosts_only() {
         let sessions = Arc::<LocalSessionManager>::default();
         let mcp = StreamableHttpService::new(|| Ok(Server), sessions, config.clone());
         let app = protected(&issuer, RESOURCE).protect_mcp(mcp);
-        let ask = async |token: Option<&str>| {
-            let mut request = Request::post("/mcp").header("host", host);
-            if let Some(token) = token {
-                request = request.header("authorization", format!("Bearer {token}"));
+        for (method, path) in
+            [("POST", "/mcp"), ("GET", "/mcp/"), ("DELETE", "/mcp/below"), ("OPTIONS", "/mcp?x=1")]
+        {
+            let ask = async |token: Option<&str>| {
+                let mut request = Request::builder().method(method).uri(path).header("host", host);
+                if let Some(token) = token {
+                    request = request.header("authorization", format!("Bearer {token}"));
+                }
+                let request = request.body(Body::from("{}")).expect("a request");
+                app.clone().oneshot(request).await.expect("an answer")
+            };
+            let (without, with) = (ask(None).await, ask(Some(&token)).await);
+            let denied = [&without, &with].map(|it| it.extensions().get().map(Denial::code));
+            let expected =
+                if is_ours { [Some("no_credentials"), None] } else { [Some("foreign_host"); 2] };
+            assert_eq!(denied, expected, "{host} {method} {path}");
+            if is_ours {
+                continue;
             }
-            let request = request.body(Body::from("{}")).expect("a request");
-            app.clone().oneshot(request).await.expect("an answer")
-        };
-        // Behind the check, rmcp looks at `Accept` first.
-        let expected = if is_ours { (401, 406) } else { (403, 403) };
-        let (without, with) = (ask(None).await, ask(Some(&token)).await);
-        assert_eq!((without.status().as_u16(), with.status().as_u16()), expected, "{host}");
-        let refused = with.extensions().get::<Denial>().map(Denial::code);
-        assert_eq!(refused, (!is_ours).then_some("foreign_host"), "{host}");
-        if !is_ours {
+            let statuses = [&without, &with].map(|it| it.status().as_u16());
+            assert_eq!(statuses, [403, 403], "{host} {method} {path}");
             let has_challenge = without.headers().contains_key("www-authenticate");
             assert!(!has_challenge && without.headers()["connection"] == "close", "{host}");
             let body = without.into_body().collect().await.expect("a body").to_bytes();

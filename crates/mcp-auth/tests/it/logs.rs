@@ -3,11 +3,16 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
+use axum::body::Body;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use http::Request;
 use mcp_auth::jwt::Algorithm;
 use mcp_auth::{ApiKey, ApiKeys, Introspection, McpAuth};
 use mcp_auth_testkit::{Endpoint, SigningAlgorithm, TestIssuer, Trouble};
+use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
+use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+use tower::ServiceExt as _;
 use tracing::Level;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -398,6 +403,34 @@ async fn what_a_stranger_writes_makes_no_line_of_its_own() {
     status(&auth, &issuer.token().subject(forged).scopes(["read"]).sign()).await;
     let text = log.text();
     assert!(!text.contains("\n2026-01-01") && !text.contains('\u{1b}'), "{text}");
+}
+
+#[tokio::test]
+async fn a_foreign_host_is_named_at_debug_only_and_an_entry_that_is_none_at_warn() {
+    struct Server;
+    impl rmcp::ServerHandler for Server {}
+
+    for (level, is_refusal_told, is_host_told) in
+        [(Level::WARN, false, false), (Level::INFO, true, false), (Level::DEBUG, true, true)]
+    {
+        let (log, _guard) = Log::at(level);
+        let config = StreamableHttpServerConfig::default().with_allowed_hosts([
+            "localhost",
+            "*.internal",
+            "mcp.internal",
+        ]);
+        let sessions = Arc::<LocalSessionManager>::default();
+        let mcp = StreamableHttpService::new(|| Ok(Server), sessions, config);
+        let app = protected(&TestIssuer::new()).protect_mcp(mcp);
+        let request = Request::post("/mcp").header("host", "evil.example").body(Body::empty());
+        let response = app.oneshot(request.expect("a request")).await.expect("an answer");
+        assert_eq!(response.status(), 403);
+        let text = log.text();
+        assert_eq!(text.matches("an allowed host that names none").count(), 1, "{text}");
+        assert!(text.contains("*.internal"), "{text}");
+        assert_eq!(text.contains("refused: foreign_host"), is_refusal_told, "{text}");
+        assert_eq!(text.contains("evil.example"), is_host_told, "{text}");
+    }
 }
 
 #[test]
