@@ -361,8 +361,8 @@ impl AuthInfo {
     /// name: `auth.require(["notes:write"])?`.
     ///
     /// If it is not granted, the layer answers 403 with a challenge that names what to ask for, whatever
-    /// else the handler answers. Once the head of the response is on its way (a stream), the error is
-    /// all there is: return it.
+    /// else the handler answers. Once the head of the response is on its way (that of a stream: after its
+    /// first message, or after 100 ms), the error is all there is: return it.
     ///
     /// # Errors
     ///

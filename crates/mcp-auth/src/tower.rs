@@ -185,7 +185,7 @@ where
                 let response = pass_on(Request::from_parts(parts, body)).await?;
                 match exchange.end(response) {
                     End::Passed(response) => response,
-                    End::Listed(response, show) => Box::pin(exchange.filter(response, show)).await,
+                    End::Unfinished(answer) => boxed(|| exchange.finish(answer)).await,
                 }
             }
             Err(denial) => {

@@ -8,7 +8,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use pin_project_lite::pin_project;
 
-use super::events::{Events, Rules};
+use super::events::Events;
 
 pin_project! {
     /// The body of a response that went through [`BearerAuth`](crate::BearerAuth).
@@ -34,8 +34,8 @@ impl<B> ResponseBody<B> {
         Self { kind: Kind::Inner { body } }
     }
 
-    pub(super) fn events(body: B, rules: Rules) -> Self {
-        Self { kind: Kind::Events { body: Box::pin(Events::new(body, rules)) } }
+    pub(super) fn events(body: Pin<Box<Events<B>>>) -> Self {
+        Self { kind: Kind::Events { body } }
     }
 
     pub(super) fn whole(body: Bytes) -> Self {

@@ -1,5 +1,5 @@
 //! The body of an event stream on its way to its one reader: ids sealed, lists as they may see them, and an
-//! end when their token ends.
+//! end when their token ends. It can be waited for its first message, before its head is sent.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -12,6 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use super::event_ids::EventIds;
+use super::event_lines::{lines, split_end, value};
 use super::listed_answer::Withheld;
 use super::listed_events::{LONGEST_EVENT, ListedEvents};
 use super::report;
@@ -32,6 +33,9 @@ pin_project! {
         trailers: Option<HeaderMap>,
     }
 }
+
+/// What is sent in one frame, at most, of what came in several; and no more of a stream is held for its first message.
+const LITTLE: usize = 8 * 1024;
 
 /// What holds for one stream.
 pub(super) struct Rules {
@@ -127,9 +131,52 @@ impl Rules {
     }
 }
 
-impl<B> Events<B> {
+impl<B: Body<Data = Bytes>> Events<B> {
     pub(super) fn new(body: B, rules: Rules) -> Self {
         Self { body: Some(body), rules: Box::new(rules), ready: VecDeque::new(), trailers: None }
+    }
+
+    /// Ready once there is a message to send, the body is over, or it was waited for long enough. What tells a client how to resume
+    /// the stream, with which many begin, is no message.
+    pub(super) fn poll_first_message(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(), B::Error>> {
+        while self.body.is_some() && self.ready.iter().all(|bytes| is_preamble(bytes)) {
+            if self.ready.iter().map(Bytes::len).sum::<usize>() > LITTLE {
+                break;
+            }
+            match self.as_mut().poll_read(context)? {
+                Poll::Ready(()) => {}
+                Poll::Pending => {
+                    return self.project().rules.end.poll_first_message(context).map(Ok);
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads what the body has next, as its reader may see it.
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<(), B::Error>> {
+        let mut this = self.project();
+        let Some(body) = this.body.as_mut().as_pin_mut() else { return Poll::Ready(Ok(())) };
+        let read = match ready!(body.poll_frame(context)?).map(Frame::into_data) {
+            Some(Ok(chunk)) => this.rules.feed(chunk, this.ready),
+            Some(Err(frame)) => {
+                *this.trailers = frame.into_trailers().ok();
+                this.rules.finish(this.ready)
+            }
+            None => {
+                this.body.set(None);
+                this.rules.finish(this.ready)
+            }
+        };
+        if let Err(Unreadable) = read {
+            report::withheld(&this.rules.auth, Withheld::Unreadable);
+            this.body.set(None);
+            *this.trailers = None;
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -138,12 +185,12 @@ impl<B: Body<Data = Bytes>> Body for Events<B> {
     type Error = B::Error;
 
     fn poll_frame(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        let mut this = self.project();
         let mut is_first = true;
         loop {
+            let mut this = self.as_mut().project();
             // First, so that a stream that always has something to say ends as well, and after whatever gave nothing to say: it
             // may have taken its time. To look at the clock takes some too.
             let is_due = std::mem::take(&mut is_first) || this.ready.is_empty();
@@ -160,29 +207,11 @@ impl<B: Body<Data = Bytes>> Body for Events<B> {
             if let Some(trailers) = this.trailers.take() {
                 return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
             }
-            let Some(body) = this.body.as_mut().as_pin_mut() else { return Poll::Ready(None) };
-            let Poll::Ready(frame) = body.poll_frame(context) else {
-                ready!(this.rules.wait(context));
-                continue;
-            };
-            let read = match frame {
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(chunk) => this.rules.feed(chunk, this.ready),
-                    Err(frame) => {
-                        *this.trailers = frame.into_trailers().ok();
-                        this.rules.finish(this.ready)
-                    }
-                },
-                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                None => {
-                    this.body.set(None);
-                    this.rules.finish(this.ready)
-                }
-            };
-            if let Err(Unreadable) = read {
-                report::withheld(&this.rules.auth, Withheld::Unreadable);
-                this.body.set(None);
-                *this.trailers = None;
+            if this.body.is_none() {
+                return Poll::Ready(None);
+            }
+            if self.as_mut().poll_read(context)?.is_pending() {
+                ready!(self.as_mut().project().rules.wait(context));
             }
         }
     }
@@ -198,9 +227,18 @@ impl<B: Body<Data = Bytes>> Body for Events<B> {
     }
 }
 
+/// Whether this only says how to resume a stream: fields without data, comments, and whole lines.
+fn is_preamble(bytes: &[u8]) -> bool {
+    lines(bytes).map(split_end).all(|(said, end)| {
+        let is_other = said.is_empty() || said.starts_with(b":");
+        let is = |name| value(said, name).is_some();
+        let is_empty = value(said, b"data").is_some_and(<[u8]>::is_empty);
+        !end.is_empty() && (is_other || is(b"id") || is(b"retry") || is_empty)
+    })
+}
+
 /// The next bytes to send: what is little together, in one frame, and what is much as it lies.
 fn joined(ready: &mut VecDeque<Bytes>) -> Option<Bytes> {
-    const LITTLE: usize = 8 * 1024;
     let (mut number, mut length) = (0, 0);
     for bytes in ready.iter() {
         if length + bytes.len() > LITTLE {
@@ -226,6 +264,25 @@ impl fmt::Debug for Rules {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn how_to_resume_is_no_message() {
+        for (text, expected) in [
+            ("", true),
+            ("id: 0/0\nretry: 3000\ndata: \n\n", true),
+            ("id: 0\r\ndata:\r\n\r\n", true),
+            ("data\n: a comment\n\n", true),
+            ("id\nretry: x\n", true),
+            ("id: 0\ndata: {}\n\n", false),
+            ("data:  \n", false),
+            ("event: message\n", false),
+            ("id: 0", false),
+            ("da", false),
+            (":", false),
+        ] {
+            assert_eq!(is_preamble(text.as_bytes()), expected, "{text:?}");
+        }
+    }
 
     #[test]
     fn what_is_little_is_sent_together_and_what_is_much_as_it_lies() {

@@ -1,5 +1,8 @@
 //! What a request and its answer say to one caller only: sessions, events, lists, and how long a stream lasts.
 
+use std::future::poll_fn;
+use std::pin::Pin;
+
 use bytes::Bytes;
 use http::header::{
     CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
@@ -9,9 +12,10 @@ use http::{Method, Response};
 use http_body::Body;
 
 use super::body::ResponseBody;
-use super::events::{Rules, Show};
+use super::events::{Events, Rules, Show};
 use super::listed_answer::{self, Withheld};
 use super::{Raised, report, session};
+use crate::denial::Denial;
 use crate::mcp_auth::McpAuth;
 use crate::scheme::Scheme;
 use crate::token::{AuthInfo, Owner};
@@ -26,6 +30,8 @@ pub(super) struct Exchange<'a> {
     asked_for: Option<HeaderValue>,
     /// The answer to HEAD has the headers of a body, and none.
     is_head: bool,
+    /// What a POST asks for, a handler may refuse: its answer has a first message.
+    is_post: bool,
     /// The revision of MCP has lists that others may keep, unless they say no.
     may_be_cached: bool,
 }
@@ -33,7 +39,14 @@ pub(super) struct Exchange<'a> {
 /// What becomes of an answer.
 pub(super) enum End<B> {
     Passed(Response<ResponseBody<B>>),
-    /// It may hold lists: [`filter`](Exchange::filter) it.
+    /// [`finish`](Exchange::finish) it.
+    Unfinished(Unfinished<B>),
+}
+
+/// An answer whose body is looked at before its head is sent.
+pub(super) enum Unfinished<B> {
+    Stream(Response<Pin<Box<Events<B>>>>),
+    /// It may hold lists.
     Listed(Response<B>, Show),
 }
 
@@ -48,7 +61,7 @@ impl<'a> Exchange<'a> {
         scheme: Scheme,
         parts: &mut Parts,
     ) -> Self {
-        let is_head = parts.method == Method::HEAD;
+        let (is_head, is_post) = (parts.method == Method::HEAD, parts.method == Method::POST);
         let headers = &mut parts.headers;
         // One look at each name is quicker than to look for three.
         let (mut has_ids, mut asked_for) = (false, None);
@@ -69,16 +82,15 @@ impl<'a> Exchange<'a> {
         }
         let version = auth.lists().and_then(|_| headers.get("mcp-protocol-version"));
         let may_be_cached = version.is_some_and(|version| version.as_bytes() >= WITH_CACHES);
-        Self { auth, caller: caller.cloned(), scheme, asked_for, is_head, may_be_cached }
+        Self { auth, caller: caller.cloned(), scheme, asked_for, is_head, is_post, may_be_cached }
     }
 
     /// Seals what the answer gives away, and lets a stream end when the caller's token does. If a handler
     /// refused the caller, that is the answer.
-    pub(super) fn end<B>(&self, mut response: Response<B>) -> End<B> {
+    pub(super) fn end<B: Body<Data = Bytes>>(&self, mut response: Response<B>) -> End<B> {
         let raised = response.extensions().get().map(|Raised(denial)| denial);
-        if let Some(denial) = self.caller.as_ref().and_then(AuthInfo::denied).or(raised) {
-            let denial = denial.clone().under(self.scheme);
-            return End::Passed(self.auth.turn_away(&denial, self.asked_for.as_ref()));
+        if let Some(refusal) = self.refusal(raised) {
+            return End::Passed(refusal);
         }
         let owner = || Owner::of(self.caller.as_ref());
         session::seal_sessions(self.auth.seal(), owner, response.headers_mut());
@@ -87,22 +99,29 @@ impl<'a> Exchange<'a> {
         }
         let show = self.show().filter(|_| response.status().is_success());
         if says(response.headers(), CONTENT_TYPE, "text/event-stream") {
-            return End::Passed(self.stream(response, show));
+            return self.stream(response, show);
         }
         match show.filter(|_| says(response.headers(), CONTENT_TYPE, "json")) {
-            Some(show) => End::Listed(response, show),
+            Some(show) => End::Unfinished(Unfinished::Listed(response, show)),
             None => End::Passed(response.map(ResponseBody::inner)),
         }
     }
 
-    fn stream<B>(
+    /// The answer in place of the handler's, if that refused the caller.
+    fn refusal<B>(&self, raised: Option<&Denial>) -> Option<Response<ResponseBody<B>>> {
+        let denial = self.caller.as_ref().and_then(AuthInfo::denied).or(raised)?;
+        let denial = denial.clone().under(self.scheme);
+        Some(self.auth.turn_away(&denial, self.asked_for.as_ref()))
+    }
+
+    fn stream<B: Body<Data = Bytes>>(
         &self,
         mut response: Response<B>,
         show: Option<Show>,
-    ) -> Response<ResponseBody<B>> {
+    ) -> End<B> {
         let mut rules = Rules::new(self.auth, self.caller.as_ref());
         match (is_encoded(response.headers()), show) {
-            (true, Some(_)) => return self.withhold(Withheld::Encoded),
+            (true, Some(_)) => return End::Passed(self.withhold(Withheld::Encoded)),
             // It can be passed on, since an id that is not sealed opens nothing.
             (true, None) => report::encoded_stream(self.auth),
             (false, show) => {
@@ -110,11 +129,40 @@ impl<'a> Exchange<'a> {
             }
         }
         response.headers_mut().remove(CONTENT_LENGTH);
-        response.map(|body| ResponseBody::events(body, rules))
+        let stream = response.map(|body| Box::pin(Events::new(body, rules)));
+        End::Unfinished(Unfinished::Stream(stream))
+    }
+
+    pub(super) async fn finish<B: Body<Data = Bytes>>(
+        &self,
+        answer: Unfinished<B>,
+    ) -> Response<ResponseBody<B>> {
+        match answer {
+            Unfinished::Stream(response) => self.begin_stream(response).await,
+            Unfinished::Listed(response, show) => self.filter(response, show).await,
+        }
+    }
+
+    /// Waits a moment for the first message of an answer, so that a handler that refuses the caller at once refuses it by the head,
+    /// which servers with sessions send before they ask a handler.
+    async fn begin_stream<B: Body<Data = Bytes>>(
+        &self,
+        mut response: Response<Pin<Box<Events<B>>>>,
+    ) -> Response<ResponseBody<B>> {
+        let events = response.body_mut();
+        let first = match self.is_post {
+            true => poll_fn(|context| events.as_mut().poll_first_message(context)).await,
+            false => Ok(()),
+        };
+        match (self.refusal(None), first) {
+            (Some(refusal), _) => refusal,
+            (None, Ok(())) => response.map(ResponseBody::events),
+            (None, Err(_)) => self.withhold(Withheld::Broken),
+        }
     }
 
     /// Leaves out of lists what the caller may not use.
-    pub(super) async fn filter<B: Body<Data = Bytes>>(
+    async fn filter<B: Body<Data = Bytes>>(
         &self,
         response: Response<B>,
         show: Show,

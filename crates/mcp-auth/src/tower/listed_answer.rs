@@ -13,7 +13,7 @@ use crate::lists::Unreadable;
 /// The longest answer that is read whole: 16 MiB, which is what the rmcp client takes at most.
 const LONGEST_ANSWER: usize = 16 * 1024 * 1024;
 
-/// Why an answer is not passed on: lists in it cannot be told from anything else.
+/// Why an answer is not passed on: there is none, or lists in it cannot be told from anything else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Withheld {
     Broken,
@@ -37,10 +37,14 @@ impl Withheld {
     pub(super) const fn advice(self) -> &'static str {
         match self {
             Self::Broken => "the server broke off its answer",
-            Self::Encoded => "the answer is compressed: compress outside of `bearer_auth()`",
-            Self::TooLong => "the answer is longer than 16 MiB: let the server page its lists",
+            Self::Encoded => {
+                "its lists cannot be filtered, since it is compressed: compress outside of `bearer_auth()`"
+            }
+            Self::TooLong => {
+                "its lists cannot be filtered, since it is longer than 16 MiB: let the server page its lists"
+            }
             Self::Unreadable => {
-                "the answer is no JSON, is longer than 16 MiB, or has a member twice: correct the server"
+                "its lists cannot be filtered, since it is no JSON, is longer than 16 MiB, or has a member twice: correct the server"
             }
         }
     }
@@ -75,7 +79,7 @@ async fn whole<B: Body<Data = Bytes>>(body: B) -> Result<Bytes, Withheld> {
 
 /// The answer in place of one that is withheld.
 pub(super) fn bad_gateway() -> Response<Bytes> {
-    let body = r#"{"error":"bad_gateway","error_description":"The answer could not be filtered for its reader"}"#;
+    let body = r#"{"error":"bad_gateway","error_description":"The answer could not be passed on"}"#;
     let mut response = Response::new(Bytes::from_static(body.as_bytes()));
     *response.status_mut() = StatusCode::BAD_GATEWAY;
     let headers = response.headers_mut();

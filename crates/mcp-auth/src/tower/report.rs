@@ -93,10 +93,10 @@ pub(super) fn encoded_stream(auth: &McpAuth) {
     );
 }
 
-/// An answer in which lists could not be filtered.
+/// An answer that broke off before its first message, or in which lists could not be filtered.
 pub(super) fn withheld(auth: &McpAuth, why: Withheld) {
     meter::withheld(why.code());
-    tracing::error!(target: TARGET, resource = auth.resource(), "an answer is withheld, since its lists cannot be filtered: {}", why.advice());
+    tracing::error!(target: TARGET, resource = auth.resource(), "an answer is withheld: {}", why.advice());
 }
 
 /// The tool that the headers name. It may be a lie: good for a log line, not for a decision.

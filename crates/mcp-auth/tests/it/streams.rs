@@ -15,8 +15,8 @@ use http::{Method, Request, Response};
 use http_body::{Body as _, Frame};
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use mcp_auth::{
-    ApiKey, ApiKeys, Credentials, Denial, Introspection, McpAuth, McpAuthBuilder, ResponseBody,
-    Revocation, VerifiedToken,
+    ApiKey, ApiKeys, AuthInfo, Credentials, Denial, Introspection, McpAuth, McpAuthBuilder,
+    ResponseBody, Revocation, VerifiedToken,
 };
 use mcp_auth_testkit::{Endpoint, TestIssuer, Trouble};
 use rmcp::ServiceExt as _;
@@ -413,6 +413,146 @@ async fn a_client_that_goes_away_takes_the_inner_request_along() {
     assert!(!frames.is_closed());
     drop(response);
     assert!(frames.is_closed(), "the inner body is gone");
+
+    let (frames, answer) = streamed_later(&auth, Some(&token), &[EVENTS]);
+    let mut answer = Box::pin(answer);
+    assert!(timeout(Duration::from_millis(20), &mut answer).await.is_err());
+    assert!(!frames.is_closed(), "it waits for the first message");
+    drop(answer);
+    assert!(frames.is_closed(), "the inner body is gone");
+}
+
+/// How a client can resume, as rmcp begins its streams.
+const PREAMBLE: &str = "id: 0\nretry: 3000\ndata: \n\n";
+
+/// What a server sends and when, in milliseconds, `"end"` and `"error"` among it; when the head comes, its status, and how what comes first begins.
+type Begun<'t> = (&'t [(u64, &'t str)], u64, u16, &'t str);
+
+#[tokio::test(start_paused = true)]
+async fn the_head_of_an_answer_waits_a_moment_for_its_first_message() {
+    let issuer = TestIssuer::new();
+    let auth = issuer.protects(RESOURCE).build().expect("a description");
+    let token = issuer.token().sign();
+    let comments = format!(": {}\n", "x".repeat(9000));
+    let rows: &[Begun<'_>] = &[
+        (&[(0, "data: 1\n\n")], 0, 200, "data: 1\n\n"),
+        (&[(0, PREAMBLE), (0, "data: 1\n\n")], 0, 200, "id: 0."),
+        (&[(0, PREAMBLE), (40, "data: 1\n\n")], 40, 200, "id: 0."),
+        (&[(30, PREAMBLE), (30, "id: 1\ndata: 1\n\n")], 60, 200, "id: 0."),
+        (&[(0, PREAMBLE)], 100, 200, "id: 0."),
+        (
+            &[(0, PREAMBLE), (40, ": still here\n\n"), (40, ":\n"), (40, "data: 1\n\n")],
+            100,
+            200,
+            "id: 0.",
+        ),
+        (&[(120, "data: 1\n\n")], 100, 200, "data: 1\n\n"),
+        (&[(10, "dat")], 10, 200, "dat"),
+        (&[(10, &comments)], 10, 200, ": xxx"),
+        (&[(0, PREAMBLE), (20, "end")], 20, 200, "id: 0."),
+        (&[(20, "end")], 20, 200, ""),
+        (&[(0, PREAMBLE), (20, "error")], 20, 502, r#"{"error":"bad_gateway""#),
+    ];
+    for (sent, at, status, first) in rows {
+        let (frames, answer) = streamed_later(&auth, Some(&token), &[EVENTS]);
+        let sent: Vec<(u64, String)> =
+            sent.iter().map(|(at, it)| (*at, (*it).to_owned())).collect();
+        let server = tokio::spawn(async move {
+            for (after, what) in sent {
+                tokio::time::sleep(Duration::from_millis(after)).await;
+                match &*what {
+                    "end" => return,
+                    "error" => frames.send(Err("broken")).await.expect("open"),
+                    text => frames.send(data(text)).await.expect("open"),
+                }
+            }
+            pending::<()>().await;
+        });
+        let begun = tokio::time::Instant::now();
+        let response = answer.await;
+        let took = begun.elapsed().as_millis();
+        assert!((u128::from(*at)..=u128::from(*at) + 2).contains(&took), "{took} {first}");
+        assert_eq!(response.status(), *status, "{first}");
+        let mut body = response.into_body();
+        let frame = timeout(DAY, body.frame()).await.expect("it does not hang");
+        let frame = frame.map(|it| it.expect("no error").into_data().expect("data"));
+        let text = frame.unwrap_or_default();
+        assert!(text.starts_with(first.as_bytes()), "{text:?} {first}");
+        server.abort();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_answer_waits_for_no_message() {
+    let issuer = TestIssuer::new();
+    let auth = issuer.protects(RESOURCE).build().expect("a description");
+    let service = auth.bearer_auth().layer(service_fn(|_: Request<_>| {
+        let mut response = Response::new(StreamBody::new(futures_util::stream::pending()));
+        response.headers_mut().insert("content-type", HeaderValue::from_static(EVENTS.1));
+        ready(Ok::<_, Infallible>(response.map(|body: StreamBody<Never>| body)))
+    }));
+    for (method, at) in [(Method::GET, 0), (Method::POST, 100)] {
+        let mut request = request(bearer(&issuer.token().sign()));
+        *request.method_mut() = method;
+        let begun = tokio::time::Instant::now();
+        let response = service.clone().oneshot(request).await.expect("an answer");
+        assert_eq!((response.status().as_u16(), begun.elapsed().as_millis() / 10 * 10), (200, at));
+    }
+}
+
+type Never = futures_util::stream::Pending<Result<Frame<Bytes>, Infallible>>;
+
+/// When the handler refuses, in milliseconds, and whether it has said something before.
+#[tokio::test(start_paused = true)]
+async fn who_refuses_before_the_first_message_refuses_by_the_head() {
+    let issuer = TestIssuer::new();
+    let auth = issuer.protects(RESOURCE).build().expect("a description");
+    for (refuses_at, says_something, status) in
+        [(0, false, 403), (60, false, 403), (60, true, 200), (130, false, 200)]
+    {
+        let (alive, mut is_dropped) = mpsc::channel::<()>(1);
+        let service = auth.bearer_auth().layer(service_fn(move |request: Request<_>| {
+            let caller = request.extensions().get::<AuthInfo>().expect("a caller").clone();
+            let (frames, body) = stream();
+            let alive = alive.clone();
+            tokio::spawn(async move {
+                let _alive = alive;
+                frames.send(data(PREAMBLE)).await.expect("open");
+                if says_something {
+                    frames.send(data("data: {\"method\":\"progress\"}\n\n")).await.expect("open");
+                }
+                tokio::time::sleep(Duration::from_millis(refuses_at)).await;
+                caller.require(["admin"]).expect_err("it was not granted");
+                frames.send(data("data: {\"error\":{}}\n\n")).await.expect("open");
+                frames.closed().await;
+            });
+            let mut response = Response::new(body);
+            response.headers_mut().insert("content-type", HeaderValue::from_static(EVENTS.1));
+            response.headers_mut().insert("mcp-session-id", HeaderValue::from_static("s"));
+            ready(Ok::<_, Infallible>(response))
+        }));
+        let request = request(bearer(&issuer.token().scopes(["read"]).sign()));
+        let response = service.oneshot(request).await.expect("an answer");
+        let row = (refuses_at, says_something);
+        assert_eq!(response.status(), status, "{row:?}");
+        let challenge =
+            response.headers().get("www-authenticate").map(|it| it.to_str().expect("it"));
+        assert_eq!(
+            challenge.is_some_and(|it| it.contains("scope=\"admin\"")),
+            status == 403,
+            "{row:?}"
+        );
+        if status == 403 {
+            assert!(!response.headers().contains_key("mcp-session-id"));
+            assert_eq!(is_dropped.recv().await, None, "{row:?}: the inner stream is gone");
+            continue;
+        }
+        let mut body = response.into_body();
+        let mut said = String::new();
+        while !said.contains("error") {
+            said += &next(&mut body).await.expect("open");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
