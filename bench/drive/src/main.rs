@@ -202,6 +202,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (what, name, base, limit) in [
         ("stateless", "mcp with rules", "mcp-open, a token sent", 5.0),
         ("2026-07-28", "2026 with rules", "2026-open, a token sent", 5.0),
+        ("its streams", "2026 stream with rules", "2026 stream-open, a token sent", 5.0),
         ("sessions", "session with rules", "session-open, a token sent", 5.0),
         ("beside uncopied", "mcp with rules", "mcp uncopied, a token sent", f64::INFINITY),
         ("the least beside it", "mcp, the least", "mcp uncopied, a token sent", f64::INFINITY),
@@ -281,6 +282,8 @@ fn scenarios(issuer: &Arc<Issuer>, settings: &Settings) -> Vec<Scenario> {
         row("session with rules", "POST /session-rules", 200, one(Kind::Rs256)),
         row_2026("2026-open, a token sent", "POST /mcp-open"),
         row_2026("2026 with rules", "POST /mcp-rules"),
+        row_2026("2026 stream-open, a token sent", "POST /session-open"),
+        row_2026("2026 stream with rules", "POST /session-rules"),
     ]
 }
 
@@ -320,7 +323,7 @@ impl Scenario {
     fn begin_session(&mut self, load: &mut Load) -> Result<(), Box<dyn Error>> {
         const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":#,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"drive","version":"0"}}}"#;
         const INITIALIZED: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
-        if !self.head.starts_with("POST /session") {
+        if !self.name.starts_with("session") {
             return Ok(());
         }
         let Tokens::One(token) = &self.tokens else { return Ok(()) };

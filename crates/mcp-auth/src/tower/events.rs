@@ -31,10 +31,11 @@ pin_project! {
         rules: Box<Rules>,
         ready: VecDeque<Bytes>,
         trailers: Option<HeaderMap>,
+        has_given_way: bool,
     }
 }
 
-/// What is sent in one frame, at most, of what came in several; and no more of a stream is held for its first message.
+/// What is sent in one frame, at most, of what came in several; and what of a stream is held before its head is sent.
 const LITTLE: usize = 8 * 1024;
 
 /// What holds for one stream.
@@ -133,25 +134,31 @@ impl Rules {
 
 impl<B: Body<Data = Bytes>> Events<B> {
     pub(super) fn new(body: B, rules: Rules) -> Self {
-        Self { body: Some(body), rules: Box::new(rules), ready: VecDeque::new(), trailers: None }
+        let (ready, trailers) = (VecDeque::new(), None);
+        Self { body: Some(body), rules: Box::new(rules), ready, trailers, has_given_way: false }
     }
 
     /// Ready once there is a message to send, the body is over, or it was waited for long enough. What tells a client how to resume
-    /// the stream, with which many begin, is no message.
+    /// the stream, with which many begin, is no message. After it whoever else is ready goes first, once: most answers are over then,
+    /// and are sent as a whole.
     pub(super) fn poll_first_message(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), B::Error>> {
-        while self.body.is_some() && self.ready.iter().all(|bytes| is_preamble(bytes)) {
-            if self.ready.iter().map(Bytes::len).sum::<usize>() > LITTLE {
+        while self.body.is_some() && self.ready.iter().map(Bytes::len).sum::<usize>() <= LITTLE {
+            let is_begun = !self.ready.iter().all(|bytes| is_preamble(bytes));
+            if self.as_mut().poll_read(context)?.is_ready() {
+                continue;
+            }
+            let this = self.as_mut().project();
+            if !is_begun {
+                return this.rules.end.poll_first_message(context).map(Ok);
+            }
+            if std::mem::replace(this.has_given_way, true) {
                 break;
             }
-            match self.as_mut().poll_read(context)? {
-                Poll::Ready(()) => {}
-                Poll::Pending => {
-                    return self.project().rules.end.poll_first_message(context).map(Ok);
-                }
-            }
+            context.waker().wake_by_ref();
+            return Poll::Pending;
         }
         Poll::Ready(Ok(()))
     }

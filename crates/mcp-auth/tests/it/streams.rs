@@ -483,6 +483,33 @@ async fn the_head_of_an_answer_waits_a_moment_for_its_first_message() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_that_is_over_at_once_is_sent_as_a_whole() {
+    let issuer = TestIssuer::new();
+    let auth = issuer.protects(RESOURCE).build().expect("a description");
+    let token = issuer.token().sign();
+    for (lasts, is_whole) in [(0, true), (1, false)] {
+        let (frames, answer) = streamed_later(&auth, Some(&token), &[EVENTS]);
+        tokio::spawn(async move {
+            for text in [PREAMBLE, "data: 1\n\n"] {
+                frames.send(data(text)).await.expect("open");
+            }
+            match lasts {
+                0 => tokio::task::yield_now().await,
+                lasts => tokio::time::sleep(Duration::from_millis(lasts)).await,
+            }
+            drop(frames);
+        });
+        let begun = tokio::time::Instant::now();
+        let mut body = answer.await.into_body();
+        assert_eq!(begun.elapsed(), Duration::ZERO, "nobody waits for the end");
+        let first = next(&mut body).await.expect("a frame");
+        assert!(first.starts_with("id: 0.") && first.ends_with("data: 1\n\n"), "{first}");
+        assert_eq!(body.is_end_stream(), is_whole);
+        assert_eq!(next(&mut body).await, None);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_no_answer_waits_for_no_message() {
     let issuer = TestIssuer::new();
     let auth = issuer.protects(RESOURCE).build().expect("a description");
