@@ -84,10 +84,12 @@ const tasks = {
   async 'step-up'() {
     const granted = [saved.tokens.scope];
     const answers = [await text('list_notes')];
-    const add = () => text('add_note', { text: 'buy milk' });
-    await finish(transport, add()); // 403: the SDK asks for more by itself
-    answers.push(await add());
-    granted.push(saved.tokens.scope);
+    const milk = { text: 'buy milk' };
+    for (const note of [milk, { ...milk, owner: 'bob' }]) { // for bob only an admin: the tool itself refuses
+      await finish(transport, text('add_note', note)); // 403: the SDK asks for more by itself
+      answers.push(await text('add_note', note));
+      granted.push(saved.tokens.scope);
+    }
     answers.push(await text('list_notes')); // what was granted before still is
     return { granted, answers };
   },

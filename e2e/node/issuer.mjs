@@ -32,7 +32,7 @@ const { values: args } = parseArgs({
 const origin = `http://127.0.0.1:${args.port}`;
 const issuer = origin + args.path;
 const resources = [args.resource, 'http://other.example/mcp'];
-const scope = 'read write notes:read notes:write';
+const scope = 'read write notes:read notes:write admin';
 
 // ── keys: the provider holds all of them, the levers decide which are published and which one signs ──
 

@@ -50,8 +50,10 @@ async def whoami(client: Client, memory: Memory) -> dict:
 async def step_up(client: Client, memory: Memory) -> dict:
     granted = [memory.tokens.scope]
     answers = [await text(client, "list_notes")]
-    answers.append(await text(client, "add_note", {"text": "buy milk"}))  # on 403 the SDK asks for more by itself
-    granted.append(memory.tokens.scope)
+    milk = {"text": "buy milk"}
+    for note in [milk, {**milk, "owner": "bob"}]:  # for bob only an admin: the tool itself refuses
+        answers.append(await text(client, "add_note", note))  # on 403 the SDK asks for more by itself
+        granted.append(memory.tokens.scope)
     answers.append(await text(client, "list_notes"))  # what was granted before still is
     return {"granted": granted, "answers": answers}
 

@@ -41,6 +41,8 @@ async fn main() -> Result {
     let mut client = Client::connect(server.parse()?, lifecycle).await?;
     client.show("list_notes", json!({})).await?;
     client.show("add_note", json!({ "text": "buy milk" })).await?;
+    // For others only an admin writes. That depends on the arguments, so it is the tool that refuses.
+    client.show("add_note", json!({ "text": "buy milk", "owner": "bob" })).await?;
     client.show("list_notes", json!({})).await?;
     client.session.cancel().await?;
     Ok(())
