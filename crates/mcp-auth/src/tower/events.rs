@@ -138,27 +138,32 @@ impl<B: Body<Data = Bytes>> Events<B> {
         Self { body: Some(body), rules: Box::new(rules), ready, trailers, has_given_way: false }
     }
 
-    /// Ready once there is a message to send, the body is over, or it was waited for long enough. What tells a client how to resume
-    /// the stream, with which many begin, is no message. After it whoever else is ready goes first, once: most answers are over then,
-    /// and are sent as a whole.
+    /// Ready once there is a message to send, the body is over, or it was waited for long enough; an error if it breaks off before
+    /// there is one. What tells a client how to resume the stream, with which many begin, is no message. After it whoever else is
+    /// ready goes first, once: most answers are over then, and are sent as a whole.
     pub(super) fn poll_first_message(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), B::Error>> {
         while self.body.is_some() && self.ready.iter().map(Bytes::len).sum::<usize>() <= LITTLE {
             let is_begun = !self.ready.iter().all(|bytes| is_preamble(bytes));
-            if self.as_mut().poll_read(context)?.is_ready() {
-                continue;
+            let read = self.as_mut().poll_read(context);
+            let mut this = self.as_mut().project();
+            match read {
+                Poll::Ready(Ok(())) => {}
+                Poll::Pending if !is_begun => {
+                    return this.rules.end.poll_first_message(context).map(Ok);
+                }
+                Poll::Pending if *this.has_given_way => break,
+                Poll::Pending => {
+                    *this.has_given_way = true;
+                    context.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                // What was said is not taken back: the stream ends after it.
+                Poll::Ready(Err(_)) if is_begun => this.body.set(None),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
             }
-            let this = self.as_mut().project();
-            if !is_begun {
-                return this.rules.end.poll_first_message(context).map(Ok);
-            }
-            if std::mem::replace(this.has_given_way, true) {
-                break;
-            }
-            context.waker().wake_by_ref();
-            return Poll::Pending;
         }
         Poll::Ready(Ok(()))
     }

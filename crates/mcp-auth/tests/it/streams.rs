@@ -451,6 +451,7 @@ async fn the_head_of_an_answer_waits_a_moment_for_its_first_message() {
         (&[(10, &comments)], 10, 200, ": xxx"),
         (&[(0, PREAMBLE), (20, "end")], 20, 200, "id: 0."),
         (&[(20, "end")], 20, 200, ""),
+        (&[(0, PREAMBLE), (20, "data: 1\n\n"), (0, "error")], 20, 200, "id: 0."),
         (&[(0, PREAMBLE), (20, "error")], 20, 502, r#"{"error":"bad_gateway""#),
     ];
     for (sent, at, status, first) in rows {
