@@ -67,7 +67,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let listener = tokio::net::TcpListener::bind(format!("127.0.0.1:{port}")).await?;
     println!("{resource}");
-    // Without TCP_NODELAY each streamed answer would wait for 40 ms.
+    // Without TCP_NODELAY an answer that is streamed in several parts would wait for 40 ms.
     let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
     // So that it is known which requests come from the proxy.
     let app = app.into_make_service_with_connect_info::<SocketAddr>();

@@ -4,6 +4,7 @@
 //! cargo run --example step_up                              # of the example `notes`: see there
 //! cargo run --example step_up http://127.0.0.1:7070/mcp    # of `mcp-auth demo`
 //! PROTOCOL=2025-11-25 cargo run --example step_up          # with a session, as older clients
+//! BROWSER=./log-me-in cargo run --example step_up          # opens the page to log in, in place of `xdg-open`
 //! ```
 
 use std::env;
@@ -41,7 +42,7 @@ async fn main() -> Result {
     let mut client = Client::connect(server.parse()?, lifecycle).await?;
     client.show("list_notes", json!({})).await?;
     client.show("add_note", json!({ "text": "buy milk" })).await?;
-    // For others only an admin writes. That depends on the arguments, so it is the tool that refuses.
+    // In `notes` only an admin writes for others. That depends on the arguments, so it is the tool that refuses.
     client.show("add_note", json!({ "text": "buy milk", "owner": "bob" })).await?;
     client.show("list_notes", json!({})).await?;
     client.session.cancel().await?;

@@ -101,6 +101,13 @@ impl Rules {
         })
     }
 
+    /// What a handler required in vain is a 403 by the head, and here the head is out.
+    fn tell_of_late_refusal(&self) {
+        if let Some(denial) = self.caller.as_ref().and_then(AuthInfo::denied) {
+            report::refused_late(&self.auth, denial);
+        }
+    }
+
     fn feed(&mut self, chunk: Bytes, out: &mut VecDeque<Bytes>) -> Result<(), Unreadable> {
         let Some(lists) = &mut self.lists else {
             self.pass(chunk, out);
@@ -222,8 +229,12 @@ impl<B: Body<Data = Bytes>> Body for Events<B> {
             if this.body.is_none() {
                 return Poll::Ready(None);
             }
-            if self.as_mut().poll_read(context)?.is_pending() {
-                ready!(self.as_mut().project().rules.wait(context));
+            let is_read = self.as_mut().poll_read(context)?.is_ready();
+            let this = self.as_mut().project();
+            if !is_read {
+                ready!(this.rules.wait(context));
+            } else if this.body.is_none() {
+                this.rules.tell_of_late_refusal();
             }
         }
     }

@@ -50,8 +50,12 @@ pub(super) enum Unfinished<B> {
     Listed(Response<B>, Show),
 }
 
-/// The first revision with `cacheScope`. Revisions are dates, and so compare as texts.
-const WITH_CACHES: &[u8] = b"2026-07-28";
+/// Whether a request is of the revision 2026-07-28, in which lists have a `cacheScope` and headers name the tool, or of a later one.
+/// Revisions are dates, and so compare as texts.
+pub(super) fn is_modern(headers: &HeaderMap) -> bool {
+    let version = headers.get("mcp-protocol-version");
+    version.is_some_and(|version| version.as_bytes() >= b"2026-07-28".as_slice())
+}
 
 impl<'a> Exchange<'a> {
     /// Opens what the request presents: the ids of a session and of an event, if they are the caller's.
@@ -64,13 +68,12 @@ impl<'a> Exchange<'a> {
         let (is_head, is_post) = (parts.method == Method::HEAD, parts.method == Method::POST);
         let headers = &mut parts.headers;
         // One look at each name is quicker than to look for three.
-        let (mut has_ids, mut asked_for) = (false, None);
-        for (name, value) in headers.iter() {
+        let (mut has_ids, mut has_name) = (false, false);
+        for name in headers.keys() {
             has_ids |= session::is_id(name);
-            if *name == report::NAME {
-                asked_for.get_or_insert_with(|| value.clone());
-            }
+            has_name |= *name == report::NAME;
         }
+        let asked_for = if has_name { report::asked_for(headers).cloned() } else { None };
         if has_ids {
             let owner = Owner::of(caller);
             if !session::open_session(auth.seal(), &owner, headers) {
@@ -80,8 +83,7 @@ impl<'a> Exchange<'a> {
                 report::foreign_event(auth);
             }
         }
-        let version = auth.lists().and_then(|_| headers.get("mcp-protocol-version"));
-        let may_be_cached = version.is_some_and(|version| version.as_bytes() >= WITH_CACHES);
+        let may_be_cached = auth.lists().is_some() && is_modern(headers);
         Self { auth, caller: caller.cloned(), scheme, asked_for, is_head, is_post, may_be_cached }
     }
 

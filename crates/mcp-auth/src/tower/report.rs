@@ -2,6 +2,7 @@
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
+use super::exchange;
 use super::listed_answer::Withheld;
 use crate::denial::{Denial, Refusal};
 use crate::mcp_auth::McpAuth;
@@ -66,6 +67,14 @@ pub(super) fn refused(auth: &McpAuth, denial: &Denial, tool: Option<&HeaderValue
     }
 }
 
+/// A caller whom a handler refused when the head of its answer was out.
+pub(super) fn refused_late(auth: &McpAuth, denial: &Denial) {
+    meter::decision(denial.code());
+    let (decision, resource) = (denial.code(), auth.resource());
+    let detail = denial.operator_detail().map(tracing::field::display);
+    tracing::info!(target: TARGET, decision, resource, detail, "refused by its handler, too late for a challenge: {decision}");
+}
+
 /// A session id that does not open: after a restart, of another principal, or invented.
 pub(super) fn foreign_session(auth: &McpAuth) {
     meter::foreign_id("session");
@@ -99,9 +108,10 @@ pub(super) fn withheld(auth: &McpAuth, why: Withheld) {
     tracing::error!(target: TARGET, resource = auth.resource(), "an answer is withheld: {}", why.advice());
 }
 
-/// The tool that the headers name. It may be a lie: good for a log line, not for a decision.
+/// The tool that the headers name, in the revisions in which servers compare them with the body: good for a log line, not
+/// for a decision.
 pub(super) fn asked_for(headers: &HeaderMap) -> Option<&HeaderValue> {
-    headers.get(NAME)
+    headers.get(NAME).filter(|_| exchange::is_modern(headers))
 }
 
 fn printable(name: Option<&HeaderValue>) -> Option<&str> {

@@ -7,6 +7,7 @@ use axum::body::Body;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::Request;
+use http_body_util::BodyExt as _;
 use mcp_auth::jwt::Algorithm;
 use mcp_auth::{ApiKey, ApiKeys, Introspection, McpAuth};
 use mcp_auth_testkit::{Endpoint, SigningAlgorithm, TestIssuer, Trouble};
@@ -19,6 +20,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use crate::asked_providers::{self, Api, Who};
 use crate::given_keys::KeysFile;
 use crate::polling::{Play, Transmitter, poll, revoking, sets};
+use crate::streams::refused_by_handler;
 use crate::world::{RESOURCE, admit, answer, bearer, request, status};
 
 #[derive(Clone, Default)]
@@ -350,6 +352,51 @@ async fn each_decision_is_one_event_and_persons_are_named_at_debug_only() {
             1,
             "{decision}: {text}"
         );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_refuses_is_told_of_once_also_when_it_is_too_late_for_a_challenge() {
+    let issuer = TestIssuer::new();
+    let auth = protected(&issuer);
+    auth.warm_up().await.expect("the issuer is up");
+    let token = issuer.token().scopes(["read"]).sign();
+    for (refuses_at, says_something, line) in [
+        (60, false, "refused: insufficient_scope decision"),
+        (
+            130,
+            false,
+            "refused by its handler, too late for a challenge: insufficient_scope decision",
+        ),
+        (60, true, "refused by its handler, too late for a challenge: insufficient_scope decision"),
+    ] {
+        let (log, _guard) = Log::at(Level::INFO);
+        let (response, _) = refused_by_handler(&auth, &token, refuses_at, says_something).await;
+        response.into_body().collect().await.expect("no error");
+        let text = log.take();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        assert!(text.contains(line) && text.contains("the handler requires \"admin\""), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_tool_is_named_by_a_header_only_where_servers_compare_it_with_the_body() {
+    let issuer = TestIssuer::new();
+    let auth = protected(&issuer);
+    auth.warm_up().await.expect("the issuer is up");
+    for (scope, decision) in [("read", "admitted"), ("other", "insufficient_scope")] {
+        for (version, is_named) in [("2025-11-25", false), ("", false), ("2026-07-28", true)] {
+            let mut headers = bearer(&issuer.token().scopes([scope]).sign());
+            headers.insert("mcp-name", "show".parse().expect("a value"));
+            if !version.is_empty() {
+                headers.insert("mcp-protocol-version", version.parse().expect("a value"));
+            }
+            let (log, _guard) = Log::at(Level::DEBUG);
+            answer(&auth, request(headers)).await;
+            let text = log.take();
+            assert!(text.contains(&format!("decision=\"{decision}\"")), "{text}");
+            assert_eq!(text.contains("tool=\"show\""), is_named, "{version} {text}");
+        }
     }
 }
 

@@ -530,56 +530,63 @@ async fn what_is_no_answer_waits_for_no_message() {
 
 type Never = futures_util::stream::Pending<Result<Frame<Bytes>, Infallible>>;
 
-/// When the handler refuses, in milliseconds, and whether it has said something before.
+/// The answer of a handler in a session that refuses its caller after some milliseconds, perhaps after it has said something.
+/// The receiver ends with the stream.
+pub(crate) async fn refused_by_handler(
+    auth: &McpAuth,
+    token: &str,
+    refuses_at: u64,
+    says_something: bool,
+) -> (Response<ResponseBody<Stream>>, mpsc::Receiver<()>) {
+    let (alive, is_dropped) = mpsc::channel::<()>(1);
+    let service = auth.bearer_auth().layer(service_fn(move |request: Request<_>| {
+        let caller = request.extensions().get::<AuthInfo>().expect("a caller").clone();
+        let (frames, body) = stream();
+        let alive = alive.clone();
+        tokio::spawn(async move {
+            let _alive = alive;
+            frames.send(data(PREAMBLE)).await.expect("open");
+            if says_something {
+                frames.send(data("data: {\"method\":\"progress\"}\n\n")).await.expect("open");
+            }
+            tokio::time::sleep(Duration::from_millis(refuses_at)).await;
+            caller.require(["admin"]).expect_err("it was not granted");
+            drop(frames.send(data("data: {\"error\":{}}\n\n")).await);
+        });
+        let mut response = Response::new(body);
+        response.headers_mut().insert("content-type", HeaderValue::from_static(EVENTS.1));
+        response.headers_mut().insert("mcp-session-id", HeaderValue::from_static("s"));
+        ready(Ok::<_, Infallible>(response))
+    }));
+    let response = service.oneshot(request(bearer(token))).await;
+    (response.expect("an answer"), is_dropped)
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_refuses_before_the_first_message_refuses_by_the_head() {
     let issuer = TestIssuer::new();
     let auth = issuer.protects(RESOURCE).build().expect("a description");
+    let token = issuer.token().scopes(["read"]).sign();
     for (refuses_at, says_something, status) in
         [(0, false, 403), (60, false, 403), (60, true, 200), (130, false, 200)]
     {
-        let (alive, mut is_dropped) = mpsc::channel::<()>(1);
-        let service = auth.bearer_auth().layer(service_fn(move |request: Request<_>| {
-            let caller = request.extensions().get::<AuthInfo>().expect("a caller").clone();
-            let (frames, body) = stream();
-            let alive = alive.clone();
-            tokio::spawn(async move {
-                let _alive = alive;
-                frames.send(data(PREAMBLE)).await.expect("open");
-                if says_something {
-                    frames.send(data("data: {\"method\":\"progress\"}\n\n")).await.expect("open");
-                }
-                tokio::time::sleep(Duration::from_millis(refuses_at)).await;
-                caller.require(["admin"]).expect_err("it was not granted");
-                frames.send(data("data: {\"error\":{}}\n\n")).await.expect("open");
-                frames.closed().await;
-            });
-            let mut response = Response::new(body);
-            response.headers_mut().insert("content-type", HeaderValue::from_static(EVENTS.1));
-            response.headers_mut().insert("mcp-session-id", HeaderValue::from_static("s"));
-            ready(Ok::<_, Infallible>(response))
-        }));
-        let request = request(bearer(&issuer.token().scopes(["read"]).sign()));
-        let response = service.oneshot(request).await.expect("an answer");
         let row = (refuses_at, says_something);
+        let (response, mut is_dropped) =
+            refused_by_handler(&auth, &token, refuses_at, says_something).await;
         assert_eq!(response.status(), status, "{row:?}");
-        let challenge =
-            response.headers().get("www-authenticate").map(|it| it.to_str().expect("it"));
-        assert_eq!(
-            challenge.is_some_and(|it| it.contains("scope=\"admin\"")),
-            status == 403,
-            "{row:?}"
-        );
-        if status == 403 {
-            assert!(!response.headers().contains_key("mcp-session-id"));
-            assert_eq!(is_dropped.recv().await, None, "{row:?}: the inner stream is gone");
-            continue;
+        let (head, mut body) = response.into_parts();
+        let challenge = head.headers.get("www-authenticate").map(|it| it.to_str().expect("it"));
+        let names_it = challenge.is_some_and(|it| it.contains("scope=\"admin\""));
+        assert_eq!(names_it, status == 403, "{row:?} {challenge:?}");
+        assert_eq!(head.headers.contains_key("mcp-session-id"), status == 200, "{row:?}");
+        let mut said = Vec::new();
+        while let Some(frame) = body.frame().await {
+            said.extend(frame.expect("no error").into_data().expect("data"));
         }
-        let mut body = response.into_body();
-        let mut said = String::new();
-        while !said.contains("error") {
-            said += &next(&mut body).await.expect("open");
-        }
+        let said = String::from_utf8(said).expect("text");
+        let is_in_band = said.ends_with("data: {\"error\":{}}\n\n");
+        assert_eq!(is_in_band, status == 200, "{row:?} {said}");
+        assert_eq!(is_dropped.recv().await, None, "{row:?}: the inner stream is over");
     }
 }
 
