@@ -69,9 +69,10 @@ pub struct BearerAuthLayer(McpAuth);
 ///
 /// Sessions belong to their callers: each `Mcp-Session-Id` that the inner service gives away is sealed to
 /// the issuer, subject and client of the request, and so is each id of an event of a stream. For anyone
-/// else such a session does not exist. A stream of events ends when the token does with which it was opened,
-/// by the timer of tokio, which a runtime made by hand must enable. The head of one that answers a `POST` waits
-/// for its first message, 100 ms at most: a handler that [refuses](AuthInfo::require) its caller by then refuses with a 403.
+/// else such a session does not exist. A stream of events ends when the token does with which it was opened.
+/// The head of one that answers a `POST` is kept until its first message, 100 ms at most: a handler that
+/// [refuses](AuthInfo::require) its caller by then refuses with a 403. Both go by the timer of tokio, which a
+/// runtime made by hand must enable.
 /// Lists leave out what [`list_only`](crate::McpAuthBuilder::list_only) says, if it is set.
 ///
 /// It knows no paths and has no exemptions: what must be public is mounted beside it.

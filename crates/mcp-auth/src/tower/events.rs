@@ -31,11 +31,15 @@ pin_project! {
         rules: Box<Rules>,
         ready: VecDeque<Bytes>,
         trailers: Option<HeaderMap>,
-        has_given_way: bool,
+        held: u8,
     }
 }
 
-/// What is sent in one frame, at most, of what came in several; and what of a stream is held before its head is sent.
+/// How many frames without a message are held before the head of a stream is sent: more than any server writes to tell how to
+/// resume. Whatever it writes instead is not gone through for long, nor held.
+const MOST_HELD: u8 = 16;
+
+/// What is sent in one frame, at most, of what came in several.
 const LITTLE: usize = 8 * 1024;
 
 /// What holds for one stream.
@@ -142,34 +146,21 @@ impl Rules {
 impl<B: Body<Data = Bytes>> Events<B> {
     pub(super) fn new(body: B, rules: Rules) -> Self {
         let (ready, trailers) = (VecDeque::new(), None);
-        Self { body: Some(body), rules: Box::new(rules), ready, trailers, has_given_way: false }
+        Self { body: Some(body), rules: Box::new(rules), ready, trailers, held: 0 }
     }
 
-    /// Ready once there is a message to send, the body is over, or it was waited for long enough; an error if it breaks off before
-    /// there is one. What tells a client how to resume the stream, with which many begin, is no message. After it whoever else is
-    /// ready goes first, once: most answers are over then, and are sent as a whole.
+    /// Ready once there is a message to send, or the body is over; an error if it breaks off before. What only tells a client how to
+    /// resume the stream, with which many begin, is no message, unless there is much of it.
     pub(super) fn poll_first_message(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), B::Error>> {
-        while self.body.is_some() && self.ready.iter().map(Bytes::len).sum::<usize>() <= LITTLE {
-            let is_begun = !self.ready.iter().all(|bytes| is_preamble(bytes));
-            let read = self.as_mut().poll_read(context);
-            let mut this = self.as_mut().project();
-            match read {
-                Poll::Ready(Ok(())) => {}
-                Poll::Pending if !is_begun => {
-                    return this.rules.end.poll_first_message(context).map(Ok);
-                }
-                Poll::Pending if *this.has_given_way => break,
-                Poll::Pending => {
-                    *this.has_given_way = true;
-                    context.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
-                // What was said is not taken back: the stream ends after it.
-                Poll::Ready(Err(_)) if is_begun => this.body.set(None),
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+        while self.body.is_some() && self.trailers.is_none() && self.held < MOST_HELD {
+            let known = self.ready.len();
+            ready!(self.as_mut().poll_read(context))?;
+            *self.as_mut().project().held += 1;
+            if !self.ready.iter().skip(known).all(|bytes| is_preamble(bytes)) {
+                break;
             }
         }
         Poll::Ready(Ok(()))

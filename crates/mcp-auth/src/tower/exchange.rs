@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
@@ -10,6 +11,9 @@ use http::header::{
 use http::request::Parts;
 use http::{Method, Response};
 use http_body::Body;
+use tokio::runtime::Handle;
+use tokio::task::yield_now;
+use tokio::time::timeout;
 
 use super::body::ResponseBody;
 use super::events::{Events, Rules, Show};
@@ -30,7 +34,7 @@ pub(super) struct Exchange<'a> {
     asked_for: Option<HeaderValue>,
     /// The answer to HEAD has the headers of a body, and none.
     is_head: bool,
-    /// What a POST asks for, a handler may refuse: its answer has a first message.
+    /// A POST asks for something, and so its answer has a first message.
     is_post: bool,
     /// The revision of MCP has lists that others may keep, unless they say no.
     may_be_cached: bool,
@@ -49,6 +53,10 @@ pub(super) enum Unfinished<B> {
     /// It may hold lists.
     Listed(Response<B>, Show),
 }
+
+/// How long an answer is waited for its first message, at most: long enough for a handler that looks something up before it
+/// refuses, and short enough for nobody to notice that the head is late.
+const FIRST_MESSAGE: Duration = Duration::from_millis(100);
 
 /// Whether a request is of the revision 2026-07-28, in which lists have a `cacheScope` and headers name the tool, or of a later one.
 /// Revisions are dates, and so compare as texts.
@@ -146,21 +154,26 @@ impl<'a> Exchange<'a> {
     }
 
     /// Waits a moment for the first message of an answer, so that a handler that refuses the caller at once refuses it by the head,
-    /// which servers with sessions send before they ask a handler.
+    /// which servers with sessions send before they ask a handler. Outside of tokio it is not waited for.
     async fn begin_stream<B: Body<Data = Bytes>>(
         &self,
         mut response: Response<Pin<Box<Events<B>>>>,
     ) -> Response<ResponseBody<B>> {
-        let events = response.body_mut();
-        let first = match self.is_post {
-            true => poll_fn(|context| events.as_mut().poll_first_message(context)).await,
-            false => Ok(()),
-        };
-        match (self.refusal(None), first) {
-            (Some(refusal), _) => refusal,
-            (None, Ok(())) => response.map(ResponseBody::events),
-            (None, Err(_)) => self.withhold(Withheld::Broken),
+        let mut begun = None;
+        if self.is_post && self.caller.is_some() && Handle::try_current().is_ok() {
+            let events = response.body_mut();
+            let first = poll_fn(|context| events.as_mut().poll_first_message(context));
+            let first = timeout(FIRST_MESSAGE, first).await;
+            begun = first.ok().map(|first| first.map_err(|_| Withheld::Broken));
         }
+        match (self.refusal(None), begun) {
+            (Some(refusal), _) => return refusal,
+            (None, Some(Err(why))) => return self.withhold(why),
+            // Most answers are over by then, and are sent as a whole.
+            (None, Some(Ok(()))) => yield_now().await,
+            (None, None) => {}
+        }
+        response.map(ResponseBody::events)
     }
 
     /// Leaves out of lists what the caller may not use.

@@ -36,7 +36,7 @@ impl Withheld {
     /// For the operator: what to change.
     pub(super) const fn advice(self) -> &'static str {
         match self {
-            Self::Broken => "the server broke off its answer",
+            Self::Broken => "the server broke off its answer: see its own log",
             Self::Encoded => {
                 "its lists cannot be filtered, since it is compressed: compress outside of `bearer_auth()`"
             }

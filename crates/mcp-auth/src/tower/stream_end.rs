@@ -15,10 +15,6 @@ use crate::clock::Clock;
 /// whether a token that is asked about is still good: its issuer is asked once for each, as for requests.
 const LONGEST_NAP: Duration = Duration::from_secs(10);
 
-/// How long an answer is waited for its first message, at most: long enough for a handler that looks something up before it
-/// refuses, and short enough for nobody to notice that the head is late.
-const FIRST_MESSAGE: Duration = Duration::from_millis(100);
-
 /// Tells when a stream is over.
 pub(super) struct StreamEnd {
     /// Nothing if the token does not expire, or its streams outlive it.
@@ -103,18 +99,6 @@ impl StreamEnd {
             ready!(nap.as_mut().poll(context));
             self.nap = None;
         }
-    }
-
-    /// Ready once the first message was waited for long enough. Outside of tokio it is not waited for.
-    pub(super) fn poll_first_message(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if self.nap.is_none() && Handle::try_current().is_err() {
-            return Poll::Ready(());
-        }
-        ready!(
-            self.nap.get_or_insert_with(|| Box::pin(sleep(FIRST_MESSAGE))).as_mut().poll(context)
-        );
-        self.nap = None;
-        Poll::Ready(())
     }
 
     fn left(&self) -> Option<Duration> {

@@ -20,7 +20,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use crate::asked_providers::{self, Api, Who};
 use crate::given_keys::KeysFile;
 use crate::polling::{Play, Transmitter, poll, revoking, sets};
-use crate::streams::refused_by_handler;
+use crate::streams::{EVENTS, refused_by_handler, streamed_later};
 use crate::world::{RESOURCE, admit, answer, bearer, request, status};
 
 #[derive(Clone, Default)]
@@ -377,6 +377,12 @@ async fn a_handler_that_refuses_is_told_of_once_also_when_it_is_too_late_for_a_c
         assert_eq!(text.lines().count(), 1, "{text}");
         assert!(text.contains(line) && text.contains("the handler requires \"admin\""), "{text}");
     }
+    let (log, _guard) = Log::at(Level::INFO);
+    let (frames, response) = streamed_later(&auth, Some(&token), &[EVENTS]);
+    frames.send(Err("broken")).await.expect("open");
+    assert_eq!(response.await.status(), 502);
+    let text = log.take();
+    assert!(text.contains("ERROR") && text.contains("the server broke off its answer"), "{text}");
 }
 
 #[tokio::test]

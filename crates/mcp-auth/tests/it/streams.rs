@@ -433,7 +433,7 @@ async fn the_head_of_an_answer_waits_a_moment_for_its_first_message() {
     let issuer = TestIssuer::new();
     let auth = issuer.protects(RESOURCE).build().expect("a description");
     let token = issuer.token().sign();
-    let comments = format!(": {}\n", "x".repeat(9000));
+    let little = [(1, ":\n\n"); 16];
     let rows: &[Begun<'_>] = &[
         (&[(0, "data: 1\n\n")], 0, 200, "data: 1\n\n"),
         (&[(0, PREAMBLE), (0, "data: 1\n\n")], 0, 200, "id: 0."),
@@ -448,10 +448,10 @@ async fn the_head_of_an_answer_waits_a_moment_for_its_first_message() {
         ),
         (&[(120, "data: 1\n\n")], 100, 200, "data: 1\n\n"),
         (&[(10, "dat")], 10, 200, "dat"),
-        (&[(10, &comments)], 10, 200, ": xxx"),
+        (&[(0, "event: ping\ndata\n\n")], 0, 200, "event"),
+        (&little, 16, 200, ":"),
         (&[(0, PREAMBLE), (20, "end")], 20, 200, "id: 0."),
         (&[(20, "end")], 20, 200, ""),
-        (&[(0, PREAMBLE), (20, "data: 1\n\n"), (0, "error")], 20, 200, "id: 0."),
         (&[(0, PREAMBLE), (20, "error")], 20, 502, r#"{"error":"bad_gateway""#),
     ];
     for (sent, at, status, first) in rows {
@@ -483,8 +483,131 @@ async fn the_head_of_an_answer_waits_a_moment_for_its_first_message() {
     }
 }
 
+/// The answer to this method of a service behind `auth` whose body is always ready, and is these frames.
+async fn at_once(
+    auth: &McpAuth,
+    method: Method,
+    headers: http::HeaderMap,
+    frames: impl Iterator<Item = Result<Frame<Bytes>, &'static str>> + Send + 'static,
+) -> Response<ResponseBody<Stream>> {
+    let frames = Arc::new(Mutex::new(Some(frames)));
+    let service = auth.bearer_auth().layer(service_fn(move |_: Request<_>| {
+        let frames = frames.lock().expect("it").take().expect("one request");
+        let mut response =
+            Response::new(StreamBody::new(futures_util::stream::iter(frames).boxed()));
+        response.headers_mut().insert("content-type", HeaderValue::from_static(EVENTS.1));
+        ready(Ok::<_, Infallible>(response))
+    }));
+    let mut request = request(headers);
+    *request.method_mut() = method;
+    service.oneshot(request).await.unwrap_or_else(|never| match never {})
+}
+
+#[tokio::test]
+async fn what_was_waited_for_is_the_same_frames() {
+    let issuer = TestIssuer::new();
+    let auth = issuer.protects(RESOURCE).build().expect("a description");
+    let text = |text: &'static str| Ok(Frame::data(Bytes::from_static(text.as_bytes())));
+    let trailers = |name: &'static str| {
+        let name = HeaderName::from_static(name);
+        Ok(Frame::trailers([(name, HeaderValue::from_static("1"))].into_iter().collect()))
+    };
+    let (data, more) = ("data: 1\n\n", ": more\n\n");
+    type Make<'t> = &'t dyn Fn() -> Vec<Result<Frame<Bytes>, &'static str>>;
+    let rows: [Make<'_>; 9] = [
+        &|| vec![],
+        &|| vec![text(PREAMBLE)],
+        &|| vec![text(PREAMBLE), text(data)],
+        &|| vec![text(PREAMBLE), text(data), Err("broken")],
+        &|| vec![text(data), text(more), Err("broken")],
+        &|| vec![text(PREAMBLE), text(data), trailers("x-a"), trailers("x-b")],
+        &|| vec![text(PREAMBLE), trailers("x-a"), text(data)],
+        &|| vec![text(PREAMBLE), trailers("x-a"), Err("broken")],
+        &|| {
+            vec![
+                text(": a\n"),
+                text(""),
+                text("i"),
+                text("d: 7\n"),
+                text("dat"),
+                text("a: 1\n\nid: 8"),
+            ]
+        },
+    ];
+    let token = issuer.token().sign();
+    for (row, frames) in rows.iter().enumerate() {
+        let mut seen = Vec::new();
+        for method in [Method::GET, Method::POST] {
+            let response = at_once(&auth, method, bearer(&token), frames().into_iter()).await;
+            let (mut body, mut said) = (response.into_body(), Vec::new());
+            while let Some(frame) = body.frame().await {
+                match frame.map(Frame::into_data) {
+                    Ok(Ok(data)) => said.extend(data),
+                    other => said.extend(format!("{other:?}").bytes()),
+                }
+            }
+            seen.push(String::from_utf8(said).expect("text"));
+        }
+        assert_eq!(seen[0], seen[1], "{row}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_always_ready_and_says_nothing_ends_with_its_token() {
+    for empty in ["", "id: \0\n", ":\n"] {
+        for method in [Method::GET, Method::POST] {
+            let issuer = TestIssuer::new();
+            let auth = issuer.protects(RESOURCE).build().expect("a description");
+            let headers = bearer(&issuer.token().expires_in(5 * MINUTE).sign());
+            let (clock, mut polls) = (issuer.clock(), 0);
+            let frames = std::iter::repeat_with(move || {
+                polls += 1;
+                if polls == 1000 {
+                    clock.advance(DAY);
+                }
+                data(empty)
+            });
+            let response = at_once(&auth, method, headers, frames).await;
+            assert_eq!(response.status(), 200);
+            let said = response.into_body().collect().await.expect("no error").to_bytes();
+            assert!(said.len() < 4000, "{}", said.len());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_counts_although_the_body_breaks_off() {
+    let issuer = TestIssuer::new();
+    let auth = issuer.protects(RESOURCE).build().expect("a description");
+    for (is_refused, status) in [(true, 403), (false, 502)] {
+        let service = auth.bearer_auth().layer(service_fn(move |request: Request<_>| {
+            let caller = request.extensions().get::<AuthInfo>().expect("a caller");
+            let missing = if is_refused { "admin" } else { "read" };
+            assert_eq!(caller.require([missing]).is_err(), is_refused);
+            let frames = [data(PREAMBLE), Err("broken")];
+            let mut response = Response::new(StreamBody::new(futures_util::stream::iter(frames)));
+            response.headers_mut().insert("content-type", HeaderValue::from_static(EVENTS.1));
+            ready(Ok::<_, Infallible>(response))
+        }));
+        let request = request(bearer(&issuer.token().scopes(["read"]).sign()));
+        assert_eq!(service.oneshot(request).await.expect("an answer").status(), status);
+    }
+}
+
+#[test]
+fn outside_of_tokio_nobody_waits_for_a_first_message() {
+    let verifier = |_: Credentials| async {
+        Ok::<_, Denial>(VerifiedToken::assert("https://issuer.test", "alice").audience(RESOURCE))
+    };
+    let auth = McpAuth::builder(RESOURCE).authorization_server("https://issuer.test");
+    let auth = auth.verifier(verifier).build().expect("a description");
+    let (_frames, answer) = streamed_later(&auth, Some("a-token"), &[EVENTS]);
+    let answer = futures_util::FutureExt::now_or_never(answer).expect("an answer at once");
+    assert_eq!(answer.status(), 200);
+}
+
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_is_over_at_once_is_sent_as_a_whole() {
+async fn an_answer_that_is_over_at_once_can_be_sent_as_a_whole() {
     let issuer = TestIssuer::new();
     let auth = issuer.protects(RESOURCE).build().expect("a description");
     let token = issuer.token().sign();
@@ -503,24 +626,37 @@ async fn an_answer_that_is_over_at_once_is_sent_as_a_whole() {
         let begun = tokio::time::Instant::now();
         let mut body = answer.await.into_body();
         assert_eq!(begun.elapsed(), Duration::ZERO, "nobody waits for the end");
-        let first = next(&mut body).await.expect("a frame");
-        assert!(first.starts_with("id: 0.") && first.ends_with("data: 1\n\n"), "{first}");
-        assert_eq!(body.is_end_stream(), is_whole);
-        assert_eq!(next(&mut body).await, None);
+        let all = async {
+            let mut said = String::new();
+            while let Some(text) = next(&mut body).await {
+                said += &text;
+            }
+            assert!(said.starts_with("id: 0.") && said.ends_with("data: 1\n\n"), "{said}");
+        };
+        let mut all = Box::pin(all);
+        assert_eq!(futures_util::FutureExt::now_or_never(&mut all).is_some(), is_whole);
+        if !is_whole {
+            all.await;
+        }
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_no_answer_waits_for_no_message() {
     let issuer = TestIssuer::new();
-    let auth = issuer.protects(RESOURCE).build().expect("a description");
+    let auth = issuer.protects(RESOURCE).optional().build().expect("a description");
     let service = auth.bearer_auth().layer(service_fn(|_: Request<_>| {
         let mut response = Response::new(StreamBody::new(futures_util::stream::pending()));
         response.headers_mut().insert("content-type", HeaderValue::from_static(EVENTS.1));
         ready(Ok::<_, Infallible>(response.map(|body: StreamBody<Never>| body)))
     }));
-    for (method, at) in [(Method::GET, 0), (Method::POST, 100)] {
-        let mut request = request(bearer(&issuer.token().sign()));
+    let token = issuer.token().sign();
+    for (method, headers, at) in [
+        (Method::GET, bearer(&token), 0),
+        (Method::POST, bearer(&token), 100),
+        (Method::POST, http::HeaderMap::new(), 0), // nobody, whom no handler refuses
+    ] {
+        let mut request = request(headers);
         *request.method_mut() = method;
         let begun = tokio::time::Instant::now();
         let response = service.clone().oneshot(request).await.expect("an answer");
