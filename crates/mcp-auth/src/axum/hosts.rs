@@ -9,7 +9,12 @@ use crate::denial::Denial;
 use crate::url;
 
 /// The hosts of a server. A page whose name was made to lead here (DNS rebinding) calls it by another.
-pub(super) struct Hosts(Option<Vec<(String, Port)>>);
+pub(super) struct Hosts {
+    /// The resource's own, as most requests name it: it is not taken apart.
+    own: Option<String>,
+    /// Each that is allowed; nothing if any is.
+    allowed: Option<Vec<(String, Port)>>,
+}
 
 /// Any, where none is said.
 type Port = Option<u16>;
@@ -18,11 +23,11 @@ impl Hosts {
     /// The hosts of a list as rmcp has it: names or addresses, with a port or with any, and all of them if there are none. The
     /// resource's own is among them, with any port, since a proxy may have another. What is no host is never met.
     pub(super) fn new(allowed: &[String], resource: &str) -> Self {
+        let own = url::split(resource).map(|(_, authority, _)| authority);
         if allowed.is_empty() {
-            return Self(None);
+            return Self { own: None, allowed: None };
         }
-        let own = url::split(resource).and_then(|(_, authority, _)| url::host_and_port(authority));
-        let own = own.map(|(host, _)| (host.to_owned(), None));
+        let any_port = own.and_then(url::host_and_port).map(|(host, _)| (host.to_owned(), None));
         let listed = allowed.iter().filter_map(|entry| {
             let host = listed(entry.trim());
             if host.is_none() {
@@ -30,12 +35,13 @@ impl Hosts {
             }
             host
         });
-        Self(Some(own.into_iter().chain(listed).collect()))
+        let allowed = any_port.into_iter().chain(listed).collect();
+        Self { own: own.map(str::to_owned), allowed: Some(allowed) }
     }
 
     /// Whether a request may be made to the host that it names. One that names none is not ours to answer: rmcp does.
     pub(super) fn admit(&self, request: &Parts) -> Result<(), Denial> {
-        let Some(hosts) = &self.0 else { return Ok(()) };
+        let Some(hosts) = &self.allowed else { return Ok(()) };
         let mut named = request.headers.get_all(HOST).iter().map(HeaderValue::to_str);
         let named = match (named.next(), named.next()) {
             (Some(host), None) => host.ok(),
@@ -50,7 +56,8 @@ impl Hosts {
                 known.eq_ignore_ascii_case(host) && (wanted.is_none() || *wanted == port)
             })
         };
-        if named.and_then(url::host_and_port).is_some_and(is_covered) {
+        let is_own = |host| self.own.as_deref() == Some(host);
+        if named.is_some_and(is_own) || named.and_then(url::host_and_port).is_some_and(is_covered) {
             return Ok(());
         }
         tracing::debug!(target: "mcp_auth", ?named, "a host that is not allowed");

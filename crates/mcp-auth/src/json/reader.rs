@@ -141,21 +141,16 @@ impl<'j> Reader<'j> {
         self.rest_of_name().map(Some)
     }
 
-    /// The same, where some names are looked for, none of which needs escapes. Inlined, since a name that is known
-    /// is compared where it lies in a few instructions, and its end is not looked for.
-    #[inline(always)]
-    pub(crate) fn member_of<const N: usize>(
-        &mut self,
-        names: &[&str; N],
-    ) -> Result<Option<Member<'j>>> {
+    /// The same, where some names are looked for, none of which needs escapes: they are compared where they lie, and their end
+    /// is not looked for.
+    pub(crate) fn member_of(&mut self, names: &[&str]) -> Result<Option<Member<'j>>> {
         if !self.goes_on(b'}')? {
             return Ok(None);
         }
         self.pass(b'"')?;
         let rest = self.rest();
-        let is_next = |name: &str| {
-            rest.strip_prefix(name.as_bytes()).is_some_and(|after| after.first() == Some(&b'"'))
-        };
+        let is_next =
+            |name: &str| rest.get(name.len()) == Some(&b'"') && rest.starts_with(name.as_bytes());
         let wanted = names.iter().enumerate().find(|(_, name)| is_next(name));
         let Some((place, name)) = wanted else { return self.other_member(names).map(Some) };
         self.at += name.len() + 1;

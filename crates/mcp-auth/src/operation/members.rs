@@ -44,14 +44,14 @@ pub(super) fn enter(reader: &mut Reader<'_>) -> Result<(), BadMessage> {
     }
 }
 
-/// The next member whose name is one of `names`; each may come once. Others are skipped. Inlined as `member_of` is.
-#[inline(always)]
-pub(super) fn next_of<const N: usize>(
+/// The next member whose name is one of `names`, of which there are eight at most; each may come once. Others are skipped. One for all
+/// objects: most requests run through code that is not in the nearest cache, and so little code is quick code.
+#[inline(never)]
+pub(super) fn next_of(
     reader: &mut Reader<'_>,
-    names: &[&str; N],
+    names: &[&str],
     seen: &mut u8,
 ) -> Result<Option<usize>, BadMessage> {
-    const { assert!(N <= 8, "a bit each") };
     while let Some(member) = reader.member_of(names)? {
         match member {
             Member::Other(name) => pass_over(reader, names, &name)?,
@@ -70,8 +70,9 @@ pub(super) fn next_of<const N: usize>(
 /// and `task_id`; a copy in JavaScript inherits from `__proto__`; and serde_json's `Value` reads the string
 /// of its private member in place of the object.
 fn pass_over(reader: &mut Reader<'_>, names: &[&str], member: &str) -> Result<(), BadMessage> {
-    // Of letters and digits, as most: only their case can be in question.
-    let is_simple = member.bytes().fold(true, |simple, byte| simple & byte.is_ascii_alphanumeric());
+    // Of letters, digits and `-./`, as most: only their case can be in question.
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() | matches!(byte, b'-'..=b'/');
+    let is_simple = member.bytes().fold(true, |simple, byte| simple & is_plain(byte));
     let is_variant = |name: &&str| member.len() == name.len() && member.eq_ignore_ascii_case(name);
     if names.iter().any(is_variant) || (!is_simple && is_odd(names, member)) {
         return Err(BadMessage::Ambiguous);

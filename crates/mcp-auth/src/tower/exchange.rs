@@ -58,13 +58,6 @@ pub(super) enum Unfinished<B> {
 /// refuses, and short enough for nobody to notice that the head is late.
 const FIRST_MESSAGE: Duration = Duration::from_millis(100);
 
-/// Whether a request is of the revision 2026-07-28, in which lists have a `cacheScope` and headers name the tool, or of a later one.
-/// Revisions are dates, and so compare as texts.
-pub(super) fn is_modern(headers: &HeaderMap) -> bool {
-    let version = headers.get("mcp-protocol-version");
-    version.is_some_and(|version| version.as_bytes() >= b"2026-07-28".as_slice())
-}
-
 impl<'a> Exchange<'a> {
     /// Opens what the request presents: the ids of a session and of an event, if they are the caller's.
     pub(super) fn begin(
@@ -75,13 +68,16 @@ impl<'a> Exchange<'a> {
     ) -> Self {
         let (is_head, is_post) = (parts.method == Method::HEAD, parts.method == Method::POST);
         let headers = &mut parts.headers;
-        // One look at each name is quicker than to look for three.
-        let (mut has_ids, mut has_name) = (false, false);
-        for name in headers.keys() {
-            has_ids |= session::is_id(name);
-            has_name |= *name == report::NAME;
+        // One look at each name is quicker than to look for four.
+        let (mut has_ids, mut is_modern, mut name) = (false, false, None);
+        for (it, value) in headers.iter() {
+            has_ids |= session::is_id(it);
+            is_modern |= *it == report::VERSION && report::is_modern(value);
+            if *it == report::NAME {
+                name = name.or(Some(value));
+            }
         }
-        let asked_for = if has_name { report::asked_for(headers).cloned() } else { None };
+        let asked_for = name.filter(|_| is_modern).cloned();
         if has_ids {
             let owner = Owner::of(caller);
             if !session::open_session(auth.seal(), &owner, headers) {
@@ -91,8 +87,8 @@ impl<'a> Exchange<'a> {
                 report::foreign_event(auth);
             }
         }
-        let may_be_cached = auth.lists().is_some() && is_modern(headers);
-        Self { auth, caller: caller.cloned(), scheme, asked_for, is_head, is_post, may_be_cached }
+        let (caller, may_be_cached) = (caller.cloned(), is_modern);
+        Self { auth, caller, scheme, asked_for, is_head, is_post, may_be_cached }
     }
 
     /// Seals what the answer gives away, and lets a stream end when the caller's token does. If a handler

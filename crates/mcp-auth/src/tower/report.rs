@@ -2,7 +2,6 @@
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
-use super::exchange;
 use super::listed_answer::Withheld;
 use crate::denial::{Denial, Refusal};
 use crate::mcp_auth::McpAuth;
@@ -14,6 +13,9 @@ const TARGET: &str = "mcp_auth";
 
 /// The header that names a tool.
 pub(super) const NAME: HeaderName = HeaderName::from_static("mcp-name");
+
+/// That of the protocol's version.
+pub(super) const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 
 /// An admitted request: at debug, for it names a person.
 pub(super) fn admitted(auth: &McpAuth, caller: &AuthInfo, headers: &HeaderMap) {
@@ -111,7 +113,13 @@ pub(super) fn withheld(auth: &McpAuth, why: Withheld) {
 /// The tool that the headers name, in the revisions in which servers compare them with the body: good for a log line, not
 /// for a decision.
 pub(super) fn asked_for(headers: &HeaderMap) -> Option<&HeaderValue> {
-    headers.get(NAME).filter(|_| exchange::is_modern(headers))
+    headers.get(NAME).filter(|_| headers.get(VERSION).is_some_and(is_modern))
+}
+
+/// Whether a version is 2026-07-28, in which lists have a `cacheScope` and headers name the tool, or a later one. Versions are dates,
+/// and so compare as texts.
+pub(super) fn is_modern(version: &HeaderValue) -> bool {
+    version.as_bytes() >= b"2026-07-28".as_slice()
 }
 
 fn printable(name: Option<&HeaderValue>) -> Option<&str> {
