@@ -202,7 +202,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (what, name, base, limit) in [
         ("stateless", "mcp with rules", "mcp-open, a token sent", 5.0),
         ("2026-07-28", "2026 with rules", "2026-open, a token sent", 5.0),
-        ("its streams", "2026 stream with rules", "2026 stream-open, a token sent", 5.0),
+        ("2026-07-28, streamed", "2026 stream with rules", "2026 stream-open, a token sent", 5.0),
         ("sessions", "session with rules", "session-open, a token sent", 5.0),
         ("beside uncopied", "mcp with rules", "mcp uncopied, a token sent", f64::INFINITY),
         ("the least beside it", "mcp, the least", "mcp uncopied, a token sent", f64::INFINITY),
