@@ -115,6 +115,7 @@ mod tests {
             ("[::1]:3000", true),
             ("[::1]", true),
             ("api.example.com", true),
+            ("api.example.com:8443", true),
             ("API.example.com:8443", true),
             ("api.example.com:443", true), // a proxy's port is not the resource's
             ("proxy:8080", true),

@@ -44,10 +44,20 @@ pub(super) fn enter(reader: &mut Reader<'_>) -> Result<(), BadMessage> {
     }
 }
 
-/// The next member whose name is one of `names`, of which there are eight at most; each may come once. Others are skipped. One for all
-/// objects: most requests run through code that is not in the nearest cache, and so little code is quick code.
+/// The next member whose name is one of `names`; each may come once. Others are skipped.
+#[inline(always)]
+pub(super) fn next_of<const N: usize>(
+    reader: &mut Reader<'_>,
+    names: &[&str; N],
+    seen: &mut u8,
+) -> Result<Option<usize>, BadMessage> {
+    const { assert!(N <= 8, "a bit each") };
+    next_among(reader, names, seen)
+}
+
+/// One for all objects: most of a request runs through code that is not in the nearest cache, and so little code is quick code.
 #[inline(never)]
-pub(super) fn next_of(
+fn next_among(
     reader: &mut Reader<'_>,
     names: &[&str],
     seen: &mut u8,
