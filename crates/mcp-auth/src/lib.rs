@@ -28,150 +28,105 @@
 //!
 //! | feature | adds |
 //! |---|---|
-//! | *(none)* | the rules, and [`McpAuth`] with a [`Verifier`] of your own; no tokio |
-//! | `jwt` (default) | the verification of JWTs without I/O, in the module `jwt` |
-//! | `client` (default) | discovery, keys kept fresh, and questions about opaque tokens: reqwest and tokio |
+//! | *(none)* | everything but the features below; documents are fetched by a [`Fetch`] of your own |
+//! | `reqwest` (default) | `HttpClient`, which fetches metadata and keys without further setup |
 //! | `tower` (default) | the layer and the metadata service |
-//! | `axum`, `rmcp` | one door each |
-//! | `metrics` | counters and a gauge through the `metrics` facade |
-//! | `ml-dsa` | ML-DSA signatures (RFC 9964) |
+//! | `axum` | `McpAuth::protect`, and [`AuthInfo`] as an extractor |
+//! | `rmcp` | [`AuthInfo`] as an argument of tools and prompts; with `axum`, `McpAuth::protect_mcp` |
 //!
 //! The repository has a [guide](https://github.com/mcp-auth/rust/tree/main/docs/guide) with every
 //! option, and the [architecture](https://github.com/mcp-auth/rust/blob/main/ARCHITECTURE.md) on one
 //! page.
 #![cfg_attr(
-    not(all(feature = "axum", feature = "client", feature = "rmcp", feature = "tower")),
+    not(all(feature = "axum", feature = "rmcp", feature = "tower")),
     allow(dead_code, unused_imports, reason = "some parts serve features that are off")
 )]
 
-// words: what we talk about (pure)
-mod url;
-mod blocks;
-mod json;
-mod moment;
-mod scheme;
-mod scope;
-mod denial;
-mod credentials;
-mod binding;
-mod issuer_template;
-mod provider;
-mod dialect;
-mod token;
-mod revocation;
-mod operation;
-// rules: decisions as functions of data (pure; `now` is an argument)
-mod rule;
-mod tool_scopes;
+/// Parsers and byte helpers that know nothing of OAuth.
+mod util;
+/// The types that everything else talks about.
+mod model;
+/// What may pass: operations, rules, authorization.
 mod policy;
-mod identity;
-#[cfg(feature = "jwt")]
-pub mod jwt;
-pub mod metadata;
-mod challenge;
-mod lists;
-#[cfg(feature = "jwt")]
-mod dpop;
-#[cfg(feature = "jwt")]
-mod certificate;
-// outside: waiting for others (async)
-mod clock;
-#[cfg(feature = "tower")]
-mod seal;
-#[cfg(not(feature = "tower"))]
-#[path = "seal_disabled.rs"]
-mod seal;
-#[cfg(any(feature = "client", feature = "tower"))]
-mod signal;
-#[cfg(not(any(feature = "client", feature = "tower")))]
-#[path = "signal_disabled.rs"]
-mod signal;
-mod revocations;
-mod boxed;
-mod fetch;
-#[cfg(feature = "metrics")]
-mod meter;
-#[cfg(not(feature = "metrics"))]
-#[path = "meter_disabled.rs"]
-mod meter;
-#[cfg(feature = "client")]
-mod fresh;
-#[cfg(feature = "client")]
-mod keyring;
-#[cfg(feature = "client")]
-mod memory;
-#[cfg(feature = "client")]
-mod introspection;
-#[cfg(feature = "client")]
-mod event_poll;
-#[cfg(feature = "client")]
-mod authorization_server;
-#[cfg(not(feature = "client"))]
-#[path = "authorization_server_named.rs"]
-mod authorization_server;
-#[cfg(feature = "client")]
-mod issuer_resolver;
-mod verifier;
-#[cfg(feature = "jwt")]
-mod api_keys;
-#[cfg(not(feature = "jwt"))]
-#[path = "api_keys_disabled.rs"]
-mod api_keys;
-mod body;
-mod mcp_auth;
-// doors (features)
-#[cfg(feature = "tower")]
-mod tower;
-#[cfg(feature = "axum")]
-mod axum;
-#[cfg(feature = "rmcp")]
-mod rmcp;
-// the pages of the guide, whose code is tested
-#[cfg(all(doctest, feature = "axum", feature = "rmcp"))]
-mod guide;
+/// What is genuine: JWTs, DPoP proofs, client certificates.
+mod verify;
+/// Waiting for others: clock, fetch, refreshing caches. Everything above is pure: no async, no clock, no I/O.
+mod net;
+/// The issuers: keys, introspection, security events, verifiers.
+mod issuer;
+/// One protected resource: `McpAuth` and its builder.
+mod resource;
+/// In front of a server: tower, axum, rmcp.
+mod integrations;
 
-#[cfg(feature = "jwt")]
-pub use api_keys::{ApiKey, ApiKeys, GeneratedKey};
-pub use authorization_server::AuthorizationServer;
-#[cfg(feature = "client")]
-pub use authorization_server::{IssuerTemplate, OutOfReach};
-pub use binding::Binding;
-pub use body::GuardedBody;
-pub use boxed::BoxFuture;
-#[cfg(feature = "jwt")]
-pub use certificate::{ClientCertHeader, ClientCertificate, PeerAddr};
-pub use challenge::Challenge;
-pub use clock::{Clock, ManualClock, SystemClock};
-pub use credentials::{AccessToken, Credentials, MAX_TOKEN_BYTES};
-pub use denial::{Authentication, BadMessage, BadProof, BadRequest, Denial, Reason, Refusal};
-#[cfg(feature = "jwt")]
-pub use dpop::Dpop;
-#[cfg(feature = "client")]
-pub use event_poll::EventPoll;
-#[cfg(feature = "client")]
-pub use fetch::HttpClient;
-pub use fetch::{Fetch, FetchError, Limits};
-pub use identity::{Actor, AuthorizationDetail, CallerKind};
-#[cfg(feature = "client")]
-pub use introspection::{Introspection, Secret};
-pub use lists::Listed;
-pub use mcp_auth::{ConfigError, McpAuth, McpAuthBuilder};
-#[cfg(feature = "client")]
-pub use mcp_auth::{IssuerReadiness, Readiness};
-pub use operation::Operation;
-pub use policy::Policy;
-pub use provider::{Audience, Certainty, Document, Mark, Provider};
-pub use revocation::Revocation;
-pub use revocations::Revocations;
+pub use issuer::api_keys::{ApiKey, ApiKeys, GeneratedKey};
+pub use issuer::authorization_server::{AuthorizationServer, IssuerTemplate, OutOfReach};
+pub use issuer::event_poll::EventPoll;
+pub use issuer::introspection::{Introspection, Secret};
+pub use issuer::revocations::Revocations;
+pub use issuer::verifier::Verifier;
+pub use model::confirmation::Binding;
+pub use model::credentials::{AccessToken, Credentials, MAX_TOKEN_BYTES};
+pub use model::denial::{
+    Authentication, BadMessage, BadProof, BadRequest, Denial, Reason, Refusal,
+};
+pub use model::provider::{Audience, Certainty, Document, Mark, Provider};
+pub use model::revocation::Revocation;
+pub use model::scheme::Scheme;
+pub use model::scope::{AnyOf, Hierarchy, Require, Scopes};
+pub use model::token::{AuthInfo, Principal, VerifiedToken};
+pub use net::box_future::BoxFuture;
+pub use net::clock::{Clock, ManualClock, SystemClock};
+#[cfg(feature = "reqwest")]
+pub use net::fetch::HttpClient;
+pub use net::fetch::{Fetch, FetchError, Limits};
+pub use policy::challenge::Challenge;
+pub use policy::identity::{Actor, AuthorizationDetail, CallerKind};
+pub use policy::list_filter::Listed;
+pub use policy::metadata;
+pub use policy::operation::Operation;
+pub use policy::policy::Policy;
+pub use policy::rule::{ClaimValues, Rule};
+pub use policy::tool_scopes::ToolScopes;
+pub use resource::body::GuardedBody;
+pub use resource::mcp_auth::{ConfigError, IssuerReadiness, McpAuth, McpAuthBuilder, Readiness};
+pub use verify::dpop::Dpop;
+pub use verify::jwt;
+pub use verify::mtls::{ClientCertHeader, ClientCertificate, PeerAddr};
+
 #[cfg(feature = "rmcp")]
-pub use rmcp::{AuthContext, OptionalAuthInfo, requires};
-pub use rule::{ClaimValues, Rule};
-pub use scheme::Scheme;
-pub use scope::{AnyOf, Hierarchy, Require, Scopes};
-pub use token::{AuthInfo, Principal, VerifiedToken};
-pub use tool_scopes::ToolScopes;
+pub use integrations::rmcp::{AuthContext, OptionalAuthInfo, requires};
 #[cfg(feature = "tower")]
-pub use tower::{BearerAuth, BearerAuthLayer, MetadataService, ResponseBody};
-#[cfg(all(feature = "client", feature = "tower"))]
-pub use tower::{NoticeService, ServerMetadataService};
-pub use verifier::Verifier;
+pub use integrations::tower::{
+    BearerAuth, BearerAuthLayer, MetadataService, NoticeService, ResponseBody,
+    ServerMetadataService,
+};
+
+/// The pages of the guide: `cargo test --doc` compiles their code.
+#[cfg(all(doctest, feature = "axum", feature = "rmcp"))]
+mod guide {
+    #[doc = include_str!("../../../README.md")]
+    mod readme {}
+    #[doc = include_str!("../../../docs/guide/bearer-auth.md")]
+    mod bearer_auth {}
+    #[doc = include_str!("../../../docs/guide/zh-TW/bearer-auth.md")]
+    mod bearer_auth_zh_tw {}
+    #[doc = include_str!("../../../docs/guide/bound-tokens.md")]
+    mod bound_tokens {}
+    #[doc = include_str!("../../../docs/guide/keys.md")]
+    mod keys {}
+    #[doc = include_str!("../../../docs/guide/api-keys.md")]
+    mod api_keys {}
+    #[doc = include_str!("../../../docs/guide/callers.md")]
+    mod callers {}
+    #[doc = include_str!("../../../docs/guide/revocation.md")]
+    mod revocation {}
+    #[doc = include_str!("../../../docs/guide/from-mcp-auth.md")]
+    mod from_mcp_auth {}
+    #[doc = include_str!("../../../docs/guide/scopes-per-tool.md")]
+    mod scopes_per_tool {}
+    #[doc = include_str!("../../../docs/guide/opaque-tokens.md")]
+    mod opaque_tokens {}
+    #[doc = include_str!("../../../docs/guide/providers.md")]
+    mod providers {}
+}

@@ -390,7 +390,7 @@ async fn a_full_book_does_not_open_a_session_that_had_ended() {
     }
 }
 
-/// "Your service never sees these headers, from whomever they come" (docs/guide/bound-tokens.md): gateways to
+/// "Your service never sees these headers, whoever sends them" (docs/guide/bound-tokens.md): gateways to
 /// scripts do not tell `_` from `-`, and `hidden_headers.rs` knows it of MCP's own.
 #[tokio::test]
 async fn no_spelling_of_a_certificate_header_reaches_the_inner_service() {

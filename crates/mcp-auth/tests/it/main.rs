@@ -21,7 +21,6 @@ mod keys;
 mod ledger;
 mod lists;
 mod logs;
-#[cfg(feature = "metrics")]
 mod metrics;
 mod mtls;
 mod operations;

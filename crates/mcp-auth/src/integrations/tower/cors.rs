@@ -1,0 +1,143 @@
+//! Requests from web pages: the `Origin` check that MCP demands, and CORS, by one list of origins.
+
+use bytes::Bytes;
+use http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
+    ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderValue, ORIGIN, VARY,
+};
+use http::{Method, Response, StatusCode};
+
+use crate::model::denial::Denial;
+
+/// What MCP clients send. `Mcp-Param-*` comes to it, as far as it is asked for.
+const ALLOWED_HEADERS: &str = "Authorization, Content-Type, Accept, MCP-Protocol-Version, Mcp-Method, Mcp-Name, Mcp-Session-Id, Last-Event-ID, DPoP";
+
+/// What MCP clients must be able to read.
+const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static(
+    "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After, DPoP-Nonce",
+);
+
+/// Ten more than this would not be honest: a request has few headers.
+const MAX_REQUESTED_HEADERS: usize = 64;
+
+/// Where a request comes from: a web page of an allowed origin, or no web page at all.
+pub(super) struct Visitor(Option<Box<HeaderValue>>);
+
+impl Visitor {
+    /// Looks at `Origin`: none is fine, one must be allowed, more are not.
+    pub(super) fn of(headers: &HeaderMap, allowed: &[String]) -> Result<Self, Denial> {
+        if headers.keys().all(|name| *name != ORIGIN) {
+            return Ok(Self(None));
+        }
+        let mut origins = headers.get_all(ORIGIN).iter();
+        let Some(origin) = origins.next() else { return Ok(Self(None)) };
+        let is_allowed =
+            origin.to_str().is_ok_and(|origin| allowed.iter().any(|entry| matches(entry, origin)));
+        if is_allowed && origins.next().is_none() {
+            return Ok(Self(Some(origin.clone().into())));
+        }
+        tracing::debug!(target: "mcp_auth", ?origin, "a web page of an origin that is not allowed");
+        Err(Denial::foreign_origin().detail("the request comes from a web page of another origin: if that is wanted, add it with `.allowed_origins(..)`"))
+    }
+
+    /// The answer to a preflight request, which carries no token. Nothing if it is another request.
+    pub(super) fn preflight(
+        &self,
+        allowed: &[String],
+        method: &Method,
+        headers: &HeaderMap,
+    ) -> Option<Response<Bytes>> {
+        self.0.as_ref()?;
+        if method != Method::OPTIONS || !headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
+            return None;
+        }
+        let mut response = Response::new(Bytes::new());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        let answer = response.headers_mut();
+        answer.insert(
+            ACCESS_CONTROL_ALLOW_METHODS,
+            HeaderValue::from_static("GET, POST, DELETE, OPTIONS"),
+        );
+        answer.insert(ACCESS_CONTROL_ALLOW_HEADERS, allowed_headers(headers));
+        // Two hours, the longest that Chromium keeps.
+        answer.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("7200"));
+        self.expose(allowed, answer);
+        Some(response)
+    }
+
+    /// Lets the web page read the answer, whatever it is. Answers differ by origin where pages of several may read them. If
+    /// there is none but the resource's own, browsers keep from others what a cache holds for its pages: it names no other.
+    pub(super) fn expose(&self, allowed: &[String], headers: &mut HeaderMap) {
+        if allowed.len() > 1 {
+            headers.append(VARY, HeaderValue::from_static("Origin"));
+        }
+        if let Some(origin) = &self.0 {
+            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::clone(origin));
+            headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED_HEADERS);
+        }
+    }
+}
+
+/// Whether an entry of the list covers an origin: the same without regard to case, or any port.
+fn matches(entry: &str, origin: &str) -> bool {
+    let Some(host) = entry.strip_suffix(":*") else { return entry.eq_ignore_ascii_case(origin) };
+    let Some((start, rest)) = origin.split_at_checked(host.len()) else { return false };
+    let is_port =
+        |port: &str| (1..=5).contains(&port.len()) && port.bytes().all(|b| b.is_ascii_digit());
+    start.eq_ignore_ascii_case(host)
+        && (rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port))
+}
+
+/// The headers that are allowed, and the `Mcp-Param-*` ones that are asked for.
+fn allowed_headers(headers: &HeaderMap) -> HeaderValue {
+    let requested =
+        headers.get(ACCESS_CONTROL_REQUEST_HEADERS).and_then(|value| value.to_str().ok());
+    let parameters =
+        requested.unwrap_or_default().split(',').map(str::trim).take(MAX_REQUESTED_HEADERS);
+    let parameters = parameters.filter(|name| {
+        let start = name.get(..10).unwrap_or_default();
+        start.eq_ignore_ascii_case("mcp-param-")
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    });
+    let list = parameters.fold(ALLOWED_HEADERS.to_owned(), |list, name| list + ", " + name);
+    list.try_into().unwrap_or(HeaderValue::from_static(ALLOWED_HEADERS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_match_by_table() {
+        for (entry, origin, is_match) in [
+            ("https://app.example.com", "https://app.example.com", true),
+            ("https://app.example.com", "https://APP.example.com", true),
+            ("https://app.example.com", "http://app.example.com", false),
+            ("https://app.example.com", "https://app.example.com:8443", false),
+            ("https://app.example.com", "https://app.example.com.evil.example", false),
+            ("https://app.example.com", "https://evil.example", false),
+            ("https://app.example.com", "null", false),
+            ("https://app.example.com", "", false),
+            ("http://localhost:*", "http://localhost:6274", true),
+            ("http://localhost:*", "http://localhost", true),
+            ("http://localhost:*", "http://localhost.evil.example", false),
+            ("http://localhost:*", "http://localhost:80.evil.example", false),
+            ("http://localhost:*", "http://localhost80", false),
+            ("http://localhost:*", "http://localhost:123456", false),
+            ("http://localhost:*", "https://localhost:6274", false),
+        ] {
+            assert_eq!(matches(entry, origin), is_match, "{entry} {origin}");
+        }
+    }
+
+    #[test]
+    fn only_parameters_are_added_to_the_allowed_headers() {
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            ACCESS_CONTROL_REQUEST_HEADERS,
+            HeaderValue::from_static("authorization, mcp-param-region,x-evil, mcp-param-a b"),
+        );
+        assert_eq!(allowed_headers(&headers), format!("{ALLOWED_HEADERS}, mcp-param-region"));
+    }
+}

@@ -1,0 +1,66 @@
+//! The protected resource metadata as a service.
+
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::Full;
+use tower_service::Service;
+
+use super::documents;
+use crate::resource::mcp_auth::McpAuth;
+use crate::util::url;
+
+const ROOT: &str = "/.well-known/oauth-protected-resource";
+
+/// Serves the protected resource metadata at each of its [`paths`](Self::paths), and 404 elsewhere.
+///
+/// For stacks without a router; with axum, [`McpAuth::metadata_routes`](crate::McpAuth) does the same.
+#[derive(Clone, Debug)]
+pub struct MetadataService {
+    document: Bytes,
+    inserted: String,
+}
+
+impl McpAuth {
+    /// A service for the protected resource metadata ([RFC 9728](https://www.rfc-editor.org/rfc/rfc9728)).
+    #[must_use]
+    pub fn metadata_service(&self) -> MetadataService {
+        let path = url::split(self.metadata_url()).map_or("", |(_, _, rest)| rest);
+        let path = path.split('?').next().unwrap_or_default().trim_end_matches('/');
+        MetadataService {
+            document: self.metadata_json().to_owned().into(),
+            inserted: path.to_owned(),
+        }
+    }
+}
+
+impl MetadataService {
+    /// The paths at which the document is served: the resource's path inserted, as RFC 9728 §3.1 says,
+    /// with and without a final slash, and the root, which is all that some clients look at.
+    pub fn paths(&self) -> impl Iterator<Item = String> {
+        let root = Some(ROOT.to_owned()).filter(|root| *root != self.inserted);
+        [self.inserted.clone(), format!("{}/", self.inserted)].into_iter().chain(root)
+    }
+}
+
+impl<B> Service<Request<B>> for MetadataService {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let path = request.uri().path();
+        ready(Ok(if self.paths().any(|served| served == path) {
+            documents::answer(request.method(), || self.document.clone())
+        } else {
+            documents::with_status(StatusCode::NOT_FOUND, Bytes::new())
+        }))
+    }
+}

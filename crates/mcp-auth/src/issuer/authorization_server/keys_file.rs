@@ -1,0 +1,42 @@
+//! Keys in a file, read again while tokens need them.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Settings;
+use super::live::MAX_DOCUMENT_BYTES;
+use crate::net::fetch::{FetchError, Limits, read_file};
+use crate::net::refreshing_cache::{Fresh, Timing};
+use crate::verify::jwt::KeySet;
+
+/// How long keys are used before the file is read again. A file is near, and is changed by hand or by a
+/// mounted secret: who does so expects it to matter at once, and no load comes of it.
+const LIFETIME: Duration = Duration::from_secs(10);
+
+/// The keys in the file at `path`.
+pub(super) fn keys(settings: Arc<Settings>, path: Arc<Path>, timing: Timing) -> Fresh<KeySet> {
+    Fresh::new(
+        settings.clock.clone(),
+        timing,
+        Box::new(move |in_hand: Option<Arc<KeySet>>| {
+            let (settings, path) = (settings.clone(), path.clone());
+            Box::pin(async move {
+                let limits = Limits { timeout: settings.timeout, max_bytes: MAX_DOCUMENT_BYTES };
+                let keys = load(path, limits).await;
+                settings.report("keys", keys.as_ref().err());
+                Ok((keys?.succeed(in_hand.as_deref()), LIFETIME))
+            })
+        }),
+    )
+}
+
+async fn load(path: Arc<Path>, limits: Limits) -> Result<KeySet, FetchError> {
+    let text = read_file(path.clone(), limits).await?;
+    let keys = match text.trim_ascii_start().first() {
+        Some(b'{') => KeySet::parse(&text),
+        _ => KeySet::from_pem(&String::from_utf8_lossy(&text)),
+    };
+    let nonsense = |why: String| FetchError::Nonsense { url: path.display().to_string(), why };
+    keys.map_err(|why| nonsense(why.to_string()))
+}

@@ -1,0 +1,229 @@
+//! What is fetched of an authorization server, and from where: its metadata, and then its keys.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{KeySource, Settings, Source, keys_file};
+use crate::issuer::introspection::{Introspector, Server};
+use crate::issuer::issuer_keys::{self, Keyring};
+use crate::net::fetch::{FetchError, Limits, get_document};
+use crate::net::metrics;
+use crate::net::refreshing_cache::{Fresh, Lacking, Timing};
+use crate::policy::metadata::{ServerMetadata, Severity, server_metadata_urls, validate};
+use crate::util::url;
+use crate::verify::jwt::{Key, KeySet};
+
+/// No metadata document and no key set met in the field is a tenth as long.
+pub(super) const MAX_DOCUMENT_BYTES: usize = 512 * 1024;
+
+/// How long metadata is used before another look: it names the place of the keys, which rarely moves.
+const METADATA_LIFETIME: Duration = Duration::from_secs(60 * 60);
+
+/// What is fetched, shared by all clones.
+pub(super) struct Live {
+    pub(super) metadata: Arc<Fresh<ServerMetadata>>,
+    pub(super) keyring: Arc<Keyring>,
+    pub(super) introspector: Option<Introspector>,
+    /// Those of the keys by which tokens were verified.
+    footings: Mutex<Vec<Arc<Footing>>>,
+}
+
+/// What a verified JWT stands on. All tokens of a key share it, so that each costs no more to remember.
+pub(crate) struct Footing {
+    /// Retired when its issuer withdraws it, and the tokens with it.
+    pub(crate) key: Arc<Key>,
+    /// Who is to be asked about them too, if anybody is.
+    pub(crate) asked: Option<Introspector>,
+}
+
+impl Live {
+    pub(super) fn footing(&self, key: Arc<Key>) -> Arc<Footing> {
+        let mut footings = self.footings.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = footings.iter().find(|known| Arc::ptr_eq(&known.key, &key)) {
+            return known.clone();
+        }
+        footings.retain(|known| !known.key.is_retired());
+        let asked = self.introspector.clone().filter(Introspector::asks_about_jwts);
+        let footing = Arc::new(Footing { key, asked });
+        footings.push(footing.clone());
+        footing
+    }
+}
+
+impl Settings {
+    pub(super) fn live(self: Arc<Self>) -> Live {
+        let timing = Timing { cooldown: self.cooldown, max_stale: self.max_stale };
+        let settings = self.clone();
+        let metadata = Arc::new(Fresh::new(
+            self.clock.clone(),
+            timing,
+            Box::new(move |_| {
+                let settings = settings.clone();
+                Box::pin(async move {
+                    let metadata = settings.load_metadata().await;
+                    settings.report("metadata", metadata.as_ref().err());
+                    Ok((metadata?, METADATA_LIFETIME))
+                })
+            }),
+        ));
+        let issuer = self.rules.issuer.clone();
+        let keyring = match &self.keys {
+            KeySource::Given(keys) => Keyring::given(issuer, keys.clone()),
+            KeySource::Needless => Keyring::given(issuer, Arc::default()),
+            KeySource::Secret(_) => Keyring::needless(issuer),
+            KeySource::File(path) => {
+                Keyring::kept(issuer, keys_file::keys(self.clone(), path.clone(), timing))
+            }
+            KeySource::Metadata => {
+                Keyring::kept(issuer, self.clone().published_keys(metadata.clone(), timing))
+            }
+        };
+        let keyring = Arc::new(keyring);
+        let introspector = self.introspection.clone().map(|introspection| {
+            let server = Server {
+                rules: self.rules.clone(),
+                metadata: metadata.clone(),
+                keyring: keyring.clone(),
+                headers: self.headers.clone(),
+                fetch: self.fetch.clone(),
+                clock: self.clock.clone(),
+            };
+            Introspector::new(introspection, server)
+        });
+        Live { metadata, keyring, introspector, footings: Mutex::default() }
+    }
+
+    /// The keys at the place that the metadata names.
+    fn published_keys(
+        self: Arc<Self>,
+        metadata: Arc<Fresh<ServerMetadata>>,
+        timing: Timing,
+    ) -> Fresh<KeySet> {
+        Fresh::new(
+            self.clock.clone(),
+            timing,
+            Box::new(move |in_hand: Option<Arc<KeySet>>| {
+                let (settings, place) = (self.clone(), metadata.clone());
+                Box::pin(async move {
+                    // Without metadata there is nothing to try, and nothing more to report.
+                    let metadata = place.current().await.map_err(metadata_lacking)?;
+                    let keys = settings.load_keys(&metadata).await;
+                    settings.report("keys", keys.as_ref().err());
+                    let (keys, lifetime) = keys?;
+                    Ok((keys.succeed(in_hand.as_deref()), lifetime))
+                })
+            }),
+        )
+    }
+
+    async fn load_metadata(&self) -> Result<ServerMetadata, FetchError> {
+        let urls = match &self.source {
+            Source::Discovery => server_metadata_urls(&self.rules.issuer),
+            Source::Given(metadata) => {
+                return self.accept(&self.rules.issuer, ServerMetadata::clone(metadata)).await;
+            }
+            Source::Named => Vec::new(),
+            Source::Url(url) => vec![url.to_string()],
+        };
+        let mut told = None;
+        for url in urls {
+            match self.load_metadata_at(&url).await {
+                Ok(metadata) => return Ok(metadata),
+                // Not there, or not that document: the next place may have it.
+                Err(error @ FetchError::Nonsense { .. }) => told = Some(error),
+                Err(error @ FetchError::Status { status: 300..=499, .. }) => {
+                    told = told.or(Some(error))
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(told
+            .unwrap_or_else(|| FetchError::Transport("there is no place to fetch it from".into())))
+    }
+
+    async fn load_metadata_at(&self, url: &str) -> Result<ServerMetadata, FetchError> {
+        let response = self.get(url).await?;
+        let nonsense = |why: &str| FetchError::Nonsense { url: url.to_owned(), why: why.into() };
+        let metadata = ServerMetadata::parse(response.body()).map_err(nonsense)?;
+        // Plain http is for this machine, and what is published elsewhere must not send us there.
+        if url::is_https(url) && !metadata.jwks_uri().is_none_or(url::is_https) {
+            return Err(nonsense("its `jwks_uri` is not https, as it is itself"));
+        }
+        self.accept(url, metadata).await
+    }
+
+    /// Maps a document, and accepts it if it is this issuer's own
+    /// ([RFC 8414 §3.3](https://www.rfc-editor.org/rfc/rfc8414#section-3.3)).
+    async fn accept(
+        &self,
+        url: &str,
+        metadata: ServerMetadata,
+    ) -> Result<ServerMetadata, FetchError> {
+        let metadata = match &self.map_metadata {
+            Some(map) => tokio::time::timeout(self.timeout, map(metadata.document().clone()))
+                .await
+                .map_err(|_| FetchError::Timeout(self.timeout))?
+                .into(),
+            None => metadata,
+        };
+        let issuer = &*self.rules.issuer;
+        if metadata.issuer() != issuer {
+            let why = format!(
+                "its issuer is {:?}, not {issuer:?}: use the issuer as the document writes it",
+                metadata.issuer()
+            );
+            return Err(FetchError::Nonsense { url: url.to_owned(), why });
+        }
+        for finding in
+            validate(&metadata).iter().filter(|finding| finding.severity > Severity::Pass)
+        {
+            tracing::debug!(target: "mcp_auth", issuer, code = finding.code, "{}", finding.message);
+        }
+        Ok(metadata)
+    }
+
+    async fn load_keys(&self, metadata: &ServerMetadata) -> Result<(KeySet, Duration), FetchError> {
+        let missing = || FetchError::Nonsense {
+            url: self.rules.issuer.to_string(),
+            why: "its metadata has no `jwks_uri`".into(),
+        };
+        let url = metadata.jwks_uri().ok_or_else(missing)?;
+        let response = self.get(url).await?;
+        let keys = KeySet::parse(response.body())
+            .map_err(|why| FetchError::Nonsense { url: url.to_owned(), why: why.to_string() })?;
+        Ok((keys, issuer_keys::lifetime(response.headers(), self.max_age)))
+    }
+
+    async fn get(&self, url: &str) -> Result<http::Response<Bytes>, FetchError> {
+        let limits = Limits { timeout: self.timeout, max_bytes: MAX_DOCUMENT_BYTES };
+        get_document(&*self.fetch, url, &self.headers, limits).await
+    }
+
+    pub(super) fn report(&self, document: &'static str, failure: Option<&FetchError>) {
+        let issuer = &*self.rules.issuer;
+        metrics::refresh(document, issuer, failure.is_none());
+        match failure {
+            None => tracing::debug!(target: "mcp_auth", issuer, "fetched the {document}"),
+            Some(error) => {
+                let error = error as &dyn std::error::Error;
+                tracing::warn!(target: "mcp_auth", issuer, error, "could not fetch the {document} of the issuer");
+            }
+        }
+    }
+}
+
+fn metadata_lacking(lacking: Lacking) -> FetchError {
+    match lacking {
+        Lacking::OutOfReach { why: Some(why), .. } => {
+            FetchError::Transport(Box::new(Metadata(why)))
+        }
+        _ => FetchError::Transport("the metadata is out of reach".into()),
+    }
+}
+
+/// The metadata failed, and so the keys.
+#[derive(Debug, thiserror::Error)]
+#[error("the metadata is out of reach")]
+struct Metadata(#[source] Arc<FetchError>);

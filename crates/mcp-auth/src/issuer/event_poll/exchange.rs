@@ -1,0 +1,180 @@
+//! One request for events, with what became of those before, and its answer ([RFC 8936 §2](https://www.rfc-editor.org/rfc/rfc8936#section-2)).
+
+use std::collections::BTreeMap;
+
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LANGUAGE, HeaderValue};
+use serde_json::{Map, Value, json};
+
+use super::EventPoll;
+use crate::issuer::introspection::sensitive;
+use crate::net::fetch::{FetchError, Limits, only_ok, post};
+use crate::util::json::{self, NotMembers, Raw};
+
+/// As many events as may be asked for, of the full length of a token; or some thousand short ones of a
+/// transmitter that sends more than it was asked for.
+const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
+
+/// The events of one answer by their `jti`; nothing for what is no text.
+pub(crate) type Sets = BTreeMap<String, Option<String>>;
+
+/// What became of events, to be told with the next request: those that were taken, and why others were not.
+#[derive(Default)]
+pub(crate) struct Report(BTreeMap<String, Option<Fault>>);
+
+/// A code and a sentence.
+type Fault = (&'static str, &'static str);
+
+impl Report {
+    pub(crate) fn taken(&mut self, jti: String) {
+        self.0.insert(jti, None);
+    }
+
+    pub(crate) fn refused(&mut self, jti: String, fault: Fault) {
+        self.0.insert(jti, Some(fault));
+    }
+
+    /// Whether it says something that `earlier` did not.
+    pub(crate) fn has_news_since(&self, earlier: &Self) -> bool {
+        self.0.keys().any(|jti| !earlier.0.contains_key(jti))
+    }
+
+    fn has_faults(&self) -> bool {
+        self.0.values().any(Option::is_some)
+    }
+
+    /// The body of a request ([RFC 8936 §2.2](https://www.rfc-editor.org/rfc/rfc8936#section-2.2)).
+    fn request(&self, max_events: usize) -> String {
+        let (mut taken, mut faults) = (Vec::new(), Map::new());
+        for (jti, fault) in &self.0 {
+            match fault {
+                None => taken.push(jti),
+                Some((code, description)) => {
+                    let fault = json!({ "err": code, "description": description });
+                    faults.insert(jti.clone(), fault);
+                }
+            }
+        }
+        let mut request = json!({ "maxEvents": max_events, "returnImmediately": false });
+        if !taken.is_empty() {
+            request["ack"] = json!(taken);
+        }
+        if !faults.is_empty() {
+            request["setErrs"] = Value::Object(faults);
+        }
+        request.to_string()
+    }
+}
+
+impl EventPoll {
+    /// Tells what became of earlier events, and asks for more.
+    pub(crate) async fn exchange(&self, report: &Report) -> Result<Sets, FetchError> {
+        let mut headers = self.headers.clone();
+        headers.entry(ACCEPT).or_insert(HeaderValue::from_static("application/json"));
+        // What is wrong with the token is known before the first request.
+        let bearer = self.bearer.as_ref().and_then(|token| sensitive("Bearer", token.expose()));
+        if let Some(bearer) = bearer {
+            headers.insert(AUTHORIZATION, bearer);
+        }
+        if report.has_faults() {
+            headers.insert(CONTENT_LANGUAGE, HeaderValue::from_static("en"));
+        }
+        let limits = Limits { timeout: self.timeout, max_bytes: MAX_ANSWER_BYTES };
+        let request = ("application/json", report.request(self.max_events));
+        let answer = post(&*self.fetch, &self.url, headers, request, limits).await?;
+        let answer = only_ok(&self.url, answer)?;
+        read(answer.body(), self.max_events)
+            .map_err(|why| FetchError::Nonsense { url: self.url.to_string(), why: why.to_owned() })
+    }
+}
+
+/// The first events of an answer, `most` of them. The transmitter keeps the others, since nobody acknowledges them.
+fn read(answer: &[u8], most: usize) -> Result<Sets, &'static str> {
+    let text = std::str::from_utf8(answer).map_err(|_| "it is no UTF-8")?;
+    let [sets] = json::pick(text, ["sets"]).map_err(|_| "it is no JSON object")?;
+    let sets = sets.ok_or("it has no `sets`")?;
+    first(sets, most).map_err(|_| "its `sets` are no object with distinct members")
+}
+
+fn first(sets: Raw<'_>, most: usize) -> Result<Sets, NotMembers> {
+    let mut found = Sets::new();
+    json::each_member(sets.get(), usize::MAX, |jti, set| {
+        if found.contains_key(&*jti) {
+            return Err(NotMembers::Duplicate);
+        }
+        if found.len() < most {
+            found.insert(jti.into_owned(), set.string().map(Into::into));
+        }
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_read_by_table() {
+        let many = (0..10_000).map(|i| format!("\"{i:05}\":\"x\"")).collect::<Vec<_>>().join(",");
+        let rows = [
+            (r#"{"sets":{}}"#, Ok(vec![])),
+            (
+                r#"{"sets":{"a":"x","b":"y"},"moreAvailable":true}"#,
+                Ok(vec![("a", Some("x")), ("b", Some("y"))]),
+            ),
+            (
+                r#" {"moreAvailable":7,"x":[{}],"sets":{"\u0061":"\u0078"}} "#,
+                Ok(vec![("a", Some("x"))]),
+            ),
+            (
+                r#"{"sets":{"a":7,"b":null,"c":{"d":"e"}}}"#,
+                Ok(vec![("a", None), ("b", None), ("c", None)]),
+            ),
+            (
+                &format!(r#"{{"sets":{{{many}}}}}"#),
+                Ok(vec![("00000", Some("x")), ("00001", Some("x")), ("00002", Some("x"))]),
+            ),
+            ("", Err("it is no JSON object")),
+            ("[]", Err("it is no JSON object")),
+            (r#"{"sets":{}}{}"#, Err("it is no JSON object")),
+            (r#"{"sets":{},"sets":{}}"#, Err("it is no JSON object")),
+            ("{}", Err("it has no `sets`")),
+            (r#"{"sets":null}"#, Err("its `sets` are no object with distinct members")),
+            (r#"{"sets":["a"]}"#, Err("its `sets` are no object with distinct members")),
+            (
+                r#"{"sets":{"a":"x","\u0061":"y"}}"#,
+                Err("its `sets` are no object with distinct members"),
+            ),
+        ];
+        for (answer, expected) in rows {
+            let owned = |sets: Vec<(&str, Option<&str>)>| {
+                sets.into_iter()
+                    .map(|(jti, set)| (jti.to_owned(), set.map(str::to_owned)))
+                    .collect()
+            };
+            assert_eq!(read(answer.as_bytes(), 3), expected.map(owned), "{answer:.60}");
+        }
+        assert_eq!(read(b"{\"sets\":{\"a\":\"\xff\"}}", 3), Err("it is no UTF-8"));
+    }
+
+    #[test]
+    fn a_request_tells_what_there_is_to_tell() {
+        let mut report = Report::default();
+        let request =
+            |report: &Report| -> Value { serde_json::from_str(&report.request(9)).expect("JSON") };
+        assert_eq!(request(&report), json!({ "maxEvents": 9, "returnImmediately": false }));
+        report.taken("a".into());
+        let earlier = std::mem::take(&mut report);
+        report.taken("a".into());
+        assert!(!report.has_news_since(&earlier) && !report.has_faults());
+        report.refused("\"b".into(), ("invalid_key", "why"));
+        assert!(report.has_news_since(&earlier) && report.has_faults());
+        let expected = json!({
+            "maxEvents": 9,
+            "returnImmediately": false,
+            "ack": ["a"],
+            "setErrs": { "\"b": { "err": "invalid_key", "description": "why" } },
+        });
+        assert_eq!(request(&report), expected);
+    }
+}

@@ -1,0 +1,212 @@
+//! How this server says who it is when it asks: three ways of OAuth clients, or a token.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use base64_simd::STANDARD;
+use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use serde_json::json;
+
+use super::Secret;
+use super::form::{Form, encode};
+use crate::model::token::seconds;
+use crate::verify::jwt::{self, Algorithm, PrivateKey, base64url};
+
+/// How long an assertion is good for: one request, and clocks that differ.
+const ASSERTION_SECONDS: u64 = 60;
+
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+#[derive(Clone)]
+pub(super) enum ClientAuthentication {
+    Basic(Arc<str>, Secret),
+    Bearer(Secret),
+    /// Nobody need say who they are.
+    None,
+    Post(Arc<str>, Secret),
+    PrivateKeyJwt {
+        client_id: Arc<str>,
+        key: Result<Arc<PrivateKey>, &'static str>,
+        kid: Option<Arc<str>>,
+    },
+}
+
+impl ClientAuthentication {
+    pub(super) fn private_key_jwt(client_id: &str, pem: &str, algorithm: Algorithm) -> Self {
+        let key = PrivateKey::from_pem(pem, algorithm).map(Arc::new);
+        Self::PrivateKeyJwt { client_id: client_id.into(), key, kid: None }
+    }
+
+    pub(super) fn client_id(&self) -> Option<&str> {
+        match self {
+            Self::Bearer(_) | Self::None => None,
+            Self::Basic(id, _) | Self::Post(id, _) => Some(id),
+            Self::PrivateKeyJwt { client_id, .. } => Some(client_id),
+        }
+    }
+
+    /// What is wrong with it, if anything is.
+    pub(super) fn mistake(&self) -> Option<&'static str> {
+        if self.client_id().is_some_and(str::is_empty) {
+            return Some("the client id is empty: is an environment variable unset?");
+        }
+        match self {
+            Self::Basic(_, secret) | Self::Post(_, secret) | Self::Bearer(secret)
+                if secret.expose().is_empty() =>
+            {
+                Some("the secret is empty: is an environment variable unset?")
+            }
+            Self::Bearer(token) if sensitive("Bearer", token.expose()).is_none() => Some(
+                "the bearer token has characters that no header has: is there a line break at its end?",
+            ),
+            Self::PrivateKeyJwt { key, .. } => key.as_ref().err().copied(),
+            _ => None,
+        }
+    }
+
+    /// Adds to a request what shows who sends it. What is wrong is known since `build()`.
+    pub(super) fn sign(
+        &self,
+        issuer: &str,
+        now: SystemTime,
+        headers: &mut HeaderMap,
+        form: &mut Form,
+    ) -> Option<()> {
+        match self {
+            Self::Basic(id, secret) => {
+                let pair = format!("{}:{}", encode(id), encode(secret.expose()));
+                headers
+                    .insert(AUTHORIZATION, sensitive("Basic", &STANDARD.encode_to_string(pair))?);
+            }
+            Self::Bearer(token) => {
+                headers.insert(AUTHORIZATION, sensitive("Bearer", token.expose())?);
+            }
+            Self::None => {}
+            Self::Post(id, secret) => {
+                form.add("client_id", id);
+                form.add("client_secret", secret.expose());
+            }
+            Self::PrivateKeyJwt { client_id, key, kid } => {
+                let key = key.as_ref().ok()?;
+                form.add("client_assertion_type", JWT_BEARER);
+                form.add(
+                    "client_assertion",
+                    &assertion(client_id, issuer, key, kid.as_deref(), now)?,
+                );
+            }
+        }
+        Some(())
+    }
+}
+
+/// A signed statement of who sends a request ([RFC 7523 §3](https://www.rfc-editor.org/rfc/rfc7523#section-3)).
+///
+/// Its audience is the issuer alone, as FAPI 2.0 and the successor of RFC 7523 demand: an endpoint can
+/// be shared, or named by a stranger, and then what is sent to one server could be used at another.
+fn assertion(
+    client_id: &str,
+    issuer: &str,
+    key: &PrivateKey,
+    kid: Option<&str>,
+    now: SystemTime,
+) -> Option<String> {
+    // The deprecated name is what every server of today understands.
+    let alg = if key.algorithm == Algorithm::Ed25519 { "EdDSA" } else { key.algorithm.name() };
+    let header = match kid {
+        Some(kid) => json!({ "alg": alg, "kid": kid }),
+        None => json!({ "alg": alg }),
+    };
+    let now = seconds(now);
+    let claims = json!({
+        "iss": client_id,
+        "sub": client_id,
+        "aud": issuer,
+        "iat": now,
+        "exp": now.saturating_add(ASSERTION_SECONDS),
+        "jti": base64url::encode(&jwt::random::<16>()?),
+    });
+    let encode = |json: serde_json::Value| base64url::encode(json.to_string().as_bytes());
+    let input = format!("{}.{}", encode(header), encode(claims));
+    let signature = key.sign(input.as_bytes())?;
+    Some(format!("{input}.{}", base64url::encode(&signature)))
+}
+
+/// A header that does not show itself, in logs of HTTP clients either.
+pub(crate) fn sensitive(scheme: &str, credentials: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::try_from(format!("{scheme} {credentials}")).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+impl fmt::Debug for ClientAuthentication {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let method = match self {
+            Self::Basic(..) => "client_secret_basic",
+            Self::Bearer(_) => "bearer",
+            Self::None => "none",
+            Self::Post(..) => "client_secret_post",
+            Self::PrivateKeyJwt { .. } => "private_key_jwt",
+        };
+        write!(f, "{method}({:?}, redacted)", self.client_id().unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn signed(authentication: &ClientAuthentication) -> (String, String) {
+        let (mut headers, mut form) = (HeaderMap::new(), Form::default());
+        let now = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1000);
+        assert!(authentication.sign("https://issuer", now, &mut headers, &mut form).is_some());
+        let header = headers.get(AUTHORIZATION).map_or("", |it| it.to_str().expect("ASCII"));
+        assert!(headers.get(AUTHORIZATION).is_none_or(HeaderValue::is_sensitive));
+        (header.to_owned(), form.into_text())
+    }
+
+    /// The pair of RFC 6749 §2.3.1, and one that must be encoded: a URL as name, a secret with anything.
+    #[test]
+    fn client_secret_basic_is_encoded_twice() {
+        for (id, secret, header) in [
+            (
+                "s6BhdRkqt3",
+                "7Fjfp0ZBr1KtDRbnfVdmIw",
+                "Basic czZCaGRSa3F0Mzo3RmpmcDBaQnIxS3REUmJuZlZkbUl3",
+            ),
+            // https%3A%2F%2Fapi.example.com%2Fmcp:a+%25%26%2B%C2%A3%3A
+            (
+                "https://api.example.com/mcp",
+                "a %&+£:",
+                "Basic aHR0cHMlM0ElMkYlMkZhcGkuZXhhbXBsZS5jb20lMkZtY3A6YSslMjUlMjYlMkIlQzIlQTMlM0E=",
+            ),
+        ] {
+            let basic = ClientAuthentication::Basic(id.into(), secret.into());
+            assert_eq!(signed(&basic), (header.to_owned(), String::new()));
+        }
+    }
+
+    #[test]
+    fn the_others_by_table() {
+        let post = ClientAuthentication::Post("a b".into(), "c&d".into());
+        assert_eq!(signed(&post), (String::new(), "client_id=a+b&client_secret=c%26d".into()));
+        let bearer = ClientAuthentication::Bearer("mF_9".into());
+        assert_eq!(signed(&bearer), ("Bearer mF_9".into(), String::new()));
+    }
+
+    #[test]
+    fn mistakes_are_found_and_nothing_is_shown() {
+        let basic = |id: &str, secret: &str| ClientAuthentication::Basic(id.into(), secret.into());
+        for (authentication, is_fine) in [
+            (basic("id", "hush"), true),
+            (basic("", "hush"), false),
+            (basic("id", ""), false),
+            (ClientAuthentication::Bearer("".into()), false),
+            (ClientAuthentication::Bearer("hush\n".into()), false),
+            (ClientAuthentication::private_key_jwt("id", "hush", Algorithm::Es256), false),
+        ] {
+            assert_eq!(authentication.mistake().is_none(), is_fine, "{authentication:?}");
+            assert!(!format!("{authentication:?}").contains("hush"));
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! The issuers of tokens: their keys, introspection and security events, and the verifiers built on them.
+
+pub(crate) mod revocations;
+pub(crate) mod issuer_keys;
+pub(crate) mod token_cache;
+pub(crate) mod introspection;
+pub(crate) mod authorization_server;
+pub(crate) mod resolver;
+pub(crate) mod verifier;
+pub(crate) mod api_keys;
+pub(crate) mod event_poll;

@@ -1,0 +1,125 @@
+//! What a token is bound to, so that it is of no use to a thief (`cnf`, RFC 7800).
+
+use base64_simd::URL_SAFE_NO_PAD;
+
+use crate::util::json::{Members, Raw};
+
+/// What a token is bound to, and its sender has shown to hold: a key, a certificate, or both
+/// ([RFC 7800 §3.1](https://www.rfc-editor.org/rfc/rfc7800#section-3.1)).
+///
+/// ```
+/// use mcp_auth::AuthInfo;
+///
+/// fn may_pay(auth: &AuthInfo) -> bool {
+///     auth.binding().is_some_and(|binding| binding.key().is_some())
+/// }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binding {
+    key: Option<[u8; 32]>,
+    certificate: Option<[u8; 32]>,
+    is_understood: bool,
+}
+
+impl Binding {
+    /// The SHA-256 thumbprint of the key of the sender's DPoP proofs, as `cnf.jkt` has it
+    /// ([RFC 9449 §6.1](https://www.rfc-editor.org/rfc/rfc9449#section-6.1)).
+    #[must_use]
+    pub fn key(&self) -> Option<String> {
+        self.key.map(|thumbprint| URL_SAFE_NO_PAD.encode_to_string(thumbprint))
+    }
+
+    /// The SHA-256 thumbprint of the sender's TLS certificate, as `cnf["x5t#S256"]` has it
+    /// ([RFC 8705 §3.1](https://www.rfc-editor.org/rfc/rfc8705#section-3.1)).
+    #[must_use]
+    pub fn certificate(&self) -> Option<String> {
+        self.certificate.map(|thumbprint| URL_SAFE_NO_PAD.encode_to_string(thumbprint))
+    }
+
+    /// Reads the claim `cnf`. What is not understood of it is remembered as that: the token is bound to
+    /// something nobody here can check.
+    pub(crate) fn read(cnf: &str) -> Self {
+        let mut binding = Self { key: None, certificate: None, is_understood: false };
+        let Ok(members) = Members::of(cnf) else { return binding };
+        let mut understood = 0;
+        for (name, value) in members.iter() {
+            let place = match name {
+                "jkt" => &mut binding.key,
+                "x5t#S256" => &mut binding.certificate,
+                _ => continue,
+            };
+            *place = thumbprint(value);
+            understood += usize::from(place.is_some());
+        }
+        binding.is_understood = understood > 0 && understood == members.iter().count();
+        binding
+    }
+
+    /// Whether everything that it demands can be checked.
+    pub(crate) fn is_understood(&self) -> bool {
+        self.is_understood
+    }
+
+    pub(crate) fn key_thumbprint(&self) -> Option<&[u8; 32]> {
+        self.key.as_ref()
+    }
+
+    pub(crate) fn certificate_thumbprint(&self) -> Option<&[u8; 32]> {
+        self.certificate.as_ref()
+    }
+}
+
+/// A SHA-256 digest in base64url.
+fn thumbprint(value: Raw<'_>) -> Option<[u8; 32]> {
+    let text = value.string()?;
+    URL_SAFE_NO_PAD.decode_to_vec(text.as_bytes()).ok()?.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const JKT: &str = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I";
+    const X5T: &str = "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2";
+
+    fn read(cnf: &str) -> Binding {
+        Binding::read(cnf)
+    }
+
+    #[test]
+    fn a_key_a_certificate_or_both_are_understood() {
+        let jkt = read(&format!(r#"{{"jkt":"{JKT}"}}"#));
+        assert_eq!((jkt.key().as_deref(), jkt.certificate()), (Some(JKT), None));
+        let x5t = read(&format!(r#"{{"x5t#S256":"{}"}}"#, JKT));
+        assert_eq!((x5t.key(), x5t.certificate().as_deref()), (None, Some(JKT)));
+        let both = read(&format!(r#"{{"jkt":"{JKT}","x5t\u0023S256":"{JKT}"}}"#));
+        assert!([jkt, x5t, both].iter().all(Binding::is_understood));
+    }
+
+    #[test]
+    fn everything_else_is_not_by_table() {
+        for cnf in [
+            "{}".to_owned(),
+            "null".to_owned(),
+            "[]".to_owned(),
+            format!("{JKT:?}"),
+            r#"{"jkt":"x"}"#.to_owned(),
+            r#"{"jkt":null}"#.to_owned(),
+            format!(r#"{{"jkt":["{JKT}"]}}"#),
+            format!(r#"{{"jkt":"{JKT}="}}"#),
+            format!(r#"{{"jkt":"{JKT}","jkt":"{JKT}"}}"#),
+            format!(r#"{{"jkt":"{JKT}","x5t#S256":"x"}}"#),
+            // Two bits too many.
+            format!(r#"{{"x5t#S256":"{X5T}"}}"#),
+            format!(r#"{{"jkt":"{JKT}","kid":"1"}}"#),
+            format!(r#"{{"jkt":"{JKT}","unknown":{{}}}}"#),
+            format!(r#"{{"JKT":"{JKT}"}}"#),
+            format!(r#"{{"x5t":"{JKT}"}}"#),
+            r#"{"jwk":{"kty":"EC"}}"#.to_owned(),
+            r#"{"jwe":"a.b.c.d.e"}"#.to_owned(),
+            r#"{"jku":"https://evil.example/keys","kid":"1"}"#.to_owned(),
+        ] {
+            assert!(!read(&cnf).is_understood(), "{cnf}");
+        }
+    }
+}

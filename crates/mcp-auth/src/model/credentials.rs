@@ -1,0 +1,325 @@
+//! What arrived: the one access token of a request, and the proof that came with it.
+
+use std::fmt;
+use std::ops::Range;
+
+use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+
+use crate::model::denial::{BadProof, BadRequest, Denial, Reason};
+use crate::model::scheme::Scheme;
+
+/// The header with the proof ([RFC 9449 §4.1](https://www.rfc-editor.org/rfc/rfc9449#section-4.1)).
+pub(crate) const DPOP: HeaderName = HeaderName::from_static("dpop");
+
+/// The header with the client's certificate ([RFC 9440 §2](https://www.rfc-editor.org/rfc/rfc9440#section-2)).
+pub(crate) const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
+
+/// The same of Envoy.
+pub(crate) const XFCC: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
+
+/// The longest access token that is looked at, in bytes.
+///
+/// ML-DSA-87 tokens reach about 7 kB; Entra tokens with many groups stay below 8 kB. Beyond 16 KiB
+/// most servers refuse the whole header.
+pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
+
+/// The credentials of a request, as they arrived in its headers.
+///
+/// ```
+/// use mcp_auth::Credentials;
+/// use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
+///
+/// let mut headers = HeaderMap::new();
+/// headers.insert(AUTHORIZATION, HeaderValue::from_static("Bearer mF_9.B5f-4.1JqM"));
+/// let credentials = Credentials::from_headers(&headers).unwrap();
+/// assert_eq!(credentials.token().expose(), "mF_9.B5f-4.1JqM");
+/// assert_eq!(format!("{:?}", credentials.token()), "AccessToken(redacted)");
+/// ```
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    scheme: Scheme,
+    token: AccessToken,
+    /// Boxed, since few requests have one.
+    proof: Option<Box<Proof>>,
+}
+
+/// A DPoP proof as it arrived; nothing of it is true yet. It does not show itself in logs.
+#[derive(Clone)]
+struct Proof(HeaderValue);
+
+impl Credentials {
+    /// Reads the credentials of a request from its headers, and from nowhere else: never from its
+    /// query, its body or its cookies ([RFC 6750 §2.1](https://www.rfc-editor.org/rfc/rfc6750#section-2.1)).
+    ///
+    /// With the scheme `DPoP` there must be exactly one `DPoP` header
+    /// ([RFC 9449 §4.3](https://www.rfc-editor.org/rfc/rfc9449#section-4.3)). Beside `Bearer` it is not looked at.
+    ///
+    /// # Errors
+    ///
+    /// [`NoCredentials`](crate::Refusal::NoCredentials) without an `Authorization` header or with one
+    /// of another scheme than `Bearer` and `DPoP`; [`BadRequest`] if there are several, or if what follows
+    /// the scheme is not one token; [`Reason::Oversize`] if it is longer than [`MAX_TOKEN_BYTES`];
+    /// [`BadProof`] if there is no proof where one is required, or more than one.
+    pub fn from_headers(headers: &HeaderMap) -> Result<Self, Denial> {
+        let credentials = Self::as_sent(headers)?;
+        credentials.check()?;
+        Ok(credentials)
+    }
+
+    /// The same, but for the last step: what is taken for a token may be none, unless it is remembered as one.
+    pub(crate) fn as_sent(headers: &HeaderMap) -> Result<Self, Denial> {
+        let mut fields = headers.get_all(AUTHORIZATION).iter();
+        let field = fields.next().ok_or_else(Denial::no_credentials)?;
+        if fields.next().is_some() {
+            return Err(Denial::bad_request(BadRequest::RepeatedAuthorization));
+        }
+        let text = field.as_bytes();
+        let known = Scheme::ALL.into_iter().find_map(|it| Some((it, it.strip(text)?)));
+        let (scheme, rest) = known.ok_or_else(Denial::no_credentials)?;
+        let token = trimmed(rest);
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(Denial::invalid(Reason::Oversize));
+        }
+        let start = token.as_ptr() as usize - text.as_ptr() as usize;
+        let token = AccessToken { field: field.clone(), place: start..start + token.len() };
+        let mut credentials = Self { scheme, token, proof: None };
+        if scheme == Scheme::Dpop {
+            credentials.check()?; // before its proof
+            let proof = Proof::from_headers(headers).map_err(Denial::bad_proof)?;
+            credentials.proof = Some(proof.into());
+        }
+        Ok(credentials)
+    }
+
+    /// Looks at each byte of the token.
+    pub(crate) fn check(&self) -> Result<(), Denial> {
+        let malformed = || Denial::bad_request(BadRequest::MalformedAuthorization);
+        is_token68(self.token.as_bytes()).then_some(()).ok_or_else(malformed)
+    }
+
+    /// Those of a token that was admitted, to be verified again.
+    pub(crate) fn again(token: AccessToken) -> Self {
+        Self { scheme: Scheme::Bearer, token, proof: None }
+    }
+
+    /// The scheme by which the token came.
+    #[must_use]
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// The DPoP proof, where the token came by that scheme.
+    pub(crate) fn proof(&self) -> Option<&str> {
+        // It is UTF-8, by `Proof::from_headers`.
+        std::str::from_utf8(self.proof.as_ref()?.0.as_bytes()).ok()
+    }
+
+    /// The access token.
+    #[must_use]
+    pub fn token(&self) -> &AccessToken {
+        &self.token
+    }
+
+    pub(crate) fn into_token(self) -> AccessToken {
+        self.token
+    }
+}
+
+impl Proof {
+    fn from_headers(headers: &HeaderMap) -> Result<Self, BadProof> {
+        let mut fields = headers.get_all(DPOP).iter();
+        let field = fields.next().ok_or(BadProof::Missing)?;
+        if fields.next().is_some() {
+            return Err(BadProof::Repeated);
+        }
+        match std::str::from_utf8(field.as_bytes()) {
+            Ok(_) => Ok(Self(field.clone())),
+            Err(_) => Err(BadProof::Malformed),
+        }
+    }
+}
+
+impl fmt::Debug for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Proof(redacted)")
+    }
+}
+
+/// An access token. It does not show itself in logs: [`expose`](Self::expose) it where it is needed.
+#[derive(Clone)]
+pub struct AccessToken {
+    /// The header field in which it came: shared with the request, and not copied.
+    field: HeaderValue,
+    place: Range<usize>,
+}
+
+impl AccessToken {
+    /// The token itself. Whoever holds it can act as its owner.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default() // it is ASCII
+    }
+
+    /// The same, without a look at every byte.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.field.as_bytes().get(self.place.clone()).unwrap_or_default()
+    }
+}
+
+impl PartialEq for AccessToken {
+    fn eq(&self, other: &Self) -> bool {
+        self.expose() == other.expose()
+    }
+}
+
+impl Eq for AccessToken {}
+
+impl fmt::Debug for AccessToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AccessToken(redacted)")
+    }
+}
+
+/// The same without spaces at either end.
+fn trimmed(mut text: &[u8]) -> &[u8] {
+    while let [b' ', rest @ ..] | [rest @ .., b' '] = text {
+        text = rest;
+    }
+    text
+}
+
+/// `token68` of [RFC 9110 §11.2](https://www.rfc-editor.org/rfc/rfc9110#section-11.2).
+fn is_token68(token: &[u8]) -> bool {
+    let padding = token.iter().rev().take_while(|b| **b == b'=').count();
+    let body = token.get(..token.len() - padding).unwrap_or_default();
+    // To the end in any case, and in numbers: many bytes at once, where the machine can.
+    !body.is_empty() && body.iter().fold(0, |all, b| all | strangeness(*b)) == 0
+}
+
+/// 0 for a letter, for one of `-./0123456789` and for one of `+_~`: the least of the distances to them.
+fn strangeness(b: u8) -> u8 {
+    let letter = (b | 0x20).wrapping_sub(b'a').saturating_sub(b'z' - b'a');
+    let digit = b.wrapping_sub(b'-').saturating_sub(b'9' - b'-');
+    letter.min(digit).min(b ^ b'+').min(b ^ b'_').min(b ^ b'~')
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+    use crate::model::denial::Refusal;
+
+    fn read(fields: &[&[u8]]) -> Result<Credentials, Denial> {
+        let mut headers = HeaderMap::new();
+        for field in fields {
+            headers.append(AUTHORIZATION, HeaderValue::from_bytes(field).expect("a header value"));
+        }
+        Credentials::from_headers(&headers)
+    }
+
+    #[test]
+    fn one_bearer_token_is_read() {
+        for field in [
+            "Bearer abc",
+            "bearer abc",
+            "BEARER abc",
+            "Bearer   abc",
+            "Bearer abc ",
+            "Bearer a-b._~+/c==",
+        ] {
+            let token = field.trim().rsplit(' ').next().expect("a token");
+            assert_eq!(read(&[field.as_bytes()]).expect(field).token().expose(), token);
+        }
+    }
+
+    #[test]
+    fn each_byte_is_judged_as_rfc_9110_says() {
+        for byte in 0..=u8::MAX {
+            let is_one = byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
+            assert_eq!(strangeness(byte) == 0, is_one, "{byte:#x}");
+        }
+    }
+
+    #[test]
+    fn everything_else_is_refused_by_table() {
+        let none = Refusal::NoCredentials;
+        let malformed = Refusal::BadRequest(BadRequest::MalformedAuthorization);
+        let repeated = Refusal::BadRequest(BadRequest::RepeatedAuthorization);
+        let missing = Refusal::InvalidProof(BadProof::Missing);
+        let rows: &[(&[&[u8]], &Refusal)] = &[
+            (&[], &none),
+            (&[b""], &none),
+            (&[b"Basic YWxhZGRpbjpvcGVuc2VzYW1l"], &none),
+            (&[b"DPoPabc"], &none),
+            (&[b"DPoP\tabc"], &none),
+            (&[b"DPoP"], &malformed),
+            (&[b"DPoP a b"], &malformed),
+            (&[b"DPoP abc"], &missing),
+            (&[b"dpop abc"], &missing),
+            (&[b"DPoP a", b"Bearer a"], &repeated),
+            (&[b"Bearerabc"], &none),
+            (&[b"abc"], &none),
+            (&[b"Bearer"], &malformed),
+            (&[b"Bearer "], &malformed),
+            (&[b"Bearer a b"], &malformed),
+            (&[b"Bearer a, Bearer b"], &malformed),
+            (&[b"Bearer a,b"], &malformed),
+            (&[b"Bearer \"abc\""], &malformed),
+            (&[b"Bearer token=abc"], &malformed),
+            (&[b"Bearer ="], &malformed),
+            (&[b"Bearer\tabc"], &none),
+            (&[b"Bearer a\tb"], &malformed),
+            (&[b"Bearer \xc3\xa9"], &malformed),
+            (&[b"Bearer a", b"Bearer a"], &repeated),
+            (&[b"Bearer a", b"Basic b"], &repeated),
+            (&[b"Basic a", b"Bearer b"], &repeated),
+            (&[b"", b""], &repeated),
+        ];
+        for (fields, refusal) in rows {
+            let shown: Vec<_> = fields.iter().map(|f| String::from_utf8_lossy(f)).collect();
+            assert_eq!(read(fields).expect_err("a refusal").refusal(), *refusal, "{shown:?}");
+        }
+    }
+
+    #[test]
+    fn a_proof_goes_with_the_scheme_dpop_alone_and_comes_once() {
+        let read = |scheme: &str, proofs: &[&[u8]]| {
+            let mut headers = HeaderMap::new();
+            let field = format!("{scheme} abc");
+            headers.insert(AUTHORIZATION, field.parse().expect("a header value"));
+            for proof in proofs {
+                headers.append(DPOP, HeaderValue::from_bytes(proof).expect("a header value"));
+            }
+            Credentials::from_headers(&headers)
+        };
+        let credentials = read("dPoP", &[b"a.b.c"]).expect("credentials");
+        assert_eq!((credentials.scheme(), credentials.proof()), (Scheme::Dpop, Some("a.b.c")));
+        assert!(!format!("{credentials:?}").contains("a.b.c"));
+        let rows: [&[&[u8]]; 4] = [&[], &[b"a.b.c"], &[b"a", b"b"], &[b"\xff"]];
+        for proofs in rows {
+            let bearer = read("Bearer", proofs).expect("credentials");
+            assert_eq!((bearer.scheme(), bearer.proof()), (Scheme::Bearer, None));
+        }
+        let rows: [(&[&[u8]], BadProof); 4] = [
+            (&[], BadProof::Missing),
+            (&[b"a.b.c", b"a.b.c"], BadProof::Repeated),
+            (&[b"", b"a.b.c"], BadProof::Repeated),
+            (&[b"\xff"], BadProof::Malformed),
+        ];
+        for (proofs, why) in rows {
+            let denial = read("DPoP", proofs).expect_err("a refusal");
+            assert_eq!(*denial.refusal(), Refusal::InvalidProof(why));
+        }
+    }
+
+    #[test]
+    fn a_token_over_the_limit_is_refused() {
+        let field = |n: usize| format!("Bearer {}", "a".repeat(n)).into_bytes();
+        assert!(read(&[&field(MAX_TOKEN_BYTES)]).is_ok());
+        assert_eq!(
+            read(&[&field(MAX_TOKEN_BYTES + 1)]).expect_err("too long").reason(),
+            Some(Reason::Oversize)
+        );
+    }
+}

@@ -1,0 +1,8 @@
+//! Waiting for others: the clock, fetching, and cached values that refresh themselves. Code is async from here on.
+
+pub(crate) mod clock;
+pub(crate) mod box_future;
+pub(crate) mod notify;
+pub(crate) mod metrics;
+pub(crate) mod fetch;
+pub(crate) mod refreshing_cache;

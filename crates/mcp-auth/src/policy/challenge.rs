@@ -1,0 +1,284 @@
+//! The `WWW-Authenticate` header: the bytes that make clients log in, or ask for more.
+
+use std::fmt;
+
+use crate::model::denial::{BadProof, Denial, Refusal};
+use crate::model::scheme::Scheme;
+use crate::model::scope::{Scopes, is_scope_token};
+
+/// A `Bearer` or `DPoP` challenge ([RFC 6750 §3](https://www.rfc-editor.org/rfc/rfc6750#section-3),
+/// [RFC 9449 §7.1](https://www.rfc-editor.org/rfc/rfc9449#section-7.1),
+/// [RFC 9728 §5.1](https://www.rfc-editor.org/rfc/rfc9728#section-5.1)).
+///
+/// It is written in the one form that all clients read: `Bearer ` first, every value quoted, nothing
+/// to escape, `error_description` last.
+///
+/// ```
+/// use mcp_auth::Challenge;
+///
+/// let header = r#"Bearer error="insufficient_scope", scope="read write", resource_metadata="https://h/.well-known/oauth-protected-resource/mcp""#;
+/// let challenge = Challenge::parse(header).unwrap();
+/// assert_eq!(challenge.error.as_deref(), Some("insufficient_scope"));
+/// assert_eq!(challenge.to_string(), header);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Challenge {
+    /// How to send the token.
+    pub scheme: Scheme,
+    /// `invalid_request`, `invalid_token`, `insufficient_scope`, `invalid_dpop_proof`...; none where there was no token.
+    pub error: Option<String>,
+    /// The scopes to ask for.
+    pub scope: Option<Scopes>,
+    /// The URL of the protected resource metadata.
+    pub resource_metadata: Option<String>,
+    /// How the user must log in: any of these authentication context classes
+    /// ([RFC 9470 §3](https://www.rfc-editor.org/rfc/rfc9470#section-3)).
+    pub acr_values: Option<Scopes>,
+    /// How long ago the login may be, in seconds
+    /// ([RFC 9470 §3](https://www.rfc-editor.org/rfc/rfc9470#section-3)).
+    pub max_age: Option<u64>,
+    /// The algorithms that DPoP proofs may be signed with, separated by spaces.
+    pub algs: Option<String>,
+    /// A sentence for the developer of the client.
+    pub error_description: Option<String>,
+    /// Another challenge in the same header, of which the client may choose.
+    pub next: Option<Box<Self>>,
+}
+
+impl Challenge {
+    /// The challenge that goes with a denial; nothing for denials that no login can mend.
+    ///
+    /// `scope` is what this resource requires at least, `resource_metadata` the URL of its metadata.
+    #[must_use]
+    pub fn answering(denial: &Denial, scope: &Scopes, resource_metadata: &str) -> Option<Self> {
+        let (error, scope, description) = match denial.refusal() {
+            Refusal::BadRequest(why) => (Some("invalid_request"), None, Some(why.description())),
+            Refusal::InsufficientScope(needed) => {
+                let description =
+                    "The access token does not grant the scopes that this operation requires";
+                (Some("insufficient_scope"), Some(needed), Some(description))
+            }
+            Refusal::InvalidProof(why) => {
+                let is_nonce = *why == BadProof::Nonce;
+                let error = if is_nonce { "use_dpop_nonce" } else { "invalid_dpop_proof" };
+                (Some(error), Some(scope), Some(why.description()))
+            }
+            Refusal::InvalidToken(reason) => {
+                (Some("invalid_token"), Some(scope), Some(reason.description()))
+            }
+            Refusal::InsufficientUserAuthentication(required) => {
+                let description = "The user must log in anew, more recently or in a stronger way";
+                (Some("insufficient_user_authentication"), Some(&required.scope), Some(description))
+            }
+            Refusal::NoCredentials => (None, Some(scope), None),
+            Refusal::BadMessage(_)
+            | Refusal::Forbidden
+            | Refusal::ForeignHost
+            | Refusal::ForeignOrigin
+            | Refusal::Unavailable { .. } => return None,
+        };
+        let login = match denial.refusal() {
+            Refusal::InsufficientUserAuthentication(required) => Some(required),
+            _ => None,
+        };
+        // What is no scope could end its quotes, or the header.
+        let sound = |scope: &Scopes| scope.iter().filter(|scope| is_scope_token(scope)).collect();
+        let some =
+            |scopes: &Scopes| Some(sound(scopes)).filter(|scopes: &Scopes| !scopes.is_empty());
+        Some(Self {
+            scheme: Scheme::Bearer,
+            error: error.map(Into::into),
+            scope: scope.and_then(some),
+            resource_metadata: Some(resource_metadata.to_owned()),
+            acr_values: login.and_then(|login| some(&login.acr_values)),
+            max_age: login.and_then(|login| login.max_age).map(|age| age.as_secs()),
+            algs: None,
+            error_description: description.map(Into::into),
+            next: None,
+        })
+    }
+
+    /// The same by DPoP alone.
+    pub(crate) fn by_dpop(self, algs: Option<String>) -> Self {
+        Self { scheme: Scheme::Dpop, algs, ..self }
+    }
+
+    /// The same, and DPoP besides for who likes it better. Nothing of it has a name that the first has:
+    /// some clients search the whole header.
+    pub(crate) fn or_dpop(self, algs: Option<String>) -> Self {
+        Self { next: Some(Box::new(Self::default().by_dpop(algs))), ..self }
+    }
+
+    /// An answer to who came by DPoP, where Bearer would do as well: what is wrong stands with DPoP.
+    pub(crate) fn by_bearer_or_dpop(mut self, algs: Option<String>) -> Self {
+        let wrong = Self {
+            error: self.error.take(),
+            acr_values: self.acr_values.take(),
+            max_age: self.max_age.take(),
+            error_description: self.error_description.take(),
+            ..Self::default()
+        };
+        Self { next: Some(Box::new(wrong.by_dpop(algs))), ..self }
+    }
+
+    /// Reads the first `Bearer` challenge of a header, which may hold challenges of other schemes too.
+    /// Parameters that are not known are skipped; of a repeated one the first counts.
+    #[must_use]
+    pub fn parse(header: &str) -> Option<Self> {
+        let mut rest = header;
+        let mut found: Option<Self> = None;
+        loop {
+            rest = rest.trim_start_matches([' ', '\t', ',']);
+            let (word, after) = token(rest)?;
+            let after = after.trim_start_matches([' ', '\t']);
+            if let Some(value) = after.strip_prefix('=').filter(|value| !value.starts_with('=')) {
+                let (value, after) = parameter_value(value.trim_start_matches([' ', '\t']))?;
+                if let Some(challenge) = &mut found {
+                    challenge.set(word, value);
+                }
+                rest = after;
+            } else if found.is_some() {
+                return found; // the next scheme begins
+            } else {
+                found = word.eq_ignore_ascii_case("Bearer").then(Self::default);
+                rest = after;
+            }
+            if rest.trim_matches([' ', '\t', ',']).is_empty() {
+                return found;
+            }
+        }
+    }
+
+    fn set(&mut self, name: &str, value: String) {
+        let text = match name.to_ascii_lowercase().as_str() {
+            "error" => &mut self.error,
+            "error_description" => &mut self.error_description,
+            "resource_metadata" => &mut self.resource_metadata,
+            "scope" => return set_scopes(&mut self.scope, &value),
+            "acr_values" => return set_scopes(&mut self.acr_values, &value),
+            "max_age" => return self.max_age = self.max_age.or_else(|| value.parse().ok()),
+            _ => return,
+        };
+        text.get_or_insert(value);
+    }
+}
+
+impl fmt::Display for Challenge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let max_age = self.max_age.map(|age| age.to_string());
+        let parameters = [
+            ("error", self.error.as_deref()),
+            ("scope", self.scope.as_ref().map(Scopes::as_str)),
+            ("resource_metadata", self.resource_metadata.as_deref()),
+            ("acr_values", self.acr_values.as_ref().map(Scopes::as_str)),
+            ("max_age", max_age.as_deref()),
+            ("algs", self.algs.as_deref()),
+            ("error_description", self.error_description.as_deref()),
+        ];
+        f.write_str(self.scheme.name())?;
+        let given = parameters.iter().filter_map(|(name, value)| Some((name, (*value)?)));
+        for (i, (name, value)) in given.enumerate() {
+            write!(f, "{} {name}=\"{value}\"", if i == 0 { "" } else { "," })?;
+        }
+        self.next.as_ref().map_or(Ok(()), |next| write!(f, ", {next}"))
+    }
+}
+
+fn set_scopes(scopes: &mut Option<Scopes>, value: &str) {
+    scopes.get_or_insert_with(|| Scopes::from(value));
+}
+
+/// A token of RFC 9110 §5.6.2 and what follows it.
+fn token(text: &str) -> Option<(&str, &str)> {
+    let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    let end = text.find(|c| !is_token(c)).unwrap_or(text.len());
+    (end > 0).then(|| text.split_at(end))
+}
+
+/// A parameter's value, quoted or not, and what follows it.
+fn parameter_value(text: &str) -> Option<(String, &str)> {
+    let Some(quoted) = text.strip_prefix('"') else {
+        let end = text.find([',', ' ', '\t']).unwrap_or(text.len());
+        return Some((text[..end].to_owned(), &text[end..]));
+    };
+    let mut value = String::new();
+    let mut characters = quoted.char_indices();
+    while let Some((i, character)) = characters.next() {
+        match character {
+            '"' => return Some((value, &quoted[i + 1..])),
+            '\\' => value.push(characters.next()?.1),
+            other => value.push(other),
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::denial::Reason;
+
+    const METADATA: &str = "https://h/.well-known/oauth-protected-resource/mcp";
+
+    #[test]
+    fn the_parameters_have_their_order_and_nothing_needs_an_escape() {
+        let challenge =
+            Challenge::answering(&Denial::invalid(Reason::Expired), &"read write".into(), METADATA)
+                .expect("a challenge");
+        assert_eq!(
+            challenge.to_string(),
+            format!(
+                "Bearer error=\"invalid_token\", scope=\"read write\", resource_metadata=\"{METADATA}\", error_description=\"The access token expired\""
+            )
+        );
+        assert!(!challenge.to_string().contains('\\'));
+    }
+
+    #[test]
+    fn without_credentials_there_is_no_error() {
+        let challenge =
+            Challenge::answering(&Denial::no_credentials(), &Scopes::default(), METADATA)
+                .expect("a challenge");
+        assert_eq!(challenge.to_string(), format!("Bearer resource_metadata=\"{METADATA}\""));
+    }
+
+    #[test]
+    fn what_is_no_scope_does_not_break_the_header() {
+        let denial = Denial::insufficient_scope(["read", "a\"b", "\n"]);
+        let challenge = Challenge::answering(&denial, &Scopes::default(), METADATA);
+        assert_eq!(challenge.and_then(|challenge| challenge.scope), Some("read".into()));
+    }
+
+    #[test]
+    fn a_challenge_that_is_written_is_read_the_same() {
+        for reason in Reason::ALL {
+            let written = Challenge::answering(&Denial::invalid(*reason), &"a b".into(), METADATA)
+                .expect("a challenge");
+            assert_eq!(Challenge::parse(&written.to_string()), Some(written));
+        }
+    }
+
+    #[test]
+    fn challenges_of_others_are_read_by_table() {
+        let error = |header: &str| Challenge::parse(header).map(|challenge| challenge.error);
+        for (header, expected) in [
+            ("Bearer", Some(None)),
+            ("bearer error=invalid_token", Some(Some("invalid_token"))),
+            ("Bearer realm=\"a, b\", error=\"x\"", Some(Some("x"))),
+            ("Bearer realm=\"a \\\" error=\\\"no\\\"\", error=\"yes\"", Some(Some("yes"))),
+            ("DPoP algs=\"ES256\", error=\"no\", Bearer error=\"yes\"", Some(Some("yes"))),
+            ("Bearer error=\"yes\", DPoP error=\"no\"", Some(Some("yes"))),
+            ("Bearer error = \"yes\"", Some(Some("yes"))),
+            ("Bearer error=\"first\", error=\"second\"", Some(Some("first"))),
+            ("Basic realm=\"x\"", None),
+            ("Negotiate abc==", None),
+            ("Bearer error=\"unterminated", None),
+            ("", None),
+            (",,,", None),
+            ("=", None),
+        ] {
+            assert_eq!(error(header), expected.map(|error| error.map(str::to_owned)), "{header}");
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Is the caller a person, a program, or nobody knows?
+
+use super::values;
+use crate::model::provider::Provider;
+use crate::model::token::{API_KEY_ISSUER, AuthInfo, Facts};
+use crate::util::json::Raw;
+
+/// What kind of caller a token speaks for, as far as it says so.
+///
+/// No standard claim tells. What does, and how sure it is:
+///
+/// | kind | shown by | how sure |
+/// |---|---|---|
+/// | [`ApiKey`](Self::ApiKey) | the key itself | certain |
+/// | [`Client`](Self::Client) | Entra: `idtyp` is `app` | certain, if the provider is told to send it |
+/// | | Auth0: `gty` is `client-credentials`, or `sub` is the client with `@clients` | certain |
+/// | | `sub` is the client's identifier ([RFC 9068 §2.2](https://www.rfc-editor.org/rfc/rfc9068#section-2.2): Okta, Cognito, Logto and most others) | as sure as that no user can choose such a `sub` ([§5](https://www.rfc-editor.org/rfc/rfc9068#section-5)) |
+/// | [`User`](Self::User) | Entra: `idtyp` is `user` | certain |
+/// | | `auth_time` or `amr`, not empty: somebody logged in ([RFC 9068 §2.2.1](https://www.rfc-editor.org/rfc/rfc9068#section-2.2.1)); Okta: `uid` too; Authentik: `amr` only, since its service accounts have an `auth_time` | sure, if the issuer follows the RFC, or is named as the [provider](crate::Provider) that it is |
+/// | [`Unknown`](Self::Unknown) | nothing of the above: Keycloak's service accounts, and users of issuers that say little | - |
+///
+/// A server for whom it matters must treat `Unknown` as the kind that it trusts less.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CallerKind {
+    /// A holder of an [API key](crate::ApiKeys).
+    ApiKey,
+    /// A client in its own name: no user takes part
+    /// ([RFC 6749 §4.4](https://www.rfc-editor.org/rfc/rfc6749#section-4.4)).
+    Client,
+    /// The token does not tell.
+    Unknown,
+    /// A user, through a client.
+    User,
+}
+
+impl AuthInfo {
+    /// Whether the caller is a user, a client in its own name, or the holder of an API key, as far as
+    /// the token tells.
+    ///
+    /// ```
+    /// use mcp_auth::{AuthInfo, CallerKind};
+    ///
+    /// fn may_approve(auth: &AuthInfo) -> bool {
+    ///     auth.kind() == CallerKind::User // not `!= CallerKind::Client`: it may be unknown
+    /// }
+    /// ```
+    #[must_use]
+    pub fn kind(&self) -> CallerKind {
+        kind(self.facts())
+    }
+}
+
+fn kind(facts: &Facts) -> CallerKind {
+    if *facts.issuer == *API_KEY_ISSUER {
+        return CallerKind::ApiKey;
+    }
+    let claim = |name| facts.claim(name);
+    let is = |name, word| claim(name).and_then(Raw::string).is_some_and(|text| text == word);
+    let subject = facts.subject.of(&facts.claims);
+    let client = facts.client_id.as_ref().map(|id| id.of(&facts.claims));
+    let is_client =
+        client.is_some_and(|client| subject.strip_suffix("@clients").unwrap_or(subject) == client);
+    let provider = facts.dialect.as_ref().and_then(|dialect| dialect.provider);
+    let logins = provider.unwrap_or(&Provider::USUAL).logins;
+    let has_logged_in = logins.iter().any(|name| claim(name).is_some_and(says_something));
+
+    if is("idtyp", "user") {
+        CallerKind::User
+    } else if is("idtyp", "app") || is("gty", "client-credentials") || is_client {
+        CallerKind::Client
+    } else if has_logged_in {
+        CallerKind::User
+    } else {
+        CallerKind::Unknown
+    }
+}
+
+/// Whether there is anything in a claim: the first second of 1970, an empty list and an empty word say nothing.
+fn says_something(claim: Raw<'_>) -> bool {
+    match claim.numeric_date() {
+        Some(second) => second >= 1.0,
+        None => values(claim).iter().any(|word| !word.is_empty()),
+    }
+}

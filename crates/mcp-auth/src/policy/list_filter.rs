@@ -1,0 +1,322 @@
+//! Lists that show what their reader may use: what is left out of the answer to `tools/list` and its like.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Range;
+
+use crate::model::scope::Scopes;
+use crate::model::token::AuthInfo;
+use crate::util::json::{self, NotMembers, Raw};
+
+/// What a list of an MCP server is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Listed {
+    /// A tool, known by its `name`.
+    Tool,
+    /// A prompt, known by its `name`.
+    Prompt,
+    /// A resource, known by its `uri`.
+    Resource,
+    /// A template of resources, known by its `uriTemplate`.
+    ResourceTemplate,
+}
+
+impl Listed {
+    const ALL: [Self; 4] = [Self::Tool, Self::Prompt, Self::Resource, Self::ResourceTemplate];
+
+    /// The member of a result that has the list.
+    const fn member(self) -> &'static str {
+        match self {
+            Self::Tool => "tools",
+            Self::Prompt => "prompts",
+            Self::Resource => "resources",
+            Self::ResourceTemplate => "resourceTemplates",
+        }
+    }
+
+    /// The member of an element by which it is asked for.
+    const fn key(self) -> &'static str {
+        match self {
+            Self::Tool | Self::Prompt => "name",
+            Self::Resource => "uri",
+            Self::ResourceTemplate => "uriTemplate",
+        }
+    }
+}
+
+/// Whether a caller is shown what has this name.
+pub(crate) type Keep = dyn Fn(Option<&AuthInfo>, Listed, &str) -> bool + Send + Sync;
+
+/// The scopes that the tool of this name needs, if any.
+pub(crate) type Needs = dyn Fn(&str) -> Option<Scopes> + Send + Sync;
+
+/// What of lists is shown to whom.
+#[derive(Default)]
+pub(crate) struct Lists {
+    /// Who is shown what; everybody everything, if it is not said.
+    pub(crate) keep: Option<Box<Keep>>,
+    /// What to say in `securitySchemes` of a tool that says nothing itself.
+    pub(crate) needs: Option<Box<Needs>>,
+}
+
+/// A message in which a list cannot be told from anything else, and so is not passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unreadable;
+
+impl From<NotMembers> for Unreadable {
+    fn from(_: NotMembers) -> Self {
+        Self
+    }
+}
+
+/// One change to a text.
+type Edit = (Range<usize>, String);
+
+impl Lists {
+    /// A JSON-RPC response, or a batch of them, as its reader may see it; nothing if that is as it is.
+    ///
+    /// Only what must change is written anew, all else stays byte for byte: numbers, the order, the cursor,
+    /// how long the list is fresh. Who else may keep it changes, since it is made for one reader: in results
+    /// that say how fresh they are, and in all of them if `may_be_cached`
+    /// ([MCP, *Caching*](https://modelcontextprotocol.io/specification/2026-07-28/server/utilities/caching)).
+    pub(crate) fn shown_to(
+        &self,
+        caller: Option<&AuthInfo>,
+        message: &str,
+        may_be_cached: bool,
+    ) -> Result<Option<String>, Unreadable> {
+        let reader = Reader { lists: self, caller, may_be_cached, whole: message };
+        let mut edits = Vec::new();
+        match message.trim_start().as_bytes().first() {
+            Some(b'[') => {
+                let batch = Raw::read(message).and_then(Raw::array).ok_or(Unreadable)?;
+                for element in batch.into_iter().filter(is_object) {
+                    reader.response(element.get(), &mut edits)?;
+                }
+            }
+            _ => reader.response(message, &mut edits)?,
+        }
+        Ok((!edits.is_empty()).then(|| edited(message, edits)))
+    }
+}
+
+struct Reader<'a> {
+    lists: &'a Lists,
+    caller: Option<&'a AuthInfo>,
+    may_be_cached: bool,
+    whole: &'a str,
+}
+
+impl Reader<'_> {
+    fn response(&self, response: &str, edits: &mut Vec<Edit>) -> Result<(), Unreadable> {
+        let [result] = json::pick(response, ["result"])?;
+        match result {
+            Some(result) if is_object(&result) => self.result(result.get(), edits),
+            _ => Ok(()),
+        }
+    }
+
+    fn result(&self, result: &str, edits: &mut Vec<Edit>) -> Result<(), Unreadable> {
+        let [tools, prompts, resources, templates] = Listed::ALL.map(Listed::member);
+        let names = [tools, prompts, resources, templates, "cacheScope", "ttlMs"];
+        let [tools, prompts, resources, templates, scope, ttl] = json::pick(result, names)?;
+        let mut is_list = false;
+        for (listed, list) in Listed::ALL.into_iter().zip([tools, prompts, resources, templates]) {
+            let list = list.and_then(|list| Some((list, list.array()?)));
+            is_list |= list.is_some();
+            if let Some((list, elements)) = list {
+                edits.extend(self.list(listed, list, &elements));
+            }
+        }
+        match scope {
+            _ if !is_list || self.lists.keep.is_none() => {}
+            Some(scope) if scope.get() == r#""private""# => {}
+            Some(scope) => edits.push((self.place(scope.get()), r#""private""#.to_owned())),
+            None if ttl.is_some() || self.may_be_cached => {
+                let first = self.place(result).start + 1;
+                edits.push((first..first, r#""cacheScope":"private","#.to_owned()));
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// The list written anew, if anything of it is left out or added.
+    fn list(&self, listed: Listed, list: Raw<'_>, elements: &[Raw<'_>]) -> Option<Edit> {
+        let mut is_same = true;
+        let mut shown = Vec::with_capacity(elements.len());
+        for &element in elements {
+            if !self.is_shown(listed, element) {
+                is_same = false;
+                continue;
+            }
+            let completed = self.with_needs(listed, element.get());
+            is_same &= completed.is_none();
+            shown.push(completed.map_or(Cow::Borrowed(element.get()), Cow::Owned));
+        }
+        (!is_same).then(|| (self.place(list.get()), format!("[{}]", shown.join(","))))
+    }
+
+    /// What has no name, or two, cannot be asked for, and is not shown.
+    fn is_shown(&self, listed: Listed, element: Raw<'_>) -> bool {
+        let Some(keep) = &self.lists.keep else { return true };
+        let Ok([Some(name)]) = json::pick(element.get(), [listed.key()]) else { return false };
+        name.string().is_some_and(|name| keep(self.caller, listed, &name))
+    }
+
+    /// A tool with the scopes that it needs, if it does not say so itself.
+    fn with_needs(&self, listed: Listed, tool: &str) -> Option<String> {
+        let needs = self.lists.needs.as_ref().filter(|_| listed == Listed::Tool)?;
+        let [name, schemes] = json::pick(tool, ["name", "securitySchemes"]).ok()?;
+        let scopes = needs(&name?.string()?).filter(|_| schemes.is_none())?;
+        let scopes = serde_json::Value::from_iter(scopes.iter());
+        let tool = tool.strip_suffix('}')?;
+        Some(format!(r#"{tool},"securitySchemes":[{{"type":"oauth2","scopes":{scopes}}}]}}"#))
+    }
+
+    /// Where in the whole message a part of it stands.
+    fn place(&self, part: &str) -> Range<usize> {
+        let start = part.as_ptr() as usize - self.whole.as_ptr() as usize;
+        start..start + part.len()
+    }
+}
+
+fn is_object(value: &Raw<'_>) -> bool {
+    value.get().starts_with('{')
+}
+
+fn edited(text: &str, mut edits: Vec<Edit>) -> String {
+    edits.sort_by_key(|(place, _)| place.start);
+    let mut edited = String::with_capacity(text.len() + 64);
+    let mut from = 0;
+    for (place, anew) in edits {
+        edited += text.get(from..place.start).unwrap_or_default();
+        edited += &anew;
+        from = place.end;
+    }
+    edited + text.get(from..).unwrap_or_default()
+}
+
+impl fmt::Debug for Lists {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lists").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Shows what does not begin with `admin`; tools that begin with `w` need a scope.
+    pub(crate) fn lists(with_needs: bool) -> Lists {
+        let needs = |tool: &str| tool.starts_with('w').then(|| Scopes::from(["notes:write"]));
+        Lists {
+            keep: Some(Box::new(|_, _, name| !name.contains("admin"))),
+            needs: with_needs.then(|| Box::new(needs) as Box<Needs>),
+        }
+    }
+
+    fn shown(message: &str, may_be_cached: bool) -> Result<Option<String>, Unreadable> {
+        lists(false).shown_to(None, message, may_be_cached)
+    }
+
+    #[test]
+    fn what_is_left_out_by_table() {
+        let rows = [
+            (
+                r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"a","x":1.0},{"name":"admin"},{"name":"b","n":12345678901234567890}],"nextCursor":"c"}}"#,
+                r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"a","x":1.0},{"name":"b","n":12345678901234567890}],"nextCursor":"c"}}"#,
+            ),
+            (
+                r#"{"result":{"prompts":[{"name":"admin"}]},"id":"x"}"#,
+                r#"{"result":{"prompts":[]},"id":"x"}"#,
+            ),
+            (
+                r#"{"id":1,"result":{"resources":[{"name":"admin","uri":"a:b"},{"name":"n","uri":"admin:x"}]}}"#,
+                r#"{"id":1,"result":{"resources":[{"name":"admin","uri":"a:b"}]}}"#,
+            ),
+            (
+                r#"{"id":1,"result":{"resourceTemplates":[{"uriTemplate":"admin:{x}"},{"uriTemplate":"b:{x}"}]}}"#,
+                r#"{"id":1,"result":{"resourceTemplates":[{"uriTemplate":"b:{x}"}]}}"#,
+            ),
+            // however it is written, and whatever cannot be asked for
+            (
+                r#"{"result":{"to\u006fls":[{"name":"\u0061dmin"},{"n\u0061me":"admin"},{"name":"x","name":"y"},{},1,{"name":1},{"name":"k"}]}}"#,
+                r#"{"result":{"to\u006fls":[{"name":"k"}]}}"#,
+            ),
+            // other lists of the same result, and batches
+            (
+                r#" [ {"result":{"tools":[{"name":"admin"}]}} , {"method":"x"}, 1, {"result":{"prompts":[{"name":"admin"},{"name":"p"}]}}]"#,
+                r#" [ {"result":{"tools":[]}} , {"method":"x"}, 1, {"result":{"prompts":[{"name":"p"}]}}]"#,
+            ),
+            // who may keep it
+            (
+                r#"{"result":{"cacheScope":"public","ttlMs":60000,"tools":[]}}"#,
+                r#"{"result":{"cacheScope":"private","ttlMs":60000,"tools":[]}}"#,
+            ),
+            (
+                r#"{"result":{ "ttlMs":1e3,"tools":[ {"name":"a"} ]}}"#,
+                r#"{"result":{"cacheScope":"private", "ttlMs":1e3,"tools":[ {"name":"a"} ]}}"#,
+            ),
+            (
+                r#"{"result":{"tools":[{"name":"admin"}],"cacheScope":5}}"#,
+                r#"{"result":{"tools":[],"cacheScope":"private"}}"#,
+            ),
+        ];
+        for (message, expected) in rows {
+            assert_eq!(shown(message, false), Ok(Some(expected.to_owned())), "{message}");
+            assert!(serde_json::from_str::<serde_json::Value>(expected).is_ok(), "{expected}");
+        }
+        let list = r#"{"result":{"tools":[{"name":"a"}]}}"#;
+        let private = r#"{"result":{"cacheScope":"private","tools":[{"name":"a"}]}}"#;
+        assert_eq!(shown(list, true), Ok(Some(private.to_owned())));
+    }
+
+    #[test]
+    fn what_stays_as_it_is_by_table() {
+        for message in [
+            r#"{"result":{"tools":[ {"name":"a" , "x":1.0}, {"name":"b"} ],"nextCursor":""}}"#,
+            r#"{"result":{"tools":[],"cacheScope":"private","ttlMs":0}}"#,
+            r#"{"result":{"content":[{"type":"text","text":"{\"tools\":[{\"name\":\"admin\"}]}"}],"structuredContent":{"tools":[{"name":"admin"}]}}}"#,
+            r#"{"result":{"tools":{"name":"admin"}}}"#,
+            r#"{"result":[{"name":"admin"}]}"#,
+            r#"{"method":"x","params":{"tools":[{"name":"admin"}]}}"#,
+            r#"{"error":{"code":1,"message":"tools"}}"#,
+            r#"{"result":null}"#,
+            "[]",
+            "{}",
+        ] {
+            assert_eq!(shown(message, false), Ok(None), "{message}");
+        }
+        let call = r#"{"result":{"content":[],"ttlMs":5,"cacheScope":"public"}}"#;
+        assert_eq!(shown(call, true), Ok(None), "no list");
+    }
+
+    #[test]
+    fn what_two_readers_could_read_differently_is_not_shown() {
+        for message in [
+            "",
+            "x",
+            "null",
+            r#"{"result":{"tools":[]}"#,
+            r#"{"result":{"tools":[]}}x"#,
+            r#"{"result":{},"result":{"tools":[{"name":"admin"}]}}"#,
+            r#"{"result":{"tools":[],"tools":[{"name":"admin"}]}}"#,
+            r#"{"result":{"tools":[],"to\u006fls":[{"name":"admin"}]}}"#,
+            r#"{"result":{"tools":[],"cacheScope":"private","cacheScope":"public"}}"#,
+            r#"[{"result":{},"result":{}}]"#,
+            r#"[{"result":{}},"#,
+            "\u{feff}{}",
+        ] {
+            assert_eq!(shown(message, false), Err(Unreadable), "{message}");
+        }
+    }
+
+    #[test]
+    fn tools_say_what_they_need_unless_they_do() {
+        let message = r#"{"result":{"tools":[{"name":"read"},{"name":"write"},{"name":"w2","securitySchemes":[]},{"name":"admin_w"}],"prompts":[{"name":"w"}]}}"#;
+        let expected = r#"{"result":{"tools":[{"name":"read"},{"name":"write","securitySchemes":[{"type":"oauth2","scopes":["notes:write"]}]},{"name":"w2","securitySchemes":[]}],"prompts":[{"name":"w"}]}}"#;
+        assert_eq!(lists(true).shown_to(None, message, false), Ok(Some(expected.to_owned())));
+    }
+}

@@ -1,0 +1,10 @@
+//! What may pass: operations, rules and their authorization, and what is published about them.
+
+pub(crate) mod operation;
+pub(crate) mod rule;
+pub(crate) mod tool_scopes;
+pub(crate) mod policy;
+pub(crate) mod identity;
+pub mod metadata;
+pub(crate) mod challenge;
+pub(crate) mod list_filter;

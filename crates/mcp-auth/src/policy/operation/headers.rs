@@ -1,0 +1,169 @@
+//! What the MCP headers say, and whether the body agrees.
+
+use std::borrow::Cow;
+
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+
+use super::Call;
+use crate::model::denial::BadMessage;
+
+/// The last revision with batches; also the one that a request without a version speaks.
+const LAST_WITH_BATCHES: &str = "2025-03-26";
+
+/// From this revision on the headers `Mcp-Method` and `Mcp-Name` must say what the body says.
+const FIRST_WITH_HEADERS: &str = "2026-07-28";
+
+fn is_identity(coding: &str) -> bool {
+    let coding = coding.trim();
+    coding.is_empty() || coding.eq_ignore_ascii_case("identity")
+}
+
+/// Whether nothing in a media type could be read as the name of another encoding.
+fn is_in_utf8(media_type: &str) -> bool {
+    const CHARSET: &str = "charset";
+    let is_named = |text: &[u8]| text.eq_ignore_ascii_case(CHARSET.as_bytes());
+    if !media_type.as_bytes().windows(CHARSET.len()).any(is_named) {
+        return true;
+    }
+    let media_type = media_type.to_ascii_lowercase();
+    media_type.split(CHARSET).skip(1).all(|rest| {
+        let value = rest.trim_start().strip_prefix('=').unwrap_or_default();
+        let value = value.split(';').next().unwrap_or_default().trim();
+        matches!(value, "utf-8" | "utf8" | "\"utf-8\"" | "\"utf8\"")
+    })
+}
+
+/// The version, the method and the name.
+const MCP: [HeaderName; 3] = [
+    HeaderName::from_static("mcp-protocol-version"),
+    HeaderName::from_static("mcp-method"),
+    HeaderName::from_static("mcp-name"),
+];
+
+/// The headers of interest, as they came.
+pub(super) struct Said<'h> {
+    promises_utf8: bool,
+    /// Those of [`MCP`].
+    mcp: [Option<&'h HeaderValue>; 3],
+    headers: &'h HeaderMap,
+}
+
+impl<'h> Said<'h> {
+    /// One look at each header.
+    pub(super) fn of(headers: &'h HeaderMap) -> Self {
+        let (mut promises_utf8, mut mcp) = (true, [None; 3]);
+        for (name, value) in headers {
+            if *name == CONTENT_TYPE {
+                promises_utf8 &=
+                    value == "application/json" || value.to_str().is_ok_and(is_in_utf8);
+            } else if *name == CONTENT_ENCODING {
+                promises_utf8 &= value.to_str().is_ok_and(is_identity);
+            } else if let Some((_, said)) = MCP.iter().zip(&mut mcp).find(|(it, _)| *it == name) {
+                *said = Some(value);
+            }
+        }
+        Self { promises_utf8, mcp, headers }
+    }
+
+    /// Whether a body is what it looks like, by its headers: neither compressed, nor in another encoding than
+    /// UTF-8, which JSON is in ([RFC 8259 §8.1](https://www.rfc-editor.org/rfc/rfc8259#section-8.1)) and which
+    /// some servers let `charset` change: in UTF-7 plain ASCII hides other members.
+    pub(super) fn promises_utf8(&self) -> bool {
+        self.promises_utf8
+    }
+}
+
+/// What the headers say.
+pub(super) struct Spoken<'h> {
+    version: Option<&'h str>,
+    method: Option<&'h str>,
+    name: Option<Cow<'h, str>>,
+}
+
+impl<'h> Spoken<'h> {
+    pub(super) fn of(said: &Said<'h>) -> Result<Self, BadMessage> {
+        let headers = said.headers;
+        let is_ours = |name: &HeaderName| name.as_str().starts_with("mcp-");
+        // Which of several counts, nobody knows. Mostly no header comes twice.
+        if headers.keys_len() < headers.len() {
+            let comes_twice = |name| headers.get_all(name).iter().nth(1).is_some();
+            if headers.keys().any(|name| is_ours(name) && comes_twice(name)) {
+                return Err(BadMessage::HeaderMismatch);
+            }
+        }
+        let text = |value: &'h HeaderValue| value.to_str().map_err(|_| BadMessage::HeaderMismatch);
+        let [version, method, name] = said.mcp;
+        let version = version.map(text).transpose()?;
+        if version.is_none_or(|version| version < FIRST_WITH_HEADERS) {
+            // Nobody validates what older clients put there: it is not even looked at.
+            return Ok(Self { version, method: None, name: None });
+        }
+        let plain = |value| decoded(text(value)?).ok_or(BadMessage::HeaderMismatch);
+        Ok(Self {
+            version,
+            method: method.map(text).transpose()?,
+            name: name.map(plain).transpose()?,
+        })
+    }
+
+    /// Whether batches are part of the version.
+    pub(super) fn allows_batches(&self) -> bool {
+        self.version.is_none_or(|version| version <= LAST_WITH_BATCHES)
+    }
+
+    /// Whether a method is no longer part of the version: the server has to say so.
+    pub(super) fn has_removed(&self, method: &str) -> bool {
+        self.version.is_some_and(|version| version >= FIRST_WITH_HEADERS)
+            && matches!(method, "resources/subscribe" | "resources/unsubscribe")
+    }
+
+    /// Whether headers and body say the same
+    /// ([MCP, Server Validation](https://modelcontextprotocol.io/specification/2026-07-28/basic/transports/streamable-http#server-validation)).
+    pub(super) fn agrees_with(
+        &self,
+        call: &Call<'_>,
+        version: Option<&str>,
+    ) -> Result<(), BadMessage> {
+        let must = |agree: bool| if agree { Ok(()) } else { Err(BadMessage::HeaderMismatch) };
+        let Some(method) = &call.method else { return Ok(()) };
+        must(version.is_none() || version == self.version)?;
+        if self.version.is_none_or(|version| version < FIRST_WITH_HEADERS) {
+            return Ok(());
+        }
+        // The headers of notifications are not defined, and `initialize` came before them.
+        let may_lack = call.id.is_none() || method == "initialize";
+        must(self.method.map_or(may_lack, |said| said == method))?;
+        let mut names = call.target.names();
+        match (mirrored(method), names.next(), &self.name) {
+            (true, Some(name), Some(said)) => must(said == name),
+            (true, Some(_), None) => must(may_lack),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether `Mcp-Name` says what this method applies to.
+fn mirrored(method: &str) -> bool {
+    matches!(
+        method,
+        "prompts/get"
+            | "resources/read"
+            | "resources/subscribe"
+            | "resources/unsubscribe"
+            | "tasks/cancel"
+            | "tasks/get"
+            | "tasks/update"
+            | "tools/call"
+    )
+}
+
+/// A header's value, which is wrapped in base64 where it could not stand in a header
+/// ([MCP, Value Encoding](https://modelcontextprotocol.io/specification/2026-07-28/basic/transports/streamable-http#value-encoding)).
+fn decoded(value: &str) -> Option<Cow<'_, str>> {
+    let Some(wrapped) = value.strip_prefix("=?base64?").and_then(|rest| rest.strip_suffix("?="))
+    else {
+        return Some(Cow::Borrowed(value));
+    };
+    let bytes = base64_simd::STANDARD.decode_to_vec(wrapped).ok()?;
+    String::from_utf8(bytes).ok().map(Cow::Owned)
+}

@@ -1,0 +1,210 @@
+//! A JSON-RPC message taken apart in one pass, as far as rules need it, and nothing in it ambiguous.
+
+use std::borrow::Cow;
+
+use super::headers::Spoken;
+use super::members::{enter, members, next_of};
+use super::target::{Target, is_word};
+use super::{Call, METHODS, is_known_method};
+use crate::model::denial::BadMessage;
+use crate::util::json::{Raw, Reader};
+
+/// More than any client batches; each message is judged by itself.
+const MAX_BATCH: usize = 64;
+/// An identifier is sent back with an error, and clients count or take UUIDs.
+const MAX_ID_BYTES: usize = 256;
+
+/// What a body holds: one message, or a batch of them.
+#[derive(Clone, Debug)]
+pub(super) enum Messages<M> {
+    One(M),
+    Batch(Vec<M>),
+}
+
+/// One message, taken apart as far as rules need it.
+#[derive(Default)]
+pub(super) struct Envelope<'m> {
+    id: Option<Raw<'m>>,
+    method: Option<Raw<'m>>,
+    params: Params<'m>,
+    is_answer: bool,
+}
+
+#[derive(Default)]
+pub(super) struct Params<'m> {
+    pub(super) name: Option<Raw<'m>>,
+    pub(super) uri: Option<Raw<'m>>,
+    pub(super) task: Option<Raw<'m>>,
+    /// What `_meta` says of the protocol's version, or what is wrong with it.
+    version: Option<Result<Raw<'m>, BadMessage>>,
+    pub(super) reference: Option<Raw<'m>>,
+    pub(super) notifications: Option<Raw<'m>>,
+}
+
+impl<M> Messages<M> {
+    pub(super) fn all(&self) -> &[M] {
+        match self {
+            Self::One(message) => std::slice::from_ref(message),
+            Self::Batch(messages) => messages,
+        }
+    }
+
+    pub(super) fn only(&self) -> Option<&M> {
+        match self {
+            Self::One(message) => Some(message),
+            Self::Batch(_) => None,
+        }
+    }
+
+    pub(super) fn try_map<N, E>(
+        &self,
+        make: impl Fn(&M) -> Result<N, E>,
+    ) -> Result<Messages<N>, E> {
+        Ok(match self {
+            Self::One(message) => Messages::One(make(message)?),
+            Self::Batch(messages) => {
+                Messages::Batch(messages.iter().map(make).collect::<Result<_, _>>()?)
+            }
+        })
+    }
+}
+
+impl<'m> Messages<Envelope<'m>> {
+    /// An empty message, for [`read`](Self::read).
+    pub(super) fn new() -> Self {
+        Self::One(Envelope::default())
+    }
+
+    /// Reads a body into an empty message, where it takes no copies; a batch takes its place.
+    pub(super) fn read(&mut self, body: &'m [u8]) -> Result<(), BadMessage> {
+        let text = std::str::from_utf8(body).map_err(|_| BadMessage::NotJson)?;
+        let mut reader = Reader::new(text);
+        match self {
+            Self::One(message) if reader.peek() != Some(b'[') => message.read(&mut reader)?,
+            _ => *self = Self::Batch(batch(&mut reader)?),
+        }
+        Ok(reader.end()?)
+    }
+}
+
+fn batch<'m>(reader: &mut Reader<'m>) -> Result<Vec<Envelope<'m>>, BadMessage> {
+    let mut list = Vec::new();
+    reader.enter(b'[')?;
+    while reader.element()? {
+        if list.len() == MAX_BATCH {
+            return Err(BadMessage::Batch);
+        }
+        let mut message = Envelope::default();
+        message.read(reader)?;
+        list.push(message);
+    }
+    if list.is_empty() { Err(BadMessage::NotAMessage) } else { Ok(list) }
+}
+
+impl<'m> Envelope<'m> {
+    /// Reads the next message into an empty one.
+    fn read(&mut self, reader: &mut Reader<'m>) -> Result<(), BadMessage> {
+        const NAMES: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
+        let mut seen = 0;
+        enter(reader)?;
+        while let Some(member) = next_of(reader, &NAMES, &mut seen)? {
+            match NAMES[member] {
+                "jsonrpc" => reader.skip()?,
+                "id" => self.id = Some(reader.value()?),
+                "method" => self.method = Some(reader.value()?),
+                "params" => self.params.read(reader)?,
+                _ => {
+                    self.is_answer = true;
+                    reader.skip()?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The identifier, if it is one that can be sent back.
+    pub(super) fn id(&self) -> Option<&'m str> {
+        let id = self.id?.get();
+        let is_scalar = id.starts_with(['"', '-']) || id.starts_with(|c: char| c.is_ascii_digit());
+        (is_scalar && id.len() <= MAX_ID_BYTES).then_some(id)
+    }
+
+    /// The version that the message itself claims to speak.
+    pub(super) fn version(&self) -> Result<Option<Cow<'m, str>>, BadMessage> {
+        let string = |version: Raw<'m>| version.string().ok_or(BadMessage::NotAMessage);
+        self.params.version.map(|version| version.and_then(string)).transpose()
+    }
+
+    pub(super) fn understand(&self, spoken: &Spoken<'_>) -> Result<Call<'m>, BadMessage> {
+        let id = self.id();
+        let method = match (self.method, self.is_answer) {
+            (Some(method), false) => method.string().ok_or(BadMessage::NotAMessage)?,
+            (None, true) => return Ok(Call { method: None, target: Target::None, id }),
+            _ => return Err(BadMessage::NotAMessage),
+        };
+        if self.id.is_some() && id.is_none() {
+            return Err(BadMessage::NotAMessage);
+        }
+        if !is_known_method(&method) {
+            judge_unknown(&method)?;
+        }
+        let is_nothing = self.params.uri.is_none() && spoken.has_removed(&method);
+        let target = if is_nothing { Target::None } else { self.params.target(&method)? };
+        Ok(Call { method: Some(method), target, id })
+    }
+}
+
+/// Whether a method that is none of the protocol's can be a method, and is not meant to be one of those.
+fn judge_unknown(method: &str) -> Result<(), BadMessage> {
+    if !is_word(method) {
+        return Err(BadMessage::NotAMessage);
+    }
+    match METHODS.iter().any(|known| known.eq_ignore_ascii_case(method)) {
+        true => Err(BadMessage::Ambiguous),
+        false => Ok(()),
+    }
+}
+
+/// The version in the `_meta` that comes next, or what is wrong with it, to be told with the identifier of the message. It is
+/// read as it is passed: in the revision that asks for it, it is longer than the rest of most messages.
+fn version<'m>(reader: &mut Reader<'m>) -> Result<Option<Result<Raw<'m>, BadMessage>>, BadMessage> {
+    let mut ahead = reader.clone();
+    let is_null = ahead.peek() == Some(b'n');
+    match members(&mut ahead, &["io.modelcontextprotocol/protocolVersion"]) {
+        Ok([version]) => {
+            *reader = ahead;
+            Ok(version.map(Ok))
+        }
+        Err(why) => {
+            reader.skip()?;
+            Ok(Some(Err(why)).filter(|_| !is_null))
+        }
+    }
+}
+
+impl<'m> Params<'m> {
+    /// JSON-RPC knows arrays here too, MCP does not.
+    fn read(&mut self, reader: &mut Reader<'m>) -> Result<(), BadMessage> {
+        if reader.peek() == Some(b'n') {
+            return Ok(reader.skip()?); // null
+        }
+        const NAMES: [&str; 6] = ["name", "uri", "taskId", "_meta", "ref", "notifications"];
+        let mut seen = 0;
+        enter(reader)?;
+        while let Some(member) = next_of(reader, &NAMES, &mut seen)? {
+            let place = match NAMES[member] {
+                "name" => &mut self.name,
+                "uri" => &mut self.uri,
+                "taskId" => &mut self.task,
+                "_meta" => {
+                    self.version = version(reader)?;
+                    continue;
+                }
+                "ref" => &mut self.reference,
+                _ => &mut self.notifications,
+            };
+            *place = Some(reader.value()?);
+        }
+        Ok(())
+    }
+}

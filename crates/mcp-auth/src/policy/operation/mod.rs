@@ -1,0 +1,195 @@
+//! Which MCP operation is this? A strict look at a JSON-RPC message and the headers beside it.
+
+mod headers;
+mod members;
+mod message;
+mod target;
+
+use std::borrow::Cow;
+use std::fmt;
+
+use http::Method;
+use http::header::HeaderMap;
+
+use crate::model::denial::{BadMessage, Denial};
+
+use headers::{Said, Spoken};
+use message::{Envelope, Messages};
+
+pub(crate) use target::Target;
+
+/// What a request asks for: one MCP message, several in a batch, or none (a `GET` for a stream).
+///
+/// It is read from the body, which is the truth; headers may only contradict it.
+///
+/// ```
+/// use http::{HeaderMap, Method};
+/// use mcp_auth::Operation;
+///
+/// let body = br#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"add_note"}}"#;
+/// let operation = Operation::read(&Method::POST, &HeaderMap::new(), body)?;
+/// assert_eq!(operation.to_string(), "tools/call add_note");
+/// # Ok::<(), mcp_auth::Denial>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Operation<'m>(Option<Messages<Call<'m>>>);
+
+/// One message: its method, and what the method applies to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Call<'m> {
+    /// Nothing if it is the client's answer to a request of the server.
+    pub(crate) method: Option<Cow<'m, str>>,
+    pub(crate) target: Target<'m>,
+    /// The identifier of a request, JSON; nothing for a notification.
+    id: Option<&'m str>,
+}
+
+/// All methods, names and URIs of a request are looked up among patterns, one by one.
+const MAX_WORD_BYTES: usize = 64 * 1024;
+
+/// The methods of all revisions and of the tasks extension, first the one that is called most. What is not among them is unknown.
+const METHODS: &[&str] = &[
+    "tools/call",
+    "completion/complete",
+    "initialize",
+    "logging/setLevel",
+    "notifications/cancelled",
+    "notifications/initialized",
+    "notifications/progress",
+    "notifications/roots/list_changed",
+    "notifications/tasks/status",
+    "ping",
+    "prompts/get",
+    "prompts/list",
+    "resources/list",
+    "resources/read",
+    "resources/subscribe",
+    "resources/templates/list",
+    "resources/unsubscribe",
+    "server/discover",
+    "subscriptions/listen",
+    "tasks/cancel",
+    "tasks/get",
+    "tasks/list",
+    "tasks/result",
+    "tasks/update",
+    "tools/list",
+];
+
+/// Whether a method is one of the protocol's.
+pub(crate) fn is_known_method(method: &str) -> bool {
+    METHODS.contains(&method)
+}
+
+impl<'m> Operation<'m> {
+    /// Reads what a request asks for. An empty body asks for nothing, unless the request is a `POST`.
+    ///
+    /// # Errors
+    ///
+    /// A [`BadMessage`] for what is no JSON-RPC message in UTF-8, for what two parsers could read differently,
+    /// and for headers that contradict the body.
+    pub fn read(method: &Method, headers: &HeaderMap, body: &'m [u8]) -> Result<Self, Denial> {
+        if body.is_empty() && method != Method::POST {
+            return Ok(Self::default());
+        }
+        let said = Said::of(headers);
+        if !said.promises_utf8() {
+            return Err(Denial::bad_message(BadMessage::NotJson));
+        }
+        let mut messages = Messages::new();
+        messages.read(body).map_err(Denial::bad_message)?;
+        let understood = Self::understand(&said, &messages).and_then(|operation| {
+            // Each word stands somewhere in the body, and is no longer than there.
+            if body.len() > MAX_WORD_BYTES { operation.with_few_words() } else { Ok(operation) }
+        });
+        understood.map_err(|why| {
+            let id = messages.only().and_then(Envelope::id);
+            Denial::bad_message(why).in_reply_to(id)
+        })
+    }
+
+    /// A call of one tool, where there is no HTTP request to read it from.
+    #[must_use]
+    pub fn of_tool(name: &'m str) -> Self {
+        Self::of("tools/call", Target::Tool(name.into()))
+    }
+
+    /// A request for one prompt, where there is no HTTP request to read it from.
+    #[must_use]
+    pub fn of_prompt(name: &'m str) -> Self {
+        Self::of("prompts/get", Target::Prompt(name.into()))
+    }
+
+    /// The reading of one resource, where there is no HTTP request to read it from.
+    #[must_use]
+    pub fn of_resource(uri: &'m str) -> Self {
+        Self::of("resources/read", Target::Resources(vec![uri.into()]))
+    }
+
+    pub(crate) fn calls(&self) -> &[Call<'m>] {
+        self.0.as_ref().map_or(&[], Messages::all)
+    }
+
+    /// The identifier of the one request that this is.
+    pub(crate) fn request_id(&self) -> Option<&'m str> {
+        let call = self.0.as_ref()?.only()?;
+        call.method.as_ref().and(call.id)
+    }
+
+    /// What it is called in a sentence for the operator: a stranger wrote it, and may have painted it.
+    pub(crate) fn label(&self) -> String {
+        let text = self.to_string();
+        let is_plain = text.len() <= 128 && text.bytes().all(|b| matches!(b, b' '..=b'~'));
+        match self.calls() {
+            [] => "the request".to_owned(),
+            _ if is_plain => format!("`{text}`"),
+            _ => "the operation (of a long or odd name)".to_owned(),
+        }
+    }
+
+    fn of(method: &'static str, target: Target<'m>) -> Self {
+        Self(Some(Messages::One(Call { method: Some(method.into()), target, id: None })))
+    }
+
+    fn understand(said: &Said<'_>, messages: &Messages<Envelope<'m>>) -> Result<Self, BadMessage> {
+        let spoken = Spoken::of(said)?;
+        if messages.only().is_none() && !spoken.allows_batches() {
+            return Err(BadMessage::Batch);
+        }
+        let calls = messages.try_map(|envelope| {
+            let call = envelope.understand(&spoken)?;
+            spoken.agrees_with(&call, envelope.version()?.as_deref())?;
+            Ok::<_, BadMessage>(call)
+        })?;
+        Ok(Self(Some(calls)))
+    }
+
+    /// The same, if all methods, names and URIs in it are short enough.
+    fn with_few_words(self) -> Result<Self, BadMessage> {
+        let words = self
+            .calls()
+            .iter()
+            .flat_map(|call| call.method.as_deref().into_iter().chain(call.target.names()));
+        match words.map(str::len).sum::<usize>() {
+            ..=MAX_WORD_BYTES => Ok(self),
+            _ => Err(BadMessage::Target),
+        }
+    }
+}
+
+/// For log lines: methods and names as the client wrote them, so not for the wire.
+impl fmt::Display for Operation<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, call) in self.calls().iter().enumerate() {
+            f.write_str(if i == 0 { "" } else { ", " })?;
+            f.write_str(call.method.as_deref().unwrap_or("an answer"))?;
+            for name in call.target.names() {
+                write!(f, " {name}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

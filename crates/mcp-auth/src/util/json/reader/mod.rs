@@ -1,0 +1,425 @@
+//! A look at JSON ([RFC 8259](https://www.rfc-editor.org/rfc/rfc8259)) from its beginning to its end, by who knows what to
+//! look for. It goes through a text once, and accepts nothing that is not in the grammar.
+//!
+//! What to do with a member that comes twice is the business of who reads. Why this is no library:
+//! `docs/decisions/2026-11-25-json-reader.md`.
+
+use std::borrow::Cow;
+
+use crate::util::byte_scan::past_blocks;
+
+/// The text is no JSON, or not of the shape that is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unreadable;
+
+type Result<T> = std::result::Result<T, Unreadable>;
+
+/// A value as it is written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Raw<'j> {
+    text: &'j str,
+    /// A string without escapes.
+    is_plain: bool,
+}
+
+/// The value that comes next, and where a text is left afterwards.
+#[derive(Clone, Debug)]
+pub(crate) struct Reader<'j> {
+    text: &'j str,
+    at: usize,
+    /// Nothing was read yet of the object or array that was entered last.
+    is_fresh: bool,
+}
+
+/// A member of an object, by its name.
+pub(crate) enum Member<'j> {
+    /// It has one of the names that are looked for: its place among them.
+    Wanted(usize),
+    Other(Cow<'j, str>),
+}
+
+/// Which of the values that are open are objects. A bit each, as the depth is a stranger's choice.
+#[derive(Default)]
+struct Nesting {
+    depth: usize,
+    innermost: u64,
+    outer: Vec<u64>,
+}
+
+impl<'j> Raw<'j> {
+    /// The value that is the whole of a text.
+    pub(crate) fn read(text: &'j str) -> Option<Self> {
+        let mut reader = Reader::new(text);
+        let value = reader.value().ok()?;
+        reader.end().ok().map(|()| value)
+    }
+
+    /// Its text.
+    pub(crate) fn get(self) -> &'j str {
+        self.text
+    }
+
+    pub(crate) fn is_null(self) -> bool {
+        self.text == "null"
+    }
+
+    /// The string that it is, borrowed where it is written without escapes.
+    #[inline(never)]
+    pub(crate) fn string(self) -> Option<Cow<'j, str>> {
+        if self.is_plain {
+            return self.text.get(1..self.text.len() - 1).map(Cow::Borrowed);
+        }
+        if self.text.starts_with('"') { unescaped(self.text) } else { None }
+    }
+
+    /// The elements of the array that it is.
+    pub(crate) fn array(self) -> Option<Vec<Raw<'j>>> {
+        let mut reader = Reader::new(self.text);
+        reader.enter(b'[').ok()?;
+        let mut elements = Vec::new();
+        while reader.element().ok()? {
+            elements.push(reader.value().ok()?);
+        }
+        Some(elements)
+    }
+
+    /// The strings of the array that it is; nothing if any element is something else.
+    pub(crate) fn strings(self) -> Option<Vec<Cow<'j, str>>> {
+        self.array()?.into_iter().map(Self::string).collect()
+    }
+
+    /// The number that it is, if it is at least 0 and below 2^53, as NumericDates are
+    /// ([RFC 7519 §2](https://www.rfc-editor.org/rfc/rfc7519#section-2)): an integer or a fraction.
+    #[inline(never)]
+    pub(crate) fn numeric_date(self) -> Option<f64> {
+        const LIMIT: f64 = 9_007_199_254_740_992.0;
+        if !self.text.starts_with(|c: char| c.is_ascii_digit()) {
+            return None;
+        }
+        self.text.parse().ok().filter(|number| (0.0..LIMIT).contains(number))
+    }
+}
+
+impl<'j> Reader<'j> {
+    pub(crate) fn new(text: &'j str) -> Self {
+        Self { text, at: 0, is_fresh: false }
+    }
+
+    /// Says that nothing but white space may follow.
+    pub(crate) fn end(&mut self) -> Result<()> {
+        match self.peek() {
+            None => Ok(()),
+            Some(_) => Err(Unreadable),
+        }
+    }
+
+    /// The first byte of what comes next.
+    #[inline]
+    pub(crate) fn peek(&mut self) -> Option<u8> {
+        loop {
+            match self.byte()? {
+                byte if byte > b' ' => return Some(byte),
+                b' ' | b'\n' | b'\r' | b'\t' => self.at += 1,
+                byte => return Some(byte),
+            }
+        }
+    }
+
+    /// Goes into an object (`{`) or an array (`[`).
+    pub(crate) fn enter(&mut self, bracket: u8) -> Result<()> {
+        self.pass(bracket)?;
+        self.is_fresh = true;
+        Ok(())
+    }
+
+    /// The name of the next member, whose value comes next; nothing after the last one.
+    pub(crate) fn member(&mut self) -> Result<Option<Cow<'j, str>>> {
+        if !self.goes_on(b'}')? {
+            return Ok(None);
+        }
+        self.pass(b'"')?;
+        self.rest_of_name().map(Some)
+    }
+
+    /// The same, where some names are looked for, none of which needs escapes: they are compared where they lie, and their end
+    /// is not looked for.
+    pub(crate) fn member_of(&mut self, names: &[&str]) -> Result<Option<Member<'j>>> {
+        if !self.goes_on(b'}')? {
+            return Ok(None);
+        }
+        self.pass(b'"')?;
+        let rest = self.rest();
+        let is_next =
+            |name: &str| rest.get(name.len()) == Some(&b'"') && rest.starts_with(name.as_bytes());
+        let wanted = names.iter().enumerate().find(|(_, name)| is_next(name));
+        let Some((place, name)) = wanted else { return self.other_member(names).map(Some) };
+        self.at += name.len() + 1;
+        self.pass(b':')?;
+        Ok(Some(Member::Wanted(place)))
+    }
+
+    /// A member whose name is not written as any of `names`, though it may be one of them, with escapes.
+    fn other_member(&mut self, names: &[&str]) -> Result<Member<'j>> {
+        let name = self.rest_of_name()?;
+        let place = names.iter().position(|wanted| *wanted == name);
+        Ok(place.map_or(Member::Other(name), Member::Wanted))
+    }
+
+    /// A name whose first quote was passed, and the colon after it.
+    #[inline]
+    fn rest_of_name(&mut self) -> Result<Cow<'j, str>> {
+        let start = self.at;
+        let name = match self.rest_of_string()? {
+            true => Cow::Borrowed(self.text.get(start..self.at - 1).ok_or(Unreadable)?),
+            false => unescaped(self.since(start - 1)?).ok_or(Unreadable)?,
+        };
+        self.pass(b':')?;
+        Ok(name)
+    }
+
+    /// Whether there is another element, which comes next.
+    pub(crate) fn element(&mut self) -> Result<bool> {
+        self.goes_on(b']')
+    }
+
+    /// The next value.
+    pub(crate) fn value(&mut self) -> Result<Raw<'j>> {
+        let is_string = self.peek() == Some(b'"');
+        let start = self.at;
+        let is_plain = if is_string {
+            self.at += 1;
+            self.rest_of_string()?
+        } else {
+            self.skip()?;
+            false
+        };
+        Ok(Raw { text: self.since(start)?, is_plain })
+    }
+
+    /// Goes past the next value, however deep it is.
+    pub(crate) fn skip(&mut self) -> Result<()> {
+        match self.scalar_or_bracket()? {
+            None => Ok(()),
+            Some(bracket) => self.skip_all_in(bracket),
+        }
+    }
+
+    fn skip_all_in(&mut self, bracket: u8) -> Result<()> {
+        let mut open = Nesting::default();
+        let mut entered = Some(bracket);
+        loop {
+            if let Some(bracket) = entered {
+                self.is_fresh = true;
+                open.push(bracket == b'{');
+            }
+            // On to the next value: out of what is at its end, and past the name of a member.
+            loop {
+                match open.is_object() {
+                    None => return Ok(()),
+                    Some(true) if self.goes_on(b'}')? => {
+                        self.pass(b'"')?;
+                        self.rest_of_string()?;
+                        self.pass(b':')?;
+                        break;
+                    }
+                    Some(false) if self.goes_on(b']')? => break,
+                    _ => open.pop(),
+                }
+            }
+            entered = self.scalar_or_bracket()?;
+        }
+    }
+
+    /// Goes past a value that holds no others, or past the bracket with which another begins.
+    fn scalar_or_bracket(&mut self) -> Result<Option<u8>> {
+        match self.peek().ok_or(Unreadable)? {
+            b'"' => {
+                self.at += 1;
+                self.rest_of_string()?;
+            }
+            b'-' | b'0'..=b'9' => self.number()?,
+            b't' => self.word("true")?,
+            b'f' => self.word("false")?,
+            b'n' => self.word("null")?,
+            bracket @ (b'{' | b'[') => {
+                self.at += 1;
+                return Ok(Some(bracket));
+            }
+            _ => return Err(Unreadable),
+        }
+        Ok(None)
+    }
+
+    /// Goes to what follows in an object or an array, or past its end.
+    #[inline]
+    fn goes_on(&mut self, end: u8) -> Result<bool> {
+        let is_fresh = std::mem::take(&mut self.is_fresh);
+        let next = self.peek().ok_or(Unreadable)?;
+        if next == end || (next == b',' && !is_fresh) {
+            self.at += 1;
+            return Ok(next != end);
+        }
+        if is_fresh { Ok(true) } else { Err(Unreadable) }
+    }
+
+    /// Goes past the rest of a string whose first quote was passed, and says whether it has no escapes.
+    #[inline]
+    fn rest_of_string(&mut self) -> Result<bool> {
+        self.at += plain(self.rest());
+        if self.byte() == Some(b'"') {
+            self.at += 1;
+            return Ok(true);
+        }
+        self.quoted_with_escapes().map(|()| false)
+    }
+
+    /// The same from a first escape on.
+    #[cold]
+    fn quoted_with_escapes(&mut self) -> Result<()> {
+        let mut rest = self.rest();
+        loop {
+            rest = match rest {
+                [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', after @ ..] => {
+                    after
+                }
+                [b'\\', b'u', a, b, c, d, after @ ..]
+                    if [a, b, c, d].iter().all(|digit| digit.is_ascii_hexdigit()) =>
+                {
+                    after
+                }
+                [b'"', after @ ..] => {
+                    self.at = self.text.len() - after.len();
+                    return Ok(());
+                }
+                _ => return Err(Unreadable),
+            };
+            rest = rest.get(plain(rest)..).unwrap_or_default();
+        }
+    }
+
+    fn number(&mut self) -> Result<()> {
+        self.at += usize::from(self.byte() == Some(b'-'));
+        match self.byte() {
+            Some(b'0') => self.at += 1,
+            _ => self.digits()?,
+        }
+        if self.byte() == Some(b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        if let Some(b'e' | b'E') = self.byte() {
+            self.at += 1;
+            self.at += usize::from(matches!(self.byte(), Some(b'+' | b'-')));
+            self.digits()?;
+        }
+        Ok(())
+    }
+
+    /// One digit or more.
+    fn digits(&mut self) -> Result<()> {
+        let rest = self.rest();
+        let digits = rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len());
+        self.at += digits;
+        if digits > 0 { Ok(()) } else { Err(Unreadable) }
+    }
+
+    fn word(&mut self, word: &str) -> Result<()> {
+        if !self.rest().starts_with(word.as_bytes()) {
+            return Err(Unreadable);
+        }
+        self.at += word.len();
+        Ok(())
+    }
+
+    #[inline]
+    fn pass(&mut self, byte: u8) -> Result<()> {
+        if self.peek() != Some(byte) {
+            return Err(Unreadable);
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    #[inline]
+    fn byte(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    #[inline]
+    fn rest(&self) -> &'j [u8] {
+        self.text.as_bytes().get(self.at..).unwrap_or_default()
+    }
+
+    #[inline]
+    fn since(&self, start: usize) -> Result<&'j str> {
+        self.text.get(start..self.at).ok_or(Unreadable)
+    }
+}
+
+/// No escape is read here. Some stand for nothing: half a pair of surrogates.
+#[cold]
+fn unescaped(string: &str) -> Option<Cow<'static, str>> {
+    serde_json::from_str(string).ok().map(Cow::Owned)
+}
+
+/// How many bytes stand for themselves in a string: up to a quote, a backslash or a control character.
+#[inline]
+fn plain(bytes: &[u8]) -> usize {
+    let mut rest = bytes;
+    while let Some((chunk, after)) = rest.split_first_chunk() {
+        let found = specials(u64::from_le_bytes(*chunk));
+        if found != 0 {
+            return bytes.len() - rest.len() + found.trailing_zeros() as usize / 8;
+        }
+        rest = after;
+        if bytes.len() - rest.len() == LONG {
+            rest = past_blocks(rest, is_special);
+        }
+    }
+    bytes.len() - rest.len() + rest.iter().position(|byte| is_special(*byte)).unwrap_or(rest.len())
+}
+
+/// Few strings are longer. Of those that are, many bytes are looked at at once, where the machine can.
+const LONG: usize = 32;
+
+fn is_special(byte: u8) -> bool {
+    (byte == b'"') | (byte == b'\\') | (byte < 0x20)
+}
+
+/// The highest bit of each byte that is special, and perhaps of others after the first one.
+#[inline]
+fn specials(bytes: u64) -> u64 {
+    const EACH: u64 = u64::from_le_bytes([1; 8]);
+    // A byte below 0x80 gets its highest bit if it is smaller than what is taken away. Borrows go up only, so the lowest
+    // of the bits is right.
+    let quote = (bytes ^ (EACH * u64::from(b'"'))).wrapping_sub(EACH);
+    let backslash = (bytes ^ (EACH * u64::from(b'\\'))).wrapping_sub(EACH);
+    let control = bytes.wrapping_sub(EACH * 0x20);
+    (quote | backslash | control) & !bytes & (EACH << 7)
+}
+
+impl Nesting {
+    fn push(&mut self, is_object: bool) {
+        if self.depth > 0 && self.depth.is_multiple_of(64) {
+            self.outer.push(self.innermost);
+        }
+        self.innermost = self.innermost << 1 | u64::from(is_object);
+        self.depth += 1;
+    }
+
+    fn pop(&mut self) {
+        self.depth = self.depth.saturating_sub(1);
+        self.innermost >>= 1;
+        if self.depth > 0 && self.depth.is_multiple_of(64) {
+            self.innermost = self.outer.pop().unwrap_or_default();
+        }
+    }
+
+    /// Of the innermost; nothing if none is open.
+    fn is_object(&self) -> Option<bool> {
+        (self.depth > 0).then_some(self.innermost & 1 == 1)
+    }
+}
+
+#[cfg(test)]
+mod tests;

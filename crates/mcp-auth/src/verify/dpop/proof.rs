@@ -1,0 +1,69 @@
+//! One DPoP proof, taken apart ([RFC 9449 §4.2](https://www.rfc-editor.org/rfc/rfc9449#section-4.2)).
+
+use std::borrow::Cow;
+
+use crate::model::denial::{BadProof, Denial, Reason};
+use crate::util::json::{Members, Raw};
+use crate::verify::jwt::{self, Algorithm, Jws};
+
+/// A proof of the right kind; nothing of it is true yet.
+pub(super) struct Proof<'t> {
+    pub(super) jws: Jws<'t>,
+}
+
+pub(super) struct Claims<'p> {
+    /// `jti`.
+    pub(super) id: Cow<'p, str>,
+    /// `htm`.
+    pub(super) method: Cow<'p, str>,
+    /// `htu`.
+    pub(super) url: Cow<'p, str>,
+    /// `iat`, in seconds since 1970.
+    pub(super) issued_at: u64,
+    pub(super) nonce: Option<Cow<'p, str>>,
+    /// `ath`.
+    pub(super) token_digest: Cow<'p, str>,
+}
+
+impl<'t> Proof<'t> {
+    pub(super) fn parse(text: &'t str, algorithms: &[Algorithm]) -> Result<Self, BadProof> {
+        let jws = Jws::parse(text).map_err(|denial| malformed(&denial))?;
+        if !jws.header.is_typed("dpop+jwt") {
+            return Err(BadProof::Type);
+        }
+        if !algorithms.contains(&jws.header.algorithm) {
+            return Err(BadProof::Algorithm);
+        }
+        Ok(Self { jws })
+    }
+
+    /// What it says.
+    pub(super) fn claims(&self) -> Result<Claims<'_>, BadProof> {
+        let members = Members::read(&self.jws.payload).map_err(|_| BadProof::Malformed)?;
+        let text = |name: &str| {
+            let value = members.get(name).and_then(Raw::string);
+            value.filter(|text| !text.is_empty()).ok_or(BadProof::Claims)
+        };
+        let issued_at = members.get("iat").and_then(Raw::numeric_date);
+        Ok(Claims {
+            id: text("jti")?,
+            method: text("htm")?,
+            url: text("htu")?,
+            issued_at: issued_at.ok_or(BadProof::Claims)? as u64,
+            nonce: members.get("nonce").map(|_| text("nonce")).transpose()?,
+            token_digest: text("ath")?,
+        })
+    }
+}
+
+/// The digest by which a proof names its token.
+pub(crate) fn digest(token: &[u8]) -> String {
+    jwt::to_base64url(&jwt::sha256(token))
+}
+
+fn malformed(denial: &Denial) -> BadProof {
+    match denial.reason() {
+        Some(Reason::Algorithm) => BadProof::Algorithm,
+        _ => BadProof::Malformed,
+    }
+}

@@ -1,0 +1,277 @@
+//! What a token says, in the dialects in which issuers say it.
+
+use super::JwtRules;
+use crate::model::confirmation::Binding;
+use crate::model::denial::{Denial, Reason};
+use crate::model::scope::Scopes;
+use crate::model::token::{Facts, Text, Texts, VerifiedToken, an_end};
+use crate::util::json::{self, MAX_MEMBERS, Members, Names, NotMembers, Raw};
+
+/// The claims of a token. Whether they are true is another question.
+pub(crate) struct Claims {
+    text: Box<str>,
+    issuer: Option<Text>,
+    subject: Option<Text>,
+    client_id: Option<Text>,
+    audience: Texts,
+    scopes: Scopes,
+    expires_at: Option<u64>,
+    not_before: u64,
+    /// The key or the certificate to which the token is bound.
+    pub(crate) binding: Option<Box<Binding>>,
+    /// The other kind of token that this shows itself to be.
+    pub(crate) other_kind: Option<&'static str>,
+    /// Whether `client_id` itself, `iat` and `jti` are there, as RFC 9068 requires.
+    pub(crate) has_client_id: bool,
+    pub(crate) has_issued_at: bool,
+    pub(crate) has_token_id: bool,
+}
+
+/// The claims that are read, as they are written.
+#[derive(Default)]
+struct Found<'a> {
+    iss: Option<Raw<'a>>,
+    sub: Option<Raw<'a>>,
+    aud: Option<Raw<'a>>,
+    exp: Option<Raw<'a>>,
+    iat: Option<Raw<'a>>,
+    nbf: Option<Raw<'a>>,
+    jti: Option<Raw<'a>>,
+    cnf: Option<Raw<'a>>,
+    /// As [`CLIENT_ID`] names them.
+    client_id: [Option<Raw<'a>>; 4],
+    /// As [`SCOPE`] names them.
+    scope: [Option<Raw<'a>>; 3],
+    other_kind: Option<&'static str>,
+}
+
+/// Where the client's identifier stands: RFC 9068, OpenID Connect and Entra v2, Entra v1, Okta. Never
+/// in `sub`, which an attacker may be able to choose to look like a client.
+const CLIENT_ID: [&str; 4] = ["client_id", "azp", "appid", "cid"];
+
+/// Where the scopes stand: RFC 9068, Entra and Okta, some others.
+const SCOPE: [&str; 3] = ["scope", "scp", "scopes"];
+
+impl Claims {
+    /// The claims of a JWT, which must have `iss`, `sub` and `exp`.
+    pub(crate) fn parse(payload: Vec<u8>) -> Result<Self, Denial> {
+        let claims = Self::read(payload)?;
+        required("iss", claims.issuer.as_ref())?;
+        required("sub", claims.subject.as_ref())?;
+        required("exp", claims.expires_at)?;
+        Ok(claims)
+    }
+
+    /// Claims of which any may be absent, but none of another type than it should be.
+    pub(crate) fn read(payload: Vec<u8>) -> Result<Self, Denial> {
+        let payload = String::from_utf8(payload).map_err(|_| Denial::invalid(Reason::Malformed))?;
+        let text = &*payload;
+        let found = Found::read(text)?;
+        let place = |value| Text::place(text, value);
+
+        let filled = |value| place(value).filter(|it: &Text| !it.of(text).is_empty());
+        let positive = |value: Raw<'_>| value.numeric_date().filter(|time| *time > 0.0);
+        let issuer = optional("iss", found.iss, place)?;
+        let subject = optional("sub", found.sub, filled)?;
+        let expires_at = optional("exp", found.exp, positive)?.map(|time| time as u64);
+        let audience = optional("aud", found.aud, |value| places(text, value))?.unwrap_or_default();
+        let issued_at = optional("iat", found.iat, Raw::numeric_date)?;
+        let not_before = optional("nbf", found.nbf, Raw::numeric_date)?;
+        let mut client_id = None;
+        for (name, &value) in CLIENT_ID.iter().zip(&found.client_id) {
+            let id = optional(name, value, place)?.filter(|id| !id.of(text).is_empty());
+            client_id = client_id.or(id);
+        }
+        let mut scope = SCOPE.iter().zip(&found.scope);
+        let scope = scope.find(|(_, value)| value.as_ref().is_some_and(is_said));
+        let scopes = scope.map(|(name, &value)| optional(name, value, scopes)).transpose()?;
+
+        Ok(Self {
+            issuer,
+            subject,
+            client_id,
+            audience,
+            scopes: scopes.flatten().unwrap_or_default(),
+            expires_at,
+            // Rounded up, so that no fraction of a second is given away.
+            not_before: not_before
+                .into_iter()
+                .chain(issued_at)
+                .map(|time| time.ceil() as u64)
+                .max()
+                .unwrap_or(0),
+            binding: found.cnf.filter(is_said).map(|cnf| Box::new(Binding::read(cnf.get()))),
+            other_kind: found.other_kind,
+            has_client_id: found.client_id[0].is_some_and(is_text),
+            has_issued_at: issued_at.is_some(),
+            has_token_id: found.jti.is_some_and(is_text),
+            text: payload.into(),
+        })
+    }
+
+    /// The issuer; empty if it is not said, which a JWT must.
+    pub(crate) fn issuer(&self) -> &str {
+        self.issuer.as_ref().map_or("", |issuer| issuer.of(&self.text))
+    }
+
+    pub(crate) fn expires_at(&self) -> Option<u64> {
+        self.expires_at
+    }
+
+    pub(crate) fn has_subject(&self) -> bool {
+        self.subject.is_some()
+    }
+
+    /// The same claims about the user of this name, if it is one: who has the name of the client would
+    /// be taken for it (see [`CallerKind`](crate::CallerKind)).
+    pub(crate) fn about_user(self, name: &str) -> Option<Self> {
+        let is_client = self.client_id() == Some(name.strip_suffix("@clients").unwrap_or(name));
+        let subject = Some(Text::Copied(name.into()));
+        (!name.is_empty() && !is_client).then_some(Self { subject, ..self })
+    }
+
+    pub(crate) fn client_id(&self) -> Option<&str> {
+        self.client_id.as_ref().map(|id| id.of(&self.text))
+    }
+
+    pub(crate) fn has_audience(&self) -> bool {
+        !self.audience.is_empty()
+    }
+
+    /// The claims anew, for what only some issuers write.
+    pub(crate) fn members(&self) -> Result<Members<'_>, Denial> {
+        Ok(Members::of(&self.text)?)
+    }
+
+    /// What becomes of the claims once they are known to be true. A token without a subject speaks for
+    /// its client, which is its subject then ([RFC 9068 §2.2](https://www.rfc-editor.org/rfc/rfc9068#section-2.2)).
+    pub(crate) fn into_token(self, rules: &JwtRules) -> Result<VerifiedToken, Denial> {
+        let issuer = rules.issuer_of(&self);
+        let scope_claims = rules.dialect.iter().flat_map(|dialect| &dialect.scope_claims);
+        let scopes = match scope_claims.collect::<Vec<_>>() {
+            usual if usual.is_empty() => self.scopes,
+            names => first_scopes(&self.members()?, names.into_iter().map(|name| &**name))?,
+        };
+        let client = || self.client_id.clone().unwrap_or(Text::Copied("".into()));
+        Ok(Facts {
+            issuer,
+            subject: self.subject.unwrap_or_else(client),
+            client_id: self.client_id,
+            audience: self.audience,
+            scopes,
+            expires_at: self.expires_at.map(an_end),
+            not_before: self.not_before,
+            binding: self.binding,
+            digest: None,
+            claims: self.text,
+            dialect: rules.dialect.clone(),
+            is_asked_about: false,
+        }
+        .into())
+    }
+}
+
+impl<'a> Found<'a> {
+    /// Reads an object that has each member once.
+    fn read(text: &'a str) -> Result<Self, NotMembers> {
+        let (mut found, mut others) = (Self::default(), Names::default());
+        json::each_member(text, MAX_MEMBERS, |name, value| {
+            let place = match &*name {
+                "iss" => &mut found.iss,
+                "sub" => &mut found.sub,
+                "aud" => &mut found.aud,
+                "exp" => &mut found.exp,
+                "iat" => &mut found.iat,
+                "nbf" => &mut found.nbf,
+                "jti" => &mut found.jti,
+                "cnf" => &mut found.cnf,
+                "client_id" => &mut found.client_id[0],
+                "azp" => &mut found.client_id[1],
+                "appid" => &mut found.client_id[2],
+                "cid" => &mut found.client_id[3],
+                "scope" => &mut found.scope[0],
+                "scp" => &mut found.scope[1],
+                "scopes" => &mut found.scope[2],
+                _ => {
+                    found.other_kind = found.other_kind.or(other_kind(&name, value));
+                    return others.add(name);
+                }
+            };
+            json::once(place, value)
+        })?;
+        Ok(found)
+    }
+}
+
+/// The scopes in the first of these claims that is there.
+fn first_scopes<'n>(
+    members: &Members<'_>,
+    mut names: impl Iterator<Item = &'n str>,
+) -> Result<Scopes, Denial> {
+    let scope = names.find_map(|name| {
+        let value = members.get(name).filter(is_said);
+        value.map(|value| (name, value))
+    });
+    let scopes = scope.map(|(name, value)| optional(name, Some(value), scopes)).transpose()?;
+    Ok(scopes.flatten().unwrap_or_default())
+}
+
+fn required<T>(name: &str, value: Option<T>) -> Result<T, Denial> {
+    value.ok_or_else(|| lacks(name))
+}
+
+#[cold]
+fn lacks(name: &str) -> Denial {
+    Denial::invalid(Reason::Claims)
+        .detail(format!("the claim `{name}` is missing or not of its type: let the issuer put it into its access tokens"))
+}
+
+/// The value of a claim that may be absent, but if it is there must be what it should be.
+fn optional<'v, T>(
+    name: &str,
+    value: Option<Raw<'v>>,
+    read: impl FnOnce(Raw<'v>) -> Option<T>,
+) -> Result<Option<T>, Denial> {
+    value.filter(is_said).map(|value| required(name, read(value))).transpose()
+}
+
+/// `null` is as good as absent.
+fn is_said(value: &Raw<'_>) -> bool {
+    !value.is_null()
+}
+
+/// The kind of token that has such a claim, if only another kind has it, or if a provider names the kind.
+#[inline(never)]
+fn other_kind(name: &str, value: Raw<'_>) -> Option<&'static str> {
+    let is_one_of = |values: &[&str]| value.string().is_some_and(|value| values.contains(&&*value));
+    match name {
+        "at_hash" | "c_hash" | "nonce" | "s_hash" => Some("an ID token"),
+        "token_use" if is_one_of(&["id"]) => Some("an ID token (Cognito)"),
+        "token_use" if is_one_of(&["refresh_token"]) => Some("a refresh token (Ory Hydra)"),
+        "typ" if is_one_of(&["ID", "Logout", "Offline", "Refresh"]) => {
+            Some("an ID, logout or refresh token (Keycloak)")
+        }
+        "events" => Some("a logout token or a security event"),
+        "htm" | "htu" => Some("a DPoP proof"),
+        "token_introspection" => Some("an introspection response"),
+        _ => None,
+    }
+}
+
+fn is_text(value: Raw<'_>) -> bool {
+    value.string().is_some_and(|text| !text.is_empty())
+}
+
+/// The places of one string, or of several in an array.
+fn places(text: &str, value: Raw<'_>) -> Option<Texts> {
+    if let Some(one) = Text::place(text, value) {
+        return Some(Texts::One(one));
+    }
+    let places = value.array()?.into_iter().map(|element| Text::place(text, element));
+    places.collect::<Option<_>>().map(Texts::Several)
+}
+
+/// Scopes as one string separated by spaces, or as an array of strings.
+fn scopes(value: Raw<'_>) -> Option<Scopes> {
+    value.string().map(|list| Scopes::from(&*list)).or_else(|| value.strings().map(Scopes::from))
+}

@@ -1,0 +1,191 @@
+//! The three parts of a signed token ([RFC 7515](https://www.rfc-editor.org/rfc/rfc7515), compact serialization).
+
+use std::borrow::Cow;
+
+use super::base64url;
+use super::signature::Algorithm;
+use crate::model::credentials::MAX_TOKEN_BYTES;
+use crate::model::denial::{Denial, Reason};
+use crate::model::token::Text;
+use crate::util::json::{self, MAX_MEMBERS, Names, NotMembers, Raw};
+
+/// A header has an algorithm, a type and the name of a key, and perhaps a certificate that is not
+/// looked at. In characters of base64url.
+const MAX_HEADER_BYTES: usize = 4 * 1024;
+
+/// The names of keys met in the field have up to 64 bytes.
+const MAX_KID_BYTES: usize = 256;
+
+/// A token taken apart and decoded; nothing of it is true yet. What `A` is not has no place in it: what
+/// was signed with a secret is never given to a public key, nor the other way round.
+pub(crate) struct Jws<'t, A = Algorithm> {
+    pub(crate) header: Header<A>,
+    pub(crate) payload: Vec<u8>,
+    pub(crate) signature: Vec<u8>,
+    /// What was signed: the first two parts as they arrived.
+    pub(crate) signing_input: &'t str,
+}
+
+/// What a header says that matters. `jku`, `x5u` and `x5c` do not: keys come from the issuer. `jwk`
+/// matters for DPoP proofs alone.
+pub(crate) struct Header<A = Algorithm> {
+    pub(crate) algorithm: A,
+    /// Whether there is a `nonce`: Microsoft hashes it before it signs tokens for Graph.
+    pub(crate) has_nonce: bool,
+    json: String,
+    kid: Option<Text>,
+    typ: Option<Text>,
+    jwk: Option<Text>,
+}
+
+/// Whether a token has the form of a signed JWT: three parts of base64url.
+pub(crate) fn is_compact(token: &str) -> bool {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() | (b == b'-') | (b == b'_');
+    let mut parts = token.split('.');
+    let (Some(_), Some(_), Some(_), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return false;
+    };
+    token.bytes().fold(true, |fine, b| fine & (is_plain(b) | (b == b'.')))
+}
+
+impl<'t> Jws<'t> {
+    pub(crate) fn parse(token: &'t str) -> Result<Self, Denial> {
+        Self::parse_as(token, Algorithm::named)
+    }
+}
+
+impl<'t, A> Jws<'t, A> {
+    /// The same for algorithms of these names.
+    pub(super) fn parse_as(token: &'t str, named: fn(&str) -> Option<A>) -> Result<Self, Denial> {
+        let refuse = |reason| Err(Denial::invalid(reason));
+        if token.len() > MAX_TOKEN_BYTES {
+            return refuse(Reason::Oversize);
+        }
+        // From both ends, since most of a token lies between.
+        let outer = token.rsplit_once('.').and_then(|(signing_input, signature)| {
+            let (header, payload) = signing_input.split_once('.')?;
+            Some((signing_input, header, payload, signature))
+        });
+        let Some((signing_input, header, payload, signature)) = outer else {
+            return Err(Denial::invalid(Reason::Malformed).detail(
+                "the token is not a JWT: ask its issuer about opaque tokens with `.introspect(..)`, or have it issue JWTs for this resource (many do once clients send `resource`, or an API is set up)",
+            ));
+        };
+        // A dot is no character of base64url, so that more parts than three are found here.
+        let decode = |part| {
+            base64url::decode(part).ok_or_else(|| match token.split('.').count() {
+                3 => Denial::invalid(Reason::Encoding),
+                5 => Denial::invalid(Reason::Encrypted),
+                _ => Denial::invalid(Reason::Malformed),
+            })
+        };
+        if header.len() > MAX_HEADER_BYTES {
+            return refuse(Reason::Oversize);
+        }
+        let (payload, signature) = (decode(payload)?, decode(signature)?);
+        let header = Header::parse(decode(header)?, named)?;
+        Ok(Self { header, payload, signature, signing_input })
+    }
+}
+
+impl<A> Header<A> {
+    pub(crate) fn kid(&self) -> Option<&str> {
+        self.kid.as_ref().map(|kid| kid.of(&self.json))
+    }
+
+    pub(crate) fn typ(&self) -> Option<&str> {
+        self.typ.as_ref().map(|typ| typ.of(&self.json))
+    }
+
+    /// The key that came with what it signed, JSON.
+    pub(super) fn jwk(&self) -> Option<&str> {
+        self.jwk.as_ref().map(|jwk| jwk.of(&self.json))
+    }
+
+    /// `typ`, without the "application/" that may be left out.
+    pub(crate) fn media_type(&self) -> Option<&str> {
+        let typ = self.typ()?;
+        Some(match typ.split_once('/') {
+            Some((application, rest)) if application.eq_ignore_ascii_case("application") => rest,
+            _ => typ,
+        })
+    }
+
+    /// Whether `typ` is this one: media types are compared without case
+    /// ([RFC 7515 §4.1.9](https://www.rfc-editor.org/rfc/rfc7515#section-4.1.9)).
+    pub(crate) fn is_typed(&self, name: &str) -> bool {
+        self.media_type().unwrap_or_default().eq_ignore_ascii_case(name)
+    }
+
+    fn parse(json: Vec<u8>, named: fn(&str) -> Option<A>) -> Result<Self, Denial> {
+        let refuse = |reason| Err(Denial::invalid(reason));
+        let json = String::from_utf8(json).map_err(|_| Denial::invalid(Reason::Malformed))?;
+        let found = Found::read(&json)?;
+        let Some(algorithm) = found.alg else { return refuse(Reason::Malformed) };
+        let Some(algorithm) = named(&algorithm) else { return refuse(Reason::Algorithm) };
+        if found.is_critical {
+            return refuse(Reason::Critical);
+        }
+        if found.is_encrypted {
+            return refuse(Reason::Encrypted);
+        }
+        if found.kid.as_ref().is_some_and(|kid| kid.len() > MAX_KID_BYTES) {
+            return refuse(Reason::Oversize);
+        }
+        let place = |text| Text::within(&json, text);
+        let (kid, typ) = (found.kid.and_then(place), found.typ.and_then(place));
+        let jwk = found.jwk.and_then(|jwk| Text::raw_place(&json, jwk));
+        let has_nonce = found.has_nonce;
+        Ok(Self { algorithm, has_nonce, kid, typ, jwk, json })
+    }
+}
+
+/// The members of a header that matter.
+#[derive(Default)]
+struct Found<'j> {
+    alg: Option<Cow<'j, str>>,
+    kid: Option<Cow<'j, str>>,
+    typ: Option<Cow<'j, str>>,
+    jwk: Option<Raw<'j>>,
+    has_nonce: bool,
+    is_critical: bool,
+    is_encrypted: bool,
+}
+
+impl<'j> Found<'j> {
+    /// Reads each member once. Those that do not matter are only looked at for their names.
+    fn read(json: &'j str) -> Result<Self, NotMembers> {
+        let (mut found, mut others) = (Self::default(), Names::default());
+        json::each_member(json, MAX_MEMBERS, |name, value| {
+            let text = match &*name {
+                "alg" => &mut found.alg,
+                "kid" => &mut found.kid,
+                "typ" => &mut found.typ,
+                _ => {
+                    found.jwk = if name == "jwk" { Some(value) } else { found.jwk };
+                    found.has_nonce |= name == "nonce";
+                    found.is_critical |= name == "crit" || name == "b64";
+                    found.is_encrypted |= name == "enc";
+                    return others.add(name);
+                }
+            };
+            if text.is_some() {
+                return Err(NotMembers::Duplicate);
+            }
+            *text = Some(value.string().ok_or(NotMembers::Malformed)?);
+            Ok(())
+        })?;
+        Ok(found)
+    }
+}
+
+impl From<NotMembers> for Denial {
+    fn from(why: NotMembers) -> Self {
+        Self::invalid(match why {
+            NotMembers::Duplicate => Reason::Duplicate,
+            NotMembers::Malformed => Reason::Malformed,
+        })
+    }
+}

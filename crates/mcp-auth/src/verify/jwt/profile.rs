@@ -1,0 +1,67 @@
+//! Is it an access token at all, and not another JWT of the same issuer?
+
+use super::claims::Claims;
+use super::jws::Header;
+use crate::model::denial::{Denial, Reason};
+
+/// How strictly a token must say that it is an access token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Profile {
+    /// The default, for the many issuers that do not type their access tokens: `typ` is `at+jwt`,
+    /// `JWT` or absent. Unless it is `at+jwt`, a token that shows the marks of another kind is
+    /// refused: `nonce` or `at_hash` of an ID token, `events` of a logout token, and the like.
+    #[default]
+    Compatible,
+    /// Only tokens of [RFC 9068](https://www.rfc-editor.org/rfc/rfc9068#section-4): `typ` is `at+jwt`,
+    /// and `client_id`, `iat` and `jti` are there.
+    Rfc9068,
+}
+
+/// Kinds of tokens whose `typ` is known, to name them to the operator. Any other is refused as well.
+const KNOWN_TYPES: [(&str, &str); 7] = [
+    ("dpop+jwt", "a DPoP proof"),
+    ("entity-statement+jwt", "an entity statement"),
+    ("id_token+jwt", "an ID token"),
+    ("logout+jwt", "a logout token"),
+    ("oauth-id-jag+jwt", "an identity assertion (ID-JAG)"),
+    ("secevent+jwt", "a security event"),
+    ("token-introspection+jwt", "an introspection response"),
+];
+
+impl Profile {
+    pub(super) fn judge<A>(self, header: &Header<A>, claims: &Claims) -> Result<(), Denial> {
+        let typ = header.media_type().unwrap_or("JWT");
+        let is = |name: &str| typ.eq_ignore_ascii_case(name);
+        match self {
+            Self::Compatible if is("at+jwt") => Ok(()),
+            Self::Compatible if is("jwt") => claims.other_kind.map_or(Ok(()), |kind| Err(other_kind(kind))),
+            Self::Rfc9068 if is("at+jwt") => complete(claims),
+            Self::Rfc9068 if is("jwt") => Err(Denial::invalid(Reason::Type).detail(
+                "the token's `typ` is not `at+jwt`: let the issuer follow RFC 9068, or use `Profile::Compatible`",
+            )),
+            _ => {
+                let known = KNOWN_TYPES.iter().find(|(name, _)| is(name));
+                Err(other_kind(known.map_or("of a kind that is not known here", |(_, kind)| kind)))
+            }
+        }
+    }
+}
+
+fn other_kind(kind: &str) -> Denial {
+    Denial::invalid(Reason::Type)
+        .detail(format!("the token is {kind}: the client must send its access token"))
+}
+
+fn complete(claims: &Claims) -> Result<(), Denial> {
+    let required = [
+        ("client_id", claims.has_client_id),
+        ("iat", claims.has_issued_at),
+        ("jti", claims.has_token_id),
+    ];
+    match required.iter().find(|(_, is_there)| !is_there) {
+        None => Ok(()),
+        Some((name, _)) => Err(Denial::invalid(Reason::Claims)
+            .detail(format!("the claim `{name}` is missing, which RFC 9068 requires"))),
+    }
+}

@@ -1,0 +1,82 @@
+//! Tokens signed with a secret that their issuer and this server share: HS256, apart from all others.
+
+use std::fmt;
+
+use super::JwtRules;
+use super::claims::Claims;
+use super::dialect;
+use super::jws::Jws;
+use super::signature::{Mac, is_same_secret};
+use crate::model::denial::{Denial, Reason};
+use crate::model::token::VerifiedToken;
+
+/// As long as the digest ([RFC 7518 §3.2](https://www.rfc-editor.org/rfc/rfc7518#section-3.2), a MUST).
+const SHORTEST_SECRET: usize = 32;
+
+/// A secret, or a text too short to be one. It does not show itself.
+///
+/// It is a type of its own, and so is a token that it may verify (`Jws<Hs256>`): a public key is never
+/// used as a secret, nor a secret as a key.
+pub(crate) struct Secret {
+    mac: Mac,
+    is_long_enough: bool,
+}
+
+/// HMAC with SHA-256. HS384 and HS512 are not understood: one secret, one algorithm
+/// ([RFC 8725 §3.1](https://www.rfc-editor.org/rfc/rfc8725#section-3.1)).
+pub(crate) struct Hs256;
+
+/// A token that says to be signed with a secret, of an issuer that nobody has looked at yet.
+pub(crate) struct BySecret<'t> {
+    jws: Jws<'t, Hs256>,
+    claims: Claims,
+}
+
+impl Hs256 {
+    fn named(name: &str) -> Option<Self> {
+        (name == "HS256").then_some(Self)
+    }
+}
+
+impl Secret {
+    pub(crate) fn new(secret: &[u8]) -> Self {
+        Self { mac: Mac::new(secret), is_long_enough: secret.len() >= SHORTEST_SECRET }
+    }
+
+    pub(crate) fn is_long_enough(&self) -> bool {
+        self.is_long_enough
+    }
+}
+
+impl<'t> BySecret<'t> {
+    /// Takes a token apart; nothing if it is another kind of token, or none.
+    pub(crate) fn parse(token: &'t str) -> Option<Self> {
+        let mut jws = Jws::parse_as(token, Hs256::named).ok()?;
+        let claims = Claims::parse(std::mem::take(&mut jws.payload)).ok()?;
+        Some(Self { jws, claims })
+    }
+
+    pub(crate) fn issuer(&self) -> &str {
+        self.claims.issuer()
+    }
+
+    /// Verifies the token as [`verify`](super::verify) does. Its issuer must be that of the secret.
+    pub(crate) fn verify(self, secret: &Secret, rules: &JwtRules) -> Result<VerifiedToken, Denial> {
+        if *self.claims.issuer() != *rules.issuer {
+            return Err(Denial::invalid(Reason::Issuer));
+        }
+        rules.profile.judge(&self.jws.header, &self.claims)?;
+        dialect::judge(&self.claims, rules)?;
+        let tag = secret.mac.tag(&[self.jws.signing_input.as_bytes()]);
+        if !secret.is_long_enough || !is_same_secret(&tag, &self.jws.signature) {
+            return Err(Denial::invalid(Reason::Signature));
+        }
+        self.claims.into_token(rules)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(redacted)")
+    }
+}

@@ -1,0 +1,171 @@
+//! The two forms in which proxies pass a client certificate on.
+
+use base64_simd::STANDARD;
+use http::HeaderName;
+
+use super::ClientCertificate;
+use crate::model::credentials::{CLIENT_CERT, XFCC};
+
+/// A header in which a proxy tells of the certificate of its client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ClientCertHeader {
+    /// `Client-Cert`, the standard ([RFC 9440 §2.2](https://www.rfc-editor.org/rfc/rfc9440#section-2.2)):
+    /// the certificate in DER and base64, between colons.
+    Rfc9440,
+    /// `X-Forwarded-Client-Cert` of Envoy and Istio
+    /// ([its documentation](https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_conn_man/headers#x-forwarded-client-cert)),
+    /// of which the `Hash` counts. The proxy must replace what clients send (`SANITIZE_SET`): a header in which
+    /// `Hash=` comes twice is refused, wherever the second stands.
+    Xfcc,
+}
+
+impl ClientCertHeader {
+    pub(super) fn name(self) -> HeaderName {
+        match self {
+            Self::Rfc9440 => CLIENT_CERT,
+            Self::Xfcc => XFCC,
+        }
+    }
+
+    /// The certificate that a header tells of; nothing if it has another form.
+    pub(super) fn read(self, field: &str) -> Option<ClientCertificate> {
+        let field = field.trim_matches(' ');
+        match self {
+            Self::Rfc9440 => byte_sequence(field),
+            Self::Xfcc => only_hash(field),
+        }
+    }
+}
+
+/// A Byte Sequence of [RFC 9651 §3.3.5](https://www.rfc-editor.org/rfc/rfc9651#section-3.3.5), without parameters.
+fn byte_sequence(field: &str) -> Option<ClientCertificate> {
+    let base64 = field.strip_prefix(':')?.strip_suffix(':')?;
+    let der = STANDARD.decode_to_vec(base64).ok()?;
+    // A DER SEQUENCE; what stands in it is for the issuer of the token to like.
+    (der.first() == Some(&0x30)).then(|| ClientCertificate::from_der(&der))
+}
+
+/// The certificate with the only `Hash=` of an element `By=..;Hash=..;Subject=..;URI=..`.
+///
+/// Envoy writes its elements in this order, and a `Hash` into each. Behind it stand names of the client's
+/// choice, some of them unquoted, so that no two readers need agree where an element ends. Nothing there is read: it
+/// must only hold no second `Hash=`, which would be a name in the certificate, or another element.
+fn only_hash(field: &str) -> Option<ClientCertificate> {
+    let field = field.to_ascii_lowercase();
+    let (before, after) = field.split_once("hash=")?;
+    let is_only = !after.contains("hash=");
+    // The proxy's own names, each with a `;` behind it; a `,` would end another element.
+    let is_first = before
+        .split_inclusive(';')
+        .all(|name| name.starts_with("by=") && name.ends_with(';') && !name.contains([',', '"']));
+    let digits = after.split(';').next()?;
+    (is_only && is_first).then(|| hex(digits).map(ClientCertificate::from_sha256))?
+}
+
+fn hex(text: &str) -> Option<[u8; 32]> {
+    let digits: Vec<u8> =
+        text.chars().map(|c| c.to_digit(16).map(|it| it as u8)).collect::<Option<_>>()?;
+    let bytes: Vec<u8> = digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();
+    (digits.len() == 64).then_some(bytes)?.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DER: &[u8] = &[0x30, 0x03, 0x02, 0x01, 0xff];
+    const BASE64: &str = "MAMCAf8=";
+
+    fn read(header: ClientCertHeader, field: &str) -> Option<ClientCertificate> {
+        header.read(field)
+    }
+
+    fn digest() -> String {
+        crate::verify::jwt::sha256(DER).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    #[test]
+    fn client_cert_is_one_byte_sequence_by_table() {
+        let expected = Some(ClientCertificate::from_der(DER));
+        for (field, is_read) in [
+            (format!(":{BASE64}:"), true),
+            (format!("  :{BASE64}: "), true),
+            (BASE64.to_owned(), false),
+            (format!(":{BASE64}"), false),
+            (format!("\"{BASE64}\""), false),
+            (":MAMCAf8:".to_owned(), false),
+            (":MAMCAf9=:".to_owned(), false),
+            (":MAMC Af8=:".to_owned(), false),
+            (":MAMCAf8_:".to_owned(), false),
+            (format!(":{BASE64}:;a=1"), false),
+            (format!(":{BASE64}:, :{BASE64}:"), false),
+            ("::".to_owned(), false),
+            (":".to_owned(), false),
+            (":AQID:".to_owned(), false),
+            (String::new(), false),
+        ] {
+            let read = read(ClientCertHeader::Rfc9440, &field);
+            assert_eq!(read, expected.filter(|_| is_read), "{field:?}");
+        }
+    }
+
+    #[test]
+    fn xfcc_is_read_by_table() {
+        let hash = digest();
+        let other = "ab".repeat(32);
+        let pem = "-----BEGIN%20CERTIFICATE-----%0AMAMCAf8%3D%0A-----END%20CERTIFICATE-----%0A";
+        let expected = Some(ClientCertificate::from_der(DER));
+        for (field, is_read) in [
+            (format!("Hash={hash}"), true),
+            (format!(" Hash={hash} "), true),
+            (format!("hash={}", hash.to_uppercase()), true),
+            (format!("By=spiffe://a/b;Hash={hash};URI=spiffe://c"), true),
+            (format!("By=spiffe://a/b;By=https://a;Hash={hash}"), true),
+            (format!(r#"By=x;Hash={hash};Subject="CN=a,O=b;c=\"d\"";URI=spiffe://a,b"#), true),
+            (format!("By=x;Hash={hash};Cert=\"{pem}\";Chain=\"{pem}{pem}\""), true),
+            (format!("Hash={hash};Subject=\"\";URI=;DNS="), true),
+            (format!("Hash={hash};URI=spiffe://x,y,By=z"), true),
+            // Another element, or a name that looks like one: nobody can tell.
+            (format!("Hash={other},Hash={hash}"), false),
+            (format!("Hash={hash},Hash={other}"), false),
+            (format!("Hash={hash};URI=x,By=z;Hash={other}"), false),
+            (format!("Hash={hash};URI=spiffe://x;Hash={other}"), false),
+            (format!("Hash={hash};URI=\",Hash={other},URI=\""), false),
+            (format!("Hash={hash};Subject=\"CN=Hash={other}\""), false),
+            (format!(r#"Hash={hash};Subject="x,Hash={other};URI=y";"#), false),
+            (format!("Hash={hash};DNS=x;HASH={other}"), false),
+            (format!("Hash={hash};Hash={hash}"), false),
+            // Behind what a client can choose.
+            (format!("Subject=\"CN=a\";Hash={hash}"), false),
+            (format!("URI=spiffe://c;Hash={hash}"), false),
+            (format!("Cert=\"{pem}\";Hash={hash}"), false),
+            (format!("By=x,By=y;Hash={hash}"), false),
+            (format!("By=\"x;Hash={hash}"), false),
+            (format!("By=x;y;Hash={hash}"), false),
+            (format!("By=x,Hash={hash}"), false),
+            (format!("By=xHash={hash}"), false),
+            (format!("xHash={hash}"), false),
+            (format!("\"Hash={hash}"), false),
+            (format!(",Hash={hash}"), false),
+            (format!(";Hash={hash}"), false),
+            (format!("={hash};Hash={hash}"), false),
+            // No digest.
+            (format!("Hash={hash},"), false),
+            (format!("Hash={hash} ;URI=x"), false),
+            (format!("Hash= {hash}"), false),
+            (format!("Hash ={hash}"), false),
+            (format!("Hash=\"{hash}\""), false),
+            (format!("Hash={}", &hash[1..]), false),
+            (format!("Hash={hash}0"), false),
+            ("Hash=".to_owned(), false),
+            ("Hash".to_owned(), false),
+            (format!("Cert=\"{pem}\""), false),
+            (pem.to_owned(), false),
+            (String::new(), false),
+        ] {
+            let read = read(ClientCertHeader::Xfcc, &field);
+            assert_eq!(read, expected.filter(|_| is_read), "{field:?}");
+        }
+    }
+}
