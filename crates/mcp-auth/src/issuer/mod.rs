@@ -1,11 +1,15 @@
 //! The issuers of tokens: their keys, introspection and security events, and the verifiers built on them.
 
 pub(crate) mod revocations;
+pub(crate) mod cache_control;
 pub(crate) mod issuer_keys;
 pub(crate) mod token_cache;
 pub(crate) mod introspection;
 pub(crate) mod authorization_server;
 pub(crate) mod resolver;
 pub(crate) mod verifier;
+pub(crate) mod jwt_verifier;
+pub(crate) mod token_verifier;
+pub(crate) mod hmac_verifier;
 pub(crate) mod api_keys;
 pub(crate) mod event_poll;

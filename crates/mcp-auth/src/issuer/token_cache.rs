@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 use quick_cache::Weighter;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 
-use crate::model::token::{VerifiedToken, seconds};
+use crate::model::verified_token::VerifiedToken;
+use crate::util::unix_time::seconds;
 use crate::verify::jwt::Fingerprint;
 
 /// Values by the fingerprint of the whole token: no token is kept, and a changed one is another.

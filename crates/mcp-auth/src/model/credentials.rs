@@ -5,7 +5,8 @@ use std::ops::Range;
 
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
-use crate::model::denial::{BadProof, BadRequest, Denial, Reason};
+use crate::model::denial::Denial;
+use crate::model::error_codes::{BadProof, BadRequest, Reason};
 use crate::model::scheme::Scheme;
 
 /// The header with the proof ([RFC 9449 §4.1](https://www.rfc-editor.org/rfc/rfc9449#section-4.1)).

@@ -2,11 +2,17 @@
 
 pub(crate) mod scheme;
 pub(crate) mod scope;
+pub(crate) mod require;
+pub(crate) mod resource_scopes;
+pub(crate) mod resource_context;
+pub(crate) mod error_codes;
 pub(crate) mod denial;
 pub(crate) mod credentials;
 pub(crate) mod confirmation;
 pub(crate) mod issuer_pattern;
 pub(crate) mod provider;
 pub(crate) mod issuer_overrides;
-pub(crate) mod token;
+pub(crate) mod verified_token;
+pub(crate) mod auth_info;
+pub(crate) mod session_owner;
 pub(crate) mod revocation;

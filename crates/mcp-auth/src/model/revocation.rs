@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use crate::model::token::seconds;
+use crate::util::unix_time::seconds;
 
 /// Tokens that are to be refused from now on. Given to [`McpAuth::revoke`](crate::McpAuth::revoke).
 ///

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::model::denial::{BadProof, Denial, Refusal};
+use crate::model::denial::{Denial, Refusal};
+use crate::model::error_codes::BadProof;
 use crate::model::scheme::Scheme;
 use crate::model::scope::{Scopes, is_scope_token};
 
@@ -217,7 +218,7 @@ fn parameter_value(text: &str) -> Option<(String, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::denial::Reason;
+    use crate::model::error_codes::Reason;
 
     const METADATA: &str = "https://h/.well-known/oauth-protected-resource/mcp";
 

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
+use crate::model::auth_info::AuthInfo;
 use crate::model::scope::Scopes;
-use crate::model::token::AuthInfo;
 use crate::util::json::{self, NotMembers, Raw};
 
 /// What a list of an MCP server is of.

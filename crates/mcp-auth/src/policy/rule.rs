@@ -4,9 +4,10 @@ use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use crate::model::denial::Authentication;
-use crate::model::scope::{AnyOf, Hierarchy, Require, Scopes};
-use crate::model::token::seconds;
+use crate::model::require::{AnyOf, Hierarchy, Require};
+use crate::model::scope::Scopes;
 use crate::util::json::{Members, Raw};
+use crate::util::unix_time::seconds;
 
 /// What an operation requires of its caller. Scopes alone are rules already: `["notes:write"]`.
 ///

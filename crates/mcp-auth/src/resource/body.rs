@@ -9,7 +9,7 @@ use http::header::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use crate::model::denial::BadMessage;
+use crate::model::error_codes::BadMessage;
 
 pin_project! {
     /// The body of a request that went through [`BearerAuth`](crate::BearerAuth): byte for byte what

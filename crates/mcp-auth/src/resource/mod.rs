@@ -1,4 +1,18 @@
 //! One protected resource: `McpAuth`, its builder, and the whole decision.
 
+pub(crate) mod config_error;
 pub(crate) mod body;
+mod list_rules;
+mod sender_constraint;
+mod sender_settings;
+mod issuer_resolvers;
+mod default_verifier;
+pub(crate) mod builder;
 pub(crate) mod mcp_auth;
+mod build;
+pub(crate) mod readiness;
+#[cfg(feature = "tower")]
+mod recheck;
+mod revocation;
+mod security_events;
+mod event_polling;

@@ -1,6 +1,9 @@
 //! Parsers and byte helpers that know nothing of OAuth: URLs, JSON, times.
 
-pub(crate) mod url;
 pub(crate) mod byte_scan;
+pub(crate) mod hex;
 pub(crate) mod json;
 pub(crate) mod rfc3339;
+pub(crate) mod str_span;
+pub(crate) mod unix_time;
+pub(crate) mod url;

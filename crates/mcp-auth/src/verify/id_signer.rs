@@ -5,7 +5,7 @@ use aws_lc_rs::hmac::{Context, HMAC_SHA256, Key};
 use aws_lc_rs::rand::SystemRandom;
 use base64_simd::URL_SAFE_NO_PAD;
 
-use crate::model::token::Owner;
+use crate::model::session_owner::Owner;
 
 /// What of a MAC is kept: 128 bits, as much as there is to guess in a session id.
 const TAG_BYTES: usize = 16;
@@ -115,10 +115,10 @@ fn mac(key: &Key, parts: &[&[u8]]) -> aws_lc_rs::hmac::Tag {
 mod tests {
     use super::*;
     use crate::model::credentials::Credentials;
-    use crate::model::scope::Vocabulary;
-    use crate::model::token::VerifiedToken;
+    use crate::model::resource_context::ResourceContext;
+    use crate::model::verified_token::VerifiedToken;
+    use crate::policy::authorization::Policy;
     use crate::policy::operation::Operation;
-    use crate::policy::policy::Policy;
 
     const RESOURCE: &str = "https://api.example.com/mcp";
 
@@ -130,9 +130,9 @@ mod tests {
         };
         let policy = Policy {
             issuers: vec![issuer.into()],
-            vocabulary: Vocabulary {
+            resource: ResourceContext {
                 audiences: vec![RESOURCE.to_owned()],
-                ..Vocabulary::default()
+                ..ResourceContext::default()
             }
             .into(),
             ..Policy::default()

@@ -1,7 +1,5 @@
 //! Can a forged, foreign or malformed token pass? One table, a row per attack.
 
-#![cfg(feature = "jwt")]
-
 use std::sync::LazyLock;
 
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};

@@ -15,8 +15,8 @@ use rmcp::ServerHandler;
 use rmcp::transport::streamable_http_server::{SessionManager, StreamableHttpService};
 use tower_service::Service;
 
-use super::Informed;
-use super::hosts::Hosts;
+use crate::integrations::axum::connection_info::Informed;
+use crate::integrations::axum::hosts::Hosts;
 use crate::integrations::tower::{ResponseBody, handle};
 use crate::net::box_future::{BoxFuture, boxed};
 use crate::resource::mcp_auth::McpAuth;

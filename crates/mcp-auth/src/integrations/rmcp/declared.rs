@@ -9,8 +9,8 @@ use rmcp::handler::server::router::tool::ToolRouter;
 use rmcp::model::{Extensions, MetaObject};
 use serde_json::Value;
 
-use super::{caller, is_anonymous, unauthenticated};
-use crate::model::scope::{AnyOf, Require};
+use crate::integrations::rmcp::caller::{caller, is_anonymous, unauthenticated};
+use crate::model::require::{AnyOf, Require};
 use crate::policy::operation::Operation;
 use crate::policy::rule::Rule;
 use crate::policy::tool_scopes::ToolScopes;

@@ -8,7 +8,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use pin_project_lite::pin_project;
 
-use super::events::Events;
+use crate::integrations::tower::events::Events;
 
 pin_project! {
     /// The body of a response that went through [`BearerAuth`](crate::BearerAuth).

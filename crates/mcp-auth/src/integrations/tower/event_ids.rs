@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::event_lines::{Cut, Lines, Piece, may_be, split_end, value};
+use crate::integrations::tower::event_lines::{Cut, Lines, Piece, may_be, split_end, value};
 
 /// The longest line with an id that is kept until its end has come. A client sends the id back in a header.
 pub(super) const LONGEST_ID_LINE: usize = 1024;

@@ -1,13 +1,11 @@
-//! What a request and its answer say to one caller only: sessions, events, lists, and how long a stream lasts.
+//! What a request and its response mean to one caller only: session and event ids, lists, and the end of a stream.
 
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{
-    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
-};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use http::request::Parts;
 use http::{Method, Response};
 use http_body::Body;
@@ -15,13 +13,17 @@ use tokio::runtime::Handle;
 use tokio::task::yield_now;
 use tokio::time::timeout;
 
-use super::body::ResponseBody;
-use super::events::{Events, Rules, Show};
-use super::listed_answer::{self, Withheld};
-use super::{Raised, report, session};
+use crate::integrations::tower::body::ResponseBody;
+use crate::integrations::tower::content::{is_encoded, says};
+use crate::integrations::tower::events::Events;
+use crate::integrations::tower::extensions::Raised;
+use crate::integrations::tower::listed_answer::{self, Withheld};
+use crate::integrations::tower::stream_state::{Rules, Show};
+use crate::integrations::tower::{report, session};
+use crate::model::auth_info::AuthInfo;
 use crate::model::denial::Denial;
 use crate::model::scheme::Scheme;
-use crate::model::token::{AuthInfo, Owner};
+use crate::model::session_owner::Owner;
 use crate::resource::mcp_auth::McpAuth;
 
 /// An admitted request whose answer is still to come.
@@ -206,19 +208,4 @@ impl<'a> Exchange<'a> {
         report::withheld(self.auth, why);
         listed_answer::bad_gateway().map(ResponseBody::whole)
     }
-}
-
-/// Whether a header says this anywhere, as clients look for it.
-fn says(headers: &HeaderMap, name: HeaderName, what: &str) -> bool {
-    headers.get_all(name).iter().any(|value| {
-        value.as_bytes().windows(what.len()).any(|part| part.eq_ignore_ascii_case(what.as_bytes()))
-    })
-}
-
-/// Whether the body is compressed, and so cannot be read here.
-fn is_encoded(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(CONTENT_ENCODING)
-        .iter()
-        .any(|encoding| !encoding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity"))
 }

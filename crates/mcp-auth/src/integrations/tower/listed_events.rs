@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::event_lines::{Cut, Lines, Piece, lines, may_be, split_end, value};
+use crate::integrations::tower::event_lines::{Cut, Lines, Piece, lines, may_be, split_end, value};
 use crate::policy::list_filter::Unreadable;
 
 /// The longest event that is held back. A longer one is not passed on, and ends the stream: 16 MiB is what

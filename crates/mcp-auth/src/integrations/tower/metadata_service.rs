@@ -9,7 +9,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use tower_service::Service;
 
-use super::documents;
+use crate::integrations::tower::documents;
 use crate::resource::mcp_auth::McpAuth;
 use crate::util::url;
 

@@ -1,272 +1,31 @@
-//! The door for tower services: admit, refuse, and let web pages in as far as they may.
+//! tower: the layer in front of a service, and the services that answer beside it.
 
+mod extensions;
 mod event_lines;
 mod event_ids;
 mod listed_answer;
 mod report;
 mod listed_events;
 mod stream_end;
+mod stream_state;
 mod events;
 mod body;
 mod session;
-mod exchange;
 mod refusal;
+mod content;
+mod exchange;
 mod hidden_headers;
 mod cors;
+mod bearer_auth;
 mod documents;
 mod metadata_service;
 mod notice_service;
 mod server_metadata_service;
 
-use std::future::Future;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-use std::time::Duration;
-
-use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONNECTION, HeaderMap, HeaderName, HeaderValue};
-use http::request::Parts;
-use http::{Request, Response, Version};
-use http_body::Body;
-use tower_layer::Layer;
-use tower_service::Service;
-
-use crate::model::denial::Denial;
-use crate::model::scheme::Scheme;
-use crate::model::token::AuthInfo;
-use crate::net::box_future::boxed;
-use crate::resource::body::GuardedBody;
-use crate::resource::mcp_auth::McpAuth;
-
-use exchange::{End, Exchange};
-
+pub(crate) use bearer_auth::handle;
+pub use bearer_auth::{BearerAuth, BearerAuthLayer};
 pub use body::ResponseBody;
+pub(crate) use extensions::{Anonymous, Raised};
 pub use metadata_service::MetadataService;
 pub use notice_service::NoticeService;
 pub use server_metadata_service::ServerMetadataService;
-
-/// The nonce for the next proof ([RFC 9449 §8.2](https://www.rfc-editor.org/rfc/rfc9449#section-8.2)).
-const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
-
-/// How long a body may take, where it is read: a slow line needs it for 4 MiB, and nobody waits longer
-/// for a tool to begin.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Puts [bearer authentication](BearerAuth) before a service. Made by [`McpAuth::bearer_auth`].
-#[derive(Clone, Debug)]
-pub struct BearerAuthLayer(McpAuth);
-
-/// A service that only admitted requests reach.
-///
-/// An admitted request has an [`AuthInfo`] in its extensions, and no `Authorization` and `DPoP` header any
-/// more, nor one in which a proxy tells of a client certificate (`Client-Cert`, `X-Forwarded-Client-Cert`).
-/// Bodies pass as they come, in both directions. A refusal is a response with
-/// the [`Denial`](crate::Denial) in its extensions; the inner service does not hear of it.
-///
-/// Sessions belong to their callers: each `Mcp-Session-Id` that the inner service gives away is sealed to
-/// the issuer, subject and client of the request, and so is each id of an event of a stream. For anyone
-/// else such a session does not exist. A stream of events ends when the token does with which it was opened.
-/// The head of one that answers a `POST` is kept until its first message, 100 ms at most: a handler that
-/// [refuses](AuthInfo::require) its caller by then refuses with a 403. Both go by the timer of tokio, which a
-/// runtime made by hand must enable.
-/// Lists leave out what [`list_only`](crate::McpAuthBuilder::list_only) says, if it is set.
-///
-/// It knows no paths and has no exemptions: what must be public is mounted beside it.
-#[derive(Clone, Debug)]
-pub struct BearerAuth<S> {
-    auth: McpAuth,
-    inner: S,
-}
-
-/// In the extensions of an anonymous request: who could tell how to log in.
-#[derive(Clone)]
-pub(crate) struct Anonymous(pub(crate) McpAuth);
-
-/// In the extensions of a response: a denial with which a handler answered.
-#[derive(Clone)]
-pub(crate) struct Raised(pub(crate) Denial);
-
-impl McpAuth {
-    /// A layer that puts bearer authentication before a service.
-    ///
-    /// ```
-    /// use mcp_auth::{GuardedBody, McpAuth};
-    /// use tower::{Layer, service_fn};
-    ///
-    /// let auth = McpAuth::builder("https://api.example.com/mcp")
-    ///     .authorization_server("https://auth.example.com")
-    ///     .build()?;
-    /// let service = auth.bearer_auth().layer(service_fn(|request: http::Request<GuardedBody<String>>| async move {
-    ///     Ok::<_, std::convert::Infallible>(http::Response::new(request.into_body()))
-    /// }));
-    /// # Ok::<(), mcp_auth::ConfigError>(())
-    /// ```
-    #[must_use]
-    pub fn bearer_auth(&self) -> BearerAuthLayer {
-        BearerAuthLayer(self.clone())
-    }
-}
-
-impl<S> Layer<S> for BearerAuthLayer {
-    type Service = BearerAuth<S>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        BearerAuth { auth: self.0.clone(), inner }
-    }
-}
-
-impl<S, B, R> Service<Request<B>> for BearerAuth<S>
-where
-    S: Service<Request<GuardedBody<B>>, Response = Response<R>> + Clone + Send + 'static,
-    S::Future: Send,
-    B: Body<Data = Bytes> + Send + 'static,
-    R: Body<Data = Bytes> + Send + 'static,
-{
-    type Response = Response<ResponseBody<R>>;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        // The service that was polled ready takes the request; a clone waits for the next one.
-        let next = self.inner.clone();
-        let mut inner = std::mem::replace(&mut self.inner, next);
-        let (parts, body) = request.into_parts();
-        let auth = self.auth.clone();
-        boxed(|| handle(auth, Ok(()), move |request| inner.call(request), parts, body))
-    }
-}
-
-/// One request and its answer. `found` is what was found of it before; `pass_on` gives an admitted one to the inner service.
-///
-/// Its state is as small as it can be, besides that of what it passes on to: one lies in the heap for each request, and glibc is
-/// quick up to 1032 bytes. So what is rare is boxed.
-#[expect(clippy::manual_async_fn, reason = "an `async fn` would hold its arguments twice")]
-pub(crate) fn handle<B, R, F, E>(
-    auth: McpAuth,
-    found: Result<(), Denial>,
-    pass_on: impl FnOnce(Request<GuardedBody<B>>) -> F,
-    mut parts: Parts,
-    body: B,
-) -> impl Future<Output = Result<Response<ResponseBody<R>>, E>>
-where
-    B: Body<Data = Bytes>,
-    R: Body<Data = Bytes>,
-    F: Future<Output = Result<Response<R>, E>>,
-{
-    async move {
-        let has_body = parts.version == Version::HTTP_11 && !body.is_end_stream();
-        let origins = auth.allowed_origins();
-        let visitor = match found.and_then(|()| cors::Visitor::of(&parts.headers, origins)) {
-            Ok(visitor) => visitor,
-            Err(denial) => return Ok(auth.turn_away_request(&denial, &parts.headers, has_body)),
-        };
-        if let Some(answer) = visitor.preflight(origins, &parts.method, &parts.headers) {
-            return Ok(answer.map(ResponseBody::whole));
-        }
-        let scheme;
-        let mut response = match auth.admit_visitor(&parts, body).await {
-            Ok((caller, body)) => {
-                hidden_headers::remove(&mut parts.headers);
-                scheme = caller.as_ref().map(AuthInfo::scheme).unwrap_or_default();
-                let exchange = Exchange::begin(&auth, caller.as_ref(), scheme, &mut parts);
-                match caller {
-                    Some(caller) => parts.extensions.insert(caller).map(drop),
-                    None => {
-                        parts.extensions.remove::<AuthInfo>(); // whom another resource admitted
-                        parts.extensions.insert(Anonymous(auth.clone())).map(drop)
-                    }
-                };
-                let response = pass_on(Request::from_parts(parts, body)).await?;
-                match exchange.end(response) {
-                    End::Passed(response) => response,
-                    End::Unfinished(answer) => boxed(|| exchange.finish(answer)).await,
-                }
-            }
-            Err(denial) => {
-                scheme = Scheme::of(&parts.headers);
-                auth.turn_away_request(&denial.under(scheme), &parts.headers, has_body)
-            }
-        };
-        if scheme == Scheme::Dpop
-            && let Some(nonce) = auth.dpop_nonce()
-        {
-            response.headers_mut().insert(DPOP_NONCE, nonce);
-        }
-        visitor.expose(auth.allowed_origins(), response.headers_mut());
-        Ok(response)
-    }
-}
-
-impl McpAuth {
-    /// Admits a request, perhaps as anonymous, and reports it.
-    async fn admit_visitor<B: Body<Data = Bytes>>(
-        &self,
-        parts: &Parts,
-        body: B,
-    ) -> Result<(Option<AuthInfo>, GuardedBody<B>), Denial> {
-        let patience = async { Box::pin(tokio::time::sleep(PATIENCE)).await };
-        if self.is_optional() && !parts.headers.contains_key(AUTHORIZATION) {
-            // Boxed, so that the state of a request is small where everybody says who they are.
-            let body = boxed(|| self.admit_anybody(patience, parts, body)).await?;
-            report::anonymous(self, &parts.headers);
-            return Ok((None, body));
-        }
-        let (caller, body) = self.decide(patience, parts, body).await?;
-        report::admitted(self, &caller, &parts.headers);
-        Ok((Some(caller), body))
-    }
-
-    /// Refuses a request. What is not read of a body stands in the way of the next one. Clients must know, or some send it just as
-    /// the connection ends (RFC 9112 §9.6).
-    fn turn_away_request<R>(
-        &self,
-        denial: &Denial,
-        headers: &HeaderMap,
-        has_body: bool,
-    ) -> Response<ResponseBody<R>> {
-        let mut response = self.turn_away(denial, report::asked_for(headers));
-        if has_body && !(self.reads_bodies() && denial.is_about_operation()) {
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        response
-    }
-
-    /// Refuses what was asked for, and reports it.
-    pub(crate) fn turn_away<R>(
-        &self,
-        denial: &Denial,
-        tool: Option<&HeaderValue>,
-    ) -> Response<ResponseBody<R>> {
-        report::refused(self, denial, tool);
-        self.refuse(denial).map(ResponseBody::whole)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::convert::Infallible;
-    use std::future::ready;
-
-    use http_body_util::Full;
-
-    use super::*;
-
-    #[test]
-    fn what_lies_in_the_heap_for_a_request_is_small() {
-        let auth = McpAuth::builder("https://api.example.com/mcp")
-            .authorization_server("https://auth.example.com")
-            .build()
-            .expect("a description");
-        // A service as most are: its future is boxed. A body as small as most.
-        let inner = |_: Request<GuardedBody<Full<Bytes>>>| {
-            Box::pin(ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))))
-        };
-        let (parts, body) = Request::new(Full::default()).into_parts();
-        let size = size_of_val(&handle(auth, Ok(()), inner, parts, body));
-        assert!(size <= 1032, "{size}");
-    }
-}

@@ -18,7 +18,8 @@ use serde_json::json;
 use tower_service::Service;
 
 use crate::model::credentials::MAX_TOKEN_BYTES;
-use crate::model::denial::{BadMessage, Denial, Reason, Refusal};
+use crate::model::denial::{Denial, Refusal};
+use crate::model::error_codes::{BadMessage, Reason};
 use crate::resource::body;
 use crate::resource::mcp_auth::McpAuth;
 use crate::verify::jwt::{self, NoticeKind};

@@ -2,9 +2,9 @@
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
-use super::listed_answer::Withheld;
+use crate::integrations::tower::listed_answer::Withheld;
+use crate::model::auth_info::AuthInfo;
 use crate::model::denial::{Denial, Refusal};
-use crate::model::token::AuthInfo;
 use crate::net::metrics;
 use crate::resource::mcp_auth::McpAuth;
 

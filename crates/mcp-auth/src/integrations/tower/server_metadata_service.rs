@@ -12,7 +12,7 @@ use http_body_util::Full;
 use serde_json::Value;
 use tower_service::Service;
 
-use super::documents;
+use crate::integrations::tower::documents;
 use crate::resource::mcp_auth::McpAuth;
 
 /// Serves the metadata of the first authorization server, for clients of MCP revision 2025-03-26, which

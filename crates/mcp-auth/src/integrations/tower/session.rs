@@ -2,7 +2,7 @@
 
 use http::header::{Entry, HeaderMap, HeaderName, HeaderValue};
 
-use crate::model::token::Owner;
+use crate::model::session_owner::Owner;
 use crate::verify::id_signer::{Purpose, Seal};
 
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");

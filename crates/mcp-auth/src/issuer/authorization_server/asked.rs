@@ -1,6 +1,7 @@
 //! Providers whose tokens are opaque, and that are asked by an API of their own.
 
-use super::{AuthorizationServer, KeySource};
+use crate::issuer::authorization_server::server::AuthorizationServer;
+use crate::issuer::authorization_server::settings::KeySource;
 use crate::issuer::introspection::{Introspection, Secret};
 use crate::model::provider::Provider;
 

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Settings;
-use super::live::MAX_DOCUMENT_BYTES;
+use crate::issuer::authorization_server::live::MAX_DOCUMENT_BYTES;
+use crate::issuer::authorization_server::settings::Settings;
 use crate::net::fetch::{FetchError, Limits, read_file};
 use crate::net::refreshing_cache::{Fresh, Timing};
 use crate::verify::jwt::KeySet;

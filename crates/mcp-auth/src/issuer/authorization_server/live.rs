@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{KeySource, Settings, Source, keys_file};
+use crate::issuer::authorization_server::keys_file;
+use crate::issuer::authorization_server::settings::{KeySource, Settings, Source};
+use crate::issuer::cache_control;
 use crate::issuer::introspection::{Introspector, Server};
-use crate::issuer::issuer_keys::{self, Keyring};
+use crate::issuer::issuer_keys::Keyring;
 use crate::net::fetch::{FetchError, Limits, get_document};
 use crate::net::metrics;
 use crate::net::refreshing_cache::{Fresh, Lacking, Timing};
@@ -193,12 +195,12 @@ impl Settings {
         let response = self.get(url).await?;
         let keys = KeySet::parse(response.body())
             .map_err(|why| FetchError::Nonsense { url: url.to_owned(), why: why.to_string() })?;
-        Ok((keys, issuer_keys::lifetime(response.headers(), self.max_age)))
+        Ok((keys, cache_control::lifetime(response.headers(), self.max_age)))
     }
 
     async fn get(&self, url: &str) -> Result<http::Response<Bytes>, FetchError> {
         let limits = Limits { timeout: self.timeout, max_bytes: MAX_DOCUMENT_BYTES };
-        get_document(&*self.fetch, url, &self.headers, limits).await
+        get_document(self.fetch.as_deref(), url, &self.headers, limits).await
     }
 
     pub(super) fn report(&self, document: &'static str, failure: Option<&FetchError>) {

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{AuthorizationServer, Source};
+use crate::issuer::authorization_server::server::AuthorizationServer;
+use crate::issuer::authorization_server::settings::Source;
 use crate::model::issuer_overrides::Dialect;
 use crate::model::provider::{Audience, Provider};
 use crate::verify::jwt::Profile;

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{AuthorizationServer, Source};
+use crate::issuer::authorization_server::server::AuthorizationServer;
+use crate::issuer::authorization_server::settings::Source;
 use crate::model::issuer_pattern::{Family, Template, is_tenant};
 
 /// An authorization server whose tenants share their metadata and their keys, before it is said which

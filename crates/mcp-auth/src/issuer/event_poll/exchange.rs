@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LANGUAGE, HeaderValue};
 use serde_json::{Map, Value, json};
 
-use super::EventPoll;
+use crate::issuer::event_poll::settings::EventPoll;
 use crate::issuer::introspection::sensitive;
 use crate::net::fetch::{FetchError, Limits, only_ok, post};
 use crate::util::json::{self, NotMembers, Raw};
@@ -80,7 +80,7 @@ impl EventPoll {
         }
         let limits = Limits { timeout: self.timeout, max_bytes: MAX_ANSWER_BYTES };
         let request = ("application/json", report.request(self.max_events));
-        let answer = post(&*self.fetch, &self.url, headers, request, limits).await?;
+        let answer = post(self.fetch.as_deref(), &self.url, headers, request, limits).await?;
         let answer = only_ok(&self.url, answer)?;
         read(answer.body(), self.max_events)
             .map_err(|why| FetchError::Nonsense { url: self.url.to_string(), why: why.to_owned() })

@@ -8,10 +8,10 @@ use base64_simd::STANDARD;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use serde_json::json;
 
-use super::Secret;
-use super::form::{Form, encode};
-use crate::model::token::seconds;
-use crate::verify::jwt::{self, Algorithm, PrivateKey, base64url};
+use crate::issuer::introspection::form::{Form, encode};
+use crate::issuer::introspection::secret::Secret;
+use crate::util::unix_time::seconds;
+use crate::verify::jwt::{self, Algorithm, PrivateKey, to_base64url};
 
 /// How long an assertion is good for: one request, and clocks that differ.
 const ASSERTION_SECONDS: u64 = 60;
@@ -124,12 +124,12 @@ fn assertion(
         "aud": issuer,
         "iat": now,
         "exp": now.saturating_add(ASSERTION_SECONDS),
-        "jti": base64url::encode(&jwt::random::<16>()?),
+        "jti": to_base64url(&jwt::random::<16>()?),
     });
-    let encode = |json: serde_json::Value| base64url::encode(json.to_string().as_bytes());
+    let encode = |json: serde_json::Value| to_base64url(json.to_string().as_bytes());
     let input = format!("{}.{}", encode(header), encode(claims));
     let signature = key.sign(input.as_bytes())?;
-    Some(format!("{input}.{}", base64url::encode(&signature)))
+    Some(format!("{input}.{}", to_base64url(&signature)))
 }
 
 /// A header that does not show itself, in logs of HTTP clients either.

@@ -7,14 +7,15 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 
-use super::Introspection;
-use super::pause::{self, Pause};
-use super::server::{Concerns, Failure, Server};
+use crate::issuer::introspection::pause::{self, Pause};
+use crate::issuer::introspection::server::{Concerns, Failure, Server};
+use crate::issuer::introspection::settings::Introspection;
 use crate::issuer::token_cache::{Memory, Weigh};
 use crate::model::denial::Denial;
 use crate::model::provider::Shape;
-use crate::model::token::{VerifiedToken, seconds};
+use crate::model::verified_token::VerifiedToken;
 use crate::net::metrics;
+use crate::util::unix_time::seconds;
 use crate::verify::jwt::{self, Fingerprint, Fingerprints};
 
 /// How many refusals are remembered. They are small, and there is no harm in forgetting one.

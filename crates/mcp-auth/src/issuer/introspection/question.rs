@@ -5,8 +5,8 @@ use std::time::SystemTime;
 use http::header::{ACCEPT, HeaderMap, HeaderValue, USER_AGENT};
 use serde_json::json;
 
-use super::Introspection;
-use super::form::Form;
+use crate::issuer::introspection::form::Form;
+use crate::issuer::introspection::settings::Introspection;
 use crate::model::provider::Words;
 
 const FORM: &str = "application/x-www-form-urlencoded";

@@ -7,12 +7,14 @@ use bytes::Bytes;
 use http::Response;
 use http::header::{CONTENT_TYPE, HeaderMap};
 
-use super::question::SIGNED;
-use super::{Introspection, signed_answer};
+use crate::issuer::introspection::question::SIGNED;
+use crate::issuer::introspection::settings::Introspection;
+use crate::issuer::introspection::signed_answer;
 use crate::issuer::issuer_keys::Keyring;
-use crate::model::denial::{Denial, Reason};
+use crate::model::denial::Denial;
+use crate::model::error_codes::Reason;
 use crate::model::provider::Api;
-use crate::model::token::VerifiedToken;
+use crate::model::verified_token::VerifiedToken;
 use crate::net::clock::Clock;
 use crate::net::fetch::{Fetch, FetchError, Limits, only_ok, post};
 use crate::net::refreshing_cache::{Fresh, Lacking};
@@ -29,7 +31,7 @@ pub(crate) struct Server {
     pub(crate) metadata: Arc<Fresh<ServerMetadata>>,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) headers: HeaderMap,
-    pub(crate) fetch: Arc<dyn Fetch>,
+    pub(crate) fetch: Option<Arc<dyn Fetch>>,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -71,7 +73,7 @@ impl Server {
             question.ok_or(Failure::OutOfReach("this server cannot say who it is", None))?;
 
         let limits = Limits { timeout: settings.timeout, max_bytes: MAX_ANSWER_BYTES };
-        let response = post(&*self.fetch, &url, headers, question, limits).await;
+        let response = post(self.fetch.as_deref(), &url, headers, question, limits).await;
         let response = response.map_err(Failure::Exchange)?;
         if let Some(api) = settings.api {
             return self.judge_by(api, &url, response).map_err(Failure::Exchange);

@@ -4,8 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use crate::issuer::issuer_keys::Keyring;
 use crate::model::denial::Refusal;
-use crate::model::token::seconds;
 use crate::util::json::{Members, Raw};
+use crate::util::unix_time::seconds;
 use crate::verify::jwt::{Jws, JwtRules};
 
 /// How old an answer may be, or how far ahead: clocks differ. It is one request old.

@@ -7,11 +7,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
-use crate::model::denial::{Denial, Reason};
+use crate::model::denial::Denial;
+use crate::model::error_codes::Reason;
 use crate::model::revocation::{Revocation, What};
-use crate::model::token::{API_KEY_ISSUER, Facts, seconds};
+use crate::model::verified_token::{API_KEY_ISSUER, Facts};
 use crate::net::notify::Signal;
 use crate::util::json::{Members, Raw};
+use crate::util::unix_time::seconds;
 
 /// Tokens live for up to a day at Auth0 and Okta, and for 28 hours at Entra with continuous evaluation.
 const RETENTION: Duration = Duration::from_secs(48 * 60 * 60);

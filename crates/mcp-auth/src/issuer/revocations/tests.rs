@@ -5,7 +5,7 @@ use std::time::UNIX_EPOCH;
 use serde_json::json;
 
 use super::*;
-use crate::model::token::VerifiedToken;
+use crate::model::verified_token::VerifiedToken;
 
 const ISSUER: &str = "https://auth.example.com";
 

@@ -1,6 +1,7 @@
 //! The table of providers. Every row is a statement about somebody else's product: keep its source.
 
-use super::{Api, Audience, Certainty, Document, Mark, Provider, Words};
+use crate::model::provider::api::{Api, Words};
+use crate::model::provider::row::{Audience, Certainty, Document, Mark, Provider};
 
 /// What is so unless a row says otherwise.
 pub(super) const USUAL: Provider = Provider {

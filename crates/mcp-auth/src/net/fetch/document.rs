@@ -5,12 +5,13 @@ use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use tracing::Instrument as _;
 
-use super::{Fetch, FetchError, Limits};
+use crate::net::fetch::client::{Fetch, Limits};
+use crate::net::fetch::error::FetchError;
 use crate::util::url;
 
 /// Gets a published document.
 pub(crate) async fn get_document(
-    fetch: &dyn Fetch,
+    fetch: Option<&dyn Fetch>,
     url: &str,
     headers: &HeaderMap,
     limits: Limits,
@@ -23,7 +24,7 @@ pub(crate) async fn get_document(
 
 /// Posts a text of this media type to `url`, under the same limits. The answer may have any status.
 pub(crate) async fn post(
-    fetch: &dyn Fetch,
+    fetch: Option<&dyn Fetch>,
     url: &str,
     headers: HeaderMap,
     (media_type, text): (&'static str, String),
@@ -46,11 +47,12 @@ pub(crate) fn only_ok(url: &str, response: Response<Bytes>) -> Result<Response<B
 
 /// Sends a request to `url`, which must be `https` or on this machine.
 async fn exchange(
-    fetch: &dyn Fetch,
+    fetch: Option<&dyn Fetch>,
     url: &str,
     mut request: Request<Bytes>,
     limits: Limits,
 ) -> Result<Response<Bytes>, FetchError> {
+    let fetch = fetch.ok_or(FetchError::NoClient)?;
     if !url::is_secure(url) {
         return Err(FetchError::Insecure(url.to_owned()));
     }

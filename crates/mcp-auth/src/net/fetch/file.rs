@@ -5,7 +5,8 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{FetchError, Limits};
+use crate::net::fetch::client::Limits;
+use crate::net::fetch::error::FetchError;
 
 /// Reads the file at `path`.
 pub(crate) async fn read_file(path: Arc<Path>, limits: Limits) -> Result<Vec<u8>, FetchError> {

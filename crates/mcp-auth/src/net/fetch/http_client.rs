@@ -1,11 +1,13 @@
 //! `Fetch` by reqwest.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use bytes::{Bytes, BytesMut};
 use http::{Request, Response};
 
-use super::{BoxFuture, Fetch, FetchError, Limits};
+use crate::net::box_future::BoxFuture;
+use crate::net::fetch::client::{Fetch, Limits};
+use crate::net::fetch::error::FetchError;
 
 /// An HTTP client with TLS by rustls and the certificates of the operating system.
 ///
@@ -19,6 +21,10 @@ use super::{BoxFuture, Fetch, FetchError, Limits};
 /// ```
 #[derive(Debug, Default)]
 pub struct HttpClient(OnceLock<reqwest::Client>);
+
+/// What makes the client that is used unless another one is set.
+pub(super) const DEFAULT_CLIENT: Option<fn() -> Arc<dyn Fetch>> =
+    Some(|| Arc::new(HttpClient::new()));
 
 impl HttpClient {
     /// A client; nothing is opened or read before its first use.

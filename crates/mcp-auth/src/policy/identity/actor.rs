@@ -5,8 +5,8 @@ use std::fmt;
 
 use serde::de::DeserializeOwned;
 
-use super::member;
-use crate::model::token::AuthInfo;
+use crate::model::auth_info::AuthInfo;
+use crate::policy::identity::claim_values::member;
 use crate::util::json::Raw;
 
 /// Somebody who acts, or may act, for the subject of a token.

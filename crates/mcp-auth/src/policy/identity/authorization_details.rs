@@ -5,9 +5,9 @@ use std::fmt;
 
 use serde::de::DeserializeOwned;
 
-use super::member;
-use crate::model::token::AuthInfo;
-use crate::policy::policy::is_same_resource;
+use crate::model::auth_info::AuthInfo;
+use crate::policy::audience::is_same_resource;
+use crate::policy::identity::claim_values::{member, values};
 use crate::util::json::Raw;
 
 /// One element of `authorization_details`.
@@ -42,7 +42,7 @@ impl<'a> AuthorizationDetail<'a> {
     /// What may be done ([RFC 9396 §2.2](https://www.rfc-editor.org/rfc/rfc9396#section-2.2)).
     #[must_use]
     pub fn actions(&self) -> Vec<Cow<'a, str>> {
-        member(self.0, "actions").map(super::values).unwrap_or_default()
+        member(self.0, "actions").map(values).unwrap_or_default()
     }
 
     /// To what it may be done, if the element names one thing.

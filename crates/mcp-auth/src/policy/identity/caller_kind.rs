@@ -1,8 +1,9 @@
 //! Is the caller a person, a program, or nobody knows?
 
-use super::values;
+use crate::model::auth_info::AuthInfo;
 use crate::model::provider::Provider;
-use crate::model::token::{API_KEY_ISSUER, AuthInfo, Facts};
+use crate::model::verified_token::{API_KEY_ISSUER, Facts};
+use crate::policy::identity::claim_values::values;
 use crate::util::json::Raw;
 
 /// What kind of caller a token speaks for, as far as it says so.

@@ -1,14 +1,16 @@
 //! What an admitted token says besides who its subject is, read from the claims when it is asked for.
 
-mod actor;
-mod authorization_details;
-mod caller_kind;
-
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::model::token::AuthInfo;
-use crate::util::json::{Members, Raw};
+use crate::model::auth_info::AuthInfo;
+use crate::policy::identity::claim_values::values;
+use crate::util::json::Raw;
+
+mod claim_values;
+mod actor;
+mod authorization_details;
+mod caller_kind;
 
 pub use actor::Actor;
 pub use authorization_details::AuthorizationDetail;
@@ -70,21 +72,6 @@ impl AuthInfo {
     fn values(&self, claim: &str) -> Vec<Cow<'_, str>> {
         self.facts().claim(claim).map(values).unwrap_or_default()
     }
-}
-
-/// Strings in an array, or the `value` of each object there (SCIM, RFC 7643 §2.4); or one string alone.
-/// Anything else is left out: it grants nothing.
-fn values<'c>(claim: Raw<'c>) -> Vec<Cow<'c, str>> {
-    let value = |one: Raw<'c>| one.string().or_else(|| member(one, "value").and_then(Raw::string));
-    match claim.array() {
-        Some(list) => list.into_iter().filter_map(value).collect(),
-        None => claim.string().into_iter().collect(),
-    }
-}
-
-/// A member of an object that has each member once, unless it is null.
-fn member<'c>(object: Raw<'c>, name: &str) -> Option<Raw<'c>> {
-    Members::of(object.get()).ok()?.get(name).filter(|value| value.get() != "null")
 }
 
 #[cfg(test)]

@@ -5,10 +5,11 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::model::credentials::Credentials;
-use crate::model::scope::Vocabulary;
-use crate::model::token::{API_KEY_ISSUER, VerifiedToken};
+use crate::model::resource_context::ResourceContext;
+use crate::model::verified_token::API_KEY_ISSUER;
+use crate::model::verified_token::VerifiedToken;
+use crate::policy::authorization::Policy;
 use crate::policy::operation::Operation;
-use crate::policy::policy::Policy;
 
 const RESOURCE: &str = "https://api.example.com/mcp";
 
@@ -18,13 +19,13 @@ fn caller(claims: &Value) -> AuthInfo {
 }
 
 fn caller_as(subject: &str, client: Option<&str>, claims: &Value) -> AuthInfo {
-    let vocabulary = Vocabulary {
+    let resource = ResourceContext {
         audiences: vec![RESOURCE.to_owned(), "api://orders".to_owned()],
-        ..Vocabulary::default()
+        ..ResourceContext::default()
     };
     let policy = Policy {
         issuers: vec!["https://auth.example.com".into(), API_KEY_ISSUER.into()],
-        vocabulary: vocabulary.into(),
+        resource: resource.into(),
         ..Policy::default()
     };
     let issuer = claims["iss"].as_str().unwrap_or("https://auth.example.com");

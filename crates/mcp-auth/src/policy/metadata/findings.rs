@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::server::ServerMetadata;
+use crate::policy::metadata::server::ServerMetadata;
 use crate::util::url::is_secure;
 
 /// One rule's outcome.

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 
-use super::Call;
-use crate::model::denial::BadMessage;
+use crate::model::error_codes::BadMessage;
+use crate::policy::operation::call::Call;
 
 /// The last revision with batches; also the one that a request without a version speaks.
 const LAST_WITH_BATCHES: &str = "2025-03-26";

@@ -1,6 +1,6 @@
 //! Members of objects by name, each once and in one spelling.
 
-use crate::model::denial::BadMessage;
+use crate::model::error_codes::BadMessage;
 use crate::util::json::{Member, Raw, Reader, Unreadable};
 
 impl From<Unreadable> for BadMessage {

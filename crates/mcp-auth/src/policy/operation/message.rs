@@ -1,16 +1,18 @@
-//! A JSON-RPC message taken apart in one pass, as far as rules need it, and nothing in it ambiguous.
+//! A JSON-RPC message read in one pass, as far as rules need it. Nothing in it may be ambiguous.
 
 use std::borrow::Cow;
 
-use super::headers::Spoken;
-use super::members::{enter, members, next_of};
-use super::target::{Target, is_word};
-use super::{Call, METHODS, is_known_method};
-use crate::model::denial::BadMessage;
+use crate::model::error_codes::BadMessage;
+use crate::policy::operation::call::{Call, METHODS, is_known_method};
+use crate::policy::operation::headers::Spoken;
+use crate::policy::operation::members::{enter, next_of};
+use crate::policy::operation::params::Params;
+use crate::policy::operation::target::{Target, is_word};
 use crate::util::json::{Raw, Reader};
 
 /// More than any client batches; each message is judged by itself.
 const MAX_BATCH: usize = 64;
+
 /// An identifier is sent back with an error, and clients count or take UUIDs.
 const MAX_ID_BYTES: usize = 256;
 
@@ -28,17 +30,6 @@ pub(super) struct Envelope<'m> {
     method: Option<Raw<'m>>,
     params: Params<'m>,
     is_answer: bool,
-}
-
-#[derive(Default)]
-pub(super) struct Params<'m> {
-    pub(super) name: Option<Raw<'m>>,
-    pub(super) uri: Option<Raw<'m>>,
-    pub(super) task: Option<Raw<'m>>,
-    /// What `_meta` says of the protocol's version, or what is wrong with it.
-    version: Option<Result<Raw<'m>, BadMessage>>,
-    pub(super) reference: Option<Raw<'m>>,
-    pub(super) notifications: Option<Raw<'m>>,
 }
 
 impl<M> Messages<M> {
@@ -162,49 +153,5 @@ fn judge_unknown(method: &str) -> Result<(), BadMessage> {
     match METHODS.iter().any(|known| known.eq_ignore_ascii_case(method)) {
         true => Err(BadMessage::Ambiguous),
         false => Ok(()),
-    }
-}
-
-/// The version in the `_meta` that comes next, or what is wrong with it, to be told with the identifier of the message. It is
-/// read as it is passed: in the revision that asks for it, it is longer than the rest of most messages.
-fn version<'m>(reader: &mut Reader<'m>) -> Result<Option<Result<Raw<'m>, BadMessage>>, BadMessage> {
-    let mut ahead = reader.clone();
-    let is_null = ahead.peek() == Some(b'n');
-    match members(&mut ahead, &["io.modelcontextprotocol/protocolVersion"]) {
-        Ok([version]) => {
-            *reader = ahead;
-            Ok(version.map(Ok))
-        }
-        Err(why) => {
-            reader.skip()?;
-            Ok(Some(Err(why)).filter(|_| !is_null))
-        }
-    }
-}
-
-impl<'m> Params<'m> {
-    /// JSON-RPC knows arrays here too, MCP does not.
-    fn read(&mut self, reader: &mut Reader<'m>) -> Result<(), BadMessage> {
-        if reader.peek() == Some(b'n') {
-            return Ok(reader.skip()?); // null
-        }
-        const NAMES: [&str; 6] = ["name", "uri", "taskId", "_meta", "ref", "notifications"];
-        let mut seen = 0;
-        enter(reader)?;
-        while let Some(member) = next_of(reader, &NAMES, &mut seen)? {
-            let place = match NAMES[member] {
-                "name" => &mut self.name,
-                "uri" => &mut self.uri,
-                "taskId" => &mut self.task,
-                "_meta" => {
-                    self.version = version(reader)?;
-                    continue;
-                }
-                "ref" => &mut self.reference,
-                _ => &mut self.notifications,
-            };
-            *place = Some(reader.value()?);
-        }
-        Ok(())
     }
 }

@@ -1,21 +1,23 @@
 //! Which MCP operation is this? A strict look at a JSON-RPC message and the headers beside it.
 
-mod headers;
 mod members;
-mod message;
 mod target;
+mod call;
+mod headers;
+mod params;
+mod message;
 
-use std::borrow::Cow;
 use std::fmt;
 
+use headers::{Said, Spoken};
 use http::Method;
 use http::header::HeaderMap;
-
-use crate::model::denial::{BadMessage, Denial};
-
-use headers::{Said, Spoken};
 use message::{Envelope, Messages};
 
+use crate::model::denial::Denial;
+use crate::model::error_codes::BadMessage;
+
+pub(crate) use call::{Call, is_known_method};
 pub(crate) use target::Target;
 
 /// What a request asks for: one MCP message, several in a batch, or none (a `GET` for a stream).
@@ -34,52 +36,8 @@ pub(crate) use target::Target;
 #[derive(Clone, Debug, Default)]
 pub struct Operation<'m>(Option<Messages<Call<'m>>>);
 
-/// One message: its method, and what the method applies to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Call<'m> {
-    /// Nothing if it is the client's answer to a request of the server.
-    pub(crate) method: Option<Cow<'m, str>>,
-    pub(crate) target: Target<'m>,
-    /// The identifier of a request, JSON; nothing for a notification.
-    id: Option<&'m str>,
-}
-
 /// All methods, names and URIs of a request are looked up among patterns, one by one.
 const MAX_WORD_BYTES: usize = 64 * 1024;
-
-/// The methods of all revisions and of the tasks extension, first the one that is called most. What is not among them is unknown.
-const METHODS: &[&str] = &[
-    "tools/call",
-    "completion/complete",
-    "initialize",
-    "logging/setLevel",
-    "notifications/cancelled",
-    "notifications/initialized",
-    "notifications/progress",
-    "notifications/roots/list_changed",
-    "notifications/tasks/status",
-    "ping",
-    "prompts/get",
-    "prompts/list",
-    "resources/list",
-    "resources/read",
-    "resources/subscribe",
-    "resources/templates/list",
-    "resources/unsubscribe",
-    "server/discover",
-    "subscriptions/listen",
-    "tasks/cancel",
-    "tasks/get",
-    "tasks/list",
-    "tasks/result",
-    "tasks/update",
-    "tools/list",
-];
-
-/// Whether a method is one of the protocol's.
-pub(crate) fn is_known_method(method: &str) -> bool {
-    METHODS.contains(&method)
-}
 
 impl<'m> Operation<'m> {
     /// Reads what a request asks for. An empty body asks for nothing, unless the request is a `POST`.

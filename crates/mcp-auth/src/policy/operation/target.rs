@@ -2,15 +2,11 @@
 
 use std::borrow::Cow;
 
-use super::members::fields;
-use super::message::Params;
-use crate::model::denial::BadMessage;
-use crate::util::json::{Raw, Reader};
+use crate::model::error_codes::BadMessage;
+use crate::util::json::Raw;
 
 /// Names of tools and URIs are looked up among patterns.
 const MAX_NAME_BYTES: usize = 8 * 1024;
-/// As many resources as one request may subscribe to; each is judged by itself.
-const MAX_SUBSCRIPTIONS: usize = 256;
 
 /// What a method applies to, as far as rules speak of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,53 +29,6 @@ impl Target<'_> {
         };
         one.into_iter().chain(several).map(|name| &**name)
     }
-}
-
-impl<'m> Params<'m> {
-    pub(super) fn target(&self, method: &str) -> Result<Target<'m>, BadMessage> {
-        Ok(match method {
-            "tools/call" => Target::Tool(word(self.name)?),
-            "prompts/get" => Target::Prompt(word(self.name)?),
-            "resources/read" | "resources/subscribe" | "resources/unsubscribe" => {
-                Target::Resources(vec![word(self.uri)?])
-            }
-            "tasks/cancel" | "tasks/get" | "tasks/result" | "tasks/update" => {
-                Target::Task(word(self.task)?)
-            }
-            "completion/complete" => completed(self.reference)?,
-            "subscriptions/listen" => Target::Resources(listened(self.notifications)?),
-            _ => Target::None,
-        })
-    }
-}
-
-/// What is completed: an argument of a prompt, or of a resource's URI.
-fn completed(reference: Option<Raw<'_>>) -> Result<Target<'_>, BadMessage> {
-    let [kind, name, uri] = fields(reference.ok_or(BadMessage::Target)?, ["type", "name", "uri"])?;
-    match &*word(kind)? {
-        "ref/prompt" => Ok(Target::Prompt(word(name)?)),
-        "ref/resource" => Ok(Target::Resources(vec![word(uri)?])),
-        _ => Err(BadMessage::Target),
-    }
-}
-
-/// The resources whose changes are listened to.
-fn listened(notifications: Option<Raw<'_>>) -> Result<Vec<Cow<'_, str>>, BadMessage> {
-    let Some(notifications) = notifications else { return Ok(Vec::new()) };
-    let [resources] = fields(notifications, ["resourceSubscriptions"])?;
-    let Some(resources) = resources.filter(|value| !value.is_null()) else {
-        return Ok(Vec::new());
-    };
-    let mut reader = Reader::new(resources.get());
-    reader.enter(b'[').map_err(|_| BadMessage::Target)?;
-    let mut uris = Vec::new();
-    while reader.element()? {
-        if uris.len() == MAX_SUBSCRIPTIONS {
-            return Err(BadMessage::Target);
-        }
-        uris.push(word(Some(reader.value()?))?);
-    }
-    Ok(uris)
 }
 
 /// A name on which a decision rests: a string without control characters, of some length.

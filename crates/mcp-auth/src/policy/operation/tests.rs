@@ -3,7 +3,9 @@
 use http::{HeaderMap, HeaderValue, Method};
 
 use super::Operation;
-use crate::model::denial::{BadMessage, Denial, Refusal};
+use crate::model::denial::Denial;
+use crate::model::denial::Refusal;
+use crate::model::error_codes::BadMessage;
 
 fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
     let mut headers = HeaderMap::new();

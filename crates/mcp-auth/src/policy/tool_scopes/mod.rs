@@ -5,12 +5,12 @@ mod uri;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::denial::BadMessage;
-use crate::model::scope::Hierarchy;
+use pattern::Pattern;
+
+use crate::model::error_codes::BadMessage;
+use crate::model::require::Hierarchy;
 use crate::policy::operation::{Call, Target, is_known_method};
 use crate::policy::rule::Rule;
-
-use pattern::Pattern;
 
 /// What each tool requires, and likewise each prompt, resource and method. What no rule names needs
 /// only what the resource requires of every token.

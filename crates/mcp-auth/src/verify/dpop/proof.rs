@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use crate::model::denial::{BadProof, Denial, Reason};
+use crate::model::denial::Denial;
+use crate::model::error_codes::{BadProof, Reason};
 use crate::util::json::{Members, Raw};
 use crate::verify::jwt::{self, Algorithm, Jws};
 

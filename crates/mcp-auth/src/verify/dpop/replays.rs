@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
-use crate::model::token::VerifiedToken;
+use crate::model::verified_token::VerifiedToken;
 use crate::verify::jwt::sha256;
 
 /// Proofs that end within the same minute are forgotten at once.

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use crate::model::denial::{Denial, Reason};
-use crate::model::token::VerifiedToken;
+use crate::model::denial::Denial;
+use crate::model::error_codes::Reason;
+use crate::model::verified_token::VerifiedToken;
 use crate::util::json::{Members, Raw};
-
-use super::{Claims, JwtRules};
+use crate::verify::jwt::claims::Claims;
+use crate::verify::jwt::rules::JwtRules;
 
 /// The token of which an introspection endpoint of `issuer` has answered `json`
 /// ([RFC 7662 §2.2](https://www.rfc-editor.org/rfc/rfc7662#section-2.2)).

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::{Claims, JwtRules};
-use crate::model::denial::{Denial, Reason};
+use crate::model::denial::Denial;
+use crate::model::error_codes::Reason;
 use crate::model::provider::{Api, Words};
-use crate::model::token::VerifiedToken;
+use crate::model::verified_token::VerifiedToken;
 use crate::util::json::{Members, Raw};
 use crate::util::rfc3339;
+use crate::verify::jwt::claims::Claims;
+use crate::verify::jwt::rules::JwtRules;
 
 /// What is wrong with an answer: it is not one of this API.
 type Wrong = &'static str;

@@ -1,11 +1,14 @@
 //! What a token says, in the dialects in which issuers say it.
 
-use super::JwtRules;
 use crate::model::confirmation::Binding;
-use crate::model::denial::{Denial, Reason};
+use crate::model::denial::Denial;
+use crate::model::error_codes::Reason;
 use crate::model::scope::Scopes;
-use crate::model::token::{Facts, Text, Texts, VerifiedToken, an_end};
+use crate::model::verified_token::{Facts, VerifiedToken};
 use crate::util::json::{self, MAX_MEMBERS, Members, Names, NotMembers, Raw};
+use crate::util::str_span::{Text, Texts};
+use crate::util::unix_time::an_end;
+use crate::verify::jwt::rules::JwtRules;
 
 /// The claims of a token. Whether they are true is another question.
 pub(crate) struct Claims {
@@ -146,7 +149,7 @@ impl Claims {
     /// What becomes of the claims once they are known to be true. A token without a subject speaks for
     /// its client, which is its subject then ([RFC 9068 §2.2](https://www.rfc-editor.org/rfc/rfc9068#section-2.2)).
     pub(crate) fn into_token(self, rules: &JwtRules) -> Result<VerifiedToken, Denial> {
-        let issuer = rules.issuer_of(&self);
+        let issuer = rules.issuer_of(self.issuer());
         let scope_claims = rules.dialect.iter().flat_map(|dialect| &dialect.scope_claims);
         let scopes = match scope_claims.collect::<Vec<_>>() {
             usual if usual.is_empty() => self.scopes,

@@ -1,10 +1,11 @@
 //! What a token of one issuer must say besides, so that it is an access token, and of a tenant that is meant.
 
-use super::JwtRules;
-use super::claims::Claims;
-use crate::model::denial::{Denial, Reason};
+use crate::model::denial::Denial;
+use crate::model::error_codes::Reason;
 use crate::model::provider::Mark;
 use crate::util::json::Raw;
+use crate::verify::jwt::claims::Claims;
+use crate::verify::jwt::rules::JwtRules;
 
 /// Judges by the marks of the provider's access tokens, and by the tenant that the issuer names.
 pub(super) fn judge(claims: &Claims, rules: &JwtRules) -> Result<(), Denial> {

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::jwk;
-use super::jws::Jws;
-use super::signature::{Algorithm, PublicKey, sha256};
 use crate::util::json::{Members, Raw};
+use crate::verify::jwt::algorithm::Algorithm;
+use crate::verify::jwt::crypto::{PublicKey, sha256};
+use crate::verify::jwt::jwk;
+use crate::verify::jwt::jws::Jws;
 
 /// The members of a thumbprint for each kind of key, in the order of RFC 7638 §3.2; `kty` is among them.
 const THUMBPRINT: [(&str, &[&str]); 3] =

@@ -1,9 +1,9 @@
 //! One published key ([RFC 7517 §4](https://www.rfc-editor.org/rfc/rfc7517#section-4)), made ready or found unusable.
 
-use super::base64url;
-use super::ml_dsa;
-use super::signature::{Algorithm, PublicKey};
 use crate::util::json::Members;
+use crate::verify::jwt::algorithm::Algorithm;
+use crate::verify::jwt::base64url;
+use crate::verify::jwt::crypto::PublicKey;
 
 /// Verification takes time in proportion to the exponent; 65537 has three bytes.
 const MAX_EXPONENT_BYTES: usize = 4;
@@ -88,7 +88,7 @@ pub(super) fn prepare_for(
         }
         ("AKP", _) => {
             let algorithm = own.ok_or("the issuer's key has no `alg`, which its kind requires")?;
-            let key = ml_dsa::public_key(algorithm, &bytes("pub")?);
+            let key = PublicKey::from_bytes(algorithm, &bytes("pub")?);
             Ok(vec![(
                 algorithm,
                 key.ok_or("ML-DSA keys need the feature `ml-dsa`, and must be valid")?,

@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 
-use super::base64url;
-use super::signature::Algorithm;
 use crate::model::credentials::MAX_TOKEN_BYTES;
-use crate::model::denial::{Denial, Reason};
-use crate::model::token::Text;
+use crate::model::denial::Denial;
+use crate::model::error_codes::Reason;
 use crate::util::json::{self, MAX_MEMBERS, Names, NotMembers, Raw};
+use crate::util::str_span::Text;
+use crate::verify::jwt::algorithm::Algorithm;
+use crate::verify::jwt::base64url;
 
 /// A header has an algorithm, a type and the name of a key, and perhaps a certificate that is not
 /// looked at. In characters of base64url.

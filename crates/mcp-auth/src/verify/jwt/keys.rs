@@ -4,13 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::jwk;
-use super::jws::{Header, Jws};
-use super::signature::{Algorithm, PublicKey};
-use super::spki;
-use crate::model::denial::{Denial, Reason};
+use crate::model::denial::Denial;
+use crate::model::error_codes::Reason;
 use crate::model::issuer_pattern::Template;
 use crate::util::json::{Members, Raw};
+use crate::verify::jwt::algorithm::Algorithm;
+use crate::verify::jwt::crypto::PublicKey;
+use crate::verify::jwt::jws::{Header, Jws};
+use crate::verify::jwt::{jwk, spki};
 
 /// No issuer has as many; bounds the work of reading a set.
 const MAX_KEYS: usize = 100;

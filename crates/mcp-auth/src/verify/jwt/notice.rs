@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
-use super::jws::Header;
-use crate::model::denial::{BadMessage, Denial, Reason, Refusal};
+use crate::model::denial::{Denial, Refusal};
+use crate::model::error_codes::{BadMessage, Reason};
 use crate::model::revocation::Revocation;
-use crate::model::token::seconds;
-use crate::policy::policy::{has_begun, has_expired};
+use crate::policy::validity::{has_begun, has_expired};
 use crate::util::json::{Members, Raw};
+use crate::util::unix_time::seconds;
+use crate::verify::jwt::jws::Header;
 
 /// The two kinds of notices. Each comes its own way, and is judged by its own rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,8 +1,9 @@
 //! Is it an access token at all, and not another JWT of the same issuer?
 
-use super::claims::Claims;
-use super::jws::Header;
-use crate::model::denial::{Denial, Reason};
+use crate::model::denial::Denial;
+use crate::model::error_codes::Reason;
+use crate::verify::jwt::claims::Claims;
+use crate::verify::jwt::jws::Header;
 
 /// How strictly a token must say that it is an access token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -2,13 +2,14 @@
 
 use std::fmt;
 
-use super::JwtRules;
-use super::claims::Claims;
-use super::dialect;
-use super::jws::Jws;
-use super::signature::{Mac, is_same_secret};
-use crate::model::denial::{Denial, Reason};
-use crate::model::token::VerifiedToken;
+use crate::model::denial::Denial;
+use crate::model::error_codes::Reason;
+use crate::model::verified_token::VerifiedToken;
+use crate::verify::jwt::claims::Claims;
+use crate::verify::jwt::crypto::{Mac, is_same_secret};
+use crate::verify::jwt::dialect;
+use crate::verify::jwt::jws::Jws;
+use crate::verify::jwt::rules::JwtRules;
 
 /// As long as the digest ([RFC 7518 §3.2](https://www.rfc-editor.org/rfc/rfc7518#section-3.2), a MUST).
 const SHORTEST_SECRET: usize = 32;

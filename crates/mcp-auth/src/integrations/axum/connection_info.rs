@@ -1,0 +1,39 @@
+//! What axum knows of a connection and a URI, told to the layer.
+
+use std::net::SocketAddr;
+use std::task::{Context, Poll};
+
+use axum::extract::{ConnectInfo, OriginalUri};
+use http::Request;
+use tower_service::Service;
+
+use crate::model::credentials::DPOP;
+use crate::verify::dpop::RequestedUri;
+use crate::verify::mtls::PeerAddr;
+
+/// Tells the layer in its own words what axum knows of a request: who sent it, and to which URI.
+#[derive(Clone)]
+pub(super) struct Informed<S>(pub(super) S);
+
+impl<S: Service<Request<B>>, B> Service<Request<B>> for Informed<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let has_proof = request.headers().keys().any(|name| *name == DPOP);
+        let known = request.extensions_mut();
+        if let Some(ConnectInfo(peer)) = known.get::<ConnectInfo<SocketAddr>>() {
+            let peer = PeerAddr(peer.ip());
+            known.insert(peer);
+        }
+        if has_proof && let Some(OriginalUri(uri)) = known.get().cloned() {
+            known.insert(RequestedUri(uri));
+        }
+        self.0.call(request)
+    }
+}

@@ -1,0 +1,55 @@
+//! The caller as an extractor, and a denial as a response of a handler.
+
+use std::convert::Infallible;
+
+use axum::body::Body;
+use axum::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::request::Parts;
+
+use crate::integrations::tower::{Anonymous, Raised};
+use crate::model::auth_info::AuthInfo;
+use crate::model::denial::Denial;
+
+/// The caller of the request.
+///
+/// Where credentials are optional and none were sent, the request is refused with the challenge to log
+/// in; extract an `Option<AuthInfo>` to do without.
+impl<S: Send + Sync> FromRequestParts<S> for AuthInfo {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
+        let caller = parts.extensions.get::<Self>().cloned();
+        caller.ok_or_else(|| match parts.extensions.get::<Anonymous>() {
+            Some(Anonymous(auth)) => {
+                auth.turn_away::<Body>(&Denial::no_credentials(), None).into_response()
+            }
+            None => {
+                tracing::error!(
+                    target: "mcp_auth",
+                    "AuthInfo was extracted on a route that is not behind `bearer_auth()`"
+                );
+                StatusCode::INTERNAL_SERVER_ERROR.into_response()
+            }
+        })
+    }
+}
+
+impl<S: Send + Sync> OptionalFromRequestParts<S> for AuthInfo {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Infallible> {
+        Ok(parts.extensions.get::<Self>().cloned())
+    }
+}
+
+/// A handler may answer with a denial, as `auth.require(["notes:write"])?` does. The layer makes the
+/// response of it, with its challenge.
+impl IntoResponse for Denial {
+    fn into_response(self) -> Response {
+        let mut response = self.status().into_response();
+        response.extensions_mut().insert(Raised(self));
+        response
+    }
+}

@@ -1,0 +1,119 @@
+//! The caller as an argument of tools and prompts, and a denial as their error.
+
+use rmcp::handler::server::common::{AsRequestContext, FromContextPart};
+use rmcp::model::ErrorCode;
+use rmcp::service::{NotificationContext, RequestContext};
+use rmcp::{ErrorData, RoleServer};
+
+use crate::integrations::rmcp::caller::{caller, is_anonymous, unauthenticated};
+use crate::model::auth_info::AuthInfo;
+use crate::model::denial::{Denial, Refusal};
+use crate::model::require::Require;
+
+/// The caller, where credentials are optional: nothing for an anonymous one.
+///
+/// ```
+/// use mcp_auth::OptionalAuthInfo;
+///
+/// fn greet(OptionalAuthInfo(caller): OptionalAuthInfo) -> String {
+///     caller.map_or("Hello, whoever you are".into(), |caller| format!("Hello, {}", caller.subject()))
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct OptionalAuthInfo(pub Option<AuthInfo>);
+
+/// The caller of the HTTP request that carried this call, never of the session.
+///
+/// ```
+/// use mcp_auth::AuthInfo;
+/// use rmcp::{tool, tool_router};
+///
+/// struct Server;
+///
+/// #[tool_router]
+/// impl Server {
+///     #[tool(description = "Who is calling?")]
+///     async fn whoami(&self, auth: AuthInfo) -> String {
+///         format!("{} via {}", auth.subject(), auth.issuer())
+///     }
+/// }
+/// ```
+impl<C: AsRequestContext> FromContextPart<C> for AuthInfo {
+    fn from_context_part(context: &mut C) -> Result<Self, ErrorData> {
+        let extensions = &context.as_request_context().extensions;
+        caller(extensions).cloned().ok_or_else(|| {
+            if !is_anonymous(extensions) {
+                tracing::error!(target: "mcp_auth", "a tool or prompt asks for AuthInfo, and the service is not behind `bearer_auth()`");
+            }
+            unauthenticated()
+        })
+    }
+}
+
+impl<C: AsRequestContext> FromContextPart<C> for OptionalAuthInfo {
+    fn from_context_part(context: &mut C) -> Result<Self, ErrorData> {
+        Ok(Self(caller(&context.as_request_context().extensions).cloned()))
+    }
+}
+
+/// The caller, in the methods of a `ServerHandler`, which have no extractors.
+///
+/// ```
+/// use mcp_auth::AuthContext;
+/// use rmcp::model::{ErrorData, ReadResourceRequestParams, ReadResourceResult};
+/// use rmcp::service::RequestContext;
+/// use rmcp::RoleServer;
+///
+/// async fn read_resource(
+///     request: ReadResourceRequestParams,
+///     context: RequestContext<RoleServer>,
+/// ) -> Result<ReadResourceResult, ErrorData> {
+///     let owner = context.require(["notes:read"])?.subject();
+///     // ... the notes of this owner
+/// #   let _ = (request, owner);
+///     Ok(ReadResourceResult::new(Vec::new()))
+/// }
+/// ```
+pub trait AuthContext {
+    /// The caller of the HTTP request that carried this message; nothing for an anonymous one, and
+    /// where the service is not behind `bearer_auth()`.
+    fn auth(&self) -> Option<&AuthInfo>;
+
+    /// The caller, if the token grants these scopes: see [`AuthInfo::require`].
+    ///
+    /// # Errors
+    ///
+    /// A JSON-RPC error to return, which becomes a 403 with a challenge if the head of the response is
+    /// not on its way yet.
+    fn require(&self, scopes: impl Into<Require>) -> Result<&AuthInfo, ErrorData> {
+        let caller = self.auth().ok_or_else(unauthenticated)?;
+        caller.require(scopes)?;
+        Ok(caller)
+    }
+}
+
+impl AuthContext for RequestContext<RoleServer> {
+    fn auth(&self) -> Option<&AuthInfo> {
+        caller(&self.extensions)
+    }
+}
+
+impl AuthContext for NotificationContext<RoleServer> {
+    fn auth(&self) -> Option<&AuthInfo> {
+        caller(&self.extensions)
+    }
+}
+
+/// A JSON-RPC error for a denial, where no HTTP status can say it any more. Its code is the HTTP
+/// status, outside of what JSON-RPC and MCP reserve.
+impl From<Denial> for ErrorData {
+    fn from(denial: Denial) -> Self {
+        let scope = match denial.refusal() {
+            Refusal::InsufficientScope(scope) => Some(scope.as_str()),
+            _ => None,
+        };
+        let data = serde_json::json!({ "error": denial.code(), "scope": scope });
+        let code = ErrorCode(denial.status().as_u16().into());
+        Self::new(code, "this is not permitted to this caller", Some(data))
+    }
+}

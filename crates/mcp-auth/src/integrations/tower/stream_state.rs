@@ -1,0 +1,128 @@
+//! What holds for one event stream: until when it lasts, and how its events are rewritten for its reader.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+
+use crate::integrations::tower::event_ids::EventIds;
+use crate::integrations::tower::listed_events::{LONGEST_EVENT, ListedEvents};
+use crate::integrations::tower::report;
+use crate::integrations::tower::stream_end::StreamEnd;
+use crate::model::auth_info::AuthInfo;
+use crate::model::session_owner::Owner;
+use crate::policy::list_filter::Unreadable;
+use crate::resource::mcp_auth::McpAuth;
+use crate::verify::id_signer::Purpose;
+
+/// What holds for one stream.
+pub(super) struct Rules {
+    pub(super) auth: McpAuth,
+    caller: Option<AuthInfo>,
+    /// The edition of the book of revocations in which the caller was looked up last.
+    edition: usize,
+    end: StreamEnd,
+    lists: Option<ListedEvents<Show>>,
+    ids: Option<EventIds<SealId>>,
+}
+
+type SealId = Box<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>;
+
+/// What of a message its reader may see; nothing if that is all of it.
+pub(super) type Show = Box<dyn Fn(&str) -> Result<Option<String>, Unreadable> + Send + Sync>;
+
+impl Rules {
+    /// The stream ends when the caller's token does, and when it is revoked.
+    pub(super) fn new(auth: &McpAuth, caller: Option<&AuthInfo>) -> Self {
+        let at = caller.and_then(|caller| auth.streams_end_at(caller));
+        let mut end = StreamEnd::new(at, auth.clock().clone());
+        if caller.is_some_and(|caller| auth.asks_again(caller)) {
+            end = end.asking_again();
+        }
+        let (auth, caller) = (auth.clone(), caller.cloned());
+        Self { auth, caller, edition: 0, end, lists: None, ids: None }
+    }
+
+    /// Its events are resumed by their owner only.
+    pub(super) fn with_ids_of(mut self, owner: Owner) -> Self {
+        let auth = self.auth.clone();
+        self.ids = Some(EventIds::new(Box::new(move |id: &[u8]| {
+            auth.seal().seal(Purpose::Event, &owner, id)
+        })));
+        self
+    }
+
+    /// Its lists show what their reader may use, if any are filtered.
+    pub(super) fn with_lists(mut self, show: Option<Show>) -> Self {
+        self.lists = show.map(|show| ListedEvents::new(show, LONGEST_EVENT));
+        self
+    }
+
+    /// Whether the stream is over, though its body may not be.
+    pub(super) fn are_at_an_end(&mut self, context: &mut Context<'_>) -> bool {
+        let edition = self.auth.revocations().edition();
+        let is_news = std::mem::replace(&mut self.edition, edition) != edition;
+        let is_revoked = |caller| is_news && self.auth.is_revoked(caller);
+        let Some(caller) = &self.caller else { return false };
+        is_revoked(caller)
+            || self.end.has_come()
+            || self.end.is_refused(context, || self.auth.is_refused(caller))
+    }
+
+    /// Has the task woken when the stream is over.
+    pub(super) fn wait(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let (auth, caller) = (&self.auth, &self.caller);
+        self.end.poll(context, || match caller {
+            Some(caller) => Box::pin(auth.revoked(caller)),
+            None => Box::pin(std::future::pending()),
+        })
+    }
+
+    /// What a handler required in vain is a 403 by the head, and here the head is out.
+    pub(super) fn tell_of_late_refusal(&self) {
+        if let Some(denial) = self.caller.as_ref().and_then(AuthInfo::denied) {
+            report::refused_late(&self.auth, denial);
+        }
+    }
+
+    pub(super) fn feed(
+        &mut self,
+        chunk: Bytes,
+        out: &mut VecDeque<Bytes>,
+    ) -> Result<(), Unreadable> {
+        let Some(lists) = &mut self.lists else {
+            self.pass(chunk, out);
+            return Ok(());
+        };
+        let mut shown = VecDeque::new();
+        let outcome = lists.feed(&chunk, &mut shown);
+        shown.into_iter().for_each(|chunk| self.pass(chunk, out));
+        outcome
+    }
+
+    pub(super) fn finish(&mut self, out: &mut VecDeque<Bytes>) -> Result<(), Unreadable> {
+        if let Some(lists) = &mut self.lists {
+            let mut shown = VecDeque::new();
+            lists.finish(&mut shown)?;
+            shown.into_iter().for_each(|chunk| self.pass(chunk, out));
+        }
+        if let Some(ids) = &mut self.ids {
+            ids.finish(out);
+        }
+        Ok(())
+    }
+
+    pub(super) fn pass(&mut self, chunk: Bytes, out: &mut VecDeque<Bytes>) {
+        match &mut self.ids {
+            Some(ids) => ids.feed(&chunk, out),
+            None => out.push_back(chunk),
+        }
+    }
+}
+
+impl fmt::Debug for Rules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rules").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,111 @@
+//! One API key, kept as a digest.
+
+use std::fmt;
+use std::time::SystemTime;
+
+use crate::model::scope::Scopes;
+use crate::util::hex::hexadecimal;
+use crate::verify::jwt::sha256;
+
+/// 22 characters of base64url are 132 bits; no text of less holds 128.
+const SHORTEST_KEY: usize = 22;
+
+/// Longer ones are not looked at, and so not hashed for strangers.
+pub(super) const LONGEST_KEY: usize = 256;
+
+/// One API key: who holds it, and what it is good for.
+#[derive(Clone)]
+pub struct ApiKey {
+    pub(super) name: Box<str>,
+    /// Or what is wrong with what was given.
+    pub(super) digest: Result<[u8; 32], &'static str>,
+    pub(super) scopes: Scopes,
+    pub(super) expires_at: Option<SystemTime>,
+}
+
+/// A new key, and the digest to keep of it.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct GeneratedKey {
+    /// The key. Whoever holds it is its owner: hand it over, and forget it.
+    pub key: String,
+    /// Its SHA-256 in hexadecimal, for [`ApiKey::of_digest`].
+    pub digest: String,
+}
+
+impl ApiKey {
+    /// A key as it is sent. It is hashed at once, and not kept.
+    ///
+    /// It must have 22 characters at least, which 128 bits need; that they are random, nobody can check:
+    /// see [`ApiKeys::generate`].
+    #[must_use]
+    pub fn new(name: impl Into<String>, key: impl AsRef<str>) -> Self {
+        let key = key.as_ref();
+        Self::with(name.into(), fault(key).map_or_else(|| Ok(sha256(key.as_bytes())), Err))
+    }
+
+    /// A key of which only the SHA-256 is known, in hexadecimal: what `printf %s "$KEY" | sha256sum` says.
+    #[must_use]
+    pub fn of_digest(name: impl Into<String>, sha256: impl AsRef<str>) -> Self {
+        let digest = hexadecimal(sha256.as_ref());
+        Self::with(name.into(), digest.ok_or("its digest must be 64 hexadecimal digits (SHA-256)"))
+    }
+
+    /// Sets the scopes that the key grants. None unless set.
+    #[must_use]
+    pub fn scopes(mut self, scopes: impl Into<Scopes>) -> Self {
+        self.scopes = scopes.into();
+        self
+    }
+
+    /// Sets the moment from which on the key is refused, without the leeway that tokens have. Never unless set.
+    #[must_use]
+    pub fn expires_at(mut self, moment: SystemTime) -> Self {
+        self.expires_at = Some(moment);
+        self
+    }
+
+    pub(super) fn with(name: String, digest: Result<[u8; 32], &'static str>) -> Self {
+        Self { name: name.into(), digest, scopes: Scopes::default(), expires_at: None }
+    }
+}
+
+/// Three parts with dots between them.
+pub(super) fn is_like_jwt(token: &str) -> bool {
+    token.bytes().filter(|byte| *byte == b'.').count() == 2
+}
+
+/// What is wrong with a text as a key.
+fn fault(key: &str) -> Option<&'static str> {
+    if key.len() < SHORTEST_KEY {
+        Some(
+            "it is shorter than 22 characters, and so than 128 bits: take one of `ApiKeys::generate()`",
+        )
+    } else if key.len() > LONGEST_KEY {
+        Some("it is longer than 256 characters")
+    } else if is_like_jwt(key) {
+        Some("it has two dots, and would be taken for a JWT")
+    } else if !key.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~+/=".contains(&b)) {
+        Some(
+            "it has a character that cannot be sent as a bearer token: letters, digits and -._~+/= can",
+        )
+    } else {
+        None
+    }
+}
+
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiKey")
+            .field("name", &self.name)
+            .field("scopes", &self.scopes)
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for GeneratedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GeneratedKey").field("digest", &self.digest).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,141 @@
+//! JSON Web Tokens of several issuers, each verified once and then remembered.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::issuer::authorization_server::{AuthorizationServer, Footing};
+use crate::issuer::resolver::{self, IssuerResolver};
+use crate::issuer::token_cache::{Memory, Weigh};
+use crate::model::confirmation::Binding;
+use crate::model::denial::Denial;
+use crate::model::error_codes::Reason;
+use crate::model::provider::Provider;
+use crate::model::verified_token::VerifiedToken;
+use crate::policy::validity::has_expired;
+use crate::util::unix_time::seconds;
+use crate::verify::dpop;
+use crate::verify::jwt::{self, Claims, Fingerprint, Jws};
+
+/// A remembered token is verified anew after this time, whatever it says itself.
+const LONGEST_MEMORY: Duration = Duration::from_secs(5 * 60);
+
+/// Verifies JWTs of the issuers it knows, and remembers those that are true.
+pub(crate) struct JwtVerifier {
+    servers: Vec<AuthorizationServer>,
+    resolvers: Arc<[IssuerResolver]>,
+    leeway: Duration,
+    remembered: Memory<Remembered>,
+}
+
+/// A token whose signature was verified.
+#[derive(Clone)]
+pub(super) struct Remembered {
+    pub(super) token: VerifiedToken,
+    pub(super) footing: Arc<Footing>,
+}
+
+impl JwtVerifier {
+    pub(crate) fn new(
+        servers: Vec<AuthorizationServer>,
+        resolvers: Arc<[IssuerResolver]>,
+        leeway: Duration,
+        capacity: usize,
+    ) -> Self {
+        let remembered = Memory::new(capacity, LONGEST_MEMORY);
+        Self { servers, resolvers, leeway, remembered }
+    }
+
+    /// Whether there is an issuer whose tokens can be verified here.
+    pub(super) fn is_empty(&self) -> bool {
+        self.servers.is_empty() && self.resolvers.is_empty()
+    }
+
+    /// What is found out about a token that is not remembered.
+    pub(super) async fn verify_anew(
+        &self,
+        token: &str,
+        fingerprint: Fingerprint,
+        now: SystemTime,
+    ) -> Result<Remembered, Denial> {
+        // What costs least comes first; nothing is fetched for a token that would be refused anyway.
+        let mut jws = Jws::parse(token).map_err(|denial| self.explain_opaque(token, denial))?;
+        let claims = Claims::parse(std::mem::take(&mut jws.payload))?;
+        let issuer = claims.issuer();
+        let known = self.servers.iter().find(|server| server.issues(issuer));
+        if known.is_none() && !self.resolvers.iter().any(|resolver| resolver.names(issuer)) {
+            return Err(self.refuse_issuer(issuer));
+        }
+        if claims.expires_at().is_some_and(|end| has_expired(end, seconds(now), self.leeway)) {
+            return Err(Denial::invalid(Reason::Expired));
+        }
+        let resolved;
+        let server = match known {
+            Some(server) => server,
+            None => {
+                resolved = resolver::resolve(&self.resolvers, issuer).await?;
+                resolved.as_ref().ok_or_else(|| self.refuse_issuer(issuer))?
+            }
+        };
+        jwt::judge(&jws, &claims, server.rules())?;
+        let key = server.keyring().verify(&jws, issuer).await;
+        let key = key.map_err(|denial| explain_signature(denial, &jws))?;
+        let verified = digested(claims.into_token(server.rules())?, token);
+        let footing = server.footing(key);
+        let token = if footing.asked.is_some() { verified.asked_about() } else { verified };
+        let verified = Remembered { token, footing };
+        self.remembered.keep(fingerprint, verified.clone(), now, None);
+        Ok(verified)
+    }
+
+    /// Whether it has expired is judged by the policy, for remembered tokens as for others.
+    pub(super) fn recall(&self, fingerprint: &Fingerprint, now: SystemTime) -> Option<Remembered> {
+        self.remembered.recall(fingerprint, now).filter(|known| !known.footing.key.is_retired())
+    }
+
+    fn refuse_issuer(&self, issuer: &str) -> Denial {
+        tracing::debug!(target: "mcp_auth", iss = issuer, "a token of an issuer that is not trusted");
+        let trusted: Vec<_> = self.servers.iter().map(AuthorizationServer::issuer).collect();
+        let row = Provider::recognize(issuer, None).filter(|row| !row.about_issuer.is_empty());
+        let about = row.map(|row| format!("; {}: {}", row.name, row.about_issuer));
+        Denial::invalid(Reason::Issuer).detail(format!(
+            "the token's `iss` (logged at debug) is not, byte for byte, one of {trusted:?}: a final slash matters{}",
+            about.unwrap_or_default(),
+        ))
+    }
+
+    /// Says why the provider's token is no signed JWT, if there is but one provider to say it of.
+    fn explain_opaque(&self, token: &str, denial: Denial) -> Denial {
+        let [server] = &self.servers[..] else { return denial };
+        let is_opaque = denial.reason() == Some(Reason::Encrypted) || token.split('.').count() < 3;
+        let row = server.row().or_else(|| Provider::recognize(server.issuer(), None));
+        match row.filter(|row| is_opaque && !row.opaque.is_empty()) {
+            Some(row) => denial.detail(format!("the token is no signed JWT: {}", row.opaque)),
+            None => denial,
+        }
+    }
+}
+
+/// The token with its digest, if it comes with proofs: each of them names it.
+fn digested(token: VerifiedToken, text: &str) -> VerifiedToken {
+    let binding = token.facts().binding.as_deref();
+    match binding.and_then(Binding::key_thumbprint) {
+        Some(_) => token.with(|facts| facts.digest = Some(dpop::digest(text.as_bytes()).into())),
+        None => token,
+    }
+}
+
+/// Microsoft signs a token for Graph so that nobody else can verify it.
+fn explain_signature(denial: Denial, jws: &Jws<'_>) -> Denial {
+    if denial.reason() != Some(Reason::Signature) || !jws.header.has_nonce {
+        return denial;
+    }
+    denial.detail(
+        "the token's header has a `nonce`: it is one of Microsoft's for Graph, which nobody else can verify; let the client ask for a scope of this API",
+    )
+}
+
+impl Weigh for Remembered {
+    fn weight(&self) -> u64 {
+        self.token.weight()
+    }
+}

@@ -1,0 +1,71 @@
+//! Whom a session or an event id belongs to.
+
+use crate::model::auth_info::AuthInfo;
+
+/// Whom a session or an event belongs to: issuer, subject and client, or anyone who is anonymous. Never a
+/// token, so that it stays the same when the token is renewed. Two different principals are different bytes.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Owner(Box<[u8]>);
+
+impl Owner {
+    pub(crate) fn of(caller: Option<&AuthInfo>) -> Self {
+        let Some(caller) = caller else { return Self(Box::default()) };
+        let (issuer, subject) = (caller.issuer().as_bytes(), caller.subject().as_bytes());
+        let length = |part: &[u8]| (part.len() as u64).to_be_bytes();
+        let (mark, client) = match caller.client_id() {
+            Some(client) => (&b"c"[..], client.as_bytes()),
+            None => (&b""[..], &b""[..]),
+        };
+        let parts = [&length(issuer), issuer, &length(subject), subject, mark, client];
+        Self(parts.concat().into())
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::model::verified_token::VerifiedToken;
+    use crate::model::credentials::Credentials;
+
+    #[test]
+    fn different_principals_are_different_bytes() {
+        let bearer = http::HeaderValue::from_static("Bearer abc");
+        let headers = [(http::header::AUTHORIZATION, bearer)].into_iter().collect();
+        let credentials = Credentials::from_headers(&headers).expect("credentials");
+        let of = |issuer: &str, subject: &str, client: Option<&str>| {
+            let token = VerifiedToken::assert(issuer, subject);
+            let token = match client {
+                Some(client) => token.client_id(client),
+                None => token,
+            };
+            Owner::of(Some(&AuthInfo::admitted(token, credentials.clone(), Arc::default())))
+        };
+        let all = [
+            Owner::of(None),
+            of("", "", None),
+            of("", "", Some("")),
+            of("ab", "c", None),
+            of("a", "bc", None),
+            of("a", "b", Some("c")),
+            of("a", "bcc", None),
+            of("a", "b", None),
+            of("a", "b", Some("")),
+            of("a", "", Some("b")),
+            of("", "ab", None),
+        ];
+        for (i, one) in all.iter().enumerate() {
+            for (j, other) in all.iter().enumerate() {
+                assert_eq!(one == other, i == j, "{i} {j}");
+            }
+        }
+        let renewed = VerifiedToken::assert("a", "b").client_id("c").scopes(["more"]);
+        let renewed = AuthInfo::admitted(renewed, credentials.clone(), Arc::default());
+        assert!(Owner::of(Some(&renewed)) == of("a", "b", Some("c")));
+    }
+}

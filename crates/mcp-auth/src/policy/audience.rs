@@ -1,0 +1,104 @@
+//! Audience: is the token meant for this resource?
+
+use crate::model::denial::Denial;
+use crate::model::error_codes::Reason;
+use crate::model::issuer_overrides::Dialect;
+use crate::model::provider::Provider;
+use crate::model::verified_token::VerifiedToken;
+use crate::util::url;
+
+/// Checks that `aud` holds one of the `accepted` audiences, or that the token's issuer has another rule.
+pub(crate) fn check_audience(accepted: &[String], token: &VerifiedToken) -> Result<(), Denial> {
+    // Most are byte for byte one of ours; only others are parsed.
+    let is_equal = |audience: &str| accepted.iter().any(|ours| ours == audience);
+    let is_same = |audience: &str| accepted.iter().any(|ours| is_same_resource(ours, audience));
+    if token.audiences().any(is_equal) || token.audiences().any(is_same) {
+        return Ok(());
+    }
+    match &token.facts().dialect {
+        Some(dialect) if audience_exception(dialect, token) => Ok(()),
+        _ => Err(wrong_audience(accepted, token)),
+    }
+}
+
+/// Whether the issuer of a token has another way to say that it is meant for this resource.
+fn audience_exception(dialect: &Dialect, token: &VerifiedToken) -> bool {
+    let is_ours = |audience: &str| dialect.audiences.iter().any(|ours| ours == audience);
+    let facts = token.facts();
+    let client_id = facts.client_id.as_ref().map(|id| id.of(&facts.claims));
+    dialect.is_any_audience_ours
+        || token.audiences().any(is_ours)
+        // The client counts only in a token without `aud`.
+        || (facts.audience.is_empty() && dialect.is_for_our_client(client_id))
+}
+
+fn wrong_audience(accepted: &[String], token: &VerifiedToken) -> Denial {
+    let found: Vec<_> = token.audiences().take(3).collect();
+    let expected = accepted.first().map_or("", String::as_str);
+    let named = token.facts().dialect.as_ref().and_then(|dialect| dialect.provider);
+    let recognized = || Provider::recognize(token.issuer(), found.first().copied());
+    let change = match (found.first(), named.or_else(recognized)) {
+        (Some(first), _) if first.trim_end_matches('/') == expected.trim_end_matches('/') => {
+            "they differ in a final slash: use the same URL everywhere".to_owned()
+        }
+        (_, Some(provider)) => format!("{}: {}", provider.name, provider.advice),
+        (None, None) => "configure the audience (API, resource) in your provider".to_owned(),
+        (Some(first), None) => format!(
+            "set the audience in your provider, or, if this is its name for this resource, add `.audience({first:?})`"
+        ),
+    };
+    Denial::invalid(Reason::Audience)
+        .detail(format!("token `aud` is {found:?}, expected {expected:?}: {change}"))
+}
+
+/// Whether two audiences name the same resource: byte for byte, but for the case of scheme and host,
+/// and for the slash that stands for an empty path (`https://host` and `https://host/`).
+///
+/// "Implementations SHOULD accept uppercase scheme and host components" (MCP authorization,
+/// *Canonical Server URI*).
+pub(crate) fn is_same_resource(ours: &str, theirs: &str) -> bool {
+    if ours == theirs {
+        return true;
+    }
+    let (Some((scheme, host, path)), Some((their_scheme, their_host, their_path))) =
+        (url::split(ours), url::split(theirs))
+    else {
+        return false;
+    };
+    scheme.eq_ignore_ascii_case(their_scheme)
+        && host.eq_ignore_ascii_case(their_host)
+        && or_slash(path) == or_slash(their_path)
+}
+
+fn or_slash(path: &str) -> &str {
+    if path.is_empty() { "/" } else { path }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RESOURCE: &str = "https://api.example.com/mcp";
+
+    #[test]
+    fn audiences_compare_by_table() {
+        let rows = [
+            (RESOURCE, "HTTPS://API.example.com/mcp", true),
+            (RESOURCE, "https://api.example.com/MCP", false),
+            (RESOURCE, "https://api.example.com/mcp/", false),
+            (RESOURCE, "https://api.example.com/mcp?x", false),
+            (RESOURCE, "https://api.example.com", false),
+            (RESOURCE, "https://api.example.com.evil.example/mcp", false),
+            (RESOURCE, "", false),
+            ("https://api.example.com", "https://api.example.com/", true),
+            ("https://api.example.com/", "https://API.example.com", true),
+            ("https://api.example.com", "https://api.example.com//", false),
+            ("https://api.example.com:8443", "https://api.example.com", false),
+            ("api://orders", "API://orders", false),
+            ("urn:x", "urn:x", true),
+        ];
+        for (ours, theirs, same) in rows {
+            assert_eq!(is_same_resource(ours, theirs), same, "{ours} {theirs}");
+        }
+    }
+}

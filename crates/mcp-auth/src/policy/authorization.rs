@@ -1,0 +1,317 @@
+//! `Policy`: which verified tokens may pass, and for which operations.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::model::auth_info::AuthInfo;
+use crate::model::credentials::Credentials;
+use crate::model::denial::{Authentication, Denial};
+use crate::model::error_codes::Reason;
+use crate::model::issuer_pattern::Family;
+use crate::model::resource_context::ResourceContext;
+use crate::model::scope::Scopes;
+use crate::model::verified_token::{API_KEY_ISSUER, Facts, VerifiedToken};
+use crate::policy::audience::check_audience;
+use crate::policy::operation::Operation;
+use crate::policy::rule::Rule;
+use crate::policy::tool_scopes::ToolScopes;
+use crate::policy::validity::Validity;
+
+/// What a protected resource demands of every token, whoever verified it.
+///
+/// A resource's policy is built by [`McpAuthBuilder`](crate::McpAuthBuilder). The default one trusts nobody.
+#[derive(Clone, Debug, Default)]
+pub struct Policy {
+    pub(crate) issuers: Vec<Arc<str>>,
+    /// Issuers that are trusted by their form.
+    pub(crate) families: Vec<Family>,
+    pub(crate) validity: Validity,
+    /// What every request requires.
+    pub(crate) required: Rule,
+    /// What some operations require besides; nothing if the body of a request does not matter.
+    pub(crate) operations: Option<ToolScopes>,
+    pub(crate) resource: Arc<ResourceContext>,
+}
+
+/// A token that its [`Policy`] accepts: of a trusted issuer, in time, and meant for the resource.
+pub(crate) struct Accepted(VerifiedToken);
+
+impl Deref for Accepted {
+    type Target = VerifiedToken;
+
+    fn deref(&self) -> &VerifiedToken {
+        &self.0
+    }
+}
+
+impl Policy {
+    /// Admits a token for an operation: the only way to an [`AuthInfo`].
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::Issuer`], [`Reason::NotYetValid`], [`Reason::Expired`], [`Reason::Audience`], then
+    /// [`Forbidden`](crate::Refusal::Forbidden), a [login](crate::Refusal::InsufficientUserAuthentication)
+    /// that is not enough, [`InsufficientScope`](crate::Refusal::InsufficientScope): the first that
+    /// applies, so that an expired token is never told about scopes, and nobody asks for a scope that
+    /// would not help.
+    pub fn permit(
+        &self,
+        token: VerifiedToken,
+        credentials: Credentials,
+        operation: &Operation<'_>,
+        now: SystemTime,
+    ) -> Result<AuthInfo, Denial> {
+        self.admit(self.accept(token, now)?, credentials, operation, now)
+    }
+
+    /// Accepts a token that is one for this resource at all, whatever it is used for.
+    pub(crate) fn accept(&self, token: VerifiedToken, now: SystemTime) -> Result<Accepted, Denial> {
+        self.check_issuer(token.facts())?;
+        self.validity.check(token.facts(), now)?;
+        check_audience(&self.resource.audiences, &token)?;
+        Ok(Accepted(token))
+    }
+
+    /// Admits an accepted token for an operation: the second half of [`permit`](Self::permit).
+    pub(crate) fn admit(
+        &self,
+        Accepted(token): Accepted,
+        credentials: Credentials,
+        operation: &Operation<'_>,
+        now: SystemTime,
+    ) -> Result<AuthInfo, Denial> {
+        self.allow(token.facts(), operation, now)?;
+        Ok(AuthInfo::admitted(token, credentials, self.resource.clone()))
+    }
+
+    /// Whether what a token says is enough for an operation.
+    pub(crate) fn allow(
+        &self,
+        facts: &Facts,
+        operation: &Operation<'_>,
+        now: SystemTime,
+    ) -> Result<(), Denial> {
+        let mut is_enough = self.is_met(&self.required, facts, now);
+        self.each_rule_for(operation, |rule| is_enough &= self.is_met(rule, facts, now))?;
+        if is_enough { Ok(()) } else { Err(self.refuse(facts, operation, now)) }
+    }
+
+    /// Whether somebody who did not say who they are may do this: whether no rule speaks of it.
+    pub(crate) fn allow_anybody(&self, operation: &Operation<'_>) -> Result<(), Denial> {
+        if self.rules_for(operation)?.into_iter().all(Rule::is_empty) {
+            return Ok(());
+        }
+        Err(Denial::no_credentials())
+    }
+
+    /// The scopes that a client asks for to be permitted an operation; nothing where no rule speaks of it.
+    pub(crate) fn scopes_to_request(&self, operation: &Operation<'_>) -> Option<Scopes> {
+        let rules = self.rules_for(operation).ok().filter(|rules| !rules.is_empty())?;
+        let all =
+            rules.into_iter().chain([&self.required]).cloned().fold(Rule::default(), Rule::and);
+        Some(self.resource.scopes.requested(&all.scopes.to_request()))
+    }
+
+    fn rules_for(&self, operation: &Operation<'_>) -> Result<Vec<&Rule>, Denial> {
+        let mut rules = Vec::new();
+        self.each_rule_for(operation, |rule| rules.push(rule))?;
+        Ok(rules)
+    }
+
+    /// Shows each rule that speaks of an operation, besides what every request requires.
+    fn each_rule_for<'r>(
+        &'r self,
+        operation: &Operation<'_>,
+        mut show: impl FnMut(&'r Rule),
+    ) -> Result<(), Denial> {
+        let Some(operations) = &self.operations else { return Ok(()) };
+        for call in operation.calls() {
+            let found = operations.find(call, &mut show);
+            found.map_err(|why| Denial::bad_message(why).in_reply_to(operation.request_id()))?;
+        }
+        Ok(())
+    }
+
+    fn is_met(&self, rule: &Rule, facts: &Facts, now: SystemTime) -> bool {
+        !is_forbidden(rule, facts)
+            && rule.is_authenticated_by(&facts.claims, now, self.validity.leeway)
+            && rule.scopes.is_met_by(&facts.scopes)
+    }
+
+    /// Why an operation is refused of which some rule is not met.
+    fn refuse(&self, facts: &Facts, operation: &Operation<'_>, now: SystemTime) -> Denial {
+        let mut rules = match self.rules_for(operation) {
+            Ok(rules) => rules,
+            Err(denial) => return denial,
+        };
+        rules.push(&self.required);
+        if rules.iter().any(|rule| is_forbidden(rule, facts)) {
+            return Self::forbid(operation);
+        }
+        let rule = rules.iter().copied().cloned().fold(Rule::default(), Rule::and);
+        if is_forbidden(&rule, facts) {
+            return Self::forbid(operation); // each can be met, but not all of them at once
+        }
+        let required = rule.scopes.to_request();
+        let scope = self.resource.scopes.to_challenge(&required, &facts.scopes);
+        if rules.iter().any(|it| !it.is_authenticated_by(&facts.claims, now, self.validity.leeway))
+        {
+            return Self::login_again(Authentication { scope, ..rule.authentication });
+        }
+        let advice = match *facts.issuer == *API_KEY_ISSUER {
+            true => "give the key the scope in its list, if it should have it",
+            false => "the client may ask for it, if the user and the issuer allow it to",
+        };
+        Denial::insufficient_scope(scope).detail(format!(
+            "{} requires {:?}, and the token grants {:?}: {advice}",
+            operation.label(),
+            required.as_str(),
+            facts.scopes.as_str(),
+        ))
+    }
+
+    fn forbid(operation: &Operation<'_>) -> Denial {
+        Denial::forbidden().in_reply_to(operation.request_id()).detail(format!(
+            "a rule of this server forbids {} to this caller: to everybody, to the token's client, or for lack of a claim in the token",
+            operation.label(),
+        ))
+    }
+
+    fn login_again(required: Authentication) -> Denial {
+        Denial::insufficient_user_authentication(required).detail(
+            "the token's `acr` or `auth_time` does not show a login as strong or recent as a rule requires: let the issuer put both claims into its tokens, and the client send `acr_values` and `max_age`",
+        )
+    }
+
+    fn check_issuer(&self, facts: &Facts) -> Result<(), Denial> {
+        let is_of = |family: &Family| family.names(&facts.issuer);
+        if self.issuers.contains(&facts.issuer) || self.families.iter().any(is_of) {
+            return Ok(());
+        }
+        Err(Denial::invalid(Reason::Issuer).detail(format!(
+            "the verifier vouched for a token of an issuer that is not trusted here: name it with `.trusted_issuer(..)`; trusted: {:?}",
+            self.issuers,
+        )))
+    }
+}
+
+/// Whether no scope would help.
+fn is_forbidden(rule: &Rule, facts: &Facts) -> bool {
+    let client = || facts.client_id.as_ref().map(|id| id.of(&facts.claims));
+    rule.is_forbidden_by(&facts.claims) || rule.is_forbidden_to(client)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+
+    use super::*;
+    use crate::model::denial::Refusal;
+
+    const ISSUER: &str = "https://auth.example.com";
+    const RESOURCE: &str = "https://api.example.com/mcp";
+
+    fn at(second: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(second)
+    }
+
+    fn token() -> VerifiedToken {
+        VerifiedToken::assert(ISSUER, "alice")
+            .audience(RESOURCE)
+            .scopes(["read"])
+            .expires_at(at(1000))
+    }
+
+    fn permit(token: VerifiedToken, now: u64) -> Result<AuthInfo, Denial> {
+        let policy = Policy {
+            issuers: vec![ISSUER.into()],
+            families: Vec::new(),
+            validity: Validity { leeway: Duration::from_secs(60), max_token_age: None },
+            required: ["read"].into(),
+            operations: None,
+            resource: ResourceContext {
+                audiences: vec![RESOURCE.to_owned()],
+                ..ResourceContext::default()
+            }
+            .into(),
+        };
+        let headers: HeaderMap =
+            [(AUTHORIZATION, HeaderValue::from_static("Bearer abc"))].into_iter().collect();
+        policy.permit(token, Credentials::from_headers(&headers)?, &Operation::default(), at(now))
+    }
+
+    #[test]
+    fn a_token_that_meets_everything_is_admitted() {
+        let auth = permit(token().client_id("inspector"), 1059).expect("admitted");
+        assert_eq!(
+            (auth.subject(), auth.issuer(), auth.client_id()),
+            ("alice", ISSUER, Some("inspector"))
+        );
+        assert_eq!(auth.expires_at(), Some(at(1000)));
+        assert_eq!(auth.token().expose(), "abc");
+    }
+
+    #[test]
+    fn what_does_not_is_refused_by_table_the_first_failure_first() {
+        let other = || {
+            VerifiedToken::assert("https://evil.example.com", "alice")
+                .audience(RESOURCE)
+                .scopes(["read"])
+        };
+        let rows = [
+            ("issuer before expiry", other().expires_at(at(1)), 1000, Reason::Issuer),
+            ("at the end of the leeway", token(), 1060, Reason::Expired),
+            (
+                "expiry before audience",
+                VerifiedToken::assert(ISSUER, "a").expires_at(at(1)),
+                1000,
+                Reason::Expired,
+            ),
+            ("expiry before scope", token().scopes([""; 0]), 2000, Reason::Expired),
+            (
+                "no audience",
+                VerifiedToken::assert(ISSUER, "a").scopes(["read"]),
+                0,
+                Reason::Audience,
+            ),
+            (
+                "another audience",
+                VerifiedToken::assert(ISSUER, "a").audience("https://api.example.com/mail"),
+                0,
+                Reason::Audience,
+            ),
+            (
+                "an empty audience",
+                VerifiedToken::assert(ISSUER, "a").audience(""),
+                0,
+                Reason::Audience,
+            ),
+        ];
+        for (name, token, now, reason) in rows {
+            assert_eq!(permit(token, now).expect_err(name).reason(), Some(reason), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_missing_scope_is_refused_with_all_that_is_required() {
+        let denial = permit(token().scopes(["write"]), 0).expect_err("refused");
+        assert_eq!(*denial.refusal(), Refusal::InsufficientScope(["read"].into()));
+    }
+
+    #[test]
+    fn the_operator_reads_what_to_change() {
+        let denial = permit(VerifiedToken::assert(ISSUER, "a").audience("api://default"), 0)
+            .expect_err("refused");
+        let detail = denial.operator_detail().expect("a detail");
+        assert!(
+            detail.contains(
+                r#"token `aud` is ["api://default"], expected "https://api.example.com/mcp""#
+            ),
+            "{detail}"
+        );
+        assert!(detail.contains(r#"add `.audience("api://default")`"#), "{detail}");
+    }
+}

@@ -1,0 +1,49 @@
+//! One MCP call: a method, and what it applies to.
+
+use std::borrow::Cow;
+
+use crate::policy::operation::target::Target;
+
+/// One message: its method, and what the method applies to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Call<'m> {
+    /// Nothing if it is the client's answer to a request of the server.
+    pub(crate) method: Option<Cow<'m, str>>,
+    pub(crate) target: Target<'m>,
+    /// The identifier of a request, JSON; nothing for a notification.
+    pub(super) id: Option<&'m str>,
+}
+
+/// The methods of all revisions and of the tasks extension, first the one that is called most. What is not among them is unknown.
+pub(super) const METHODS: &[&str] = &[
+    "tools/call",
+    "completion/complete",
+    "initialize",
+    "logging/setLevel",
+    "notifications/cancelled",
+    "notifications/initialized",
+    "notifications/progress",
+    "notifications/roots/list_changed",
+    "notifications/tasks/status",
+    "ping",
+    "prompts/get",
+    "prompts/list",
+    "resources/list",
+    "resources/read",
+    "resources/subscribe",
+    "resources/templates/list",
+    "resources/unsubscribe",
+    "server/discover",
+    "subscriptions/listen",
+    "tasks/cancel",
+    "tasks/get",
+    "tasks/list",
+    "tasks/result",
+    "tasks/update",
+    "tools/list",
+];
+
+/// Whether a method is one of the protocol's.
+pub(crate) fn is_known_method(method: &str) -> bool {
+    METHODS.contains(&method)
+}

@@ -1,0 +1,138 @@
+//! Time: `exp`, `nbf` and the age of tokens, with leeway.
+
+use std::num::NonZeroU64;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::model::denial::Denial;
+use crate::model::error_codes::Reason;
+use crate::model::verified_token::{API_KEY_ISSUER, Facts};
+use crate::util::unix_time::seconds;
+
+/// When tokens are valid at a resource.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Validity {
+    /// By how much the clocks of issuers may differ from ours.
+    pub(crate) leeway: Duration,
+    /// How long ago a token may have been issued.
+    pub(crate) max_token_age: Option<Duration>,
+}
+
+impl Validity {
+    /// Checks `nbf`, `exp` and the age of a token, in this order.
+    pub(crate) fn check(&self, token: &Facts, now: SystemTime) -> Result<(), Denial> {
+        let now = seconds(now);
+        if !has_begun(token.not_before, now, self.leeway) {
+            return Err(Denial::invalid(Reason::NotYetValid));
+        }
+        let leeway = self.leeway_for(token);
+        if token.expires_at.is_some_and(|end| has_expired(end.get(), now, leeway)) {
+            return Err(Denial::invalid(Reason::Expired));
+        }
+        self.max_token_age.map_or(Ok(()), |age| self.check_age(token, now, age))
+    }
+
+    fn check_age(&self, token: &Facts, now: u64, max_age: Duration) -> Result<(), Denial> {
+        if *token.issuer == *API_KEY_ISSUER {
+            return Ok(()); // an API key has no `iat`, and lives as long as its list says
+        }
+        let issued_at = token.issued_at().ok_or_else(|| {
+            Denial::invalid(Reason::Claims)
+                .detail("the token does not say how old it is, which `.max_token_age(..)` limits: let the issuer put `iat` into it")
+        })?;
+        if has_expired(issued_at.saturating_add(max_age.as_secs()), now, self.leeway) {
+            return Err(Denial::invalid(Reason::Expired).detail(
+                "the token is older than `.max_token_age(..)` allows: the client has to refresh it",
+            ));
+        }
+        Ok(())
+    }
+
+    /// The moment from which a token is refused. Returns `None` if it does not say when it expires.
+    pub(crate) fn end_of(&self, token: &Facts) -> Option<SystemTime> {
+        let max_age = self.max_token_age.filter(|_| *token.issuer != *API_KEY_ISSUER);
+        let too_old =
+            max_age.and_then(|age| Some(token.issued_at()?.saturating_add(age.as_secs())));
+        let end = token.expires_at.map(NonZeroU64::get).into_iter().chain(too_old).min()?;
+        // In whole seconds, as `has_expired` counts.
+        let end = end.saturating_add(self.leeway_for(token).as_secs());
+        UNIX_EPOCH.checked_add(Duration::from_secs(end))
+    }
+
+    /// API keys have none: their expiry was written by this server's operator, and is measured by our own clock.
+    fn leeway_for(&self, token: &Facts) -> Duration {
+        if *token.issuer == *API_KEY_ISSUER { Duration::ZERO } else { self.leeway }
+    }
+}
+
+/// Whether a token that expires at `end` is refused at `now`, both in seconds since 1970
+/// ([RFC 7519 §4.1.4](https://www.rfc-editor.org/rfc/rfc7519#section-4.1.4)).
+pub(crate) fn has_expired(end: u64, now: u64, leeway: Duration) -> bool {
+    now >= end.saturating_add(leeway.as_secs())
+}
+
+/// Whether a token valid from `start` on is accepted at `now`.
+pub(crate) fn has_begun(start: u64, now: u64, leeway: Duration) -> bool {
+    start <= now.saturating_add(leeway.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::verified_token::VerifiedToken;
+
+    const ISSUER: &str = "https://auth.example.com";
+
+    fn at(second: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(second)
+    }
+
+    #[test]
+    fn times_at_the_edges_do_not_overflow() {
+        assert!(!has_expired(u64::MAX, 1, Duration::from_secs(60)));
+        assert!(!has_begun(u64::MAX, 1, Duration::from_secs(60)));
+        assert!(has_begun(0, seconds(UNIX_EPOCH - Duration::from_secs(5)), Duration::ZERO));
+    }
+
+    #[test]
+    fn the_age_of_tokens_is_judged_by_table() {
+        let validity = Validity {
+            leeway: Duration::from_secs(60),
+            max_token_age: Some(Duration::from_secs(600)),
+        };
+        let rows = [
+            (ISSUER, r#"{"iat":1000}"#, 1000, None),
+            (ISSUER, r#"{"iat":1000}"#, 1659, None),
+            (ISSUER, r#"{"iat":1000}"#, 1660, Some(Reason::Expired)),
+            (ISSUER, r#"{"iat":1000.9}"#, 1660, Some(Reason::Expired)),
+            (ISSUER, "{}", 0, Some(Reason::Claims)),
+            (ISSUER, r#"{"iat":null}"#, 0, Some(Reason::Claims)),
+            (ISSUER, r#"{"iat":"1000"}"#, 1000, Some(Reason::Claims)),
+            (API_KEY_ISSUER, "{}", 0, None),
+        ];
+        for (issuer, claims, now, reason) in rows {
+            let claims: serde_json::Value = serde_json::from_str(claims).expect("JSON");
+            let token = VerifiedToken::assert(issuer, "a").with_claims(&claims).expect("an object");
+            let judged = validity.check(token.facts(), at(now));
+            assert_eq!(judged.err().and_then(|it| it.reason()), reason, "{issuer} {claims} {now}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_token_is_the_moment_from_which_on_it_is_refused() {
+        let token = || VerifiedToken::assert(ISSUER, "alice").expires_at(at(1000));
+        let validity = Validity { leeway: Duration::from_millis(60_900), max_token_age: None };
+        let end = validity.end_of(token().facts()).expect("an end");
+        assert!(has_expired(1000, seconds(end), validity.leeway));
+        assert!(!has_expired(1000, seconds(end - Duration::from_millis(1)), validity.leeway));
+        let endless = VerifiedToken::assert(ISSUER, "a");
+        assert_eq!(validity.end_of(endless.facts()), None);
+
+        let validity = Validity { max_token_age: Some(Duration::from_secs(600)), ..validity };
+        let issued = |second: u64| {
+            token().with_claims(&serde_json::json!({ "iat": second })).expect("an object")
+        };
+        let end_of = |token: VerifiedToken| validity.end_of(token.facts());
+        assert_eq!(end_of(issued(100)), Some(at(760)), "too old before it expires");
+        assert_eq!(end_of(issued(900)), Some(at(1060)));
+    }
+}

@@ -1,0 +1,248 @@
+//! From a description to a protected resource: everything is checked, nothing is fetched.
+
+use crate::model::resource_context::ResourceContext;
+use crate::policy::validity::Validity;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::issuer::authorization_server::AuthorizationServer;
+use crate::model::resource_scopes::Vocabulary;
+use crate::model::scope::is_scope_token;
+use crate::model::verified_token::API_KEY_ISSUER;
+use crate::net::clock::SystemClock;
+use crate::policy::authorization::Policy;
+use crate::policy::list_filter::Lists;
+use crate::policy::metadata::{ResourceMetadata, resource_metadata_url};
+use crate::resource::builder::McpAuthBuilder;
+use crate::resource::config_error::ConfigError;
+use crate::resource::default_verifier::{self, Judge};
+use crate::resource::mcp_auth::{Inner, McpAuth};
+use crate::resource::{issuer_resolvers, list_rules};
+use crate::util::url;
+use crate::verify::id_signer::Seal;
+
+/// The longest leeway that is taken: a clock that is further off should be set.
+const LONGEST_LEEWAY: Duration = Duration::from_secs(5 * 60);
+
+/// As many bytes as HMAC-SHA256 has security to give (RFC 2104 §3).
+const SHORTEST_SESSION_KEY: usize = 32;
+
+impl McpAuthBuilder {
+    /// Checks the description. No network is touched, and no file.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that is wrong with it, and what to change.
+    pub fn build(mut self) -> Result<McpAuth, ConfigError> {
+        self.servers = default_verifier::introspecting(self.servers, self.introspection.take())?;
+        let metadata_url = self.check_resource()?;
+        self.check_servers()?;
+        self.check_scopes()?;
+        self.check_origins()?;
+        if self.audiences.iter().any(String::is_empty) {
+            return Err(ConfigError::Audience);
+        }
+        let leeway = self.leeway.unwrap_or(Duration::from_secs(60));
+        if leeway > LONGEST_LEEWAY {
+            return Err(ConfigError::Leeway(leeway));
+        }
+
+        let scopes = self.resource_scopes();
+        let audiences = [&self.resource].into_iter().chain(&self.audiences).cloned().collect();
+        let seal = self.seal()?;
+        let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
+        let challenged = self.required.scopes.to_request();
+        let published = self.metadata.published_scopes().unwrap_or_else(|| challenged.clone());
+        let issuers: Vec<_> =
+            self.servers.iter().flat_map(AuthorizationServer::published).collect();
+        let metadata = self
+            .sender
+            .describe(ResourceMetadata::default().with(self.metadata))
+            .scopes_supported(scopes.requested(&published))
+            .member("resource", &*self.resource)
+            .member("authorization_servers", issuers)
+            .member("bearer_methods_supported", vec!["header"]);
+        let trusted = self.servers.iter().map(AuthorizationServer::issuer);
+        let of_api_keys = Some(API_KEY_ISSUER).filter(|_| !self.api_keys.is_empty());
+        let families = self.servers.iter().filter_map(AuthorizationServer::family).cloned().map(Ok);
+        let resolved = self.resolvers.iter().map(issuer_resolvers::Resolver::family);
+        let policy = Arc::new(Policy {
+            families: families.chain(resolved).collect::<Result<_, _>>()?,
+            issuers: trusted
+                .chain(self.trusted_issuers.iter().map(String::as_str))
+                .chain(of_api_keys)
+                .map(Into::into)
+                .collect(),
+            validity: Validity { leeway, max_token_age: self.max_token_age },
+            required: self.required.under(&self.hierarchy),
+            operations: Some(self.operations.under(&self.hierarchy)).filter(|it| !it.is_empty()),
+            resource: ResourceContext { audiences, scopes }.into(),
+        });
+        let by_rules = || list_rules::permitted(policy.clone(), clock.clone());
+        let lists = Lists {
+            keep: self.keep.or_else(|| self.filters_lists.then(by_rules)),
+            needs: self.has_security_schemes.then(|| list_rules::needs(policy.clone())),
+        };
+        let sender = self.sender.ready(&self.resource, leeway)?;
+        let capacity = self.cached_tokens.unwrap_or(10_000);
+        let resolvers = issuer_resolvers::resolvers(self.resolvers, &clock)?;
+        let (judge, keys_of) = match self.verifier {
+            Some(verifier) => {
+                default_verifier::are_idle(&self.servers)?;
+                (Judge::Other(verifier), Vec::new())
+            }
+            None => {
+                let (servers, resolvers) = (&self.servers, resolvers.clone());
+                let judge = default_verifier::new(servers, resolvers, &clock, leeway, capacity)?;
+                let needed = self.servers.iter().filter(|server| server.is_needed());
+                (judge, needed.cloned().collect())
+            }
+        };
+        let (verifier, keys_file) = if self.api_keys.is_empty() {
+            (judge, None)
+        } else {
+            let placed = self.api_keys.before(judge.boxed(), &self.resource, &clock);
+            let (verifier, keys_file) =
+                placed.map_err(|(name, why)| ConfigError::ApiKey { name, why })?;
+            (Judge::Other(verifier), keys_file)
+        };
+        Ok(McpAuth(Arc::new(Inner {
+            allowed_origins: self
+                .allowed_origins
+                .iter()
+                .chain([&self.resource])
+                .filter_map(|url| origin(url))
+                .collect(),
+            resource: self.resource,
+            metadata_url,
+            metadata_json: metadata.to_json(),
+            challenged_scopes: if challenged.is_empty() { published } else { challenged },
+            is_optional: self.is_optional,
+            seal,
+            streams_outlive_tokens: self.streams_outlive_tokens,
+            lists: Some(lists).filter(|lists| lists.keep.is_some() || lists.needs.is_some()),
+            servers: self.servers,
+            resolvers,
+            keys_of,
+            keys_file,
+            verifier,
+            policy,
+            revocations: self.revocations,
+            sender,
+            clock,
+            max_message_bytes: self.max_message_bytes.unwrap_or(4 * 1024 * 1024),
+        })))
+    }
+
+    fn resource_scopes(&self) -> Vocabulary {
+        let published = self.metadata.published_scopes().unwrap_or_default();
+        let required = self.required.scopes.named().chain(self.operations.named());
+        Vocabulary {
+            known: required.chain(self.hierarchy.named()).chain(published.iter()).collect(),
+            hierarchy: self.hierarchy.clone(),
+            requested_as: self.requested_as.clone(),
+            request_prefix: self.request_prefix.clone(),
+            is_strict: self.has_strict_challenges,
+        }
+    }
+
+    fn check_resource(&self) -> Result<String, ConfigError> {
+        // Below `/.well-known/` is where the metadata of resources stands.
+        let is_fine = url::is_secure(&self.resource)
+            && !self.resource.contains(['#'])
+            && !self.resource.contains("/.well-known/");
+        let metadata_url = is_fine.then(|| resource_metadata_url(&self.resource)).flatten();
+        metadata_url.ok_or_else(|| ConfigError::Resource(self.resource.clone()))
+    }
+
+    fn check_servers(&self) -> Result<(), ConfigError> {
+        if self.servers.is_empty() {
+            return Err(ConfigError::NoAuthorizationServer);
+        }
+        for (i, server) in self.servers.iter().enumerate() {
+            if let Some(mistake) = server.mistake() {
+                return Err(ConfigError::Provider(mistake));
+            }
+            let is_one = |issuer: &String| url::is_secure(issuer) && !issuer.contains(['?', '#']);
+            let comes_twice = self.servers[..i].iter().any(|earlier| overlap(earlier, server));
+            if comes_twice || !server.published().iter().all(is_one) {
+                return Err(ConfigError::Issuer(server.issuer().to_owned()));
+            }
+        }
+        match self.trusted_issuers.iter().find(|issuer| issuer.is_empty()) {
+            Some(empty) => Err(ConfigError::Issuer(empty.clone())),
+            None => Ok(()),
+        }
+    }
+
+    fn check_scopes(&self) -> Result<(), ConfigError> {
+        if let Some(scope) = self.hierarchy.circular() {
+            return Err(ConfigError::CircularScopes(scope.to_owned()));
+        }
+        if self.operations.has_nameless() {
+            return Err(ConfigError::NamelessRule);
+        }
+        if let Some(uri) = self.operations.odd_uri() {
+            return Err(ConfigError::RuleUri(uri.to_owned()));
+        }
+        let scopes = self.resource_scopes().known;
+        let requested = self.requested_as.iter().flat_map(|(scope, name)| [&**scope, &**name]);
+        let requested = requested.chain(self.request_prefix.as_deref());
+        if scopes.contains("offline_access") {
+            // MCP authorization, Refresh Tokens: "SHOULD NOT include `offline_access`".
+            tracing::warn!(
+                target: "mcp_auth",
+                "`offline_access` is among the published or required scopes: leave it out, it is between client and issuer"
+            );
+        }
+        // An empty one stands for a condition that nothing meets, perhaps by an unset variable.
+        let required = self.required.scopes.named().chain(self.operations.named());
+        match scopes.iter().chain(requested).chain(required).find(|scope| !is_scope_token(scope)) {
+            Some(scope) => Err(ConfigError::Scope(scope.to_owned())),
+            None => Ok(()),
+        }
+    }
+
+    fn seal(&self) -> Result<Seal, ConfigError> {
+        let Some(keys) = &self.session_keys else {
+            return Seal::random().ok_or(ConfigError::NoRandomness);
+        };
+        match keys.iter().map(|key| key.len()).find(|length| *length < SHORTEST_SESSION_KEY) {
+            Some(length) => Err(ConfigError::ShortSessionKey(length)),
+            None => Seal::of(keys, &self.resource).ok_or(ConfigError::NoSessionKeys),
+        }
+    }
+
+    fn check_origins(&self) -> Result<(), ConfigError> {
+        let is_origin = |origin: &str| {
+            let origin = origin.strip_suffix(":*").unwrap_or(origin);
+            url::split(origin).is_some_and(|(_, host, rest)| rest.is_empty() && !host.contains('*'))
+        };
+        match self.allowed_origins.iter().find(|origin| !is_origin(origin)) {
+            Some(origin) => Err(ConfigError::Origin(origin.clone())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether two servers would issue tokens of one issuer.
+fn overlap(one: &AuthorizationServer, other: &AuthorizationServer) -> bool {
+    let has = |server: &AuthorizationServer, issuer: &str| {
+        server.family().is_some_and(|family| family.names(issuer))
+    };
+    let shares = |one: &AuthorizationServer, other: &AuthorizationServer| {
+        has(one, other.issuer())
+            || other
+                .family()
+                .is_some_and(|family| family.issuers().iter().any(|issuer| has(one, issuer)))
+    };
+    one.issuer() == other.issuer() || shares(one, other) || shares(other, one)
+}
+
+/// The origin of a URL as a browser writes it, without the port that the scheme implies; or of any port (`:*`).
+fn origin(url: &str) -> Option<String> {
+    let (url, any_port) = url.strip_suffix(":*").map_or((url, ""), |url| (url, ":*"));
+    let (scheme, authority, _) = url::split(url)?;
+    let implied = if scheme.eq_ignore_ascii_case("https") { ":443" } else { ":80" };
+    Some(format!("{scheme}://{}{any_port}", authority.strip_suffix(implied).unwrap_or(authority)))
+}

@@ -1,0 +1,137 @@
+//! What is wrong with the description of a resource.
+
+use std::fmt;
+use std::time::Duration;
+
+/// What is wrong with a description, and what to change.
+///
+/// `Debug` says the same as `Display`, since that is what a `main` that returns the error prints.
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// An API key cannot be one.
+    #[error("the API key {name:?} cannot be used: {why}")]
+    ApiKey {
+        /// The name of the key.
+        name: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// An audience is empty.
+    #[error(
+        "an audience is empty: is an environment variable unset? The resource itself is always an audience"
+    )]
+    Audience,
+    /// Security events cannot be polled as it is described.
+    #[error("the security events at {url:?} cannot be polled: {why}")]
+    EventPoll {
+        /// Where they were to be polled.
+        url: String,
+        /// What to change.
+        why: &'static str,
+    },
+    /// A scope implies itself by a detour.
+    #[error("the scope {0:?} implies itself: remove one `.implies(..)` of the circle")]
+    CircularScopes(String),
+    /// An issuer is no https URL, or comes twice.
+    #[error(
+        "the issuer {0:?} must be an https URL (http only on this machine), without query or fragment, and come once"
+    )]
+    Issuer(String),
+    /// An authorization server cannot be asked about tokens as it is described.
+    #[error("the introspection of {issuer:?}: {why}")]
+    Introspection {
+        /// The authorization server.
+        issuer: String,
+        /// What to change.
+        why: &'static str,
+    },
+    /// The leeway is too long.
+    #[error("a leeway of {0:?} is longer than 5 minutes: set the clock instead")]
+    Leeway(Duration),
+    /// A rule for a tool, prompt, resource or method has an empty name.
+    #[error(
+        "a rule has an empty name: is an environment variable unset? For everything, the name is `*`"
+    )]
+    NamelessRule,
+    /// A peer whose word about client certificates is taken is no address and no network, or is everybody.
+    #[error(
+        "{0:?} is no network to take client certificates from: it must be like 10.0.0.0/8, fd00::/8 or 127.0.0.1, and not all addresses. Is an environment variable unset?"
+    )]
+    Network(String),
+    /// The system has no random numbers for the key of DPoP nonces.
+    #[error(
+        "this system gave no random numbers for DPoP nonces: give secrets with `.nonce_keys(..)`"
+    )]
+    NoNonceKey,
+    /// There is no authorization server.
+    #[error("there is no authorization server: name at least one with `.authorization_server(..)`")]
+    NoAuthorizationServer,
+    /// Keys of an authorization server can be had nowhere.
+    #[error(
+        "the keys of the issuer {0:?} can be had nowhere: discover it, give metadata with a `jwks_uri`, have it asked at an `.endpoint(..)`, or verify its tokens with `.verifier(..)`"
+    )]
+    NoKeys(String),
+    /// The system has no random numbers.
+    #[error(
+        "this system gave no random numbers, which name sessions and remembered tokens: look at its source of randomness"
+    )]
+    NoRandomness,
+    /// The list of session keys is empty.
+    #[error(
+        "the list of session keys is empty: is an environment variable unset? Without `.session_keys(..)` a random one is made"
+    )]
+    NoSessionKeys,
+    /// There is no HTTP client to fetch keys, metadata or introspection responses with.
+    #[error(
+        "nothing can be fetched from the issuer {0:?}: enable the feature `reqwest`, or give a client with `.fetch(..)`"
+    )]
+    NoFetch(String),
+    /// An origin is not a scheme and a host.
+    #[error(
+        "the origin {0:?} must be like https://app.example.com, or http://localhost:* for any port"
+    )]
+    Origin(String),
+    /// The resource is no URL that can identify a server.
+    #[error(
+        "the resource {0:?} must be the https URL that clients connect to (http only on this machine), without a fragment, without braces, and with a number for a port if it has one"
+    )]
+    Resource(String),
+    /// A rule is for a URI that is not in its normal form, and so is refused before any rule.
+    #[error(
+        "no request meets the rule for {0:?}: write the URI in its normal form, such as https://example.com/ with small letters, a slash and no default port (RFC 3986, 6.2)"
+    )]
+    RuleUri(String),
+    /// An authorization server is described by a provider's name or a template, and something is missing.
+    #[error("{0}")]
+    Provider(String),
+    /// A scope has characters that no scope has.
+    #[error(
+        "{0:?} is not a scope: scopes are visible ASCII without spaces, quotes and backslashes"
+    )]
+    Scope(String),
+    /// A session key is too short.
+    #[error(
+        "a session key of {0} bytes can be guessed: give at least 32 random bytes, such as `openssl rand -base64 32` makes"
+    )]
+    ShortSessionKey(usize),
+    /// The secret of an issuer is too short.
+    #[error(
+        "the secret of the issuer {0:?} must have 32 bytes at least, and from a random generator"
+    )]
+    Secret(String),
+    /// A secret for DPoP nonces is too short.
+    #[error(
+        "a secret of {0} bytes for DPoP nonces can be guessed: give at least 32 random bytes, such as `openssl rand -base64 32` makes"
+    )]
+    ShortNonceKey(usize),
+    /// A URL given for metadata or keys cannot be fetched.
+    #[error("{0:?} cannot be fetched: https is required, except for a loopback address")]
+    Url(String),
+}
+
+impl fmt::Debug for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

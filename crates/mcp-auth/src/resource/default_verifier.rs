@@ -1,0 +1,120 @@
+//! The verifier of a resource unless another one is set: JWTs are verified, opaque tokens are introspected.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::issuer::authorization_server::AuthorizationServer;
+use crate::issuer::hmac_verifier::SecretVerifier;
+use crate::issuer::jwt_verifier::JwtVerifier;
+use crate::issuer::verifier::Verifier;
+use crate::net::clock::Clock;
+use crate::resource::config_error::ConfigError;
+use crate::resource::issuer_resolvers::Resolvers;
+use crate::util::url;
+
+/// Who finds out whether a token is true.
+pub(super) enum Judge {
+    /// Called without a detour: most requests bring a token that is remembered.
+    OfTokens(DefaultVerifier),
+    Other(Box<dyn Verifier>),
+}
+
+impl Judge {
+    pub(super) fn boxed(self) -> Box<dyn Verifier> {
+        match self {
+            Self::OfTokens(verifier) => Box::new(verifier),
+            Self::Other(verifier) => verifier,
+        }
+    }
+}
+
+pub(super) use crate::issuer::introspection::Introspection;
+pub(super) use crate::issuer::token_verifier::TokenVerifier as DefaultVerifier;
+
+pub(super) fn new(
+    servers: &[AuthorizationServer],
+    resolvers: Resolvers,
+    clock: &Arc<dyn Clock>,
+    leeway: Duration,
+    cached_tokens: usize,
+) -> Result<Judge, ConfigError> {
+    for server in servers {
+        let introspects = server.introspects();
+        let mistake = match (introspects, server.secret()) {
+            (Some(asking), Some(_)) if asking.asks_about_jwts() => Some(
+                "its tokens are signed with a secret, and it is not asked about those: leave `.also_jwts()` out",
+            ),
+            (Some(asking), Some(_)) if asking.subject_is_username() => Some(
+                "its tokens are signed with a secret, and say `sub`: leave `.dangerous_subject_is_username()` out",
+            ),
+            _ => introspects.and_then(Introspection::mistake),
+        };
+        if let Some(why) = mistake {
+            return Err(ConfigError::Introspection { issuer: server.issuer().to_owned(), why });
+        }
+        let cannot_fetch = || ConfigError::NoFetch(server.issuer().to_owned());
+        if introspects.is_some() && !server.can_fetch() {
+            return Err(cannot_fetch());
+        }
+        if !server.has_distant_keys() {
+            continue;
+        }
+        match server.first_url() {
+            None if introspects.is_some_and(|it| it.given_endpoint().is_some()) => {}
+            // Clients log in there, and the resolver knows who issues their tokens.
+            None if !resolvers.is_empty() => {}
+            None => return Err(ConfigError::NoKeys(server.issuer().to_owned())),
+            Some(url) if !url::is_secure(&url) => return Err(ConfigError::Url(url)),
+            Some(_) if !server.can_fetch() => return Err(cannot_fetch()),
+            Some(_) => {}
+        }
+    }
+    let with_secret = servers.iter().filter(|server| server.secret().is_some());
+    let is_weak = |server: &&AuthorizationServer| {
+        server.secret().is_some_and(|secret| !secret.is_long_enough())
+    };
+    if let Some(weak) = with_secret.clone().find(is_weak) {
+        return Err(ConfigError::Secret(weak.issuer().to_owned()));
+    }
+    // Where the subject is the `username`, only an answer says it.
+    let is_by_name = |server: &AuthorizationServer| {
+        server.introspects().is_some_and(Introspection::subject_is_username)
+    };
+    let with_keys = servers.iter().filter(|server| server.has_keys() && !is_by_name(server));
+    let with_keys = with_keys.cloned().collect();
+    let jwts = JwtVerifier::new(with_keys, resolvers, leeway, cached_tokens);
+    let others = DefaultVerifier::new(jwts, servers, clock.clone());
+    let others = others.ok_or(ConfigError::NoRandomness)?;
+    Ok(match with_secret.cloned().collect::<Vec<_>>() {
+        none if none.is_empty() => Judge::OfTokens(others),
+        some => Judge::Other(Box::new(SecretVerifier::new(some, others))),
+    })
+}
+
+/// Whether nothing is set of these servers that a verifier of the user's own would leave without effect.
+pub(super) fn are_idle(servers: &[AuthorizationServer]) -> Result<(), ConfigError> {
+    match servers.iter().find(|server| server.introspects().is_some()) {
+        Some(server) => {
+            let issuer = server.issuer().to_owned();
+            let why = "its tokens are judged by `.verifier(..)`, and nobody would ask about them: leave one of the two out";
+            Err(ConfigError::Introspection { issuer, why })
+        }
+        None => Ok(()),
+    }
+}
+
+/// Has the one server asked that there is.
+pub(super) fn introspecting(
+    servers: Vec<AuthorizationServer>,
+    introspection: Option<Introspection>,
+) -> Result<Vec<AuthorizationServer>, ConfigError> {
+    let Some(introspection) = introspection else { return Ok(servers) };
+    match <[AuthorizationServer; 1]>::try_from(servers) {
+        Ok([server]) => Ok(vec![server.introspection(introspection)]),
+        Err(servers) => {
+            let issuer = servers.first().map_or("", AuthorizationServer::issuer).to_owned();
+            let why = "there are several servers, and a secret is for one: say `.introspection(..)` of the one it is for";
+            Err(ConfigError::Introspection { issuer, why })
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Security events that are fetched, instead of pushed.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::future::Future;
+
+use tokio::time::{Instant, sleep};
+
+use crate::issuer::event_poll::{EventPoll, News, Pace, Report, Sets, Turn};
+use crate::model::denial::{Denial, Refusal};
+use crate::net::fetch::FetchError;
+use crate::resource::config_error::ConfigError;
+use crate::resource::mcp_auth::McpAuth;
+use crate::resource::security_events::ABOUT_NOBODY;
+use crate::verify::jwt::{NoticeKind, fault};
+
+impl McpAuth {
+    /// Fetches security events from a transmitter, for as long as the future lives, and revokes what they name
+    /// ([RFC 8936](https://www.rfc-editor.org/rfc/rfc8936)): for servers that nobody can push to.
+    ///
+    /// Each event is judged as one that is [pushed](Self::receive_security_event), and acknowledged in the next
+    /// request, or reported with what is wrong with it. What cannot be judged at the moment, because the keys of its
+    /// issuer are out of reach, is neither, so that it comes again.
+    ///
+    /// The future never ends, and nothing is lost when it is dropped: to change the token, drop it and begin another.
+    /// It needs a tokio runtime. An event is acknowledged to one receiver: give each replica a stream of its own.
+    ///
+    /// ```no_run
+    /// # async fn serve(token: String) -> Result<(), mcp_auth::ConfigError> {
+    /// use mcp_auth::{EventPoll, McpAuth};
+    ///
+    /// let auth = McpAuth::builder("https://api.example.com/mcp")
+    ///     .authorization_server("https://auth.example.com")
+    ///     .build()?;
+    /// let events = EventPoll::at("https://auth.example.com/events/poll", ["my-client-id"]).bearer(token);
+    /// tokio::spawn(auth.poll_security_events(events)?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::EventPoll`], before anything is fetched: a URL without https, no audience, an empty token.
+    pub fn poll_security_events(
+        &self,
+        events: EventPoll,
+    ) -> Result<impl Future<Output = Infallible> + Send + use<>, ConfigError> {
+        if let Some(why) = events.mistake() {
+            return Err(ConfigError::EventPoll { url: events.url().to_owned(), why });
+        }
+        let polling = Polling {
+            auth: self.clone(),
+            events,
+            report: Report::default(),
+            pace: Pace::default(),
+            failures: News::default(),
+            refusals: News::default(),
+            strangers: News::default(),
+        };
+        Ok(polling.run())
+    }
+}
+
+/// The fetching of one stream. What it holds is of one answer, whatever that was.
+struct Polling {
+    auth: McpAuth,
+    events: EventPoll,
+    /// What the next request has to tell.
+    report: Report,
+    pace: Pace,
+    failures: News,
+    refusals: News,
+    /// Events about nobody that tokens know.
+    strangers: News,
+}
+
+/// Why there is nothing new to acknowledge.
+enum Failure {
+    Exchange(FetchError),
+    NotNow(Denial),
+    /// What comes again was acknowledged, in the very request.
+    Unheard,
+}
+
+impl Polling {
+    async fn run(mut self) -> Infallible {
+        loop {
+            let begin = Instant::now();
+            let turn = self.turn().await.unwrap_or_else(|failure| {
+                self.tell(&failure);
+                Turn::Failed
+            });
+            let least = self.pace.after(turn, self.events.usual_pause());
+            sleep(least.saturating_sub(begin.elapsed())).await;
+        }
+    }
+
+    async fn turn(&mut self) -> Result<Turn, Failure> {
+        let sets = match self.events.exchange(&self.report).await {
+            Ok(sets) => sets,
+            // What was to be told is told again, unless it may be what the transmitter chokes on: then its
+            // events come again, and can be judged anew.
+            Err(error) => {
+                if matches!(error, FetchError::Status { status: 400 | 413 | 422, .. }) {
+                    self.report = Report::default();
+                }
+                return Err(Failure::Exchange(error));
+            }
+        };
+        let told = std::mem::take(&mut self.report);
+        if sets.is_empty() {
+            return Ok(Turn::Quiet);
+        }
+        let not_now = self.judge(sets).await;
+        match not_now {
+            _ if self.report.has_news_since(&told) => Ok(Turn::Progress),
+            Some(denial) => Err(Failure::NotNow(denial)),
+            None => Err(Failure::Unheard),
+        }
+    }
+
+    /// Judges events one by one, and notes what became of them. Returns why some could not be judged at the moment.
+    async fn judge(&mut self, sets: Sets) -> Option<Denial> {
+        let mut not_now = None;
+        for (jti, set) in sets {
+            let (kind, audiences) = (NoticeKind::SecurityEvent, self.events.audiences());
+            match self.auth.accept(kind, set.as_deref().unwrap_or_default(), audiences).await {
+                Ok(notice) => {
+                    if notice.is_about_nobody && self.strangers.is_due() {
+                        tracing::warn!(target: "mcp_auth", issuer = notice.issuer, "{ABOUT_NOBODY}");
+                    }
+                    self.report.taken(jti);
+                }
+                Err(denial) if matches!(denial.refusal(), Refusal::Unavailable { .. }) => {
+                    not_now = Some(denial);
+                }
+                Err(denial) => {
+                    self.tell_of_refusal(&denial);
+                    self.report.refused(jti, fault(&denial));
+                }
+            }
+            tokio::task::yield_now().await; // requests come first
+        }
+        not_now
+    }
+
+    fn tell_of_refusal(&mut self, denial: &Denial) {
+        if self.refusals.is_due() {
+            let (url, code) = (self.events.url(), denial.code());
+            let detail = denial.operator_detail();
+            tracing::warn!(target: "mcp_auth", url, detail, "a polled security event was not accepted, and perhaps others: {code}");
+        }
+    }
+
+    fn tell(&mut self, failure: &Failure) {
+        if !self.failures.is_due() {
+            return;
+        }
+        let url = self.events.url();
+        let (why, error): (_, Option<&(dyn Error + 'static)>) = match failure {
+            Failure::Exchange(error) => (meaning(error), Some(error)),
+            Failure::NotNow(denial) => (
+                "they cannot be judged, and so are not acknowledged: the keys of their issuer are out of reach",
+                denial.source(),
+            ),
+            Failure::Unheard => (
+                "the transmitter sends what was acknowledged: is it one stream for several receivers?",
+                None,
+            ),
+        };
+        tracing::warn!(target: "mcp_auth", url, error, "no security events: {why}");
+    }
+}
+
+/// What the operator may look at.
+fn meaning(error: &FetchError) -> &'static str {
+    match error {
+        FetchError::Status { status: 401 | 403, .. } => {
+            "the transmitter refuses this server's authorization: check the bearer token, and whether it has expired"
+        }
+        FetchError::Status { status: 404 | 405, .. } => {
+            "the transmitter does not know this URL: give the `endpoint_url` of the stream, whose delivery must be by polling"
+        }
+        FetchError::Status { status: 300..=399, .. } => {
+            "the transmitter answers with a redirect, which is not followed: give the URL to which it leads, if that is right"
+        }
+        FetchError::Timeout(_) => {
+            "the transmitter did not answer in time: if it waits for events as long as this, set a longer `.timeout(..)`"
+        }
+        FetchError::Nonsense { .. } => {
+            "the transmitter does not answer as RFC 8936 says: is it the right URL?"
+        }
+        FetchError::TooLarge(_) => {
+            "the transmitter sends more at once than this server takes: set `.max_events(..)` lower"
+        }
+        _ => {
+            "the transmitter does not answer: check that it is up, and that this machine may connect to it"
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! `McpAuth`: one protected resource, and the whole decision.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::HeaderValue;
+use http::request::Parts;
+use http_body::Body;
+
+use crate::issuer::api_keys::KeysFile;
+use crate::issuer::authorization_server::AuthorizationServer;
+use crate::issuer::revocations::Revocations;
+use crate::model::auth_info::AuthInfo;
+use crate::model::credentials::Credentials;
+use crate::model::denial::Denial;
+use crate::model::scheme::Scheme;
+use crate::model::scope::Scopes;
+use crate::model::verified_token::VerifiedToken;
+use crate::net::clock::Clock;
+use crate::policy::authorization::{Accepted, Policy};
+use crate::policy::challenge::Challenge;
+use crate::policy::list_filter::Lists;
+use crate::policy::operation::Operation;
+use crate::resource::body::{self, GuardedBody};
+use crate::resource::builder::McpAuthBuilder;
+use crate::resource::default_verifier::Judge;
+use crate::resource::issuer_resolvers::Resolvers;
+use crate::resource::sender_constraint::Sender;
+use crate::verify::id_signer::Seal;
+
+/// A protected resource: the MCP server behind one URL, and who may use it.
+///
+/// Made once, by [`builder`](Self::builder), and cheap to clone.
+///
+/// ```
+/// use mcp_auth::McpAuth;
+///
+/// let auth = McpAuth::builder("https://api.example.com/mcp")
+///     .authorization_server("https://auth.example.com/oidc")
+///     .required_scopes(["read", "write"])
+///     .build()?;
+/// assert_eq!(auth.resource(), "https://api.example.com/mcp");
+/// # Ok::<(), mcp_auth::ConfigError>(())
+/// ```
+#[derive(Clone)]
+pub struct McpAuth(pub(super) Arc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) resource: String,
+    pub(super) metadata_url: String,
+    pub(super) metadata_json: String,
+    /// What a client without a usable token is told to ask for.
+    pub(super) challenged_scopes: Scopes,
+    pub(super) allowed_origins: Vec<String>,
+    pub(super) is_optional: bool,
+    pub(super) seal: Seal,
+    pub(super) streams_outlive_tokens: bool,
+    pub(super) lists: Option<Lists>,
+    pub(super) servers: Vec<AuthorizationServer>,
+    /// Who knows the servers of issuers that are known only at run time.
+    pub(super) resolvers: Resolvers,
+    /// The servers whose keys are needed: none if a verifier of the user's own judges their tokens.
+    pub(super) keys_of: Vec<AuthorizationServer>,
+    /// The file of API keys, if there is one.
+    pub(super) keys_file: Option<KeysFile>,
+    pub(super) verifier: Judge,
+    pub(super) policy: Arc<Policy>,
+    pub(super) revocations: Revocations,
+    pub(super) sender: Sender,
+    pub(super) clock: Arc<dyn Clock>,
+    /// The longest message that is read, in bytes.
+    pub(super) max_message_bytes: usize,
+}
+
+impl McpAuth {
+    /// Describes the protected resource at this URL: the one that clients connect to, which is also
+    /// its identifier ([RFC 8707](https://www.rfc-editor.org/rfc/rfc8707)), its audience and its route.
+    pub fn builder(resource: impl Into<String>) -> McpAuthBuilder {
+        McpAuthBuilder::new(resource.into())
+    }
+
+    /// The whole decision. Everything else in this crate serves one of these lines.
+    ///
+    /// The body is read only if a rule speaks of operations, only once the token is true, and given back
+    /// as it came. Web pages (`Origin`, CORS) are the layer's business.
+    /// [`BearerAuthLayer`](crate::BearerAuthLayer) does this for each request; call it yourself where no
+    /// tower service can stand.
+    ///
+    /// # Errors
+    ///
+    /// The [`Denial`], with [`challenge`](Self::challenge) to answer it.
+    pub async fn admit<B: Body<Data = Bytes>>(
+        &self,
+        parts: &Parts,
+        body: B,
+    ) -> Result<(AuthInfo, GuardedBody<B>), Denial> {
+        let decision = self.decide(std::future::pending(), parts, body).await;
+        decision.map_err(|denial| denial.under(Scheme::of(&parts.headers)))
+    }
+
+    /// The straight line, with an end to the patience for a body that does not come.
+    pub(crate) async fn decide<B: Body<Data = Bytes>>(
+        &self,
+        patience: impl Future<Output = ()>,
+        parts: &Parts,
+        body: B,
+    ) -> Result<(AuthInfo, GuardedBody<B>), Denial> {
+        let credentials = Credentials::as_sent(&parts.headers)?; //      401 400   headers only
+        let (token, now) = self.verify(&credentials).await?; //          401 400 503 is it true?
+        let token = self.0.policy.accept(token, now)?; //                401       is it for us, and in time?
+        self.0.sender.confirm(&token, &credentials, parts, now)?; //     401 503   is the sender its owner?
+        let body = self.read(Some(&token), body, patience).await?; //    401 413   only if rules need it
+        let operation = self.operation(parts, &body)?; //                400
+        let caller = self.0.policy.admit(token, credentials, &operation, now)?; // 401 403
+        Ok((caller, body))
+    }
+
+    /// Lets a request without credentials pass, if no rule speaks of what it asks for.
+    pub(crate) async fn admit_anybody<B: Body<Data = Bytes>>(
+        &self,
+        patience: impl Future<Output = ()>,
+        parts: &Parts,
+        body: B,
+    ) -> Result<GuardedBody<B>, Denial> {
+        let body = self.read(None, body, patience).await?;
+        self.permits_anybody(&self.operation(parts, &body)?)?;
+        Ok(body)
+    }
+
+    /// Whether an admitted caller may do something else too: what a tool guards that can be reached by
+    /// other ways than the layer.
+    ///
+    /// ```
+    /// use mcp_auth::{AuthInfo, Denial, McpAuth, Operation};
+    ///
+    /// fn delete(auth: &McpAuth, caller: &AuthInfo) -> Result<(), Denial> {
+    ///     auth.permits(caller, &Operation::of_tool("delete_note"))
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The [`Denial`] that the layer would have answered.
+    pub fn permits(&self, caller: &AuthInfo, operation: &Operation<'_>) -> Result<(), Denial> {
+        self.0.policy.allow(caller.facts(), operation, self.0.clock.now())
+    }
+
+    /// Whether somebody who did not say who they are may do something.
+    pub(crate) fn permits_anybody(&self, operation: &Operation<'_>) -> Result<(), Denial> {
+        self.0.policy.allow_anybody(operation)
+    }
+
+    /// The token, and what time it is by then: a verifier may have to wait.
+    pub(super) async fn verify(
+        &self,
+        credentials: &Credentials,
+    ) -> Result<(VerifiedToken, SystemTime), Denial> {
+        let (token, now) = match &self.0.verifier {
+            Judge::OfTokens(verifier) => verifier.recall_or_verify(credentials).await?,
+            Judge::Other(verifier) => {
+                credentials.check()?;
+                (verifier.verify(credentials).await?, self.0.clock.now())
+            }
+        };
+        self.0.revocations.judge(token.facts())?; // remembered ones too
+        Ok((token, now))
+    }
+
+    /// Reads the body if rules speak of operations.
+    async fn read<B: Body<Data = Bytes>>(
+        &self,
+        token: Option<&Accepted>,
+        body: B,
+        patience: impl Future<Output = ()>,
+    ) -> Result<GuardedBody<B>, Denial> {
+        if !self.reads_bodies() {
+            return Ok(GuardedBody::inner(body));
+        }
+        let body = body::read(body, self.0.max_message_bytes, patience).await;
+        if let Some(token) = token {
+            self.0.revocations.judge(token.facts())?; // it may have taken a while
+        }
+        body.map_err(Denial::bad_message)
+    }
+
+    fn operation<'b, B>(
+        &self,
+        parts: &Parts,
+        body: &'b GuardedBody<B>,
+    ) -> Result<Operation<'b>, Denial> {
+        if !self.reads_bodies() {
+            return Ok(Operation::default());
+        }
+        Operation::read(&parts.method, &parts.headers, body.bytes())
+    }
+
+    /// The `WWW-Authenticate` challenge that answers a denial; nothing if no login can mend it.
+    #[must_use]
+    pub fn challenge(&self, denial: &Denial) -> Option<Challenge> {
+        let as_requested = |scopes: &Scopes| self.0.policy.resource.scopes.requested(scopes);
+        let challenge =
+            Challenge::answering(denial, &self.0.challenged_scopes, &self.0.metadata_url)?;
+        let scope = challenge.scope.as_ref().map(as_requested);
+        Some(self.0.sender.challenge(Challenge { scope, ..challenge }, denial))
+    }
+
+    /// The nonce that the next DPoP proof must have ([RFC 9449 §8.2](https://www.rfc-editor.org/rfc/rfc9449#section-8.2)):
+    /// the value of `DPoP-Nonce` in answers to who came by DPoP. Nothing where no nonces are demanded.
+    #[must_use]
+    pub fn dpop_nonce(&self) -> Option<HeaderValue> {
+        self.0.sender.nonce(&*self.0.clock)
+    }
+
+    /// The URL of the resource, its identifier.
+    #[must_use]
+    pub fn resource(&self) -> &str {
+        &self.0.resource
+    }
+
+    /// The URL of the resource's metadata ([RFC 9728 §3.1](https://www.rfc-editor.org/rfc/rfc9728#section-3.1)).
+    #[must_use]
+    pub fn metadata_url(&self) -> &str {
+        &self.0.metadata_url
+    }
+
+    /// The resource's metadata document, JSON ([RFC 9728 §2](https://www.rfc-editor.org/rfc/rfc9728#section-2)).
+    #[must_use]
+    pub fn metadata_json(&self) -> &str {
+        &self.0.metadata_json
+    }
+
+    /// The authorization servers that are trusted here, in the order in which they are published.
+    #[must_use]
+    pub fn authorization_servers(&self) -> &[AuthorizationServer] {
+        &self.0.servers
+    }
+
+    /// Whether bodies are read, since rules speak of operations.
+    pub(crate) fn reads_bodies(&self) -> bool {
+        self.0.policy.operations.is_some()
+    }
+
+    /// Whether requests without credentials may pass, as anonymous.
+    pub(crate) fn is_optional(&self) -> bool {
+        self.0.is_optional
+    }
+
+    /// When streams opened with the caller's token end, if they do.
+    pub(crate) fn streams_end_at(&self, caller: &AuthInfo) -> Option<SystemTime> {
+        self.0.policy.validity.end_of(caller.facts()).filter(|_| !self.0.streams_outlive_tokens)
+    }
+
+    pub(crate) fn seal(&self) -> &Seal {
+        &self.0.seal
+    }
+
+    pub(crate) fn lists(&self) -> Option<&Lists> {
+        self.0.lists.as_ref()
+    }
+
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.0.clock
+    }
+
+    pub(crate) fn allowed_origins(&self) -> &[String] {
+        &self.0.allowed_origins
+    }
+}
+
+impl fmt::Debug for McpAuth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("McpAuth")
+            .field("resource", &self.0.resource)
+            .field("policy", &self.0.policy)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,29 @@
+//! Asking about a token again, while something is open that was opened with it.
+
+use crate::model::auth_info::AuthInfo;
+use crate::model::credentials::Credentials;
+use crate::model::denial::{Denial, Refusal};
+use crate::net::box_future::BoxFuture;
+use crate::resource::mcp_auth::McpAuth;
+
+impl McpAuth {
+    /// Whether streams opened with the caller's token end if its issuer, asked again, says that it is not good.
+    pub(crate) fn asks_again(&self, caller: &AuthInfo) -> bool {
+        caller.facts().is_asked_about && !self.0.streams_outlive_tokens
+    }
+
+    /// Whether the caller's token is refused by now. What is remembered of it counts as for a request, and what
+    /// cannot be found out at the moment is no refusal.
+    pub(crate) fn is_refused(&self, caller: &AuthInfo) -> BoxFuture<'static, bool> {
+        let (auth, credentials) = (self.clone(), Credentials::again(caller.token().clone()));
+        Box::pin(async move {
+            let denied = auth.judge_again(&credentials).await.err();
+            denied.is_some_and(|it| !matches!(it.refusal(), Refusal::Unavailable { .. }))
+        })
+    }
+
+    async fn judge_again(&self, credentials: &Credentials) -> Result<(), Denial> {
+        let (token, now) = self.verify(credentials).await?;
+        self.0.policy.accept(token, now).map(drop)
+    }
+}

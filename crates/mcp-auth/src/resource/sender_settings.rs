@@ -1,0 +1,76 @@
+//! What is configured about sender-constrained tokens: DPoP and mTLS.
+
+use std::time::Duration;
+
+use crate::policy::metadata::ResourceMetadata;
+use crate::resource::config_error::ConfigError;
+use crate::resource::sender_constraint::Sender;
+use crate::verify::dpop::{self, Dpop, NonceKeys, Nonces, Proofs};
+use crate::verify::mtls::{Certificates, ClientCertHeader, Forwarded, Network};
+
+/// As many bytes as HMAC-SHA256 has security to give (RFC 2104 §3).
+const SHORTEST_NONCE_KEY: usize = 32;
+
+/// What is set. Without a word, bound tokens are accepted with their proofs, and nothing is offered.
+#[derive(Default)]
+pub(super) struct Settings {
+    pub(super) dpop: Option<Dpop>,
+    pub(super) requires_certificates: bool,
+    pub(super) forwarded: Option<(ClientCertHeader, Vec<String>)>,
+}
+
+impl Settings {
+    /// Completes the metadata ([RFC 9728 §2](https://www.rfc-editor.org/rfc/rfc9728#section-2)).
+    pub(super) fn describe(&self, mut metadata: ResourceMetadata) -> ResourceMetadata {
+        if let Some(dpop) = &self.dpop {
+            let algorithms: Vec<_> = dpop::algorithm_names().collect();
+            metadata = metadata.member("dpop_signing_alg_values_supported", algorithms);
+            if dpop.is_required {
+                metadata = metadata.member("dpop_bound_access_tokens_required", true);
+            }
+        }
+        if self.requires_certificates || self.forwarded.is_some() {
+            metadata = metadata.member("tls_client_certificate_bound_access_tokens", true);
+        }
+        metadata
+    }
+
+    /// Checks the settings and makes them ready.
+    pub(super) fn ready(self, resource: &str, leeway: Duration) -> Result<Sender, ConfigError> {
+        let dpop = self.dpop.as_ref();
+        let nonces = match dpop.map(|dpop| &dpop.nonces) {
+            None | Some(NonceKeys::NoNonces) => None,
+            Some(NonceKeys::Random) => Some(Nonces::random().ok_or(ConfigError::NoNonceKey)?),
+            Some(NonceKeys::Given(keys)) => {
+                let shortest = keys.iter().map(|key| key.len()).min().unwrap_or(0);
+                let nonces = Nonces::new(keys, resource);
+                let is_long = shortest >= SHORTEST_NONCE_KEY;
+                Some(nonces.filter(|_| is_long).ok_or(ConfigError::ShortNonceKey(shortest))?)
+            }
+        };
+        let remembered = dpop.map_or(Dpop::optional().remembered_proofs, |it| it.remembered_proofs);
+        let proofs = Proofs::new(resource, leeway, nonces, remembered)
+            .ok_or_else(|| ConfigError::Resource(resource.to_owned()))?;
+        let forwarded = match self.forwarded {
+            None => None,
+            Some((header, peers)) => {
+                if peers.is_empty() {
+                    return Err(ConfigError::Network(String::new()));
+                }
+                let network =
+                    |text: String| Network::parse(&text).ok_or(ConfigError::Network(text));
+                Some(Forwarded {
+                    header,
+                    peers: peers.into_iter().map(network).collect::<Result<_, _>>()?,
+                })
+            }
+        };
+        Ok(Sender {
+            is_offered: dpop.is_some(),
+            is_required: dpop.is_some_and(|dpop| dpop.is_required),
+            algorithms: dpop::algorithm_names().collect::<Vec<_>>().join(" "),
+            proofs,
+            certificates: Certificates { is_required: self.requires_certificates, forwarded },
+        })
+    }
+}

@@ -1,0 +1,88 @@
+//! Strings of a JSON text as places in it, so that reading them copies nothing.
+
+use std::borrow::Cow;
+use std::ops::{Deref, DerefMut};
+
+use crate::util::json::Raw;
+
+/// A string of a JSON text: a place in the text, or a copy where it is written with escapes.
+#[derive(Clone)]
+pub(crate) enum Text {
+    Copied(Box<str>),
+    Within { start: u32, end: u32 },
+}
+
+/// Some strings of one text: mostly one, which then lies here and not somewhere else.
+#[derive(Clone)]
+pub(crate) enum Texts {
+    One(Text),
+    Several(Box<[Text]>),
+}
+
+impl Text {
+    /// The place in `text` of a string that was read from it.
+    #[inline(never)]
+    pub(crate) fn place(text: &str, value: Raw<'_>) -> Option<Self> {
+        Self::within(text, value.string()?)
+    }
+
+    /// The place in `text` of a string that was read from it, as far as it was not copied.
+    pub(crate) fn within(text: &str, string: Cow<'_, str>) -> Option<Self> {
+        match string {
+            Cow::Owned(copy) => Some(Self::Copied(copy.into())),
+            Cow::Borrowed(inner) => {
+                let start = inner.as_ptr() as usize - text.as_ptr() as usize;
+                Some(Self::Within {
+                    start: start.try_into().ok()?,
+                    end: (start + inner.len()).try_into().ok()?,
+                })
+            }
+        }
+    }
+
+    /// The place in `text` of any value that was read from it, as it is written.
+    pub(crate) fn raw_place(text: &str, value: Raw<'_>) -> Option<Self> {
+        let start = value.get().as_ptr() as usize - text.as_ptr() as usize;
+        let end = start + value.get().len();
+        Some(Self::Within { start: start.try_into().ok()?, end: end.try_into().ok()? })
+    }
+
+    pub(crate) fn of<'a>(&'a self, claims: &'a str) -> &'a str {
+        match self {
+            Self::Copied(text) => text,
+            Self::Within { start, end } => {
+                claims.get(*start as usize..*end as usize).unwrap_or_default()
+            }
+        }
+    }
+}
+
+impl Deref for Texts {
+    type Target = [Text];
+
+    fn deref(&self) -> &[Text] {
+        match self {
+            Self::One(text) => std::slice::from_ref(text),
+            Self::Several(texts) => texts,
+        }
+    }
+}
+
+impl DerefMut for Texts {
+    fn deref_mut(&mut self) -> &mut [Text] {
+        match self {
+            Self::One(text) => std::slice::from_mut(text),
+            Self::Several(texts) => texts,
+        }
+    }
+}
+
+impl Default for Texts {
+    fn default() -> Self {
+        Self::Several(Box::default())
+    }
+}
+
+pub(crate) fn copied(text: impl Into<String>) -> Text {
+    Text::Copied(text.into().into())
+}

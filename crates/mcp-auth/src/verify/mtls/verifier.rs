@@ -1,0 +1,73 @@
+//! Does the connection show the client certificate that the token is bound to?
+
+use std::net::IpAddr;
+
+use http::header::HeaderMap;
+use http::request::Parts;
+
+use crate::model::denial::Denial;
+use crate::model::error_codes::Reason;
+use crate::verify::jwt::is_same_secret;
+use crate::verify::mtls::certificate::{ClientCertificate, PeerAddr};
+use crate::verify::mtls::header::ClientCertHeader;
+use crate::verify::mtls::network::Network;
+
+/// How certificates are known.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Certificates {
+    pub(crate) is_required: bool,
+    pub(crate) forwarded: Option<Forwarded>,
+}
+
+/// A header that tells of certificates, and who is believed it.
+#[derive(Clone, Debug)]
+pub(crate) struct Forwarded {
+    pub(crate) header: ClientCertHeader,
+    pub(crate) peers: Vec<Network>,
+}
+
+impl Certificates {
+    /// Whether the client has shown the certificate with this thumbprint.
+    pub(crate) fn confirm(&self, thumbprint: &[u8; 32], parts: &Parts) -> Result<(), Denial> {
+        match self.of(parts) {
+            Ok(ClientCertificate(shown)) if is_same_secret(&shown, thumbprint) => Ok(()),
+            Ok(_) => Err(Denial::invalid(Reason::Certificate).detail(
+                "the token is bound to another client certificate than the one shown: it was stolen, or the client has renewed its certificate and needs a new token",
+            )),
+            Err(why) => Err(Denial::invalid(Reason::Certificate).detail(why)),
+        }
+    }
+
+    /// The certificate of the client. A proxy that is believed knows its client, and no other is asked then.
+    fn of(&self, parts: &Parts) -> Result<ClientCertificate, &'static str> {
+        let peer = parts.extensions.get().map(|PeerAddr(address)| *address);
+        match &self.forwarded {
+            Some(forwarded) if peer.is_some_and(|peer| forwarded.is_believed(peer)) => {
+                forwarded.read(&parts.headers)
+            }
+            _ => parts.extensions.get().copied().ok_or(match (&self.forwarded, peer) {
+                (None, _) => "the token is bound to a client certificate, and the request has no `ClientCertificate` in its extensions: put it there where TLS ends, or name your proxy with `.client_certificates_from(..)`",
+                (Some(_), None) => "the token is bound to a client certificate, and the request has no `PeerAddr` in its extensions, so that no proxy can be believed: with axum, serve by `into_make_service_with_connect_info::<SocketAddr>()`",
+                (Some(_), Some(_)) => "the token is bound to a client certificate, and the request does not come from a proxy that `.client_certificates_from(..)` names",
+            }),
+        }
+    }
+}
+
+impl Forwarded {
+    fn is_believed(&self, peer: IpAddr) -> bool {
+        self.peers.iter().any(|network| network.contains(peer))
+    }
+
+    fn read(&self, headers: &HeaderMap) -> Result<ClientCertificate, &'static str> {
+        let mut fields = headers.get_all(self.header.name()).iter();
+        let field = fields.next().ok_or("the proxy tells of no client certificate: the client showed none, or the proxy is not set up to pass it on")?;
+        if fields.next().is_some() {
+            return Err(
+                "the header with the client certificate comes twice: the proxy must replace what clients send under its name",
+            );
+        }
+        let field = field.to_str().ok().and_then(|field| self.header.read(field));
+        field.ok_or("the header with the client certificate cannot be read, or tells of two: is the proxy set up for the form that `.client_certificates_from(..)` names, and to replace what it gets under that name (Envoy: `SANITIZE_SET`)?")
+    }
+}
