@@ -442,7 +442,7 @@ fn protection(resource: &str) -> std::result::Result<McpAuth, ConfigError> {
         _ => Err(Denial::invalid(Reason::Inactive)),
     };
     McpAuth::builder(resource)
-        .authorization_server(AuthorizationServer::named("http://127.0.0.1:1"))
+        .authorization_server(AuthorizationServer::external("http://127.0.0.1:1"))
         .audience("http://127.0.0.1:1/mcp")
         .verifier(token)
         .tools(rules)

@@ -46,7 +46,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (id, secret) = (env::var("INTROSPECT_ID")?, env::var("INTROSPECT_SECRET")?);
     let mut asking = Introspection::basic(id, secret).cache_for(believed_for);
     if env::var("SIGNED_ANSWERS").is_ok() {
-        asking = asking.signed_answers();
+        asking = asking.signed_responses();
     }
     if env::var("SUBJECT_IS_USERNAME").is_ok() {
         asking = asking.dangerous_subject_is_username(); // of a server whose answers have no `sub`

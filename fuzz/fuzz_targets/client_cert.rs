@@ -41,7 +41,7 @@ fn protected(form: ClientCertHeader) -> McpAuth {
         std::future::ready(token.map_err(|_| Denial::invalid(Reason::Claims)))
     };
     McpAuth::builder(RESOURCE)
-        .authorization_server(AuthorizationServer::named(ISSUER))
+        .authorization_server(AuthorizationServer::external(ISSUER))
         .verifier(verifier)
         .client_certificates_from(form, ["127.0.0.1"])
         .build()

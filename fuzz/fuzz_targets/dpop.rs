@@ -144,7 +144,7 @@ fn protected() -> McpAuth {
         std::future::ready(token.map_err(|_| Denial::invalid(Reason::Claims)))
     };
     McpAuth::builder(RESOURCE)
-        .authorization_server(AuthorizationServer::named(ISSUER))
+        .authorization_server(AuthorizationServer::external(ISSUER))
         .verifier(verifier)
         .clock(ManualClock::at(UNIX_EPOCH + Duration::from_secs(NOW)))
         .build()

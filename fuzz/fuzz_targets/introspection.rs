@@ -24,7 +24,7 @@ struct Said {
 }
 
 fuzz_target!(|data: &[u8]| {
-    let Ok(token) = jwt::introspected(data, ISSUER) else { return };
+    let Ok(token) = introspected(data, ISSUER) else { return };
     let said: Said = serde_json::from_slice(data).expect("what is taken is such an answer");
     assert_eq!(said.active, true);
     assert!(said.iss.is_none_or(|issuer| issuer == ISSUER));

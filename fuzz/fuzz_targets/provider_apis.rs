@@ -14,7 +14,7 @@ use http::{Request, Response, StatusCode};
 use libfuzzer_sys::fuzz_target;
 use mcp_auth::{
     AuthInfo, AuthorizationServer, BoxFuture, Denial, Fetch, FetchError, Limits, ManualClock,
-    McpAuth, Reason, Refusal,
+    McpAuth, Reason, DenialKind,
 };
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -97,7 +97,7 @@ fuzz_target!(|data: &[u8]| {
     let caller = match outcome {
         Ok(caller) => caller,
         Err(denial) => {
-            let is_unavailable = matches!(denial.refusal(), Refusal::Unavailable { .. });
+            let is_unavailable = matches!(denial.kind(), DenialKind::Unavailable { .. });
             assert!(
                 status == StatusCode::OK
                     || is_unavailable

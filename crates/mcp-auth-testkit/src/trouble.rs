@@ -38,7 +38,7 @@ pub enum Trouble {
     /// No answer comes before [`TestIssuer::recover`](crate::TestIssuer::recover), or other trouble.
     Hang,
     /// The answer is an HTML page, with status 200.
-    Nonsense,
+    InvalidDocument,
     /// The answer is JSON with nothing in it: a key set without keys, metadata without members,
     /// an answer that does not say whether the token is active.
     Empty,

@@ -94,7 +94,7 @@ impl TestIssuer {
                 }
                 Some(answer)
             }
-            Trouble::Nonsense => Some(content("text/html", HTML.to_owned())),
+            Trouble::InvalidDocument => Some(content("text/html", HTML.to_owned())),
             _ => return None,
         })
     }

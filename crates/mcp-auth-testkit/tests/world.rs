@@ -113,7 +113,7 @@ fn each_trouble_shows_at_each_endpoint() {
         assert!(matches!(answer(Trouble::Down), Err(FetchError::Unreachable(_))));
         assert_eq!(answer(Trouble::Status(418)).expect("an answer").status(), 418);
         assert!(matches!(answer(Trouble::Oversize), Err(FetchError::TooLarge(_))));
-        let html = answer(Trouble::Nonsense).expect("an answer");
+        let html = answer(Trouble::InvalidDocument).expect("an answer");
         assert_eq!(html.headers()["content-type"], "text/html");
         let redirect = answer(Trouble::Redirect).expect("an answer");
         assert_eq!(redirect.status(), 302);

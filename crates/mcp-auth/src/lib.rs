@@ -15,7 +15,7 @@
 //! # Three nouns, one straight line
 //!
 //! [`Credentials`] have arrived, a [`VerifiedToken`] is true, an [`AuthInfo`] is admitted. A
-//! [`Verifier`] leads from the first to the second, [`Policy::permit`] from the second to the third,
+//! [`Verifier`] leads from the first to the second, [`Policy::authorize`] from the second to the third,
 //! and [`McpAuth::admit`] is the whole way. Every refusal on it is a [`Denial`].
 //!
 //! # Doors
@@ -60,17 +60,17 @@ mod resource;
 mod integrations;
 
 pub use issuer::api_keys::{ApiKey, ApiKeys, GeneratedKey};
-pub use issuer::authorization_server::{AuthorizationServer, IssuerTemplate, OutOfReach};
+pub use issuer::authorization_server::{AuthorizationServer, FetchIssuerError, IssuerTemplate};
 pub use issuer::event_poll::EventPoll;
 pub use issuer::introspection::{Introspection, Secret};
 pub use issuer::revocations::Revocations;
 pub use issuer::verifier::Verifier;
 pub use model::auth_info::{AuthInfo, Principal};
-pub use model::confirmation::Binding;
+pub use model::confirmation::Confirmation;
 pub use model::credentials::{AccessToken, Credentials, MAX_TOKEN_BYTES};
-pub use model::denial::{Authentication, Denial, Refusal};
+pub use model::denial::{Authentication, Denial, DenialKind};
 pub use model::error_codes::{BadMessage, BadProof, BadRequest, Reason};
-pub use model::provider::{Audience, Certainty, Document, Mark, Provider};
+pub use model::provider::{Audience, Evidence, MetadataKind, Provider, TokenMarker};
 pub use model::require::{AnyOf, Hierarchy, Require};
 pub use model::revocation::Revocation;
 pub use model::scheme::Scheme;
@@ -84,7 +84,7 @@ pub use net::fetch::{Fetch, FetchError, Limits};
 pub use policy::authorization::Policy;
 pub use policy::challenge::Challenge;
 pub use policy::identity::{Actor, AuthorizationDetail, CallerKind};
-pub use policy::list_filter::Listed;
+pub use policy::list_filter::ListItemKind;
 pub use policy::metadata;
 pub use policy::operation::Operation;
 pub use policy::rule::{ClaimValues, Rule};
@@ -95,6 +95,7 @@ pub use resource::config_error::ConfigError;
 pub use resource::mcp_auth::McpAuth;
 pub use resource::readiness::{IssuerReadiness, Readiness};
 pub use verify::dpop::Dpop;
+pub use verify::introspection_response::introspected;
 pub use verify::jwt;
 pub use verify::mtls::{ClientCertHeader, ClientCertificate, PeerAddr};
 
@@ -102,7 +103,7 @@ pub use verify::mtls::{ClientCertHeader, ClientCertificate, PeerAddr};
 pub use integrations::rmcp::{AuthContext, OptionalAuthInfo, requires};
 #[cfg(feature = "tower")]
 pub use integrations::tower::{
-    BearerAuth, BearerAuthLayer, MetadataService, NoticeService, ResponseBody,
+    BearerAuth, BearerAuthLayer, MetadataService, ResponseBody, SecurityEventReceiver,
     ServerMetadataService,
 };
 

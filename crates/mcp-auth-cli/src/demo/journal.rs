@@ -8,7 +8,7 @@ use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use http::StatusCode;
-use mcp_auth::{AuthInfo, Denial, McpAuth, Refusal};
+use mcp_auth::{AuthInfo, Denial, DenialKind, McpAuth};
 use rmcp::transport::streamable_http_server::StreamableHttpService;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use serde_json::Value;
@@ -67,9 +67,9 @@ async fn write_a_line(request: Request, next: Next) -> Response {
 /// What was wrong, in a sentence that fits on the line.
 fn why(denial: &Denial) -> &str {
     let detail = denial.operator_detail().unwrap_or("the client is told how to log in");
-    match denial.refusal() {
+    match denial.kind() {
         // What to do about it, the next lines show.
-        Refusal::InsufficientScope(_) => detail.split(": ").next().unwrap_or(detail),
+        DenialKind::InsufficientScope(_) => detail.split(": ").next().unwrap_or(detail),
         _ => detail,
     }
 }

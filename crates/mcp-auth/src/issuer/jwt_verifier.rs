@@ -3,35 +3,35 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::issuer::authorization_server::{AuthorizationServer, Footing};
+use crate::issuer::authorization_server::{AuthorizationServer, VerifiedBy};
 use crate::issuer::resolver::{self, IssuerResolver};
-use crate::issuer::token_cache::{Memory, Weigh};
-use crate::model::confirmation::Binding;
+use crate::issuer::token_cache::{CacheWeight, TokenCache};
+use crate::model::confirmation::Confirmation;
 use crate::model::denial::Denial;
 use crate::model::error_codes::Reason;
 use crate::model::provider::Provider;
 use crate::model::verified_token::VerifiedToken;
 use crate::policy::validity::has_expired;
-use crate::util::unix_time::seconds;
+use crate::util::unix_time::unix_secs;
 use crate::verify::dpop;
-use crate::verify::jwt::{self, Claims, Fingerprint, Jws};
+use crate::verify::jwt::{self, Claims, Jws, TokenHash};
 
 /// A remembered token is verified anew after this time, whatever it says itself.
-const LONGEST_MEMORY: Duration = Duration::from_secs(5 * 60);
+const MAX_CACHE_TTL: Duration = Duration::from_secs(5 * 60);
 
 /// Verifies JWTs of the issuers it knows, and remembers those that are true.
 pub(crate) struct JwtVerifier {
     servers: Vec<AuthorizationServer>,
     resolvers: Arc<[IssuerResolver]>,
     leeway: Duration,
-    remembered: Memory<Remembered>,
+    cache: TokenCache<CachedJwt>,
 }
 
 /// A token whose signature was verified.
 #[derive(Clone)]
-pub(super) struct Remembered {
+pub(super) struct CachedJwt {
     pub(super) token: VerifiedToken,
-    pub(super) footing: Arc<Footing>,
+    pub(super) verified_by: Arc<VerifiedBy>,
 }
 
 impl JwtVerifier {
@@ -41,8 +41,8 @@ impl JwtVerifier {
         leeway: Duration,
         capacity: usize,
     ) -> Self {
-        let remembered = Memory::new(capacity, LONGEST_MEMORY);
-        Self { servers, resolvers, leeway, remembered }
+        let cache = TokenCache::new(capacity, MAX_CACHE_TTL);
+        Self { servers, resolvers, leeway, cache }
     }
 
     /// Whether there is an issuer whose tokens can be verified here.
@@ -51,21 +51,21 @@ impl JwtVerifier {
     }
 
     /// What is found out about a token that is not remembered.
-    pub(super) async fn verify_anew(
+    pub(super) async fn verify_uncached(
         &self,
         token: &str,
-        fingerprint: Fingerprint,
+        token_hash: TokenHash,
         now: SystemTime,
-    ) -> Result<Remembered, Denial> {
+    ) -> Result<CachedJwt, Denial> {
         // What costs least comes first; nothing is fetched for a token that would be refused anyway.
         let mut jws = Jws::parse(token).map_err(|denial| self.explain_opaque(token, denial))?;
         let claims = Claims::parse(std::mem::take(&mut jws.payload))?;
         let issuer = claims.issuer();
         let known = self.servers.iter().find(|server| server.issues(issuer));
-        if known.is_none() && !self.resolvers.iter().any(|resolver| resolver.names(issuer)) {
+        if known.is_none() && !self.resolvers.iter().any(|resolver| resolver.contains(issuer)) {
             return Err(self.refuse_issuer(issuer));
         }
-        if claims.expires_at().is_some_and(|end| has_expired(end, seconds(now), self.leeway)) {
+        if claims.expires_at().is_some_and(|end| has_expired(end, unix_secs(now), self.leeway)) {
             return Err(Denial::invalid(Reason::Expired));
         }
         let resolved;
@@ -76,20 +76,21 @@ impl JwtVerifier {
                 resolved.as_ref().ok_or_else(|| self.refuse_issuer(issuer))?
             }
         };
-        jwt::judge(&jws, &claims, server.rules())?;
-        let key = server.keyring().verify(&jws, issuer).await;
+        jwt::check(&jws, &claims, server.rules())?;
+        let key = server.issuer_keys().verify(&jws, issuer).await;
         let key = key.map_err(|denial| explain_signature(denial, &jws))?;
         let verified = digested(claims.into_token(server.rules())?, token);
-        let footing = server.footing(key);
-        let token = if footing.asked.is_some() { verified.asked_about() } else { verified };
-        let verified = Remembered { token, footing };
-        self.remembered.keep(fingerprint, verified.clone(), now, None);
+        let verified_by = server.verified_by(key);
+        let token =
+            if verified_by.introspector.is_some() { verified.asked_about() } else { verified };
+        let verified = CachedJwt { token, verified_by };
+        self.cache.insert(token_hash, verified.clone(), now, None);
         Ok(verified)
     }
 
     /// Whether it has expired is judged by the policy, for remembered tokens as for others.
-    pub(super) fn recall(&self, fingerprint: &Fingerprint, now: SystemTime) -> Option<Remembered> {
-        self.remembered.recall(fingerprint, now).filter(|known| !known.footing.key.is_retired())
+    pub(super) fn get(&self, token_hash: &TokenHash, now: SystemTime) -> Option<CachedJwt> {
+        self.cache.get(token_hash, now).filter(|known| !known.verified_by.key.is_retired())
     }
 
     fn refuse_issuer(&self, issuer: &str) -> Denial {
@@ -117,9 +118,9 @@ impl JwtVerifier {
 
 /// The token with its digest, if it comes with proofs: each of them names it.
 fn digested(token: VerifiedToken, text: &str) -> VerifiedToken {
-    let binding = token.facts().binding.as_deref();
-    match binding.and_then(Binding::key_thumbprint) {
-        Some(_) => token.with(|facts| facts.digest = Some(dpop::digest(text.as_bytes()).into())),
+    let binding = token.data().binding.as_deref();
+    match binding.and_then(Confirmation::key_thumbprint) {
+        Some(_) => token.with(|data| data.digest = Some(dpop::digest(text.as_bytes()).into())),
         None => token,
     }
 }
@@ -134,7 +135,7 @@ fn explain_signature(denial: Denial, jws: &Jws<'_>) -> Denial {
     )
 }
 
-impl Weigh for Remembered {
+impl CacheWeight for CachedJwt {
     fn weight(&self) -> u64 {
         self.token.weight()
     }

@@ -8,37 +8,37 @@ use tokio::sync::Semaphore;
 
 use crate::issuer::authorization_server::AuthorizationServer;
 use crate::model::denial::Denial;
-use crate::model::issuer_pattern::Family;
+use crate::model::issuer_pattern::IssuerSet;
 use crate::net::box_future::BoxFuture;
 use crate::net::clock::Clock;
 use crate::net::fetch::FetchError;
-use crate::net::refreshing_cache::{Fresh, Lacking, Timing};
+use crate::net::refreshing_cache::{RefreshError, RefreshingCache, Timing};
 
 /// How long an issuer is trusted before the next question. Withdrawn, it is refused at the latest after
 /// this time and that for which a verified token is remembered, 5 minutes each.
-const TRUSTED_FOR: Duration = Duration::from_secs(5 * 60);
+const POSITIVE_TTL: Duration = Duration::from_secs(5 * 60);
 
 /// How long an issuer is refused before the next question: a new tenant waits so long at most.
-const REFUSED_FOR: Duration = Duration::from_secs(60);
+const NEGATIVE_TTL: Duration = Duration::from_secs(60);
 
 /// How long an issuer stays trusted while there is no answer.
 const MAX_STALE: Duration = Duration::from_secs(60 * 60);
 
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How many questions about strangers are under way at once. Trusted issuers are not counted.
-const MAX_QUESTIONS: usize = 16;
+const MAX_CONCURRENT: usize = 16;
 
 /// How many issuers that are not trusted are remembered: the oldest are forgotten.
-const MAX_STRANGERS: usize = 1000;
+const MAX_NEGATIVE: usize = 1000;
 
 /// How many trusted issuers are remembered, should the resolver trust whatever it is asked for. Beyond, one of
 /// them is forgotten for each new one, and asked for again when it comes back.
-const MAX_TRUSTED: usize = 10_000;
+const MAX_POSITIVE: usize = 10_000;
 
 /// Asks which authorization server an issuer is.
-pub(crate) type Ask = Arc<
+pub(crate) type ResolveFn = Arc<
     dyn Fn(
             String,
         ) -> BoxFuture<
@@ -50,33 +50,33 @@ pub(crate) type Ask = Arc<
 
 /// Knows the authorization servers of a family of issuers by asking for each.
 pub(crate) struct IssuerResolver {
-    family: Family,
-    ask: Ask,
+    issuer_set: IssuerSet,
+    ask: ResolveFn,
     clock: Arc<dyn Clock>,
     questions: Arc<Semaphore>,
     known: Mutex<Known>,
 }
 
-type Answer = Arc<Fresh<Option<AuthorizationServer>>>;
+type Answer = Arc<RefreshingCache<Option<AuthorizationServer>>>;
 
 /// Two lists, so that a crowd of strangers displaces nobody who is trusted.
 #[derive(Default)]
 struct Known {
     trusted: HashMap<Arc<str>, Answer>,
-    strangers: HashMap<Arc<str>, Answer>,
+    refused: HashMap<Arc<str>, Answer>,
     /// The strangers, the oldest first.
     order: VecDeque<Arc<str>>,
 }
 
 impl IssuerResolver {
-    pub(crate) fn new(family: Family, ask: Ask, clock: Arc<dyn Clock>) -> Self {
-        let questions = Arc::new(Semaphore::new(MAX_QUESTIONS));
-        Self { family, ask, clock, questions, known: Mutex::default() }
+    pub(crate) fn new(issuer_set: IssuerSet, ask: ResolveFn, clock: Arc<dyn Clock>) -> Self {
+        let questions = Arc::new(Semaphore::new(MAX_CONCURRENT));
+        Self { issuer_set, ask, clock, questions, known: Mutex::default() }
     }
 
     /// Whether an issuer is of the form that is asked for.
-    pub(crate) fn names(&self, issuer: &str) -> bool {
-        self.family.names(issuer)
+    pub(crate) fn contains(&self, issuer: &str) -> bool {
+        self.issuer_set.contains(issuer)
     }
 
     /// The authorization server of an issuer; nothing if it is not trusted.
@@ -93,25 +93,25 @@ impl IssuerResolver {
     fn question(&self, issuer: &str) -> Answer {
         let (issuer, ask, questions): (Arc<str>, _, _) =
             (issuer.into(), self.ask.clone(), self.questions.clone());
-        let load = move |in_hand: Option<Arc<Option<AuthorizationServer>>>| {
+        let load = move |cached: Option<Arc<Option<AuthorizationServer>>>| {
             let (issuer, ask, questions) = (issuer.clone(), ask.clone(), questions.clone());
-            let flight: BoxFuture<'static, _> = Box::pin(async move {
-                let is_trusted = in_hand.is_some_and(|server| server.is_some());
+            let load: BoxFuture<'static, _> = Box::pin(async move {
+                let is_trusted = cached.is_some_and(|server| server.is_some());
                 let permit = questions.try_acquire();
                 if permit.is_err() && !is_trusted {
                     return Err(failed("too many unknown issuers at once"));
                 }
-                let answer = tokio::time::timeout(PATIENCE, ask(issuer.to_string())).await;
-                let answer = answer.map_err(|_| FetchError::Timeout(PATIENCE))?;
+                let answer = tokio::time::timeout(RESOLVE_TIMEOUT, ask(issuer.to_string())).await;
+                let answer = answer.map_err(|_| FetchError::Timeout(RESOLVE_TIMEOUT))?;
                 let server = answer.map_err(FetchError::Transport)?;
-                let server = server.filter(|server| is_right(server, &issuer));
-                let lifetime = if server.is_some() { TRUSTED_FOR } else { REFUSED_FOR };
+                let server = server.filter(|server| is_acceptable(server, &issuer));
+                let lifetime = if server.is_some() { POSITIVE_TTL } else { NEGATIVE_TTL };
                 Ok((server, lifetime))
             });
-            flight
+            load
         };
-        let timing = Timing { cooldown: REFUSED_FOR, max_stale: MAX_STALE };
-        Arc::new(Fresh::new(self.clock.clone(), timing, Box::new(load)))
+        let timing = Timing { cooldown: NEGATIVE_TTL, max_stale: MAX_STALE };
+        Arc::new(RefreshingCache::new(self.clock.clone(), timing, Box::new(load)))
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -122,11 +122,11 @@ impl IssuerResolver {
 impl Known {
     /// The answer about an issuer, perhaps one that is still waited for.
     fn answer(&mut self, issuer: &str, question: impl FnOnce() -> Answer) -> Answer {
-        if let Some(known) = self.trusted.get(issuer).or_else(|| self.strangers.get(issuer)) {
+        if let Some(known) = self.trusted.get(issuer).or_else(|| self.refused.get(issuer)) {
             return known.clone();
         }
         let answer = question();
-        self.add_stranger(issuer.into(), answer.clone());
+        self.insert_refused(issuer.into(), answer.clone());
         answer
     }
 
@@ -136,28 +136,27 @@ impl Known {
             return;
         }
         if is_trusted {
-            let issuer =
-                self.strangers.remove_entry(issuer).map_or_else(|| issuer.into(), |it| it.0);
-            self.order.retain(|stranger| *stranger != issuer);
-            if self.trusted.len() >= MAX_TRUSTED
+            let issuer = self.refused.remove_entry(issuer).map_or_else(|| issuer.into(), |it| it.0);
+            self.order.retain(|refused| *refused != issuer);
+            if self.trusted.len() >= MAX_POSITIVE
                 && let Some(any) = self.trusted.keys().next().cloned()
             {
                 self.trusted.remove(&any);
             }
             self.trusted.insert(issuer, answer);
         } else if let Some((issuer, answer)) = self.trusted.remove_entry(issuer) {
-            self.add_stranger(issuer, answer);
+            self.insert_refused(issuer, answer);
         }
     }
 
-    fn add_stranger(&mut self, issuer: Arc<str>, answer: Answer) {
-        if self.order.len() >= MAX_STRANGERS
+    fn insert_refused(&mut self, issuer: Arc<str>, answer: Answer) {
+        if self.order.len() >= MAX_NEGATIVE
             && let Some(oldest) = self.order.pop_front()
         {
-            self.strangers.remove(&oldest);
+            self.refused.remove(&oldest);
         }
         self.order.push_back(issuer.clone());
-        self.strangers.insert(issuer, answer);
+        self.refused.insert(issuer, answer);
     }
 }
 
@@ -166,7 +165,7 @@ pub(crate) async fn resolve(
     resolvers: &[IssuerResolver],
     issuer: &str,
 ) -> Result<Option<AuthorizationServer>, Denial> {
-    for resolver in resolvers.iter().filter(|resolver| resolver.names(issuer)) {
+    for resolver in resolvers.iter().filter(|resolver| resolver.contains(issuer)) {
         if let Some(server) = resolver.resolve(issuer).await? {
             return Ok(Some(server));
         }
@@ -176,17 +175,17 @@ pub(crate) async fn resolve(
 
 /// Whether the answer is the server of this very issuer, so that no other can speak in its name, and is
 /// described as `build()` would have it.
-fn is_right(server: &AuthorizationServer, issuer: &str) -> bool {
+fn is_acceptable(server: &AuthorizationServer, issuer: &str) -> bool {
     let is_its_own = server.issuer() == issuer && server.issues(issuer);
-    let mistake = match server.introspects() {
+    let config_error = match server.introspects() {
         _ if !is_its_own => Some("it is another server, or one without keys"),
-        Some(asking) if !asking.asks_about_jwts() => Some(
-            "it is to be asked about opaque tokens, which name no issuer: say `.also_jwts()`, or leave `.introspection(..)` out",
+        Some(asking) if !asking.introspects_jwts() => Some(
+            "it is to be asked about opaque tokens, which name no issuer: say `.introspect_jwts()`, or leave `.introspection(..)` out",
         ),
-        Some(asking) => asking.mistake(),
+        Some(asking) => asking.config_error(),
         None => None,
     };
-    if let Some(why) = mistake {
+    if let Some(why) = config_error {
         tracing::warn!(
             target: "mcp_auth",
             asked_for = issuer,
@@ -194,21 +193,13 @@ fn is_right(server: &AuthorizationServer, issuer: &str) -> bool {
             "the issuer is refused for what the issuer resolver answered: {why}",
         );
     }
-    mistake.is_none()
+    config_error.is_none()
 }
 
-fn unavailable(lacking: Lacking) -> Denial {
-    let (why, retry_after) = match lacking {
-        Lacking::OutOfReach { why, retry_after } => (why, retry_after),
-        Lacking::TooSoon => (None, Duration::from_secs(1)),
-    };
-    let denial = Denial::unavailable(retry_after).detail(
+fn unavailable(error: RefreshError) -> Denial {
+    error.into_denial(
         "it cannot be found out whether the token's issuer is trusted: the issuer resolver failed, or is asked for too many unknown issuers at once",
-    );
-    match why {
-        Some(why) => denial.caused_by(why.to_string()),
-        None => denial,
-    }
+    )
 }
 
 fn failed(why: &'static str) -> FetchError {
@@ -218,15 +209,15 @@ fn failed(why: &'static str) -> FetchError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::issuer_pattern::Template;
+    use crate::model::issuer_pattern::IssuerPattern;
     use crate::net::clock::ManualClock;
 
     #[test]
     fn a_hundred_thousand_issuers_leave_memory_bounded() {
-        let template = Template::parse("https://{t}.example.com").expect("a template");
-        let ask: Ask = Arc::new(|_| Box::pin(std::future::pending()));
-        let family = Family { template, tenants: None };
-        let resolver = IssuerResolver::new(family, ask, Arc::new(ManualClock::new()));
+        let template = IssuerPattern::parse("https://{t}.example.com").expect("a template");
+        let ask: ResolveFn = Arc::new(|_| Box::pin(std::future::pending()));
+        let issuer_set = IssuerSet { template, tenants: None };
+        let resolver = IssuerResolver::new(issuer_set, ask, Arc::new(ManualClock::new()));
         let answer = resolver.question("https://t.example.com");
         let mut known = Known::default();
         for i in 0..100_000 {
@@ -236,17 +227,17 @@ mod tests {
                 known.enter(&issuer, answer.clone(), true);
             }
         }
-        assert_eq!(known.trusted.len(), MAX_TRUSTED);
-        assert_eq!(known.strangers.len(), MAX_STRANGERS);
-        assert_eq!(known.order.len(), MAX_STRANGERS);
+        assert_eq!(known.trusted.len(), MAX_POSITIVE);
+        assert_eq!(known.refused.len(), MAX_NEGATIVE);
+        assert_eq!(known.order.len(), MAX_NEGATIVE);
     }
 
     #[test]
     fn who_is_no_longer_trusted_is_a_stranger_again() {
-        let template = Template::parse("https://{t}.example.com").expect("a template");
-        let ask: Ask = Arc::new(|_| Box::pin(std::future::pending()));
-        let family = Family { template, tenants: None };
-        let resolver = IssuerResolver::new(family, ask, Arc::new(ManualClock::new()));
+        let template = IssuerPattern::parse("https://{t}.example.com").expect("a template");
+        let ask: ResolveFn = Arc::new(|_| Box::pin(std::future::pending()));
+        let issuer_set = IssuerSet { template, tenants: None };
+        let resolver = IssuerResolver::new(issuer_set, ask, Arc::new(ManualClock::new()));
         let issuer = "https://t.example.com";
         let answer = resolver.question(issuer);
         let mut known = Known::default();
@@ -255,8 +246,8 @@ mod tests {
             assert!(Arc::ptr_eq(&same, &answer));
             known.enter(issuer, same, is_trusted);
             assert_eq!(known.trusted.contains_key(issuer), is_trusted);
-            assert_eq!(known.strangers.contains_key(issuer), !is_trusted);
-            assert_eq!(known.order.len(), known.strangers.len());
+            assert_eq!(known.refused.contains_key(issuer), !is_trusted);
+            assert_eq!(known.order.len(), known.refused.len());
         }
     }
 }

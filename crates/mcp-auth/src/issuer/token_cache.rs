@@ -7,18 +7,18 @@ use quick_cache::Weighter;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 
 use crate::model::verified_token::VerifiedToken;
-use crate::util::unix_time::seconds;
-use crate::verify::jwt::Fingerprint;
+use crate::util::unix_time::unix_secs;
+use crate::verify::jwt::TokenHash;
 
 /// Values by the fingerprint of the whole token: no token is kept, and a changed one is another.
-pub(crate) struct Memory<V> {
+pub(crate) struct TokenCache<V> {
     /// Where a fingerprint lies is said by a keyed hash, so that it tells nothing of it.
-    entries: Cache<Fingerprint, Entry<V>, BySize, RandomState>,
-    longest: Duration,
+    entries: Cache<TokenHash, Entry<V>, BySize, RandomState>,
+    max_ttl: Duration,
 }
 
 /// What may be remembered.
-pub(crate) trait Weigh {
+pub(crate) trait CacheWeight {
     /// How many places it takes.
     fn weight(&self) -> u64;
 }
@@ -33,55 +33,55 @@ struct Entry<V> {
 #[derive(Clone)]
 struct BySize;
 
-impl<V: Weigh + Clone> Memory<V> {
-    /// A memory with so many places, in which nothing stays longer than `longest`.
-    pub(crate) fn new(capacity: usize, longest: Duration) -> Self {
+impl<V: CacheWeight + Clone> TokenCache<V> {
+    /// A memory with so many places, in which nothing stays longer than `max_ttl`.
+    pub(crate) fn new(capacity: usize, max_ttl: Duration) -> Self {
         let (keyed, lifecycle) = (RandomState::new(), DefaultLifecycle::default());
         let entries = Cache::with(capacity, capacity as u64, BySize, keyed, lifecycle);
-        Self { entries, longest }
+        Self { entries, max_ttl }
     }
 
-    pub(crate) fn recall(&self, fingerprint: &Fingerprint, now: SystemTime) -> Option<V> {
-        let known = self.entries.get(fingerprint)?;
-        let left = known.until.saturating_sub(seconds(now));
+    pub(crate) fn get(&self, token_hash: &TokenHash, now: SystemTime) -> Option<V> {
+        let known = self.entries.get(token_hash)?;
+        let left = known.until.saturating_sub(unix_secs(now));
         // More is left than ever was if the clock was set back.
-        (1..=self.longest.as_secs()).contains(&left).then_some(known.value)
+        (1..=self.max_ttl.as_secs()).contains(&left).then_some(known.value)
     }
 
     /// Remembers a value for the longest time, but not past `end`, in seconds since 1970.
-    pub(crate) fn keep(
+    pub(crate) fn insert(
         &self,
-        fingerprint: Fingerprint,
+        token_hash: TokenHash,
         value: V,
         now: SystemTime,
         end: Option<u64>,
     ) {
-        let until = seconds(now).saturating_add(self.longest.as_secs());
+        let until = unix_secs(now).saturating_add(self.max_ttl.as_secs());
         let until = until.min(end.unwrap_or(u64::MAX));
-        if until > seconds(now) {
-            self.entries.insert(fingerprint, Entry { value, until });
+        if until > unix_secs(now) {
+            self.entries.insert(token_hash, Entry { value, until });
         }
     }
 
-    pub(crate) fn forget(&self, fingerprint: &Fingerprint) {
-        self.entries.remove(fingerprint);
+    pub(crate) fn remove(&self, token_hash: &TokenHash) {
+        self.entries.remove(token_hash);
     }
 
     /// Whether there is a value, though its time may have passed.
-    pub(crate) fn has_known(&self, fingerprint: &Fingerprint) -> bool {
-        self.entries.peek(fingerprint).is_some()
+    pub(crate) fn contains(&self, token_hash: &TokenHash) -> bool {
+        self.entries.peek(token_hash).is_some()
     }
 }
 
-impl Weigh for VerifiedToken {
+impl CacheWeight for VerifiedToken {
     /// A token with many claims takes the place of several.
     fn weight(&self) -> u64 {
-        1 + self.facts().claims.len() as u64 / 1024
+        1 + self.data().claims.len() as u64 / 1024
     }
 }
 
-impl<V: Weigh> Weighter<Fingerprint, Entry<V>> for BySize {
-    fn weight(&self, _: &Fingerprint, entry: &Entry<V>) -> u64 {
+impl<V: CacheWeight> Weighter<TokenHash, Entry<V>> for BySize {
+    fn weight(&self, _: &TokenHash, entry: &Entry<V>) -> u64 {
         entry.value.weight()
     }
 }

@@ -5,24 +5,24 @@ use std::time::SystemTime;
 
 use crate::issuer::authorization_server::AuthorizationServer;
 use crate::issuer::introspection::Introspector;
-use crate::issuer::jwt_verifier::{JwtVerifier, Remembered};
+use crate::issuer::jwt_verifier::{CachedJwt, JwtVerifier};
 use crate::issuer::verifier::Verifier;
 use crate::model::credentials::Credentials;
-use crate::model::denial::{Denial, Refusal};
+use crate::model::denial::{Denial, DenialKind};
 use crate::model::error_codes::Reason;
 use crate::model::provider::Shape;
 use crate::model::verified_token::VerifiedToken;
 use crate::net::box_future::{BoxFuture, boxed};
 use crate::net::clock::Clock;
 use crate::net::metrics;
-use crate::verify::jwt::{self, Fingerprint, Fingerprints};
+use crate::verify::jwt::{self, TokenHash, TokenHasher};
 
 /// Chooses by the form of a token: three parts of base64url are a JWT, and anything else is opaque.
 pub(crate) struct TokenVerifier {
     jwts: JwtVerifier,
     /// The issuers that are asked about opaque tokens, in the order of the configuration.
     asked: Vec<Introspector>,
-    fingerprints: Arc<Fingerprints>,
+    token_hasher: Arc<TokenHasher>,
     clock: Arc<dyn Clock>,
 }
 
@@ -35,23 +35,23 @@ impl TokenVerifier {
     ) -> Option<Self> {
         let asked: Vec<Introspector> =
             servers.iter().filter_map(AuthorizationServer::introspector).cloned().collect();
-        let fingerprints = match asked.first() {
-            Some(introspector) => introspector.fingerprints()?,
-            None => Arc::new(Fingerprints::random()?),
+        let token_hasher = match asked.first() {
+            Some(introspector) => introspector.token_hasher()?,
+            None => Arc::new(TokenHasher::random()?),
         };
-        Some(Self { jwts, asked, fingerprints, clock })
+        Some(Self { jwts, asked, token_hasher, clock })
     }
 
     /// The token, and what time it is by then: there may have been something to wait for.
-    pub(crate) async fn recall_or_verify(
+    pub(crate) async fn get_or_verify(
         &self,
         credentials: &Credentials,
     ) -> Result<(VerifiedToken, SystemTime), Denial> {
         let token = credentials.token();
-        let fingerprint = self.fingerprints.of(token.as_bytes());
-        let fingerprint = fingerprint.ok_or_else(|| Denial::invalid(Reason::Oversize))?;
+        let token_hash = self.token_hasher.of(token.as_bytes());
+        let token_hash = token_hash.ok_or_else(|| Denial::invalid(Reason::Oversize))?;
         let now = self.clock.now();
-        let known = self.recall(&fingerprint, now);
+        let known = self.get(&token_hash, now);
         metrics::token_cache(known.is_some());
         if let Some(known) = known {
             return Ok((known, now));
@@ -59,12 +59,12 @@ impl TokenVerifier {
         let token = token.expose();
         // Boxed, so that the future is small where a token is remembered.
         let verified = if self.is_opaque(token) {
-            credentials.check()?;
-            Box::pin(self.ask(token, fingerprint, now)).await?
+            credentials.validate_token68()?;
+            Box::pin(self.ask(token, token_hash, now)).await?
         } else {
             // What is no token is no JWT either: only what is refused is looked at byte by byte.
-            let verified = boxed(|| self.verify_jwt(token, fingerprint, now)).await;
-            verified.map_err(|denial| credentials.check().err().unwrap_or(denial))?
+            let verified = boxed(|| self.verify_jwt(token, token_hash, now)).await;
+            verified.map_err(|denial| credentials.validate_token68().err().unwrap_or(denial))?
         };
         Ok((verified, self.clock.now()))
     }
@@ -73,15 +73,15 @@ impl TokenVerifier {
         !self.asked.is_empty() && (self.jwts.is_empty() || !jwt::is_compact(token))
     }
 
-    fn recall(&self, fingerprint: &Fingerprint, now: SystemTime) -> Option<VerifiedToken> {
-        if let Some(Remembered { token, footing }) = self.jwts.recall(fingerprint, now) {
-            let stands = footing.asked.as_ref().is_none_or(|it| {
-                let answer = it.recall(fingerprint, now);
+    fn get(&self, token_hash: &TokenHash, now: SystemTime) -> Option<VerifiedToken> {
+        if let Some(CachedJwt { token, verified_by }) = self.jwts.get(token_hash, now) {
+            let stands = verified_by.introspector.as_ref().is_none_or(|it| {
+                let answer = it.get(token_hash, now);
                 answer.is_some_and(|answer| is_bound_by(&answer.token, &token))
             });
             return stands.then_some(token);
         }
-        let known = self.asked.iter().find_map(|it| it.recall(fingerprint, now))?;
+        let known = self.asked.iter().find_map(|it| it.get(token_hash, now))?;
         // What was answered about a JWT does not stand for its signature.
         (self.jwts.is_empty() || !known.is_compact).then_some(known.token)
     }
@@ -91,7 +91,7 @@ impl TokenVerifier {
     async fn ask(
         &self,
         token: &str,
-        fingerprint: Fingerprint,
+        token_hash: TokenHash,
         now: SystemTime,
     ) -> Result<VerifiedToken, Denial> {
         let shape = self.asked.iter().map(|it| it.shape_of(token)).max();
@@ -100,7 +100,7 @@ impl TokenVerifier {
         }
         let mut denied = Denial::invalid(Reason::Inactive);
         for introspector in self.asked.iter().filter(|it| Some(it.shape_of(token)) == shape) {
-            match introspector.verify(token, fingerprint, now).await {
+            match introspector.verify(token, token_hash, now).await {
                 Ok(token) => return Ok(token),
                 Err(denial) => denied = graver(denied, denial),
             }
@@ -118,16 +118,16 @@ impl TokenVerifier {
     async fn verify_jwt(
         &self,
         token: &str,
-        fingerprint: Fingerprint,
+        token_hash: TokenHash,
         now: SystemTime,
     ) -> Result<VerifiedToken, Denial> {
-        let Remembered { token: verified, footing } = match self.jwts.recall(&fingerprint, now) {
+        let CachedJwt { token: verified, verified_by } = match self.jwts.get(&token_hash, now) {
             Some(known) => known,
-            None => self.jwts.verify_anew(token, fingerprint, now).await?,
+            None => self.jwts.verify_uncached(token, token_hash, now).await?,
         };
-        match &footing.asked {
+        match &verified_by.introspector {
             Some(introspector) => {
-                bound_by(&introspector.verify(token, fingerprint, now).await?, verified)
+                bound_by(&introspector.verify(token, token_hash, now).await?, verified)
             }
             None => Ok(verified),
         }
@@ -139,14 +139,14 @@ impl Verifier for TokenVerifier {
         &'a self,
         credentials: &'a Credentials,
     ) -> BoxFuture<'a, Result<VerifiedToken, Denial>> {
-        Box::pin(async { self.recall_or_verify(credentials).await.map(|(token, _)| token) })
+        Box::pin(async { self.get_or_verify(credentials).await.map(|(token, _)| token) })
     }
 }
 
 /// Whether a JWT is bound to all that its issuer's answer binds it to.
 fn is_bound_by(answer: &VerifiedToken, jwt: &VerifiedToken) -> bool {
-    let binding = &answer.facts().binding;
-    binding.is_none() || *binding == jwt.facts().binding
+    let binding = &answer.data().binding;
+    binding.is_none() || *binding == jwt.data().binding
 }
 
 /// The JWT, bound as its issuer answers, who may know more than stands in it
@@ -155,7 +155,7 @@ fn bound_by(answer: &VerifiedToken, jwt: VerifiedToken) -> Result<VerifiedToken,
     if is_bound_by(answer, &jwt) {
         return Ok(jwt);
     }
-    match (&answer.facts().binding, &jwt.facts().binding) {
+    match (&answer.data().binding, &jwt.data().binding) {
         (Some(binding), None) => Ok(jwt.clone().bound(binding.clone())),
         _ => Err(Denial::invalid(Reason::Binding)
             .detail("the token and the answer of its issuer name different keys (`cnf`)")),
@@ -165,9 +165,9 @@ fn bound_by(answer: &VerifiedToken, jwt: VerifiedToken) -> Result<VerifiedToken,
 /// What to say if several issuers refuse: that one is out of reach, which may have been the one; else
 /// why it is not good; else that none knows it.
 fn graver(one: Denial, other: Denial) -> Denial {
-    let weight = |denial: &Denial| match denial.refusal() {
-        Refusal::Unavailable { .. } => 2,
-        Refusal::InvalidToken(Reason::Inactive) => 0,
+    let weight = |denial: &Denial| match denial.kind() {
+        DenialKind::Unavailable { .. } => 2,
+        DenialKind::InvalidToken(Reason::Inactive) => 0,
         _ => 1,
     };
     if weight(&other) > weight(&one) { other } else { one }

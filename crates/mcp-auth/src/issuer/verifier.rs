@@ -25,7 +25,7 @@ use crate::net::box_future::BoxFuture;
 /// }
 ///
 /// let auth = McpAuth::builder("https://api.example.com/mcp")
-///     .authorization_server(AuthorizationServer::named("https://keys.example.com"))
+///     .authorization_server(AuthorizationServer::external("https://keys.example.com"))
 ///     .verifier(api_key)
 ///     .build()?;
 /// # Ok::<(), mcp_auth::ConfigError>(())

@@ -6,14 +6,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::de::DeserializeOwned;
 
-use crate::model::confirmation::Binding;
+use crate::model::confirmation::Confirmation;
 use crate::model::credentials::{AccessToken, Credentials};
 use crate::model::denial::Denial;
 use crate::model::require::Require;
 use crate::model::resource_context::ResourceContext;
 use crate::model::scheme::Scheme;
 use crate::model::scope::Scopes;
-use crate::model::verified_token::{Facts, VerifiedToken};
+use crate::model::verified_token::{TokenData, VerifiedToken};
 
 /// The caller of an admitted request. Whoever holds one holds the proof that everything was checked.
 ///
@@ -77,7 +77,7 @@ struct Admission {
 }
 
 impl AuthInfo {
-    /// For `Policy::permit` alone.
+    /// For `Policy::authorize` alone.
     pub(crate) fn admitted(
         token: VerifiedToken,
         credentials: Credentials,
@@ -97,7 +97,7 @@ impl AuthInfo {
     ///
     /// # Errors
     ///
-    /// [`InsufficientScope`](crate::Refusal::InsufficientScope). To ask without consequences, see
+    /// [`InsufficientScope`](crate::DenialKind::InsufficientScope). To ask without consequences, see
     /// [`has`](Self::has).
     pub fn require(&self, scopes: impl Into<Require>) -> Result<(), Denial> {
         let known = &self.0.resource.scopes;
@@ -120,8 +120,8 @@ impl AuthInfo {
         scopes.into().under(&self.0.resource.scopes.hierarchy).is_met_by(self.scopes())
     }
 
-    pub(crate) fn facts(&self) -> &Facts {
-        self.0.token.facts()
+    pub(crate) fn data(&self) -> &TokenData {
+        self.0.token.data()
     }
 
     /// The names of the resource that admitted the caller.
@@ -172,15 +172,15 @@ impl AuthInfo {
     /// [provider](crate::Provider) says that another claim is the stable one, bind to that and the issuer.
     #[must_use]
     pub fn principal(&self) -> Principal {
-        let facts = self.0.token.facts();
-        Principal { issuer: facts.issuer.clone(), subject: self.subject().into() }
+        let data = self.0.token.data();
+        Principal { issuer: data.issuer.clone(), subject: self.subject().into() }
     }
 
     /// The client to which the token was issued: `client_id`, else `azp`, `appid` or `cid`.
     #[must_use]
     pub fn client_id(&self) -> Option<&str> {
-        let facts = self.0.token.facts();
-        facts.client_id.as_ref().map(|id| id.of(&facts.claims))
+        let data = self.0.token.data();
+        data.client_id.as_ref().map(|id| id.of(&data.claims))
     }
 
     /// The resources for which the token was issued: `aud`. This one is among them.
@@ -191,20 +191,20 @@ impl AuthInfo {
     /// The scopes that the token grants, as its issuer wrote them.
     #[must_use]
     pub fn scopes(&self) -> &Scopes {
-        &self.0.token.facts().scopes
+        &self.0.token.data().scopes
     }
 
     /// When the token expires. Always there for a JWT, unless this system's clock does not reach that far.
     #[must_use]
     pub fn expires_at(&self) -> Option<SystemTime> {
-        let seconds = self.0.token.facts().expires_at?.get();
+        let seconds = self.0.token.data().expires_at?.get();
         UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
     }
 
     /// What the token is bound to, and its sender has shown to hold: nothing for a plain bearer token.
     #[must_use]
-    pub fn binding(&self) -> Option<&Binding> {
-        self.0.token.facts().binding.as_deref()
+    pub fn confirmation(&self) -> Option<&Confirmation> {
+        self.0.token.data().binding.as_deref()
     }
 
     /// All claims, or those that `T` names.
@@ -219,7 +219,7 @@ impl AuthInfo {
     /// All claims as the JSON text that was signed, or with which the issuer answered.
     #[must_use]
     pub fn claims_json(&self) -> &str {
-        &self.0.token.facts().claims
+        &self.0.token.data().claims
     }
 }
 

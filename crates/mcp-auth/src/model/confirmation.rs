@@ -2,7 +2,7 @@
 
 use base64_simd::URL_SAFE_NO_PAD;
 
-use crate::util::json::{Members, Raw};
+use crate::util::json::{Object, Raw};
 
 /// What a token is bound to, and its sender has shown to hold: a key, a certificate, or both
 /// ([RFC 7800 §3.1](https://www.rfc-editor.org/rfc/rfc7800#section-3.1)).
@@ -11,17 +11,17 @@ use crate::util::json::{Members, Raw};
 /// use mcp_auth::AuthInfo;
 ///
 /// fn may_pay(auth: &AuthInfo) -> bool {
-///     auth.binding().is_some_and(|binding| binding.key().is_some())
+///     auth.confirmation().is_some_and(|binding| binding.key().is_some())
 /// }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Binding {
+pub struct Confirmation {
     key: Option<[u8; 32]>,
     certificate: Option<[u8; 32]>,
     is_understood: bool,
 }
 
-impl Binding {
+impl Confirmation {
     /// The SHA-256 thumbprint of the key of the sender's DPoP proofs, as `cnf.jkt` has it
     /// ([RFC 9449 §6.1](https://www.rfc-editor.org/rfc/rfc9449#section-6.1)).
     #[must_use]
@@ -40,7 +40,7 @@ impl Binding {
     /// something nobody here can check.
     pub(crate) fn read(cnf: &str) -> Self {
         let mut binding = Self { key: None, certificate: None, is_understood: false };
-        let Ok(members) = Members::of(cnf) else { return binding };
+        let Ok(members) = Object::of(cnf) else { return binding };
         let mut understood = 0;
         for (name, value) in members.iter() {
             let place = match name {
@@ -82,8 +82,8 @@ mod tests {
     const JKT: &str = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I";
     const X5T: &str = "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2";
 
-    fn read(cnf: &str) -> Binding {
-        Binding::read(cnf)
+    fn read(cnf: &str) -> Confirmation {
+        Confirmation::read(cnf)
     }
 
     #[test]
@@ -93,7 +93,7 @@ mod tests {
         let x5t = read(&format!(r#"{{"x5t#S256":"{}"}}"#, JKT));
         assert_eq!((x5t.key(), x5t.certificate().as_deref()), (None, Some(JKT)));
         let both = read(&format!(r#"{{"jkt":"{JKT}","x5t\u0023S256":"{JKT}"}}"#));
-        assert!([jkt, x5t, both].iter().all(Binding::is_understood));
+        assert!([jkt, x5t, both].iter().all(Confirmation::is_understood));
     }
 
     #[test]

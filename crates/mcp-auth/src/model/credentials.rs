@@ -12,12 +12,6 @@ use crate::model::scheme::Scheme;
 /// The header with the proof ([RFC 9449 §4.1](https://www.rfc-editor.org/rfc/rfc9449#section-4.1)).
 pub(crate) const DPOP: HeaderName = HeaderName::from_static("dpop");
 
-/// The header with the client's certificate ([RFC 9440 §2](https://www.rfc-editor.org/rfc/rfc9440#section-2)).
-pub(crate) const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
-
-/// The same of Envoy.
-pub(crate) const XFCC: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
-
 /// The longest access token that is looked at, in bytes.
 ///
 /// ML-DSA-87 tokens reach about 7 kB; Entra tokens with many groups stay below 8 kB. Beyond 16 KiB
@@ -57,18 +51,18 @@ impl Credentials {
     ///
     /// # Errors
     ///
-    /// [`NoCredentials`](crate::Refusal::NoCredentials) without an `Authorization` header or with one
+    /// [`NoCredentials`](crate::DenialKind::NoCredentials) without an `Authorization` header or with one
     /// of another scheme than `Bearer` and `DPoP`; [`BadRequest`] if there are several, or if what follows
     /// the scheme is not one token; [`Reason::Oversize`] if it is longer than [`MAX_TOKEN_BYTES`];
     /// [`BadProof`] if there is no proof where one is required, or more than one.
     pub fn from_headers(headers: &HeaderMap) -> Result<Self, Denial> {
-        let credentials = Self::as_sent(headers)?;
-        credentials.check()?;
+        let credentials = Self::parse_unchecked(headers)?;
+        credentials.validate_token68()?;
         Ok(credentials)
     }
 
     /// The same, but for the last step: what is taken for a token may be none, unless it is remembered as one.
-    pub(crate) fn as_sent(headers: &HeaderMap) -> Result<Self, Denial> {
+    pub(crate) fn parse_unchecked(headers: &HeaderMap) -> Result<Self, Denial> {
         let mut fields = headers.get_all(AUTHORIZATION).iter();
         let field = fields.next().ok_or_else(Denial::no_credentials)?;
         if fields.next().is_some() {
@@ -85,7 +79,7 @@ impl Credentials {
         let token = AccessToken { field: field.clone(), place: start..start + token.len() };
         let mut credentials = Self { scheme, token, proof: None };
         if scheme == Scheme::Dpop {
-            credentials.check()?; // before its proof
+            credentials.validate_token68()?; // before its proof
             let proof = Proof::from_headers(headers).map_err(Denial::bad_proof)?;
             credentials.proof = Some(proof.into());
         }
@@ -93,13 +87,13 @@ impl Credentials {
     }
 
     /// Looks at each byte of the token.
-    pub(crate) fn check(&self) -> Result<(), Denial> {
+    pub(crate) fn validate_token68(&self) -> Result<(), Denial> {
         let malformed = || Denial::bad_request(BadRequest::MalformedAuthorization);
         is_token68(self.token.as_bytes()).then_some(()).ok_or_else(malformed)
     }
 
     /// Those of a token that was admitted, to be verified again.
-    pub(crate) fn again(token: AccessToken) -> Self {
+    pub(crate) fn for_recheck(token: AccessToken) -> Self {
         Self { scheme: Scheme::Bearer, token, proof: None }
     }
 
@@ -194,11 +188,11 @@ fn is_token68(token: &[u8]) -> bool {
     let padding = token.iter().rev().take_while(|b| **b == b'=').count();
     let body = token.get(..token.len() - padding).unwrap_or_default();
     // To the end in any case, and in numbers: many bytes at once, where the machine can.
-    !body.is_empty() && body.iter().fold(0, |all, b| all | strangeness(*b)) == 0
+    !body.is_empty() && body.iter().fold(0, |all, b| all | token68_mismatch(*b)) == 0
 }
 
 /// 0 for a letter, for one of `-./0123456789` and for one of `+_~`: the least of the distances to them.
-fn strangeness(b: u8) -> u8 {
+fn token68_mismatch(b: u8) -> u8 {
     let letter = (b | 0x20).wrapping_sub(b'a').saturating_sub(b'z' - b'a');
     let digit = b.wrapping_sub(b'-').saturating_sub(b'9' - b'-');
     letter.min(digit).min(b ^ b'+').min(b ^ b'_').min(b ^ b'~')
@@ -209,7 +203,7 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
-    use crate::model::denial::Refusal;
+    use crate::model::denial::DenialKind;
 
     fn read(fields: &[&[u8]]) -> Result<Credentials, Denial> {
         let mut headers = HeaderMap::new();
@@ -238,17 +232,17 @@ mod tests {
     fn each_byte_is_judged_as_rfc_9110_says() {
         for byte in 0..=u8::MAX {
             let is_one = byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
-            assert_eq!(strangeness(byte) == 0, is_one, "{byte:#x}");
+            assert_eq!(token68_mismatch(byte) == 0, is_one, "{byte:#x}");
         }
     }
 
     #[test]
     fn everything_else_is_refused_by_table() {
-        let none = Refusal::NoCredentials;
-        let malformed = Refusal::BadRequest(BadRequest::MalformedAuthorization);
-        let repeated = Refusal::BadRequest(BadRequest::RepeatedAuthorization);
-        let missing = Refusal::InvalidProof(BadProof::Missing);
-        let rows: &[(&[&[u8]], &Refusal)] = &[
+        let none = DenialKind::NoCredentials;
+        let malformed = DenialKind::BadRequest(BadRequest::MalformedAuthorization);
+        let repeated = DenialKind::BadRequest(BadRequest::RepeatedAuthorization);
+        let missing = DenialKind::InvalidProof(BadProof::Missing);
+        let rows: &[(&[&[u8]], &DenialKind)] = &[
             (&[], &none),
             (&[b""], &none),
             (&[b"Basic YWxhZGRpbjpvcGVuc2VzYW1l"], &none),
@@ -279,7 +273,7 @@ mod tests {
         ];
         for (fields, refusal) in rows {
             let shown: Vec<_> = fields.iter().map(|f| String::from_utf8_lossy(f)).collect();
-            assert_eq!(read(fields).expect_err("a refusal").refusal(), *refusal, "{shown:?}");
+            assert_eq!(read(fields).expect_err("a refusal").kind(), *refusal, "{shown:?}");
         }
     }
 
@@ -310,7 +304,7 @@ mod tests {
         ];
         for (proofs, why) in rows {
             let denial = read("DPoP", proofs).expect_err("a refusal");
-            assert_eq!(*denial.refusal(), Refusal::InvalidProof(why));
+            assert_eq!(*denial.kind(), DenialKind::InvalidProof(why));
         }
     }
 

@@ -17,19 +17,19 @@ use crate::model::scope::Scopes;
 /// of yours can log or dress it:
 ///
 /// ```
-/// use mcp_auth::{Denial, Reason, Refusal};
+/// use mcp_auth::{Denial, Reason, DenialKind};
 ///
 /// # let response = { let mut r = http::Response::new(()); r.extensions_mut().insert(Denial::invalid(Reason::Expired)); r };
 /// let denial = response.extensions().get::<Denial>();
 /// assert_eq!(denial.and_then(Denial::reason), Some(Reason::Expired));
 /// ```
 #[derive(Clone, Debug)]
-pub struct Denial(Arc<Grounds>);
+pub struct Denial(Arc<Inner>);
 
 /// In the heap, so that whatever may be refused is small where it is not; and shared, by the log and the answer.
 #[derive(Clone, Debug)]
-struct Grounds {
-    refusal: Refusal,
+struct Inner {
+    kind: DenialKind,
     /// The scheme of the request, in which the answer challenges.
     scheme: Scheme,
     /// The identifier of the JSON-RPC request that is refused, JSON.
@@ -41,7 +41,7 @@ struct Grounds {
 /// What is refused: one row of the table that becomes the response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Refusal {
+pub enum DenialKind {
     /// The MCP message is malformed, or its headers contradict it: 400 (413, 408) with a JSON-RPC error.
     /// The client has to mend it.
     BadMessage(BadMessage),
@@ -51,9 +51,9 @@ pub enum Refusal {
     /// "log in again". A JSON-RPC error with status 200 for a request, 403 for anything else.
     Forbidden,
     /// The request is made to a host by which the server is not called: 403 without a challenge.
-    ForeignHost,
+    HostNotAllowed,
     /// The request comes from a web page of an origin that is not allowed: 403 without a challenge.
-    ForeignOrigin,
+    OriginNotAllowed,
     /// The token does not grant what is required: 403 `insufficient_scope`. The client may ask for these scopes.
     InsufficientScope(Scopes),
     /// The user did not log in recently or strongly enough: 401 `insufficient_user_authentication`
@@ -90,77 +90,77 @@ impl Denial {
     #[cold]
     #[must_use]
     pub fn no_credentials() -> Self {
-        Self::new(Refusal::NoCredentials)
+        Self::new(DenialKind::NoCredentials)
     }
 
     /// The request is malformed.
     #[cold]
     #[must_use]
     pub fn bad_request(why: BadRequest) -> Self {
-        Self::new(Refusal::BadRequest(why))
+        Self::new(DenialKind::BadRequest(why))
     }
 
     /// The sender did not prove to hold the key of the token.
     #[cold]
     #[must_use]
     pub fn bad_proof(why: BadProof) -> Self {
-        Self::new(Refusal::InvalidProof(why))
+        Self::new(DenialKind::InvalidProof(why))
     }
 
     /// The MCP message is malformed, or its headers contradict it.
     #[cold]
     #[must_use]
     pub fn bad_message(why: BadMessage) -> Self {
-        Self::new(Refusal::BadMessage(why))
+        Self::new(DenialKind::BadMessage(why))
     }
 
     /// A rule forbids it, and no scope would help.
     #[cold]
     #[must_use]
     pub fn forbidden() -> Self {
-        Self::new(Refusal::Forbidden)
+        Self::new(DenialKind::Forbidden)
     }
 
     /// The user did not log in recently or strongly enough.
     #[cold]
     #[must_use]
     pub fn insufficient_user_authentication(required: Authentication) -> Self {
-        Self::new(Refusal::InsufficientUserAuthentication(required))
+        Self::new(DenialKind::InsufficientUserAuthentication(required))
     }
 
     /// The token is not valid here.
     #[cold]
     #[must_use]
     pub fn invalid(reason: Reason) -> Self {
-        Self::new(Refusal::InvalidToken(reason))
+        Self::new(DenialKind::InvalidToken(reason))
     }
 
     /// The token is valid, but must grant these scopes too.
     #[cold]
     #[must_use]
     pub fn insufficient_scope(required: impl Into<Scopes>) -> Self {
-        Self::new(Refusal::InsufficientScope(required.into()))
+        Self::new(DenialKind::InsufficientScope(required.into()))
     }
 
     /// The request is made to a host by which the server is not called.
     #[cold]
     #[must_use]
-    pub fn foreign_host() -> Self {
-        Self::new(Refusal::ForeignHost)
+    pub fn host_not_allowed() -> Self {
+        Self::new(DenialKind::HostNotAllowed)
     }
 
     /// The request comes from a web page of an origin that is not allowed.
     #[cold]
     #[must_use]
-    pub fn foreign_origin() -> Self {
-        Self::new(Refusal::ForeignOrigin)
+    pub fn origin_not_allowed() -> Self {
+        Self::new(DenialKind::OriginNotAllowed)
     }
 
     /// The token could not be judged; another try after `retry_after` may succeed.
     #[cold]
     #[must_use]
     pub fn unavailable(retry_after: Duration) -> Self {
-        Self::new(Refusal::Unavailable { retry_after })
+        Self::new(DenialKind::Unavailable { retry_after })
     }
 
     /// Adds a sentence for the operator: what was found, what was expected, what to change.
@@ -208,15 +208,15 @@ impl Denial {
 
     /// What is refused.
     #[must_use]
-    pub fn refusal(&self) -> &Refusal {
-        &self.0.refusal
+    pub fn kind(&self) -> &DenialKind {
+        &self.0.kind
     }
 
     /// Why the token is not valid, if that is what is refused.
     #[must_use]
     pub fn reason(&self) -> Option<Reason> {
-        match self.0.refusal {
-            Refusal::InvalidToken(reason) => Some(reason),
+        match self.0.kind {
+            DenialKind::InvalidToken(reason) => Some(reason),
             _ => None,
         }
     }
@@ -224,24 +224,24 @@ impl Denial {
     /// The sentence for the operator: what was found, what was expected, what to change.
     #[must_use]
     pub fn operator_detail(&self) -> Option<&str> {
-        self.0.detail.as_deref().or_else(|| match &self.0.refusal {
-            Refusal::BadMessage(why) => Some(why.hint()),
-            Refusal::BadRequest(why) => Some(why.hint()),
-            Refusal::InvalidProof(why) => Some(why.hint()),
-            Refusal::InvalidToken(reason) => Some(reason.hint()),
+        self.0.detail.as_deref().or_else(|| match &self.0.kind {
+            DenialKind::BadMessage(why) => Some(why.hint()),
+            DenialKind::BadRequest(why) => Some(why.hint()),
+            DenialKind::InvalidProof(why) => Some(why.hint()),
+            DenialKind::InvalidToken(reason) => Some(reason.hint()),
             _ => None,
         })
     }
 
     /// Whether it is found out from what the request asks for: where bodies are read, from all of the body.
     pub(crate) fn is_about_operation(&self) -> bool {
-        match self.0.refusal {
-            Refusal::BadMessage(why) => {
-                !matches!(why, BadMessage::Slow | BadMessage::TooLarge | BadMessage::Unfinished)
+        match self.0.kind {
+            DenialKind::BadMessage(why) => {
+                !matches!(why, BadMessage::Timeout | BadMessage::TooLarge | BadMessage::Incomplete)
             }
-            Refusal::Forbidden
-            | Refusal::InsufficientScope(_)
-            | Refusal::InsufficientUserAuthentication(_) => true,
+            DenialKind::Forbidden
+            | DenialKind::InsufficientScope(_)
+            | DenialKind::InsufficientUserAuthentication(_) => true,
             _ => false,
         }
     }
@@ -249,47 +249,47 @@ impl Denial {
     /// The HTTP status of the answer.
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        match self.0.refusal {
-            Refusal::BadMessage(BadMessage::Slow) => StatusCode::REQUEST_TIMEOUT,
-            Refusal::BadMessage(BadMessage::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
-            Refusal::BadMessage(_) | Refusal::BadRequest(_) => StatusCode::BAD_REQUEST,
-            Refusal::Forbidden if self.0.request_id.is_some() => StatusCode::OK,
-            Refusal::Forbidden
-            | Refusal::ForeignHost
-            | Refusal::ForeignOrigin
-            | Refusal::InsufficientScope(_) => StatusCode::FORBIDDEN,
-            Refusal::InsufficientUserAuthentication(_)
-            | Refusal::InvalidProof(_)
-            | Refusal::InvalidToken(_)
-            | Refusal::NoCredentials => StatusCode::UNAUTHORIZED,
-            Refusal::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        match self.0.kind {
+            DenialKind::BadMessage(BadMessage::Timeout) => StatusCode::REQUEST_TIMEOUT,
+            DenialKind::BadMessage(BadMessage::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
+            DenialKind::BadMessage(_) | DenialKind::BadRequest(_) => StatusCode::BAD_REQUEST,
+            DenialKind::Forbidden if self.0.request_id.is_some() => StatusCode::OK,
+            DenialKind::Forbidden
+            | DenialKind::HostNotAllowed
+            | DenialKind::OriginNotAllowed
+            | DenialKind::InsufficientScope(_) => StatusCode::FORBIDDEN,
+            DenialKind::InsufficientUserAuthentication(_)
+            | DenialKind::InvalidProof(_)
+            | DenialKind::InvalidToken(_)
+            | DenialKind::NoCredentials => StatusCode::UNAUTHORIZED,
+            DenialKind::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
     /// A stable word for logs and metrics: `no_credentials`, `expired`, `insufficient_scope`...
     #[must_use]
     pub fn code(&self) -> &'static str {
-        match &self.0.refusal {
-            Refusal::BadMessage(why) => why.code(),
-            Refusal::BadRequest(why) => why.code(),
-            Refusal::Forbidden => "forbidden",
-            Refusal::ForeignHost => "foreign_host",
-            Refusal::ForeignOrigin => "foreign_origin",
-            Refusal::InsufficientScope(_) => "insufficient_scope",
-            Refusal::InsufficientUserAuthentication(_) => "insufficient_user_authentication",
-            Refusal::InvalidProof(why) => why.code(),
-            Refusal::InvalidToken(reason) => reason.code(),
-            Refusal::NoCredentials => "no_credentials",
-            Refusal::Unavailable { .. } => "unavailable",
+        match &self.0.kind {
+            DenialKind::BadMessage(why) => why.code(),
+            DenialKind::BadRequest(why) => why.code(),
+            DenialKind::Forbidden => "forbidden",
+            DenialKind::HostNotAllowed => "host_not_allowed",
+            DenialKind::OriginNotAllowed => "origin_not_allowed",
+            DenialKind::InsufficientScope(_) => "insufficient_scope",
+            DenialKind::InsufficientUserAuthentication(_) => "insufficient_user_authentication",
+            DenialKind::InvalidProof(why) => why.code(),
+            DenialKind::InvalidToken(reason) => reason.code(),
+            DenialKind::NoCredentials => "no_credentials",
+            DenialKind::Unavailable { .. } => "unavailable",
         }
     }
 
     /// Cold, so that compilers lay what leads to it out of the way of those who may pass.
     #[cold]
-    fn new(refusal: Refusal) -> Self {
+    fn new(kind: DenialKind) -> Self {
         let scheme = Scheme::default();
-        let grounds = Grounds { refusal, scheme, request_id: None, detail: None, source: None };
-        Self(Arc::new(grounds))
+        let inner = Inner { kind, scheme, request_id: None, detail: None, source: None };
+        Self(Arc::new(inner))
     }
 }
 

@@ -15,13 +15,13 @@ pub enum BadMessage {
     /// No JSON in UTF-8.
     NotJson,
     /// The body did not come to its end in time.
-    Slow,
+    Timeout,
     /// What the method applies to (a name, a URI) is missing, or cannot be one.
     Target,
     /// The body is longer than the limit.
     TooLarge,
     /// The body broke off.
-    Unfinished,
+    Incomplete,
     /// The URI is not in its normal form, so that the server could read another one.
     Uri,
 }
@@ -56,9 +56,9 @@ pub enum BadProof {
     /// It has no nonce of this server, or an old one (check 10).
     Nonce,
     /// The token is bound to another key (`cnf.jkt`, check 12).
-    OtherKey,
+    KeyMismatch,
     /// It is for another token (`ath`, check 12).
-    OtherToken,
+    AthMismatch,
     /// There is more than one `DPoP` header (check 1).
     Repeated,
     /// It was used before (§11.1).
@@ -114,13 +114,13 @@ pub enum Reason {
     /// It is another kind of token: an ID token, a logout token, a DPoP proof...
     Type,
     /// It is not bound to its sender, as it must be: by the settings, or by the scheme `DPoP`.
-    Unbound,
+    NotSenderConstrained,
     /// Its issuer publishes no key that fits it.
     UnknownKey,
 }
 
 /// One declaration for a word list: variant, stable code, sentence on the wire, hint in the log.
-macro_rules! words {
+macro_rules! error_codes {
     ($type:ident { $($variant:ident: $code:literal, $sentence:literal, $hint:literal;)* }) => {
         impl $type {
             /// Every value.
@@ -147,7 +147,7 @@ macro_rules! words {
     };
 }
 
-words!(BadMessage {
+error_codes!(BadMessage {
     Ambiguous: "ambiguous_message",
         "A member of the message comes twice or in another spelling",
         "a member (`method`, `params`, `name`...) comes twice, in another case or with a NUL: parsers differ on it, and no honest client sends it";
@@ -163,7 +163,7 @@ words!(BadMessage {
     NotJson: "not_json",
         "Parse error: the body must be JSON in UTF-8",
         "the body is no JSON in UTF-8 without a byte order mark: is it compressed, or cut off?";
-    Slow: "slow_body",
+    Timeout: "body_timeout",
         "The body of the request came too slowly",
         "the body did not come to its end within 30 seconds";
     Target: "no_target",
@@ -172,7 +172,7 @@ words!(BadMessage {
     TooLarge: "too_large",
         "The body of the request is too large",
         "the body is longer than the limit, 4 MiB unless set with `.max_message_bytes(..)`";
-    Unfinished: "unfinished_body",
+    Incomplete: "incomplete_body",
         "The body of the request broke off",
         "the client went away before its request was complete";
     Uri: "uri_form",
@@ -194,7 +194,7 @@ impl BadMessage {
     }
 }
 
-words!(BadRequest {
+error_codes!(BadRequest {
     MalformedAuthorization: "malformed_authorization",
         "The Authorization header must be the word Bearer and one access token",
         "the client, or a proxy on the way, sends a malformed `Authorization` header: an empty token or a stray word, perhaps from an unset variable";
@@ -203,7 +203,7 @@ words!(BadRequest {
         "the client, or a proxy on the way, adds a second `Authorization` header";
 });
 
-words!(BadProof {
+error_codes!(BadProof {
     Algorithm: "proof_algorithm",
         "The DPoP proof is signed with an algorithm that is not accepted",
         "the DPoP proof's `alg` is unknown, symmetric or `none`: the client must use one that the challenge and the metadata name";
@@ -225,10 +225,10 @@ words!(BadProof {
     Nonce: "proof_nonce",
         "The DPoP proof must contain the nonce of this answer",
         "the DPoP proof has no nonce of this server, or an old one, and the client will try again: if it never succeeds, do all your processes share their `.nonce_keys(..)`?";
-    OtherKey: "proof_other_key",
+    KeyMismatch: "proof_key_mismatch",
         "The access token is bound to another key than that of the DPoP proof",
         "the token's `cnf.jkt` is not the thumbprint of the proof's key: the token was stolen, or the client has lost its key and must log in anew";
-    OtherToken: "proof_other_token",
+    AthMismatch: "proof_ath_mismatch",
         "The DPoP proof is for another access token",
         "the DPoP proof's `ath` is not the SHA-256 of the token: the client must make a proof for each request";
     Repeated: "proof_repeated",
@@ -251,7 +251,7 @@ words!(BadProof {
         "the DPoP proof's `htu` is not the URL of this resource: clients must use the URL that the resource is described with";
 });
 
-words!(Reason {
+error_codes!(Reason {
     Algorithm: "algorithm",
         "The access token is signed with an algorithm that is not accepted",
         "the token's `alg` is unknown, symmetric or `none`: let the issuer sign with an asymmetric algorithm";
@@ -306,7 +306,7 @@ words!(Reason {
     Type: "type",
         "This kind of token is not an access token",
         "the client sends another kind of token: it must send its access token";
-    Unbound: "unbound",
+    NotSenderConstrained: "not_sender_constrained",
         "The access token must be bound to its sender",
         "the token has no `cnf` of the required kind: the issuer must bind it (DPoP or mTLS); a token that is not bound comes as `Authorization: Bearer`, where this server takes such";
     UnknownKey: "unknown_key",

@@ -1,10 +1,10 @@
 //! What one issuer's tokens say differently from others': for whom they are, and where their scopes stand.
 
-use crate::model::provider::{Mark, Provider};
+use crate::model::provider::{Provider, TokenMarker};
 
 /// How the tokens of one issuer are to be understood. The default is that of the standards.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Dialect {
+pub(crate) struct IssuerOverrides {
     /// Other names that this issuer has for the resource, in `aud`.
     pub(crate) audiences: Vec<String>,
     /// The clients whose tokens are meant for the resource, though they name no audience.
@@ -19,7 +19,7 @@ pub(crate) struct Dialect {
     pub(crate) provider: Option<&'static Provider>,
 }
 
-impl Dialect {
+impl IssuerOverrides {
     /// What a provider of the table says differently.
     pub(crate) fn of(provider: &'static Provider) -> Self {
         // `scope`, `scp` and `scopes` are read anyway.
@@ -34,8 +34,8 @@ impl Dialect {
     }
 
     /// What an access token of this issuer has, and its other tokens have not.
-    pub(crate) fn marks(&self) -> &'static [Mark] {
-        self.provider.map_or(&[], |provider| provider.marks)
+    pub(crate) fn markers(&self) -> &'static [TokenMarker] {
+        self.provider.map_or(&[], |provider| provider.markers)
     }
 
     /// Whether a token that names no audience is one for us, by the client it was issued to.

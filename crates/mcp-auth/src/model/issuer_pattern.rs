@@ -8,7 +8,7 @@ const MAX_TENANT_BYTES: usize = 253;
 /// An issuer with a placeholder, `https://login.example.com/{tenant}/v2.0`, or without one. The
 /// placeholder may come more than once, for the same tenant.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Template {
+pub(crate) struct IssuerPattern {
     text: Box<str>,
     /// What stands before, between and behind the placeholders.
     pieces: Vec<Box<str>>,
@@ -16,12 +16,12 @@ pub(crate) struct Template {
 
 /// The issuers of a template whose tenant is in a list, or all of them if somebody else decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Family {
-    pub(crate) template: Template,
+pub(crate) struct IssuerSet {
+    pub(crate) template: IssuerPattern,
     pub(crate) tenants: Option<BTreeSet<Box<str>>>,
 }
 
-impl Template {
+impl IssuerPattern {
     /// Reads a template; nothing if it has two placeholders of different names, or a stray brace.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut pieces = vec![];
@@ -60,7 +60,7 @@ impl Template {
     }
 
     /// Whether this is the issuer itself, or a template of it.
-    pub(crate) fn names(&self, issuer: &str) -> bool {
+    pub(crate) fn matches(&self, issuer: &str) -> bool {
         if self.has_placeholder() {
             self.tenant_of(issuer).is_some()
         } else {
@@ -84,9 +84,9 @@ impl Template {
     }
 }
 
-impl Family {
+impl IssuerSet {
     /// Whether this is an issuer of the family.
-    pub(crate) fn names(&self, issuer: &str) -> bool {
+    pub(crate) fn contains(&self, issuer: &str) -> bool {
         self.template.tenant_of(issuer).is_some_and(|tenant| {
             self.tenants.as_ref().is_none_or(|tenants| tenants.contains(tenant))
         })
@@ -139,11 +139,11 @@ mod tests {
             ("https://{t}.example.com", "https://user@h.example.com", None),
             ("https://one.example.com", "https://one.example.com", None),
         ] {
-            let parsed = Template::parse(template).expect(template);
+            let parsed = IssuerPattern::parse(template).expect(template);
             assert_eq!(parsed.tenant_of(issuer), tenant, "{template} {issuer}");
         }
         let long = format!("https://{}.example.com", "x".repeat(254));
-        let template = Template::parse("https://{t}.example.com").expect("a template");
+        let template = IssuerPattern::parse("https://{t}.example.com").expect("a template");
         assert_eq!(template.tenant_of(&long), None);
     }
 
@@ -151,26 +151,26 @@ mod tests {
     fn braces_that_make_no_sense_are_no_template() {
         for text in ["https://{a}/{b}", "https://{a", "https://a}", "https://}{a}", "https://{a}}"]
         {
-            assert_eq!(Template::parse(text), None, "{text}");
+            assert_eq!(IssuerPattern::parse(text), None, "{text}");
         }
     }
 
     #[test]
     fn a_family_is_its_list() {
-        let template = Template::parse(ENTRA).expect("a template");
+        let template = IssuerPattern::parse(ENTRA).expect("a template");
         let tenants = ["t1", "t2"].map(Box::from);
-        let family = Family { template: template.clone(), tenants: Some(tenants.into()) };
-        assert!(family.names("https://login.microsoftonline.com/t1/v2.0"));
-        assert!(!family.names("https://login.microsoftonline.com/T1/v2.0"));
-        assert!(!family.names("https://login.microsoftonline.com/t3/v2.0"));
+        let issuer_set = IssuerSet { template: template.clone(), tenants: Some(tenants.into()) };
+        assert!(issuer_set.contains("https://login.microsoftonline.com/t1/v2.0"));
+        assert!(!issuer_set.contains("https://login.microsoftonline.com/T1/v2.0"));
+        assert!(!issuer_set.contains("https://login.microsoftonline.com/t3/v2.0"));
         assert_eq!(
-            family.issuers(),
+            issuer_set.issuers(),
             [
                 "https://login.microsoftonline.com/t1/v2.0",
                 "https://login.microsoftonline.com/t2/v2.0"
             ]
         );
-        let nobody = Family { template, tenants: Some(BTreeSet::new()) };
-        assert!(!nobody.names("https://login.microsoftonline.com/t1/v2.0"));
+        let nobody = IssuerSet { template, tenants: Some(BTreeSet::new()) };
+        assert!(!nobody.contains("https://login.microsoftonline.com/t1/v2.0"));
     }
 }

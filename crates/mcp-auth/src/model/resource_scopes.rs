@@ -12,7 +12,7 @@ const OPENID_SCOPES: [&str; 6] =
 
 /// The scopes that a resource knows, and how clients request them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Vocabulary {
+pub(crate) struct ResourceScopes {
     /// What follows from what.
     pub(crate) hierarchy: Hierarchy,
     /// Every scope that the resource requires anywhere, in a fixed order.
@@ -25,7 +25,7 @@ pub(crate) struct Vocabulary {
     pub(crate) is_strict: bool,
 }
 
-impl Vocabulary {
+impl ResourceScopes {
     /// What a client should ask for: what is required, and what it holds already, since many clients
     /// replace their scopes by those of the challenge. Always in the same order.
     pub(crate) fn to_challenge(&self, required: &Scopes, granted: &Scopes) -> Scopes {
@@ -59,11 +59,11 @@ mod tests {
 
     #[test]
     fn a_challenge_keeps_what_is_held_and_known_in_one_order() {
-        let vocabulary = |is_strict| Vocabulary {
+        let vocabulary = |is_strict| ResourceScopes {
             known: "a b c".into(),
             requested_as: [("b".into(), "api://x/b".into())].into(),
             is_strict,
-            ..Vocabulary::default()
+            ..ResourceScopes::default()
         };
         for (is_strict, required, granted, challenged) in [
             (false, "c", "b a unknown", "a b c"),

@@ -5,9 +5,9 @@ use crate::model::auth_info::AuthInfo;
 /// Whom a session or an event belongs to: issuer, subject and client, or anyone who is anonymous. Never a
 /// token, so that it stays the same when the token is renewed. Two different principals are different bytes.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Owner(Box<[u8]>);
+pub(crate) struct SessionOwner(Box<[u8]>);
 
-impl Owner {
+impl SessionOwner {
     pub(crate) fn of(caller: Option<&AuthInfo>) -> Self {
         let Some(caller) = caller else { return Self(Box::default()) };
         let (issuer, subject) = (caller.issuer().as_bytes(), caller.subject().as_bytes());
@@ -30,8 +30,8 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::model::verified_token::VerifiedToken;
     use crate::model::credentials::Credentials;
+    use crate::model::verified_token::VerifiedToken;
 
     #[test]
     fn different_principals_are_different_bytes() {
@@ -44,10 +44,10 @@ mod tests {
                 Some(client) => token.client_id(client),
                 None => token,
             };
-            Owner::of(Some(&AuthInfo::admitted(token, credentials.clone(), Arc::default())))
+            SessionOwner::of(Some(&AuthInfo::admitted(token, credentials.clone(), Arc::default())))
         };
         let all = [
-            Owner::of(None),
+            SessionOwner::of(None),
             of("", "", None),
             of("", "", Some("")),
             of("ab", "c", None),
@@ -66,6 +66,6 @@ mod tests {
         }
         let renewed = VerifiedToken::assert("a", "b").client_id("c").scopes(["more"]);
         let renewed = AuthInfo::admitted(renewed, credentials.clone(), Arc::default());
-        assert!(Owner::of(Some(&renewed)) == of("a", "b", Some("c")));
+        assert!(SessionOwner::of(Some(&renewed)) == of("a", "b", Some("c")));
     }
 }

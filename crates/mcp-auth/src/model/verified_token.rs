@@ -7,12 +7,12 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
-use crate::model::confirmation::Binding;
-use crate::model::issuer_overrides::Dialect;
+use crate::model::confirmation::Confirmation;
+use crate::model::issuer_overrides::IssuerOverrides;
 use crate::model::scope::Scopes;
-use crate::util::json::{Members, Raw};
-use crate::util::str_span::{Text, Texts, copied};
-use crate::util::unix_time::{an_end, seconds};
+use crate::util::json::{Object, Raw};
+use crate::util::str_span::{StrSpan, StrSpans, copied};
+use crate::util::unix_time::{expiry_secs, unix_secs};
 
 /// The issuer of callers with an API key. No issuer of tokens has this name: those are https URLs.
 pub(crate) const API_KEY_ISSUER: &str = "urn:mcp-auth:api-key";
@@ -21,7 +21,7 @@ pub(crate) const API_KEY_ISSUER: &str = "urn:mcp-auth:api-key";
 /// own [`Verifier`](crate::Verifier) vouches for it.
 ///
 /// True is not yet admitted: issuer, audience, expiry and scopes are judged after this, by
-/// [`Policy::permit`](crate::Policy::permit), whoever the verifier is.
+/// [`Policy::authorize`](crate::Policy::authorize), whoever the verifier is.
 ///
 /// ```
 /// use mcp_auth::VerifiedToken;
@@ -32,36 +32,36 @@ pub(crate) const API_KEY_ISSUER: &str = "urn:mcp-auth:api-key";
 /// assert_eq!(token.subject(), "alice");
 /// ```
 #[derive(Clone)]
-pub struct VerifiedToken(Arc<Facts>);
+pub struct VerifiedToken(Arc<TokenData>);
 
 /// Everything a verifier found out. Kept small: each cached token has one.
 #[derive(Clone)]
-pub(crate) struct Facts {
+pub(crate) struct TokenData {
     pub(crate) issuer: Arc<str>,
-    pub(crate) subject: Text,
-    pub(crate) client_id: Option<Text>,
-    pub(crate) audience: Texts,
+    pub(crate) subject: StrSpan,
+    pub(crate) client_id: Option<StrSpan>,
+    pub(crate) audience: StrSpans,
     pub(crate) scopes: Scopes,
     /// Seconds since 1970, as all times in a token.
     pub(crate) expires_at: Option<NonZeroU64>,
     /// 0 if the token does not say.
     pub(crate) not_before: u64,
     /// What its sender must show to hold. Boxed, since few tokens have it.
-    pub(crate) binding: Option<Box<Binding>>,
+    pub(crate) binding: Option<Box<Confirmation>>,
     /// The token's digest as proofs name it (`ath`), where it is known already.
     pub(crate) digest: Option<Box<str>>,
     /// The claims as they were signed, a JSON object.
     pub(crate) claims: Box<str>,
     /// What the issuer means by them, where that is not the usual.
-    pub(crate) dialect: Option<Arc<Dialect>>,
+    pub(crate) overrides: Option<Arc<IssuerOverrides>>,
     /// Whether its issuer is asked about it: what it answered holds for a time.
     pub(crate) is_asked_about: bool,
 }
 
-impl Facts {
+impl TokenData {
     /// A claim, unless it is null. It is looked for in the text each time: not for every request.
     pub(crate) fn claim(&self, name: &str) -> Option<Raw<'_>> {
-        Members::of(&self.claims).ok()?.get(name).filter(|value| value.get() != "null")
+        Object::of(&self.claims).ok()?.get(name).filter(|value| value.get() != "null")
     }
 
     /// When the token was issued, in seconds since 1970, if it says so. Read as [`claim`](Self::claim) is.
@@ -89,18 +89,18 @@ impl VerifiedToken {
     /// Without an [`audience`](Self::audience) it will be refused.
     #[must_use]
     pub fn assert(issuer: impl AsRef<str>, subject: impl Into<String>) -> Self {
-        Self(Arc::new(Facts {
+        Self(Arc::new(TokenData {
             issuer: issuer.as_ref().into(),
             subject: copied(subject),
             client_id: None,
-            audience: Texts::default(),
+            audience: StrSpans::default(),
             scopes: Scopes::default(),
             expires_at: None,
             not_before: 0,
             binding: None,
             digest: None,
             claims: "{}".into(),
-            dialect: None,
+            overrides: None,
             is_asked_about: false,
         }))
     }
@@ -108,29 +108,29 @@ impl VerifiedToken {
     /// Adds a resource for which the token was issued.
     #[must_use]
     pub fn audience(self, audience: impl Into<String>) -> Self {
-        self.with(|facts| {
-            let all = facts.audience.iter().cloned().chain([copied(audience)]);
-            facts.audience = Texts::Several(all.collect());
+        self.with(|data| {
+            let all = data.audience.iter().cloned().chain([copied(audience)]);
+            data.audience = StrSpans::Several(all.collect());
         })
     }
 
     /// Sets the client to which the token was issued.
     #[must_use]
     pub fn client_id(self, client_id: impl Into<String>) -> Self {
-        self.with(|facts| facts.client_id = Some(copied(client_id)))
+        self.with(|data| data.client_id = Some(copied(client_id)))
     }
 
     /// Sets the scopes that the token grants.
     #[must_use]
     pub fn scopes(self, scopes: impl Into<Scopes>) -> Self {
-        self.with(|facts| facts.scopes = scopes.into())
+        self.with(|data| data.scopes = scopes.into())
     }
 
     /// Sets the moment at which the token expires. It is refused once the leeway of the resource has passed too.
     /// A token without one does not expire.
     #[must_use]
     pub fn expires_at(self, moment: SystemTime) -> Self {
-        self.with(|facts| facts.expires_at = Some(an_end(seconds(moment))))
+        self.with(|data| data.expires_at = Some(expiry_secs(unix_secs(moment))))
     }
 
     /// Sets what [`claims`](AuthInfo::claims) gives: anything that serializes to a JSON object. What
@@ -143,11 +143,11 @@ impl VerifiedToken {
         let claims: serde_json::Map<_, _> = serde_json::from_value(serde_json::to_value(claims)?)?;
         let cnf = claims.get("cnf").filter(|cnf| !cnf.is_null());
         let cnf = cnf.map(serde_json::to_string).transpose()?;
-        let binding = cnf.map(|cnf| Box::new(Binding::read(&cnf)));
+        let binding = cnf.map(|cnf| Box::new(Confirmation::read(&cnf)));
         let claims = serde_json::to_string(&claims)?;
-        Ok(self.with(|facts| {
-            facts.binding = binding;
-            facts.replace_claims(claims);
+        Ok(self.with(|data| {
+            data.binding = binding;
+            data.replace_claims(claims);
         }))
     }
 
@@ -164,16 +164,16 @@ impl VerifiedToken {
     }
 
     /// Binds the token to its sender.
-    pub(crate) fn bound(self, binding: Box<Binding>) -> Self {
-        self.with(|facts| facts.binding = Some(binding))
+    pub(crate) fn bound(self, binding: Box<Confirmation>) -> Self {
+        self.with(|data| data.binding = Some(binding))
     }
 
     /// A token about which its issuer is asked.
     pub(crate) fn asked_about(self) -> Self {
-        self.with(|facts| facts.is_asked_about = true)
+        self.with(|data| data.is_asked_about = true)
     }
 
-    pub(crate) fn facts(&self) -> &Facts {
+    pub(crate) fn data(&self) -> &TokenData {
         &self.0
     }
 
@@ -181,15 +181,15 @@ impl VerifiedToken {
         self.0.audience.iter().map(|audience| audience.of(&self.0.claims))
     }
 
-    pub(crate) fn with(mut self, change: impl FnOnce(&mut Facts)) -> Self {
+    pub(crate) fn with(mut self, change: impl FnOnce(&mut TokenData)) -> Self {
         change(Arc::make_mut(&mut self.0));
         self
     }
 }
 
-impl From<Facts> for VerifiedToken {
-    fn from(facts: Facts) -> Self {
-        Self(Arc::new(facts))
+impl From<TokenData> for VerifiedToken {
+    fn from(data: TokenData) -> Self {
+        Self(Arc::new(data))
     }
 }
 

@@ -25,9 +25,9 @@ pub(crate) fn stream_ended() {
     metrics::counter!("mcp_auth_streams_ended_total").increment(1);
 }
 
-/// `mcp_auth_withheld_total{reason}`: answers that broke off before their first message, or whose lists could not be filtered.
-pub(crate) fn withheld(reason: &'static str) {
-    metrics::counter!("mcp_auth_withheld_total", "reason" => reason).increment(1);
+/// `mcp_auth_bad_gateway_total{reason}`: answers that broke off before their first message, or whose lists could not be filtered.
+pub(crate) fn bad_gateway(reason: &'static str) {
+    metrics::counter!("mcp_auth_bad_gateway_total", "reason" => reason).increment(1);
 }
 
 /// `mcp_auth_refreshes_total{document, issuer, outcome}`: fetches of keys and metadata by `ok` or `failed`.

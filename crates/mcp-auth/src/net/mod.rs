@@ -5,4 +5,5 @@ pub(crate) mod box_future;
 pub(crate) mod notify;
 pub(crate) mod metrics;
 pub(crate) mod fetch;
+pub(crate) mod backoff;
 pub(crate) mod refreshing_cache;

@@ -2,19 +2,19 @@
 
 use tokio::sync::watch;
 
-pub(crate) struct Signal(watch::Sender<()>);
+pub(crate) struct Notify(watch::Sender<()>);
 
-impl Signal {
+impl Notify {
     pub(crate) fn new() -> Self {
         Self(watch::Sender::new(()))
     }
 
-    pub(crate) fn give(&self) {
+    pub(crate) fn notify(&self) {
         self.0.send_replace(());
     }
 
     /// What is given from now on.
-    pub(crate) fn listen(&self) -> watch::Receiver<()> {
+    pub(crate) fn subscribe(&self) -> watch::Receiver<()> {
         self.0.subscribe()
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::model::denial::Denial;
 use crate::model::error_codes::Reason;
-use crate::model::issuer_overrides::Dialect;
+use crate::model::issuer_overrides::IssuerOverrides;
 use crate::model::provider::Provider;
 use crate::model::verified_token::VerifiedToken;
 use crate::util::url;
@@ -15,27 +15,27 @@ pub(crate) fn check_audience(accepted: &[String], token: &VerifiedToken) -> Resu
     if token.audiences().any(is_equal) || token.audiences().any(is_same) {
         return Ok(());
     }
-    match &token.facts().dialect {
-        Some(dialect) if audience_exception(dialect, token) => Ok(()),
+    match &token.data().overrides {
+        Some(overrides) if audience_exception(overrides, token) => Ok(()),
         _ => Err(wrong_audience(accepted, token)),
     }
 }
 
 /// Whether the issuer of a token has another way to say that it is meant for this resource.
-fn audience_exception(dialect: &Dialect, token: &VerifiedToken) -> bool {
-    let is_ours = |audience: &str| dialect.audiences.iter().any(|ours| ours == audience);
-    let facts = token.facts();
-    let client_id = facts.client_id.as_ref().map(|id| id.of(&facts.claims));
-    dialect.is_any_audience_ours
+fn audience_exception(overrides: &IssuerOverrides, token: &VerifiedToken) -> bool {
+    let is_ours = |audience: &str| overrides.audiences.iter().any(|ours| ours == audience);
+    let data = token.data();
+    let client_id = data.client_id.as_ref().map(|id| id.of(&data.claims));
+    overrides.is_any_audience_ours
         || token.audiences().any(is_ours)
         // The client counts only in a token without `aud`.
-        || (facts.audience.is_empty() && dialect.is_for_our_client(client_id))
+        || (data.audience.is_empty() && overrides.is_for_our_client(client_id))
 }
 
 fn wrong_audience(accepted: &[String], token: &VerifiedToken) -> Denial {
     let found: Vec<_> = token.audiences().take(3).collect();
     let expected = accepted.first().map_or("", String::as_str);
-    let named = token.facts().dialect.as_ref().and_then(|dialect| dialect.provider);
+    let named = token.data().overrides.as_ref().and_then(|overrides| overrides.provider);
     let recognized = || Provider::recognize(token.issuer(), found.first().copied());
     let change = match (found.first(), named.or_else(recognized)) {
         (Some(first), _) if first.trim_end_matches('/') == expected.trim_end_matches('/') => {

@@ -8,10 +8,10 @@ use crate::model::auth_info::AuthInfo;
 use crate::model::credentials::Credentials;
 use crate::model::denial::{Authentication, Denial};
 use crate::model::error_codes::Reason;
-use crate::model::issuer_pattern::Family;
+use crate::model::issuer_pattern::IssuerSet;
 use crate::model::resource_context::ResourceContext;
 use crate::model::scope::Scopes;
-use crate::model::verified_token::{API_KEY_ISSUER, Facts, VerifiedToken};
+use crate::model::verified_token::{API_KEY_ISSUER, TokenData, VerifiedToken};
 use crate::policy::audience::check_audience;
 use crate::policy::operation::Operation;
 use crate::policy::rule::Rule;
@@ -25,7 +25,7 @@ use crate::policy::validity::Validity;
 pub struct Policy {
     pub(crate) issuers: Vec<Arc<str>>,
     /// Issuers that are trusted by their form.
-    pub(crate) families: Vec<Family>,
+    pub(crate) issuer_sets: Vec<IssuerSet>,
     pub(crate) validity: Validity,
     /// What every request requires.
     pub(crate) required: Rule,
@@ -35,9 +35,9 @@ pub struct Policy {
 }
 
 /// A token that its [`Policy`] accepts: of a trusted issuer, in time, and meant for the resource.
-pub(crate) struct Accepted(VerifiedToken);
+pub(crate) struct CheckedToken(VerifiedToken);
 
-impl Deref for Accepted {
+impl Deref for CheckedToken {
     type Target = VerifiedToken;
 
     fn deref(&self) -> &VerifiedToken {
@@ -51,54 +51,58 @@ impl Policy {
     /// # Errors
     ///
     /// [`Reason::Issuer`], [`Reason::NotYetValid`], [`Reason::Expired`], [`Reason::Audience`], then
-    /// [`Forbidden`](crate::Refusal::Forbidden), a [login](crate::Refusal::InsufficientUserAuthentication)
-    /// that is not enough, [`InsufficientScope`](crate::Refusal::InsufficientScope): the first that
+    /// [`Forbidden`](crate::DenialKind::Forbidden), a [login](crate::DenialKind::InsufficientUserAuthentication)
+    /// that is not enough, [`InsufficientScope`](crate::DenialKind::InsufficientScope): the first that
     /// applies, so that an expired token is never told about scopes, and nobody asks for a scope that
     /// would not help.
-    pub fn permit(
+    pub fn authorize(
         &self,
         token: VerifiedToken,
         credentials: Credentials,
         operation: &Operation<'_>,
         now: SystemTime,
     ) -> Result<AuthInfo, Denial> {
-        self.admit(self.accept(token, now)?, credentials, operation, now)
+        self.authorize_operation(self.check_token(token, now)?, credentials, operation, now)
     }
 
     /// Accepts a token that is one for this resource at all, whatever it is used for.
-    pub(crate) fn accept(&self, token: VerifiedToken, now: SystemTime) -> Result<Accepted, Denial> {
-        self.check_issuer(token.facts())?;
-        self.validity.check(token.facts(), now)?;
+    pub(crate) fn check_token(
+        &self,
+        token: VerifiedToken,
+        now: SystemTime,
+    ) -> Result<CheckedToken, Denial> {
+        self.check_issuer(token.data())?;
+        self.validity.check(token.data(), now)?;
         check_audience(&self.resource.audiences, &token)?;
-        Ok(Accepted(token))
+        Ok(CheckedToken(token))
     }
 
-    /// Admits an accepted token for an operation: the second half of [`permit`](Self::permit).
-    pub(crate) fn admit(
+    /// Admits an accepted token for an operation: the second half of [`permit`](Self::authorize).
+    pub(crate) fn authorize_operation(
         &self,
-        Accepted(token): Accepted,
+        CheckedToken(token): CheckedToken,
         credentials: Credentials,
         operation: &Operation<'_>,
         now: SystemTime,
     ) -> Result<AuthInfo, Denial> {
-        self.allow(token.facts(), operation, now)?;
+        self.check_operation(token.data(), operation, now)?;
         Ok(AuthInfo::admitted(token, credentials, self.resource.clone()))
     }
 
     /// Whether what a token says is enough for an operation.
-    pub(crate) fn allow(
+    pub(crate) fn check_operation(
         &self,
-        facts: &Facts,
+        data: &TokenData,
         operation: &Operation<'_>,
         now: SystemTime,
     ) -> Result<(), Denial> {
-        let mut is_enough = self.is_met(&self.required, facts, now);
-        self.each_rule_for(operation, |rule| is_enough &= self.is_met(rule, facts, now))?;
-        if is_enough { Ok(()) } else { Err(self.refuse(facts, operation, now)) }
+        let mut is_enough = self.is_met(&self.required, data, now);
+        self.each_rule_for(operation, |rule| is_enough &= self.is_met(rule, data, now))?;
+        if is_enough { Ok(()) } else { Err(self.refuse(data, operation, now)) }
     }
 
     /// Whether somebody who did not say who they are may do this: whether no rule speaks of it.
-    pub(crate) fn allow_anybody(&self, operation: &Operation<'_>) -> Result<(), Denial> {
+    pub(crate) fn check_anonymous(&self, operation: &Operation<'_>) -> Result<(), Denial> {
         if self.rules_for(operation)?.into_iter().all(Rule::is_empty) {
             return Ok(());
         }
@@ -133,33 +137,32 @@ impl Policy {
         Ok(())
     }
 
-    fn is_met(&self, rule: &Rule, facts: &Facts, now: SystemTime) -> bool {
-        !is_forbidden(rule, facts)
-            && rule.is_authenticated_by(&facts.claims, now, self.validity.leeway)
-            && rule.scopes.is_met_by(&facts.scopes)
+    fn is_met(&self, rule: &Rule, data: &TokenData, now: SystemTime) -> bool {
+        !is_forbidden(rule, data)
+            && rule.is_authenticated_by(&data.claims, now, self.validity.leeway)
+            && rule.scopes.is_met_by(&data.scopes)
     }
 
     /// Why an operation is refused of which some rule is not met.
-    fn refuse(&self, facts: &Facts, operation: &Operation<'_>, now: SystemTime) -> Denial {
+    fn refuse(&self, data: &TokenData, operation: &Operation<'_>, now: SystemTime) -> Denial {
         let mut rules = match self.rules_for(operation) {
             Ok(rules) => rules,
             Err(denial) => return denial,
         };
         rules.push(&self.required);
-        if rules.iter().any(|rule| is_forbidden(rule, facts)) {
+        if rules.iter().any(|rule| is_forbidden(rule, data)) {
             return Self::forbid(operation);
         }
         let rule = rules.iter().copied().cloned().fold(Rule::default(), Rule::and);
-        if is_forbidden(&rule, facts) {
+        if is_forbidden(&rule, data) {
             return Self::forbid(operation); // each can be met, but not all of them at once
         }
         let required = rule.scopes.to_request();
-        let scope = self.resource.scopes.to_challenge(&required, &facts.scopes);
-        if rules.iter().any(|it| !it.is_authenticated_by(&facts.claims, now, self.validity.leeway))
-        {
-            return Self::login_again(Authentication { scope, ..rule.authentication });
+        let scope = self.resource.scopes.to_challenge(&required, &data.scopes);
+        if rules.iter().any(|it| !it.is_authenticated_by(&data.claims, now, self.validity.leeway)) {
+            return Self::reauthenticate(Authentication { scope, ..rule.authentication });
         }
-        let advice = match *facts.issuer == *API_KEY_ISSUER {
+        let advice = match *data.issuer == *API_KEY_ISSUER {
             true => "give the key the scope in its list, if it should have it",
             false => "the client may ask for it, if the user and the issuer allow it to",
         };
@@ -167,7 +170,7 @@ impl Policy {
             "{} requires {:?}, and the token grants {:?}: {advice}",
             operation.label(),
             required.as_str(),
-            facts.scopes.as_str(),
+            data.scopes.as_str(),
         ))
     }
 
@@ -178,15 +181,15 @@ impl Policy {
         ))
     }
 
-    fn login_again(required: Authentication) -> Denial {
+    fn reauthenticate(required: Authentication) -> Denial {
         Denial::insufficient_user_authentication(required).detail(
             "the token's `acr` or `auth_time` does not show a login as strong or recent as a rule requires: let the issuer put both claims into its tokens, and the client send `acr_values` and `max_age`",
         )
     }
 
-    fn check_issuer(&self, facts: &Facts) -> Result<(), Denial> {
-        let is_of = |family: &Family| family.names(&facts.issuer);
-        if self.issuers.contains(&facts.issuer) || self.families.iter().any(is_of) {
+    fn check_issuer(&self, data: &TokenData) -> Result<(), Denial> {
+        let is_of = |issuer_set: &IssuerSet| issuer_set.contains(&data.issuer);
+        if self.issuers.contains(&data.issuer) || self.issuer_sets.iter().any(is_of) {
             return Ok(());
         }
         Err(Denial::invalid(Reason::Issuer).detail(format!(
@@ -197,9 +200,9 @@ impl Policy {
 }
 
 /// Whether no scope would help.
-fn is_forbidden(rule: &Rule, facts: &Facts) -> bool {
-    let client = || facts.client_id.as_ref().map(|id| id.of(&facts.claims));
-    rule.is_forbidden_by(&facts.claims) || rule.is_forbidden_to(client)
+fn is_forbidden(rule: &Rule, data: &TokenData) -> bool {
+    let client = || data.client_id.as_ref().map(|id| id.of(&data.claims));
+    rule.is_forbidden_by(&data.claims) || rule.is_forbidden_to(client)
 }
 
 #[cfg(test)]
@@ -209,7 +212,7 @@ mod tests {
     use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 
     use super::*;
-    use crate::model::denial::Refusal;
+    use crate::model::denial::DenialKind;
 
     const ISSUER: &str = "https://auth.example.com";
     const RESOURCE: &str = "https://api.example.com/mcp";
@@ -225,10 +228,10 @@ mod tests {
             .expires_at(at(1000))
     }
 
-    fn permit(token: VerifiedToken, now: u64) -> Result<AuthInfo, Denial> {
+    fn authorize(token: VerifiedToken, now: u64) -> Result<AuthInfo, Denial> {
         let policy = Policy {
             issuers: vec![ISSUER.into()],
-            families: Vec::new(),
+            issuer_sets: Vec::new(),
             validity: Validity { leeway: Duration::from_secs(60), max_token_age: None },
             required: ["read"].into(),
             operations: None,
@@ -240,12 +243,17 @@ mod tests {
         };
         let headers: HeaderMap =
             [(AUTHORIZATION, HeaderValue::from_static("Bearer abc"))].into_iter().collect();
-        policy.permit(token, Credentials::from_headers(&headers)?, &Operation::default(), at(now))
+        policy.authorize(
+            token,
+            Credentials::from_headers(&headers)?,
+            &Operation::default(),
+            at(now),
+        )
     }
 
     #[test]
     fn a_token_that_meets_everything_is_admitted() {
-        let auth = permit(token().client_id("inspector"), 1059).expect("admitted");
+        let auth = authorize(token().client_id("inspector"), 1059).expect("admitted");
         assert_eq!(
             (auth.subject(), auth.issuer(), auth.client_id()),
             ("alice", ISSUER, Some("inspector"))
@@ -291,19 +299,19 @@ mod tests {
             ),
         ];
         for (name, token, now, reason) in rows {
-            assert_eq!(permit(token, now).expect_err(name).reason(), Some(reason), "{name}");
+            assert_eq!(authorize(token, now).expect_err(name).reason(), Some(reason), "{name}");
         }
     }
 
     #[test]
     fn a_missing_scope_is_refused_with_all_that_is_required() {
-        let denial = permit(token().scopes(["write"]), 0).expect_err("refused");
-        assert_eq!(*denial.refusal(), Refusal::InsufficientScope(["read"].into()));
+        let denial = authorize(token().scopes(["write"]), 0).expect_err("refused");
+        assert_eq!(*denial.kind(), DenialKind::InsufficientScope(["read"].into()));
     }
 
     #[test]
     fn the_operator_reads_what_to_change() {
-        let denial = permit(VerifiedToken::assert(ISSUER, "a").audience("api://default"), 0)
+        let denial = authorize(VerifiedToken::assert(ISSUER, "a").audience("api://default"), 0)
             .expect_err("refused");
         let detail = denial.operator_detail().expect("a detail");
         assert!(

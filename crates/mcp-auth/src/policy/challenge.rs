@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::model::denial::{Denial, Refusal};
+use crate::model::denial::{Denial, DenialKind};
 use crate::model::error_codes::BadProof;
 use crate::model::scheme::Scheme;
 use crate::model::scope::{Scopes, is_scope_token};
@@ -52,35 +52,35 @@ impl Challenge {
     ///
     /// `scope` is what this resource requires at least, `resource_metadata` the URL of its metadata.
     #[must_use]
-    pub fn answering(denial: &Denial, scope: &Scopes, resource_metadata: &str) -> Option<Self> {
-        let (error, scope, description) = match denial.refusal() {
-            Refusal::BadRequest(why) => (Some("invalid_request"), None, Some(why.description())),
-            Refusal::InsufficientScope(needed) => {
+    pub fn for_denial(denial: &Denial, scope: &Scopes, resource_metadata: &str) -> Option<Self> {
+        let (error, scope, description) = match denial.kind() {
+            DenialKind::BadRequest(why) => (Some("invalid_request"), None, Some(why.description())),
+            DenialKind::InsufficientScope(needed) => {
                 let description =
                     "The access token does not grant the scopes that this operation requires";
                 (Some("insufficient_scope"), Some(needed), Some(description))
             }
-            Refusal::InvalidProof(why) => {
+            DenialKind::InvalidProof(why) => {
                 let is_nonce = *why == BadProof::Nonce;
                 let error = if is_nonce { "use_dpop_nonce" } else { "invalid_dpop_proof" };
                 (Some(error), Some(scope), Some(why.description()))
             }
-            Refusal::InvalidToken(reason) => {
+            DenialKind::InvalidToken(reason) => {
                 (Some("invalid_token"), Some(scope), Some(reason.description()))
             }
-            Refusal::InsufficientUserAuthentication(required) => {
+            DenialKind::InsufficientUserAuthentication(required) => {
                 let description = "The user must log in anew, more recently or in a stronger way";
                 (Some("insufficient_user_authentication"), Some(&required.scope), Some(description))
             }
-            Refusal::NoCredentials => (None, Some(scope), None),
-            Refusal::BadMessage(_)
-            | Refusal::Forbidden
-            | Refusal::ForeignHost
-            | Refusal::ForeignOrigin
-            | Refusal::Unavailable { .. } => return None,
+            DenialKind::NoCredentials => (None, Some(scope), None),
+            DenialKind::BadMessage(_)
+            | DenialKind::Forbidden
+            | DenialKind::HostNotAllowed
+            | DenialKind::OriginNotAllowed
+            | DenialKind::Unavailable { .. } => return None,
         };
-        let login = match denial.refusal() {
-            Refusal::InsufficientUserAuthentication(required) => Some(required),
+        let login = match denial.kind() {
+            DenialKind::InsufficientUserAuthentication(required) => Some(required),
             _ => None,
         };
         // What is no scope could end its quotes, or the header.
@@ -224,9 +224,12 @@ mod tests {
 
     #[test]
     fn the_parameters_have_their_order_and_nothing_needs_an_escape() {
-        let challenge =
-            Challenge::answering(&Denial::invalid(Reason::Expired), &"read write".into(), METADATA)
-                .expect("a challenge");
+        let challenge = Challenge::for_denial(
+            &Denial::invalid(Reason::Expired),
+            &"read write".into(),
+            METADATA,
+        )
+        .expect("a challenge");
         assert_eq!(
             challenge.to_string(),
             format!(
@@ -239,7 +242,7 @@ mod tests {
     #[test]
     fn without_credentials_there_is_no_error() {
         let challenge =
-            Challenge::answering(&Denial::no_credentials(), &Scopes::default(), METADATA)
+            Challenge::for_denial(&Denial::no_credentials(), &Scopes::default(), METADATA)
                 .expect("a challenge");
         assert_eq!(challenge.to_string(), format!("Bearer resource_metadata=\"{METADATA}\""));
     }
@@ -247,14 +250,14 @@ mod tests {
     #[test]
     fn what_is_no_scope_does_not_break_the_header() {
         let denial = Denial::insufficient_scope(["read", "a\"b", "\n"]);
-        let challenge = Challenge::answering(&denial, &Scopes::default(), METADATA);
+        let challenge = Challenge::for_denial(&denial, &Scopes::default(), METADATA);
         assert_eq!(challenge.and_then(|challenge| challenge.scope), Some("read".into()));
     }
 
     #[test]
     fn a_challenge_that_is_written_is_read_the_same() {
         for reason in Reason::ALL {
-            let written = Challenge::answering(&Denial::invalid(*reason), &"a b".into(), METADATA)
+            let written = Challenge::for_denial(&Denial::invalid(*reason), &"a b".into(), METADATA)
                 .expect("a challenge");
             assert_eq!(Challenge::parse(&written.to_string()), Some(written));
         }

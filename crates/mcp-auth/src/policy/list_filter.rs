@@ -6,12 +6,12 @@ use std::ops::Range;
 
 use crate::model::auth_info::AuthInfo;
 use crate::model::scope::Scopes;
-use crate::util::json::{self, NotMembers, Raw};
+use crate::util::json::{self, ObjectError, Raw};
 
 /// What a list of an MCP server is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Listed {
+pub enum ListItemKind {
     /// A tool, known by its `name`.
     Tool,
     /// A prompt, known by its `name`.
@@ -22,7 +22,7 @@ pub enum Listed {
     ResourceTemplate,
 }
 
-impl Listed {
+impl ListItemKind {
     const ALL: [Self; 4] = [Self::Tool, Self::Prompt, Self::Resource, Self::ResourceTemplate];
 
     /// The member of a result that has the list.
@@ -46,26 +46,26 @@ impl Listed {
 }
 
 /// Whether a caller is shown what has this name.
-pub(crate) type Keep = dyn Fn(Option<&AuthInfo>, Listed, &str) -> bool + Send + Sync;
+pub(crate) type ListPredicate = dyn Fn(Option<&AuthInfo>, ListItemKind, &str) -> bool + Send + Sync;
 
 /// The scopes that the tool of this name needs, if any.
-pub(crate) type Needs = dyn Fn(&str) -> Option<Scopes> + Send + Sync;
+pub(crate) type ToolScopeLookup = dyn Fn(&str) -> Option<Scopes> + Send + Sync;
 
 /// What of lists is shown to whom.
 #[derive(Default)]
-pub(crate) struct Lists {
+pub(crate) struct ListFilter {
     /// Who is shown what; everybody everything, if it is not said.
-    pub(crate) keep: Option<Box<Keep>>,
+    pub(crate) keep: Option<Box<ListPredicate>>,
     /// What to say in `securitySchemes` of a tool that says nothing itself.
-    pub(crate) needs: Option<Box<Needs>>,
+    pub(crate) needs: Option<Box<ToolScopeLookup>>,
 }
 
 /// A message in which a list cannot be told from anything else, and so is not passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Unreadable;
+pub(crate) struct UnfilterableList;
 
-impl From<NotMembers> for Unreadable {
-    fn from(_: NotMembers) -> Self {
+impl From<ObjectError> for UnfilterableList {
+    fn from(_: ObjectError) -> Self {
         Self
     }
 }
@@ -73,7 +73,7 @@ impl From<NotMembers> for Unreadable {
 /// One change to a text.
 type Edit = (Range<usize>, String);
 
-impl Lists {
+impl ListFilter {
     /// A JSON-RPC response, or a batch of them, as its reader may see it; nothing if that is as it is.
     ///
     /// Only what must change is written anew, all else stays byte for byte: numbers, the order, the cursor,
@@ -85,12 +85,12 @@ impl Lists {
         caller: Option<&AuthInfo>,
         message: &str,
         may_be_cached: bool,
-    ) -> Result<Option<String>, Unreadable> {
+    ) -> Result<Option<String>, UnfilterableList> {
         let reader = Reader { lists: self, caller, may_be_cached, whole: message };
         let mut edits = Vec::new();
         match message.trim_start().as_bytes().first() {
             Some(b'[') => {
-                let batch = Raw::read(message).and_then(Raw::array).ok_or(Unreadable)?;
+                let batch = Raw::read(message).and_then(Raw::array).ok_or(UnfilterableList)?;
                 for element in batch.into_iter().filter(is_object) {
                     reader.response(element.get(), &mut edits)?;
                 }
@@ -102,14 +102,14 @@ impl Lists {
 }
 
 struct Reader<'a> {
-    lists: &'a Lists,
+    lists: &'a ListFilter,
     caller: Option<&'a AuthInfo>,
     may_be_cached: bool,
     whole: &'a str,
 }
 
 impl Reader<'_> {
-    fn response(&self, response: &str, edits: &mut Vec<Edit>) -> Result<(), Unreadable> {
+    fn response(&self, response: &str, edits: &mut Vec<Edit>) -> Result<(), UnfilterableList> {
         let [result] = json::pick(response, ["result"])?;
         match result {
             Some(result) if is_object(&result) => self.result(result.get(), edits),
@@ -117,12 +117,14 @@ impl Reader<'_> {
         }
     }
 
-    fn result(&self, result: &str, edits: &mut Vec<Edit>) -> Result<(), Unreadable> {
-        let [tools, prompts, resources, templates] = Listed::ALL.map(Listed::member);
+    fn result(&self, result: &str, edits: &mut Vec<Edit>) -> Result<(), UnfilterableList> {
+        let [tools, prompts, resources, templates] = ListItemKind::ALL.map(ListItemKind::member);
         let names = [tools, prompts, resources, templates, "cacheScope", "ttlMs"];
         let [tools, prompts, resources, templates, scope, ttl] = json::pick(result, names)?;
         let mut is_list = false;
-        for (listed, list) in Listed::ALL.into_iter().zip([tools, prompts, resources, templates]) {
+        for (listed, list) in
+            ListItemKind::ALL.into_iter().zip([tools, prompts, resources, templates])
+        {
             let list = list.and_then(|list| Some((list, list.array()?)));
             is_list |= list.is_some();
             if let Some((list, elements)) = list {
@@ -143,7 +145,7 @@ impl Reader<'_> {
     }
 
     /// The list written anew, if anything of it is left out or added.
-    fn list(&self, listed: Listed, list: Raw<'_>, elements: &[Raw<'_>]) -> Option<Edit> {
+    fn list(&self, listed: ListItemKind, list: Raw<'_>, elements: &[Raw<'_>]) -> Option<Edit> {
         let mut is_same = true;
         let mut shown = Vec::with_capacity(elements.len());
         for &element in elements {
@@ -159,15 +161,15 @@ impl Reader<'_> {
     }
 
     /// What has no name, or two, cannot be asked for, and is not shown.
-    fn is_shown(&self, listed: Listed, element: Raw<'_>) -> bool {
+    fn is_shown(&self, listed: ListItemKind, element: Raw<'_>) -> bool {
         let Some(keep) = &self.lists.keep else { return true };
         let Ok([Some(name)]) = json::pick(element.get(), [listed.key()]) else { return false };
         name.string().is_some_and(|name| keep(self.caller, listed, &name))
     }
 
     /// A tool with the scopes that it needs, if it does not say so itself.
-    fn with_needs(&self, listed: Listed, tool: &str) -> Option<String> {
-        let needs = self.lists.needs.as_ref().filter(|_| listed == Listed::Tool)?;
+    fn with_needs(&self, listed: ListItemKind, tool: &str) -> Option<String> {
+        let needs = self.lists.needs.as_ref().filter(|_| listed == ListItemKind::Tool)?;
         let [name, schemes] = json::pick(tool, ["name", "securitySchemes"]).ok()?;
         let scopes = needs(&name?.string()?).filter(|_| schemes.is_none())?;
         let scopes = serde_json::Value::from_iter(scopes.iter());
@@ -198,7 +200,7 @@ fn edited(text: &str, mut edits: Vec<Edit>) -> String {
     edited + text.get(from..).unwrap_or_default()
 }
 
-impl fmt::Debug for Lists {
+impl fmt::Debug for ListFilter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lists").finish_non_exhaustive()
     }
@@ -209,15 +211,15 @@ pub(crate) mod tests {
     use super::*;
 
     /// Shows what does not begin with `admin`; tools that begin with `w` need a scope.
-    pub(crate) fn lists(with_needs: bool) -> Lists {
+    pub(crate) fn lists(with_needs: bool) -> ListFilter {
         let needs = |tool: &str| tool.starts_with('w').then(|| Scopes::from(["notes:write"]));
-        Lists {
+        ListFilter {
             keep: Some(Box::new(|_, _, name| !name.contains("admin"))),
-            needs: with_needs.then(|| Box::new(needs) as Box<Needs>),
+            needs: with_needs.then(|| Box::new(needs) as Box<ToolScopeLookup>),
         }
     }
 
-    fn shown(message: &str, may_be_cached: bool) -> Result<Option<String>, Unreadable> {
+    fn shown(message: &str, may_be_cached: bool) -> Result<Option<String>, UnfilterableList> {
         lists(false).shown_to(None, message, may_be_cached)
     }
 
@@ -309,7 +311,7 @@ pub(crate) mod tests {
             r#"[{"result":{}},"#,
             "\u{feff}{}",
         ] {
-            assert_eq!(shown(message, false), Err(Unreadable), "{message}");
+            assert_eq!(shown(message, false), Err(UnfilterableList), "{message}");
         }
     }
 

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 use crate::model::denial::Authentication;
 use crate::model::require::{AnyOf, Hierarchy, Require};
 use crate::model::scope::Scopes;
-use crate::util::json::{Members, Raw};
-use crate::util::unix_time::seconds;
+use crate::util::json::{Object, Raw};
+use crate::util::unix_time::unix_secs;
 
 /// What an operation requires of its caller. Scopes alone are rules already: `["notes:write"]`.
 ///
@@ -157,7 +157,7 @@ impl Rule {
             let at = find(claims, "auth_time").and_then(Raw::numeric_date);
             at.is_some_and(|at| {
                 let longest = age.as_secs().saturating_add(leeway.as_secs());
-                seconds(now) <= (at as u64).saturating_add(longest)
+                unix_secs(now) <= (at as u64).saturating_add(longest)
             })
         };
         (acr_values.is_empty() || way()) && max_age.is_none_or(recently)
@@ -184,7 +184,7 @@ impl ClaimRule {
 
 /// A member of an object that has each member once.
 fn find<'c>(object: &'c str, name: &str) -> Option<Raw<'c>> {
-    Members::of(object).ok()?.get(name)
+    Object::of(object).ok()?.get(name)
 }
 
 /// The values of a claim that are enough: one, or [`AnyOf`] several.

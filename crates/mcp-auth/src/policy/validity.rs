@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::model::denial::Denial;
 use crate::model::error_codes::Reason;
-use crate::model::verified_token::{API_KEY_ISSUER, Facts};
-use crate::util::unix_time::seconds;
+use crate::model::verified_token::{API_KEY_ISSUER, TokenData};
+use crate::util::unix_time::unix_secs;
 
 /// When tokens are valid at a resource.
 #[derive(Clone, Copy, Debug, Default)]
@@ -19,8 +19,8 @@ pub(crate) struct Validity {
 
 impl Validity {
     /// Checks `nbf`, `exp` and the age of a token, in this order.
-    pub(crate) fn check(&self, token: &Facts, now: SystemTime) -> Result<(), Denial> {
-        let now = seconds(now);
+    pub(crate) fn check(&self, token: &TokenData, now: SystemTime) -> Result<(), Denial> {
+        let now = unix_secs(now);
         if !has_begun(token.not_before, now, self.leeway) {
             return Err(Denial::invalid(Reason::NotYetValid));
         }
@@ -31,7 +31,7 @@ impl Validity {
         self.max_token_age.map_or(Ok(()), |age| self.check_age(token, now, age))
     }
 
-    fn check_age(&self, token: &Facts, now: u64, max_age: Duration) -> Result<(), Denial> {
+    fn check_age(&self, token: &TokenData, now: u64, max_age: Duration) -> Result<(), Denial> {
         if *token.issuer == *API_KEY_ISSUER {
             return Ok(()); // an API key has no `iat`, and lives as long as its list says
         }
@@ -48,7 +48,7 @@ impl Validity {
     }
 
     /// The moment from which a token is refused. Returns `None` if it does not say when it expires.
-    pub(crate) fn end_of(&self, token: &Facts) -> Option<SystemTime> {
+    pub(crate) fn end_of(&self, token: &TokenData) -> Option<SystemTime> {
         let max_age = self.max_token_age.filter(|_| *token.issuer != *API_KEY_ISSUER);
         let too_old =
             max_age.and_then(|age| Some(token.issued_at()?.saturating_add(age.as_secs())));
@@ -59,7 +59,7 @@ impl Validity {
     }
 
     /// API keys have none: their expiry was written by this server's operator, and is measured by our own clock.
-    fn leeway_for(&self, token: &Facts) -> Duration {
+    fn leeway_for(&self, token: &TokenData) -> Duration {
         if *token.issuer == *API_KEY_ISSUER { Duration::ZERO } else { self.leeway }
     }
 }
@@ -90,7 +90,7 @@ mod tests {
     fn times_at_the_edges_do_not_overflow() {
         assert!(!has_expired(u64::MAX, 1, Duration::from_secs(60)));
         assert!(!has_begun(u64::MAX, 1, Duration::from_secs(60)));
-        assert!(has_begun(0, seconds(UNIX_EPOCH - Duration::from_secs(5)), Duration::ZERO));
+        assert!(has_begun(0, unix_secs(UNIX_EPOCH - Duration::from_secs(5)), Duration::ZERO));
     }
 
     #[test]
@@ -112,8 +112,8 @@ mod tests {
         for (issuer, claims, now, reason) in rows {
             let claims: serde_json::Value = serde_json::from_str(claims).expect("JSON");
             let token = VerifiedToken::assert(issuer, "a").with_claims(&claims).expect("an object");
-            let judged = validity.check(token.facts(), at(now));
-            assert_eq!(judged.err().and_then(|it| it.reason()), reason, "{issuer} {claims} {now}");
+            let checked = validity.check(token.data(), at(now));
+            assert_eq!(checked.err().and_then(|it| it.reason()), reason, "{issuer} {claims} {now}");
         }
     }
 
@@ -121,17 +121,17 @@ mod tests {
     fn the_end_of_a_token_is_the_moment_from_which_on_it_is_refused() {
         let token = || VerifiedToken::assert(ISSUER, "alice").expires_at(at(1000));
         let validity = Validity { leeway: Duration::from_millis(60_900), max_token_age: None };
-        let end = validity.end_of(token().facts()).expect("an end");
-        assert!(has_expired(1000, seconds(end), validity.leeway));
-        assert!(!has_expired(1000, seconds(end - Duration::from_millis(1)), validity.leeway));
+        let end = validity.end_of(token().data()).expect("an end");
+        assert!(has_expired(1000, unix_secs(end), validity.leeway));
+        assert!(!has_expired(1000, unix_secs(end - Duration::from_millis(1)), validity.leeway));
         let endless = VerifiedToken::assert(ISSUER, "a");
-        assert_eq!(validity.end_of(endless.facts()), None);
+        assert_eq!(validity.end_of(endless.data()), None);
 
         let validity = Validity { max_token_age: Some(Duration::from_secs(600)), ..validity };
         let issued = |second: u64| {
             token().with_claims(&serde_json::json!({ "iat": second })).expect("an object")
         };
-        let end_of = |token: VerifiedToken| validity.end_of(token.facts());
+        let end_of = |token: VerifiedToken| validity.end_of(token.data());
         assert_eq!(end_of(issued(100)), Some(at(760)), "too old before it expires");
         assert_eq!(end_of(issued(900)), Some(at(1060)));
     }

@@ -51,24 +51,24 @@ impl<B> GuardedBody<B> {
     }
 }
 
-/// Reads a body to its end, unless it is longer than `limit` bytes, or `patience` ends before it.
+/// Reads a body to its end, unless it is longer than `limit` bytes, or `timeout` ends before it.
 pub(crate) async fn read<B: Body<Data = Bytes>>(
     body: B,
     limit: usize,
-    patience: impl Future<Output = ()>,
+    timeout: impl Future<Output = ()>,
 ) -> Result<GuardedBody<B>, BadMessage> {
     if body.size_hint().lower() > limit as u64 {
         return Err(BadMessage::TooLarge);
     }
-    let (mut body, mut patience) = (pin!(body), pin!(patience));
+    let (mut body, mut timeout) = (pin!(body), pin!(timeout));
     let mut read = Read::default();
     loop {
         let frame = std::future::poll_fn(|context| match body.as_mut().poll_frame(context) {
             Poll::Ready(frame) => Poll::Ready(Ok(frame)),
-            Poll::Pending => patience.as_mut().poll(context).map(|()| Err(BadMessage::Slow)),
+            Poll::Pending => timeout.as_mut().poll(context).map(|()| Err(BadMessage::Timeout)),
         });
         let Some(frame) = frame.await? else { break };
-        let frame = frame.map_err(|_| BadMessage::Unfinished)?;
+        let frame = frame.map_err(|_| BadMessage::Incomplete)?;
         match frame.into_data() {
             // One frame, as most messages are, is not copied.
             Ok(data) if read.is_nothing() && data.len() <= limit => read.first = data,

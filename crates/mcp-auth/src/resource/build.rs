@@ -6,26 +6,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::issuer::authorization_server::AuthorizationServer;
-use crate::model::resource_scopes::Vocabulary;
+use crate::model::resource_scopes::ResourceScopes;
 use crate::model::scope::is_scope_token;
 use crate::model::verified_token::API_KEY_ISSUER;
 use crate::net::clock::SystemClock;
 use crate::policy::authorization::Policy;
-use crate::policy::list_filter::Lists;
+use crate::policy::list_filter::ListFilter;
 use crate::policy::metadata::{ResourceMetadata, resource_metadata_url};
 use crate::resource::builder::McpAuthBuilder;
 use crate::resource::config_error::ConfigError;
-use crate::resource::default_verifier::{self, Judge};
+use crate::resource::default_verifier::{self, VerifierKind};
 use crate::resource::mcp_auth::{Inner, McpAuth};
 use crate::resource::{issuer_resolvers, list_rules};
 use crate::util::url;
-use crate::verify::id_signer::Seal;
+use crate::verify::id_signer::IdSigner;
 
 /// The longest leeway that is taken: a clock that is further off should be set.
-const LONGEST_LEEWAY: Duration = Duration::from_secs(5 * 60);
+const MAX_LEEWAY: Duration = Duration::from_secs(5 * 60);
 
 /// As many bytes as HMAC-SHA256 has security to give (RFC 2104 §3).
-const SHORTEST_SESSION_KEY: usize = 32;
+const MIN_SESSION_KEY_BYTES: usize = 32;
 
 impl McpAuthBuilder {
     /// Checks the description. No network is touched, and no file.
@@ -43,13 +43,13 @@ impl McpAuthBuilder {
             return Err(ConfigError::Audience);
         }
         let leeway = self.leeway.unwrap_or(Duration::from_secs(60));
-        if leeway > LONGEST_LEEWAY {
+        if leeway > MAX_LEEWAY {
             return Err(ConfigError::Leeway(leeway));
         }
 
         let scopes = self.resource_scopes();
         let audiences = [&self.resource].into_iter().chain(&self.audiences).cloned().collect();
-        let seal = self.seal()?;
+        let id_signer = self.id_signer()?;
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
         let challenged = self.required.scopes.to_request();
         let published = self.metadata.published_scopes().unwrap_or_else(|| challenged.clone());
@@ -64,10 +64,11 @@ impl McpAuthBuilder {
             .member("bearer_methods_supported", vec!["header"]);
         let trusted = self.servers.iter().map(AuthorizationServer::issuer);
         let of_api_keys = Some(API_KEY_ISSUER).filter(|_| !self.api_keys.is_empty());
-        let families = self.servers.iter().filter_map(AuthorizationServer::family).cloned().map(Ok);
-        let resolved = self.resolvers.iter().map(issuer_resolvers::Resolver::family);
+        let issuer_sets =
+            self.servers.iter().filter_map(AuthorizationServer::issuer_set).cloned().map(Ok);
+        let resolved = self.resolvers.iter().map(issuer_resolvers::Resolver::issuer_set);
         let policy = Arc::new(Policy {
-            families: families.chain(resolved).collect::<Result<_, _>>()?,
+            issuer_sets: issuer_sets.chain(resolved).collect::<Result<_, _>>()?,
             issuers: trusted
                 .chain(self.trusted_issuers.iter().map(String::as_str))
                 .chain(of_api_keys)
@@ -79,32 +80,32 @@ impl McpAuthBuilder {
             resource: ResourceContext { audiences, scopes }.into(),
         });
         let by_rules = || list_rules::permitted(policy.clone(), clock.clone());
-        let lists = Lists {
+        let lists = ListFilter {
             keep: self.keep.or_else(|| self.filters_lists.then(by_rules)),
             needs: self.has_security_schemes.then(|| list_rules::needs(policy.clone())),
         };
         let sender = self.sender.ready(&self.resource, leeway)?;
         let capacity = self.cached_tokens.unwrap_or(10_000);
         let resolvers = issuer_resolvers::resolvers(self.resolvers, &clock)?;
-        let (judge, keys_of) = match self.verifier {
+        let (verifier, keys_of) = match self.verifier {
             Some(verifier) => {
                 default_verifier::are_idle(&self.servers)?;
-                (Judge::Other(verifier), Vec::new())
+                (VerifierKind::Custom(verifier), Vec::new())
             }
             None => {
                 let (servers, resolvers) = (&self.servers, resolvers.clone());
-                let judge = default_verifier::new(servers, resolvers, &clock, leeway, capacity)?;
+                let verifier = default_verifier::new(servers, resolvers, &clock, leeway, capacity)?;
                 let needed = self.servers.iter().filter(|server| server.is_needed());
-                (judge, needed.cloned().collect())
+                (verifier, needed.cloned().collect())
             }
         };
         let (verifier, keys_file) = if self.api_keys.is_empty() {
-            (judge, None)
+            (verifier, None)
         } else {
-            let placed = self.api_keys.before(judge.boxed(), &self.resource, &clock);
+            let installed = self.api_keys.wrap(verifier.boxed(), &self.resource, &clock);
             let (verifier, keys_file) =
-                placed.map_err(|(name, why)| ConfigError::ApiKey { name, why })?;
-            (Judge::Other(verifier), keys_file)
+                installed.map_err(|(name, why)| ConfigError::ApiKey { name, why })?;
+            (VerifierKind::Custom(verifier), keys_file)
         };
         Ok(McpAuth(Arc::new(Inner {
             allowed_origins: self
@@ -118,7 +119,7 @@ impl McpAuthBuilder {
             metadata_json: metadata.to_json(),
             challenged_scopes: if challenged.is_empty() { published } else { challenged },
             is_optional: self.is_optional,
-            seal,
+            id_signer,
             streams_outlive_tokens: self.streams_outlive_tokens,
             lists: Some(lists).filter(|lists| lists.keep.is_some() || lists.needs.is_some()),
             servers: self.servers,
@@ -134,10 +135,10 @@ impl McpAuthBuilder {
         })))
     }
 
-    fn resource_scopes(&self) -> Vocabulary {
+    fn resource_scopes(&self) -> ResourceScopes {
         let published = self.metadata.published_scopes().unwrap_or_default();
         let required = self.required.scopes.named().chain(self.operations.named());
-        Vocabulary {
+        ResourceScopes {
             known: required.chain(self.hierarchy.named()).chain(published.iter()).collect(),
             hierarchy: self.hierarchy.clone(),
             requested_as: self.requested_as.clone(),
@@ -160,8 +161,8 @@ impl McpAuthBuilder {
             return Err(ConfigError::NoAuthorizationServer);
         }
         for (i, server) in self.servers.iter().enumerate() {
-            if let Some(mistake) = server.mistake() {
-                return Err(ConfigError::Provider(mistake));
+            if let Some(config_error) = server.config_error() {
+                return Err(ConfigError::Provider(config_error));
             }
             let is_one = |issuer: &String| url::is_secure(issuer) && !issuer.contains(['?', '#']);
             let comes_twice = self.servers[..i].iter().any(|earlier| overlap(earlier, server));
@@ -203,13 +204,13 @@ impl McpAuthBuilder {
         }
     }
 
-    fn seal(&self) -> Result<Seal, ConfigError> {
+    fn id_signer(&self) -> Result<IdSigner, ConfigError> {
         let Some(keys) = &self.session_keys else {
-            return Seal::random().ok_or(ConfigError::NoRandomness);
+            return IdSigner::random().ok_or(ConfigError::NoRandomness);
         };
-        match keys.iter().map(|key| key.len()).find(|length| *length < SHORTEST_SESSION_KEY) {
+        match keys.iter().map(|key| key.len()).find(|length| *length < MIN_SESSION_KEY_BYTES) {
             Some(length) => Err(ConfigError::ShortSessionKey(length)),
-            None => Seal::of(keys, &self.resource).ok_or(ConfigError::NoSessionKeys),
+            None => IdSigner::of(keys, &self.resource).ok_or(ConfigError::NoSessionKeys),
         }
     }
 
@@ -228,13 +229,13 @@ impl McpAuthBuilder {
 /// Whether two servers would issue tokens of one issuer.
 fn overlap(one: &AuthorizationServer, other: &AuthorizationServer) -> bool {
     let has = |server: &AuthorizationServer, issuer: &str| {
-        server.family().is_some_and(|family| family.names(issuer))
+        server.issuer_set().is_some_and(|issuer_set| issuer_set.contains(issuer))
     };
     let shares = |one: &AuthorizationServer, other: &AuthorizationServer| {
         has(one, other.issuer())
-            || other
-                .family()
-                .is_some_and(|family| family.issuers().iter().any(|issuer| has(one, issuer)))
+            || other.issuer_set().is_some_and(|issuer_set| {
+                issuer_set.issuers().iter().any(|issuer| has(one, issuer))
+            })
     };
     one.issuer() == other.issuer() || shares(one, other) || shares(other, one)
 }

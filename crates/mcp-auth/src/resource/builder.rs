@@ -8,14 +8,14 @@ use std::time::Duration;
 use crate::issuer::api_keys::ApiKeys;
 use crate::issuer::authorization_server::AuthorizationServer;
 use crate::issuer::introspection::{Introspection, Secret};
-use crate::issuer::resolver::Ask;
+use crate::issuer::resolver::ResolveFn;
 use crate::issuer::revocations::Revocations;
 use crate::issuer::verifier::Verifier;
 use crate::model::auth_info::AuthInfo;
 use crate::model::require::{Hierarchy, Require};
 use crate::model::scope::Scopes;
 use crate::net::clock::Clock;
-use crate::policy::list_filter::{Keep, Listed};
+use crate::policy::list_filter::{ListItemKind, ListPredicate};
 use crate::policy::metadata::ResourceMetadata;
 use crate::policy::rule::Rule;
 use crate::policy::tool_scopes::ToolScopes;
@@ -47,7 +47,7 @@ pub struct McpAuthBuilder {
     pub(super) is_optional: bool,
     pub(super) session_keys: Option<Vec<Box<[u8]>>>,
     pub(super) streams_outlive_tokens: bool,
-    pub(super) keep: Option<Box<Keep>>,
+    pub(super) keep: Option<Box<ListPredicate>>,
     pub(super) filters_lists: bool,
     pub(super) has_security_schemes: bool,
     pub(super) metadata: ResourceMetadata,
@@ -104,7 +104,7 @@ impl McpAuthBuilder {
     /// outage: the client gets 503, and keeps its token. Return a clone of an
     /// [`AuthorizationServer`] that you keep, since keys belong to it. One with
     /// [`introspection`](AuthorizationServer::introspection) is asked about JWTs only, and so must say
-    /// [`also_jwts`](crate::Introspection::also_jwts): an opaque token names no issuer.
+    /// [`introspect_jwts`](crate::Introspection::introspect_jwts): an opaque token names no issuer.
     ///
     /// ```
     /// use std::collections::HashMap;
@@ -112,7 +112,7 @@ impl McpAuthBuilder {
     ///
     /// let customers: HashMap<String, AuthorizationServer> = HashMap::new(); // or a database
     /// let auth = McpAuth::builder("https://api.example.com/mcp")
-    ///     .authorization_server(AuthorizationServer::named("https://login.example.com")) // where clients log in
+    ///     .authorization_server(AuthorizationServer::external("https://login.example.com")) // where clients log in
     ///     .issuer_resolver("https://{tenant}.auth.example.com", move |issuer| {
     ///         let server = customers.get(&issuer).cloned();
     ///         async { Ok(server) }
@@ -130,7 +130,7 @@ impl McpAuthBuilder {
             + Send
             + 'static,
     {
-        let ask: Ask = Arc::new(move |issuer| Box::pin(resolve(issuer)));
+        let ask: ResolveFn = Arc::new(move |issuer| Box::pin(resolve(issuer)));
         self.resolvers.push(Resolver { form: form.into(), ask });
         self
     }
@@ -282,20 +282,20 @@ impl McpAuthBuilder {
     /// longer than 16 MiB, with a member twice) is not passed on.
     ///
     /// ```
-    /// use mcp_auth::{Listed, McpAuth};
+    /// use mcp_auth::{ListItemKind, McpAuth};
     ///
     /// let auth = McpAuth::builder("https://api.example.com/mcp")
     ///     .authorization_server("https://auth.example.com")
     ///     .list_only(|caller, listed, name| {
     ///         let may_write = caller.is_some_and(|caller| caller.scopes().contains("notes:write"));
-    ///         listed != Listed::Tool || may_write || !name.starts_with("delete_")
+    ///         listed != ListItemKind::Tool || may_write || !name.starts_with("delete_")
     ///     })
     ///     .build()?;
     /// # Ok::<(), mcp_auth::ConfigError>(())
     /// ```
     pub fn list_only(
         mut self,
-        keep: impl Fn(Option<&AuthInfo>, Listed, &str) -> bool + Send + Sync + 'static,
+        keep: impl Fn(Option<&AuthInfo>, ListItemKind, &str) -> bool + Send + Sync + 'static,
     ) -> Self {
         self.keep = Some(Box::new(keep));
         self

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::issuer::authorization_server::AuthorizationServer;
-use crate::issuer::hmac_verifier::SecretVerifier;
+use crate::issuer::hmac_verifier::HmacVerifier;
 use crate::issuer::jwt_verifier::JwtVerifier;
 use crate::issuer::verifier::Verifier;
 use crate::net::clock::Clock;
@@ -13,17 +13,17 @@ use crate::resource::issuer_resolvers::Resolvers;
 use crate::util::url;
 
 /// Who finds out whether a token is true.
-pub(super) enum Judge {
+pub(super) enum VerifierKind {
     /// Called without a detour: most requests bring a token that is remembered.
-    OfTokens(DefaultVerifier),
-    Other(Box<dyn Verifier>),
+    Default(DefaultVerifier),
+    Custom(Box<dyn Verifier>),
 }
 
-impl Judge {
+impl VerifierKind {
     pub(super) fn boxed(self) -> Box<dyn Verifier> {
         match self {
-            Self::OfTokens(verifier) => Box::new(verifier),
-            Self::Other(verifier) => verifier,
+            Self::Default(verifier) => Box::new(verifier),
+            Self::Custom(verifier) => verifier,
         }
     }
 }
@@ -37,26 +37,26 @@ pub(super) fn new(
     clock: &Arc<dyn Clock>,
     leeway: Duration,
     cached_tokens: usize,
-) -> Result<Judge, ConfigError> {
+) -> Result<VerifierKind, ConfigError> {
     for server in servers {
         let introspects = server.introspects();
-        let mistake = match (introspects, server.secret()) {
-            (Some(asking), Some(_)) if asking.asks_about_jwts() => Some(
-                "its tokens are signed with a secret, and it is not asked about those: leave `.also_jwts()` out",
+        let config_error = match (introspects, server.hmac_key()) {
+            (Some(asking), Some(_)) if asking.introspects_jwts() => Some(
+                "its tokens are signed with a secret, and it is not asked about those: leave `.introspect_jwts()` out",
             ),
             (Some(asking), Some(_)) if asking.subject_is_username() => Some(
                 "its tokens are signed with a secret, and say `sub`: leave `.dangerous_subject_is_username()` out",
             ),
-            _ => introspects.and_then(Introspection::mistake),
+            _ => introspects.and_then(Introspection::config_error),
         };
-        if let Some(why) = mistake {
+        if let Some(why) = config_error {
             return Err(ConfigError::Introspection { issuer: server.issuer().to_owned(), why });
         }
         let cannot_fetch = || ConfigError::NoFetch(server.issuer().to_owned());
         if introspects.is_some() && !server.can_fetch() {
             return Err(cannot_fetch());
         }
-        if !server.has_distant_keys() {
+        if !server.has_remote_keys() {
             continue;
         }
         match server.first_url() {
@@ -69,9 +69,9 @@ pub(super) fn new(
             Some(_) => {}
         }
     }
-    let with_secret = servers.iter().filter(|server| server.secret().is_some());
+    let with_secret = servers.iter().filter(|server| server.hmac_key().is_some());
     let is_weak = |server: &&AuthorizationServer| {
-        server.secret().is_some_and(|secret| !secret.is_long_enough())
+        server.hmac_key().is_some_and(|secret| !secret.is_long_enough())
     };
     if let Some(weak) = with_secret.clone().find(is_weak) {
         return Err(ConfigError::Secret(weak.issuer().to_owned()));
@@ -86,8 +86,8 @@ pub(super) fn new(
     let others = DefaultVerifier::new(jwts, servers, clock.clone());
     let others = others.ok_or(ConfigError::NoRandomness)?;
     Ok(match with_secret.cloned().collect::<Vec<_>>() {
-        none if none.is_empty() => Judge::OfTokens(others),
-        some => Judge::Other(Box::new(SecretVerifier::new(some, others))),
+        none if none.is_empty() => VerifierKind::Default(others),
+        some => VerifierKind::Custom(Box::new(HmacVerifier::new(some, others))),
     })
 }
 

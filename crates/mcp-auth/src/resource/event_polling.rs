@@ -6,13 +6,13 @@ use std::future::Future;
 
 use tokio::time::{Instant, sleep};
 
-use crate::issuer::event_poll::{EventPoll, News, Pace, Report, Sets, Turn};
-use crate::model::denial::{Denial, Refusal};
+use crate::issuer::event_poll::{Acks, EventPoll, LogLimiter, PollBackoff, PollOutcome, Sets};
+use crate::model::denial::{Denial, DenialKind};
 use crate::net::fetch::FetchError;
 use crate::resource::config_error::ConfigError;
 use crate::resource::mcp_auth::McpAuth;
 use crate::resource::security_events::ABOUT_NOBODY;
-use crate::verify::jwt::{NoticeKind, fault};
+use crate::verify::jwt::{SecurityEventKind, fault};
 
 impl McpAuth {
     /// Fetches security events from a transmitter, for as long as the future lives, and revokes what they name
@@ -45,17 +45,17 @@ impl McpAuth {
         &self,
         events: EventPoll,
     ) -> Result<impl Future<Output = Infallible> + Send + use<>, ConfigError> {
-        if let Some(why) = events.mistake() {
+        if let Some(why) = events.config_error() {
             return Err(ConfigError::EventPoll { url: events.url().to_owned(), why });
         }
         let polling = Polling {
             auth: self.clone(),
             events,
-            report: Report::default(),
-            pace: Pace::default(),
-            failures: News::default(),
-            refusals: News::default(),
-            strangers: News::default(),
+            acks: Acks::default(),
+            backoff: PollBackoff::default(),
+            failures: LogLimiter::default(),
+            refusals: LogLimiter::default(),
+            unknown_subjects: LogLimiter::default(),
         };
         Ok(polling.run())
     }
@@ -66,12 +66,12 @@ struct Polling {
     auth: McpAuth,
     events: EventPoll,
     /// What the next request has to tell.
-    report: Report,
-    pace: Pace,
-    failures: News,
-    refusals: News,
+    acks: Acks,
+    backoff: PollBackoff,
+    failures: LogLimiter,
+    refusals: LogLimiter,
     /// Events about nobody that tokens know.
-    strangers: News,
+    unknown_subjects: LogLimiter,
 }
 
 /// Why there is nothing new to acknowledge.
@@ -79,64 +79,64 @@ enum Failure {
     Exchange(FetchError),
     NotNow(Denial),
     /// What comes again was acknowledged, in the very request.
-    Unheard,
+    Redelivered,
 }
 
 impl Polling {
     async fn run(mut self) -> Infallible {
         loop {
             let begin = Instant::now();
-            let turn = self.turn().await.unwrap_or_else(|failure| {
+            let outcome = self.poll_once().await.unwrap_or_else(|failure| {
                 self.tell(&failure);
-                Turn::Failed
+                PollOutcome::Failed
             });
-            let least = self.pace.after(turn, self.events.usual_pause());
+            let least = self.backoff.after(outcome, self.events.usual_pause());
             sleep(least.saturating_sub(begin.elapsed())).await;
         }
     }
 
-    async fn turn(&mut self) -> Result<Turn, Failure> {
-        let sets = match self.events.exchange(&self.report).await {
+    async fn poll_once(&mut self) -> Result<PollOutcome, Failure> {
+        let sets = match self.events.exchange(&self.acks).await {
             Ok(sets) => sets,
             // What was to be told is told again, unless it may be what the transmitter chokes on: then its
             // events come again, and can be judged anew.
             Err(error) => {
                 if matches!(error, FetchError::Status { status: 400 | 413 | 422, .. }) {
-                    self.report = Report::default();
+                    self.acks = Acks::default();
                 }
                 return Err(Failure::Exchange(error));
             }
         };
-        let told = std::mem::take(&mut self.report);
+        let told = std::mem::take(&mut self.acks);
         if sets.is_empty() {
-            return Ok(Turn::Quiet);
+            return Ok(PollOutcome::Quiet);
         }
-        let not_now = self.judge(sets).await;
+        let not_now = self.process(sets).await;
         match not_now {
-            _ if self.report.has_news_since(&told) => Ok(Turn::Progress),
+            _ if self.acks.has_news_since(&told) => Ok(PollOutcome::Progress),
             Some(denial) => Err(Failure::NotNow(denial)),
-            None => Err(Failure::Unheard),
+            None => Err(Failure::Redelivered),
         }
     }
 
     /// Judges events one by one, and notes what became of them. Returns why some could not be judged at the moment.
-    async fn judge(&mut self, sets: Sets) -> Option<Denial> {
+    async fn process(&mut self, sets: Sets) -> Option<Denial> {
         let mut not_now = None;
         for (jti, set) in sets {
-            let (kind, audiences) = (NoticeKind::SecurityEvent, self.events.audiences());
+            let (kind, audiences) = (SecurityEventKind::SecurityEvent, self.events.audiences());
             match self.auth.accept(kind, set.as_deref().unwrap_or_default(), audiences).await {
-                Ok(notice) => {
-                    if notice.is_about_nobody && self.strangers.is_due() {
-                        tracing::warn!(target: "mcp_auth", issuer = notice.issuer, "{ABOUT_NOBODY}");
+                Ok(event) => {
+                    if event.is_about_nobody && self.unknown_subjects.should_log() {
+                        tracing::warn!(target: "mcp_auth", issuer = event.issuer, "{ABOUT_NOBODY}");
                     }
-                    self.report.taken(jti);
+                    self.acks.taken(jti);
                 }
-                Err(denial) if matches!(denial.refusal(), Refusal::Unavailable { .. }) => {
+                Err(denial) if matches!(denial.kind(), DenialKind::Unavailable { .. }) => {
                     not_now = Some(denial);
                 }
                 Err(denial) => {
                     self.tell_of_refusal(&denial);
-                    self.report.refused(jti, fault(&denial));
+                    self.acks.refused(jti, fault(&denial));
                 }
             }
             tokio::task::yield_now().await; // requests come first
@@ -145,7 +145,7 @@ impl Polling {
     }
 
     fn tell_of_refusal(&mut self, denial: &Denial) {
-        if self.refusals.is_due() {
+        if self.refusals.should_log() {
             let (url, code) = (self.events.url(), denial.code());
             let detail = denial.operator_detail();
             tracing::warn!(target: "mcp_auth", url, detail, "a polled security event was not accepted, and perhaps others: {code}");
@@ -153,7 +153,7 @@ impl Polling {
     }
 
     fn tell(&mut self, failure: &Failure) {
-        if !self.failures.is_due() {
+        if !self.failures.should_log() {
             return;
         }
         let url = self.events.url();
@@ -163,7 +163,7 @@ impl Polling {
                 "they cannot be judged, and so are not acknowledged: the keys of their issuer are out of reach",
                 denial.source(),
             ),
-            Failure::Unheard => (
+            Failure::Redelivered => (
                 "the transmitter sends what was acknowledged: is it one stream for several receivers?",
                 None,
             ),
@@ -187,7 +187,7 @@ fn meaning(error: &FetchError) -> &'static str {
         FetchError::Timeout(_) => {
             "the transmitter did not answer in time: if it waits for events as long as this, set a longer `.timeout(..)`"
         }
-        FetchError::Nonsense { .. } => {
+        FetchError::InvalidDocument { .. } => {
             "the transmitter does not answer as RFC 8936 says: is it the right URL?"
         }
         FetchError::TooLarge(_) => {

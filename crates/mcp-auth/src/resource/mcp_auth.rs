@@ -20,16 +20,16 @@ use crate::model::scheme::Scheme;
 use crate::model::scope::Scopes;
 use crate::model::verified_token::VerifiedToken;
 use crate::net::clock::Clock;
-use crate::policy::authorization::{Accepted, Policy};
+use crate::policy::authorization::{CheckedToken, Policy};
 use crate::policy::challenge::Challenge;
-use crate::policy::list_filter::Lists;
+use crate::policy::list_filter::ListFilter;
 use crate::policy::operation::Operation;
 use crate::resource::body::{self, GuardedBody};
 use crate::resource::builder::McpAuthBuilder;
-use crate::resource::default_verifier::Judge;
+use crate::resource::default_verifier::VerifierKind;
 use crate::resource::issuer_resolvers::Resolvers;
-use crate::resource::sender_constraint::Sender;
-use crate::verify::id_signer::Seal;
+use crate::resource::sender_constraint::SenderConstraint;
+use crate::verify::id_signer::IdSigner;
 
 /// A protected resource: the MCP server behind one URL, and who may use it.
 ///
@@ -56,9 +56,9 @@ pub(super) struct Inner {
     pub(super) challenged_scopes: Scopes,
     pub(super) allowed_origins: Vec<String>,
     pub(super) is_optional: bool,
-    pub(super) seal: Seal,
+    pub(super) id_signer: IdSigner,
     pub(super) streams_outlive_tokens: bool,
-    pub(super) lists: Option<Lists>,
+    pub(super) lists: Option<ListFilter>,
     pub(super) servers: Vec<AuthorizationServer>,
     /// Who knows the servers of issuers that are known only at run time.
     pub(super) resolvers: Resolvers,
@@ -66,10 +66,10 @@ pub(super) struct Inner {
     pub(super) keys_of: Vec<AuthorizationServer>,
     /// The file of API keys, if there is one.
     pub(super) keys_file: Option<KeysFile>,
-    pub(super) verifier: Judge,
+    pub(super) verifier: VerifierKind,
     pub(super) policy: Arc<Policy>,
     pub(super) revocations: Revocations,
-    pub(super) sender: Sender,
+    pub(super) sender: SenderConstraint,
     pub(super) clock: Arc<dyn Clock>,
     /// The longest message that is read, in bytes.
     pub(super) max_message_bytes: usize,
@@ -104,29 +104,29 @@ impl McpAuth {
     /// The straight line, with an end to the patience for a body that does not come.
     pub(crate) async fn decide<B: Body<Data = Bytes>>(
         &self,
-        patience: impl Future<Output = ()>,
+        timeout: impl Future<Output = ()>,
         parts: &Parts,
         body: B,
     ) -> Result<(AuthInfo, GuardedBody<B>), Denial> {
-        let credentials = Credentials::as_sent(&parts.headers)?; //      401 400   headers only
+        let credentials = Credentials::parse_unchecked(&parts.headers)?; //      401 400   headers only
         let (token, now) = self.verify(&credentials).await?; //          401 400 503 is it true?
-        let token = self.0.policy.accept(token, now)?; //                401       is it for us, and in time?
-        self.0.sender.confirm(&token, &credentials, parts, now)?; //     401 503   is the sender its owner?
-        let body = self.read(Some(&token), body, patience).await?; //    401 413   only if rules need it
+        let token = self.0.policy.check_token(token, now)?; //                401       is it for us, and in time?
+        self.0.sender.verify(&token, &credentials, parts, now)?; //     401 503   is the sender its owner?
+        let body = self.read(Some(&token), body, timeout).await?; //    401 413   only if rules need it
         let operation = self.operation(parts, &body)?; //                400
-        let caller = self.0.policy.admit(token, credentials, &operation, now)?; // 401 403
+        let caller = self.0.policy.authorize_operation(token, credentials, &operation, now)?; // 401 403
         Ok((caller, body))
     }
 
     /// Lets a request without credentials pass, if no rule speaks of what it asks for.
-    pub(crate) async fn admit_anybody<B: Body<Data = Bytes>>(
+    pub(crate) async fn admit_anonymous<B: Body<Data = Bytes>>(
         &self,
-        patience: impl Future<Output = ()>,
+        timeout: impl Future<Output = ()>,
         parts: &Parts,
         body: B,
     ) -> Result<GuardedBody<B>, Denial> {
-        let body = self.read(None, body, patience).await?;
-        self.permits_anybody(&self.operation(parts, &body)?)?;
+        let body = self.read(None, body, timeout).await?;
+        self.check_anonymous(&self.operation(parts, &body)?)?;
         Ok(body)
     }
 
@@ -137,20 +137,24 @@ impl McpAuth {
     /// use mcp_auth::{AuthInfo, Denial, McpAuth, Operation};
     ///
     /// fn delete(auth: &McpAuth, caller: &AuthInfo) -> Result<(), Denial> {
-    ///     auth.permits(caller, &Operation::of_tool("delete_note"))
+    ///     auth.check_operation(caller, &Operation::of_tool("delete_note"))
     /// }
     /// ```
     ///
     /// # Errors
     ///
     /// The [`Denial`] that the layer would have answered.
-    pub fn permits(&self, caller: &AuthInfo, operation: &Operation<'_>) -> Result<(), Denial> {
-        self.0.policy.allow(caller.facts(), operation, self.0.clock.now())
+    pub fn check_operation(
+        &self,
+        caller: &AuthInfo,
+        operation: &Operation<'_>,
+    ) -> Result<(), Denial> {
+        self.0.policy.check_operation(caller.data(), operation, self.0.clock.now())
     }
 
     /// Whether somebody who did not say who they are may do something.
-    pub(crate) fn permits_anybody(&self, operation: &Operation<'_>) -> Result<(), Denial> {
-        self.0.policy.allow_anybody(operation)
+    pub(crate) fn check_anonymous(&self, operation: &Operation<'_>) -> Result<(), Denial> {
+        self.0.policy.check_anonymous(operation)
     }
 
     /// The token, and what time it is by then: a verifier may have to wait.
@@ -159,29 +163,29 @@ impl McpAuth {
         credentials: &Credentials,
     ) -> Result<(VerifiedToken, SystemTime), Denial> {
         let (token, now) = match &self.0.verifier {
-            Judge::OfTokens(verifier) => verifier.recall_or_verify(credentials).await?,
-            Judge::Other(verifier) => {
-                credentials.check()?;
+            VerifierKind::Default(verifier) => verifier.get_or_verify(credentials).await?,
+            VerifierKind::Custom(verifier) => {
+                credentials.validate_token68()?;
                 (verifier.verify(credentials).await?, self.0.clock.now())
             }
         };
-        self.0.revocations.judge(token.facts())?; // remembered ones too
+        self.0.revocations.check(token.data())?; // cache ones too
         Ok((token, now))
     }
 
     /// Reads the body if rules speak of operations.
     async fn read<B: Body<Data = Bytes>>(
         &self,
-        token: Option<&Accepted>,
+        token: Option<&CheckedToken>,
         body: B,
-        patience: impl Future<Output = ()>,
+        timeout: impl Future<Output = ()>,
     ) -> Result<GuardedBody<B>, Denial> {
         if !self.reads_bodies() {
             return Ok(GuardedBody::inner(body));
         }
-        let body = body::read(body, self.0.max_message_bytes, patience).await;
+        let body = body::read(body, self.0.max_message_bytes, timeout).await;
         if let Some(token) = token {
-            self.0.revocations.judge(token.facts())?; // it may have taken a while
+            self.0.revocations.check(token.data())?; // it may have taken a while
         }
         body.map_err(Denial::bad_message)
     }
@@ -202,7 +206,7 @@ impl McpAuth {
     pub fn challenge(&self, denial: &Denial) -> Option<Challenge> {
         let as_requested = |scopes: &Scopes| self.0.policy.resource.scopes.requested(scopes);
         let challenge =
-            Challenge::answering(denial, &self.0.challenged_scopes, &self.0.metadata_url)?;
+            Challenge::for_denial(denial, &self.0.challenged_scopes, &self.0.metadata_url)?;
         let scope = challenge.scope.as_ref().map(as_requested);
         Some(self.0.sender.challenge(Challenge { scope, ..challenge }, denial))
     }
@@ -250,14 +254,14 @@ impl McpAuth {
 
     /// When streams opened with the caller's token end, if they do.
     pub(crate) fn streams_end_at(&self, caller: &AuthInfo) -> Option<SystemTime> {
-        self.0.policy.validity.end_of(caller.facts()).filter(|_| !self.0.streams_outlive_tokens)
+        self.0.policy.validity.end_of(caller.data()).filter(|_| !self.0.streams_outlive_tokens)
     }
 
-    pub(crate) fn seal(&self) -> &Seal {
-        &self.0.seal
+    pub(crate) fn id_signer(&self) -> &IdSigner {
+        &self.0.id_signer
     }
 
-    pub(crate) fn lists(&self) -> Option<&Lists> {
+    pub(crate) fn lists(&self) -> Option<&ListFilter> {
         self.0.lists.as_ref()
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::issuer::authorization_server::OutOfReach;
+use crate::issuer::authorization_server::FetchIssuerError;
 use crate::issuer::introspection::Introspector;
 use crate::model::verified_token::API_KEY_ISSUER;
 use crate::resource::mcp_auth::McpAuth;
@@ -27,14 +27,14 @@ pub struct IssuerReadiness {
     /// How long ago the keys were fetched. Nothing if they were given, and so do not grow old.
     pub age: Option<Duration>,
     /// Whether it can be asked about tokens: it is described so, and it is known where.
-    pub is_asked: bool,
+    pub can_introspect: bool,
 }
 
 impl Readiness {
     /// Whether keys of every issuer are in hand, or else it is known where to ask about its tokens.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.issuers.iter().all(|issuer| issuer.keys > 0 || issuer.is_asked)
+        self.issuers.iter().all(|issuer| issuer.keys > 0 || issuer.can_introspect)
     }
 }
 
@@ -52,13 +52,13 @@ impl McpAuth {
     #[must_use]
     pub fn readiness(&self) -> Readiness {
         let issuers = self.0.keys_of.iter().map(|server| {
-            let keyring = server.keyring();
+            let issuer_keys = server.issuer_keys();
             if server.may_have_keys() {
-                keyring.refresh_if_due();
+                issuer_keys.refresh_if_due();
             }
-            let (keys, age) = keyring.in_hand();
-            let is_asked = server.introspector().is_some_and(Introspector::is_ready);
-            IssuerReadiness { issuer: server.issuer().to_owned(), keys, age, is_asked }
+            let (keys, age) = issuer_keys.status();
+            let can_introspect = server.introspector().is_some_and(Introspector::is_ready);
+            IssuerReadiness { issuer: server.issuer().to_owned(), keys, age, can_introspect }
         });
         Readiness { issuers: issuers.collect() }
     }
@@ -70,7 +70,7 @@ impl McpAuth {
     ///
     /// The first issuer that is out of reach; [`ApiKeys::ISSUER`](crate::ApiKeys::ISSUER) stands for the file. A
     /// server may well start in spite of it.
-    pub async fn warm_up(&self) -> Result<(), OutOfReach> {
+    pub async fn warm_up(&self) -> Result<(), FetchIssuerError> {
         let file = match &self.0.keys_file {
             Some(file) => file.warm_up().await,
             None => Ok(()),
@@ -78,6 +78,6 @@ impl McpAuth {
         for server in &self.0.keys_of {
             server.warm_up().await?;
         }
-        file.map_err(|lacking| OutOfReach::of(API_KEY_ISSUER, lacking))
+        file.map_err(|error| FetchIssuerError::of(API_KEY_ISSUER, error))
     }
 }

@@ -2,28 +2,28 @@
 
 use crate::model::auth_info::AuthInfo;
 use crate::model::credentials::Credentials;
-use crate::model::denial::{Denial, Refusal};
+use crate::model::denial::{Denial, DenialKind};
 use crate::net::box_future::BoxFuture;
 use crate::resource::mcp_auth::McpAuth;
 
 impl McpAuth {
     /// Whether streams opened with the caller's token end if its issuer, asked again, says that it is not good.
-    pub(crate) fn asks_again(&self, caller: &AuthInfo) -> bool {
-        caller.facts().is_asked_about && !self.0.streams_outlive_tokens
+    pub(crate) fn needs_recheck(&self, caller: &AuthInfo) -> bool {
+        caller.data().is_asked_about && !self.0.streams_outlive_tokens
     }
 
     /// Whether the caller's token is refused by now. What is remembered of it counts as for a request, and what
     /// cannot be found out at the moment is no refusal.
     pub(crate) fn is_refused(&self, caller: &AuthInfo) -> BoxFuture<'static, bool> {
-        let (auth, credentials) = (self.clone(), Credentials::again(caller.token().clone()));
+        let (auth, credentials) = (self.clone(), Credentials::for_recheck(caller.token().clone()));
         Box::pin(async move {
-            let denied = auth.judge_again(&credentials).await.err();
-            denied.is_some_and(|it| !matches!(it.refusal(), Refusal::Unavailable { .. }))
+            let denied = auth.recheck(&credentials).await.err();
+            denied.is_some_and(|it| !matches!(it.kind(), DenialKind::Unavailable { .. }))
         })
     }
 
-    async fn judge_again(&self, credentials: &Credentials) -> Result<(), Denial> {
+    async fn recheck(&self, credentials: &Credentials) -> Result<(), Denial> {
         let (token, now) = self.verify(credentials).await?;
-        self.0.policy.accept(token, now).map(drop)
+        self.0.policy.check_token(token, now).map(drop)
     }
 }

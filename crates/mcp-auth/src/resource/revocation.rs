@@ -34,7 +34,7 @@ impl McpAuth {
     /// Whether the caller's token was revoked since it was admitted: for work that takes long.
     #[must_use]
     pub fn is_revoked(&self, caller: &AuthInfo) -> bool {
-        self.0.revocations.is_revoked(caller.facts())
+        self.0.revocations.is_revoked(caller.data())
     }
 
     /// Ends as soon as the caller's token is revoked, and never if it is not: for what stays open longer
@@ -54,7 +54,7 @@ impl McpAuth {
     pub fn revoked(&self, caller: &AuthInfo) -> impl Future<Output = ()> + Send + use<> {
         let (auth, caller) = (self.clone(), caller.clone());
         async move {
-            let mut changes = auth.revocations().changed().listen();
+            let mut changes = auth.revocations().changed().subscribe();
             while !auth.is_revoked(&caller) {
                 if changes.changed().await.is_err() {
                     pending::<()>().await;

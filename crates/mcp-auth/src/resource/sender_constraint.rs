@@ -10,34 +10,34 @@ use crate::model::denial::Denial;
 use crate::model::error_codes::Reason;
 use crate::model::scheme::Scheme;
 use crate::net::clock::Clock;
-use crate::policy::authorization::Accepted;
+use crate::policy::authorization::CheckedToken;
 use crate::policy::challenge::Challenge;
-use crate::verify::dpop::Proofs;
-use crate::verify::mtls::Certificates;
+use crate::verify::dpop::DpopVerifier;
+use crate::verify::mtls::CertificateVerifier;
 
 /// Judges whether senders are the owners of their tokens.
-pub(super) struct Sender {
+pub(super) struct SenderConstraint {
     /// Whether clients are told of DPoP.
     pub(super) is_offered: bool,
     /// Whether nothing but DPoP will do.
     pub(super) is_required: bool,
     /// The algorithms of proofs, as challenges name them.
     pub(super) algorithms: String,
-    pub(super) proofs: Proofs,
-    pub(super) certificates: Certificates,
+    pub(super) proofs: DpopVerifier,
+    pub(super) certificates: CertificateVerifier,
 }
 
-impl Sender {
+impl SenderConstraint {
     /// Whether the sender is the owner: a token that is not bound belongs to whoever has it. It is accepted before, so
     /// that one for somebody else costs no signature, and takes no place in the memory of proofs.
-    pub(super) fn confirm(
+    pub(super) fn verify(
         &self,
-        token: &Accepted,
+        token: &CheckedToken,
         credentials: &Credentials,
         parts: &Parts,
         now: SystemTime,
     ) -> Result<(), Denial> {
-        let Some(binding) = token.facts().binding.as_deref() else {
+        let Some(binding) = token.data().binding.as_deref() else {
             let is_plain = credentials.scheme() == Scheme::Bearer;
             let may_be_plain = !self.is_required && !self.certificates.is_required;
             return if is_plain && may_be_plain { Ok(()) } else { unbound() };
@@ -46,12 +46,12 @@ impl Sender {
             return Err(Denial::invalid(Reason::Binding));
         }
         match binding.certificate_thumbprint() {
-            Some(thumbprint) => self.certificates.confirm(thumbprint, parts)?,
+            Some(thumbprint) => self.certificates.verify(thumbprint, parts)?,
             None if self.certificates.is_required => return unbound(),
             None => {}
         }
         match (binding.key_thumbprint(), credentials.scheme()) {
-            (Some(key), Scheme::Dpop) => self.proofs.confirm(token, credentials, key, parts, now),
+            (Some(key), Scheme::Dpop) => self.proofs.verify(token, credentials, key, parts, now),
             // RFC 9449 §7.2: else a thief would only have to change the scheme.
             (Some(_), Scheme::Bearer) => Err(Denial::invalid(Reason::Binding)),
             (None, Scheme::Dpop) => unbound(),
@@ -81,5 +81,5 @@ impl Sender {
 }
 
 fn unbound() -> Result<(), Denial> {
-    Err(Denial::invalid(Reason::Unbound))
+    Err(Denial::invalid(Reason::NotSenderConstrained))
 }

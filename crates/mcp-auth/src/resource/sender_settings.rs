@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use crate::policy::metadata::ResourceMetadata;
 use crate::resource::config_error::ConfigError;
-use crate::resource::sender_constraint::Sender;
-use crate::verify::dpop::{self, Dpop, NonceKeys, Nonces, Proofs};
-use crate::verify::mtls::{Certificates, ClientCertHeader, Forwarded, Network};
+use crate::resource::sender_constraint::SenderConstraint;
+use crate::verify::dpop::{self, Dpop, DpopVerifier, NonceKeys, Nonces};
+use crate::verify::mtls::{CertificateVerifier, Cidr, ClientCertHeader, TrustedProxies};
 
 /// As many bytes as HMAC-SHA256 has security to give (RFC 2104 §3).
-const SHORTEST_NONCE_KEY: usize = 32;
+const MIN_NONCE_KEY_BYTES: usize = 32;
 
 /// What is set. Without a word, bound tokens are accepted with their proofs, and nothing is offered.
 #[derive(Default)]
@@ -36,7 +36,11 @@ impl Settings {
     }
 
     /// Checks the settings and makes them ready.
-    pub(super) fn ready(self, resource: &str, leeway: Duration) -> Result<Sender, ConfigError> {
+    pub(super) fn ready(
+        self,
+        resource: &str,
+        leeway: Duration,
+    ) -> Result<SenderConstraint, ConfigError> {
         let dpop = self.dpop.as_ref();
         let nonces = match dpop.map(|dpop| &dpop.nonces) {
             None | Some(NonceKeys::NoNonces) => None,
@@ -44,12 +48,12 @@ impl Settings {
             Some(NonceKeys::Given(keys)) => {
                 let shortest = keys.iter().map(|key| key.len()).min().unwrap_or(0);
                 let nonces = Nonces::new(keys, resource);
-                let is_long = shortest >= SHORTEST_NONCE_KEY;
+                let is_long = shortest >= MIN_NONCE_KEY_BYTES;
                 Some(nonces.filter(|_| is_long).ok_or(ConfigError::ShortNonceKey(shortest))?)
             }
         };
-        let remembered = dpop.map_or(Dpop::optional().remembered_proofs, |it| it.remembered_proofs);
-        let proofs = Proofs::new(resource, leeway, nonces, remembered)
+        let cache = dpop.map_or(Dpop::optional().remembered_proofs, |it| it.remembered_proofs);
+        let proofs = DpopVerifier::new(resource, leeway, nonces, cache)
             .ok_or_else(|| ConfigError::Resource(resource.to_owned()))?;
         let forwarded = match self.forwarded {
             None => None,
@@ -57,20 +61,22 @@ impl Settings {
                 if peers.is_empty() {
                     return Err(ConfigError::Network(String::new()));
                 }
-                let network =
-                    |text: String| Network::parse(&text).ok_or(ConfigError::Network(text));
-                Some(Forwarded {
+                let network = |text: String| Cidr::parse(&text).ok_or(ConfigError::Network(text));
+                Some(TrustedProxies {
                     header,
                     peers: peers.into_iter().map(network).collect::<Result<_, _>>()?,
                 })
             }
         };
-        Ok(Sender {
+        Ok(SenderConstraint {
             is_offered: dpop.is_some(),
             is_required: dpop.is_some_and(|dpop| dpop.is_required),
             algorithms: dpop::algorithm_names().collect::<Vec<_>>().join(" "),
             proofs,
-            certificates: Certificates { is_required: self.requires_certificates, forwarded },
+            certificates: CertificateVerifier {
+                is_required: self.requires_certificates,
+                forwarded,
+            },
         })
     }
 }

@@ -1,8 +1,14 @@
 //! Hexadecimal digits.
 
-pub(crate) fn hexadecimal(text: &str) -> Option<[u8; 32]> {
+/// Reads 32 bytes. Returns `None` for anything but 64 digits.
+pub(crate) fn decode_32(text: &str) -> Option<[u8; 32]> {
     let digits: Vec<u8> =
         text.chars().map(|c| Some(c.to_digit(16)? as u8)).collect::<Option<_>>()?;
     let bytes: Vec<u8> = digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();
     (digits.len() == 64).then(|| bytes.try_into().ok()).flatten()
+}
+
+/// Writes bytes in lower case.
+pub(crate) fn encode(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -2,7 +2,7 @@
 
 /// A time as [RFC 3339 §5.6](https://www.rfc-editor.org/rfc/rfc3339#section-5.6) writes it, in seconds since
 /// 1970. What is before the first second of that is that second: it is past.
-pub(crate) fn read(text: &str) -> Option<u64> {
+pub(crate) fn parse(text: &str) -> Option<u64> {
     let number = |from: usize, length: usize| {
         let digits = text.get(from..from + length)?;
         digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse::<i64>().ok())?
@@ -99,7 +99,7 @@ mod tests {
             ("1785196800", None),
             ("", None),
         ] {
-            assert_eq!(read(text), seconds, "{text}");
+            assert_eq!(parse(text), seconds, "{text}");
         }
     }
 }

@@ -7,19 +7,19 @@ use crate::util::json::Raw;
 
 /// A string of a JSON text: a place in the text, or a copy where it is written with escapes.
 #[derive(Clone)]
-pub(crate) enum Text {
+pub(crate) enum StrSpan {
     Copied(Box<str>),
     Within { start: u32, end: u32 },
 }
 
 /// Some strings of one text: mostly one, which then lies here and not somewhere else.
 #[derive(Clone)]
-pub(crate) enum Texts {
-    One(Text),
-    Several(Box<[Text]>),
+pub(crate) enum StrSpans {
+    One(StrSpan),
+    Several(Box<[StrSpan]>),
 }
 
-impl Text {
+impl StrSpan {
     /// The place in `text` of a string that was read from it.
     #[inline(never)]
     pub(crate) fn place(text: &str, value: Raw<'_>) -> Option<Self> {
@@ -57,10 +57,10 @@ impl Text {
     }
 }
 
-impl Deref for Texts {
-    type Target = [Text];
+impl Deref for StrSpans {
+    type Target = [StrSpan];
 
-    fn deref(&self) -> &[Text] {
+    fn deref(&self) -> &[StrSpan] {
         match self {
             Self::One(text) => std::slice::from_ref(text),
             Self::Several(texts) => texts,
@@ -68,8 +68,8 @@ impl Deref for Texts {
     }
 }
 
-impl DerefMut for Texts {
-    fn deref_mut(&mut self) -> &mut [Text] {
+impl DerefMut for StrSpans {
+    fn deref_mut(&mut self) -> &mut [StrSpan] {
         match self {
             Self::One(text) => std::slice::from_mut(text),
             Self::Several(texts) => texts,
@@ -77,12 +77,12 @@ impl DerefMut for Texts {
     }
 }
 
-impl Default for Texts {
+impl Default for StrSpans {
     fn default() -> Self {
         Self::Several(Box::default())
     }
 }
 
-pub(crate) fn copied(text: impl Into<String>) -> Text {
-    Text::Copied(text.into().into())
+pub(crate) fn copied(text: impl Into<String>) -> StrSpan {
+    StrSpan::Copied(text.into().into())
 }

@@ -5,11 +5,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The second from which on a token is refused. Small, since each remembered token has one; what ended in the
 /// first second of 1970 has ended.
-pub(crate) fn an_end(seconds: u64) -> NonZeroU64 {
+pub(crate) fn expiry_secs(seconds: u64) -> NonZeroU64 {
     NonZeroU64::new(seconds).unwrap_or(NonZeroU64::MIN)
 }
 
 /// Whole seconds since 1970; 0 for anything before.
-pub(crate) fn seconds(moment: SystemTime) -> u64 {
+pub(crate) fn unix_secs(moment: SystemTime) -> u64 {
     moment.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -211,12 +211,17 @@ async fn where_dpop_is_required_api_keys_are_refused() {
     let (given, listed) = (new_key(), new_key());
     file.write(&list(&[("ci", &listed)]));
     let keys = || ApiKeys::new().key(ApiKey::new("given", &given.key)).file(&file.0);
-    for (dpop, reason) in [(Dpop::optional(), None), (Dpop::required(), Some(Reason::Unbound))] {
+    for (dpop, reason) in
+        [(Dpop::optional(), None), (Dpop::required(), Some(Reason::NotSenderConstrained))]
+    {
         let auth = issuer.protects(RESOURCE).dpop(dpop).api_keys(keys()).build().expect("fine");
         for key in [&given.key, &listed.key] {
             assert_eq!(refused(&auth, key).await, reason);
         }
     }
     let auth = issuer.protects(RESOURCE).certificate_bound_tokens_required().api_keys(keys());
-    assert_eq!(refused(&auth.build().expect("fine"), &given.key).await, Some(Reason::Unbound));
+    assert_eq!(
+        refused(&auth.build().expect("fine"), &given.key).await,
+        Some(Reason::NotSenderConstrained)
+    );
 }

@@ -1,12 +1,13 @@
 //! The invariants of ARCHITECTURE.md that can be read off the source.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A source file: its path below `src`, its module, and its lines before its tests.
+/// A source file: its path below `src`, its module, and its lines before its tests, without comments.
 struct Source {
     path: String,
-    module: String,
+    module: Vec<String>,
     code: Vec<String>,
 }
 
@@ -23,65 +24,162 @@ fn sources() -> Vec<Source> {
             }
         }
     }
-    found.retain(|source| !source.path.contains("/tests"));
-    assert!(found.len() > 30, "the sources were found");
+    found.retain(|source| !source.path.contains("tests"));
+    assert!(found.len() > 100, "the sources were found");
     found
 }
 
 fn read(src: &Path, file: PathBuf) -> Source {
     let path = file.strip_prefix(src).expect("below src").to_string_lossy().replace('\\', "/");
-    let module = path.split(['/', '.']).next().unwrap_or_default();
-    // Files of twins have names of their own: `meter_disabled.rs` is the module `meter`.
-    let module =
-        module.strip_suffix("_disabled").or(module.strip_suffix("_named")).unwrap_or(module);
+    let module = path.trim_end_matches(".rs").split('/');
+    let module = module.filter(|part| !["lib", "mod"].contains(part)).map(str::to_owned).collect();
     let text = fs::read_to_string(&file).expect("a source");
     let code = text.lines().take_while(|line| *line != "#[cfg(test)]");
     let code = code.filter(|line| !line.trim_start().starts_with("//")).map(str::to_owned);
-    Source { module: module.to_owned(), code: code.collect(), path }
+    Source { module, code: code.collect(), path }
 }
 
-/// The modules in the order of `lib.rs`, each once.
-fn modules() -> Vec<String> {
-    let lib = sources().into_iter().find(|source| source.path == "lib.rs").expect("lib.rs");
-    let mut modules: Vec<String> = Vec::new();
-    for line in &lib.code {
-        let line = line.strip_prefix("pub ").unwrap_or(line);
-        let module = line.strip_prefix("mod ").and_then(|rest| rest.strip_suffix(';'));
-        modules.extend(module.map(str::to_owned));
+/// The modules that each module declares, in their order.
+fn declared() -> BTreeMap<Vec<String>, Vec<String>> {
+    let declared = |line: &String| {
+        let line = line.trim_start_matches("pub ").trim_start_matches("pub(crate) ");
+        line.strip_prefix("mod ").and_then(|rest| rest.strip_suffix(';')).map(str::to_owned)
+    };
+    let of = |source: Source| (source.module, source.code.iter().filter_map(declared).collect());
+    sources().into_iter().map(of).collect()
+}
+
+/// The paths below `crate::` that a text names, with every `{..}` written out.
+fn crate_paths(text: &str) -> Vec<Vec<String>> {
+    let mut paths = Vec::new();
+    for rest in text.split("crate::").skip(1) {
+        expand(rest, &mut Vec::new(), &mut paths);
     }
-    modules.dedup();
-    modules
+    paths
+}
+
+/// Reads one path, or the list in braces at its end. Returns what follows.
+fn expand<'t>(text: &'t str, before: &mut Vec<String>, paths: &mut Vec<Vec<String>>) -> &'t str {
+    let depth = before.len();
+    let mut rest = text;
+    loop {
+        if let Some(mut list) = rest.strip_prefix('{') {
+            while !list.starts_with('}') {
+                list = expand(list.trim_start(), before, paths);
+                list = list.trim_start().trim_start_matches(',').trim_start();
+            }
+            rest = &list[1..];
+            break;
+        }
+        let is_name = |c: char| c.is_alphanumeric() || c == '_';
+        let (name, after) = rest.split_at(rest.find(|c| !is_name(c)).unwrap_or(rest.len()));
+        before.push(name.to_owned());
+        match after.strip_prefix("::") {
+            Some(more) if more.starts_with(|c| is_name(c) || c == '{') => rest = more,
+            _ => {
+                paths.push(before.clone());
+                // `as` gives another name to the same thing.
+                rest = after
+                    .trim_start()
+                    .strip_prefix("as ")
+                    .map_or(after, |alias| alias.trim_start_matches(is_name));
+                break;
+            }
+        }
+    }
+    before.truncate(depth);
+    rest
 }
 
 #[test]
-fn modules_use_only_modules_above_them() {
-    let modules = modules();
-    let place = |module: &str| modules.iter().position(|one| one == module);
+fn there_are_eight_folders_and_lib_says_what_each_is() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let entries = fs::read_dir(&src).expect("src").flatten();
+    let names: BTreeSet<String> =
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    let folders = declared().remove(&Vec::new()).expect("lib.rs");
+    assert!(folders.len() <= 8, "{folders:?}");
+    assert_eq!(names, folders.iter().cloned().chain(["lib.rs".to_owned()]).collect());
+    let text = fs::read_to_string(src.join("lib.rs")).expect("lib.rs");
+    let lines: Vec<_> = text.lines().collect();
+    for folder in folders {
+        let place = lines.iter().position(|line| *line == format!("mod {folder};"));
+        let sentence = lines[place.expect(&folder) - 1];
+        assert!(sentence.starts_with("/// ") && sentence.ends_with('.'), "{folder}: {sentence}");
+    }
+}
+
+#[test]
+fn a_module_uses_only_modules_above_it() {
+    let declared = declared();
     for source in sources().iter().filter(|source| source.path != "lib.rs") {
-        let own = place(&source.module).unwrap_or_else(|| panic!("{} is in lib.rs", source.path));
-        for line in &source.code {
-            for used in line.split("crate::").skip(1) {
-                let used = used
-                    .split(|c: char| !c.is_alphanumeric() && c != '_')
-                    .next()
-                    .unwrap_or_default();
-                let Some(used_place) = place(used) else { continue };
-                assert!(used_place <= own, "{}: `{line}` uses a module below it", source.path);
+        for line in source.code.iter().filter(|line| !line.contains("pub(in super")) {
+            let is_used = line.replace("pub(super)", "").contains("super::");
+            assert!(!is_used, "{}: `{line}`: name it from `crate` on", source.path);
+        }
+        for path in crate_paths(&source.code.join("\n")) {
+            // As far as the path names modules.
+            let mut used: Vec<String> = Vec::new();
+            for name in path {
+                if !declared.get(&used).is_some_and(|modules| modules.contains(&name)) {
+                    break;
+                }
+                used.push(name);
             }
+            assert!(!used.is_empty(), "{}: a name of the crate's root", source.path);
+            let own = &source.module;
+            let common = own.iter().zip(&used).take_while(|(one, other)| one == other).count();
+            let Some(used_name) = used.get(common) else {
+                assert!(own.len() <= common, "{} uses the module it is in, {used:?}", source.path);
+                continue;
+            };
+            let Some(own_name) = own.get(common) else { continue }; // one of its own modules
+            let order = &declared[&own[..common]];
+            let place = |name: &String| order.iter().position(|module| module == name);
+            assert!(
+                place(used_name) < place(own_name),
+                "{} uses {used:?}, which is declared below {own_name}",
+                source.path
+            );
         }
     }
 }
 
 #[test]
-fn what_stands_above_the_clock_neither_waits_nor_looks_at_it() {
-    let modules = modules();
-    let above: Vec<_> = modules.iter().take_while(|module| *module != "clock").collect();
-    assert!(above.len() > 5);
-    for source in sources().iter().filter(|source| above.contains(&&source.module)) {
+fn paths_are_read_by_table() {
+    for (text, expected) in [
+        ("use crate::a;", &["a"][..]),
+        ("use crate::a::b::C;", &["a::b::C"]),
+        (
+            "use crate::a::{b, c::{self, D as E}, f::G};",
+            &["a::b", "a::c::self", "a::c::D", "a::f::G"],
+        ),
+        ("crate::a::b(x)?; crate::c::d::<E>()", &["a::b", "c::d"]),
+    ] {
+        let found: Vec<_> = crate_paths(text).iter().map(|path| path.join("::")).collect();
+        assert_eq!(found, expected, "{text}");
+    }
+}
+
+#[test]
+fn pure_folders_do_not_wait_and_do_not_look_at_the_clock() {
+    let folders = declared().remove(&Vec::new()).expect("lib.rs");
+    let pure: Vec<_> = folders.iter().take_while(|folder| *folder != "net").collect();
+    assert_eq!(pure, ["util", "model", "policy", "verify"]);
+    for source in
+        sources().iter().filter(|source| source.module.first().is_some_and(|it| pure.contains(&it)))
+    {
         for line in &source.code {
-            for word in
-                ["async ", ".await", "SystemTime::now", "Instant::now", "tokio::", "reqwest::"]
-            {
+            for word in [
+                "async ",
+                ".await",
+                "SystemTime::now",
+                "Instant::now",
+                "tokio::",
+                "reqwest::",
+                "std::fs",
+                "std::net::Tcp",
+            ] {
                 assert!(!line.contains(word), "{}: `{line}`", source.path);
             }
         }
@@ -89,34 +187,55 @@ fn what_stands_above_the_clock_neither_waits_nor_looks_at_it() {
 }
 
 #[test]
-fn each_foreign_world_has_one_door() {
-    let doors = [
-        // What others sign is verified in the one, what is ours is sealed in the other.
-        ("aws_lc_rs", &["jwt/signature.rs", "seal.rs"][..]),
-        ("reqwest::", &["fetch/http_client.rs"]),
-        ("axum::", &["axum.rs", "axum/served.rs"]),
-        ("rmcp::", &["axum/served.rs", "rmcp.rs", "rmcp/declared.rs"]),
-        ("metrics::", &["meter.rs"]),
-        ("quick_cache", &["memory.rs"]),
-        ("AuthInfo::admitted(", &["policy.rs"]),
-        ("pub(crate) fn admitted(", &["token.rs"]),
-        ("extensions.insert(caller)", &["tower.rs"]),
+fn each_foreign_crate_has_one_place() {
+    let places = [
+        ("aws_lc_rs", &["verify/jwt/crypto.rs"][..]),
+        ("reqwest::", &["net/fetch/http_client.rs"]),
+        (
+            "axum::",
+            &[
+                "integrations/axum/connection_info.rs",
+                "integrations/axum/extractors.rs",
+                "integrations/axum/mcp_service.rs",
+                "integrations/axum/routes.rs",
+            ],
+        ),
+        (
+            "rmcp::",
+            &[
+                "integrations/axum/mcp_service.rs",
+                "integrations/rmcp/caller.rs",
+                "integrations/rmcp/declared.rs",
+                "integrations/rmcp/extractors.rs",
+            ],
+        ),
+        ("metrics::counter", &["net/metrics.rs"]),
+        ("quick_cache", &["issuer/token_cache.rs"]),
+        ("AuthInfo::admitted(", &["policy/authorization.rs"]),
+        ("pub(crate) fn admitted(", &["model/auth_info.rs"]),
+        ("extensions.insert(caller)", &["integrations/tower/bearer_auth.rs"]),
     ];
-    for (word, doors) in doors {
+    for (word, places) in places {
+        let names = |line: &String| {
+            line.replace("integrations::axum::", "")
+                .replace("integrations::rmcp::", "")
+                .contains(word)
+        };
         let mut users: Vec<_> = sources()
             .into_iter()
             .filter(|source| source.path != "lib.rs") // names modules of the same names
-            .filter(|source| source.code.iter().any(|line| line.contains(word)))
+            .filter(|source| source.code.iter().any(names))
             .map(|source| source.path)
             .collect();
         users.sort();
-        assert_eq!(users, doors, "`{word}`");
+        assert_eq!(users, places, "`{word}`");
     }
 }
 
 #[test]
 fn features_choose_modules_and_never_lines() {
     for source in sources() {
+        assert!(!source.code.iter().any(|line| line.contains("#[path")), "{}", source.path);
         let mut lines = source.code.iter().map(|line| line.trim());
         while let Some(line) = lines.next() {
             if line.starts_with("#[cfg(") {
@@ -146,7 +265,7 @@ fn nothing_foreign_is_unwrapped() {
 }
 
 #[test]
-fn tokens_are_remembered_by_their_fingerprints_only() {
+fn tokens_are_cached_by_their_hashes_only() {
     let code = |path: &str| {
         let source = sources().into_iter().find(|one| one.path == path);
         source.unwrap_or_else(|| panic!("{path}")).code
@@ -157,28 +276,28 @@ fn tokens_are_remembered_by_their_fingerprints_only() {
         let fields = code.iter().skip(start + 1).take_while(|line| *line != "}");
         fields.filter_map(|line| Some(line.split_once(": ")?.1.to_owned())).collect()
     };
-    let memory = types_in("memory.rs", "pub(crate) struct Memory<V>");
-    assert_eq!(memory, ["Cache<Fingerprint, Entry<V>, BySize, RandomState>,", "Duration,"]);
-    assert_eq!(types_in("memory.rs", "struct Entry<V>"), ["V,", "u64,"]);
-    let jwts = types_in("verifier/jwt_verifier.rs", "pub(super) struct Remembered");
-    assert_eq!(jwts, ["VerifiedToken,", "Arc<Footing>,"]);
-    let footing = types_in("authorization_server/live.rs", "pub(crate) struct Footing");
-    assert_eq!(footing, ["Arc<Key>,", "Option<Introspector>,"]);
-    let asked = types_in("introspection/introspector.rs", "struct Shared");
-    assert_eq!(asked[3..5], ["Memory<Answered>,", "Memory<Denial>,"]);
-    let answered = types_in("introspection/introspector.rs", "pub(crate) struct Answered");
-    assert_eq!(answered, ["VerifiedToken,", "bool,"]);
-    let token = sources().into_iter().find(|one| one.path == "token.rs").expect("token.rs");
-    let facts = token.code.iter().skip_while(|line| !line.contains("struct Facts"));
-    let facts: String = facts.take_while(|line| *line != "}").cloned().collect();
-    assert!(!facts.contains("AccessToken"), "{facts}");
+    let cache = types_in("issuer/token_cache.rs", "pub(crate) struct TokenCache<V>");
+    assert_eq!(cache, ["Cache<TokenHash, Entry<V>, BySize, RandomState>,", "Duration,"]);
+    assert_eq!(types_in("issuer/token_cache.rs", "struct Entry<V>"), ["V,", "u64,"]);
+    let jwts = types_in("issuer/jwt_verifier.rs", "pub(super) struct CachedJwt");
+    assert_eq!(jwts, ["VerifiedToken,", "Arc<VerifiedBy>,"]);
+    let remote = "issuer/authorization_server/remote.rs";
+    let verified_by = types_in(remote, "pub(crate) struct VerifiedBy");
+    assert_eq!(verified_by, ["Arc<Key>,", "Option<Introspector>,"]);
+    let introspector = "issuer/introspection/introspector.rs";
+    let shared = types_in(introspector, "struct Shared");
+    assert_eq!(shared[3..5], ["TokenCache<ActiveToken>,", "TokenCache<Denial>,"]);
+    let active = types_in(introspector, "pub(crate) struct ActiveToken");
+    assert_eq!(active, ["VerifiedToken,", "bool,"]);
+    let data = types_in("model/verified_token.rs", "pub(crate) struct TokenData");
+    assert!(!data.concat().contains("AccessToken"), "{data:?}");
 }
 
-/// Whoever saw two fingerprints could make a third.
+/// Whoever saw two hashes could compute a third.
 #[test]
-fn fingerprints_are_compared_and_looked_up_only() {
+fn token_hashes_are_compared_and_looked_up_only() {
     let is_about =
-        |line: &str| line.split(|c: char| !c.is_alphanumeric()).any(|word| word == "Fingerprint");
+        |line: &str| line.split(|c: char| !c.is_alphanumeric()).any(|word| word == "TokenHash");
     let (mut traits, mut maps) = (vec![], vec![]);
     for source in sources() {
         for line in source.code.iter().map(|line| line.trim()).filter(|line| is_about(line)) {
@@ -189,7 +308,7 @@ fn fingerprints_are_compared_and_looked_up_only() {
                 maps.push(line.to_owned());
             }
         }
-        if source.path == "jwt/fingerprint.rs" {
+        if source.path == "verify/jwt/token_hash.rs" {
             let code = source.code.join("\n");
             assert!(code.contains("#[derive(Clone, Copy, PartialEq, Eq)]\npub(crate) struct"));
             assert_eq!(code.matches("self.0").count(), 1, "for the hash of a map alone");
@@ -199,17 +318,17 @@ fn fingerprints_are_compared_and_looked_up_only() {
     assert_eq!(
         traits,
         [
-            "impl From<[u8; 16]> for Fingerprint {",
-            "impl Hash for Fingerprint {",
-            "impl<V: Weigh> Weighter<Fingerprint, Entry<V>> for BySize {",
+            "impl From<[u8; 16]> for TokenHash {",
+            "impl Hash for TokenHash {",
+            "impl<V: CacheWeight> Weighter<TokenHash, Entry<V>> for BySize {",
         ]
     );
     maps.sort();
     assert_eq!(
         maps,
         [
-            "entries: Cache<Fingerprint, Entry<V>, BySize, RandomState>,",
-            "under_way: HashMap<Fingerprint, watch::Receiver<Option<Outcome>>>,",
+            "entries: Cache<TokenHash, Entry<V>, BySize, RandomState>,",
+            "in_flight: HashMap<TokenHash, watch::Receiver<Option<Outcome>>>,",
         ]
     );
 }

@@ -15,7 +15,7 @@ const CUSTOMER: &str = "https://acme.customers.example.com";
 const QUESTIONS: &str = "https://login.example.com/introspect";
 
 fn asking() -> Introspection {
-    Introspection::basic("notes", "a secret of this server").endpoint(QUESTIONS).also_jwts()
+    Introspection::basic("notes", "a secret of this server").endpoint(QUESTIONS).introspect_jwts()
 }
 
 /// Serves an answer to every question.
@@ -56,7 +56,7 @@ fn customers(keys: &TestIssuer, web: &Web, asking: Introspection) -> McpAuth {
     let server = AuthorizationServer::discover(CUSTOMER).introspection(asking);
     let server = server.fetch(web.clone()).clock(keys.clock());
     McpAuth::builder(RESOURCE)
-        .authorization_server(AuthorizationServer::named("https://login.example.com"))
+        .authorization_server(AuthorizationServer::external("https://login.example.com"))
         .issuer_resolver("https://{tenant}.customers.example.com", move |_| {
             let server = server.clone();
             async { Ok(Some(server)) }
@@ -156,7 +156,7 @@ fn tokens_of_a_secret_are_not_asked_about_and_build_says_so() {
         McpAuth::builder(RESOURCE).authorization_server(server).build().err()
     };
     assert_eq!(built(plain.clone()), None, "its opaque tokens are");
-    let error = built(plain.also_jwts());
+    let error = built(plain.introspect_jwts());
     assert!(matches!(error, Some(ConfigError::Introspection { .. })), "{error:?}");
 }
 
@@ -167,7 +167,7 @@ async fn what_was_answered_about_a_jwt_stands_for_no_signature() {
     let web = web_of(&keys);
     answers(&web, &good());
     let plain = Introspection::basic("notes", "a secret of this server").endpoint(QUESTIONS);
-    let asked = AuthorizationServer::named("https://opaque.example.com").introspection(plain);
+    let asked = AuthorizationServer::external("https://opaque.example.com").introspection(plain);
     let asked = asked.fetch(web.clone()).clock(keys.clock());
     let alone = behind(&asked, &keys);
     let beside = McpAuth::builder(RESOURCE)
@@ -219,7 +219,7 @@ async fn an_answer_binds_a_jwt_and_never_frees_one() {
             let admitted = admit(&auth, &with_proof(&token)).await;
             assert_eq!(admitted.is_ok(), by_proof, "{name}: {admitted:?}");
             if let Ok(caller) = admitted {
-                assert_eq!(caller.binding().is_some(), !as_bearer, "{name}");
+                assert_eq!(caller.confirmation().is_some(), !as_bearer, "{name}");
             }
         }
         assert_eq!(questions(&web), 1, "{name}");

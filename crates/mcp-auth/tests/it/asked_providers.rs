@@ -14,8 +14,8 @@ use http::header::{
 };
 use http::{Method, Request, Response, StatusCode};
 use mcp_auth::{
-    AuthorizationServer, BoxFuture, Clock as _, ConfigError, Fetch, FetchError, Introspection,
-    Limits, ManualClock, McpAuth, Reason, Refusal,
+    AuthorizationServer, BoxFuture, Clock as _, ConfigError, DenialKind, Fetch, FetchError,
+    Introspection, Limits, ManualClock, McpAuth, Reason,
 };
 use mcp_auth_testkit::TestIssuer;
 use serde_json::{Value, json};
@@ -473,7 +473,7 @@ async fn githubs_answers_are_judged_as_the_table_says() {
                 assert!(!caller.scopes().contains("admin"), "{name}");
             }
             Err(denial) => {
-                let is_unavailable = matches!(denial.refusal(), Refusal::Unavailable { .. });
+                let is_unavailable = matches!(denial.kind(), DenialKind::Unavailable { .. });
                 assert_eq!(is_unavailable, expected == Err(UNAVAILABLE), "{name}: {denial}");
             }
         }
@@ -644,7 +644,7 @@ async fn a_token_that_shows_whose_it_is_is_shown_to_nobody_else() {
     let (google, github) = (Api::of(Google), Api::of(GitHub));
     let asking = Introspection::basic("id", "secret").endpoint("https://login.test/introspect");
     let other = Api::of(Google);
-    let server = AuthorizationServer::named("https://login.test").introspection(asking);
+    let server = AuthorizationServer::external("https://login.test").introspection(asking);
     other.trouble(Some(Trouble::Json(200, r#"{"active":false}"#)));
     let auth = McpAuth::builder(RESOURCE)
         .authorization_server(server.fetch(other.clone()).clock(clock.clone()))
@@ -851,8 +851,8 @@ fn a_wrong_description_ends_at_build() {
         (Server::provider("github", [("client", APP)]), "AuthorizationServer::github"),
         (Server::provider("google", []), "AuthorizationServer::google"),
         (github().introspection(Introspection::basic(APP, SECRET)), "map_introspection"),
-        (github().map_introspection(|it| it.signed_answers()), "RFC 7662"),
-        (github().map_introspection(|it| it.also_jwts()), "RFC 7662"),
+        (github().map_introspection(|it| it.signed_responses()), "RFC 7662"),
+        (github().map_introspection(|it| it.introspect_jwts()), "RFC 7662"),
         (github().map_introspection(|it| it.dangerous_audience_if_absent(RESOURCE)), "RFC 7662"),
         (github().map_introspection(|it| it.endpoint("http://api.github.com")), "https"),
     ] {

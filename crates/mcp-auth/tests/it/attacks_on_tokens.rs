@@ -92,16 +92,16 @@ fn dpop(token: &str, proof: &str) -> HeaderMap {
 async fn notice(auth: &McpAuth, content_type: &str, body: String) -> u16 {
     let request = Request::post("/notices").header(CONTENT_TYPE, content_type);
     let request = request.body(Full::<Bytes>::new(body.into())).expect("a request");
-    let response = auth.notice_service([CLIENT]).oneshot(request).await;
+    let response = auth.security_event_receiver([CLIENT]).oneshot(request).await;
     response.unwrap_or_else(|never| match never {}).status().as_u16()
 }
 
-/// `also_jwts` promises that a revoked JWT is refused before it expires. Each of these issuers says that the
+/// `introspect_jwts` promises that a revoked JWT is refused before it expires. Each of these issuers says that the
 /// token is not active.
 #[tokio::test]
 async fn a_jwt_that_is_to_be_asked_about_is_asked_about_whatever_its_issuer_looks_like() {
     let keys = TestIssuer::new();
-    let asks = || basic().endpoint(QUESTIONS).also_jwts();
+    let asks = || basic().endpoint(QUESTIONS).introspect_jwts();
     let inactive = |web| Answering::new(web, |_: &str| Ok(r#"{"active":false}"#.to_owned()));
     let resource = || McpAuth::builder(RESOURCE).clock(keys.clock());
 
@@ -129,7 +129,7 @@ async fn a_jwt_that_is_to_be_asked_about_is_asked_about_whatever_its_issuer_look
     let of_customer = (
         "a resolver",
         resource()
-            .authorization_server(AuthorizationServer::named("https://login.example.com"))
+            .authorization_server(AuthorizationServer::external("https://login.example.com"))
             .issuer_resolver("https://{tenant}.customers.example.com", move |_| {
                 let server = server.clone();
                 async { Ok(Some(server)) }
@@ -264,7 +264,7 @@ async fn a_token_on_which_the_connection_is_closed_silences_the_server_for_nobod
         }
         Ok(of_alice.clone())
     });
-    let server = AuthorizationServer::named(issuer.url())
+    let server = AuthorizationServer::external(issuer.url())
         .introspection(basic().endpoint(QUESTIONS))
         .fetch(web.clone())
         .clock(issuer.clone());
@@ -311,7 +311,7 @@ async fn a_jwt_that_its_issuer_says_is_bound_is_no_bearer_token() {
     let web = Answering::new(Web::default(), move |_: &str| Ok(answer.clone()));
     let keys = mcp_auth::jwt::KeySet::parse(issuer.jwks().as_bytes()).expect("keys");
     let server = AuthorizationServer::with_keys(issuer.url(), keys)
-        .introspection(basic().endpoint(QUESTIONS).also_jwts())
+        .introspection(basic().endpoint(QUESTIONS).introspect_jwts())
         .fetch(web.clone())
         .clock(issuer.clone());
     let auth = McpAuth::builder(RESOURCE).authorization_server(server).clock(issuer.clone());
@@ -463,7 +463,7 @@ async fn an_issuer_known_at_run_time_can_log_out_its_users() {
         .serve("https://acme.customers.example.com/jwks", keys.jwks());
     let server = AuthorizationServer::discover(customer).fetch(web).clock(keys.clock());
     let auth = McpAuth::builder(RESOURCE)
-        .authorization_server(AuthorizationServer::named("https://login.example.com"))
+        .authorization_server(AuthorizationServer::external("https://login.example.com"))
         .issuer_resolver("https://{tenant}.customers.example.com", move |_| {
             let server = server.clone();
             async { Ok(Some(server)) }
@@ -520,7 +520,7 @@ async fn a_question_that_panics_is_an_outage_for_those_who_wait_and_ends() {
         assert!(left.is_err(), "a bug in somebody's `Fetch`");
         Ok(good.clone())
     });
-    let server = AuthorizationServer::named(issuer.url())
+    let server = AuthorizationServer::external(issuer.url())
         .introspection(basic().endpoint(QUESTIONS))
         .fetch(web.clone())
         .clock(issuer.clone());
@@ -663,7 +663,7 @@ async fn what_is_no_token_is_a_400_however_tokens_are_verified() {
     let rows = [
         ("JWTs", described(), &jwt),
         ("opaque ones", asking(basic()), &opaque),
-        ("both", asking(basic().also_jwts()), &opaque),
+        ("both", asking(basic().introspect_jwts()), &opaque),
         ("API keys too", described().api_keys(keys), &jwt),
         ("a secret too", described().authorization_server(ours), &jwt),
         ("a verifier", described().verifier(of_ones_own), &jwt),

@@ -70,18 +70,18 @@ fn each_mistake_has_its_error() {
             E::Url(text("http://evil.example/x")),
         ),
         (
-            McpAuth::builder(RESOURCE).authorization_server(AuthorizationServer::given(
+            McpAuth::builder(RESOURCE).authorization_server(AuthorizationServer::from_metadata(
                 ServerMetadata::new(ISSUER, "ftp://x"),
             )),
             E::Url(text("ftp://x")),
         ),
         (
             McpAuth::builder(RESOURCE)
-                .authorization_server(AuthorizationServer::given(keyless.into())),
+                .authorization_server(AuthorizationServer::from_metadata(keyless.into())),
             E::NoKeys(text(ISSUER)),
         ),
         (
-            McpAuth::builder(RESOURCE).authorization_server(AuthorizationServer::named(ISSUER)),
+            McpAuth::builder(RESOURCE).authorization_server(AuthorizationServer::external(ISSUER)),
             E::NoKeys(text(ISSUER)),
         ),
     ];

@@ -152,8 +152,11 @@ async fn rmcps_service_is_called_by_its_own_hosts_only() {
             };
             let (without, with) = (ask(None).await, ask(Some(&token)).await);
             let denied = [&without, &with].map(|it| it.extensions().get().map(Denial::code));
-            let expected =
-                if is_ours { [Some("no_credentials"), None] } else { [Some("foreign_host"); 2] };
+            let expected = if is_ours {
+                [Some("no_credentials"), None]
+            } else {
+                [Some("host_not_allowed"); 2]
+            };
             assert_eq!(denied, expected, "{host} {method} {path}");
             if is_ours {
                 continue;

@@ -7,7 +7,7 @@ use http::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use http::{Request, Response};
 use http_body_util::Full;
 use mcp_auth::{
-    BadProof, Challenge, ConfigError, Credentials, Denial, Dpop, McpAuth, Reason, Refusal,
+    BadProof, Challenge, ConfigError, Credentials, Denial, DenialKind, Dpop, McpAuth, Reason,
     VerifiedToken,
 };
 use mcp_auth_testkit::{DpopKey, ProofBuilder, SigningAlgorithm, TestIssuer, TokenBuilder};
@@ -69,11 +69,11 @@ fn dpop(token: &str, proof: &str) -> HeaderMap {
 async fn outcome(auth: &McpAuth, headers: &HeaderMap) -> Result<(), BadProof> {
     match admit(auth, headers).await {
         Ok(caller) => {
-            assert!(caller.binding().is_some_and(|binding| binding.key().is_some()));
+            assert!(caller.confirmation().is_some_and(|binding| binding.key().is_some()));
             Ok(())
         }
-        Err(denial) => match denial.refusal() {
-            Refusal::InvalidProof(why) => Err(*why),
+        Err(denial) => match denial.kind() {
+            DenialKind::InvalidProof(why) => Err(*why),
             other => panic!("{other:?}, {denial}"),
         },
     }
@@ -177,16 +177,16 @@ async fn each_of_the_twelve_checks_is_met_and_violated() {
         ("11: from the future", p().claim("iat", now + 61), Err(BadProof::Time)),
         ("11: in milliseconds", p().claim("iat", now * 1000), Err(BadProof::Time)),
         ("12: no ath", p().without("ath"), Err(BadProof::Claims)),
-        ("12: for another token", p().token("another"), Err(BadProof::OtherToken)),
+        ("12: for another token", p().token("another"), Err(BadProof::AthMismatch)),
         (
             "12: for the token and a bit",
             p().token(&format!("{}=", world.token)),
-            Err(BadProof::OtherToken),
+            Err(BadProof::AthMismatch),
         ),
         (
             "12: of another key",
             other.proof("POST", RESOURCE).token(&world.token),
-            Err(BadProof::OtherKey),
+            Err(BadProof::KeyMismatch),
         ),
         (
             "6 and 12: with the owner's key, signed by another",
@@ -336,9 +336,9 @@ async fn a_bound_token_is_no_bearer_token_and_an_unbound_one_needs_no_proof() {
 
         let plain = world.token().sign();
         let proof = world.key.proof("POST", RESOURCE).token(&plain).sign();
-        assert_eq!(refused(dpop(&plain, &proof)).await, Some(Reason::Unbound));
+        assert_eq!(refused(dpop(&plain, &proof)).await, Some(Reason::NotSenderConstrained));
         let caller = admit(&world.auth, &bearer(&plain)).await.expect("admitted");
-        assert_eq!(caller.binding(), None);
+        assert_eq!(caller.confirmation(), None);
         let mut beside = bearer(&plain);
         beside.append("dpop", HeaderValue::from_static("nonsense"));
         beside.append("dpop", HeaderValue::from_static("twice"));
@@ -399,7 +399,10 @@ async fn where_dpop_is_required_bearer_tokens_are_refused_and_not_offered() {
     assert_eq!(world.outcome(world.proof()).await, Ok(()));
     let bearer = world.answer(bearer(&world.token().sign())).await;
     let denial = bearer.extensions().get::<Denial>().expect("a denial");
-    assert_eq!((bearer.status().as_u16(), denial.reason()), (401, Some(Reason::Unbound)));
+    assert_eq!(
+        (bearer.status().as_u16(), denial.reason()),
+        (401, Some(Reason::NotSenderConstrained))
+    );
     for response in [&bearer, &world.answer(HeaderMap::new()).await] {
         let challenge = challenge(response);
         assert!(challenge.starts_with("DPoP ") && !challenge.contains("Bearer"), "{challenge}");

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use mcp_auth::{Audience, Certainty, Document, Mark, Provider};
+use mcp_auth::{Audience, Evidence, MetadataKind, Provider, TokenMarker};
 
 const START: &str = "<!-- from crates/mcp-auth/src/provider/table.rs -->\n";
 const END: &str = "<!-- end -->\n";
@@ -25,7 +25,7 @@ fn tables() -> String {
             if row.issuer.is_empty() { "none".into() } else { format!("`{}`", row.issuer) },
             documents(row),
             audience(row),
-            format!("[{}]({})", certainty(row.certainty), row.source),
+            format!("[{}]({})", evidence(row.evidence), row.source),
         ];
         let _ = writeln!(text, "| {} |", cells.join(" | "));
     }
@@ -42,7 +42,7 @@ fn tables() -> String {
     }
     text += "\n| provider | what belongs into the issuer | what to set, so that tokens are for your server |\n|---|---|---|\n";
     for row in Provider::ALL {
-        let _ = writeln!(text, "| {} | {} | {} |", row.name, row.places, row.advice);
+        let _ = writeln!(text, "| {} | {} | {} |", row.name, row.placeholders, row.advice);
     }
     text + "\n"
 }
@@ -69,9 +69,9 @@ fn constructor(row: &Provider) -> String {
 }
 
 fn documents(row: &Provider) -> String {
-    let name = |document: &Document| match document {
-        Document::OAuth => "RFC 8414",
-        Document::Oidc => "OIDC",
+    let name = |document: &MetadataKind| match document {
+        MetadataKind::OAuth => "RFC 8414",
+        MetadataKind::Oidc => "OIDC",
         _ => "another",
     };
     let names: Vec<_> = row.documents.iter().map(name).collect();
@@ -88,10 +88,10 @@ fn audience(row: &Provider) -> String {
     }
 }
 
-fn certainty(certainty: Certainty) -> &'static str {
-    match certainty {
-        Certainty::SeenLive => "seen live",
-        Certainty::Vendor => "vendor",
+fn evidence(evidence: Evidence) -> &'static str {
+    match evidence {
+        Evidence::SeenLive => "seen live",
+        Evidence::Vendor => "vendor",
         _ => "others",
     }
 }
@@ -103,9 +103,9 @@ fn scopes(row: &Provider) -> String {
 }
 
 fn subject(row: &Provider) -> String {
-    let mark = row.marks.iter().map(|mark| match mark {
-        Mark::Has(claim) => format!("access tokens have `{claim}`"),
-        Mark::Is(claim, value) => format!("access tokens have `{claim}`: `{value}`"),
+    let mark = row.markers.iter().map(|mark| match mark {
+        TokenMarker::Has(claim) => format!("access tokens have `{claim}`"),
+        TokenMarker::Is(claim, value) => format!("access tokens have `{claim}`: `{value}`"),
         _ => String::new(),
     });
     let subject = match row.subject {

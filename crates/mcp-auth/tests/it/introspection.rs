@@ -13,8 +13,8 @@ use http::{Request, Response};
 use mcp_auth::jwt::Algorithm;
 use mcp_auth::metadata::ServerMetadata;
 use mcp_auth::{
-    AuthorizationServer, BoxFuture, ConfigError, Fetch, FetchError, Introspection, Limits, McpAuth,
-    Reason, Refusal,
+    AuthorizationServer, BoxFuture, ConfigError, DenialKind, Fetch, FetchError, Introspection,
+    Limits, McpAuth, Reason,
 };
 use mcp_auth_testkit::{Endpoint, SigningAlgorithm, TestIssuer, TokenBuilder, Trouble};
 use serde_json::json;
@@ -110,7 +110,7 @@ fn a_wrong_description_ends_at_build() {
         (basic().endpoint("http://auth.example.com/introspect"), "https"),
         (basic().max_in_flight(0), "in flight"),
         (basic().dangerous_audience_if_absent(""), "audience is empty"),
-        (Introspection::bearer("x").signed_answers(), "with a client id"),
+        (Introspection::bearer("x").signed_responses(), "with a client id"),
     ] {
         let error = built(introspection).expect(word);
         assert!(error.to_string().contains(word), "{error}");
@@ -120,7 +120,7 @@ fn a_wrong_description_ends_at_build() {
         .authorization_server("https://other.example.com")
         .introspect("id", "a secret for one of them");
     assert!(matches!(two.build().err(), Some(ConfigError::Introspection { .. })));
-    let named = AuthorizationServer::named("https://auth.example.com").introspection(basic());
+    let named = AuthorizationServer::external("https://auth.example.com").introspection(basic());
     let nowhere = McpAuth::builder(RESOURCE).authorization_server(named).build().err();
     assert_eq!(nowhere, Some(ConfigError::NoKeys("https://auth.example.com".into())));
 }
@@ -200,7 +200,7 @@ async fn answers_are_judged_as_the_table_says() {
         let token = change(issuer.token()).opaque();
         let denial = admit(&auth, &bearer(&token)).await.expect_err(name);
         assert_eq!(denial.reason(), *reason, "{name}: {denial}");
-        let is_unavailable = matches!(denial.refusal(), Refusal::Unavailable { .. });
+        let is_unavailable = matches!(denial.kind(), DenialKind::Unavailable { .. });
         assert_eq!(is_unavailable, reason.is_none(), "{name}: {denial}");
     }
 
@@ -300,7 +300,7 @@ async fn where_the_username_is_the_subject_no_jwt_passes_by_its_sub() {
 
     let with_secret = AuthorizationServer::with_secret("https://auth.example.com", [7; 32]);
     for server in
-        [server.introspection(by_name().also_jwts()), with_secret.introspection(by_name())]
+        [server.introspection(by_name().introspect_jwts()), with_secret.introspection(by_name())]
     {
         let error = McpAuth::builder(RESOURCE).authorization_server(server).build().err();
         let text = error.expect("two names").to_string();
@@ -419,7 +419,7 @@ const TROUBLES: [Trouble; 13] = [
     Trouble::Status(403),
     Trouble::Status(404),
     Trouble::Redirect,
-    Trouble::Nonsense,
+    Trouble::InvalidDocument,
     Trouble::Empty,
     Trouble::Oversize,
 ];
@@ -599,7 +599,7 @@ async fn a_hundred_thousand_invented_tokens_are_bounded() {
     }
     for i in 6..100_000 {
         let denial = admit(&auth, &bearer(&format!("invented-{i}"))).await.expect_err("crowded");
-        assert!(matches!(denial.refusal(), Refusal::Unavailable { .. }), "{denial}");
+        assert!(matches!(denial.kind(), DenialKind::Unavailable { .. }), "{denial}");
     }
     assert_eq!(issuer.introspection_requests(), 7);
     assert_eq!(status(&auth, &known).await, 200, "what is remembered needs no question");
@@ -675,7 +675,7 @@ async fn a_jwt_is_verified_and_anything_else_is_asked_about() {
 #[tokio::test]
 async fn a_jwt_may_be_asked_about_too_once_it_is_verified() {
     let issuer = issuer();
-    let auth = protected(&issuer, basic().also_jwts());
+    let auth = protected(&issuer, basic().introspect_jwts());
     let token = issuer.token().subject("bob").introspectable();
     let caller = admit(&auth, &bearer(&token)).await.expect("admitted");
     assert_eq!((caller.subject(), issuer.introspection_requests()), ("bob", 1));
@@ -742,7 +742,7 @@ async fn resources_that_share_a_server_share_what_it_answered_and_not_their_audi
 async fn a_server_of_which_only_the_endpoint_is_known_is_enough() {
     let issuer = issuer();
     issuer.resource(RESOURCE, [""; 0]);
-    let server = AuthorizationServer::named(issuer.url())
+    let server = AuthorizationServer::external(issuer.url())
         .fetch(issuer.clone())
         .clock(issuer.clone())
         .introspection(basic().endpoint(issuer.introspection_endpoint()));
@@ -784,7 +784,8 @@ async fn metadata_does_not_send_the_secret_anywhere_unencrypted() {
     }
     assert_eq!(issuer.introspection_requests(), 0);
     let bare = ServerMetadata::new(issuer.url(), issuer.jwks_uri());
-    let bare = AuthorizationServer::given(bare).fetch(issuer.clone()).introspection(basic());
+    let bare =
+        AuthorizationServer::from_metadata(bare).fetch(issuer.clone()).introspection(basic());
     let denial = admit(&behind(bare, &issuer), &bearer("x")).await.expect_err("nowhere to ask");
     let detail = denial.operator_detail().unwrap_or_default();
     assert!(detail.contains("no `introspection_endpoint`: set `.endpoint(..)`"), "{detail}");
@@ -798,7 +799,7 @@ async fn the_operator_reads_what_to_change() {
         (Trouble::Status(403), "refuses this server's credentials"),
         (Trouble::Status(400), "refuses the question"),
         (Trouble::Redirect, "set `.endpoint(..)`"),
-        (Trouble::Nonsense, "is it the right URL?"),
+        (Trouble::InvalidDocument, "is it the right URL?"),
         (Trouble::Down, "check that it is up"),
     ] {
         let auth = protected(&issuer, basic());
@@ -838,7 +839,7 @@ impl Fetch for Answers {
 #[tokio::test]
 async fn signed_answers_are_taken_as_the_table_says() {
     let issuer = issuer();
-    let auth = protected(&issuer, basic().signed_answers());
+    let auth = protected(&issuer, basic().signed_responses());
     assert_eq!(status(&auth, &issuer.token().opaque()).await, 200);
     assert_eq!(status(&auth, "invented").await, 401);
 
@@ -907,7 +908,7 @@ async fn signed_answers_are_taken_as_the_table_says() {
             asked: Arc::default(),
         };
         let server = issuer.authorization_server().fetch(answers.clone());
-        let auth = behind(server.introspection(basic().signed_answers()), &issuer);
+        let auth = behind(server.introspection(basic().signed_responses()), &issuer);
         assert_eq!(status(&auth, "opaque").await, expected, "{name}");
         assert_eq!(answers.asked.load(Ordering::SeqCst), 1, "{name}");
     }
@@ -916,7 +917,7 @@ async fn signed_answers_are_taken_as_the_table_says() {
 #[tokio::test]
 async fn signed_answers_without_keys_are_an_outage() {
     let issuer = issuer();
-    let auth = protected(&issuer, basic().signed_answers());
+    let auth = protected(&issuer, basic().signed_responses());
     let token = issuer.token().opaque();
     issuer.trouble(Endpoint::Jwks, Trouble::Down);
     assert_eq!(status(&auth, &token).await, 503);

@@ -181,7 +181,8 @@ fn an_issuer_is_trusted_by_one_description_only() {
             .build()
             .is_ok()
     );
-    let hidden = template(&["t1", "t2"]).login_at("https://login.example.com/organizations/v2.0");
+    let hidden =
+        template(&["t1", "t2"]).advertise_as("https://login.example.com/organizations/v2.0");
     let auth =
         McpAuth::builder(RESOURCE).authorization_server(hidden).build().expect("a description");
     assert!(!auth.metadata_json().contains("t1"), "{}", auth.metadata_json());
@@ -223,7 +224,7 @@ impl Customers {
     fn auth(&self, keys: &TestIssuer, fetch: impl Fetch + Clone) -> McpAuth {
         let (customers, clock) = (self.clone(), keys.clock());
         resource(keys)
-            .authorization_server(AuthorizationServer::named("https://login.example.com"))
+            .authorization_server(AuthorizationServer::external("https://login.example.com"))
             .issuer_resolver("https://{tenant}.customers.example.com", move |issuer| {
                 let (customers, fetch, clock) = (customers.clone(), fetch.clone(), clock.clone());
                 async move {
@@ -356,7 +357,7 @@ async fn a_strangers_notices_cost_what_a_strangers_tokens_do() {
 async fn strangers_wait_for_few_questions_at_once() {
     let keys = TestIssuer::new();
     let hanging = resource(&keys)
-        .authorization_server(AuthorizationServer::named("https://login.example.com"))
+        .authorization_server(AuthorizationServer::external("https://login.example.com"))
         .issuer_resolver("https://{tenant}.customers.example.com", |_| std::future::pending())
         .build()
         .expect("a description");
@@ -420,7 +421,7 @@ async fn an_answer_about_another_issuer_is_none() {
     let web = web_of(&keys, &["acme"]);
     let clock = keys.clock();
     let auth = resource(&keys)
-        .authorization_server(AuthorizationServer::named("https://login.example.com"))
+        .authorization_server(AuthorizationServer::external("https://login.example.com"))
         .issuer_resolver("https://{tenant}.customers.example.com", move |_| {
             let acme = AuthorizationServer::discover(customer("acme"));
             let acme = acme.fetch(web.clone()).clock(clock.clone());

@@ -289,7 +289,7 @@ async fn keys_in_hand_outlive_an_outage_for_a_day() {
     for trouble in [
         Trouble::Down,
         Trouble::Status(500),
-        Trouble::Nonsense,
+        Trouble::InvalidDocument,
         Trouble::Empty,
         Trouble::Oversize,
         Trouble::Redirect,
@@ -404,7 +404,7 @@ async fn metadata_is_found_at_each_of_its_places_and_must_be_the_issuers_own() {
     for trouble in [
         Trouble::OtherIssuer,
         Trouble::InsecureJwksUri,
-        Trouble::Nonsense,
+        Trouble::InvalidDocument,
         Trouble::Empty,
         Trouble::Redirect,
         Trouble::Oversize,
@@ -430,7 +430,7 @@ async fn metadata_can_be_given_or_mapped_or_elsewhere() {
     };
 
     let given = ServerMetadata::new(issuer.url(), issuer.jwks_uri());
-    assert_eq!(status(&protected(AuthorizationServer::given(given)), &token).await, 200);
+    assert_eq!(status(&protected(AuthorizationServer::from_metadata(given)), &token).await, 200);
     assert_eq!(issuer.metadata_requests(), 0);
 
     let url = "https://issuer.test/.well-known/openid-configuration";

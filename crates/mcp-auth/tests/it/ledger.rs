@@ -98,7 +98,8 @@ fn is_there(test: &str) -> bool {
             let file = path.strip_suffix("/tests");
             let file = file.or(Some(path.as_str()).filter(|path| path.contains("/tests/")));
             let places = |path: &str| {
-                [".rs", "/tests.rs"].map(|end| format!("crates/mcp-auth/src/{path}{end}"))
+                [".rs", "/mod.rs", "/tests.rs"]
+                    .map(|end| format!("crates/mcp-auth/src/{path}{end}"))
             };
             file.into_iter().flat_map(places).collect()
         }
@@ -141,9 +142,9 @@ fn is_scenario(name: &str) -> bool {
 fn a_test_that_is_not_there_is_noticed() {
     for name in [
         "it::ledger::a_test_that_is_not_there_is_noticed",
-        "lib::policy::tests::audiences_compare_by_table",
-        "lib::jwt::tests::wycheproof::ed25519",
-        "lib::identity::tests::logins_are_read_by_table",
+        "lib::policy::audience::tests::audiences_compare_by_table",
+        "lib::verify::jwt::tests::wycheproof::ed25519",
+        "lib::policy::identity::tests::logins_are_read_by_table",
         "testkit::world::the_metadata_can_lie",
         "e2e::a good token: 200",
         "e2e::RS256: Python signs in and calls a tool",
@@ -155,7 +156,7 @@ fn a_test_that_is_not_there_is_noticed() {
         "it::ledger::is_there",
         "it::ledger::no_such_test",
         "it::nowhere::a_test_that_is_not_there_is_noticed",
-        "lib::policy::audiences_compare_by_table",
+        "lib::policy::audience::tests::audiences_compare_by_table",
         "e2e::a good token",
         "e2e::RS256: nobody signs in and calls a tool",
         "a_test_that_is_not_there_is_noticed",

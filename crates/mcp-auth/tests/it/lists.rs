@@ -6,7 +6,7 @@ use std::future::ready;
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt as _, Full};
-use mcp_auth::{Listed, McpAuth};
+use mcp_auth::{ListItemKind, McpAuth};
 use mcp_auth_testkit::TestIssuer;
 use serde_json::Value;
 use tower::{Layer as _, ServiceExt as _, service_fn};
@@ -18,7 +18,7 @@ use crate::world::{bearer, request};
 /// Who lacks the scope of its name is not shown the tool `slow`.
 fn filtering(issuer: &TestIssuer) -> McpAuth {
     let auth = issuer.protects(RESOURCE).list_only(|caller, listed, name| {
-        assert_eq!(listed, Listed::Tool);
+        assert_eq!(listed, ListItemKind::Tool);
         name != "slow" || caller.is_some_and(|caller| caller.scopes().contains(name))
     });
     auth.build().expect("a description")

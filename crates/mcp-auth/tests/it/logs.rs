@@ -184,7 +184,7 @@ async fn neither_a_token_nor_a_secret_is_in_any_log_when_its_issuer_is_asked() {
     issuer.resource(RESOURCE, [""; 0]);
     for introspection in [
         Introspection::basic("notes-server", "very-secret-0"),
-        Introspection::post("notes-server", "very-secret-0").signed_answers(),
+        Introspection::post("notes-server", "very-secret-0").signed_responses(),
         Introspection::bearer("very-secret-1"),
         Introspection::bearer("very-secret-wrong"),
         Introspection::private_key_jwt("signer", &key, Algorithm::Es256),
@@ -481,7 +481,7 @@ async fn a_foreign_host_is_named_at_debug_only_and_an_entry_that_is_none_at_warn
         let text = log.text();
         assert_eq!(text.matches("an allowed host that names none").count(), 1, "{text}");
         assert!(text.contains("*.internal"), "{text}");
-        assert_eq!(text.contains("refused: foreign_host"), is_refusal_told, "{text}");
+        assert_eq!(text.contains("refused: host_not_allowed"), is_refusal_told, "{text}");
         assert_eq!(text.contains("evil.example"), is_host_told, "{text}");
     }
 }

@@ -105,7 +105,7 @@ async fn each_decision_is_counted_by_its_code() {
     let optional = issuer.protects(RESOURCE).optional().build().expect("a description");
     assert_eq!(answer(&optional, request(HeaderMap::new())).await.status(), 200);
     for (code, number) in
-        [("admitted", 3), ("no_credentials", 1), ("foreign_origin", 1), ("anonymous", 1)]
+        [("admitted", 3), ("no_credentials", 1), ("origin_not_allowed", 1), ("anonymous", 1)]
     {
         assert_eq!(counts.decided(code), number, "{code}");
     }
@@ -177,7 +177,7 @@ async fn ids_of_others_ended_streams_and_withheld_answers_are_counted() {
     assert_eq!(next(&mut unreadable.into_body()).await, None);
     issuer.clock().advance(Duration::from_secs(360));
     assert_eq!(next(&mut response.into_body()).await, None);
-    assert_eq!(counts.of("mcp_auth_withheld_total reason=unreadable"), 1);
+    assert_eq!(counts.of("mcp_auth_bad_gateway_total reason=unreadable"), 1);
     assert_eq!(counts.of("mcp_auth_streams_ended_total"), 1);
 }
 

@@ -113,7 +113,7 @@ async fn a_token_is_for_the_certificate_it_is_bound_to_by_table() {
     assert_eq!(Sent::certificate(OTHER).reason(&auth, &issuer.token().sign()).await, None);
     let caller =
         Sent::certificate(CERTIFICATE).admit(&auth, bearer(&bound)).await.expect("admitted");
-    let binding = caller.binding().expect("a binding");
+    let binding = caller.confirmation().expect("a binding");
     assert_eq!((binding.key(), binding.certificate().map(|it| it.len())), (None, Some(43)));
 }
 
@@ -232,10 +232,13 @@ async fn where_it_is_required_other_tokens_are_refused_and_the_metadata_says_so(
 
     let shown = || Sent::certificate(CERTIFICATE);
     assert_eq!(shown().reason(&auth, &token(&issuer).sign()).await, None);
-    assert_eq!(shown().reason(&auth, &issuer.token().sign()).await, Some(Reason::Unbound));
+    assert_eq!(
+        shown().reason(&auth, &issuer.token().sign()).await,
+        Some(Reason::NotSenderConstrained)
+    );
     let key = DpopKey::generate(issuer.clone());
     let other = issuer.token().dpop_bound(&key).sign();
-    assert_eq!(shown().reason(&auth, &other).await, Some(Reason::Unbound));
+    assert_eq!(shown().reason(&auth, &other).await, Some(Reason::NotSenderConstrained));
     let unknown = issuer.token().claim("cnf", json!({"x5t": "AQ"})).sign();
     assert_eq!(shown().reason(&auth, &unknown).await, Some(Reason::Binding));
 
@@ -251,7 +254,7 @@ async fn the_refusals_are_those_of_a_bad_token() {
         issuer.protects(RESOURCE).certificate_bound_tokens_required().build().expect("it");
     for (name, auth, token) in [
         ("certificate", &auth, token(&issuer).sign()),
-        ("unbound", &required, issuer.token().sign()),
+        ("not_sender_constrained", &required, issuer.token().sign()),
     ] {
         let response = answer(auth, request(bearer(&token))).await;
         insta::with_settings!({ prepend_module_to_snapshot => false, snapshot_path => "refusals" }, {

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use mcp_auth::{
-    Audience, AuthorizationServer, CallerKind, Certainty, ConfigError, Document, McpAuth, Provider,
-    Reason,
+    Audience, AuthorizationServer, CallerKind, ConfigError, Evidence, McpAuth, MetadataKind,
+    Provider, Reason,
 };
 use mcp_auth_testkit::TestIssuer;
 use serde_json::{Map, Value, json};
@@ -62,7 +62,7 @@ fn server(id: &str) -> Option<AuthorizationServer> {
 }
 
 /// Whether only its own API can judge its tokens: see `asked_providers.rs`.
-fn is_asked(provider: &Provider) -> bool {
+fn can_introspect(provider: &Provider) -> bool {
     provider.audience == Audience::Asked
 }
 
@@ -90,7 +90,7 @@ impl Fixture {
             issuer.split_at(issuer[8..].find('/').map_or(issuer.len(), |at| at + 8));
         let url = match (self.provider.metadata_url, self.provider.documents) {
             (Some(url), _) => url.replace("{tenantid}", TENANT),
-            (None, [Document::OAuth, ..]) => {
+            (None, [MetadataKind::OAuth, ..]) => {
                 format!(
                     "{origin}/.well-known/oauth-authorization-server{}",
                     path.trim_end_matches('/')
@@ -132,7 +132,7 @@ impl Fixture {
 }
 
 fn with_fixture() -> impl Iterator<Item = Fixture> {
-    Provider::ALL.iter().filter(|it| !is_asked(it)).map(|it| Fixture::of(it))
+    Provider::ALL.iter().filter(|it| !can_introspect(it)).map(|it| Fixture::of(it))
 }
 
 #[tokio::test]
@@ -158,7 +158,7 @@ async fn its_id_token_another_tenants_and_another_resources_are_refused() {
         let (reason, _) = fixture.refusal(&auth, &fixture.sign(of_id, fixture.claims(of_id))).await;
         let is_of_kind = matches!(reason, Some(Reason::Type | Reason::Audience | Reason::Claims));
         assert!(is_of_kind, "{id}: an ID token is {reason:?}");
-        let is_marked = !fixture.provider.marks.is_empty();
+        let is_marked = !fixture.provider.markers.is_empty();
         assert!(
             !is_marked || reason == Some(Reason::Type),
             "{id}: its marks tell, not its audience"
@@ -431,7 +431,7 @@ fn every_row_has_a_constructor_a_fixture_and_a_source() {
         assert!(ids.insert(row.id), "{} comes twice", row.id);
         assert!(row.source.starts_with("https://"), "{}: a source", row.id);
         assert!(!row.advice.is_empty() && !row.advice.ends_with('.'), "{}: advice", row.id);
-        let is_seen = row.certainty == Certainty::SeenLive;
+        let is_seen = row.evidence == Evidence::SeenLive;
         assert!(!is_seen || seen.contains(row.id), "{}: say by which scenario", row.id);
         let server = server(row.id).unwrap_or_else(|| panic!("{} has a constructor", row.id));
         assert!(row.id == "entra_tenants" || !server.issuer().contains('{'), "{}", row.id);

@@ -65,7 +65,8 @@ async fn every_row_of_the_table() {
     }
     for reason in Reason::ALL {
         let has_row = codes.contains(&reason.code());
-        let elsewhere = [Reason::Certificate, Reason::Inactive, Reason::Key, Reason::Unbound];
+        let elsewhere =
+            [Reason::Certificate, Reason::Inactive, Reason::Key, Reason::NotSenderConstrained];
         let is_elsewhere = elsewhere.contains(reason);
         assert!(has_row != is_elsewhere, "{reason:?} has one row");
     }
@@ -246,7 +247,7 @@ async fn a_page_of_another_origin_is_refused_without_a_challenge() {
     let mut headers = bearer(&issuer.token().scopes(["read", "write"]).sign());
     headers.insert("origin", HeaderValue::from_static("https://evil.example"));
     let response = answer(&protected(&issuer), request(headers)).await;
-    snapshot("foreign_origin", &response);
+    snapshot("origin_not_allowed", &response);
 }
 
 #[tokio::test]

@@ -32,7 +32,7 @@ async fn post(auth: &McpAuth, content_type: &str, body: impl Into<Bytes>) -> Res
 }
 
 async fn send(auth: &McpAuth, request: Request<Full<Bytes>>) -> Response<Bytes> {
-    let response = auth.notice_service([CLIENT]).oneshot(request).await;
+    let response = auth.security_event_receiver([CLIENT]).oneshot(request).await;
     let (parts, body) = response.unwrap_or_else(|never| match never {}).into_parts();
     let body = body.collect().await.unwrap_or_else(|never| match never {}).to_bytes();
     Response::from_parts(parts, body)

@@ -185,7 +185,7 @@ async fn a_stream_ends_when_its_token_is_revoked_and_others_go_on() {
 fn asked(change: fn(McpAuthBuilder) -> McpAuthBuilder) -> (TestIssuer, McpAuth) {
     let issuer = TestIssuer::builder().client("notes", SECRET).build();
     issuer.resource(RESOURCE, [""; 0]);
-    let asking = Introspection::basic("notes", SECRET).also_jwts();
+    let asking = Introspection::basic("notes", SECRET).introspect_jwts();
     let server = issuer.authorization_server().introspection(asking);
     let auth = McpAuth::builder(RESOURCE).authorization_server(server).clock(issuer.clone());
     let auth = change(auth).build().expect("a description");
@@ -206,7 +206,7 @@ async fn a_stream_ends_when_the_issuer_that_is_asked_says_so_and_others_go_on() 
     type Token = fn(&TestIssuer, &str) -> String;
     let opaque: Token = |issuer, sub| issuer.token().subject(sub).without("exp").opaque();
     let signed: Token = |issuer, sub| {
-        issuer.token().subject(sub).expires_in(DAY).introspectable() // by `also_jwts`
+        issuer.token().subject(sub).expires_in(DAY).introspectable() // by `introspect_jwts`
     };
     let behind_keys: fn(McpAuthBuilder) -> McpAuthBuilder =
         |it| it.api_keys(ApiKeys::new().key(ApiKey::new("ci", KEY)));
@@ -265,7 +265,7 @@ async fn a_hundred_streams_of_a_token_ask_as_often_as_its_requests() {
 
 #[tokio::test(start_paused = true)]
 async fn an_outage_of_an_issuer_that_is_asked_ends_no_stream() {
-    for trouble in [Trouble::Down, Trouble::Hang, Trouble::Status(500), Trouble::Nonsense] {
+    for trouble in [Trouble::Down, Trouble::Hang, Trouble::Status(500), Trouble::InvalidDocument] {
         let (issuer, auth) = asked(|it| it);
         let token = issuer.token().without("exp").opaque();
         let (_frames, response) = streamed(&auth, Some(&token), &[EVENTS]).await;

@@ -14,7 +14,7 @@ const ISSUER: &str = "https://keys.example.com";
 fn protected() -> McpAuthBuilder {
     let clock = ManualClock::at(UNIX_EPOCH + Duration::from_secs(1_000_000));
     McpAuth::builder(RESOURCE)
-        .authorization_server(AuthorizationServer::named(ISSUER))
+        .authorization_server(AuthorizationServer::external(ISSUER))
         .required_scopes(["read"])
         .clock(clock)
 }
@@ -105,7 +105,7 @@ fn what_a_verifier_of_ones_own_would_leave_without_effect_is_a_mistake() {
     let asking =
         || Introspection::basic("notes", "a secret").endpoint("https://keys.example.com/ask");
     mistake(protected().introspect("notes", "a secret"));
-    let asked = AuthorizationServer::named(ISSUER).introspection(asking());
+    let asked = AuthorizationServer::external(ISSUER).introspection(asking());
     mistake(McpAuth::builder(RESOURCE).authorization_server(asked));
     mistake(
         McpAuth::builder(RESOURCE)

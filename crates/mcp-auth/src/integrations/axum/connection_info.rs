@@ -13,9 +13,9 @@ use crate::verify::mtls::PeerAddr;
 
 /// Tells the layer in its own words what axum knows of a request: who sent it, and to which URI.
 #[derive(Clone)]
-pub(super) struct Informed<S>(pub(super) S);
+pub(super) struct WithConnectionInfo<S>(pub(super) S);
 
-impl<S: Service<Request<B>>, B> Service<Request<B>> for Informed<S> {
+impl<S: Service<Request<B>>, B> Service<Request<B>> for WithConnectionInfo<S> {
     type Response = S::Response;
     type Error = S::Error;
     type Future = S::Future;

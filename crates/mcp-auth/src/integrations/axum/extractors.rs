@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::request::Parts;
 
-use crate::integrations::tower::{Anonymous, Raised};
+use crate::integrations::tower::{Anonymous, HandlerDenial};
 use crate::model::auth_info::AuthInfo;
 use crate::model::denial::Denial;
 
@@ -23,7 +23,7 @@ impl<S: Send + Sync> FromRequestParts<S> for AuthInfo {
         let caller = parts.extensions.get::<Self>().cloned();
         caller.ok_or_else(|| match parts.extensions.get::<Anonymous>() {
             Some(Anonymous(auth)) => {
-                auth.turn_away::<Body>(&Denial::no_credentials(), None).into_response()
+                auth.log_and_refuse::<Body>(&Denial::no_credentials(), None).into_response()
             }
             None => {
                 tracing::error!(
@@ -49,7 +49,7 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for AuthInfo {
 impl IntoResponse for Denial {
     fn into_response(self) -> Response {
         let mut response = self.status().into_response();
-        response.extensions_mut().insert(Raised(self));
+        response.extensions_mut().insert(HandlerDenial(self));
         response
     }
 }

@@ -4,6 +4,6 @@ mod connection_info;
 mod extractors;
 mod routes;
 #[cfg(feature = "rmcp")]
-mod hosts;
+mod allowed_hosts;
 #[cfg(feature = "rmcp")]
-mod served;
+mod mcp_service;

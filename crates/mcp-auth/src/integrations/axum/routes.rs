@@ -11,7 +11,7 @@ use http::Request;
 use tower_layer::{Layer, layer_fn};
 use tower_service::Service;
 
-use crate::integrations::axum::connection_info::Informed;
+use crate::integrations::axum::connection_info::WithConnectionInfo;
 use crate::integrations::tower::ServerMetadataService;
 use crate::resource::body::GuardedBody;
 use crate::resource::mcp_auth::McpAuth;
@@ -44,7 +44,7 @@ impl McpAuth {
         R: http_body::Body<Data = Bytes> + Send + 'static,
         R::Error: Into<axum::BoxError>,
     {
-        self.mount(Informed(self.bearer_auth().layer(service)))
+        self.mount(WithConnectionInfo(self.bearer_auth().layer(service)))
     }
 
     /// The router of a service that is protected already.

@@ -132,8 +132,8 @@ impl McpAuth {
 
     fn guard(&self, extensions: &Extensions, operation: &Operation<'_>) -> Result<(), ErrorData> {
         match caller(extensions) {
-            Some(caller) => Ok(self.permits(caller, operation)?),
-            None if is_anonymous(extensions) => Ok(self.permits_anybody(operation)?),
+            Some(caller) => Ok(self.check_operation(caller, operation)?),
+            None if is_anonymous(extensions) => Ok(self.check_anonymous(operation)?),
             None => Err(unauthenticated()),
         }
     }

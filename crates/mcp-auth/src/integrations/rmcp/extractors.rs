@@ -7,7 +7,7 @@ use rmcp::{ErrorData, RoleServer};
 
 use crate::integrations::rmcp::caller::{caller, is_anonymous, unauthenticated};
 use crate::model::auth_info::AuthInfo;
-use crate::model::denial::{Denial, Refusal};
+use crate::model::denial::{Denial, DenialKind};
 use crate::model::require::Require;
 
 /// The caller, where credentials are optional: nothing for an anonymous one.
@@ -108,8 +108,8 @@ impl AuthContext for NotificationContext<RoleServer> {
 /// status, outside of what JSON-RPC and MCP reserve.
 impl From<Denial> for ErrorData {
     fn from(denial: Denial) -> Self {
-        let scope = match denial.refusal() {
-            Refusal::InsufficientScope(scope) => Some(scope.as_str()),
+        let scope = match denial.kind() {
+            DenialKind::InsufficientScope(scope) => Some(scope.as_str()),
             _ => None,
         };
         let data = serde_json::json!({ "error": denial.code(), "scope": scope });

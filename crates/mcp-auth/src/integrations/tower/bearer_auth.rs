@@ -13,10 +13,10 @@ use http_body::Body;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::integrations::tower::body::ResponseBody;
-use crate::integrations::tower::exchange::{End, Exchange};
+use crate::integrations::tower::caller_scope::{CallerScope, Outcome};
 use crate::integrations::tower::extensions::Anonymous;
-use crate::integrations::tower::{cors, hidden_headers, report};
+use crate::integrations::tower::response_body::ResponseBody;
+use crate::integrations::tower::{cors, decision_log, hidden_headers};
 use crate::model::auth_info::AuthInfo;
 use crate::model::denial::Denial;
 use crate::model::scheme::Scheme;
@@ -29,7 +29,7 @@ const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
 /// How long a body may take, where it is read: a slow line needs it for 4 MiB, and nobody waits longer
 /// for a tool to begin.
-const PATIENCE: Duration = Duration::from_secs(30);
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Puts [bearer authentication](BearerAuth) before a service. Made by [`McpAuth::bearer_auth`].
 #[derive(Clone, Debug)]
@@ -131,19 +131,20 @@ where
     async move {
         let has_body = parts.version == Version::HTTP_11 && !body.is_end_stream();
         let origins = auth.allowed_origins();
-        let visitor = match found.and_then(|()| cors::Visitor::of(&parts.headers, origins)) {
-            Ok(visitor) => visitor,
-            Err(denial) => return Ok(auth.turn_away_request(&denial, &parts.headers, has_body)),
+        let origin_check = match found.and_then(|()| cors::OriginCheck::of(&parts.headers, origins))
+        {
+            Ok(origin_check) => origin_check,
+            Err(denial) => return Ok(auth.refuse_request(&denial, &parts.headers, has_body)),
         };
-        if let Some(answer) = visitor.preflight(origins, &parts.method, &parts.headers) {
+        if let Some(answer) = origin_check.preflight(origins, &parts.method, &parts.headers) {
             return Ok(answer.map(ResponseBody::whole));
         }
         let scheme;
-        let mut response = match auth.admit_visitor(&parts, body).await {
+        let mut response = match auth.admit_or_anonymous(&parts, body).await {
             Ok((caller, body)) => {
                 hidden_headers::remove(&mut parts.headers);
                 scheme = caller.as_ref().map(AuthInfo::scheme).unwrap_or_default();
-                let exchange = Exchange::begin(&auth, caller.as_ref(), scheme, &mut parts);
+                let scope = CallerScope::from_request(&auth, caller.as_ref(), scheme, &mut parts);
                 match caller {
                     Some(caller) => parts.extensions.insert(caller).map(drop),
                     None => {
@@ -152,14 +153,14 @@ where
                     }
                 };
                 let response = pass_on(Request::from_parts(parts, body)).await?;
-                match exchange.end(response) {
-                    End::Passed(response) => response,
-                    End::Unfinished(answer) => boxed(|| exchange.finish(answer)).await,
+                match scope.on_response(response) {
+                    Outcome::Passed(response) => response,
+                    Outcome::Pending(answer) => boxed(|| scope.complete(answer)).await,
                 }
             }
             Err(denial) => {
                 scheme = Scheme::of(&parts.headers);
-                auth.turn_away_request(&denial.under(scheme), &parts.headers, has_body)
+                auth.refuse_request(&denial.under(scheme), &parts.headers, has_body)
             }
         };
         if scheme == Scheme::Dpop
@@ -167,39 +168,39 @@ where
         {
             response.headers_mut().insert(DPOP_NONCE, nonce);
         }
-        visitor.expose(auth.allowed_origins(), response.headers_mut());
+        origin_check.expose(auth.allowed_origins(), response.headers_mut());
         Ok(response)
     }
 }
 
 impl McpAuth {
     /// Admits a request, perhaps as anonymous, and reports it.
-    async fn admit_visitor<B: Body<Data = Bytes>>(
+    async fn admit_or_anonymous<B: Body<Data = Bytes>>(
         &self,
         parts: &Parts,
         body: B,
     ) -> Result<(Option<AuthInfo>, GuardedBody<B>), Denial> {
-        let patience = async { Box::pin(tokio::time::sleep(PATIENCE)).await };
+        let timeout = async { Box::pin(tokio::time::sleep(BODY_TIMEOUT)).await };
         if self.is_optional() && !parts.headers.contains_key(AUTHORIZATION) {
             // Boxed, so that the state of a request is small where everybody says who they are.
-            let body = boxed(|| self.admit_anybody(patience, parts, body)).await?;
-            report::anonymous(self, &parts.headers);
+            let body = boxed(|| self.admit_anonymous(timeout, parts, body)).await?;
+            decision_log::anonymous(self, &parts.headers);
             return Ok((None, body));
         }
-        let (caller, body) = self.decide(patience, parts, body).await?;
-        report::admitted(self, &caller, &parts.headers);
+        let (caller, body) = self.decide(timeout, parts, body).await?;
+        decision_log::admitted(self, &caller, &parts.headers);
         Ok((Some(caller), body))
     }
 
     /// Refuses a request. What is not read of a body stands in the way of the next one. Clients must know, or some send it just as
     /// the connection ends (RFC 9112 §9.6).
-    fn turn_away_request<R>(
+    fn refuse_request<R>(
         &self,
         denial: &Denial,
         headers: &HeaderMap,
         has_body: bool,
     ) -> Response<ResponseBody<R>> {
-        let mut response = self.turn_away(denial, report::asked_for(headers));
+        let mut response = self.log_and_refuse(denial, decision_log::asked_for(headers));
         if has_body && !(self.reads_bodies() && denial.is_about_operation()) {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
@@ -207,12 +208,12 @@ impl McpAuth {
     }
 
     /// Refuses what was asked for, and reports it.
-    pub(crate) fn turn_away<R>(
+    pub(crate) fn log_and_refuse<R>(
         &self,
         denial: &Denial,
         tool: Option<&HeaderValue>,
     ) -> Response<ResponseBody<R>> {
-        report::refused(self, denial, tool);
+        decision_log::refused(self, denial, tool);
         self.refuse(denial).map(ResponseBody::whole)
     }
 }

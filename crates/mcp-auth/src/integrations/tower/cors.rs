@@ -22,9 +22,9 @@ const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static(
 const MAX_REQUESTED_HEADERS: usize = 64;
 
 /// Where a request comes from: a web page of an allowed origin, or no web page at all.
-pub(super) struct Visitor(Option<Box<HeaderValue>>);
+pub(super) struct OriginCheck(Option<Box<HeaderValue>>);
 
-impl Visitor {
+impl OriginCheck {
     /// Looks at `Origin`: none is fine, one must be allowed, more are not.
     pub(super) fn of(headers: &HeaderMap, allowed: &[String]) -> Result<Self, Denial> {
         if headers.keys().all(|name| *name != ORIGIN) {
@@ -38,7 +38,7 @@ impl Visitor {
             return Ok(Self(Some(origin.clone().into())));
         }
         tracing::debug!(target: "mcp_auth", ?origin, "a web page of an origin that is not allowed");
-        Err(Denial::foreign_origin().detail("the request comes from a web page of another origin: if that is wanted, add it with `.allowed_origins(..)`"))
+        Err(Denial::origin_not_allowed().detail("the request comes from a web page of another origin: if that is wanted, add it with `.allowed_origins(..)`"))
     }
 
     /// The answer to a preflight request, which carries no token. Nothing if it is another request.

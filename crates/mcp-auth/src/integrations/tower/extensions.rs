@@ -9,4 +9,4 @@ pub(crate) struct Anonymous(pub(crate) McpAuth);
 
 /// In the extensions of a response: a denial with which a handler answered.
 #[derive(Clone)]
-pub(crate) struct Raised(pub(crate) Denial);
+pub(crate) struct HandlerDenial(pub(crate) Denial);

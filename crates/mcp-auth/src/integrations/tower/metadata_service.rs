@@ -9,7 +9,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use tower_service::Service;
 
-use crate::integrations::tower::documents;
+use crate::integrations::tower::document_responses;
 use crate::resource::mcp_auth::McpAuth;
 use crate::util::url;
 
@@ -58,9 +58,9 @@ impl<B> Service<Request<B>> for MetadataService {
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let path = request.uri().path();
         ready(Ok(if self.paths().any(|served| served == path) {
-            documents::answer(request.method(), || self.document.clone())
+            document_responses::answer(request.method(), || self.document.clone())
         } else {
-            documents::with_status(StatusCode::NOT_FOUND, Bytes::new())
+            document_responses::with_status(StatusCode::NOT_FOUND, Bytes::new())
         }))
     }
 }

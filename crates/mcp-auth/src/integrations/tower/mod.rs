@@ -1,31 +1,31 @@
 //! tower: the layer in front of a service, and the services that answer beside it.
 
 mod extensions;
-mod event_lines;
-mod event_ids;
-mod listed_answer;
-mod report;
-mod listed_events;
-mod stream_end;
+mod sse_lines;
+mod sse_event_ids;
+mod json_list_filter;
+mod decision_log;
+mod sse_list_filter;
+mod stream_deadline;
 mod stream_state;
-mod events;
-mod body;
-mod session;
-mod refusal;
-mod content;
-mod exchange;
+mod sse_body;
+mod response_body;
+mod session_ids;
+mod denial_response;
+mod content_headers;
+mod caller_scope;
 mod hidden_headers;
 mod cors;
 mod bearer_auth;
-mod documents;
+mod document_responses;
 mod metadata_service;
-mod notice_service;
+mod security_event_receiver;
 mod server_metadata_service;
 
 pub(crate) use bearer_auth::handle;
 pub use bearer_auth::{BearerAuth, BearerAuthLayer};
-pub use body::ResponseBody;
-pub(crate) use extensions::{Anonymous, Raised};
+pub(crate) use extensions::{Anonymous, HandlerDenial};
 pub use metadata_service::MetadataService;
-pub use notice_service::NoticeService;
+pub use response_body::ResponseBody;
+pub use security_event_receiver::SecurityEventReceiver;
 pub use server_metadata_service::ServerMetadataService;

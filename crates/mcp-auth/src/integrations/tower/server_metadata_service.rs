@@ -12,7 +12,7 @@ use http_body_util::Full;
 use serde_json::Value;
 use tower_service::Service;
 
-use crate::integrations::tower::documents;
+use crate::integrations::tower::document_responses;
 use crate::resource::mcp_auth::McpAuth;
 
 /// Serves the metadata of the first authorization server, for clients of MCP revision 2025-03-26, which
@@ -54,13 +54,15 @@ impl<B> Service<Request<B>> for ServerMetadataService {
             (self.0.clone(), request.method().clone(), request.uri().path().to_owned());
         Box::pin(async move {
             if path != Self::PATH {
-                return Ok(documents::with_status(StatusCode::NOT_FOUND, Bytes::new()));
+                return Ok(document_responses::with_status(StatusCode::NOT_FOUND, Bytes::new()));
             }
             Ok(match auth.server_metadata().await {
-                Some(document) => documents::answer(&method, || document),
+                Some(document) => document_responses::answer(&method, || document),
                 None => {
-                    let mut response =
-                        documents::with_status(StatusCode::SERVICE_UNAVAILABLE, Bytes::new());
+                    let mut response = document_responses::with_status(
+                        StatusCode::SERVICE_UNAVAILABLE,
+                        Bytes::new(),
+                    );
                     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
                     response
                 }

@@ -6,63 +6,64 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
-use crate::integrations::tower::event_ids::EventIds;
-use crate::integrations::tower::listed_events::{LONGEST_EVENT, ListedEvents};
-use crate::integrations::tower::report;
-use crate::integrations::tower::stream_end::StreamEnd;
+use crate::integrations::tower::decision_log;
+use crate::integrations::tower::sse_event_ids::SseEventIds;
+use crate::integrations::tower::sse_list_filter::{MAX_EVENT_BYTES, SseListFilter};
+use crate::integrations::tower::stream_deadline::StreamDeadline;
 use crate::model::auth_info::AuthInfo;
-use crate::model::session_owner::Owner;
-use crate::policy::list_filter::Unreadable;
+use crate::model::session_owner::SessionOwner;
+use crate::policy::list_filter::UnfilterableList;
 use crate::resource::mcp_auth::McpAuth;
 use crate::verify::id_signer::Purpose;
 
 /// What holds for one stream.
-pub(super) struct Rules {
+pub(super) struct StreamState {
     pub(super) auth: McpAuth,
     caller: Option<AuthInfo>,
     /// The edition of the book of revocations in which the caller was looked up last.
-    edition: usize,
-    end: StreamEnd,
-    lists: Option<ListedEvents<Show>>,
-    ids: Option<EventIds<SealId>>,
+    version: usize,
+    end: StreamDeadline,
+    lists: Option<SseListFilter<RewriteFn>>,
+    ids: Option<SseEventIds<SignId>>,
 }
 
-type SealId = Box<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>;
+type SignId = Box<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>;
 
 /// What of a message its reader may see; nothing if that is all of it.
-pub(super) type Show = Box<dyn Fn(&str) -> Result<Option<String>, Unreadable> + Send + Sync>;
+pub(super) type RewriteFn =
+    Box<dyn Fn(&str) -> Result<Option<String>, UnfilterableList> + Send + Sync>;
 
-impl Rules {
+impl StreamState {
     /// The stream ends when the caller's token does, and when it is revoked.
     pub(super) fn new(auth: &McpAuth, caller: Option<&AuthInfo>) -> Self {
         let at = caller.and_then(|caller| auth.streams_end_at(caller));
-        let mut end = StreamEnd::new(at, auth.clock().clone());
-        if caller.is_some_and(|caller| auth.asks_again(caller)) {
+        let mut end = StreamDeadline::new(at, auth.clock().clone());
+        if caller.is_some_and(|caller| auth.needs_recheck(caller)) {
             end = end.asking_again();
         }
         let (auth, caller) = (auth.clone(), caller.cloned());
-        Self { auth, caller, edition: 0, end, lists: None, ids: None }
+        Self { auth, caller, version: 0, end, lists: None, ids: None }
     }
 
     /// Its events are resumed by their owner only.
-    pub(super) fn with_ids_of(mut self, owner: Owner) -> Self {
+    pub(super) fn with_ids_of(mut self, owner: SessionOwner) -> Self {
         let auth = self.auth.clone();
-        self.ids = Some(EventIds::new(Box::new(move |id: &[u8]| {
-            auth.seal().seal(Purpose::Event, &owner, id)
+        self.ids = Some(SseEventIds::new(Box::new(move |id: &[u8]| {
+            auth.id_signer().sign(Purpose::Event, &owner, id)
         })));
         self
     }
 
     /// Its lists show what their reader may use, if any are filtered.
-    pub(super) fn with_lists(mut self, show: Option<Show>) -> Self {
-        self.lists = show.map(|show| ListedEvents::new(show, LONGEST_EVENT));
+    pub(super) fn with_lists(mut self, show: Option<RewriteFn>) -> Self {
+        self.lists = show.map(|show| SseListFilter::new(show, MAX_EVENT_BYTES));
         self
     }
 
     /// Whether the stream is over, though its body may not be.
-    pub(super) fn are_at_an_end(&mut self, context: &mut Context<'_>) -> bool {
-        let edition = self.auth.revocations().edition();
-        let is_news = std::mem::replace(&mut self.edition, edition) != edition;
+    pub(super) fn is_finished(&mut self, context: &mut Context<'_>) -> bool {
+        let version = self.auth.revocations().version();
+        let is_news = std::mem::replace(&mut self.version, version) != version;
         let is_revoked = |caller| is_news && self.auth.is_revoked(caller);
         let Some(caller) = &self.caller else { return false };
         is_revoked(caller)
@@ -82,7 +83,7 @@ impl Rules {
     /// What a handler required in vain is a 403 by the head, and here the head is out.
     pub(super) fn tell_of_late_refusal(&self) {
         if let Some(denial) = self.caller.as_ref().and_then(AuthInfo::denied) {
-            report::refused_late(&self.auth, denial);
+            decision_log::refused_late(&self.auth, denial);
         }
     }
 
@@ -90,7 +91,7 @@ impl Rules {
         &mut self,
         chunk: Bytes,
         out: &mut VecDeque<Bytes>,
-    ) -> Result<(), Unreadable> {
+    ) -> Result<(), UnfilterableList> {
         let Some(lists) = &mut self.lists else {
             self.pass(chunk, out);
             return Ok(());
@@ -101,7 +102,7 @@ impl Rules {
         outcome
     }
 
-    pub(super) fn finish(&mut self, out: &mut VecDeque<Bytes>) -> Result<(), Unreadable> {
+    pub(super) fn finish(&mut self, out: &mut VecDeque<Bytes>) -> Result<(), UnfilterableList> {
         if let Some(lists) = &mut self.lists {
             let mut shown = VecDeque::new();
             lists.finish(&mut shown)?;
@@ -121,7 +122,7 @@ impl Rules {
     }
 }
 
-impl fmt::Debug for Rules {
+impl fmt::Debug for StreamState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Rules").finish_non_exhaustive()
     }

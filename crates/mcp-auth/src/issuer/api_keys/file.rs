@@ -11,7 +11,7 @@ use crate::model::verified_token::{API_KEY_ISSUER, VerifiedToken};
 use crate::net::clock::Clock;
 use crate::net::fetch::{FetchError, Limits, read_file};
 use crate::net::metrics;
-use crate::net::refreshing_cache::{Fresh, Lacking, Timing};
+use crate::net::refreshing_cache::{RefreshError, RefreshingCache, Timing};
 
 /// How long the list is used before the file is read again, as with a file of an issuer's keys.
 const LIFETIME: Duration = Duration::from_secs(10);
@@ -25,7 +25,7 @@ const LIMITS: Limits = Limits { timeout: Duration::from_secs(5), max_bytes: 512 
 
 /// The keys of a file, made for one resource. Clones are the same.
 #[derive(Clone)]
-pub(crate) struct KeysFile(Arc<Fresh<Vec<Known>>>);
+pub(crate) struct KeysFile(Arc<RefreshingCache<Vec<Known>>>);
 
 impl KeysFile {
     /// The file at `path`, which has no key that is `given` elsewhere.
@@ -45,7 +45,7 @@ impl KeysFile {
             };
             Box::pin(load) as _
         };
-        Some(Self(Arc::new(Fresh::new(clock.clone(), TIMING, Box::new(load)))))
+        Some(Self(Arc::new(RefreshingCache::new(clock.clone(), TIMING, Box::new(load)))))
     }
 
     /// Whom the key of this digest admits. Looks into the file anew for one that is `expected` there.
@@ -59,16 +59,16 @@ impl KeysFile {
         if found.is_some() || !expected {
             return Ok(found);
         }
-        match self.0.newer_than(&keys).await {
+        match self.0.refresh_after_miss(&keys).await {
             Ok(newer) => Ok(find(&newer, digest)),
-            Err(Lacking::TooSoon) => Ok(None),
+            Err(RefreshError::CoolingDown) => Ok(None),
             // It may stand where nobody can look.
-            Err(lacking) => Err(unavailable(lacking)),
+            Err(error) => Err(unavailable(error)),
         }
     }
 
     /// Reads the file, if that was not done yet.
-    pub(crate) async fn warm_up(&self) -> Result<(), Lacking> {
+    pub(crate) async fn warm_up(&self) -> Result<(), RefreshError> {
         self.0.current().await.map(|_| ())
     }
 }
@@ -79,7 +79,7 @@ async fn load(
     resource: &str,
 ) -> Result<Vec<Known>, FetchError> {
     let text = read_file(path.clone(), LIMITS).await?;
-    let nonsense = |why| FetchError::Nonsense { url: path.display().to_string(), why };
+    let nonsense = |why| FetchError::InvalidDocument { url: path.display().to_string(), why };
     let keys = file_format::read(&text, given).map_err(nonsense)?;
     let known = |key| Known::new(key, resource).map_err(|why| nonsense(why.to_owned()));
     keys.into_iter().map(known).collect()
@@ -96,15 +96,6 @@ fn report(failure: Option<&FetchError>) {
     }
 }
 
-fn unavailable(lacking: Lacking) -> Denial {
-    let (why, retry_after) = match lacking {
-        Lacking::OutOfReach { why, retry_after } => (why, retry_after),
-        Lacking::TooSoon => (None, Duration::from_secs(1)),
-    };
-    let denial = Denial::unavailable(retry_after)
-        .detail("it may be an API key, and the file of API keys cannot be read");
-    match why {
-        Some(why) => denial.caused_by(why),
-        None => denial,
-    }
+fn unavailable(error: RefreshError) -> Denial {
+    error.into_denial("it may be an API key, and the file of API keys cannot be read")
 }

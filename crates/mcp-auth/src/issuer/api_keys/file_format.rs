@@ -6,8 +6,8 @@ use serde::de::IgnoredAny;
 
 use crate::issuer::api_keys::key::ApiKey;
 use crate::model::scope::{Scopes, is_scope_token};
-use crate::util::hex::hexadecimal;
-use crate::util::json::{Members, NotMembers, Raw};
+use crate::util::hex::decode_32;
+use crate::util::json::{Object, ObjectError, Raw};
 use crate::util::rfc3339;
 
 const MEMBERS: [&str; 4] = ["name", "sha256", "scopes", "expires_at"];
@@ -19,7 +19,7 @@ pub(super) fn read(text: &[u8], given: &[[u8; 32]]) -> Result<Vec<ApiKey>, Strin
     let text = std::str::from_utf8(text).map_err(|_| "it is no UTF-8")?;
     serde_json::from_str::<IgnoredAny>(text)
         .map_err(|error| format!("it is no JSON, as line {} shows", error.line()))?;
-    let entries = Members::of(text).ok().filter(|it| it.iter().count() == 1);
+    let entries = Object::of(text).ok().filter(|it| it.iter().count() == 1);
     let entries = entries.and_then(|list| list.get("keys").and_then(Raw::array));
     let entries = entries.ok_or("it must be an object with one member, `keys`, an array")?;
 
@@ -48,9 +48,9 @@ pub(super) fn read(text: &[u8], given: &[[u8; 32]]) -> Result<Vec<ApiKey>, Strin
 
 /// The keys of one entry: one for each digest.
 fn read_entry(entry: Raw<'_>) -> Result<Vec<ApiKey>, &'static str> {
-    let members = Members::of(entry.get()).map_err(|why| match why {
-        NotMembers::Duplicate => "it has a member twice",
-        NotMembers::Malformed => "it is no object",
+    let members = Object::of(entry.get()).map_err(|why| match why {
+        ObjectError::Duplicate => "it has a member twice",
+        ObjectError::Malformed => "it is no object",
     })?;
     if members.iter().any(|(name, _)| !MEMBERS.contains(&name)) {
         return Err("it has a member other than `name`, `sha256`, `scopes` and `expires_at`");
@@ -64,7 +64,7 @@ fn read_entry(entry: Raw<'_>) -> Result<Vec<ApiKey>, &'static str> {
     };
     let end = match members.get("expires_at") {
         Some(value) => {
-            let end = value.string().and_then(|text| rfc3339::read(&text));
+            let end = value.string().and_then(|text| rfc3339::parse(&text));
             let end = end.and_then(|end| UNIX_EPOCH.checked_add(Duration::from_secs(end)));
             Some(end.ok_or("its `expires_at` must be like 2027-01-31T00:00:00Z")?)
         }
@@ -80,7 +80,7 @@ fn read_entry(entry: Raw<'_>) -> Result<Vec<ApiKey>, &'static str> {
 /// One digest, or some.
 fn digests(value: Raw<'_>) -> Option<Vec<[u8; 32]>> {
     let texts = value.string().map(|one| vec![one]).or_else(|| value.strings())?;
-    let digests: Vec<_> = texts.iter().map(|text| hexadecimal(text)).collect::<Option<_>>()?;
+    let digests: Vec<_> = texts.iter().map(|text| decode_32(text)).collect::<Option<_>>()?;
     Some(digests).filter(|digests| !digests.is_empty())
 }
 
@@ -212,7 +212,7 @@ mod tests {
             assert!(!why.contains(&KEY[5..]) && !why.contains(&A[..8]) && !why.contains(&B[1..8]));
         }
         assert!(read(b"\xff", &[]).is_err_and(|why| why == "it is no UTF-8"));
-        let taken = hexadecimal(A).expect("a digest");
+        let taken = decode_32(A).expect("a digest");
         let why = read(entry(&good).as_bytes(), &[taken]).expect_err("given elsewhere");
         assert_eq!(why, "entry 1, line 3: its digest is also given by `ApiKeys::key(..)`");
     }

@@ -4,14 +4,14 @@ use std::fmt;
 use std::time::SystemTime;
 
 use crate::model::scope::Scopes;
-use crate::util::hex::hexadecimal;
+use crate::util::hex::decode_32;
 use crate::verify::jwt::sha256;
 
 /// 22 characters of base64url are 132 bits; no text of less holds 128.
-const SHORTEST_KEY: usize = 22;
+const MIN_KEY_CHARS: usize = 22;
 
 /// Longer ones are not looked at, and so not hashed for strangers.
-pub(super) const LONGEST_KEY: usize = 256;
+pub(super) const MAX_KEY_BYTES: usize = 256;
 
 /// One API key: who holds it, and what it is good for.
 #[derive(Clone)]
@@ -47,7 +47,7 @@ impl ApiKey {
     /// A key of which only the SHA-256 is known, in hexadecimal: what `printf %s "$KEY" | sha256sum` says.
     #[must_use]
     pub fn of_digest(name: impl Into<String>, sha256: impl AsRef<str>) -> Self {
-        let digest = hexadecimal(sha256.as_ref());
+        let digest = decode_32(sha256.as_ref());
         Self::with(name.into(), digest.ok_or("its digest must be 64 hexadecimal digits (SHA-256)"))
     }
 
@@ -77,11 +77,11 @@ pub(super) fn is_like_jwt(token: &str) -> bool {
 
 /// What is wrong with a text as a key.
 fn fault(key: &str) -> Option<&'static str> {
-    if key.len() < SHORTEST_KEY {
+    if key.len() < MIN_KEY_CHARS {
         Some(
             "it is shorter than 22 characters, and so than 128 bits: take one of `ApiKeys::generate()`",
         )
-    } else if key.len() > LONGEST_KEY {
+    } else if key.len() > MAX_KEY_BYTES {
         Some("it is longer than 256 characters")
     } else if is_like_jwt(key) {
         Some("it has two dots, and would be taken for a JWT")

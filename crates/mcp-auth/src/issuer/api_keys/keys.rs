@@ -11,6 +11,7 @@ use crate::issuer::api_keys::verifier::ApiKeyVerifier;
 use crate::issuer::verifier::Verifier;
 use crate::model::verified_token::API_KEY_ISSUER;
 use crate::net::clock::Clock;
+use crate::util::hex;
 use crate::verify::jwt::{random, sha256, to_base64url};
 
 /// API keys that are accepted as bearer tokens, beside those of authorization servers.
@@ -47,7 +48,7 @@ pub struct ApiKeys {
 }
 
 /// What judges tokens, and the file that it looks into.
-pub(crate) type Placed = (Box<dyn Verifier>, Option<KeysFile>);
+pub(crate) type Installed = (Box<dyn Verifier>, Option<KeysFile>);
 
 impl ApiKeys {
     /// The issuer of callers with an API key.
@@ -128,7 +129,7 @@ impl ApiKeys {
     pub fn generate() -> io::Result<GeneratedKey> {
         let random = random::<32>().ok_or_else(|| io::Error::other("no random numbers"))?;
         let key = format!("{}{}", Self::default().prefix, to_base64url(&random));
-        let digest = sha256(key.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = hex::encode(&sha256(key.as_bytes()));
         Ok(GeneratedKey { key, digest })
     }
 
@@ -138,12 +139,12 @@ impl ApiKeys {
 
     /// Puts the keys of this list, made for one resource, before another verifier. Or says the name of the
     /// key that cannot be one, and why.
-    pub(crate) fn before(
+    pub(crate) fn wrap(
         self,
         others: Box<dyn Verifier>,
         resource: &str,
         clock: &Arc<dyn Clock>,
-    ) -> Result<Placed, (String, &'static str)> {
+    ) -> Result<Installed, (String, &'static str)> {
         let mut given: Vec<Known> = Vec::with_capacity(self.keys.len());
         for key in self.keys {
             let name = key.name.clone();

@@ -3,7 +3,7 @@
 use std::future::ready;
 
 use crate::issuer::api_keys::file::KeysFile;
-use crate::issuer::api_keys::key::{LONGEST_KEY, is_like_jwt};
+use crate::issuer::api_keys::key::{MAX_KEY_BYTES, is_like_jwt};
 use crate::issuer::api_keys::known_key::{Known, find};
 use crate::issuer::verifier::Verifier;
 use crate::model::credentials::Credentials;
@@ -57,7 +57,7 @@ impl Verifier for ApiKeyVerifier {
         credentials: &'a Credentials,
     ) -> BoxFuture<'a, Result<VerifiedToken, Denial>> {
         let token = credentials.token().expose();
-        if token.len() > LONGEST_KEY || is_like_jwt(token) {
+        if token.len() > MAX_KEY_BYTES || is_like_jwt(token) {
             return self.pass_on(credentials);
         }
         let digest = sha256(token.as_bytes());

@@ -3,22 +3,22 @@
 use std::sync::Arc;
 
 use crate::net::fetch::FetchError;
-use crate::net::refreshing_cache::Lacking;
+use crate::net::refreshing_cache::RefreshError;
 
 /// Metadata or keys could not be had.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("metadata or keys of the issuer {issuer:?} are out of reach")]
-pub struct OutOfReach {
+pub struct FetchIssuerError {
     issuer: Arc<str>,
     #[source]
     why: Option<Arc<FetchError>>,
 }
 
-impl OutOfReach {
-    pub(crate) fn of(issuer: &str, lacking: Lacking) -> Self {
-        let why = match lacking {
-            Lacking::OutOfReach { why, .. } => why,
-            Lacking::TooSoon => None,
+impl FetchIssuerError {
+    pub(crate) fn of(issuer: &str, error: RefreshError) -> Self {
+        let why = match error {
+            RefreshError::Failed { why, .. } => why,
+            RefreshError::CoolingDown => None,
         };
         Self { issuer: issuer.into(), why }
     }

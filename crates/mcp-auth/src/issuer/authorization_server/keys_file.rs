@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::issuer::authorization_server::live::MAX_DOCUMENT_BYTES;
+use crate::issuer::authorization_server::remote::MAX_DOCUMENT_BYTES;
 use crate::issuer::authorization_server::settings::Settings;
 use crate::net::fetch::{FetchError, Limits, read_file};
-use crate::net::refreshing_cache::{Fresh, Timing};
+use crate::net::refreshing_cache::{RefreshingCache, Timing};
 use crate::verify::jwt::KeySet;
 
 /// How long keys are used before the file is read again. A file is near, and is changed by hand or by a
@@ -15,8 +15,12 @@ use crate::verify::jwt::KeySet;
 const LIFETIME: Duration = Duration::from_secs(10);
 
 /// The keys in the file at `path`.
-pub(super) fn keys(settings: Arc<Settings>, path: Arc<Path>, timing: Timing) -> Fresh<KeySet> {
-    Fresh::new(
+pub(super) fn keys(
+    settings: Arc<Settings>,
+    path: Arc<Path>,
+    timing: Timing,
+) -> RefreshingCache<KeySet> {
+    RefreshingCache::new(
         settings.clock.clone(),
         timing,
         Box::new(move |in_hand: Option<Arc<KeySet>>| {
@@ -25,7 +29,7 @@ pub(super) fn keys(settings: Arc<Settings>, path: Arc<Path>, timing: Timing) -> 
                 let limits = Limits { timeout: settings.timeout, max_bytes: MAX_DOCUMENT_BYTES };
                 let keys = load(path, limits).await;
                 settings.report("keys", keys.as_ref().err());
-                Ok((keys?.succeed(in_hand.as_deref()), LIFETIME))
+                Ok((keys?.replacing(in_hand.as_deref()), LIFETIME))
             })
         }),
     )
@@ -37,6 +41,7 @@ async fn load(path: Arc<Path>, limits: Limits) -> Result<KeySet, FetchError> {
         Some(b'{') => KeySet::parse(&text),
         _ => KeySet::from_pem(&String::from_utf8_lossy(&text)),
     };
-    let nonsense = |why: String| FetchError::Nonsense { url: path.display().to_string(), why };
+    let nonsense =
+        |why: String| FetchError::InvalidDocument { url: path.display().to_string(), why };
     keys.map_err(|why| nonsense(why.to_string()))
 }

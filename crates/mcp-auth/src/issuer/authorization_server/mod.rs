@@ -3,13 +3,13 @@
 mod error;
 mod settings;
 mod keys_file;
-mod live;
+mod remote;
 mod server;
 mod tenants;
-mod named;
-mod asked;
+mod providers;
+mod provider_apis;
 
-pub use error::OutOfReach;
-pub(crate) use live::Footing;
+pub use error::FetchIssuerError;
+pub(crate) use remote::VerifiedBy;
 pub use server::AuthorizationServer;
 pub use tenants::IssuerTemplate;

@@ -8,17 +8,17 @@ use std::time::Duration;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::issuer::authorization_server::error::OutOfReach;
-use crate::issuer::authorization_server::live::{Footing, Live};
+use crate::issuer::authorization_server::error::FetchIssuerError;
+use crate::issuer::authorization_server::remote::{Remote, VerifiedBy};
 use crate::issuer::authorization_server::settings::{KeySource, Settings, Source};
 use crate::issuer::introspection::{Introspection, Introspector};
-use crate::issuer::issuer_keys::Keyring;
-use crate::model::issuer_overrides::Dialect;
+use crate::issuer::issuer_keys::IssuerKeys;
+use crate::model::issuer_overrides::IssuerOverrides;
 use crate::net::clock::{Clock, SystemClock};
 use crate::net::fetch::{Fetch, default_client};
-use crate::net::refreshing_cache::Lacking;
+use crate::net::refreshing_cache::RefreshError;
 use crate::policy::metadata::{Document, ServerMetadata, server_metadata_urls};
-use crate::verify::jwt::{Algorithm, JwtRules, Key, KeySet, Profile, Secret};
+use crate::verify::jwt::{Algorithm, HmacKey, JwtRules, Key, KeySet, Profile};
 
 /// An authorization server that is trusted to issue tokens.
 ///
@@ -39,7 +39,7 @@ use crate::verify::jwt::{Algorithm, JwtRules, Key, KeySet, Profile, Secret};
 #[derive(Clone)]
 pub struct AuthorizationServer {
     pub(super) settings: Arc<Settings>,
-    pub(super) live: Arc<OnceLock<Live>>,
+    pub(super) remote: Arc<OnceLock<Remote>>,
 }
 
 impl AuthorizationServer {
@@ -62,9 +62,9 @@ impl AuthorizationServer {
 
     /// A server whose metadata is known; only its keys are fetched.
     #[must_use]
-    pub fn given(metadata: ServerMetadata) -> Self {
+    pub fn from_metadata(metadata: ServerMetadata) -> Self {
         let metadata = Arc::new(metadata);
-        Self::new(metadata.issuer(), Source::Given(metadata.clone()))
+        Self::new(metadata.issuer(), Source::Metadata(metadata.clone()))
     }
 
     /// A server whose keys are known, a JWKS ([`KeySet::parse`]) or PEM ([`KeySet::from_pem`]). No network
@@ -85,7 +85,7 @@ impl AuthorizationServer {
     /// ```
     #[must_use]
     pub fn with_keys(issuer: impl AsRef<str>, keys: KeySet) -> Self {
-        Self::with_keys_from(issuer.as_ref(), KeySource::Given(Arc::new(keys)))
+        Self::with_keys_from(issuer.as_ref(), KeySource::Static(Arc::new(keys)))
     }
 
     /// A server whose keys are in a file: a JWKS, or public keys in PEM.
@@ -122,15 +122,15 @@ impl AuthorizationServer {
     /// [`build`]: crate::McpAuthBuilder::build
     #[must_use]
     pub fn with_secret(issuer: impl AsRef<str>, secret: impl AsRef<[u8]>) -> Self {
-        let secret = KeySource::Secret(Arc::new(Secret::new(secret.as_ref())));
+        let secret = KeySource::Hmac(Arc::new(HmacKey::new(secret.as_ref())));
         Self::with_keys_from(issuer.as_ref(), secret).algorithms([])
     }
 
     /// A server of which only the name matters, because a [`Verifier`](crate::Verifier) of your own
     /// judges its tokens. Clients are told to log in there; nothing is fetched from it.
     #[must_use]
-    pub fn named(issuer: impl AsRef<str>) -> Self {
-        Self::new(issuer.as_ref(), Source::Named)
+    pub fn external(issuer: impl AsRef<str>) -> Self {
+        Self::new(issuer.as_ref(), Source::External)
     }
 
     /// How long one fetch may take. 5 seconds unless set: a login page would be slow by then.
@@ -202,7 +202,7 @@ impl AuthorizationServer {
     /// Asks this server about its opaque tokens
     /// ([RFC 7662](https://www.rfc-editor.org/rfc/rfc7662)). Its JWTs are verified with its keys as ever.
     ///
-    /// A server that is only [`named`](Self::named) can be asked too, if the
+    /// A server that is only [`named`](Self::external) can be asked too, if the
     /// [endpoint](Introspection::endpoint) is given.
     #[must_use]
     pub fn introspection(self, introspection: Introspection) -> Self {
@@ -227,14 +227,14 @@ impl AuthorizationServer {
     ///
     /// If they cannot be had. A server may well start in spite of it: they are fetched again when a
     /// request needs them.
-    pub async fn warm_up(&self) -> Result<(), OutOfReach> {
+    pub async fn warm_up(&self) -> Result<(), FetchIssuerError> {
         if self.introspects().is_some() && self.has_keys() {
             self.metadata().await?; // which may well name no keys
         }
         if self.introspector().is_some_and(Introspector::is_ready) && !self.may_have_keys() {
             return Ok(());
         }
-        self.keyring().warm_up().await.map_err(|lacking| self.out_of_reach(lacking))
+        self.issuer_keys().warm_up().await.map_err(|error| self.out_of_reach(error))
     }
 
     /// The metadata, fetched if need be.
@@ -242,8 +242,8 @@ impl AuthorizationServer {
     /// # Errors
     ///
     /// If it cannot be had.
-    pub async fn metadata(&self) -> Result<Arc<ServerMetadata>, OutOfReach> {
-        self.live().metadata.current().await.map_err(|lacking| self.out_of_reach(lacking))
+    pub async fn metadata(&self) -> Result<Arc<ServerMetadata>, FetchIssuerError> {
+        self.remote().metadata.current().await.map_err(|error| self.out_of_reach(error))
     }
 
     /// The issuer identifier; the [template](Self::template) of the issuers where it has several tenants.
@@ -261,19 +261,19 @@ impl AuthorizationServer {
         &self.settings.rules
     }
 
-    pub(crate) fn keyring(&self) -> &Keyring {
-        &self.live().keyring
+    pub(crate) fn issuer_keys(&self) -> &IssuerKeys {
+        &self.remote().issuer_keys
     }
 
     /// What a token stands on that this key of it signed.
-    pub(crate) fn footing(&self, key: Arc<Key>) -> Arc<Footing> {
-        self.live().footing(key)
+    pub(crate) fn verified_by(&self, key: Arc<Key>) -> Arc<VerifiedBy> {
+        self.remote().verified_by(key)
     }
 
     /// The secret with which it signs, if it has no keys.
-    pub(crate) fn secret(&self) -> Option<&Secret> {
+    pub(crate) fn hmac_key(&self) -> Option<&HmacKey> {
         match &self.settings.keys {
-            KeySource::Secret(secret) => Some(secret),
+            KeySource::Hmac(secret) => Some(secret),
             _ => None,
         }
     }
@@ -284,13 +284,13 @@ impl AuthorizationServer {
     }
 
     /// Whether its keys come over the network.
-    pub(crate) fn has_distant_keys(&self) -> bool {
+    pub(crate) fn has_remote_keys(&self) -> bool {
         matches!(self.settings.keys, KeySource::Metadata)
     }
 
     /// What asks it about opaque tokens, if it is asked.
     pub(crate) fn introspector(&self) -> Option<&Introspector> {
-        self.live().introspector.as_ref()
+        self.remote().introspector.as_ref()
     }
 
     pub(crate) fn introspects(&self) -> Option<&Introspection> {
@@ -300,9 +300,9 @@ impl AuthorizationServer {
     /// Whether there may be keys of it: of a server that is only named there are none.
     pub(crate) fn has_keys(&self) -> bool {
         match self.settings.keys {
-            KeySource::Needless => false,
-            KeySource::Metadata => !matches!(self.settings.source, Source::Named),
-            KeySource::File(_) | KeySource::Given(_) | KeySource::Secret(_) => true,
+            KeySource::None => false,
+            KeySource::Metadata => !matches!(self.settings.source, Source::External),
+            KeySource::File(_) | KeySource::Static(_) | KeySource::Hmac(_) => true,
         }
     }
 
@@ -313,23 +313,23 @@ impl AuthorizationServer {
 
     /// Whether there may be keys of it, as far as the metadata in hand tells.
     pub(crate) fn may_have_keys(&self) -> bool {
-        let metadata = self.live().metadata.peek();
+        let metadata = self.remote().metadata.peek();
         let is_named = metadata.is_none_or(|metadata| metadata.jwks_uri().is_some());
-        self.has_keys() && (is_named || !self.has_distant_keys())
+        self.has_keys() && (is_named || !self.has_remote_keys())
     }
 
     /// Where the first document would be fetched from. Nothing if there is no such place.
     pub(crate) fn first_url(&self) -> Option<String> {
         match &self.settings.source {
             Source::Discovery => server_metadata_urls(self.issuer()).into_iter().next(),
-            Source::Given(metadata) => metadata.jwks_uri().map(str::to_owned),
-            Source::Named => None,
+            Source::Metadata(metadata) => metadata.jwks_uri().map(str::to_owned),
+            Source::External => None,
             Source::Url(url) => Some(url.to_string()),
         }
     }
 
-    fn out_of_reach(&self, lacking: Lacking) -> OutOfReach {
-        OutOfReach::of(self.issuer(), lacking)
+    fn out_of_reach(&self, error: RefreshError) -> FetchIssuerError {
+        FetchIssuerError::of(self.issuer(), error)
     }
 
     pub(super) fn with_keys_from(issuer: &str, keys: KeySource) -> Self {
@@ -348,28 +348,28 @@ impl AuthorizationServer {
             headers: HeaderMap::new(),
             map_metadata: None,
             introspection: None,
-            login_at: None,
+            advertise_as: None,
             fetch: default_client(),
             clock: Arc::new(SystemClock),
         };
-        Self { settings: Arc::new(settings), live: Arc::default() }
+        Self { settings: Arc::new(settings), remote: Arc::default() }
     }
 
     /// A changed copy shares nothing with the original.
     pub(super) fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
         change(Arc::make_mut(&mut self.settings));
-        self.live = Arc::default();
+        self.remote = Arc::default();
         self
     }
 
-    pub(super) fn with_dialect(self, change: impl FnOnce(&mut Dialect)) -> Self {
+    pub(super) fn with_overrides(self, change: impl FnOnce(&mut IssuerOverrides)) -> Self {
         self.with(|settings| {
-            change(Arc::make_mut(settings.rules.dialect.get_or_insert_default()));
+            change(Arc::make_mut(settings.rules.overrides.get_or_insert_default()));
         })
     }
 
-    pub(super) fn live(&self) -> &Live {
-        self.live.get_or_init(|| self.settings.clone().live())
+    pub(super) fn remote(&self) -> &Remote {
+        self.remote.get_or_init(|| self.settings.clone().remote())
     }
 }
 

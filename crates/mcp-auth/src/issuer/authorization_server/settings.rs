@@ -11,7 +11,7 @@ use crate::net::box_future::BoxFuture;
 use crate::net::clock::Clock;
 use crate::net::fetch::Fetch;
 use crate::policy::metadata::{Document, ServerMetadata};
-use crate::verify::jwt::{JwtRules, KeySet, Secret};
+use crate::verify::jwt::{HmacKey, JwtRules, KeySet};
 
 #[derive(Clone)]
 pub(super) struct Settings {
@@ -26,7 +26,7 @@ pub(super) struct Settings {
     pub(super) map_metadata: Option<MapMetadata>,
     pub(super) introspection: Option<Introspection>,
     /// What clients are told to log in at, if not the issuer.
-    pub(super) login_at: Option<Arc<str>>,
+    pub(super) advertise_as: Option<Arc<str>>,
     /// `None` without a client: a build without the feature `reqwest`, and no `Fetch` of the user's own.
     pub(super) fetch: Option<Arc<dyn Fetch>>,
     pub(super) clock: Arc<dyn Clock>,
@@ -36,8 +36,8 @@ pub(super) struct Settings {
 #[derive(Clone)]
 pub(super) enum Source {
     Discovery,
-    Given(Arc<ServerMetadata>),
-    Named,
+    Metadata(Arc<ServerMetadata>),
+    External,
     Url(Arc<str>),
 }
 
@@ -45,13 +45,13 @@ pub(super) enum Source {
 #[derive(Clone)]
 pub(super) enum KeySource {
     File(Arc<Path>),
-    Given(Arc<KeySet>),
+    Static(Arc<KeySet>),
     /// From the place that the metadata names.
     Metadata,
     /// No keys at all: its tokens are opaque, and its JWTs, if it has any, are no access tokens.
-    Needless,
+    None,
     /// No keys at all: its tokens are signed with a secret.
-    Secret(Arc<Secret>),
+    Hmac(Arc<HmacKey>),
 }
 
 pub(super) type MapMetadata = Arc<dyn Fn(Document) -> BoxFuture<'static, Document> + Send + Sync>;

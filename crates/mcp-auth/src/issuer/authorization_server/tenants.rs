@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::issuer::authorization_server::server::AuthorizationServer;
 use crate::issuer::authorization_server::settings::Source;
-use crate::model::issuer_pattern::{Family, Template, is_tenant};
+use crate::model::issuer_pattern::{IssuerPattern, IssuerSet, is_tenant};
 
 /// An authorization server whose tenants share their metadata and their keys, before it is said which
 /// tenants are trusted. Made by [`AuthorizationServer::template`].
@@ -52,29 +52,29 @@ impl AuthorizationServer {
     /// for a server with many tenants, whose list shall not be published. Clients that compare it with
     /// the `issuer` of its metadata refuse it if that is another one.
     #[must_use]
-    pub fn login_at(self, issuer: impl AsRef<str>) -> Self {
-        self.with(|settings| settings.login_at = Some(issuer.as_ref().into()))
+    pub fn advertise_as(self, issuer: impl AsRef<str>) -> Self {
+        self.with(|settings| settings.advertise_as = Some(issuer.as_ref().into()))
     }
 
     /// What the metadata of a resource names: the issuer, or those of its tenants.
     pub(crate) fn published(&self) -> Vec<String> {
-        match (&self.settings.login_at, self.family()) {
-            (Some(login_at), _) => vec![login_at.to_string()],
-            (None, Some(family)) => family.issuers(),
+        match (&self.settings.advertise_as, self.issuer_set()) {
+            (Some(advertise_as), _) => vec![advertise_as.to_string()],
+            (None, Some(issuer_set)) => issuer_set.issuers(),
             (None, None) => vec![self.issuer().to_owned()],
         }
     }
 
     /// The issuers of its tenants, if it has tenants.
-    pub(crate) fn family(&self) -> Option<&Family> {
-        self.settings.rules.family.as_deref()
+    pub(crate) fn issuer_set(&self) -> Option<&IssuerSet> {
+        self.settings.rules.issuer_set.as_deref()
     }
 
     /// Whether a template was given that is none, without tenants or with such as cannot be.
     pub(crate) fn has_unusable_tenants(&self) -> bool {
-        self.family().is_some_and(|family| {
-            let tenants = family.tenants.iter().flatten();
-            !family.template.has_placeholder()
+        self.issuer_set().is_some_and(|issuer_set| {
+            let tenants = issuer_set.tenants.iter().flatten();
+            !issuer_set.template.has_placeholder()
                 || tenants.clone().next().is_none()
                 || !tenants.clone().all(|tenant| is_tenant(tenant))
         })
@@ -98,12 +98,13 @@ impl IssuerTemplate {
         let tenants: BTreeSet<Box<str>> = tenants.into_iter().map(Into::into).collect();
         let server = AuthorizationServer::new(&self.template, Source::Url(self.metadata_url));
         // What is no template has no issuers either; `build()` says so.
-        let template =
-            Template::parse(&self.template).unwrap_or_else(|| Template::exact(&self.template));
+        let template = IssuerPattern::parse(&self.template)
+            .unwrap_or_else(|| IssuerPattern::exact(&self.template));
         server
             .with(|settings| {
-                settings.rules.family = Some(Arc::new(Family { template, tenants: Some(tenants) }));
+                settings.rules.issuer_set =
+                    Some(Arc::new(IssuerSet { template, tenants: Some(tenants) }));
             })
-            .with_dialect(|dialect| dialect.tenant_claim = self.tenant_claim)
+            .with_overrides(|overrides| overrides.tenant_claim = self.tenant_claim)
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::issuer::event_poll::settings::EventPoll;
 use crate::issuer::introspection::sensitive;
 use crate::net::fetch::{FetchError, Limits, only_ok, post};
-use crate::util::json::{self, NotMembers, Raw};
+use crate::util::json::{self, ObjectError, Raw};
 
 /// As many events as may be asked for, of the full length of a token; or some thousand short ones of a
 /// transmitter that sends more than it was asked for.
@@ -19,12 +19,12 @@ pub(crate) type Sets = BTreeMap<String, Option<String>>;
 
 /// What became of events, to be told with the next request: those that were taken, and why others were not.
 #[derive(Default)]
-pub(crate) struct Report(BTreeMap<String, Option<Fault>>);
+pub(crate) struct Acks(BTreeMap<String, Option<Fault>>);
 
 /// A code and a sentence.
 type Fault = (&'static str, &'static str);
 
-impl Report {
+impl Acks {
     pub(crate) fn taken(&mut self, jti: String) {
         self.0.insert(jti, None);
     }
@@ -67,7 +67,7 @@ impl Report {
 
 impl EventPoll {
     /// Tells what became of earlier events, and asks for more.
-    pub(crate) async fn exchange(&self, report: &Report) -> Result<Sets, FetchError> {
+    pub(crate) async fn exchange(&self, acks: &Acks) -> Result<Sets, FetchError> {
         let mut headers = self.headers.clone();
         headers.entry(ACCEPT).or_insert(HeaderValue::from_static("application/json"));
         // What is wrong with the token is known before the first request.
@@ -75,15 +75,17 @@ impl EventPoll {
         if let Some(bearer) = bearer {
             headers.insert(AUTHORIZATION, bearer);
         }
-        if report.has_faults() {
+        if acks.has_faults() {
             headers.insert(CONTENT_LANGUAGE, HeaderValue::from_static("en"));
         }
         let limits = Limits { timeout: self.timeout, max_bytes: MAX_ANSWER_BYTES };
-        let request = ("application/json", report.request(self.max_events));
+        let request = ("application/json", acks.request(self.max_events));
         let answer = post(self.fetch.as_deref(), &self.url, headers, request, limits).await?;
         let answer = only_ok(&self.url, answer)?;
-        read(answer.body(), self.max_events)
-            .map_err(|why| FetchError::Nonsense { url: self.url.to_string(), why: why.to_owned() })
+        read(answer.body(), self.max_events).map_err(|why| FetchError::InvalidDocument {
+            url: self.url.to_string(),
+            why: why.to_owned(),
+        })
     }
 }
 
@@ -95,11 +97,11 @@ fn read(answer: &[u8], most: usize) -> Result<Sets, &'static str> {
     first(sets, most).map_err(|_| "its `sets` are no object with distinct members")
 }
 
-fn first(sets: Raw<'_>, most: usize) -> Result<Sets, NotMembers> {
+fn first(sets: Raw<'_>, most: usize) -> Result<Sets, ObjectError> {
     let mut found = Sets::new();
     json::each_member(sets.get(), usize::MAX, |jti, set| {
         if found.contains_key(&*jti) {
-            return Err(NotMembers::Duplicate);
+            return Err(ObjectError::Duplicate);
         }
         if found.len() < most {
             found.insert(jti.into_owned(), set.string().map(Into::into));
@@ -159,22 +161,22 @@ mod tests {
 
     #[test]
     fn a_request_tells_what_there_is_to_tell() {
-        let mut report = Report::default();
+        let mut acks = Acks::default();
         let request =
-            |report: &Report| -> Value { serde_json::from_str(&report.request(9)).expect("JSON") };
-        assert_eq!(request(&report), json!({ "maxEvents": 9, "returnImmediately": false }));
-        report.taken("a".into());
-        let earlier = std::mem::take(&mut report);
-        report.taken("a".into());
-        assert!(!report.has_news_since(&earlier) && !report.has_faults());
-        report.refused("\"b".into(), ("invalid_key", "why"));
-        assert!(report.has_news_since(&earlier) && report.has_faults());
+            |acks: &Acks| -> Value { serde_json::from_str(&acks.request(9)).expect("JSON") };
+        assert_eq!(request(&acks), json!({ "maxEvents": 9, "returnImmediately": false }));
+        acks.taken("a".into());
+        let earlier = std::mem::take(&mut acks);
+        acks.taken("a".into());
+        assert!(!acks.has_news_since(&earlier) && !acks.has_faults());
+        acks.refused("\"b".into(), ("invalid_key", "why"));
+        assert!(acks.has_news_since(&earlier) && acks.has_faults());
         let expected = json!({
             "maxEvents": 9,
             "returnImmediately": false,
             "ack": ["a"],
             "setErrs": { "\"b": { "err": "invalid_key", "description": "why" } },
         });
-        assert_eq!(request(&report), expected);
+        assert_eq!(request(&acks), expected);
     }
 }

@@ -2,8 +2,8 @@
 
 mod settings;
 mod exchange;
-mod pace;
+mod poll_backoff;
 
-pub(crate) use exchange::{Report, Sets};
-pub(crate) use pace::{News, Pace, Turn};
+pub(crate) use exchange::{Acks, Sets};
+pub(crate) use poll_backoff::{LogLimiter, PollBackoff, PollOutcome};
 pub use settings::EventPoll;

@@ -112,7 +112,7 @@ impl EventPoll {
     }
 
     /// What is wrong with it, if anything is.
-    pub(crate) fn mistake(&self) -> Option<&'static str> {
+    pub(crate) fn config_error(&self) -> Option<&'static str> {
         if !url::is_secure(&self.url) {
             return Some("https is required, except for a loopback address");
         }

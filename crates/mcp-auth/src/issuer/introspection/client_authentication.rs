@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::issuer::introspection::form::{Form, encode};
 use crate::issuer::introspection::secret::Secret;
-use crate::util::unix_time::seconds;
+use crate::util::unix_time::unix_secs;
 use crate::verify::jwt::{self, Algorithm, PrivateKey, to_base64url};
 
 /// How long an assertion is good for: one request, and clocks that differ.
@@ -47,7 +47,7 @@ impl ClientAuthentication {
     }
 
     /// What is wrong with it, if anything is.
-    pub(super) fn mistake(&self) -> Option<&'static str> {
+    pub(super) fn config_error(&self) -> Option<&'static str> {
         if self.client_id().is_some_and(str::is_empty) {
             return Some("the client id is empty: is an environment variable unset?");
         }
@@ -117,7 +117,7 @@ fn assertion(
         Some(kid) => json!({ "alg": alg, "kid": kid }),
         None => json!({ "alg": alg }),
     };
-    let now = seconds(now);
+    let now = unix_secs(now);
     let claims = json!({
         "iss": client_id,
         "sub": client_id,
@@ -205,7 +205,7 @@ mod tests {
             (ClientAuthentication::Bearer("hush\n".into()), false),
             (ClientAuthentication::private_key_jwt("id", "hush", Algorithm::Es256), false),
         ] {
-            assert_eq!(authentication.mistake().is_none(), is_fine, "{authentication:?}");
+            assert_eq!(authentication.config_error().is_none(), is_fine, "{authentication:?}");
             assert!(!format!("{authentication:?}").contains("hush"));
         }
     }

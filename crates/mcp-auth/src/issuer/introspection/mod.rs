@@ -4,14 +4,13 @@ mod secret;
 mod form;
 mod client_authentication;
 mod settings;
-mod question;
-mod signed_answer;
-mod server;
-mod pause;
+mod request;
+mod failure;
+mod endpoint;
 mod introspector;
 
 pub(crate) use client_authentication::sensitive;
+pub(crate) use endpoint::IntrospectionEndpoint;
 pub(crate) use introspector::Introspector;
 pub use secret::Secret;
-pub(crate) use server::Server;
 pub use settings::Introspection;

@@ -34,8 +34,8 @@ pub struct Introspection {
     pub(super) cached_tokens: usize,
     pub(super) max_in_flight: usize,
     pub(super) timeout: Duration,
-    pub(super) has_signed_answers: bool,
-    pub(super) asks_about_jwts: bool,
+    pub(super) has_signed_responses: bool,
+    pub(super) introspects_jwts: bool,
     pub(super) audience_if_absent: Option<Arc<str>>,
     pub(super) subject_is_username: bool,
     /// The API that is asked instead, of a provider that knows no introspection.
@@ -130,8 +130,8 @@ impl Introspection {
     /// Takes only answers that the server has signed, for this client
     /// ([RFC 9701](https://www.rfc-editor.org/rfc/rfc9701)). They are verified with the issuer's keys.
     #[must_use]
-    pub fn signed_answers(self) -> Self {
-        Self { has_signed_answers: true, ..self }
+    pub fn signed_responses(self) -> Self {
+        Self { has_signed_responses: true, ..self }
     }
 
     /// Asks about this issuer's JWTs too, once their signature is verified: a revoked one is then
@@ -142,8 +142,8 @@ impl Introspection {
     /// [found at run time](crate::McpAuthBuilder::issuer_resolver) too. Tokens that are signed with a secret
     /// are not asked about, and `build()` says so.
     #[must_use]
-    pub fn also_jwts(self) -> Self {
-        Self { asks_about_jwts: true, ..self }
+    pub fn introspect_jwts(self) -> Self {
+        Self { introspects_jwts: true, ..self }
     }
 
     /// Takes a token whose answer has no `aud` for one issued for this audience.
@@ -197,8 +197,8 @@ impl Introspection {
     }
 
     /// Whether the issuer's JWTs are asked about too.
-    pub(crate) fn asks_about_jwts(&self) -> bool {
-        self.asks_about_jwts
+    pub(crate) fn introspects_jwts(&self) -> bool {
+        self.introspects_jwts
     }
 
     pub(crate) fn subject_is_username(&self) -> bool {
@@ -206,23 +206,23 @@ impl Introspection {
     }
 
     /// What is wrong with it, if anything is.
-    pub(crate) fn mistake(&self) -> Option<&'static str> {
+    pub(crate) fn config_error(&self) -> Option<&'static str> {
         if self.endpoint.as_ref().is_some_and(|url| !url::is_secure(url)) {
             return Some("its endpoint must be an https URL (http only on this machine)");
         }
-        if self.has_signed_answers && self.authentication.client_id().is_none() {
+        if self.has_signed_responses && self.authentication.client_id().is_none() {
             return Some("signed answers are for a client: authenticate with a client id");
         }
         let has_rfc7662_only =
-            self.has_signed_answers || self.asks_about_jwts || self.audience_if_absent.is_some();
+            self.has_signed_responses || self.introspects_jwts || self.audience_if_absent.is_some();
         if self.api.is_some() && has_rfc7662_only {
             return Some(
                 "signed answers, questions about JWTs and an absent audience are of RFC 7662, and this provider has an API of its own",
             );
         }
-        if self.asks_about_jwts && self.subject_is_username {
+        if self.introspects_jwts && self.subject_is_username {
             return Some(
-                "the subject of JWTs is `sub`, and so they are no tokens where it is `username`: leave `.also_jwts()` out",
+                "the subject of JWTs is `sub`, and so they are no tokens where it is `username`: leave `.introspect_jwts()` out",
             );
         }
         if self.max_in_flight == 0 {
@@ -231,7 +231,7 @@ impl Introspection {
         if self.audience_if_absent.as_ref().is_some_and(|audience| audience.is_empty()) {
             return Some("the audience is empty: is an environment variable unset?");
         }
-        self.authentication.mistake()
+        self.authentication.config_error()
     }
 
     fn new(authentication: ClientAuthentication) -> Self {
@@ -243,8 +243,8 @@ impl Introspection {
             cached_tokens: 10_000,
             max_in_flight: 64,
             timeout: Duration::from_secs(5),
-            has_signed_answers: false,
-            asks_about_jwts: false,
+            has_signed_responses: false,
+            introspects_jwts: false,
             audience_if_absent: None,
             subject_is_username: false,
             api: None,

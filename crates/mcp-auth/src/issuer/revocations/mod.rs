@@ -9,11 +9,11 @@ use std::time::{Duration, SystemTime};
 
 use crate::model::denial::Denial;
 use crate::model::error_codes::Reason;
-use crate::model::revocation::{Revocation, What};
-use crate::model::verified_token::{API_KEY_ISSUER, Facts};
-use crate::net::notify::Signal;
-use crate::util::json::{Members, Raw};
-use crate::util::unix_time::seconds;
+use crate::model::revocation::{Revocation, RevokedKind};
+use crate::model::verified_token::{API_KEY_ISSUER, TokenData};
+use crate::net::notify::Notify;
+use crate::util::json::{Object, Raw};
+use crate::util::unix_time::unix_secs;
 
 /// Tokens live for up to a day at Auth0 and Okta, and for 28 hours at Entra with continuous evaluation.
 const RETENTION: Duration = Duration::from_secs(48 * 60 * 60);
@@ -59,14 +59,14 @@ struct Shared {
     /// How many entries there are: 0 spares each request the look.
     number: AtomicUsize,
     /// How many revocations there ever were that said something new.
-    edition: AtomicUsize,
-    issuers: RwLock<HashMap<Box<str>, OfIssuer>>,
-    changed: Signal,
+    version: AtomicUsize,
+    issuers: RwLock<HashMap<Box<str>, IssuerEntries>>,
+    changed: Notify,
 }
 
 /// What is revoked of one issuer: a table for each kind of thing, by name.
 #[derive(Default)]
-struct OfIssuer([HashMap<Box<str>, Entry>; 5]);
+struct IssuerEntries([HashMap<Box<str>, Entry>; 5]);
 
 /// In seconds since 1970.
 #[derive(Clone, Copy, Default)]
@@ -113,44 +113,44 @@ impl Revocations {
     }
 
     pub(crate) fn enter(&self, revocation: &Revocation, now: SystemTime) {
-        let now = seconds(now);
-        let Revocation { issuer, what, name, before } = revocation;
+        let now = unix_secs(now);
+        let Revocation { issuer, kind, name, before } = revocation;
         let until = match **issuer == *API_KEY_ISSUER {
             true => u64::MAX,
             false => now.saturating_add(self.retention.as_secs()),
         };
-        let before = match what {
-            What::Session | What::Token => u64::MAX,
+        let before = match kind {
+            RevokedKind::Session | RevokedKind::Token => u64::MAX,
             _ => before.unwrap_or(now.saturating_add(1 + SKEW)),
         };
         let mut issuers = self.shared.issuers.write().unwrap_or_else(PoisonError::into_inner);
-        let of_issuer = issuers.get(issuer).and_then(|of| of.table(*what).get(name));
-        if of_issuer.is_none() && number(&issuers) >= self.capacity {
-            make_room(&mut issuers, self.capacity, now);
+        let entries = issuers.get(issuer).and_then(|of| of.table(*kind).get(name));
+        if entries.is_none() && number(&issuers) >= self.capacity {
+            evict(&mut issuers, self.capacity, now);
         }
-        let of_issuer = issuers.entry(issuer.clone()).or_default();
-        let is_news = of_issuer.enter(*what, name, Entry { before, until });
+        let entries = issuers.entry(issuer.clone()).or_default();
+        let is_news = entries.enter(*kind, name, Entry { before, until });
         self.shared.number.store(number(&issuers), Ordering::Release);
-        self.shared.edition.fetch_add(usize::from(is_news), Ordering::Release);
+        self.shared.version.fetch_add(usize::from(is_news), Ordering::Release);
         drop(issuers);
         // Issuers may say a thing many times.
         if is_news {
-            self.shared.changed.give();
-            tracing::info!(target: "mcp_auth", %issuer, ?what, "revoked");
+            self.shared.changed.notify();
+            tracing::info!(target: "mcp_auth", %issuer, ?kind, "revoked");
         }
     }
 
     /// Whether a token is revoked. Costs nothing to speak of as long as nothing is.
-    pub(crate) fn is_revoked(&self, facts: &Facts) -> bool {
+    pub(crate) fn is_revoked(&self, data: &TokenData) -> bool {
         if self.is_empty() {
             return false;
         }
         let issuers = self.shared.issuers.read().unwrap_or_else(PoisonError::into_inner);
-        issuers.get(&*facts.issuer).is_some_and(|of_issuer| of_issuer.names(facts))
+        issuers.get(&*data.issuer).is_some_and(|entries| entries.names(data))
     }
 
-    pub(crate) fn judge(&self, facts: &Facts) -> Result<(), Denial> {
-        if self.is_revoked(facts) {
+    pub(crate) fn check(&self, data: &TokenData) -> Result<(), Denial> {
+        if self.is_revoked(data) {
             return Err(Denial::invalid(Reason::Inactive)
                 .detail("the token was revoked: by `.revoke(..)`, or by a notice of its issuer"));
         }
@@ -158,26 +158,26 @@ impl Revocations {
     }
 
     /// Another number after each revocation that says something new, and 0 before the first.
-    pub(crate) fn edition(&self) -> usize {
-        self.shared.edition.load(Ordering::Acquire)
+    pub(crate) fn version(&self) -> usize {
+        self.shared.version.load(Ordering::Acquire)
     }
 
-    pub(crate) fn changed(&self) -> &Signal {
+    pub(crate) fn changed(&self) -> &Notify {
         &self.shared.changed
     }
 }
 
-impl OfIssuer {
-    fn table(&self, what: What) -> &HashMap<Box<str>, Entry> {
-        &self.0[what as usize]
+impl IssuerEntries {
+    fn table(&self, kind: RevokedKind) -> &HashMap<Box<str>, Entry> {
+        &self.0[kind as usize]
     }
 
     /// Returns whether more is revoked than before.
-    fn enter(&mut self, what: What, name: &str, new: Entry) -> bool {
-        let known = self.table(what).get(name).copied();
+    fn enter(&mut self, kind: RevokedKind, name: &str, new: Entry) -> bool {
+        let known = self.table(kind).get(name).copied();
         let Entry { before, until } = known.unwrap_or_default();
         let entry = Entry { before: before.max(new.before), until: until.max(new.until) };
-        self.0[what as usize].insert(name.into(), entry);
+        self.0[kind as usize].insert(name.into(), entry);
         known.is_none() || before < new.before
     }
 
@@ -185,47 +185,46 @@ impl OfIssuer {
         self.0.iter().map(HashMap::len).sum()
     }
 
-    fn names(&self, facts: &Facts) -> bool {
-        let members = Members::of(&facts.claims).ok();
+    fn names(&self, data: &TokenData) -> bool {
+        let members = Object::of(&data.claims).ok();
         let claim = |name| members.as_ref().and_then(|members| members.get(name));
         let text = |name| claim(name).and_then(Raw::string).filter(|text| !text.is_empty());
         let (jti, sid) = (text("jti"), text("sid"));
         let issued_at = claim("iat").and_then(Raw::numeric_date).map(|time| time as u64);
-        let subject = facts.subject.of(&facts.claims);
+        let subject = data.subject.of(&data.claims);
         // By `sub` its issuer knows the subject, whatever it is called here.
         let sub = text("sub").filter(|sub| *sub != *subject);
         let names = [
-            (What::Everything, Some("")),
-            (What::Session, sid.as_deref()),
-            (What::Subject, Some(subject)),
-            (What::Subject, sub.as_deref()),
-            (What::SubjectWithoutSession, Some(subject).filter(|_| sid.is_none())),
-            (What::SubjectWithoutSession, sub.as_deref().filter(|_| sid.is_none())),
-            (What::Token, jti.as_deref()),
+            (RevokedKind::Everything, Some("")),
+            (RevokedKind::Session, sid.as_deref()),
+            (RevokedKind::Subject, Some(subject)),
+            (RevokedKind::Subject, sub.as_deref()),
+            (RevokedKind::SubjectWithoutSession, Some(subject).filter(|_| sid.is_none())),
+            (RevokedKind::SubjectWithoutSession, sub.as_deref().filter(|_| sid.is_none())),
+            (RevokedKind::Token, jti.as_deref()),
         ];
-        names.into_iter().any(|(what, name)| {
-            let entry = name.and_then(|name| self.table(what).get(name));
+        names.into_iter().any(|(kind, name)| {
+            let entry = name.and_then(|name| self.table(kind).get(name));
             entry.is_some_and(|entry| issued_at.is_none_or(|time| time < entry.before))
         })
     }
 }
 
-fn number(issuers: &HashMap<Box<str>, OfIssuer>) -> usize {
-    issuers.values().map(OfIssuer::len).sum()
+fn number(issuers: &HashMap<Box<str>, IssuerEntries>) -> usize {
+    issuers.values().map(IssuerEntries::len).sum()
 }
 
 /// Lets old entries go. If that is not enough, one entry stands for all of the issuer that has most, but for
 /// its ended sessions: tokens may still be issued for them. They keep half of its places, the newest.
-fn make_room(issuers: &mut HashMap<Box<str>, OfIssuer>, capacity: usize, now: u64) {
-    for of_issuer in issuers.values_mut() {
-        of_issuer.0.iter_mut().for_each(|table| table.retain(|_, entry| entry.until > now));
+fn evict(issuers: &mut HashMap<Box<str>, IssuerEntries>, capacity: usize, now: u64) {
+    for entries in issuers.values_mut() {
+        entries.0.iter_mut().for_each(|table| table.retain(|_, entry| entry.until > now));
     }
-    issuers.retain(|_, of_issuer| of_issuer.len() > 0);
+    issuers.retain(|_, entries| entries.len() > 0);
     if number(issuers) < capacity {
         return;
     }
-    let Some((issuer, most)) = issuers.iter_mut().max_by_key(|(_, of_issuer)| of_issuer.len())
-    else {
+    let Some((issuer, most)) = issuers.iter_mut().max_by_key(|(_, entries)| entries.len()) else {
         return;
     };
     tracing::error!(
@@ -238,13 +237,13 @@ fn make_room(issuers: &mut HashMap<Box<str>, OfIssuer>, capacity: usize, now: u6
     let before = entries().map(|entry| entry.before).filter(|before| *before < u64::MAX).max();
     let before = before.unwrap_or(0).max(now.saturating_add(1 + SKEW));
     let places = most.len() / 2;
-    let sessions = &mut most.0[What::Session as usize];
+    let sessions = &mut most.0[RevokedKind::Session as usize];
     let mut sessions: Vec<_> = std::mem::take(sessions).into_iter().collect();
     sessions.sort_unstable_by_key(|(_, entry)| Reverse(entry.until));
     sessions.truncate(places);
-    *most = OfIssuer::default();
-    most.0[What::Session as usize].extend(sessions);
-    most.enter(What::Everything, "", Entry { before, until });
+    *most = IssuerEntries::default();
+    most.0[RevokedKind::Session as usize].extend(sessions);
+    most.enter(RevokedKind::Everything, "", Entry { before, until });
 }
 
 impl Default for Revocations {
@@ -255,8 +254,8 @@ impl Default for Revocations {
 
 impl Default for Shared {
     fn default() -> Self {
-        let (number, edition) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Self { number, edition, issuers: RwLock::default(), changed: Signal::new() }
+        let (number, version) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Self { number, version, issuers: RwLock::default(), changed: Notify::new() }
     }
 }
 

@@ -18,7 +18,7 @@ fn token(issuer: &str, subject: &str, claims: serde_json::Value) -> VerifiedToke
 }
 
 fn is_revoked(book: &Revocations, token: &VerifiedToken) -> bool {
-    book.is_revoked(token.facts())
+    book.is_revoked(token.data())
 }
 
 #[test]

@@ -4,7 +4,7 @@
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Api {
     /// In which words it is asked, and answers.
-    pub(crate) words: Words,
+    pub(crate) protocol: ApiProtocol,
     /// Where it is; filled in as the issuer is.
     pub(crate) endpoint: &'static str,
     /// What it wants to be sent besides.
@@ -28,7 +28,7 @@ pub(crate) struct Api {
 
 /// The words of one provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Words {
+pub(crate) enum ApiProtocol {
     GitHub,
     Google,
 }

@@ -8,7 +8,7 @@ impl Provider {
     pub const ALL: &'static [&'static Self] = table::ALL;
 
     /// What is so unless a row says otherwise.
-    pub(crate) const USUAL: Self = table::USUAL;
+    pub(crate) const DEFAULT: Self = table::DEFAULT;
 
     /// The row of this name.
     #[must_use]
@@ -26,7 +26,7 @@ impl Provider {
             })
         };
         let writes = |provider: &&&Self| {
-            audience.is_some_and(|audience| provider.telling_audiences.contains(&audience))
+            audience.is_some_and(|audience| provider.known_audiences.contains(&audience))
         };
         let by_host = Self::ALL.iter().find(is_of);
         by_host.or_else(|| Self::ALL.iter().find(writes)).copied()

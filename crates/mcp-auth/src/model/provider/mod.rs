@@ -5,5 +5,5 @@ mod row;
 mod table;
 mod lookup;
 
-pub(crate) use api::{Api, Shape, Words};
-pub use row::{Audience, Certainty, Document, Mark, Provider};
+pub(crate) use api::{Api, ApiProtocol, Shape};
+pub use row::{Audience, Evidence, MetadataKind, Provider, TokenMarker};

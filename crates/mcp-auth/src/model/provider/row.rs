@@ -23,9 +23,9 @@ pub struct Provider {
     /// The issuer, byte for byte, with a placeholder for what differs. Empty if there is none.
     pub issuer: &'static str,
     /// What belongs into the placeholders.
-    pub places: &'static str,
+    pub placeholders: &'static str,
     /// Which metadata documents it publishes.
-    pub documents: &'static [Document],
+    pub documents: &'static [MetadataKind],
     /// Where its document is, if not where the issuer says.
     pub metadata_url: Option<&'static str>,
     /// The `typ` in the header of its access tokens.
@@ -41,9 +41,9 @@ pub struct Provider {
     /// The claim by which to know a user again, if it is not `sub`, and what to know about it.
     pub subject: &'static str,
     /// What its access tokens have, and its ID tokens have not, where `typ` does not tell.
-    pub marks: &'static [Mark],
+    pub markers: &'static [TokenMarker],
     /// The claims that say that a user logged in, where they say anything.
-    pub(crate) logins: &'static [&'static str],
+    pub(crate) login_claims: &'static [&'static str],
     /// What to set on its side, so that tokens are for this resource. Ends in no full stop.
     pub advice: &'static str,
     /// Why its token is no JWT, and what to do. Empty if that does not happen.
@@ -57,11 +57,11 @@ pub struct Provider {
     /// Ends of host names that are this provider's own.
     pub(crate) hosts: &'static [&'static str],
     /// Audiences that only this provider writes, and that stand for no resource.
-    pub(crate) telling_audiences: &'static [&'static str],
+    pub(crate) known_audiences: &'static [&'static str],
     /// The API that tells of its tokens, if they are opaque and it knows no introspection.
     pub(crate) api: Option<Api>,
     /// How sure this row is.
-    pub certainty: Certainty,
+    pub evidence: Evidence,
     /// Where it was read.
     pub source: &'static str,
 }
@@ -69,7 +69,7 @@ pub struct Provider {
 /// A metadata document that a provider publishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Document {
+pub enum MetadataKind {
     /// `/.well-known/oauth-authorization-server` ([RFC 8414](https://www.rfc-editor.org/rfc/rfc8414)).
     OAuth,
     /// `/.well-known/openid-configuration` (OpenID Connect Discovery 1.0).
@@ -96,7 +96,7 @@ pub enum Audience {
 /// A claim by which access tokens differ from ID tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Mark {
+pub enum TokenMarker {
     /// The claim is there.
     Has(&'static str),
     /// The claim has this value.
@@ -106,7 +106,7 @@ pub enum Mark {
 /// How sure a row is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Certainty {
+pub enum Evidence {
     /// Documents and tokens of a running one were seen.
     SeenLive,
     /// The vendor's documentation or source code says so.

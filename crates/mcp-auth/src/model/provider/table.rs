@@ -1,15 +1,15 @@
 //! The table of providers. Every row is a statement about somebody else's product: keep its source.
 
-use crate::model::provider::api::{Api, Words};
-use crate::model::provider::row::{Audience, Certainty, Document, Mark, Provider};
+use crate::model::provider::api::{Api, ApiProtocol};
+use crate::model::provider::row::{Audience, Evidence, MetadataKind, Provider, TokenMarker};
 
 /// What is so unless a row says otherwise.
-pub(super) const USUAL: Provider = Provider {
+pub(super) const DEFAULT: Provider = Provider {
     id: "",
     name: "",
     issuer: "{url}",
-    places: "`url`: its URL, as `iss` writes it",
-    documents: &[Document::OAuth, Document::Oidc],
+    placeholders: "`url`: its URL, as `iss` writes it",
+    documents: &[MetadataKind::OAuth, MetadataKind::Oidc],
     metadata_url: None,
     typ: "`JWT`",
     audience: Audience::Resource,
@@ -17,18 +17,18 @@ pub(super) const USUAL: Provider = Provider {
     about_scopes: "",
     client_id: "client_id",
     subject: "",
-    marks: &[],
+    markers: &[],
     // RFC 9068 §2.2.1: of grants in which a user takes part.
-    logins: &["auth_time", "amr"],
+    login_claims: &["auth_time", "amr"],
     advice: "",
     opaque: "",
     about_issuer: "",
     has_guids: false,
     is_rfc9068: false,
     hosts: &[],
-    telling_audiences: &[],
+    known_audiences: &[],
     api: None,
-    certainty: Certainty::Vendor,
+    evidence: Evidence::Vendor,
     source: "",
 };
 
@@ -69,7 +69,7 @@ const AUTH0: Provider = Provider {
     id: "auth0",
     name: "Auth0",
     issuer: "https://{domain}/",
-    places: "`domain`: of the tenant, `acme.eu.auth0.com`, or your own",
+    placeholders: "`domain`: of the tenant, `acme.eu.auth0.com`, or your own",
     typ: "`JWT`; `at+jwt` with the RFC 9068 profile",
     client_id: "azp",
     about_scopes: "roles of a user are in `permissions`, for a `Rule::claim`",
@@ -79,41 +79,41 @@ const AUTH0: Provider = Provider {
     about_issuer: "its issuers end in a slash",
     hosts: &["auth0.com"],
     source: "https://auth0.com/docs/secure/tokens/access-tokens/access-token-profiles",
-    ..USUAL
+    ..DEFAULT
 };
 
 const OKTA: Provider = Provider {
     id: "okta",
     name: "Okta",
     issuer: "https://{domain}/oauth2/{server}",
-    places: "`domain`: of the organization, `acme.okta.com`; `server`: the custom authorization server, `default` or `aus…`",
+    placeholders: "`domain`: of the organization, `acme.okta.com`; `server`: the custom authorization server, `default` or `aus…`",
     typ: "none",
     scopes: &["scp"],
     client_id: "cid",
     subject: "`uid`; `sub` is the login, which may change",
-    logins: &["auth_time", "amr", "uid"],
+    login_claims: &["auth_time", "amr", "uid"],
     advice: "use a custom authorization server (tokens of the organization's own are for Okta only), and set its Audience to the URL of this resource",
     about_issuer: "an issuer without `/oauth2/` is the organization's own server, whose tokens only Okta can verify: let clients use a custom authorization server",
     hosts: &["okta.com", "okta-emea.com", "oktapreview.com"],
     source: "https://developer.okta.com/docs/guides/customize-tokens-returned-from-okta/",
-    ..USUAL
+    ..DEFAULT
 };
 
 /// What all tokens of Entra have in common.
 const ENTRA_USUAL: Provider = Provider {
     issuer: "https://login.microsoftonline.com/{tenantid}/v2.0",
-    places: "`tenantid`: the Directory (tenant) ID, a GUID; a domain or `common` never stands in `iss`",
-    documents: &[Document::Oidc],
+    placeholders: "`tenantid`: the Directory (tenant) ID, a GUID; a domain or `common` never stands in `iss`",
+    documents: &[MetadataKind::Oidc],
     scopes: &["scp", "roles"],
     about_scopes: "`roles` count only where there is no `scp`: in tokens of an application without a user; clients ask for the Application ID URI, a slash and the scope, see `requested_with_prefix`",
     client_id: "azp",
     subject: "`oid` with `tid`; `sub` is another one for each client",
     // Of the references of claims in access tokens and in ID tokens, only the former has `azp` and `appid`, which no
     // optional claim and no mapping can add. `scp` may be absent, `roles` may stand in both.
-    marks: &[Mark::Has("azp")],
+    markers: &[TokenMarker::Has("azp")],
     has_guids: true,
     source: "https://learn.microsoft.com/en-us/entra/identity-platform/access-token-claims-reference",
-    ..USUAL
+    ..DEFAULT
 };
 
 const ENTRA_ADVICE: &str = "in the app registration of this server, set `requestedAccessTokenVersion` to 2 in the manifest, expose an API with a scope, and let clients ask for that scope; let its Application ID URI be the URL of this resource, since Entra refuses clients that send another `resource` than that of their scopes (AADSTS9010010); `aud` is then the Application (client) ID: name it with `.audience(..)`. An `aud` of Microsoft Graph means that the client asked for no scope of this API";
@@ -124,7 +124,7 @@ const ENTRA: Provider = Provider {
     audience: Audience::Own,
     advice: ENTRA_ADVICE,
     hosts: &["login.microsoftonline.com"],
-    telling_audiences: &["00000003-0000-0000-c000-000000000000", "https://graph.microsoft.com"],
+    known_audiences: &["00000003-0000-0000-c000-000000000000", "https://graph.microsoft.com"],
     ..ENTRA_USUAL
 };
 
@@ -148,7 +148,7 @@ const ENTRA_V1: Provider = Provider {
     ),
     audience: Audience::Own,
     client_id: "appid",
-    marks: &[Mark::Has("appid")],
+    markers: &[TokenMarker::Has("appid")],
     advice: "`aud` is the Application ID URI (`api://…`) or the Application (client) ID: name it with `.audience(..)`; better, set `requestedAccessTokenVersion` to 2 in the manifest and use `AuthorizationServer::entra`",
     about_issuer: "this is a v1 token: set `requestedAccessTokenVersion` to 2 in the manifest of this server's app registration, or trust it with `AuthorizationServer::entra_v1`",
     hosts: &["sts.windows.net"],
@@ -170,8 +170,8 @@ const GOOGLE: Provider = Provider {
     id: "google",
     name: "Google",
     issuer: "https://accounts.google.com",
-    places: "none; `clients`: the IDs of your OAuth clients",
-    documents: &[Document::Oidc],
+    placeholders: "none; `clients`: the IDs of your OAuth clients",
+    documents: &[MetadataKind::Oidc],
     typ: "opaque",
     audience: Audience::Asked,
     about_scopes: "as full URIs, also in `required_scopes`; without `openid` there is no user",
@@ -181,7 +181,7 @@ const GOOGLE: Provider = Provider {
     about_issuer: "its JWTs are ID tokens, let the client send its access token",
     hosts: &["accounts.google.com"],
     api: Some(Api {
-        words: Words::Google,
+        protocol: ApiProtocol::Google,
         endpoint: "https://oauth2.googleapis.com/tokeninfo",
         headers: &[("accept", "application/json")],
         prefixes: &[],
@@ -199,9 +199,9 @@ const GOOGLE: Provider = Provider {
             (429, GOOGLE_LIMITS),
         ],
     }),
-    certainty: Certainty::Others,
+    evidence: Evidence::Others,
     source: "https://developers.google.com/identity/protocols/oauth2",
-    ..USUAL
+    ..DEFAULT
 };
 
 const GOOGLE_LIMITS: &str = "takes no more questions from this address: remember answers longer, `.map_introspection(|it| it.cache_for(..))`";
@@ -210,127 +210,127 @@ const COGNITO: Provider = Provider {
     id: "cognito",
     name: "Amazon Cognito",
     issuer: "https://cognito-idp.{region}.amazonaws.com/{pool}",
-    places: "`pool`: the ID of the user pool, `eu-west-1_AbCdEf`; `region` is its beginning",
-    documents: &[Document::Oidc],
+    placeholders: "`pool`: the ID of the user pool, `eu-west-1_AbCdEf`; `region` is its beginning",
+    documents: &[MetadataKind::Oidc],
     typ: "none",
     audience: Audience::Clients,
     about_scopes: "`{resource server}/{scope}`, also in `required_scopes`",
-    marks: &[Mark::Is("token_use", "access")],
+    markers: &[TokenMarker::Is("token_use", "access")],
     advice: "Cognito writes no `aud` unless the client binds its token to a resource: name the app clients that may call this server, or add a resource server whose identifier is the URL of this resource",
     source: "https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-access-token.html",
-    ..USUAL
+    ..DEFAULT
 };
 
 const KEYCLOAK: Provider = Provider {
     id: "keycloak",
     name: "Keycloak",
     issuer: "{url}/realms/{realm}",
-    places: "`url`: of the server, with `/auth` where it has that; `realm`: its name",
+    placeholders: "`url`: of the server, with `/auth` where it has that; `realm`: its name",
     client_id: "azp",
     about_scopes: "roles are in `realm_access`, for a `Rule::claim(\"/realm_access/roles\", ..)`",
     advice: "add an Audience mapper with the URL of this resource to a client scope that clients get by default; `account` is Keycloak's own default and stands for no resource",
     opaque: "a lightweight access token or a refresh token may not be a JWT: turn lightweight access tokens off for this client",
-    telling_audiences: &["account"],
+    known_audiences: &["account"],
     source: "https://www.keycloak.org/docs/latest/server_admin/#audience-support",
-    ..USUAL
+    ..DEFAULT
 };
 
 const LOGTO: Provider = Provider {
     id: "logto",
     name: "Logto",
     issuer: "https://{domain}/oidc",
-    places: "`domain`: of the tenant, `acme.logto.app`, or your own",
+    placeholders: "`domain`: of the tenant, `acme.logto.app`, or your own",
     typ: "`at+jwt`",
     advice: "create an API resource whose identifier is the URL of this resource, byte for byte",
     opaque: "Logto gives an opaque token unless the client sends `resource`: create an API resource whose identifier is the URL of this resource",
     hosts: &["logto.app"],
     source: "https://docs.logto.io/authorization/validate-access-tokens",
-    ..USUAL
+    ..DEFAULT
 };
 
 const AUTHKIT: Provider = Provider {
     id: "authkit",
     name: "WorkOS AuthKit",
     issuer: "https://{domain}",
-    places: "`domain`: `name.authkit.app`, or your own",
+    placeholders: "`domain`: `name.authkit.app`, or your own",
     about_scopes: "may be absent; roles are in `permissions` and `role`, for a `Rule::claim`",
     advice: "register the URL of this resource as a resource indicator in the dashboard (Connect, Configuration); otherwise `aud` is the client's ID",
     hosts: &["authkit.app"],
-    certainty: Certainty::Others,
+    evidence: Evidence::Others,
     source: "https://workos.com/docs/authkit/mcp",
-    ..USUAL
+    ..DEFAULT
 };
 
 const DESCOPE: Provider = Provider {
     id: "descope",
     name: "Descope",
     issuer: "https://api.descope.com/v1/apps/agentic/{project}/{server}",
-    places: "`project`: the project's ID; `server`: the MCP server's ID in Descope",
+    placeholders: "`project`: the project's ID; `server`: the MCP server's ID in Descope",
     client_id: "azp",
     about_scopes: "roles are in `permissions` and `roles`, for a `Rule::claim`",
     advice: "add an MCP server in Descope whose URL is that of this resource, and copy the issuer from its page: it has other forms for inbound apps",
     hosts: &["descope.com"],
-    certainty: Certainty::Others,
+    evidence: Evidence::Others,
     source: "https://docs.descope.com/agentic-identity-hub/mcp-servers",
-    ..USUAL
+    ..DEFAULT
 };
 
 const STYTCH: Provider = Provider {
     id: "stytch",
     name: "Stytch",
     issuer: "https://{domain}",
-    places: "`domain`: of the project, `noun-verb-1234.customers.stytch.dev`, or your own",
+    placeholders: "`domain`: of the project, `noun-verb-1234.customers.stytch.dev`, or your own",
     advice: "set `access_token_custom_audience` of the Connected App to the URL of this resource; otherwise `aud` is the client or the project: name it with `.audience(..)`. Clients must use the project's domain, not `api.stytch.com`",
     hosts: &["customers.stytch.dev", "customers.stytch.com"],
     source: "https://stytch.com/docs/api-reference/b2b/api/connected-apps/tokens/connected-app-access-token-object",
-    ..USUAL
+    ..DEFAULT
 };
 
 const CLERK: Provider = Provider {
     id: "clerk",
     name: "Clerk",
     issuer: "https://{domain}",
-    places: "`domain`: the Frontend API, `verb-noun-00.clerk.accounts.dev` or `clerk.example.com`",
+    placeholders: "`domain`: the Frontend API, `verb-noun-00.clerk.accounts.dev` or `clerk.example.com`",
     typ: "`at+jwt`; session tokens are `JWT`",
     advice: "add this server's URL under Agents, MCP servers in the dashboard, and let the OAuth application issue JWTs; without that its tokens have no `aud`",
     opaque: "Clerk's `oat_` tokens are opaque: let the OAuth application issue JWTs",
     hosts: &["clerk.accounts.dev"],
     source: "https://clerk.com/docs/references/nextjs/build-mcp-server",
-    ..USUAL
+    ..DEFAULT
 };
 
 const SUPABASE: Provider = Provider {
     id: "supabase",
     name: "Supabase",
     issuer: "https://{project}.supabase.co/auth/v1",
-    places: "`project`: its reference",
+    placeholders: "`project`: its reference",
     audience: Audience::Fixed("authenticated"),
     advice: "`aud` is always `authenticated`, so that every user of the project can enter: keep the project to this server, and sign with an asymmetric key",
     hosts: &["supabase.co"],
-    telling_audiences: &["authenticated"],
+    known_audiences: &["authenticated"],
     source: "https://supabase.com/docs/guides/auth/oauth-server",
-    ..USUAL
+    ..DEFAULT
 };
 
 const ORY: Provider = Provider {
     id: "ory",
     name: "Ory Hydra, Ory Network",
     issuer: "{url}",
-    places: "`url`: `https://slug.projects.oryapis.com`, or what `urls.self.issuer` says; it often has a final slash",
+    placeholders: "`url`: `https://slug.projects.oryapis.com`, or what `urls.self.issuer` says; it often has a final slash",
     scopes: &["scp"],
     about_scopes: "or `scope`, by `strategies.jwt.scope_claim`",
     advice: "let the client ask by the parameter `audience` for the URL of this resource, and allow it to in the client's `audience` list; otherwise `aud` is empty",
     opaque: "Ory's tokens are opaque by default: set `strategies.access_token` to `jwt`",
     hosts: &["projects.oryapis.com"],
     source: "https://www.ory.sh/docs/oauth2-oidc/jwt-access-token",
-    ..USUAL
+    ..DEFAULT
 };
 
 const ZITADEL: Provider = Provider {
     id: "zitadel",
     name: "Zitadel",
     issuer: "https://{domain}",
-    places: "`domain`: of the instance",
+    placeholders: "`domain`: of the instance",
     audience: Audience::Own,
     scopes: &[],
     about_scopes: "a JWT has none: go by roles with a `Rule::claim`",
@@ -338,26 +338,26 @@ const ZITADEL: Provider = Provider {
     opaque: "Zitadel's tokens are opaque by default: set the application's token type to JWT",
     hosts: &["zitadel.cloud"],
     source: "https://zitadel.com/docs/apis/openidoauth/claims",
-    ..USUAL
+    ..DEFAULT
 };
 
 const AUTHENTIK: Provider = Provider {
     id: "authentik",
     name: "Authentik",
     issuer: "{url}/application/o/{application}/",
-    places: "`url`: of the server; `application`: its slug",
-    documents: &[Document::Oidc],
+    placeholders: "`url`: of the server; `application`: its slug",
+    documents: &[MetadataKind::Oidc],
     audience: Audience::Own,
     about_scopes: "absent unless a property mapping adds them",
     client_id: "azp",
     subject: "by the provider's subject mode, a hash unless set",
     // The one claim that only `to_access_token` adds; everything else is a copy of the ID token.
-    marks: &[Mark::Has("uid")],
+    markers: &[TokenMarker::Has("uid")],
     // `create_client_credentials_response` sets `auth_time` to the present; `amr` is of a session only.
-    logins: &["amr"],
+    login_claims: &["amr"],
     advice: "`aud` is the client's ID: name it with `.audience(..)`; select a signing key in the provider, since without one it signs with a shared secret",
     source: "https://docs.goauthentik.io/docs/add-secure-apps/providers/oauth2/",
-    ..USUAL
+    ..DEFAULT
 };
 
 const AUTHELIA: Provider = Provider {
@@ -367,39 +367,39 @@ const AUTHELIA: Provider = Provider {
     advice: "add the URL of this resource to the client's `audience`, and let the client ask for it",
     opaque: "Authelia's tokens are opaque by default: set `access_token_signed_response_alg` of the client, such as RS256",
     source: "https://www.authelia.com/configuration/identity-providers/openid-connect/clients/",
-    ..USUAL
+    ..DEFAULT
 };
 
 const KANIDM: Provider = Provider {
     id: "kanidm",
     name: "Kanidm",
     issuer: "{url}/oauth2/openid/{client}",
-    places: "`url`: of the server; `client`: the name of the OAuth2 client",
+    placeholders: "`url`: of the server; `client`: the name of the OAuth2 client",
     typ: "`at+jwt`; ID tokens are `JWT`",
     audience: Audience::Fixed("{client}"),
     // ID tokens have the same audience.
     is_rfc9068: true,
     advice: "Kanidm has an issuer for each client, and `aud` is that client: make one client for this server",
     source: "https://kanidm.github.io/kanidm/stable/integrations/oauth2.html",
-    ..USUAL
+    ..DEFAULT
 };
 
 const RAUTHY: Provider = Provider {
     id: "rauthy",
     name: "Rauthy",
     issuer: "{url}/auth/v1/",
-    places: "`url`: of the server",
+    placeholders: "`url`: of the server",
     client_id: "azp",
-    marks: &[Mark::Is("typ", "Bearer")],
+    markers: &[TokenMarker::Is("typ", "Bearer")],
     advice: "add the URL of this resource to the allowed resources of the client, which asks for it by `resource`; or make it a default audience",
     source: "https://sebadob.github.io/rauthy/",
-    ..USUAL
+    ..DEFAULT
 };
 
 const DEX: Provider = Provider {
     id: "dex",
     name: "Dex",
-    documents: &[Document::Oidc],
+    documents: &[MetadataKind::Oidc],
     typ: "none",
     audience: Audience::Own,
     scopes: &[],
@@ -408,15 +408,15 @@ const DEX: Provider = Provider {
     subject: "holds user and connector",
     advice: "`aud` is the client's ID: name it with `.audience(..)`; better, make a client for this server, trust the others as its peers, and let them ask for the scope `audience:server:client_id:{it}`. An access token asked for with a `nonce` cannot be told from an ID token, and is refused",
     source: "https://dexidp.io/docs/custom-scopes-claims-clients/",
-    ..USUAL
+    ..DEFAULT
 };
 
 const PINGONE: Provider = Provider {
     id: "pingone",
     name: "PingOne",
     issuer: "https://{domain}/{environment}/as",
-    places: "`domain`: `auth.pingone.com` or that of your region; `environment`: its ID",
-    documents: &[Document::Oidc],
+    placeholders: "`domain`: `auth.pingone.com` or that of your region; `environment`: its ID",
+    documents: &[MetadataKind::Oidc],
     typ: "none, or `at+jwt`",
     subject: "absent from tokens of a client without a user, which are therefore refused",
     advice: "add a custom resource whose audience is the URL of this resource, and grant its scopes to the application",
@@ -428,23 +428,23 @@ const PINGONE: Provider = Provider {
         "auth.pingone.com.au",
     ],
     source: "https://developer.pingidentity.com/pingone-api/foundations/authentication-concepts/access-tokens-and-id-tokens/token-claims.html",
-    ..USUAL
+    ..DEFAULT
 };
 
 const SPRING: Provider = Provider {
     id: "spring",
     name: "Spring Authorization Server",
-    places: "`url`: what `AuthorizationServerSettings` says",
+    placeholders: "`url`: what `AuthorizationServerSettings` says",
     typ: "none",
     audience: Audience::Own,
     about_scopes: "an array",
     client_id: "",
     subject: "the user's name, unless customized",
     // `JwtGenerator` gives `nbf` to access tokens and `azp` to ID tokens.
-    marks: &[Mark::Has("nbf")],
+    markers: &[TokenMarker::Has("nbf")],
     advice: "`aud` is the client's ID: name it with `.audience(..)`; better, write the URL of this resource into `aud` with an `OAuth2TokenCustomizer`",
     source: "https://docs.spring.io/spring-authorization-server/reference/core-model-components.html#oauth2-token-customizer",
-    ..USUAL
+    ..DEFAULT
 };
 
 const DUENDE: Provider = Provider {
@@ -454,63 +454,63 @@ const DUENDE: Provider = Provider {
     about_scopes: "an array, unless `EmitScopesAsSpaceDelimitedStringInJwt`",
     advice: "add an `ApiResource` named by the URL of this resource, with the scopes in it: a scope without one gives a token without `aud`",
     source: "https://docs.duendesoftware.com/identityserver/fundamentals/resources/api-resources/",
-    ..USUAL
+    ..DEFAULT
 };
 
 const BETTER_AUTH: Provider = Provider {
     id: "better_auth",
     name: "Better Auth",
     issuer: "{url}/api/auth",
-    places: "`url`: of the application, `baseURL` in its settings; where `basePath` is another, use `AuthorizationServer::discover`",
+    placeholders: "`url`: of the application, `baseURL` in its settings; where `basePath` is another, use `AuthorizationServer::discover`",
     typ: "`at+jwt`; ID tokens and the JWTs of sessions have none",
     about_scopes: "`openid` adds the userinfo endpoint to `aud`",
     // The plugin `jwt` signs sessions with the same keys, and its issuer and audience can be set to anything.
     is_rfc9068: true,
     advice: "let `oauthProvider` list the URL of this resource in `resources`, and in `clientRegistrationDefaultResources` for clients that register themselves",
     opaque: "Better Auth gives an opaque token unless the client sends `resource`: list the URL of this resource in the `resources` of `oauthProvider`, and use its plugin `jwt`",
-    certainty: Certainty::SeenLive,
+    evidence: Evidence::SeenLive,
     source: "https://better-auth.com/docs/plugins/oauth-provider/tokens",
-    ..USUAL
+    ..DEFAULT
 };
 
 const SCALEKIT: Provider = Provider {
     id: "scalekit",
     name: "Scalekit",
     issuer: "{url}/resources/{resource}",
-    places: "`url`: of the environment; `resource`: the server's ID, `res_…`",
-    documents: &[Document::OAuth],
+    placeholders: "`url`: of the environment; `resource`: the server's ID, `res_…`",
+    documents: &[MetadataKind::OAuth],
     typ: "`at+jwt` or `JWT`",
     audience: Audience::Fixed("{resource}"),
     scopes: &["scope", "scopes"],
     advice: "add an MCP server in Scalekit, and copy the issuer from its metadata: older environments use their own URL",
     hosts: &["scalekit.com", "scalekit.dev"],
-    certainty: Certainty::Others,
+    evidence: Evidence::Others,
     source: "https://docs.scalekit.com/guides/mcp/oauth",
-    ..USUAL
+    ..DEFAULT
 };
 
 const ASGARDEO: Provider = Provider {
     id: "asgardeo",
     name: "Asgardeo",
     issuer: "https://api.asgardeo.io/t/{organization}/oauth2/token",
-    places: "`organization`: its name",
-    documents: &[Document::Oidc],
+    placeholders: "`organization`: its name",
+    documents: &[MetadataKind::Oidc],
     typ: "`at+jwt`",
     client_id: "client_id",
     advice: "let the application issue JWTs, and add the URL of this resource to the audiences of its access token; otherwise `aud` is the client's ID",
     opaque: "Asgardeo's tokens are opaque by default: set the application's access token type to JWT",
     hosts: &["api.asgardeo.io"],
-    certainty: Certainty::Others,
+    evidence: Evidence::Others,
     source: "https://wso2.com/asgardeo/docs/references/token-validation/",
-    ..USUAL
+    ..DEFAULT
 };
 
 const GITHUB: Provider = Provider {
     id: "github",
     name: "GitHub",
     issuer: "https://github.com/login/oauth",
-    places: "none; `client_id`: of an OAuth app or a GitHub App of your own",
-    documents: &[Document::OAuth],
+    placeholders: "none; `client_id`: of an OAuth app or a GitHub App of your own",
+    documents: &[MetadataKind::OAuth],
     typ: "opaque",
     audience: Audience::Asked,
     scopes: &["scopes"],
@@ -521,14 +521,14 @@ const GITHUB: Provider = Provider {
     hosts: &["github.com"],
     api: Some(GITHUB_API),
     source: "https://docs.github.com/en/rest/apps/oauth-applications#check-a-token",
-    ..USUAL
+    ..DEFAULT
 };
 
 const GITHUB_ENTERPRISE: Provider = Provider {
     id: "github_enterprise",
     name: "GitHub Enterprise Server",
     issuer: "{url}/login/oauth",
-    places: "`url`: of the server; `client_id`: of an OAuth app or a GitHub App of your own, on that server",
+    placeholders: "`url`: of the server; `client_id`: of an OAuth app or a GitHub App of your own, on that server",
     documents: &[],
     hosts: &[],
     api: Some(Api { endpoint: "{url}/api/v3/applications/{client_id}/token", ..GITHUB_API }),
@@ -537,7 +537,7 @@ const GITHUB_ENTERPRISE: Provider = Provider {
 };
 
 const GITHUB_API: Api = Api {
-    words: Words::GitHub,
+    protocol: ApiProtocol::GitHub,
     endpoint: "https://api.github.com/applications/{client_id}/token",
     headers: &[("accept", "application/vnd.github+json"), ("x-github-api-version", "2022-11-28")],
     // https://github.blog/changelog/2021-03-31-authentication-token-format-updates-are-generally-available/

@@ -1,5 +1,6 @@
 //! Why an exchange gave no usable response.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Why an exchange gave no usable answer.
@@ -22,7 +23,7 @@ pub enum FetchError {
     NoClient,
     /// The body is not the JSON that was expected.
     #[error("`{url}` did not answer with the expected document: {why}")]
-    Nonsense {
+    InvalidDocument {
         /// Where it came from.
         url: String,
         /// What is wrong with it.
@@ -50,3 +51,8 @@ pub enum FetchError {
     #[error("no connection can be made")]
     Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
+
+/// An error that several requests have in common: those that waited for one fetch.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error(transparent)]
+pub(crate) struct SharedFetchError(#[from] pub(crate) Arc<FetchError>);

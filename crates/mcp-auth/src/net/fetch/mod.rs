@@ -12,6 +12,7 @@ use std::sync::Arc;
 pub use client::{Fetch, Limits};
 pub(crate) use document::{get_document, only_ok, post};
 pub use error::FetchError;
+pub(crate) use error::SharedFetchError;
 pub(crate) use file::read_file;
 #[cfg(feature = "reqwest")]
 use http_client::DEFAULT_CLIENT;

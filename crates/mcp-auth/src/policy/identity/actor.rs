@@ -34,7 +34,7 @@ impl AuthInfo {
     /// ```
     #[must_use]
     pub fn actor(&self) -> Option<Actor<'_>> {
-        self.facts().claim("act").map(Actor)
+        self.data().claim("act").map(Actor)
     }
 
     /// Who may become an actor for the subject: `may_act`
@@ -42,7 +42,7 @@ impl AuthInfo {
     /// authorization server, which decides on it when tokens are exchanged.
     #[must_use]
     pub fn may_act(&self) -> Option<Actor<'_>> {
-        self.facts().claim("may_act").map(Actor)
+        self.data().claim("may_act").map(Actor)
     }
 }
 

@@ -32,7 +32,7 @@ impl AuthInfo {
     /// ```
     #[must_use]
     pub fn authorization_details(&self, kind: &str) -> Vec<AuthorizationDetail<'_>> {
-        let details = self.facts().claim("authorization_details").and_then(Raw::array);
+        let details = self.data().claim("authorization_details").and_then(Raw::array);
         let details = details.into_iter().flatten().map(AuthorizationDetail);
         details.filter(|one| one.kind().is_some_and(|it| it == kind) && one.is_for(self)).collect()
     }
@@ -67,7 +67,7 @@ impl<'a> AuthorizationDetail<'a> {
     fn is_for(&self, caller: &AuthInfo) -> bool {
         let Some(locations) = member(self.0, "locations") else { return true };
         // The names that the policy accepts, too: the resource's, and those that the token's issuer has for it.
-        let of_issuer = caller.facts().dialect.as_ref().map_or(&[][..], |it| &it.audiences);
+        let of_issuer = caller.data().overrides.as_ref().map_or(&[][..], |it| &it.audiences);
         let is_ours = |place: Cow<'_, str>| {
             caller.accepted_audiences().iter().any(|ours| is_same_resource(ours, &place))
                 || of_issuer.iter().any(|ours| *ours == place)

@@ -2,7 +2,7 @@
 
 use crate::model::auth_info::AuthInfo;
 use crate::model::provider::Provider;
-use crate::model::verified_token::{API_KEY_ISSUER, Facts};
+use crate::model::verified_token::{API_KEY_ISSUER, TokenData};
 use crate::policy::identity::claim_values::values;
 use crate::util::json::Raw;
 
@@ -48,22 +48,22 @@ impl AuthInfo {
     /// ```
     #[must_use]
     pub fn kind(&self) -> CallerKind {
-        kind(self.facts())
+        kind(self.data())
     }
 }
 
-fn kind(facts: &Facts) -> CallerKind {
-    if *facts.issuer == *API_KEY_ISSUER {
+fn kind(data: &TokenData) -> CallerKind {
+    if *data.issuer == *API_KEY_ISSUER {
         return CallerKind::ApiKey;
     }
-    let claim = |name| facts.claim(name);
+    let claim = |name| data.claim(name);
     let is = |name, word| claim(name).and_then(Raw::string).is_some_and(|text| text == word);
-    let subject = facts.subject.of(&facts.claims);
-    let client = facts.client_id.as_ref().map(|id| id.of(&facts.claims));
+    let subject = data.subject.of(&data.claims);
+    let client = data.client_id.as_ref().map(|id| id.of(&data.claims));
     let is_client =
         client.is_some_and(|client| subject.strip_suffix("@clients").unwrap_or(subject) == client);
-    let provider = facts.dialect.as_ref().and_then(|dialect| dialect.provider);
-    let logins = provider.unwrap_or(&Provider::USUAL).logins;
+    let provider = data.overrides.as_ref().and_then(|overrides| overrides.provider);
+    let logins = provider.unwrap_or(&Provider::DEFAULT).login_claims;
     let has_logged_in = logins.iter().any(|name| claim(name).is_some_and(says_something));
 
     if is("idtyp", "user") {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::util::json::{Members, Raw};
+use crate::util::json::{Object, Raw};
 
 /// Strings in an array, or the `value` of each object there (SCIM, RFC 7643 §2.4); or one string alone.
 /// Anything else is left out: it grants nothing.
@@ -16,5 +16,5 @@ pub(super) fn values<'c>(claim: Raw<'c>) -> Vec<Cow<'c, str>> {
 
 /// A member of an object that has each member once, unless it is null.
 pub(super) fn member<'c>(object: Raw<'c>, name: &str) -> Option<Raw<'c>> {
-    Members::of(object.get()).ok()?.get(name).filter(|value| value.get() != "null")
+    Object::of(object.get()).ok()?.get(name).filter(|value| value.get() != "null")
 }

@@ -50,7 +50,7 @@ impl AuthInfo {
     /// [`Rule::acr_values`](crate::Rule::acr_values).
     #[must_use]
     pub fn acr(&self) -> Option<Cow<'_, str>> {
-        self.facts().claim("acr").and_then(Raw::string)
+        self.data().claim("acr").and_then(Raw::string)
     }
 
     /// By which means the user logged in: `amr`, words of
@@ -65,12 +65,12 @@ impl AuthInfo {
     /// login, see [`Rule::max_age`](crate::Rule::max_age).
     #[must_use]
     pub fn auth_time(&self) -> Option<SystemTime> {
-        let seconds = self.facts().claim("auth_time").and_then(Raw::numeric_date)?;
+        let seconds = self.data().claim("auth_time").and_then(Raw::numeric_date)?;
         UNIX_EPOCH.checked_add(Duration::from_secs(seconds as u64))
     }
 
     fn values(&self, claim: &str) -> Vec<Cow<'_, str>> {
-        self.facts().claim(claim).map(values).unwrap_or_default()
+        self.data().claim(claim).map(values).unwrap_or_default()
     }
 }
 

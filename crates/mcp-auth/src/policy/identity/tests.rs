@@ -35,7 +35,7 @@ fn caller_as(subject: &str, client: Option<&str>, claims: &Value) -> AuthInfo {
     let bearer = HeaderValue::from_static("Bearer abc");
     let credentials = Credentials::from_headers(&[(AUTHORIZATION, bearer)].into_iter().collect());
     let credentials = credentials.expect("credentials");
-    let caller = policy.permit(token, credentials, &Operation::default(), UNIX_EPOCH);
+    let caller = policy.authorize(token, credentials, &Operation::default(), UNIX_EPOCH);
     caller.expect("admitted")
 }
 

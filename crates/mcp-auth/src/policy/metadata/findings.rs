@@ -55,7 +55,7 @@ struct Rule {
 /// ```
 #[must_use]
 pub fn validate(metadata: &ServerMetadata) -> Vec<Finding> {
-    let judge = |rule: &Rule| {
+    let check = |rule: &Rule| {
         let (severity, (code, message)) = if (rule.is_kept)(metadata) {
             (Severity::Pass, rule.kept)
         } else {
@@ -64,7 +64,7 @@ pub fn validate(metadata: &ServerMetadata) -> Vec<Finding> {
         };
         Finding { severity, code, message }
     };
-    RULES.iter().map(judge).collect()
+    RULES.iter().map(check).collect()
 }
 
 const RULES: &[Rule] = &[
@@ -199,14 +199,14 @@ mod tests {
         })
     }
 
-    fn judged(document: serde_json::Value) -> Vec<Finding> {
+    fn findings_of(document: serde_json::Value) -> Vec<Finding> {
         let metadata = ServerMetadata::parse(document.to_string().as_bytes()).expect("a document");
         validate(&metadata)
     }
 
     #[test]
     fn a_complete_server_passes_every_rule() {
-        let findings = judged(complete());
+        let findings = findings_of(complete());
         assert!(findings.iter().all(|finding| finding.severity == Severity::Pass), "{findings:?}");
         assert_eq!(findings.len(), 9);
     }
@@ -257,7 +257,7 @@ mod tests {
         for (member, value, severity, code) in rows {
             let mut document = complete();
             document[member] = value;
-            let broken: Vec<_> = judged(document)
+            let broken: Vec<_> = findings_of(document)
                 .into_iter()
                 .filter(|finding| finding.severity > Severity::Pass)
                 .collect();
@@ -272,6 +272,6 @@ mod tests {
     fn response_types_may_combine_words() {
         let mut document = complete();
         document["response_types_supported"] = json!(["id_token", "code id_token"]);
-        assert!(judged(document).iter().all(|finding| finding.severity == Severity::Pass));
+        assert!(findings_of(document).iter().all(|finding| finding.severity == Severity::Pass));
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::util::json::{self, Members};
+use crate::util::json::{self, Object};
 
 /// A metadata document as it was published, every member of it.
 pub type Document = Map<String, Value>;
@@ -34,7 +34,7 @@ impl ServerMetadata {
     ///
     /// What is wrong, as a sentence.
     pub fn parse(json: &[u8]) -> Result<Self, &'static str> {
-        Members::read(json).map_err(|_| "it is no JSON object with distinct members")?;
+        Object::read(json).map_err(|_| "it is no JSON object with distinct members")?;
         if !json::has_a_bottom(json) {
             return Err("it is nested too deep");
         }

@@ -41,14 +41,14 @@ const MCP: [HeaderName; 3] = [
 ];
 
 /// The headers of interest, as they came.
-pub(super) struct Said<'h> {
+pub(super) struct RawHeaders<'h> {
     promises_utf8: bool,
     /// Those of [`MCP`].
     mcp: [Option<&'h HeaderValue>; 3],
     headers: &'h HeaderMap,
 }
 
-impl<'h> Said<'h> {
+impl<'h> RawHeaders<'h> {
     /// One look at each header.
     pub(super) fn of(headers: &'h HeaderMap) -> Self {
         let (mut promises_utf8, mut mcp) = (true, [None; 3]);
@@ -74,14 +74,14 @@ impl<'h> Said<'h> {
 }
 
 /// What the headers say.
-pub(super) struct Spoken<'h> {
+pub(super) struct McpHeaders<'h> {
     version: Option<&'h str>,
     method: Option<&'h str>,
     name: Option<Cow<'h, str>>,
 }
 
-impl<'h> Spoken<'h> {
-    pub(super) fn of(said: &Said<'h>) -> Result<Self, BadMessage> {
+impl<'h> McpHeaders<'h> {
+    pub(super) fn of(said: &RawHeaders<'h>) -> Result<Self, BadMessage> {
         let headers = said.headers;
         let is_ours = |name: &HeaderName| name.as_str().starts_with("mcp-");
         // Which of several counts, nobody knows. Mostly no header comes twice.
@@ -119,7 +119,7 @@ impl<'h> Spoken<'h> {
 
     /// Whether headers and body say the same
     /// ([MCP, Server Validation](https://modelcontextprotocol.io/specification/2026-07-28/basic/transports/streamable-http#server-validation)).
-    pub(super) fn agrees_with(
+    pub(super) fn check_against_body(
         &self,
         call: &Call<'_>,
         version: Option<&str>,

@@ -1,10 +1,10 @@
 //! Members of objects by name, each once and in one spelling.
 
 use crate::model::error_codes::BadMessage;
-use crate::util::json::{Member, Raw, Reader, Unreadable};
+use crate::util::json::{Member, Raw, Reader, SyntaxError};
 
-impl From<Unreadable> for BadMessage {
-    fn from(_: Unreadable) -> Self {
+impl From<SyntaxError> for BadMessage {
+    fn from(_: SyntaxError) -> Self {
         Self::NotJson
     }
 }

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use crate::model::error_codes::BadMessage;
 use crate::policy::operation::call::{Call, METHODS, is_known_method};
-use crate::policy::operation::headers::Spoken;
+use crate::policy::operation::headers::McpHeaders;
 use crate::policy::operation::members::{enter, next_of};
 use crate::policy::operation::params::Params;
-use crate::policy::operation::target::{Target, is_word};
+use crate::policy::operation::target::{Target, is_valid_name};
 use crate::util::json::{Raw, Reader};
 
 /// More than any client batches; each message is judged by itself.
@@ -126,7 +126,7 @@ impl<'m> Envelope<'m> {
         self.params.version.map(|version| version.and_then(string)).transpose()
     }
 
-    pub(super) fn understand(&self, spoken: &Spoken<'_>) -> Result<Call<'m>, BadMessage> {
+    pub(super) fn understand(&self, spoken: &McpHeaders<'_>) -> Result<Call<'m>, BadMessage> {
         let id = self.id();
         let method = match (self.method, self.is_answer) {
             (Some(method), false) => method.string().ok_or(BadMessage::NotAMessage)?,
@@ -137,7 +137,7 @@ impl<'m> Envelope<'m> {
             return Err(BadMessage::NotAMessage);
         }
         if !is_known_method(&method) {
-            judge_unknown(&method)?;
+            check_unknown_method(&method)?;
         }
         let is_nothing = self.params.uri.is_none() && spoken.has_removed(&method);
         let target = if is_nothing { Target::None } else { self.params.target(&method)? };
@@ -146,8 +146,8 @@ impl<'m> Envelope<'m> {
 }
 
 /// Whether a method that is none of the protocol's can be a method, and is not meant to be one of those.
-fn judge_unknown(method: &str) -> Result<(), BadMessage> {
-    if !is_word(method) {
+fn check_unknown_method(method: &str) -> Result<(), BadMessage> {
+    if !is_valid_name(method) {
         return Err(BadMessage::NotAMessage);
     }
     match METHODS.iter().any(|known| known.eq_ignore_ascii_case(method)) {

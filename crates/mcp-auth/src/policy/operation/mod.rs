@@ -9,7 +9,7 @@ mod message;
 
 use std::fmt;
 
-use headers::{Said, Spoken};
+use headers::{McpHeaders, RawHeaders};
 use http::Method;
 use http::header::HeaderMap;
 use message::{Envelope, Messages};
@@ -50,7 +50,7 @@ impl<'m> Operation<'m> {
         if body.is_empty() && method != Method::POST {
             return Ok(Self::default());
         }
-        let said = Said::of(headers);
+        let said = RawHeaders::of(headers);
         if !said.promises_utf8() {
             return Err(Denial::bad_message(BadMessage::NotJson));
         }
@@ -109,14 +109,17 @@ impl<'m> Operation<'m> {
         Self(Some(Messages::One(Call { method: Some(method.into()), target, id: None })))
     }
 
-    fn understand(said: &Said<'_>, messages: &Messages<Envelope<'m>>) -> Result<Self, BadMessage> {
-        let spoken = Spoken::of(said)?;
+    fn understand(
+        said: &RawHeaders<'_>,
+        messages: &Messages<Envelope<'m>>,
+    ) -> Result<Self, BadMessage> {
+        let spoken = McpHeaders::of(said)?;
         if messages.only().is_none() && !spoken.allows_batches() {
             return Err(BadMessage::Batch);
         }
         let calls = messages.try_map(|envelope| {
             let call = envelope.understand(&spoken)?;
-            spoken.agrees_with(&call, envelope.version()?.as_deref())?;
+            spoken.check_against_body(&call, envelope.version()?.as_deref())?;
             Ok::<_, BadMessage>(call)
         })?;
         Ok(Self(Some(calls)))

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::model::error_codes::BadMessage;
 use crate::policy::operation::members::{enter, fields, members, next_of};
-use crate::policy::operation::target::{Target, word};
+use crate::policy::operation::target::{Target, valid_name};
 use crate::util::json::{Raw, Reader};
 
 #[derive(Default)]
@@ -68,13 +68,13 @@ const MAX_SUBSCRIPTIONS: usize = 256;
 impl<'m> Params<'m> {
     pub(super) fn target(&self, method: &str) -> Result<Target<'m>, BadMessage> {
         Ok(match method {
-            "tools/call" => Target::Tool(word(self.name)?),
-            "prompts/get" => Target::Prompt(word(self.name)?),
+            "tools/call" => Target::Tool(valid_name(self.name)?),
+            "prompts/get" => Target::Prompt(valid_name(self.name)?),
             "resources/read" | "resources/subscribe" | "resources/unsubscribe" => {
-                Target::Resources(vec![word(self.uri)?])
+                Target::Resources(vec![valid_name(self.uri)?])
             }
             "tasks/cancel" | "tasks/get" | "tasks/result" | "tasks/update" => {
-                Target::Task(word(self.task)?)
+                Target::Task(valid_name(self.task)?)
             }
             "completion/complete" => completed(self.reference)?,
             "subscriptions/listen" => Target::Resources(listened(self.notifications)?),
@@ -86,9 +86,9 @@ impl<'m> Params<'m> {
 /// What is completed: an argument of a prompt, or of a resource's URI.
 fn completed(reference: Option<Raw<'_>>) -> Result<Target<'_>, BadMessage> {
     let [kind, name, uri] = fields(reference.ok_or(BadMessage::Target)?, ["type", "name", "uri"])?;
-    match &*word(kind)? {
-        "ref/prompt" => Ok(Target::Prompt(word(name)?)),
-        "ref/resource" => Ok(Target::Resources(vec![word(uri)?])),
+    match &*valid_name(kind)? {
+        "ref/prompt" => Ok(Target::Prompt(valid_name(name)?)),
+        "ref/resource" => Ok(Target::Resources(vec![valid_name(uri)?])),
         _ => Err(BadMessage::Target),
     }
 }
@@ -107,7 +107,7 @@ fn listened(notifications: Option<Raw<'_>>) -> Result<Vec<Cow<'_, str>>, BadMess
         if uris.len() == MAX_SUBSCRIPTIONS {
             return Err(BadMessage::Target);
         }
-        uris.push(word(Some(reader.value()?))?);
+        uris.push(valid_name(Some(reader.value()?))?);
     }
     Ok(uris)
 }

@@ -32,13 +32,13 @@ impl Target<'_> {
 }
 
 /// A name on which a decision rests: a string without control characters, of some length.
-pub(super) fn word(value: Option<Raw<'_>>) -> Result<Cow<'_, str>, BadMessage> {
+pub(super) fn valid_name(value: Option<Raw<'_>>) -> Result<Cow<'_, str>, BadMessage> {
     let name = value.and_then(Raw::string).ok_or(BadMessage::Target)?;
-    if is_word(&name) { Ok(name) } else { Err(BadMessage::Target) }
+    if is_valid_name(&name) { Ok(name) } else { Err(BadMessage::Target) }
 }
 
 /// Whether a decision can rest on it.
-pub(super) fn is_word(name: &str) -> bool {
+pub(super) fn is_valid_name(name: &str) -> bool {
     (1..=MAX_NAME_BYTES).contains(&name.len()) && !has_controls(name)
 }
 

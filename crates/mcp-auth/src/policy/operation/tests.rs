@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderValue, Method};
 
 use super::Operation;
 use crate::model::denial::Denial;
-use crate::model::denial::Refusal;
+use crate::model::denial::DenialKind;
 use crate::model::error_codes::BadMessage;
 
 fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
@@ -20,8 +20,8 @@ fn read(fields: &[(&'static str, &str)], body: &[u8]) -> Result<String, Denial> 
 }
 
 fn why(outcome: Result<String, Denial>) -> Result<String, BadMessage> {
-    outcome.map_err(|denial| match denial.refusal() {
-        Refusal::BadMessage(why) => *why,
+    outcome.map_err(|denial| match denial.kind() {
+        DenialKind::BadMessage(why) => *why,
         other => panic!("{other:?}"),
     })
 }

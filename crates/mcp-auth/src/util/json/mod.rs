@@ -7,37 +7,37 @@ use std::fmt;
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-pub(crate) use reader::{Member, Raw, Reader, Unreadable};
+pub(crate) use reader::{Member, Raw, Reader, SyntaxError};
 
 /// More members than any honest token, key or document has; bounds the search for duplicates.
 pub(crate) const MAX_MEMBERS: usize = 128;
 
 /// The members of one JSON object, no name twice.
-pub(crate) struct Members<'a>(Vec<(Cow<'a, str>, Raw<'a>)>);
+pub(crate) struct Object<'a>(Vec<(Cow<'a, str>, Raw<'a>)>);
 
 /// Why a text is not such an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NotMembers {
+pub(crate) enum ObjectError {
     /// A name comes twice, perhaps written differently (`"exp"` and `"\u0065xp"`).
     Duplicate,
     /// It is no JSON, no object, or has too many members.
     Malformed,
 }
 
-impl From<Unreadable> for NotMembers {
-    fn from(_: Unreadable) -> Self {
+impl From<SyntaxError> for ObjectError {
+    fn from(_: SyntaxError) -> Self {
         Self::Malformed
     }
 }
 
-impl<'a> Members<'a> {
+impl<'a> Object<'a> {
     /// Reads an object that is the whole of `json`.
-    pub(crate) fn read(json: &'a [u8]) -> Result<Self, NotMembers> {
-        Self::of(std::str::from_utf8(json).map_err(|_| NotMembers::Malformed)?)
+    pub(crate) fn read(json: &'a [u8]) -> Result<Self, ObjectError> {
+        Self::of(std::str::from_utf8(json).map_err(|_| ObjectError::Malformed)?)
     }
 
     /// The same for what is known to be text.
-    pub(crate) fn of(json: &'a str) -> Result<Self, NotMembers> {
+    pub(crate) fn of(json: &'a str) -> Result<Self, ObjectError> {
         let mut members: Vec<(Cow<'a, str>, Raw<'a>)> = Vec::with_capacity(12);
         let mut kinds = 0u64;
         each_member(json, MAX_MEMBERS, |name, value| {
@@ -47,7 +47,7 @@ impl<'a> Members<'a> {
             let may_be_known = kinds & kind != 0;
             kinds |= kind;
             if may_be_known && members.iter().any(|(earlier, _)| *earlier == name) {
-                return Err(NotMembers::Duplicate);
+                return Err(ObjectError::Duplicate);
             }
             members.push((name, value));
             Ok(())
@@ -77,11 +77,11 @@ pub(crate) struct Names<'j> {
 }
 
 impl<'j> Names<'j> {
-    pub(crate) fn add(&mut self, name: Cow<'j, str>) -> Result<(), NotMembers> {
+    pub(crate) fn add(&mut self, name: Cow<'j, str>) -> Result<(), ObjectError> {
         let is_known = self.first.iter().take(self.number).any(|known| *known == name)
             || self.others.contains(&name);
         if is_known {
-            return Err(NotMembers::Duplicate);
+            return Err(ObjectError::Duplicate);
         }
         match (self.first.get_mut(self.number), name) {
             (Some(place), Cow::Borrowed(name)) => {
@@ -99,7 +99,7 @@ impl<'j> Names<'j> {
 pub(crate) fn pick<'a, const N: usize>(
     json: &'a str,
     names: [&str; N],
-) -> Result<[Option<Raw<'a>>; N], NotMembers> {
+) -> Result<[Option<Raw<'a>>; N], ObjectError> {
     let mut picked = [None; N];
     each_member(json, usize::MAX, |name, value| {
         let mut wanted = names.iter().zip(&mut picked);
@@ -115,13 +115,13 @@ pub(crate) fn pick<'a, const N: usize>(
 pub(crate) fn each_member<'j>(
     json: &'j str,
     most: usize,
-    mut show: impl FnMut(Cow<'j, str>, Raw<'j>) -> Result<(), NotMembers>,
-) -> Result<(), NotMembers> {
+    mut show: impl FnMut(Cow<'j, str>, Raw<'j>) -> Result<(), ObjectError>,
+) -> Result<(), ObjectError> {
     let (mut reader, mut number) = (Reader::new(json), 0);
     reader.enter(b'{')?;
     while let Some(name) = reader.member()? {
         if number == most {
-            return Err(NotMembers::Malformed);
+            return Err(ObjectError::Malformed);
         }
         number += 1;
         show(name, reader.value()?)?;
@@ -130,10 +130,10 @@ pub(crate) fn each_member<'j>(
 }
 
 /// Keeps the value of a member that may come once.
-pub(crate) fn once<T>(place: &mut Option<T>, value: T) -> Result<(), NotMembers> {
+pub(crate) fn once<T>(place: &mut Option<T>, value: T) -> Result<(), ObjectError> {
     match place.replace(value) {
         None => Ok(()),
-        Some(_) => Err(NotMembers::Duplicate),
+        Some(_) => Err(ObjectError::Duplicate),
     }
 }
 
@@ -229,8 +229,8 @@ impl<'de> Visitor<'de> for Bottomed {
 mod tests {
     use super::*;
 
-    fn names(json: &str) -> Result<Vec<String>, NotMembers> {
-        Ok(Members::read(json.as_bytes())?.iter().map(|(name, _)| name.to_owned()).collect())
+    fn names(json: &str) -> Result<Vec<String>, ObjectError> {
+        Ok(Object::read(json.as_bytes())?.iter().map(|(name, _)| name.to_owned()).collect())
     }
 
     #[test]
@@ -264,17 +264,17 @@ mod tests {
             "{\"a\":1}\0",
         ];
         for json in malformed {
-            assert_eq!(names(json), Err(NotMembers::Malformed), "{json:?}");
+            assert_eq!(names(json), Err(ObjectError::Malformed), "{json:?}");
         }
-        assert_eq!(Members::read(b"{\"a\":\"\xff\"}").err(), Some(NotMembers::Malformed));
+        assert_eq!(Object::read(b"{\"a\":\"\xff\"}").err(), Some(ObjectError::Malformed));
         let many = (0..=MAX_MEMBERS).map(|i| format!("\"{i}\":0")).collect::<Vec<_>>().join(",");
-        assert_eq!(names(&format!("{{{many}}}")), Err(NotMembers::Malformed));
+        assert_eq!(names(&format!("{{{many}}}")), Err(ObjectError::Malformed));
     }
 
     #[test]
     fn a_duplicate_is_found_however_it_is_written() {
         for json in [r#"{"exp":1,"exp":2}"#, r#"{"exp":1,"x":0,"\u0065xp":2}"#, r#"{"":1,"":2}"#] {
-            assert_eq!(names(json), Err(NotMembers::Duplicate), "{json}");
+            assert_eq!(names(json), Err(ObjectError::Duplicate), "{json}");
         }
     }
 
@@ -294,10 +294,10 @@ mod tests {
             (r#"{"\u0061":null,"c":{"a":1}}"#, Ok([some("null"), None])),
             ("{}", Ok([None, None])),
             (&format!(r#"{{{many}"b":1}}"#), Ok([None, some("1")])),
-            (r#"{"a":1,"\u0061":1}"#, Err(NotMembers::Duplicate)),
+            (r#"{"a":1,"\u0061":1}"#, Err(ObjectError::Duplicate)),
             (r#"{"c":1,"c":1,"a":1}"#, Ok([some("1"), None])),
-            (r#"{"a":1}x"#, Err(NotMembers::Malformed)),
-            (r#"[]"#, Err(NotMembers::Malformed)),
+            (r#"{"a":1}x"#, Err(ObjectError::Malformed)),
+            (r#"[]"#, Err(ObjectError::Malformed)),
         ] {
             assert_eq!(picked(json), expected, "{json}");
         }

@@ -163,7 +163,7 @@ fn compare(text: &str) -> usize {
     let expected = object.as_ref().filter(|all| fits(all)).map(|all| {
         all.iter().map(|(name, value)| (name.clone(), value.get().to_owned())).collect::<Vec<_>>()
     });
-    let found = Members::of(text);
+    let found = Object::of(text);
     let members = found.as_ref().ok().map(|it| {
         it.iter().map(|(name, value)| (name.to_owned(), value.get().to_owned())).collect()
     });
@@ -171,7 +171,7 @@ fn compare(text: &str) -> usize {
     if let (Some(object), Err(why)) = (&object, found.as_ref()) {
         let first = &object[..object.len().min(MAX_MEMBERS)];
         let is_duplicate = !has_each_once(first.iter().map(|it| &it.0));
-        assert_eq!(*why == NotMembers::Duplicate, is_duplicate, "{text:?}");
+        assert_eq!(*why == ObjectError::Duplicate, is_duplicate, "{text:?}");
     }
 
     let names = ["exp", "name", "m0", "m1", "a", ""];

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::model::denial::Denial;
 use crate::model::error_codes::{BadProof, Reason};
-use crate::util::json::{Members, Raw};
+use crate::util::json::{Object, Raw};
 use crate::verify::jwt::{self, Algorithm, Jws};
 
 /// A proof of the right kind; nothing of it is true yet.
@@ -40,7 +40,7 @@ impl<'t> Proof<'t> {
 
     /// What it says.
     pub(super) fn claims(&self) -> Result<Claims<'_>, BadProof> {
-        let members = Members::read(&self.jws.payload).map_err(|_| BadProof::Malformed)?;
+        let members = Object::read(&self.jws.payload).map_err(|_| BadProof::Malformed)?;
         let text = |name: &str| {
             let value = members.get(name).and_then(Raw::string);
             value.filter(|text| !text.is_empty()).ok_or(BadProof::Claims)

@@ -10,11 +10,11 @@ use crate::model::credentials::Credentials;
 use crate::model::denial::Denial;
 use crate::model::error_codes::BadProof;
 use crate::model::verified_token::VerifiedToken;
-use crate::util::unix_time::seconds;
-use crate::verify::dpop::endpoint::Endpoint;
+use crate::util::unix_time::unix_secs;
+use crate::verify::dpop::htu::HtuMatcher;
 use crate::verify::dpop::nonces::Nonces;
 use crate::verify::dpop::proof::{Claims, Proof, digest};
-use crate::verify::dpop::replays::{Owner, Replays, Seen};
+use crate::verify::dpop::replay_cache::{ReplayCache, ReplayCheck, ReplayQuotaKey};
 use crate::verify::jwt::{Algorithm, EmbeddedKeys};
 
 /// The algorithms of proofs, the most usual first. ML-DSA keys would not fit into every header.
@@ -46,41 +46,41 @@ pub(crate) fn algorithm_names() -> impl Iterator<Item = &'static str> {
 }
 
 /// Judges the proofs of one resource.
-pub(crate) struct Proofs {
-    endpoint: Endpoint,
+pub(crate) struct DpopVerifier {
+    endpoint: HtuMatcher,
     past: u64,
     future: u64,
     nonces: Option<Nonces>,
     keys: EmbeddedKeys,
-    replays: Replays,
+    replays: ReplayCache,
 }
 
-impl Proofs {
+impl DpopVerifier {
     /// Nothing if `resource` is no URL.
     pub(crate) fn new(
         resource: &str,
         leeway: Duration,
         nonces: Option<Nonces>,
-        remembered: usize,
+        cache: usize,
     ) -> Option<Self> {
         Some(Self {
-            endpoint: Endpoint::new(resource)?,
+            endpoint: HtuMatcher::new(resource)?,
             past: (LIFETIME + leeway).min(LONGEST_WINDOW).as_secs(),
             future: leeway.min(LONGEST_WINDOW).as_secs(),
             nonces,
             keys: EmbeddedKeys::default(),
-            replays: Replays::new(remembered),
+            replays: ReplayCache::new(cache),
         })
     }
 
     /// The nonce that the next proof must have, if nonces are demanded.
     pub(crate) fn nonce(&self, now: SystemTime) -> Option<HeaderValue> {
-        self.nonces.as_ref().and_then(|nonces| nonces.current(seconds(now)))
+        self.nonces.as_ref().and_then(|nonces| nonces.current(unix_secs(now)))
     }
 
     /// Whether the proof that came with the token was made by the key with this thumbprint, for this
     /// request and now, and comes for the first time. Whatever costs least is asked first.
-    pub(crate) fn confirm(
+    pub(crate) fn verify(
         &self,
         token: &VerifiedToken,
         credentials: &Credentials,
@@ -88,31 +88,31 @@ impl Proofs {
         parts: &Parts,
         now: SystemTime,
     ) -> Result<(), Denial> {
-        let now = seconds(now);
+        let now = unix_secs(now);
         let text = credentials.proof().ok_or_else(|| Denial::bad_proof(BadProof::Missing))?;
         let proof = Proof::parse(text, &ALGORITHMS).map_err(Denial::bad_proof)?;
         let claims = proof.claims().map_err(Denial::bad_proof)?;
         let until = claims.issued_at.saturating_add(self.past);
-        let digest = match &token.facts().digest {
+        let digest = match &token.data().digest {
             Some(known) => Cow::Borrowed(&**known),
             None => Cow::Owned(digest(credentials.token().as_bytes())),
         };
-        self.judge(&proof, &claims, thumbprint, &digest, parts, (now, until))
+        self.check(&proof, &claims, thumbprint, &digest, parts, (now, until))
             .map_err(Denial::bad_proof)?;
         // Only the holder of the key of a true token comes here: strangers cannot fill the memory.
-        match self.replays.first_seen(Owner::of(token), thumbprint, &claims.id, until, now) {
-            Seen::First => Ok(()),
-            Seen::Again => Err(Denial::bad_proof(BadProof::Replayed)),
-            Seen::Forgotten => Err(Denial::unavailable(RETRY).detail(
+        match self.replays.check_and_insert(ReplayQuotaKey::of(token), thumbprint, &claims.id, until, now) {
+            ReplayCheck::New => Ok(()),
+            ReplayCheck::Replayed => Err(Denial::bad_proof(BadProof::Replayed)),
+            ReplayCheck::Evicted => Err(Denial::unavailable(RETRY).detail(
                 "the clock of this server was ahead and went back, and proofs of the time between were forgotten: new ones are accepted when the clock has passed it",
             )),
-            Seen::NoPlace => Err(Denial::unavailable(RETRY).detail(
+            ReplayCheck::Full => Err(Denial::unavailable(RETRY).detail(
                 "there is no place left to remember DPoP proofs: raise `.remembered_proofs(..)`, or look for a client that sends too much",
             )),
         }
     }
 
-    fn judge(
+    fn check(
         &self,
         proof: &Proof<'_>,
         claims: &Claims<'_>,
@@ -124,18 +124,18 @@ impl Proofs {
         if claims.method != parts.method.as_str() {
             return Err(BadProof::Method);
         }
-        if !self.endpoint.is_meant(&claims.url, parts) {
+        if !self.endpoint.matches(&claims.url, parts) {
             return Err(BadProof::Url);
         }
         if until < now || claims.issued_at > now.saturating_add(self.future) {
             return Err(BadProof::Time);
         }
         if claims.token_digest != token_digest {
-            return Err(BadProof::OtherToken);
+            return Err(BadProof::AthMismatch);
         }
         let key = self.keys.key_of(&proof.jws).ok_or(BadProof::Key)?;
         if key.thumbprint != *thumbprint {
-            return Err(BadProof::OtherKey);
+            return Err(BadProof::KeyMismatch);
         }
         if let Some(nonces) = &self.nonces {
             let nonce = claims.nonce.as_deref();

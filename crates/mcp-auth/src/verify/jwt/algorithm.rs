@@ -18,11 +18,11 @@ pub enum Algorithm {
     Es384,
     /// ECDSA with P-521 and SHA-512.
     Es512,
-    /// ML-DSA-44. Keys are understood with the feature `ml-dsa`.
+    /// ML-DSA-44.
     MlDsa44,
-    /// ML-DSA-65. Keys are understood with the feature `ml-dsa`.
+    /// ML-DSA-65.
     MlDsa65,
-    /// ML-DSA-87. Keys are understood with the feature `ml-dsa`.
+    /// ML-DSA-87.
     MlDsa87,
     /// RSASSA-PSS with SHA-256.
     Ps256,
@@ -55,6 +55,9 @@ impl Algorithm {
         Self::Rs384,
         Self::Rs512,
     ];
+
+    /// The algorithms of `AKP` keys ([RFC 9964](https://www.rfc-editor.org/rfc/rfc9964)).
+    pub(super) const ML_DSA: [Self; 3] = [Self::MlDsa44, Self::MlDsa65, Self::MlDsa87];
 
     /// The algorithms of RSA keys.
     pub(super) const RSA: [Self; 6] =

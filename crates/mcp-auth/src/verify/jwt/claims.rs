@@ -1,27 +1,27 @@
 //! What a token says, in the dialects in which issuers say it.
 
-use crate::model::confirmation::Binding;
+use crate::model::confirmation::Confirmation;
 use crate::model::denial::Denial;
 use crate::model::error_codes::Reason;
 use crate::model::scope::Scopes;
-use crate::model::verified_token::{Facts, VerifiedToken};
-use crate::util::json::{self, MAX_MEMBERS, Members, Names, NotMembers, Raw};
-use crate::util::str_span::{Text, Texts};
-use crate::util::unix_time::an_end;
+use crate::model::verified_token::{TokenData, VerifiedToken};
+use crate::util::json::{self, MAX_MEMBERS, Names, Object, ObjectError, Raw};
+use crate::util::str_span::{StrSpan, StrSpans};
+use crate::util::unix_time::expiry_secs;
 use crate::verify::jwt::rules::JwtRules;
 
 /// The claims of a token. Whether they are true is another question.
 pub(crate) struct Claims {
     text: Box<str>,
-    issuer: Option<Text>,
-    subject: Option<Text>,
-    client_id: Option<Text>,
-    audience: Texts,
+    issuer: Option<StrSpan>,
+    subject: Option<StrSpan>,
+    client_id: Option<StrSpan>,
+    audience: StrSpans,
     scopes: Scopes,
     expires_at: Option<u64>,
     not_before: u64,
     /// The key or the certificate to which the token is bound.
-    pub(crate) binding: Option<Box<Binding>>,
+    pub(crate) binding: Option<Box<Confirmation>>,
     /// The other kind of token that this shows itself to be.
     pub(crate) other_kind: Option<&'static str>,
     /// Whether `client_id` itself, `iat` and `jti` are there, as RFC 9068 requires.
@@ -70,9 +70,9 @@ impl Claims {
         let payload = String::from_utf8(payload).map_err(|_| Denial::invalid(Reason::Malformed))?;
         let text = &*payload;
         let found = Found::read(text)?;
-        let place = |value| Text::place(text, value);
+        let place = |value| StrSpan::place(text, value);
 
-        let filled = |value| place(value).filter(|it: &Text| !it.of(text).is_empty());
+        let filled = |value| place(value).filter(|it: &StrSpan| !it.of(text).is_empty());
         let positive = |value: Raw<'_>| value.numeric_date().filter(|time| *time > 0.0);
         let issuer = optional("iss", found.iss, place)?;
         let subject = optional("sub", found.sub, filled)?;
@@ -103,7 +103,7 @@ impl Claims {
                 .map(|time| time.ceil() as u64)
                 .max()
                 .unwrap_or(0),
-            binding: found.cnf.filter(is_said).map(|cnf| Box::new(Binding::read(cnf.get()))),
+            binding: found.cnf.filter(is_said).map(|cnf| Box::new(Confirmation::read(cnf.get()))),
             other_kind: found.other_kind,
             has_client_id: found.client_id[0].is_some_and(is_text),
             has_issued_at: issued_at.is_some(),
@@ -129,7 +129,7 @@ impl Claims {
     /// be taken for it (see [`CallerKind`](crate::CallerKind)).
     pub(crate) fn about_user(self, name: &str) -> Option<Self> {
         let is_client = self.client_id() == Some(name.strip_suffix("@clients").unwrap_or(name));
-        let subject = Some(Text::Copied(name.into()));
+        let subject = Some(StrSpan::Copied(name.into()));
         (!name.is_empty() && !is_client).then_some(Self { subject, ..self })
     }
 
@@ -142,32 +142,32 @@ impl Claims {
     }
 
     /// The claims anew, for what only some issuers write.
-    pub(crate) fn members(&self) -> Result<Members<'_>, Denial> {
-        Ok(Members::of(&self.text)?)
+    pub(crate) fn members(&self) -> Result<Object<'_>, Denial> {
+        Ok(Object::of(&self.text)?)
     }
 
     /// What becomes of the claims once they are known to be true. A token without a subject speaks for
     /// its client, which is its subject then ([RFC 9068 §2.2](https://www.rfc-editor.org/rfc/rfc9068#section-2.2)).
     pub(crate) fn into_token(self, rules: &JwtRules) -> Result<VerifiedToken, Denial> {
         let issuer = rules.issuer_of(self.issuer());
-        let scope_claims = rules.dialect.iter().flat_map(|dialect| &dialect.scope_claims);
+        let scope_claims = rules.overrides.iter().flat_map(|overrides| &overrides.scope_claims);
         let scopes = match scope_claims.collect::<Vec<_>>() {
             usual if usual.is_empty() => self.scopes,
             names => first_scopes(&self.members()?, names.into_iter().map(|name| &**name))?,
         };
-        let client = || self.client_id.clone().unwrap_or(Text::Copied("".into()));
-        Ok(Facts {
+        let client = || self.client_id.clone().unwrap_or(StrSpan::Copied("".into()));
+        Ok(TokenData {
             issuer,
             subject: self.subject.unwrap_or_else(client),
             client_id: self.client_id,
             audience: self.audience,
             scopes,
-            expires_at: self.expires_at.map(an_end),
+            expires_at: self.expires_at.map(expiry_secs),
             not_before: self.not_before,
             binding: self.binding,
             digest: None,
             claims: self.text,
-            dialect: rules.dialect.clone(),
+            overrides: rules.overrides.clone(),
             is_asked_about: false,
         }
         .into())
@@ -176,7 +176,7 @@ impl Claims {
 
 impl<'a> Found<'a> {
     /// Reads an object that has each member once.
-    fn read(text: &'a str) -> Result<Self, NotMembers> {
+    fn read(text: &'a str) -> Result<Self, ObjectError> {
         let (mut found, mut others) = (Self::default(), Names::default());
         json::each_member(text, MAX_MEMBERS, |name, value| {
             let place = match &*name {
@@ -208,7 +208,7 @@ impl<'a> Found<'a> {
 
 /// The scopes in the first of these claims that is there.
 fn first_scopes<'n>(
-    members: &Members<'_>,
+    members: &Object<'_>,
     mut names: impl Iterator<Item = &'n str>,
 ) -> Result<Scopes, Denial> {
     let scope = names.find_map(|name| {
@@ -266,12 +266,12 @@ fn is_text(value: Raw<'_>) -> bool {
 }
 
 /// The places of one string, or of several in an array.
-fn places(text: &str, value: Raw<'_>) -> Option<Texts> {
-    if let Some(one) = Text::place(text, value) {
-        return Some(Texts::One(one));
+fn places(text: &str, value: Raw<'_>) -> Option<StrSpans> {
+    if let Some(one) = StrSpan::place(text, value) {
+        return Some(StrSpans::One(one));
     }
-    let places = value.array()?.into_iter().map(|element| Text::place(text, element));
-    places.collect::<Option<_>>().map(Texts::Several)
+    let places = value.array()?.into_iter().map(|element| StrSpan::place(text, element));
+    places.collect::<Option<_>>().map(StrSpans::Several)
 }
 
 /// Scopes as one string separated by spaces, or as an array of strings.

@@ -12,8 +12,8 @@ use aws_lc_rs::{constant_time, digest, hmac, rand};
 
 use crate::model::credentials::MAX_TOKEN_BYTES;
 use crate::verify::jwt::algorithm::Algorithm;
-use crate::verify::jwt::fingerprint::Fingerprint;
 use crate::verify::jwt::pem;
+use crate::verify::jwt::token_hash::TokenHash;
 
 /// A public key made ready for one algorithm.
 pub(super) struct PublicKey(ParsedPublicKey);
@@ -129,9 +129,9 @@ pub(crate) fn random<const N: usize>() -> Option<[u8; N]> {
 /// polynomial of the token at a secret place, and a constant. Two tokens of up to 16 KiB have the same one by chance only, of 2^-117 at most.
 /// To see two tags would give the place away. So nobody does: none is sent, printed or put in order, and maps find them by
 /// keyed hashes (`docs/decisions/2026-11-23-token-cache.md`).
-pub(crate) struct Fingerprints(LessSafeKey);
+pub(crate) struct TokenHasher(LessSafeKey);
 
-impl Fingerprints {
+impl TokenHasher {
     /// Nothing if the system has no randomness.
     pub(crate) fn random() -> Option<Self> {
         let key = UnboundKey::new(&AES_256_GCM, &random::<32>()?).ok()?;
@@ -139,14 +139,14 @@ impl Fingerprints {
     }
 
     /// Nothing for a token longer than any that is read: the longer two are, the likelier they have the same.
-    pub(crate) fn of(&self, token: &[u8]) -> Option<Fingerprint> {
+    pub(crate) fn of(&self, token: &[u8]) -> Option<TokenHash> {
         if token.len() > MAX_TOKEN_BYTES {
             return None;
         }
         // Nothing is encrypted, and no tag leaves the process.
         let nonce = Nonce::assume_unique_for_key([0; 12]);
         let tag = self.0.seal_in_place_separate_tag(nonce, Aad::from(token), &mut []).ok()?;
-        <[u8; 16]>::try_from(tag.as_ref()).ok().map(Fingerprint::from)
+        <[u8; 16]>::try_from(tag.as_ref()).ok().map(TokenHash::from)
     }
 }
 
@@ -191,19 +191,19 @@ mod tests {
 
     #[test]
     fn a_fingerprint_is_of_the_whole_token_and_of_one_key() {
-        let fingerprints = Fingerprints::random().expect("randomness");
+        let token_hasher = TokenHasher::random().expect("randomness");
         let token = vec![b'a'; 1000];
-        let mut all = HashSet::from([fingerprints.of(&token).expect("a fingerprint")]);
-        assert!(!all.insert(fingerprints.of(&token).expect("a fingerprint")), "the same each time");
+        let mut all = HashSet::from([token_hasher.of(&token).expect("a fingerprint")]);
+        assert!(!all.insert(token_hasher.of(&token).expect("a fingerprint")), "the same each time");
         for place in 0..token.len() {
             let mut other = token.clone();
             other[place] ^= 1;
-            assert!(all.insert(fingerprints.of(&other).expect("a fingerprint")), "byte {place}");
-            assert!(all.insert(fingerprints.of(&token[..place]).expect("a fingerprint")));
+            assert!(all.insert(token_hasher.of(&other).expect("a fingerprint")), "byte {place}");
+            assert!(all.insert(token_hasher.of(&token[..place]).expect("a fingerprint")));
         }
-        let others = Fingerprints::random().expect("randomness");
+        let others = TokenHasher::random().expect("randomness");
         assert!(all.insert(others.of(&token).expect("a fingerprint")), "another key");
-        assert!(fingerprints.of(&vec![b'a'; MAX_TOKEN_BYTES]).is_some());
-        assert!(fingerprints.of(&vec![b'a'; MAX_TOKEN_BYTES + 1]).is_none());
+        assert!(token_hasher.of(&vec![b'a'; MAX_TOKEN_BYTES]).is_some());
+        assert!(token_hasher.of(&vec![b'a'; MAX_TOKEN_BYTES + 1]).is_none());
     }
 }

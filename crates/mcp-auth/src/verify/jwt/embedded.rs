@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::util::json::{Members, Raw};
+use crate::util::json::{Object, Raw};
 use crate::verify::jwt::algorithm::Algorithm;
 use crate::verify::jwt::crypto::{PublicKey, sha256};
 use crate::verify::jwt::jwk;
@@ -64,7 +64,7 @@ impl EmbeddedKeys {
 
 impl EmbeddedKey {
     fn read(jwk: &str, algorithm: Algorithm) -> Option<Self> {
-        let jwk = Members::of(jwk).ok()?;
+        let jwk = Object::of(jwk).ok()?;
         if jwk.iter().any(|(name, _)| PRIVATE.contains(&name)) {
             return None;
         }
@@ -88,7 +88,7 @@ impl EmbeddedKey {
     }
 }
 
-fn thumbprint(jwk: &Members<'_>) -> Option<[u8; 32]> {
+fn thumbprint(jwk: &Object<'_>) -> Option<[u8; 32]> {
     let text = |name: &str| jwk.get(name).and_then(Raw::string);
     let kind = text("kty")?;
     let (_, names) = THUMBPRINT.iter().find(|(kty, _)| *kty == kind)?;
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     fn thumbprint(jwk: &str) -> Option<String> {
-        let jwk = Members::of(jwk).expect("an object");
+        let jwk = Object::of(jwk).expect("an object");
         super::thumbprint(&jwk).map(|bytes| base64url::encode(&bytes))
     }
 

@@ -1,6 +1,6 @@
 //! One published key ([RFC 7517 §4](https://www.rfc-editor.org/rfc/rfc7517#section-4)), made ready or found unusable.
 
-use crate::util::json::Members;
+use crate::util::json::Object;
 use crate::verify::jwt::algorithm::Algorithm;
 use crate::verify::jwt::base64url;
 use crate::verify::jwt::crypto::PublicKey;
@@ -9,14 +9,14 @@ use crate::verify::jwt::crypto::PublicKey;
 const MAX_EXPONENT_BYTES: usize = 4;
 
 /// Makes a key ready for the algorithms it may be used with: its own, or all of an RSA key that names none.
-pub(super) fn prepare(jwk: &Members<'_>) -> Result<Vec<(Algorithm, PublicKey)>, &'static str> {
+pub(super) fn prepare(jwk: &Object<'_>) -> Result<Vec<(Algorithm, PublicKey)>, &'static str> {
     prepare_for(&Algorithm::RSA, jwk)
 }
 
 /// The same, where an RSA key that names no algorithm is used with these.
 pub(super) fn prepare_for(
     rsa: &[Algorithm],
-    jwk: &Members<'_>,
+    jwk: &Object<'_>,
 ) -> Result<Vec<(Algorithm, PublicKey)>, &'static str> {
     let text = |name: &str| {
         jwk.get(name)
@@ -88,11 +88,10 @@ pub(super) fn prepare_for(
         }
         ("AKP", _) => {
             let algorithm = own.ok_or("the issuer's key has no `alg`, which its kind requires")?;
-            let key = PublicKey::from_bytes(algorithm, &bytes("pub")?);
-            Ok(vec![(
-                algorithm,
-                key.ok_or("ML-DSA keys need the feature `ml-dsa`, and must be valid")?,
-            )])
+            if !Algorithm::ML_DSA.contains(&algorithm) {
+                return Err("the issuer's key of the kind `AKP` is not for ML-DSA");
+            }
+            Ok(vec![(algorithm, PublicKey::from_bytes(algorithm, &bytes("pub")?).ok_or(invalid)?)])
         }
         ("oct", _) => Err("the issuer publishes a symmetric key, which is never used"),
         _ => Err("the issuer's key is of a kind that is not supported"),

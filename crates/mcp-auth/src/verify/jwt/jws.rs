@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use crate::model::credentials::MAX_TOKEN_BYTES;
 use crate::model::denial::Denial;
 use crate::model::error_codes::Reason;
-use crate::util::json::{self, MAX_MEMBERS, Names, NotMembers, Raw};
-use crate::util::str_span::Text;
+use crate::util::json::{self, MAX_MEMBERS, Names, ObjectError, Raw};
+use crate::util::str_span::StrSpan;
 use crate::verify::jwt::algorithm::Algorithm;
 use crate::verify::jwt::base64url;
 
@@ -34,9 +34,9 @@ pub(crate) struct Header<A = Algorithm> {
     /// Whether there is a `nonce`: Microsoft hashes it before it signs tokens for Graph.
     pub(crate) has_nonce: bool,
     json: String,
-    kid: Option<Text>,
-    typ: Option<Text>,
-    jwk: Option<Text>,
+    kid: Option<StrSpan>,
+    typ: Option<StrSpan>,
+    jwk: Option<StrSpan>,
 }
 
 /// Whether a token has the form of a signed JWT: three parts of base64url.
@@ -135,9 +135,9 @@ impl<A> Header<A> {
         if found.kid.as_ref().is_some_and(|kid| kid.len() > MAX_KID_BYTES) {
             return refuse(Reason::Oversize);
         }
-        let place = |text| Text::within(&json, text);
+        let place = |text| StrSpan::within(&json, text);
         let (kid, typ) = (found.kid.and_then(place), found.typ.and_then(place));
-        let jwk = found.jwk.and_then(|jwk| Text::raw_place(&json, jwk));
+        let jwk = found.jwk.and_then(|jwk| StrSpan::raw_place(&json, jwk));
         let has_nonce = found.has_nonce;
         Ok(Self { algorithm, has_nonce, kid, typ, jwk, json })
     }
@@ -157,7 +157,7 @@ struct Found<'j> {
 
 impl<'j> Found<'j> {
     /// Reads each member once. Those that do not matter are only looked at for their names.
-    fn read(json: &'j str) -> Result<Self, NotMembers> {
+    fn read(json: &'j str) -> Result<Self, ObjectError> {
         let (mut found, mut others) = (Self::default(), Names::default());
         json::each_member(json, MAX_MEMBERS, |name, value| {
             let text = match &*name {
@@ -173,20 +173,20 @@ impl<'j> Found<'j> {
                 }
             };
             if text.is_some() {
-                return Err(NotMembers::Duplicate);
+                return Err(ObjectError::Duplicate);
             }
-            *text = Some(value.string().ok_or(NotMembers::Malformed)?);
+            *text = Some(value.string().ok_or(ObjectError::Malformed)?);
             Ok(())
         })?;
         Ok(found)
     }
 }
 
-impl From<NotMembers> for Denial {
-    fn from(why: NotMembers) -> Self {
+impl From<ObjectError> for Denial {
+    fn from(why: ObjectError) -> Self {
         Self::invalid(match why {
-            NotMembers::Duplicate => Reason::Duplicate,
-            NotMembers::Malformed => Reason::Malformed,
+            ObjectError::Duplicate => Reason::Duplicate,
+            ObjectError::Malformed => Reason::Malformed,
         })
     }
 }

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::model::denial::Denial;
 use crate::model::error_codes::Reason;
-use crate::model::issuer_pattern::Template;
-use crate::util::json::{Members, Raw};
+use crate::model::issuer_pattern::IssuerPattern;
+use crate::util::json::{Object, Raw};
 use crate::verify::jwt::algorithm::Algorithm;
 use crate::verify::jwt::crypto::PublicKey;
 use crate::verify::jwt::jws::{Header, Jws};
@@ -48,7 +48,7 @@ pub(crate) struct Key {
     /// Whether it is meant by whatever `kid` a token names: PEM has no place for one.
     has_any_name: bool,
     /// Whose tokens it signs, where several issuers share a set: Entra says so of each key.
-    issuer: Option<Template>,
+    issuer: Option<IssuerPattern>,
     usable: Result<Vec<(Algorithm, PublicKey)>, &'static str>,
     /// The key as it was published, to recognize it in the next set.
     published: Box<str>,
@@ -58,7 +58,7 @@ pub(crate) struct Key {
 
 /// Why no key verified a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Missing {
+pub(crate) enum KeyLookupError {
     /// A key of this name is there, for another algorithm.
     Algorithm,
     /// The token names no key, and several fit.
@@ -78,7 +78,7 @@ impl KeySet {
     ///
     /// If it is no JWKS, or has no usable key at all.
     pub fn parse(jwks: &[u8]) -> Result<Self, KeySetError> {
-        let members = Members::read(jwks).map_err(|_| KeySetError::Malformed)?;
+        let members = Object::read(jwks).map_err(|_| KeySetError::Malformed)?;
         let keys = members.get("keys").and_then(Raw::array).ok_or(KeySetError::Malformed)?;
         let keys: Vec<_> =
             keys.into_iter().take(MAX_KEYS).map(|jwk| Arc::new(Key::read(jwk.get()))).collect();
@@ -168,14 +168,14 @@ impl KeySet {
     }
 
     /// The key that signed the token, which says to be of `issuer`.
-    pub(crate) fn verify(&self, jws: &Jws<'_>, issuer: &str) -> Result<Arc<Key>, Missing> {
+    pub(crate) fn verify(&self, jws: &Jws<'_>, issuer: &str) -> Result<Arc<Key>, KeyLookupError> {
         let meant =
             self.keys.iter().filter(|key| key.is_of(issuer) && key.is_meant_by(&jws.header));
         let mut named = meant.clone().filter(|key| !key.has_any_name);
         if jws.header.kid().is_none() && named.next().is_some() && meant.clone().nth(1).is_some() {
-            return Err(Missing::Ambiguous);
+            return Err(KeyLookupError::Ambiguous);
         }
-        let mut missing = Missing::Unknown;
+        let mut missing = KeyLookupError::Unknown;
         let mut tries = 0;
         for key in meant {
             match key.public_key(jws.header.algorithm) {
@@ -183,7 +183,7 @@ impl KeySet {
                 Ok(_) if tries == MAX_TRIES => break,
                 Ok(public_key) => {
                     tries += 1;
-                    missing = Missing::Signature;
+                    missing = KeyLookupError::Signature;
                     if public_key.verifies(jws.signing_input.as_bytes(), &jws.signature) {
                         return Ok(key.clone());
                     }
@@ -194,7 +194,7 @@ impl KeySet {
     }
 
     /// This set in place of the former: keys that are in both stay the same, the others are retired.
-    pub(crate) fn succeed(mut self, former: Option<&Self>) -> Self {
+    pub(crate) fn replacing(mut self, former: Option<&Self>) -> Self {
         let Some(former) = former else { return self };
         for key in &mut self.keys {
             if let Some(same) = former.keys.iter().find(|old| old.published == key.published) {
@@ -217,10 +217,11 @@ impl Key {
     }
 
     fn read(jwk: &str) -> Self {
-        let members = Members::of(jwk);
+        let members = Object::of(jwk);
         let kid = members.as_ref().ok().and_then(|jwk| jwk.get("kid")).and_then(Raw::string);
         let issuer = members.as_ref().ok().and_then(|jwk| jwk.get("issuer"));
-        let template = issuer.and_then(Raw::string).and_then(|issuer| Template::parse(&issuer));
+        let template =
+            issuer.and_then(Raw::string).and_then(|issuer| IssuerPattern::parse(&issuer));
         let usable = members
             .as_ref()
             .map_err(|_| "it is no JSON object with distinct members")
@@ -243,7 +244,7 @@ impl Key {
 
     /// Whether it may sign tokens of this issuer.
     fn is_of(&self, issuer: &str) -> bool {
-        self.issuer.as_ref().is_none_or(|own| own.names(issuer))
+        self.issuer.as_ref().is_none_or(|own| own.matches(issuer))
     }
 
     /// Whether a token with this header may have been signed by this key. Without a `kid` any key may.
@@ -254,10 +255,10 @@ impl Key {
         }
     }
 
-    fn public_key(&self, algorithm: Algorithm) -> Result<&PublicKey, Missing> {
-        let keys = self.usable.as_ref().map_err(|why| Missing::Unusable(why))?;
+    fn public_key(&self, algorithm: Algorithm) -> Result<&PublicKey, KeyLookupError> {
+        let keys = self.usable.as_ref().map_err(|why| KeyLookupError::Unusable(why))?;
         let fitting = keys.iter().find(|(fits, _)| *fits == algorithm);
-        fitting.map(|(_, key)| key).ok_or(Missing::Algorithm)
+        fitting.map(|(_, key)| key).ok_or(KeyLookupError::Algorithm)
     }
 }
 
@@ -274,17 +275,17 @@ impl fmt::Debug for Key {
     }
 }
 
-impl From<Missing> for Denial {
-    fn from(missing: Missing) -> Self {
+impl From<KeyLookupError> for Denial {
+    fn from(missing: KeyLookupError) -> Self {
         match missing {
-            Missing::Algorithm => {
+            KeyLookupError::Algorithm => {
                 Self::invalid(Reason::Algorithm).detail("the token's `alg` is not that of its key")
             }
-            Missing::Ambiguous => Self::invalid(Reason::UnknownKey)
+            KeyLookupError::Ambiguous => Self::invalid(Reason::UnknownKey)
                 .detail("the token names no key (`kid`), and its issuer has several that fit"),
-            Missing::Signature => Self::invalid(Reason::Signature),
-            Missing::Unknown => Self::invalid(Reason::UnknownKey),
-            Missing::Unusable(why) => Self::invalid(Reason::Key).detail(why),
+            KeyLookupError::Signature => Self::invalid(Reason::Signature),
+            KeyLookupError::Unknown => Self::invalid(Reason::UnknownKey),
+            KeyLookupError::Unusable(why) => Self::invalid(Reason::Key).detail(why),
         }
     }
 }

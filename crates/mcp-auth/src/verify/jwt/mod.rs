@@ -6,7 +6,7 @@
 //! confusions cannot be written down; a token signed with a shared secret has a type of its own.
 
 mod pem;
-mod fingerprint;
+mod token_hash;
 mod algorithm;
 mod crypto;
 mod base64url;
@@ -18,31 +18,25 @@ mod embedded;
 mod rules;
 mod claims;
 mod profile;
-mod dialect;
+mod issuer_checks;
 mod verify;
-mod secret;
-mod notice;
-mod answer;
-mod api_answer;
+mod hmac;
+mod security_event;
 
 pub use algorithm::Algorithm;
-pub use answer::introspected;
-pub(crate) use answer::judge_answer;
-pub(crate) use api_answer::{judge_api_answer, knows_no_such_token};
 pub(crate) use base64url::{decode as from_base64url, encode as to_base64url};
 pub(crate) use claims::Claims;
-pub(crate) use crypto::{Fingerprints, Mac, PrivateKey, is_same_secret, random, sha256};
+pub(crate) use crypto::{Mac, PrivateKey, TokenHasher, is_same_secret, random, sha256};
 pub(crate) use embedded::EmbeddedKeys;
-pub(crate) use fingerprint::Fingerprint;
+pub(crate) use hmac::{HmacJwt, HmacKey};
 pub(crate) use jws::{Jws, is_compact};
-pub(crate) use keys::{Key, Missing};
+pub(crate) use keys::{Key, KeyLookupError};
 pub use keys::{KeySet, KeySetError};
-pub(crate) use notice::{Notice, NoticeKind, fault};
-pub use profile::Profile;
-pub use rules::JwtRules;
-pub(crate) use secret::{BySecret, Secret};
+pub use rules::{JwtRules, Profile};
+pub(crate) use security_event::{SecurityEvent, SecurityEventKind, fault};
+pub(crate) use token_hash::TokenHash;
 pub use verify::verify;
-pub(crate) use verify::{judge, judge_algorithm};
+pub(crate) use verify::{check, check_algorithm};
 
 #[cfg(test)]
 mod tests;

@@ -4,20 +4,7 @@ use crate::model::denial::Denial;
 use crate::model::error_codes::Reason;
 use crate::verify::jwt::claims::Claims;
 use crate::verify::jwt::jws::Header;
-
-/// How strictly a token must say that it is an access token.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Profile {
-    /// The default, for the many issuers that do not type their access tokens: `typ` is `at+jwt`,
-    /// `JWT` or absent. Unless it is `at+jwt`, a token that shows the marks of another kind is
-    /// refused: `nonce` or `at_hash` of an ID token, `events` of a logout token, and the like.
-    #[default]
-    Compatible,
-    /// Only tokens of [RFC 9068](https://www.rfc-editor.org/rfc/rfc9068#section-4): `typ` is `at+jwt`,
-    /// and `client_id`, `iat` and `jti` are there.
-    Rfc9068,
-}
+use crate::verify::jwt::rules::Profile;
 
 /// Kinds of tokens whose `typ` is known, to name them to the operator. Any other is refused as well.
 const KNOWN_TYPES: [(&str, &str); 7] = [
@@ -31,7 +18,7 @@ const KNOWN_TYPES: [(&str, &str); 7] = [
 ];
 
 impl Profile {
-    pub(super) fn judge<A>(self, header: &Header<A>, claims: &Claims) -> Result<(), Denial> {
+    pub(super) fn check<A>(self, header: &Header<A>, claims: &Claims) -> Result<(), Denial> {
         let typ = header.media_type().unwrap_or("JWT");
         let is = |name: &str| typ.eq_ignore_ascii_case(name);
         match self {

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::model::issuer_overrides::Dialect;
-use crate::model::issuer_pattern::Family;
+use crate::model::issuer_overrides::IssuerOverrides;
+use crate::model::issuer_pattern::IssuerSet;
 use crate::verify::jwt::algorithm::Algorithm;
-use crate::verify::jwt::profile::Profile;
 
 /// What one issuer's tokens may look like.
 #[derive(Clone, Debug)]
@@ -18,8 +17,8 @@ pub struct JwtRules {
     /// How strictly a token must say that it is an access token.
     pub profile: Profile,
     /// The tenants of a template.
-    pub(crate) family: Option<Arc<Family>>,
-    pub(crate) dialect: Option<Arc<Dialect>>,
+    pub(crate) issuer_set: Option<Arc<IssuerSet>>,
+    pub(crate) overrides: Option<Arc<IssuerOverrides>>,
 }
 
 impl JwtRules {
@@ -32,21 +31,35 @@ impl JwtRules {
             issuer: issuer.as_ref().into(),
             algorithms: Algorithm::ALL.to_vec(),
             profile: Profile::default(),
-            family: None,
-            dialect: None,
+            issuer_set: None,
+            overrides: None,
         }
     }
 
     /// Whether tokens of this issuer are judged by these rules.
     pub(crate) fn are_for(&self, issuer: &str) -> bool {
-        match &self.family {
-            Some(family) => family.names(issuer),
+        match &self.issuer_set {
+            Some(issuer_set) => issuer_set.contains(issuer),
             None => *self.issuer == *issuer,
         }
     }
 
     /// The issuer of a token that is judged by these rules.
     pub(super) fn issuer_of(&self, issuer: &str) -> Arc<str> {
-        if self.family.is_some() { issuer.into() } else { self.issuer.clone() }
+        if self.issuer_set.is_some() { issuer.into() } else { self.issuer.clone() }
     }
+}
+
+/// How strictly a token must say that it is an access token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Profile {
+    /// The default, for the many issuers that do not type their access tokens: `typ` is `at+jwt`,
+    /// `JWT` or absent. Unless it is `at+jwt`, a token that shows the marks of another kind is
+    /// refused: `nonce` or `at_hash` of an ID token, `events` of a logout token, and the like.
+    #[default]
+    Compatible,
+    /// Only tokens of [RFC 9068](https://www.rfc-editor.org/rfc/rfc9068#section-4): `typ` is `at+jwt`,
+    /// and `client_id`, `iat` and `jti` are there.
+    Rfc9068,
 }

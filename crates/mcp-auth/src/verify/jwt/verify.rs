@@ -4,14 +4,14 @@ use crate::model::denial::Denial;
 use crate::model::error_codes::Reason;
 use crate::model::verified_token::VerifiedToken;
 use crate::verify::jwt::claims::Claims;
-use crate::verify::jwt::dialect;
+use crate::verify::jwt::issuer_checks;
 use crate::verify::jwt::jws::Jws;
 use crate::verify::jwt::keys::KeySet;
 use crate::verify::jwt::rules::JwtRules;
 
 /// Verifies `token` with `keys`: its form, its kind, its issuer and its signature.
 ///
-/// Audience, expiry and scopes are judged after this, by [`Policy::permit`](crate::Policy::permit). A token
+/// Audience, expiry and scopes are judged after this, by [`Policy::authorize`](crate::Policy::authorize). A token
 /// that is bound to its sender (`cnf`) is refused, since nothing here knows the sender.
 ///
 /// ```
@@ -27,14 +27,14 @@ use crate::verify::jwt::rules::JwtRules;
 ///
 /// # Errors
 ///
-/// [`InvalidToken`](crate::Refusal::InvalidToken) with the [`Reason`].
+/// [`InvalidToken`](crate::DenialKind::InvalidToken) with the [`Reason`].
 pub fn verify(token: &str, keys: &KeySet, rules: &JwtRules) -> Result<VerifiedToken, Denial> {
     let mut jws = Jws::parse(token)?;
     let claims = Claims::parse(std::mem::take(&mut jws.payload))?;
     if !rules.are_for(claims.issuer()) {
         return Err(Denial::invalid(Reason::Issuer));
     }
-    judge(&jws, &claims, rules)?;
+    check(&jws, &claims, rules)?;
     if claims.binding.is_some() {
         return Err(Denial::invalid(Reason::Binding));
     }
@@ -43,14 +43,14 @@ pub fn verify(token: &str, keys: &KeySet, rules: &JwtRules) -> Result<VerifiedTo
 }
 
 /// Everything about a token that can be judged without a key.
-pub(crate) fn judge(jws: &Jws<'_>, claims: &Claims, rules: &JwtRules) -> Result<(), Denial> {
-    judge_algorithm(jws, rules)?;
-    rules.profile.judge(&jws.header, claims)?;
-    dialect::judge(claims, rules)
+pub(crate) fn check(jws: &Jws<'_>, claims: &Claims, rules: &JwtRules) -> Result<(), Denial> {
+    check_algorithm(jws, rules)?;
+    rules.profile.check(&jws.header, claims)?;
+    issuer_checks::check(claims, rules)
 }
 
 /// Whether what an issuer signs may be signed like this.
-pub(crate) fn judge_algorithm(jws: &Jws<'_>, rules: &JwtRules) -> Result<(), Denial> {
+pub(crate) fn check_algorithm(jws: &Jws<'_>, rules: &JwtRules) -> Result<(), Denial> {
     let algorithm = jws.header.algorithm;
     if rules.algorithms.contains(&algorithm) {
         return Ok(());

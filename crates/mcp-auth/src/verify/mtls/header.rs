@@ -3,8 +3,14 @@
 use base64_simd::STANDARD;
 use http::HeaderName;
 
-use crate::model::credentials::{CLIENT_CERT, XFCC};
+use crate::util::hex;
 use crate::verify::mtls::certificate::ClientCertificate;
+
+/// The header with the client's certificate ([RFC 9440 §2](https://www.rfc-editor.org/rfc/rfc9440#section-2)).
+const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
+
+/// The same of Envoy.
+const XFCC: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 
 /// A header in which a proxy tells of the certificate of its client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -13,7 +19,7 @@ pub enum ClientCertHeader {
     /// `Client-Cert`, the standard ([RFC 9440 §2.2](https://www.rfc-editor.org/rfc/rfc9440#section-2.2)):
     /// the certificate in DER and base64, between colons.
     Rfc9440,
-    /// `X-Forwarded-Client-Cert` of Envoy and Istio
+    /// `X-TrustedProxies-Client-Cert` of Envoy and Istio
     /// ([its documentation](https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_conn_man/headers#x-forwarded-client-cert)),
     /// of which the `Hash` counts. The proxy must replace what clients send (`SANITIZE_SET`): a header in which
     /// `Hash=` comes twice is refused, wherever the second stands.
@@ -60,14 +66,7 @@ fn only_hash(field: &str) -> Option<ClientCertificate> {
         .split_inclusive(';')
         .all(|name| name.starts_with("by=") && name.ends_with(';') && !name.contains([',', '"']));
     let digits = after.split(';').next()?;
-    (is_only && is_first).then(|| hex(digits).map(ClientCertificate::from_sha256))?
-}
-
-fn hex(text: &str) -> Option<[u8; 32]> {
-    let digits: Vec<u8> =
-        text.chars().map(|c| c.to_digit(16).map(|it| it as u8)).collect::<Option<_>>()?;
-    let bytes: Vec<u8> = digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();
-    (digits.len() == 64).then_some(bytes)?.try_into().ok()
+    (is_only && is_first).then(|| hex::decode_32(digits).map(ClientCertificate::from_sha256))?
 }
 
 #[cfg(test)]
@@ -82,7 +81,7 @@ mod tests {
     }
 
     fn digest() -> String {
-        crate::verify::jwt::sha256(DER).iter().map(|byte| format!("{byte:02x}")).collect()
+        hex::encode(&crate::verify::jwt::sha256(DER))
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 mod certificate;
 mod header;
-mod network;
+mod cidr;
 mod verifier;
 
 pub use certificate::{ClientCertificate, PeerAddr};
+pub(crate) use cidr::Cidr;
 pub use header::ClientCertHeader;
-pub(crate) use network::Network;
-pub(crate) use verifier::{Certificates, Forwarded};
+pub(crate) use verifier::{CertificateVerifier, TrustedProxies};

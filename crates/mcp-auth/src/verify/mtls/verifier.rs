@@ -9,26 +9,26 @@ use crate::model::denial::Denial;
 use crate::model::error_codes::Reason;
 use crate::verify::jwt::is_same_secret;
 use crate::verify::mtls::certificate::{ClientCertificate, PeerAddr};
+use crate::verify::mtls::cidr::Cidr;
 use crate::verify::mtls::header::ClientCertHeader;
-use crate::verify::mtls::network::Network;
 
 /// How certificates are known.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Certificates {
+pub(crate) struct CertificateVerifier {
     pub(crate) is_required: bool,
-    pub(crate) forwarded: Option<Forwarded>,
+    pub(crate) forwarded: Option<TrustedProxies>,
 }
 
 /// A header that tells of certificates, and who is believed it.
 #[derive(Clone, Debug)]
-pub(crate) struct Forwarded {
+pub(crate) struct TrustedProxies {
     pub(crate) header: ClientCertHeader,
-    pub(crate) peers: Vec<Network>,
+    pub(crate) peers: Vec<Cidr>,
 }
 
-impl Certificates {
+impl CertificateVerifier {
     /// Whether the client has shown the certificate with this thumbprint.
-    pub(crate) fn confirm(&self, thumbprint: &[u8; 32], parts: &Parts) -> Result<(), Denial> {
+    pub(crate) fn verify(&self, thumbprint: &[u8; 32], parts: &Parts) -> Result<(), Denial> {
         match self.of(parts) {
             Ok(ClientCertificate(shown)) if is_same_secret(&shown, thumbprint) => Ok(()),
             Ok(_) => Err(Denial::invalid(Reason::Certificate).detail(
@@ -42,7 +42,7 @@ impl Certificates {
     fn of(&self, parts: &Parts) -> Result<ClientCertificate, &'static str> {
         let peer = parts.extensions.get().map(|PeerAddr(address)| *address);
         match &self.forwarded {
-            Some(forwarded) if peer.is_some_and(|peer| forwarded.is_believed(peer)) => {
+            Some(forwarded) if peer.is_some_and(|peer| forwarded.is_trusted(peer)) => {
                 forwarded.read(&parts.headers)
             }
             _ => parts.extensions.get().copied().ok_or(match (&self.forwarded, peer) {
@@ -54,8 +54,8 @@ impl Certificates {
     }
 }
 
-impl Forwarded {
-    fn is_believed(&self, peer: IpAddr) -> bool {
+impl TrustedProxies {
+    fn is_trusted(&self, peer: IpAddr) -> bool {
         self.peers.iter().any(|network| network.contains(peer))
     }
 

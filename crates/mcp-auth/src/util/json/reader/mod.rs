@@ -6,13 +6,13 @@
 
 use std::borrow::Cow;
 
-use crate::util::byte_scan::past_blocks;
+use crate::util::byte_scan::skip_blocks;
 
 /// The text is no JSON, or not of the shape that is looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Unreadable;
+pub(crate) struct SyntaxError;
 
-type Result<T> = std::result::Result<T, Unreadable>;
+type Result<T> = std::result::Result<T, SyntaxError>;
 
 /// A value as it is written.
 #[derive(Clone, Copy, Debug)]
@@ -109,7 +109,7 @@ impl<'j> Reader<'j> {
     pub(crate) fn end(&mut self) -> Result<()> {
         match self.peek() {
             None => Ok(()),
-            Some(_) => Err(Unreadable),
+            Some(_) => Err(SyntaxError),
         }
     }
 
@@ -127,34 +127,34 @@ impl<'j> Reader<'j> {
 
     /// Goes into an object (`{`) or an array (`[`).
     pub(crate) fn enter(&mut self, bracket: u8) -> Result<()> {
-        self.pass(bracket)?;
+        self.expect_byte(bracket)?;
         self.is_fresh = true;
         Ok(())
     }
 
     /// The name of the next member, whose value comes next; nothing after the last one.
     pub(crate) fn member(&mut self) -> Result<Option<Cow<'j, str>>> {
-        if !self.goes_on(b'}')? {
+        if !self.next_item(b'}')? {
             return Ok(None);
         }
-        self.pass(b'"')?;
+        self.expect_byte(b'"')?;
         self.rest_of_name().map(Some)
     }
 
     /// The same, where some names are looked for, none of which needs escapes: they are compared where they lie, and their end
     /// is not looked for.
     pub(crate) fn member_of(&mut self, names: &[&str]) -> Result<Option<Member<'j>>> {
-        if !self.goes_on(b'}')? {
+        if !self.next_item(b'}')? {
             return Ok(None);
         }
-        self.pass(b'"')?;
+        self.expect_byte(b'"')?;
         let rest = self.rest();
         let is_next =
             |name: &str| rest.get(name.len()) == Some(&b'"') && rest.starts_with(name.as_bytes());
         let wanted = names.iter().enumerate().find(|(_, name)| is_next(name));
         let Some((place, name)) = wanted else { return self.other_member(names).map(Some) };
         self.at += name.len() + 1;
-        self.pass(b':')?;
+        self.expect_byte(b':')?;
         Ok(Some(Member::Wanted(place)))
     }
 
@@ -170,16 +170,16 @@ impl<'j> Reader<'j> {
     fn rest_of_name(&mut self) -> Result<Cow<'j, str>> {
         let start = self.at;
         let name = match self.rest_of_string()? {
-            true => Cow::Borrowed(self.text.get(start..self.at - 1).ok_or(Unreadable)?),
-            false => unescaped(self.since(start - 1)?).ok_or(Unreadable)?,
+            true => Cow::Borrowed(self.text.get(start..self.at - 1).ok_or(SyntaxError)?),
+            false => unescaped(self.since(start - 1)?).ok_or(SyntaxError)?,
         };
-        self.pass(b':')?;
+        self.expect_byte(b':')?;
         Ok(name)
     }
 
     /// Whether there is another element, which comes next.
     pub(crate) fn element(&mut self) -> Result<bool> {
-        self.goes_on(b']')
+        self.next_item(b']')
     }
 
     /// The next value.
@@ -216,13 +216,13 @@ impl<'j> Reader<'j> {
             loop {
                 match open.is_object() {
                     None => return Ok(()),
-                    Some(true) if self.goes_on(b'}')? => {
-                        self.pass(b'"')?;
+                    Some(true) if self.next_item(b'}')? => {
+                        self.expect_byte(b'"')?;
                         self.rest_of_string()?;
-                        self.pass(b':')?;
+                        self.expect_byte(b':')?;
                         break;
                     }
-                    Some(false) if self.goes_on(b']')? => break,
+                    Some(false) if self.next_item(b']')? => break,
                     _ => open.pop(),
                 }
             }
@@ -232,7 +232,7 @@ impl<'j> Reader<'j> {
 
     /// Goes past a value that holds no others, or past the bracket with which another begins.
     fn scalar_or_bracket(&mut self) -> Result<Option<u8>> {
-        match self.peek().ok_or(Unreadable)? {
+        match self.peek().ok_or(SyntaxError)? {
             b'"' => {
                 self.at += 1;
                 self.rest_of_string()?;
@@ -245,21 +245,21 @@ impl<'j> Reader<'j> {
                 self.at += 1;
                 return Ok(Some(bracket));
             }
-            _ => return Err(Unreadable),
+            _ => return Err(SyntaxError),
         }
         Ok(None)
     }
 
     /// Goes to what follows in an object or an array, or past its end.
     #[inline]
-    fn goes_on(&mut self, end: u8) -> Result<bool> {
+    fn next_item(&mut self, end: u8) -> Result<bool> {
         let is_fresh = std::mem::take(&mut self.is_fresh);
-        let next = self.peek().ok_or(Unreadable)?;
+        let next = self.peek().ok_or(SyntaxError)?;
         if next == end || (next == b',' && !is_fresh) {
             self.at += 1;
             return Ok(next != end);
         }
-        if is_fresh { Ok(true) } else { Err(Unreadable) }
+        if is_fresh { Ok(true) } else { Err(SyntaxError) }
     }
 
     /// Goes past the rest of a string whose first quote was passed, and says whether it has no escapes.
@@ -291,7 +291,7 @@ impl<'j> Reader<'j> {
                     self.at = self.text.len() - after.len();
                     return Ok(());
                 }
-                _ => return Err(Unreadable),
+                _ => return Err(SyntaxError),
             };
             rest = rest.get(plain(rest)..).unwrap_or_default();
         }
@@ -320,21 +320,21 @@ impl<'j> Reader<'j> {
         let rest = self.rest();
         let digits = rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len());
         self.at += digits;
-        if digits > 0 { Ok(()) } else { Err(Unreadable) }
+        if digits > 0 { Ok(()) } else { Err(SyntaxError) }
     }
 
     fn word(&mut self, word: &str) -> Result<()> {
         if !self.rest().starts_with(word.as_bytes()) {
-            return Err(Unreadable);
+            return Err(SyntaxError);
         }
         self.at += word.len();
         Ok(())
     }
 
     #[inline]
-    fn pass(&mut self, byte: u8) -> Result<()> {
+    fn expect_byte(&mut self, byte: u8) -> Result<()> {
         if self.peek() != Some(byte) {
-            return Err(Unreadable);
+            return Err(SyntaxError);
         }
         self.at += 1;
         Ok(())
@@ -352,7 +352,7 @@ impl<'j> Reader<'j> {
 
     #[inline]
     fn since(&self, start: usize) -> Result<&'j str> {
-        self.text.get(start..self.at).ok_or(Unreadable)
+        self.text.get(start..self.at).ok_or(SyntaxError)
     }
 }
 
@@ -373,7 +373,7 @@ fn plain(bytes: &[u8]) -> usize {
         }
         rest = after;
         if bytes.len() - rest.len() == LONG {
-            rest = past_blocks(rest, is_special);
+            rest = skip_blocks(rest, is_special);
         }
     }
     bytes.len() - rest.len() + rest.iter().position(|byte| is_special(*byte)).unwrap_or(rest.len())

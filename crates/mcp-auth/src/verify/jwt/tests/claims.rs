@@ -34,7 +34,12 @@ fn caller(claims: &str) -> Result<AuthInfo, Denial> {
     let headers: HeaderMap =
         [(AUTHORIZATION, HeaderValue::from_static("Bearer abc"))].into_iter().collect();
     let now = UNIX_EPOCH + Duration::from_secs(500);
-    policy.permit(token(claims)?, Credentials::from_headers(&headers)?, &Operation::default(), now)
+    policy.authorize(
+        token(claims)?,
+        Credentials::from_headers(&headers)?,
+        &Operation::default(),
+        now,
+    )
 }
 
 #[test]
@@ -65,7 +70,7 @@ fn scopes_are_read_in_every_dialect_by_table() {
         (r#""scope":"read\twrite""#, "read\twrite"),
     ] {
         let token = token(claims).expect(claims);
-        assert_eq!(token.facts().scopes.as_str(), expected, "{claims}");
+        assert_eq!(token.data().scopes.as_str(), expected, "{claims}");
     }
 }
 
@@ -124,7 +129,7 @@ fn times_are_rounded_against_the_caller_by_table() {
         (r#""nbf":1e3"#, 1000),
         (r#""nbf":9007199254740991"#, 9_007_199_254_740_991),
     ] {
-        assert_eq!(token(claims).expect(claims).facts().not_before, expected, "{claims}");
+        assert_eq!(token(claims).expect(claims).data().not_before, expected, "{claims}");
     }
     for (exp, expected) in [
         ("1", 1),

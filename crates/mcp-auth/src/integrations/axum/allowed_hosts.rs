@@ -1,0 +1,207 @@
+//! The hosts by which a server may be called: rmcp's list, read once, and the resource's own.
+
+use std::net::Ipv6Addr;
+
+use http::header::{HOST, HeaderValue};
+use http::request::Parts;
+
+use crate::model::denial::Denial;
+use crate::util::url;
+
+/// The hosts of a server. A page whose name was made to lead here (DNS rebinding) calls it by another.
+pub(super) struct Hosts {
+    /// The resource's own, as most requests name it: it is not taken apart.
+    own: Option<String>,
+    /// Each that is allowed; nothing if any is.
+    allowed: Option<Vec<(String, Port)>>,
+}
+
+/// Any, where none is said.
+type Port = Option<u16>;
+
+impl Hosts {
+    /// The hosts of a list as rmcp has it: names or addresses, with a port or with any, and all of them if there are none. The
+    /// resource's own is among them, with any port, since a proxy may have another. What is no host is never met.
+    pub(super) fn new(allowed: &[String], resource: &str) -> Self {
+        let own = url::split(resource).map(|(_, authority, _)| authority);
+        if allowed.is_empty() {
+            return Self { own: None, allowed: None };
+        }
+        let any_port = own.and_then(url::host_and_port).map(|(host, _)| (host.to_owned(), None));
+        let listed = allowed.iter().filter_map(|entry| {
+            let host = listed(entry.trim());
+            if host.is_none() {
+                tracing::warn!(target: "mcp_auth", entry, "an allowed host that names none, and so allows none");
+            }
+            host
+        });
+        let allowed = any_port.into_iter().chain(listed).collect();
+        Self { own: own.map(str::to_owned), allowed: Some(allowed) }
+    }
+
+    /// Whether a request may be made to the host that it names. One that names none is not ours to answer: rmcp does.
+    pub(super) fn admit(&self, request: &Parts) -> Result<(), Denial> {
+        let Some(hosts) = &self.allowed else { return Ok(()) };
+        let mut named = request.headers.get_all(HOST).iter().map(HeaderValue::to_str);
+        let named = match (named.next(), named.next()) {
+            (Some(host), None) => host.ok(),
+            (Some(_), Some(_)) => None,
+            (None, _) => match request.uri.authority() {
+                Some(authority) => Some(authority.as_str()), // as HTTP/2 has it
+                None => return Ok(()),
+            },
+        };
+        let is_covered = |(host, port)| {
+            hosts.iter().any(|(known, wanted): &(String, Port)| {
+                known.eq_ignore_ascii_case(host) && (wanted.is_none() || *wanted == port)
+            })
+        };
+        let is_own = |host| self.own.as_deref() == Some(host);
+        if named.is_some_and(is_own) || named.and_then(url::host_and_port).is_some_and(is_covered) {
+            return Ok(());
+        }
+        tracing::debug!(target: "mcp_auth", ?named, "a host that is not allowed");
+        Err(Denial::host_not_allowed().detail("`Host` (logged at debug) is none of this server's names, or comes twice: if it should be one, or is a proxy's name for it, give rmcp's `with_allowed_hosts(..)` all names; they replace its `localhost`"))
+    }
+}
+
+/// An entry of a list: `host`, `host:port`, `host:*`, or an IPv6 address with brackets or without.
+fn listed(entry: &str) -> Option<(String, Port)> {
+    if entry.parse::<Ipv6Addr>().is_ok() {
+        return Some((format!("[{entry}]"), None));
+    }
+    let (host, port) = match entry.strip_suffix(":*") {
+        Some(host) => url::host_and_port(host).filter(|(_, port)| port.is_none())?,
+        None => url::host_and_port(entry)?,
+    };
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._[:]".contains(&byte);
+    host.bytes().all(is_plain).then(|| (host.to_owned(), port))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    fn admits(hosts: &Hosts, uri: &str, named: &[&[u8]]) -> bool {
+        let mut request = Request::builder().uri(uri);
+        for host in named {
+            request = request.header(HOST, *host);
+        }
+        hosts.admit(&request.body(()).expect("a request").into_parts().0).is_ok()
+    }
+
+    #[test]
+    fn hosts_are_admitted_by_table() {
+        const ALL: [&str; 10] = [
+            "localhost",
+            "127.0.0.1",
+            "::1",
+            " Proxy:8080 ",
+            "[fd00::1]:9",
+            "any:*",
+            "[fd00::2]:*",
+            "h:x",
+            "i@",
+            "",
+        ];
+        let hosts = Hosts::new(&ALL.map(Into::into), "https://api.example.com:8443/mcp");
+        for (named, is_admitted) in [
+            ("localhost", true),
+            ("LOCALHOST:3000", true),
+            ("localhost:", true),
+            ("127.0.0.1:3000", true),
+            ("[::1]:3000", true),
+            ("[::1]", true),
+            ("api.example.com", true),
+            ("api.example.com:8443", true),
+            ("API.example.com:8443", true),
+            ("api.example.com:443", true), // a proxy's port is not the resource's
+            ("proxy:8080", true),
+            ("[fd00::1]:9", true),
+            ("any", true),
+            ("any:3000", true),
+            ("[fd00::2]:3000", true),
+            ("::1", false), // no host without brackets
+            ("proxy", false),
+            ("proxy:80", false),
+            ("proxy:8080x", false),
+            ("[fd00::1]", false),
+            ("[fd00::1]:90", false),
+            ("evil.example", false),
+            ("evil.example:3000", false),
+            ("localhost.evil.example", false),
+            ("api.example.com.evil.example", false),
+            ("api.example.com.", false),
+            ("evil.example@localhost", false),
+            ("localhost@evil.example", false),
+            ("localhost:80@evil.example", false),
+            ("localhost:+80", false),
+            ("localhost:99999", false),
+            ("localhost/", false),
+            ("localhost, evil.example", false),
+            (" localhost", false),
+            ("h", false),
+            ("h:1", false),
+            ("i@:80", false),
+            ("any:*", false),
+            ("[::1", false),
+            ("[::1]x", false),
+            ("[]", false),
+            (":80", false),
+            ("", false),
+        ] {
+            assert_eq!(admits(&hosts, "/mcp", &[named.as_bytes()]), is_admitted, "{named}");
+        }
+    }
+
+    #[test]
+    fn one_host_is_named_and_no_other_counts() {
+        let hosts = Hosts::new(&["localhost".to_owned()], "https://api.example.com/mcp");
+        for (uri, named, is_admitted) in [
+            ("/mcp", &[][..], true), // it names none
+            ("/mcp", &[&b"localhost\xff"[..]], false),
+            ("/mcp", &[b"localhost", b"localhost"], false),
+            ("/mcp", &[b"localhost", b"evil.example"], false),
+            ("/mcp", &[b"evil.example", b"localhost"], false),
+            ("https://localhost/mcp", &[], true),
+            ("https://api.example.com:8443/mcp", &[], true),
+            ("https://evil.example/mcp", &[], false),
+            ("https://localhost/mcp", &[b"evil.example"], false),
+        ] {
+            assert_eq!(admits(&hosts, uri, named), is_admitted, "{uri} {named:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_entry_is_known_as_such() {
+        for (entry, is_one) in [
+            ("localhost", true),
+            ("a_b.example-1.com:8080", true),
+            ("127.0.0.1:*", true),
+            ("[::1]:*", true),
+            ("::1", true),
+            ("*", false),
+            ("*:*", false),
+            ("*.internal", false),
+            ("h:80:*", false),
+            ("http://h", false),
+            ("h/x", false),
+            ("a b", false),
+            ("h\u{e9}", false),
+            ("", false),
+        ] {
+            assert_eq!(listed(entry).is_some(), is_one, "{entry}");
+        }
+    }
+
+    #[test]
+    fn an_empty_list_allows_any_and_one_that_says_nothing_the_resources_own() {
+        let any = Hosts::new(&[], "https://api.example.com/mcp");
+        assert!(admits(&any, "/mcp", &[b"evil.example"]) && admits(&any, "/mcp", &[]));
+        let own = Hosts::new(&[String::new(), "a:b".to_owned()], "https://api.example.com/mcp");
+        assert!(admits(&own, "/mcp", &[b"api.example.com"]));
+        assert!(!admits(&own, "/mcp", &[b"a"]) && !admits(&own, "/mcp", &[b"localhost"]));
+    }
+}

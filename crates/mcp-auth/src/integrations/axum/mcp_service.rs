@@ -1,0 +1,121 @@
+//! rmcp's service behind a route of axum.
+
+use std::convert::Infallible;
+use std::mem;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::Router;
+use axum::body::Body;
+use axum::routing::{MethodFilter, any_service};
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::combinators::BoxBody;
+use rmcp::ServerHandler;
+use rmcp::transport::streamable_http_server::{SessionManager, StreamableHttpService};
+use tower_service::Service;
+
+use crate::integrations::axum::allowed_hosts::Hosts;
+use crate::integrations::axum::connection_info::WithConnectionInfo;
+use crate::integrations::tower::{ResponseBody, handle};
+use crate::net::box_future::{BoxFuture, boxed};
+use crate::resource::mcp_auth::McpAuth;
+
+impl McpAuth {
+    /// [`protect`](Self::protect) for rmcp's service, which is then called by reference: a router, a layer and the service itself
+    /// copy it otherwise, each once for every request. At the path of the resource the service sees the URI as it was sent; below
+    /// it, as by `protect`, without the path.
+    ///
+    /// The hosts by which it may be called (`Host`) are those of rmcp's configuration, loopback unless it says otherwise, and that
+    /// of the resource. They are looked at here, before the token; an entry `host:*` has any port, as `host`.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use mcp_auth::McpAuth;
+    /// use rmcp::transport::streamable_http_server::StreamableHttpService;
+    /// use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
+    ///
+    /// struct Server;
+    /// impl rmcp::ServerHandler for Server {}
+    ///
+    /// let auth = McpAuth::builder("https://api.example.com/mcp")
+    ///     .authorization_server("https://auth.example.com")
+    ///     .build()?;
+    /// let sessions = Arc::new(LocalSessionManager::default());
+    /// let mcp = StreamableHttpService::new(|| Ok(Server), sessions, Default::default());
+    /// let app: axum::Router = auth.protect_mcp(mcp);
+    /// # Ok::<(), mcp_auth::ConfigError>(())
+    /// ```
+    pub fn protect_mcp<S, M>(&self, mut service: StreamableHttpService<S, M>) -> Router
+    where
+        S: ServerHandler + Send + 'static,
+        M: SessionManager,
+    {
+        // rmcp would read its list anew for each request. Without one, all that it asks of a host is that there is one, well-formed.
+        let allowed = mem::take(&mut service.config.allowed_hosts);
+        let hosts = Hosts::new(&allowed, self.resource());
+        let served = WithConnectionInfo(GuardedMcpService(Arc::new(Shared {
+            auth: self.clone(),
+            hosts,
+            service,
+        })));
+        let path = self.path();
+        if path.is_empty() {
+            return self.mount(served);
+        }
+        // Nesting makes another URI for each request. Below the path it stays: a wildcard of our own would be a parameter to routers
+        // around. And axum wraps a service once more with each merge of routers, but not the services of methods.
+        self.metadata_routes()
+            .route(path, any_service(served.clone()).on_service(EACH_METHOD, served.clone()))
+            .nest_service(&format!("{path}/"), served)
+    }
+}
+
+/// Named one by one, so that to merge a route for any of them at the same path panics, and does not replace the protected one.
+const EACH_METHOD: MethodFilter = MethodFilter::CONNECT
+    .or(MethodFilter::DELETE)
+    .or(MethodFilter::GET)
+    .or(MethodFilter::HEAD)
+    .or(MethodFilter::OPTIONS)
+    .or(MethodFilter::PATCH)
+    .or(MethodFilter::POST)
+    .or(MethodFilter::PUT)
+    .or(MethodFilter::TRACE);
+
+/// rmcp's service behind bearer authentication. It is shared, since a copy of it copies its lists of names.
+struct GuardedMcpService<S, M>(Arc<Shared<S, M>>);
+
+struct Shared<S, M> {
+    auth: McpAuth,
+    hosts: Hosts,
+    service: StreamableHttpService<S, M>,
+}
+
+impl<S, M> Clone for GuardedMcpService<S, M> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<S, M> Service<Request<Body>> for GuardedMcpService<S, M>
+where
+    S: ServerHandler + Send + 'static,
+    M: SessionManager,
+{
+    type Response = Response<ResponseBody<BoxBody<Bytes, Infallible>>>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let Self(served) = self.clone();
+        let auth = served.auth.clone();
+        let (parts, body) = request.into_parts();
+        let found = served.hosts.admit(&parts);
+        let pass_on = |request| async move { Ok(served.service.handle(request).await) };
+        boxed(|| handle(auth, found, pass_on, parts, body))
+    }
+}

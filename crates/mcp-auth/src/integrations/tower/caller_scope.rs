@@ -1,0 +1,214 @@
+//! What a request and its response mean to one caller only: session and event ids, lists, and the end of a stream.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use http::request::Parts;
+use http::{Method, Response};
+use http_body::Body;
+use tokio::runtime::Handle;
+use tokio::task::yield_now;
+use tokio::time::timeout;
+
+use crate::integrations::tower::content_headers::{is_encoded, says};
+use crate::integrations::tower::extensions::HandlerDenial;
+use crate::integrations::tower::json_list_filter::{self, FilterError};
+use crate::integrations::tower::response_body::ResponseBody;
+use crate::integrations::tower::sse_body::SseBody;
+use crate::integrations::tower::stream_state::{RewriteFn, StreamState};
+use crate::integrations::tower::{decision_log, session_ids};
+use crate::model::auth_info::AuthInfo;
+use crate::model::denial::Denial;
+use crate::model::scheme::Scheme;
+use crate::model::session_owner::SessionOwner;
+use crate::resource::mcp_auth::McpAuth;
+
+/// An admitted request whose answer is still to come.
+pub(super) struct CallerScope<'a> {
+    auth: &'a McpAuth,
+    caller: Option<AuthInfo>,
+    /// By which the caller came, and is answered.
+    scheme: Scheme,
+    /// What the headers call it, for the log.
+    asked_for: Option<HeaderValue>,
+    /// The answer to HEAD has the headers of a body, and none.
+    is_head: bool,
+    /// A POST asks for something, and so its answer has a first message.
+    is_post: bool,
+    /// The revision of MCP has lists that others may keep, unless they say no.
+    may_be_cached: bool,
+}
+
+/// What becomes of an answer.
+pub(super) enum Outcome<B> {
+    Passed(Response<ResponseBody<B>>),
+    /// [`finish`](CallerScope::finish) it.
+    Pending(Pending<B>),
+}
+
+/// An answer whose body is looked at before its head is sent.
+pub(super) enum Pending<B> {
+    Stream(Response<Pin<Box<SseBody<B>>>>),
+    /// It may hold lists.
+    ListItemKind(Response<B>, RewriteFn),
+}
+
+/// How long an answer is waited for its first message, at most: long enough for a handler that looks something up before it
+/// refuses, and short enough for nobody to notice that the head is late.
+const FIRST_MESSAGE_TIMEOUT: Duration = Duration::from_millis(100);
+
+impl<'a> CallerScope<'a> {
+    /// Opens what the request presents: the ids of a session and of an event, if they are the caller's.
+    pub(super) fn from_request(
+        auth: &'a McpAuth,
+        caller: Option<&AuthInfo>,
+        scheme: Scheme,
+        parts: &mut Parts,
+    ) -> Self {
+        let (is_head, is_post) = (parts.method == Method::HEAD, parts.method == Method::POST);
+        let headers = &mut parts.headers;
+        // One look at each name is quicker than to look for four.
+        let (mut has_ids, mut is_modern, mut name) = (false, false, None);
+        for (it, value) in headers.iter() {
+            has_ids |= session_ids::is_id(it);
+            is_modern |= *it == decision_log::VERSION && decision_log::is_modern(value);
+            if *it == decision_log::NAME {
+                name = name.or(Some(value));
+            }
+        }
+        let asked_for = name.filter(|_| is_modern).cloned();
+        if has_ids {
+            let owner = SessionOwner::of(caller);
+            if !session_ids::open_session(auth.id_signer(), &owner, headers) {
+                decision_log::foreign_session(auth);
+            }
+            if !session_ids::open_last_event(auth.id_signer(), &owner, headers) {
+                decision_log::foreign_event(auth);
+            }
+        }
+        let (caller, may_be_cached) = (caller.cloned(), is_modern);
+        Self { auth, caller, scheme, asked_for, is_head, is_post, may_be_cached }
+    }
+
+    /// Seals what the answer gives away, and lets a stream end when the caller's token does. If a handler
+    /// refused the caller, that is the answer.
+    pub(super) fn on_response<B: Body<Data = Bytes>>(
+        &self,
+        mut response: Response<B>,
+    ) -> Outcome<B> {
+        let raised = response.extensions().get().map(|HandlerDenial(denial)| denial);
+        if let Some(refusal) = self.refusal(raised) {
+            return Outcome::Passed(refusal);
+        }
+        let owner = || SessionOwner::of(self.caller.as_ref());
+        session_ids::seal_sessions(self.auth.id_signer(), owner, response.headers_mut());
+        if self.is_head {
+            return Outcome::Passed(response.map(ResponseBody::inner));
+        }
+        let show = self.show().filter(|_| response.status().is_success());
+        if says(response.headers(), CONTENT_TYPE, "text/event-stream") {
+            return self.stream(response, show);
+        }
+        match show.filter(|_| says(response.headers(), CONTENT_TYPE, "json")) {
+            Some(show) => Outcome::Pending(Pending::ListItemKind(response, show)),
+            None => Outcome::Passed(response.map(ResponseBody::inner)),
+        }
+    }
+
+    /// The answer in place of the handler's, if that refused the caller.
+    fn refusal<B>(&self, raised: Option<&Denial>) -> Option<Response<ResponseBody<B>>> {
+        let denial = self.caller.as_ref().and_then(AuthInfo::denied).or(raised)?;
+        let denial = denial.clone().under(self.scheme);
+        Some(self.auth.log_and_refuse(&denial, self.asked_for.as_ref()))
+    }
+
+    fn stream<B: Body<Data = Bytes>>(
+        &self,
+        mut response: Response<B>,
+        show: Option<RewriteFn>,
+    ) -> Outcome<B> {
+        let mut rules = StreamState::new(self.auth, self.caller.as_ref());
+        match (is_encoded(response.headers()), show) {
+            (true, Some(_)) => return Outcome::Passed(self.bad_gateway(FilterError::Encoded)),
+            // It can be passed on, since an id that is not sealed opens nothing.
+            (true, None) => decision_log::encoded_stream(self.auth),
+            (false, show) => {
+                rules = rules.with_ids_of(SessionOwner::of(self.caller.as_ref())).with_lists(show);
+            }
+        }
+        response.headers_mut().remove(CONTENT_LENGTH);
+        let stream = response.map(|body| Box::pin(SseBody::new(body, rules)));
+        Outcome::Pending(Pending::Stream(stream))
+    }
+
+    pub(super) async fn complete<B: Body<Data = Bytes>>(
+        &self,
+        answer: Pending<B>,
+    ) -> Response<ResponseBody<B>> {
+        match answer {
+            Pending::Stream(response) => self.begin_stream(response).await,
+            Pending::ListItemKind(response, show) => self.filter(response, show).await,
+        }
+    }
+
+    /// Waits a moment for the first message of an answer, so that a handler that refuses the caller at once refuses it by the head,
+    /// which servers with sessions send before they ask a handler. Outside of tokio it is not waited for.
+    async fn begin_stream<B: Body<Data = Bytes>>(
+        &self,
+        mut response: Response<Pin<Box<SseBody<B>>>>,
+    ) -> Response<ResponseBody<B>> {
+        let mut begun = None;
+        if self.is_post && self.caller.is_some() && Handle::try_current().is_ok() {
+            let events = response.body_mut();
+            let first = poll_fn(|context| events.as_mut().poll_first_message(context));
+            let first = timeout(FIRST_MESSAGE_TIMEOUT, first).await;
+            begun = first.ok().map(|first| first.map_err(|_| FilterError::Broken));
+        }
+        match (self.refusal(None), begun) {
+            (Some(refusal), _) => return refusal,
+            (None, Some(Err(why))) => return self.bad_gateway(why),
+            // Most answers are over by then, and are sent as a whole.
+            (None, Some(Ok(()))) => yield_now().await,
+            (None, None) => {}
+        }
+        response.map(ResponseBody::events)
+    }
+
+    /// Leaves out of lists what the caller may not use.
+    async fn filter<B: Body<Data = Bytes>>(
+        &self,
+        response: Response<B>,
+        show: RewriteFn,
+    ) -> Response<ResponseBody<B>> {
+        if is_encoded(response.headers()) {
+            return self.bad_gateway(FilterError::Encoded);
+        }
+        let (mut parts, body) = response.into_parts();
+        match json_list_filter::shown(body, show).await {
+            Ok(body) => {
+                parts.headers.insert(CONTENT_LENGTH, body.len().into());
+                Response::from_parts(parts, ResponseBody::whole(body))
+            }
+            Err(why) => self.bad_gateway(why),
+        }
+    }
+
+    /// What of a message the caller may see, if lists are filtered at all.
+    fn show(&self) -> Option<RewriteFn> {
+        self.auth.lists()?;
+        let (auth, caller) = (self.auth.clone(), self.caller.clone());
+        let may_be_cached = self.may_be_cached;
+        Some(Box::new(move |message| match auth.lists() {
+            Some(lists) => lists.shown_to(caller.as_ref(), message, may_be_cached),
+            None => Ok(None),
+        }))
+    }
+
+    fn bad_gateway<B>(&self, why: FilterError) -> Response<ResponseBody<B>> {
+        decision_log::bad_gateway(self.auth, why);
+        json_list_filter::bad_gateway().map(ResponseBody::whole)
+    }
+}

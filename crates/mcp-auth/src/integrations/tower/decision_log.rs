@@ -1,0 +1,128 @@
+//! One event and one count for each decision. No token, and nothing a stranger wrote, at info or above.
+
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::integrations::tower::json_list_filter::FilterError;
+use crate::model::auth_info::AuthInfo;
+use crate::model::denial::{Denial, DenialKind};
+use crate::net::metrics;
+use crate::resource::mcp_auth::McpAuth;
+
+/// All events of this crate have this target, wherever they are made.
+const TARGET: &str = "mcp_auth";
+
+/// The header that names a tool.
+pub(super) const NAME: HeaderName = HeaderName::from_static("mcp-name");
+
+/// That of the protocol's version.
+pub(super) const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+
+/// An admitted request: at debug, for it names a person.
+pub(super) fn admitted(auth: &McpAuth, caller: &AuthInfo, headers: &HeaderMap) {
+    metrics::decision("admitted");
+    tracing::debug!(
+        target: TARGET,
+        decision = "admitted",
+        resource = auth.resource(),
+        issuer = caller.issuer(),
+        subject = caller.subject(),
+        client_id = caller.client_id(),
+        tool = printable(asked_for(headers)),
+        "admitted",
+    );
+}
+
+/// A request without credentials, admitted because they are optional.
+pub(super) fn anonymous(auth: &McpAuth, headers: &HeaderMap) {
+    metrics::decision("anonymous");
+    tracing::debug!(
+        target: TARGET,
+        decision = "anonymous",
+        resource = auth.resource(),
+        tool = printable(asked_for(headers)),
+        "admitted without credentials"
+    );
+}
+
+/// A refused request: at info, with what to change.
+pub(super) fn refused(auth: &McpAuth, denial: &Denial, tool: Option<&HeaderValue>) {
+    metrics::decision(denial.code());
+    let (decision, resource, status) = (denial.code(), auth.resource(), denial.status().as_u16());
+    // What of it was in a token is escaped where the sentence is made.
+    let detail = denial.operator_detail().map(tracing::field::display);
+    match denial.kind() {
+        // Every client begins like this.
+        DenialKind::NoCredentials => {
+            tracing::debug!(target: TARGET, decision, resource, status, "refused: {decision}");
+        }
+        // Who may not has proven to be somebody: what was asked for may be told.
+        DenialKind::Forbidden
+        | DenialKind::InsufficientScope(_)
+        | DenialKind::InsufficientUserAuthentication(_) => {
+            let tool = printable(tool);
+            tracing::info!(target: TARGET, decision, resource, status, detail, tool, "refused: {decision}");
+        }
+        _ => {
+            let cause = std::error::Error::source(denial);
+            tracing::info!(target: TARGET, decision, resource, status, detail, cause, "refused: {decision}");
+        }
+    }
+}
+
+/// A caller whom a handler refused when the head of its answer was out.
+pub(super) fn refused_late(auth: &McpAuth, denial: &Denial) {
+    metrics::decision(denial.code());
+    let (decision, resource) = (denial.code(), auth.resource());
+    let detail = denial.operator_detail().map(tracing::field::display);
+    tracing::info!(target: TARGET, decision, resource, detail, "refused by its handler, too late for a challenge: {decision}");
+}
+
+/// A session id that does not open: after a restart, of another principal, or invented.
+pub(super) fn foreign_session(auth: &McpAuth) {
+    metrics::foreign_id("session");
+    tracing::info!(target: TARGET, resource = auth.resource(), "a session id that was not issued to this caller");
+}
+
+/// An event id that does not open.
+pub(super) fn foreign_event(auth: &McpAuth) {
+    metrics::foreign_id("event");
+    tracing::info!(target: TARGET, resource = auth.resource(), "an event id that was not issued to this caller");
+}
+
+/// A stream whose token has expired.
+pub(super) fn stream_ended(auth: &McpAuth) {
+    metrics::stream_ended();
+    tracing::debug!(target: TARGET, resource = auth.resource(), "a stream ended with its token");
+}
+
+/// A stream whose events cannot be read here.
+pub(super) fn encoded_stream(auth: &McpAuth) {
+    tracing::warn!(
+        target: TARGET,
+        resource = auth.resource(),
+        "a compressed event stream cannot be resumed, since the ids in it are not sealed: compress outside of `bearer_auth()`"
+    );
+}
+
+/// An answer that broke off before its first message, or in which lists could not be filtered.
+pub(super) fn bad_gateway(auth: &McpAuth, why: FilterError) {
+    metrics::bad_gateway(why.code());
+    tracing::error!(target: TARGET, resource = auth.resource(), "an answer is withheld: {}", why.advice());
+}
+
+/// The tool that the headers name, in the revisions in which servers compare them with the body: good for a log line, not
+/// for a decision.
+pub(super) fn asked_for(headers: &HeaderMap) -> Option<&HeaderValue> {
+    headers.get(NAME).filter(|_| headers.get(VERSION).is_some_and(is_modern))
+}
+
+/// Whether a version is 2026-07-28, in which lists have a `cacheScope` and headers name the tool, or a later one. Versions are dates,
+/// and so compare as texts.
+pub(super) fn is_modern(version: &HeaderValue) -> bool {
+    version.as_bytes() >= b"2026-07-28".as_slice()
+}
+
+fn printable(name: Option<&HeaderValue>) -> Option<&str> {
+    let name = name?.to_str().ok()?;
+    (name.len() <= 128 && name.bytes().all(|b| b.is_ascii_graphic())).then_some(name)
+}

@@ -1,0 +1,98 @@
+//! A denial as a response: the one function that makes one.
+
+use bytes::Bytes;
+use http::Response;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, VARY, WWW_AUTHENTICATE};
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use crate::model::denial::{Denial, DenialKind};
+use crate::resource::mcp_auth::McpAuth;
+
+/// The JSON-RPC error for what no scope can permit: HTTP's number, outside of what JSON-RPC reserves.
+const FORBIDDEN: i32 = 403;
+
+const REFUSED: &str =
+    "This is not permitted to this caller, whatever the scopes of the access token";
+
+impl McpAuth {
+    /// The response to a denied request: status, challenge and a JSON body, with the denial in its
+    /// extensions. Nothing in it comes from the request, the token or the issuer.
+    ///
+    /// The layer answers by itself; this is for handlers that find out later that a caller may not.
+    ///
+    /// ```
+    /// use mcp_auth::{Denial, McpAuth};
+    ///
+    /// let auth = McpAuth::builder("https://api.example.com/mcp")
+    ///     .authorization_server("https://auth.example.com")
+    ///     .build()?;
+    /// let response = auth.refuse(&Denial::insufficient_scope(["admin"]));
+    /// assert_eq!(response.status(), 403);
+    /// # Ok::<(), mcp_auth::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn refuse(&self, denial: &Denial) -> Response<Bytes> {
+        let challenge = self.challenge(denial);
+        let message = |code: i32, message: &str| {
+            // The identifier is JSON already, and of bounded length.
+            let id =
+                denial.request_id().and_then(|id| serde_json::from_str::<Box<RawValue>>(id).ok());
+            json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code, "message": message } })
+        };
+        let (error, description) = match denial.kind() {
+            DenialKind::HostNotAllowed => {
+                (Some("forbidden_host"), Some("This server is not called by this host"))
+            }
+            DenialKind::OriginNotAllowed => {
+                (Some("forbidden_origin"), Some("Web pages of this origin are not allowed"))
+            }
+            DenialKind::Forbidden => (Some("access_denied"), Some(REFUSED)),
+            DenialKind::NoCredentials => (None, Some("An access token is required")),
+            DenialKind::Unavailable { .. } => (
+                Some("temporarily_unavailable"),
+                Some("The access token cannot be verified at the moment; try again later"),
+            ),
+            _ => {
+                // Where two schemes are offered, it stands with the one that was used.
+                let wrong = challenge.as_ref().and_then(|first| {
+                    first.error.as_ref().map_or(first.next.as_deref(), |_| Some(first))
+                });
+                (
+                    wrong.and_then(|challenge| challenge.error.as_deref()),
+                    wrong.and_then(|challenge| challenge.error_description.as_deref()),
+                )
+            }
+        };
+        let body = match (denial.kind(), error) {
+            (DenialKind::BadMessage(why), _) => message(why.json_rpc_code(), why.description()),
+            (DenialKind::Forbidden, _) if denial.request_id().is_some() => {
+                message(FORBIDDEN, REFUSED)
+            }
+            (_, Some(error)) => json!({ "error": error, "error_description": description }),
+            // RFC 6750 §3.1: no error code where no token was sent.
+            (_, None) => {
+                json!({ "error_description": description, "resource_metadata": self.metadata_url() })
+            }
+        };
+
+        let mut response = Response::new(Bytes::from(body.to_string()));
+        *response.status_mut() = denial.status();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(challenge) =
+            challenge.and_then(|challenge| challenge.to_string().try_into().ok())
+        {
+            headers.insert(WWW_AUTHENTICATE, challenge);
+        }
+        if *denial.kind() == DenialKind::OriginNotAllowed {
+            headers.insert(VARY, HeaderValue::from_static("Origin"));
+        }
+        if let DenialKind::Unavailable { retry_after } = denial.kind() {
+            headers.insert(RETRY_AFTER, HeaderValue::from(retry_after.as_secs_f64().ceil() as u64));
+        }
+        response.extensions_mut().insert(denial.clone());
+        response
+    }
+}

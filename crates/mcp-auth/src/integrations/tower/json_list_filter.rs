@@ -1,0 +1,89 @@
+//! Lists in an answer that is one JSON text: read whole, and sent as its reader may see it.
+
+use std::future::poll_fn;
+use std::pin::pin;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use http::{Response, StatusCode};
+use http_body::Body;
+
+use crate::policy::list_filter::UnfilterableList;
+
+/// The longest answer that is read whole: 16 MiB, which is what the rmcp client takes at most.
+const LONGEST_ANSWER: usize = 16 * 1024 * 1024;
+
+/// Why an answer is not passed on: there is none, or lists in it cannot be told from anything else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FilterError {
+    Broken,
+    Encoded,
+    TooLong,
+    UnfilterableList,
+}
+
+impl FilterError {
+    /// For the metrics.
+    pub(super) const fn code(self) -> &'static str {
+        match self {
+            Self::Broken => "broken",
+            Self::Encoded => "encoded",
+            Self::TooLong => "too_long",
+            Self::UnfilterableList => "unreadable",
+        }
+    }
+
+    /// For the operator: what to change.
+    pub(super) const fn advice(self) -> &'static str {
+        match self {
+            Self::Broken => "the server broke off its answer: see its own log",
+            Self::Encoded => {
+                "its lists cannot be filtered, since it is compressed: compress outside of `bearer_auth()`"
+            }
+            Self::TooLong => {
+                "its lists cannot be filtered, since it is longer than 16 MiB: let the server page its lists"
+            }
+            Self::UnfilterableList => {
+                "its lists cannot be filtered, since it is no JSON, is longer than 16 MiB, or has a member twice: correct the server"
+            }
+        }
+    }
+}
+
+/// The body as `show` gives it, or as it is where that gives nothing.
+pub(super) async fn shown<B: Body<Data = Bytes>>(
+    body: B,
+    show: impl Fn(&str) -> Result<Option<String>, UnfilterableList>,
+) -> Result<Bytes, FilterError> {
+    let answer = whole(body).await?;
+    if answer.is_empty() {
+        return Ok(answer);
+    }
+    let text = std::str::from_utf8(&answer).map_err(|_| FilterError::UnfilterableList)?;
+    let shown = show(text).map_err(|UnfilterableList| FilterError::UnfilterableList)?;
+    Ok(shown.map_or_else(|| answer.clone(), Bytes::from))
+}
+
+async fn whole<B: Body<Data = Bytes>>(body: B) -> Result<Bytes, FilterError> {
+    let mut body = pin!(body);
+    let mut whole = BytesMut::new();
+    while let Some(frame) = poll_fn(|context| body.as_mut().poll_frame(context)).await {
+        let data = frame.map_err(|_| FilterError::Broken)?.into_data().unwrap_or_default();
+        if whole.len() + data.len() > LONGEST_ANSWER {
+            return Err(FilterError::TooLong);
+        }
+        whole.extend(data);
+    }
+    Ok(whole.freeze())
+}
+
+/// The answer in place of one that is withheld.
+pub(super) fn bad_gateway() -> Response<Bytes> {
+    let body = r#"{"error":"bad_gateway","error_description":"The answer could not be passed on"}"#;
+    let mut response = Response::new(Bytes::from_static(body.as_bytes()));
+    *response.status_mut() = StatusCode::BAD_GATEWAY;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,148 @@
+//! Session ids and event ids in headers: sealed on the way out, opened on the way in.
+
+use http::header::{Entry, HeaderMap, HeaderName, HeaderValue};
+
+use crate::model::session_owner::SessionOwner;
+use crate::verify::id_signer::{IdSigner, Purpose};
+
+const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+/// In place of an id that cannot stand in a header, which none of ours is.
+const NO_ID: HeaderValue = HeaderValue::from_static("00000000-0000-4000-8000-000000000000");
+
+/// Whether a header holds what is to be opened.
+pub(super) fn is_id(name: &HeaderName) -> bool {
+    *name == SESSION_ID || *name == LAST_EVENT_ID
+}
+
+/// Gives the inner server the session id that it issued to this caller. Whatever else was presented,
+/// several ids too, becomes one id that it never issued, so that it answers as it answers an unknown
+/// session, and no byte of a stranger's choice stands in the header. Tells whether all was well.
+pub(super) fn open_session(
+    id_signer: &IdSigner,
+    owner: &SessionOwner,
+    headers: &mut HeaderMap,
+) -> bool {
+    let presented = || headers.get_all(SESSION_ID).iter().map(HeaderValue::as_bytes);
+    if presented().next().is_none() {
+        return true;
+    }
+    let opened =
+        only(presented()).and_then(|sealed| id_signer.verify(Purpose::Session, owner, sealed));
+    let opened = opened.and_then(|id| HeaderValue::from_bytes(id).ok());
+    let is_theirs = opened.is_some();
+    let all = || presented().collect::<Vec<_>>().join(&b", "[..]);
+    let decoy_id = || id_signer.decoy_id(owner, &all()).try_into();
+    let id = opened.or_else(|| decoy_id().ok()).unwrap_or(NO_ID);
+    headers.insert(SESSION_ID, id);
+    is_theirs
+}
+
+/// Gives the inner server the event id that this caller got last. One that is not theirs is removed: they
+/// get a fresh stream of their own. Tells whether all was well.
+pub(super) fn open_last_event(
+    id_signer: &IdSigner,
+    owner: &SessionOwner,
+    headers: &mut HeaderMap,
+) -> bool {
+    let presented = || headers.get_all(LAST_EVENT_ID).iter().map(HeaderValue::as_bytes);
+    if presented().next().is_none() {
+        return true;
+    }
+    let opened =
+        only(presented()).and_then(|sealed| id_signer.verify(Purpose::Event, owner, sealed));
+    match opened.and_then(|id| HeaderValue::from_bytes(id).ok()) {
+        Some(id) => headers.insert(LAST_EVENT_ID, id).is_some(),
+        None => {
+            headers.remove(LAST_EVENT_ID);
+            false
+        }
+    }
+}
+
+/// What is the only one of its kind.
+fn only<T>(mut all: impl Iterator<Item = T>) -> Option<T> {
+    let first = all.next();
+    first.filter(|_| all.next().is_none())
+}
+
+/// Seals every session id that the inner server gives away.
+pub(super) fn seal_sessions(
+    id_signer: &IdSigner,
+    owner: impl Fn() -> SessionOwner,
+    headers: &mut HeaderMap,
+) {
+    if headers.keys().all(|name| *name != SESSION_ID) {
+        return;
+    }
+    let owner = owner();
+    if let Entry::Occupied(mut ids) = headers.entry(SESSION_ID) {
+        for id in ids.iter_mut() {
+            let sealed = id_signer.sign(Purpose::Session, &owner, id.as_bytes());
+            *id = HeaderValue::from_bytes(&sealed).unwrap_or(NO_ID);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: &HeaderName, values: &[&[u8]]) -> HeaderMap {
+        let value = |bytes: &&[u8]| HeaderValue::from_bytes(bytes).expect("a value");
+        values.iter().map(|bytes| (name.clone(), value(bytes))).collect()
+    }
+
+    #[test]
+    fn what_was_sealed_is_opened_and_nothing_else_passes() {
+        let id_signer = IdSigner::random().expect("randomness");
+        let owner = SessionOwner::of(None);
+        let mut ours = headers(&SESSION_ID, &[b"s1", b"s.2", b"\xe4"]);
+        seal_sessions(&id_signer, || owner.clone(), &mut ours);
+        let sealed: Vec<&[u8]> =
+            ours.get_all(SESSION_ID).iter().map(HeaderValue::as_bytes).collect();
+        assert_eq!(sealed.len(), 3, "every value");
+        for (sealed, inner) in sealed.iter().zip([&b"s1"[..], b"s.2", b"\xe4"]) {
+            let mut request = headers(&SESSION_ID, &[sealed]);
+            assert!(open_session(&id_signer, &owner, &mut request));
+            assert_eq!(request[SESSION_ID].as_bytes(), inner);
+        }
+        let event = id_signer.sign(Purpose::Event, &owner, b"s1");
+        let foreign: [&[&[u8]]; 7] = [
+            &[b"s1"],
+            &[b""],
+            &[b"\xff"],
+            &[&event],
+            &[sealed[0], sealed[0]],
+            &[sealed[0], b"s1"],
+            &[b"s1", sealed[0]],
+        ];
+        for presented in foreign {
+            let mut request = headers(&SESSION_ID, presented);
+            assert!(!open_session(&id_signer, &owner, &mut request), "{presented:?}");
+            let given: Vec<_> = request.get_all(SESSION_ID).iter().collect();
+            let expected = id_signer.decoy_id(&owner, &presented.join(&b", "[..]));
+            assert_eq!(given, [&expected], "{presented:?}");
+        }
+        assert!(open_session(&id_signer, &owner, &mut HeaderMap::new()));
+    }
+
+    #[test]
+    fn an_event_id_is_opened_or_removed() {
+        let id_signer = IdSigner::random().expect("randomness");
+        let owner = SessionOwner::of(None);
+        let sealed = id_signer.sign(Purpose::Event, &owner, b"0/7");
+        let mut request = headers(&LAST_EVENT_ID, &[&sealed]);
+        assert!(open_last_event(&id_signer, &owner, &mut request));
+        assert_eq!(request[LAST_EVENT_ID], "0/7");
+        let session = id_signer.sign(Purpose::Session, &owner, b"0/7");
+        let foreign: [&[&[u8]]; 4] = [&[b"0/7"], &[&session], &[&sealed, &sealed], &[b""]];
+        for presented in foreign {
+            let mut request = headers(&LAST_EVENT_ID, presented);
+            assert!(!open_last_event(&id_signer, &owner, &mut request), "{presented:?}");
+            assert!(request.is_empty(), "{presented:?}");
+        }
+        assert!(open_last_event(&id_signer, &owner, &mut HeaderMap::new()));
+    }
+}

@@ -1,0 +1,198 @@
+//! The body of an event stream: rewritten line by line, and ended by its deadline.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+use crate::integrations::tower::decision_log;
+use crate::integrations::tower::json_list_filter::FilterError;
+use crate::integrations::tower::sse_lines::{lines, split_end, value};
+use crate::integrations::tower::stream_state::StreamState;
+use crate::policy::list_filter::UnfilterableList;
+
+pin_project! {
+    /// An event stream that is passed on as it comes, line by line.
+    #[derive(Debug)]
+    pub(super) struct SseBody<B> {
+        #[pin]
+        body: Option<B>,
+        rules: Box<StreamState>,
+        ready: VecDeque<Bytes>,
+        trailers: Option<HeaderMap>,
+        held: u8,
+    }
+}
+
+/// How many frames without a message are held before the head of a stream is sent: more than any server writes to tell how to
+/// resume. Whatever it writes instead is not gone through for long, nor held.
+const MAX_HELD_FRAMES: u8 = 16;
+
+/// What is sent in one frame, at most, of what came in several.
+const MAX_JOINED_BYTES: usize = 8 * 1024;
+
+impl<B: Body<Data = Bytes>> SseBody<B> {
+    pub(super) fn new(body: B, rules: StreamState) -> Self {
+        let (ready, trailers) = (VecDeque::new(), None);
+        Self { body: Some(body), rules: Box::new(rules), ready, trailers, held: 0 }
+    }
+
+    /// Ready once there is a message to send, or the body is over; an error if it breaks off before. What only tells a client how to
+    /// resume the stream, with which many begin, is no message, unless there is much of it.
+    pub(super) fn poll_first_message(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(), B::Error>> {
+        while self.body.is_some() && self.trailers.is_none() && self.held < MAX_HELD_FRAMES {
+            let known = self.ready.len();
+            ready!(self.as_mut().poll_read(context))?;
+            *self.as_mut().project().held += 1;
+            if !self.ready.iter().skip(known).all(|bytes| is_preamble(bytes)) {
+                break;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads what the body has next, as its reader may see it.
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<(), B::Error>> {
+        let mut this = self.project();
+        let Some(body) = this.body.as_mut().as_pin_mut() else { return Poll::Ready(Ok(())) };
+        let read = match ready!(body.poll_frame(context)?).map(Frame::into_data) {
+            Some(Ok(chunk)) => this.rules.feed(chunk, this.ready),
+            Some(Err(frame)) => {
+                *this.trailers = frame.into_trailers().ok();
+                this.rules.finish(this.ready)
+            }
+            None => {
+                this.body.set(None);
+                this.rules.finish(this.ready)
+            }
+        };
+        if let Err(UnfilterableList) = read {
+            decision_log::bad_gateway(&this.rules.auth, FilterError::UnfilterableList);
+            this.body.set(None);
+            *this.trailers = None;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<B: Body<Data = Bytes>> Body for SseBody<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let mut is_first = true;
+        loop {
+            let mut this = self.as_mut().project();
+            // First, so that a stream that always has something to say ends as well, and after whatever gave nothing to say: it
+            // may have taken its time. To look at the clock takes some too.
+            let is_due = std::mem::take(&mut is_first) || this.ready.is_empty();
+            let is_open = this.body.is_some() || !this.ready.is_empty() || this.trailers.is_some();
+            if is_due && is_open && this.rules.is_finished(context) {
+                decision_log::stream_ended(&this.rules.auth);
+                this.body.set(None);
+                this.ready.clear();
+                *this.trailers = None;
+            }
+            if let Some(bytes) = joined(this.ready) {
+                return Poll::Ready(Some(Ok(Frame::data(bytes))));
+            }
+            if let Some(trailers) = this.trailers.take() {
+                return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+            }
+            if this.body.is_none() {
+                return Poll::Ready(None);
+            }
+            let is_read = self.as_mut().poll_read(context)?.is_ready();
+            let this = self.as_mut().project();
+            if !is_read {
+                ready!(this.rules.wait(context));
+            } else if this.body.is_none() {
+                this.rules.tell_of_late_refusal();
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        // Not as the body says: something of its last line may still be held.
+        self.body.is_none() && self.ready.is_empty() && self.trailers.is_none()
+    }
+
+    /// How long it is, nobody knows: ids become longer, and the end may come early.
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::default()
+    }
+}
+
+/// Whether this only says how to resume a stream: fields without data, comments, and whole lines.
+fn is_preamble(bytes: &[u8]) -> bool {
+    lines(bytes).map(split_end).all(|(said, end)| {
+        let is_other = said.is_empty() || said.starts_with(b":");
+        let is = |name| value(said, name).is_some();
+        let is_empty = value(said, b"data").is_some_and(<[u8]>::is_empty);
+        !end.is_empty() && (is_other || is(b"id") || is(b"retry") || is_empty)
+    })
+}
+
+/// The next bytes to send: what is little together, in one frame, and what is much as it lies.
+fn joined(ready: &mut VecDeque<Bytes>) -> Option<Bytes> {
+    let (mut number, mut length) = (0, 0);
+    for bytes in ready.iter() {
+        if length + bytes.len() > MAX_JOINED_BYTES {
+            break;
+        }
+        number += 1;
+        length += bytes.len();
+    }
+    if number < 2 {
+        return ready.pop_front();
+    }
+    let mut joined = Vec::with_capacity(length);
+    ready.drain(..number).for_each(|bytes| joined.extend_from_slice(&bytes));
+    Some(joined.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_to_resume_is_no_message() {
+        for (text, expected) in [
+            ("", true),
+            ("id: 0/0\nretry: 3000\ndata: \n\n", true),
+            ("id: 0\r\ndata:\r\n\r\n", true),
+            ("data\n: a comment\n\n", true),
+            ("id\nretry: x\n", true),
+            ("id: 0\ndata: {}\n\n", false),
+            ("data:  \n", false),
+            ("event: message\n", false),
+            ("id: 0", false),
+            ("da", false),
+            (":", false),
+        ] {
+            assert_eq!(is_preamble(text.as_bytes()), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_little_is_sent_together_and_what_is_much_as_it_lies() {
+        let much = Bytes::from(vec![b'm'; 8192]);
+        let little = Bytes::from_static(b"little");
+        let mut ready =
+            VecDeque::from([&little, &little, &much, &little, &little, &little].map(Bytes::clone));
+        assert_eq!(joined(&mut ready).as_deref(), Some(&b"littlelittle"[..]));
+        assert_eq!(joined(&mut ready).map(|it| it.as_ptr()), Some(much.as_ptr()), "not copied");
+        assert_eq!(joined(&mut ready).map(|it| it.len()), Some(18));
+        assert_eq!(joined(&mut ready), None);
+    }
+}

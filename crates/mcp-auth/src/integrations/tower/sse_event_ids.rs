@@ -1,0 +1,211 @@
+//! The ids of events, sealed for the one who may resume the stream with them.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use crate::integrations::tower::sse_lines::{Cut, Lines, Piece, may_be, split_end, value};
+
+/// The longest line with an id that is kept until its end has come. A client sends the id back in a header.
+pub(super) const LONGEST_ID_LINE: usize = 1024;
+
+/// Replaces the value of each `id` field by what `id_signer` makes of it, and passes everything else on as it
+/// comes. An id that cannot be replaced (too long, or with a NUL, which clients ignore) is left out:
+/// events without an id are received like others, and resumed from the one before.
+pub(super) struct SseEventIds<S> {
+    id_signer: S,
+    lines: Lines,
+    line: Line,
+    /// The beginning of a line that may be an id.
+    held: Vec<u8>,
+    /// Whether an LF that belongs to the line before is left out, as that was.
+    is_tail_left_out: bool,
+}
+
+/// What is known of the line that the next byte belongs to.
+#[derive(Clone, Copy, PartialEq)]
+enum Line {
+    Undecided,
+    Other,
+    LeftOut,
+}
+
+impl<S: Fn(&[u8]) -> Vec<u8>> SseEventIds<S> {
+    pub(super) fn new(id_signer: S) -> Self {
+        Self {
+            id_signer,
+            lines: Lines::default(),
+            line: Line::Undecided,
+            held: Vec::new(),
+            is_tail_left_out: false,
+        }
+    }
+
+    pub(super) fn feed(&mut self, chunk: &Bytes, out: &mut VecDeque<Bytes>) {
+        let mut cut = Cut::of(chunk, out);
+        let mut start = 0;
+        while let Some(rest) = chunk.get(start..).filter(|rest| !rest.is_empty()) {
+            let (length, piece) = self.lines.next(rest);
+            let (bytes, _) = rest.split_at(length);
+            let place = start..start + length;
+            start = place.end;
+            let is_end = piece == Piece::Outcome;
+            match (self.line, piece) {
+                (_, Piece::Tail) if self.is_tail_left_out => {}
+                (_, Piece::TokenMarker | Piece::Tail) | (Line::Other, _) => cut.keep(place),
+                (Line::LeftOut, _) => {}
+                (Line::Undecided, _) => {
+                    if self.held.is_empty() && !may_be(b"id", split_end(bytes).0, is_end) {
+                        cut.keep(place);
+                        self.line = Line::Other;
+                    } else {
+                        self.held.extend(bytes);
+                        self.decide(is_end, &mut cut);
+                    }
+                }
+            }
+            if is_end {
+                self.is_tail_left_out = self.line == Line::LeftOut;
+                self.line = Line::Undecided;
+            }
+        }
+        cut.flush();
+    }
+
+    /// What is still held back when the stream is over: a last line without an end.
+    pub(super) fn finish(&mut self, out: &mut VecDeque<Bytes>) {
+        let rest = self.sealed();
+        if !rest.is_empty() {
+            out.push_back(rest.into());
+        }
+    }
+
+    /// Looks at a line, as far as it is held.
+    fn decide(&mut self, is_end: bool, cut: &mut Cut<'_>) {
+        if !may_be(b"id", split_end(&self.held).0, is_end) {
+            cut.put(std::mem::take(&mut self.held));
+            self.line = Line::Other;
+        } else if self.held.len() > LONGEST_ID_LINE {
+            self.held.clear();
+            self.line = Line::LeftOut;
+        } else if is_end {
+            let sealed = self.sealed();
+            self.line = if sealed.is_empty() { Line::LeftOut } else { Line::Other };
+            cut.put(sealed);
+        }
+    }
+
+    /// The line that is held, with its value sealed; nothing if it is left out.
+    fn sealed(&mut self) -> Vec<u8> {
+        let line = std::mem::take(&mut self.held);
+        let (said, end) = split_end(&line);
+        match value(said, b"id") {
+            // No id, or the empty one, with which a client forgets what it had.
+            None | Some([]) => line,
+            Some(id) if id.contains(&0) => Vec::new(),
+            Some(id) => {
+                let (name, _) = said.split_at(said.len() - id.len());
+                [name, &(self.id_signer)(id), end].concat()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::super::sse_lines::tests::{all_splits, random_splits, whole_lines};
+    use super::*;
+
+    fn marked(id: &[u8]) -> Vec<u8> {
+        [b"<", id, b">"].concat()
+    }
+
+    fn rewritten(chunks: &[Bytes]) -> Vec<u8> {
+        let mut ids = SseEventIds::new(marked);
+        let mut out = VecDeque::new();
+        for chunk in chunks {
+            ids.feed(chunk, &mut out);
+        }
+        ids.finish(&mut out);
+        assert!(out.iter().all(|bytes| !bytes.is_empty()), "no empty frames");
+        out.iter().flatten().copied().collect()
+    }
+
+    /// What is to be made of a whole text, said in another way.
+    fn reference(text: &[u8]) -> Vec<u8> {
+        let (mark, lines) = whole_lines(text);
+        let mut out = mark.to_vec();
+        for (said, end) in lines {
+            let id = said.strip_prefix(b"id:").filter(|id| !matches!(**id, [] | [b' ']));
+            match id {
+                Some(_) if said.len() + end.len() > LONGEST_ID_LINE => {}
+                Some(id) if id.contains(&0) => {}
+                Some([b' ', id @ ..]) => out.extend([b"id: <", id, b">", end].concat()),
+                Some(id) => out.extend([b"id:<", id, b">", end].concat()),
+                None => out.extend([said, end].concat()),
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn ids_are_sealed_by_table() {
+        let long = format!("id: {}\n", "x".repeat(LONGEST_ID_LINE));
+        let data = format!("data: {}\n", "id: 1 ".repeat(5000));
+        let rows: [(&str, &str); 20] = [
+            ("id: 0/0\ndata: \nretry: 3000\n\n", "id: <0/0>\ndata: \nretry: 3000\n\n"),
+            ("data: x\r\nid:1\r\n\r\n", "data: x\r\nid:<1>\r\n\r\n"),
+            ("id: 1\rdata: id: 2\r\r", "id: <1>\rdata: id: 2\r\r"),
+            ("id:  1 \n", "id: < 1 >\n"),
+            ("\u{feff}id: 1\n\u{feff}id: 2\n", "\u{feff}id: <1>\n\u{feff}id: 2\n"),
+            ("id\n\n", "id\n\n"),
+            ("id:\nid: \n", "id:\nid: \n"),
+            ("i\nid\nidx: 1\nID: 1\n id: 1\n", "i\nid\nidx: 1\nID: 1\n id: 1\n"),
+            (":\n\n: id: 1\n\n", ":\n\n: id: 1\n\n"),
+            ("id: a\0b\ndata: x\n\n", "data: x\n\n"),
+            ("id: a\0b\r\ndata: x\r\n", "data: x\r\n"),
+            (&long, ""),
+            ("id: é.ü\n", "id: <é.ü>\n"),
+            ("", ""),
+            ("id: 1", "id: <1>"),
+            ("id", "id"),
+            ("i", "i"),
+            ("data: x\n\nid: 1\n\nid: 2\n\n", "data: x\n\nid: <1>\n\nid: <2>\n\n"),
+            ("\n\n\r\r\n", "\n\n\r\r\n"),
+            (&data, &data),
+        ];
+        for (text, expected) in rows {
+            let whole = rewritten(&[Bytes::copy_from_slice(text.as_bytes())]);
+            assert_eq!(String::from_utf8_lossy(&whole), expected, "{text:?}");
+            assert_eq!(whole, reference(text.as_bytes()), "{text:?}");
+            for chunks in all_splits(text.as_bytes()).take(500) {
+                assert_eq!(rewritten(&chunks), whole, "{chunks:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn any_split_of_any_text_gives_the_same() {
+        for (text, chunks) in
+            random_splits(&["id", "id:", "id: 1/2", "i", "id: \0", "data: {}", ":"])
+        {
+            let split = rewritten(&chunks);
+            assert_eq!(split, reference(&text), "{chunks:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_id_passes_at_once_and_uncopied() {
+        let mut ids = SseEventIds::new(marked);
+        for (chunk, at_once) in [(":\n\n", ":\n\n"), ("data: a", "data: a"), ("b\n\ni", "b\n\n")] {
+            let chunk = Bytes::copy_from_slice(chunk.as_bytes());
+            let mut out = VecDeque::new();
+            ids.feed(&chunk, &mut out);
+            assert_eq!(out.iter().flatten().copied().collect::<Vec<_>>(), at_once.as_bytes());
+            assert!(out.iter().all(|bytes| bytes.as_ptr() == chunk.as_ptr()), "{chunk:?}");
+        }
+        let mut out = VecDeque::new();
+        ids.feed(&Bytes::from_static(b"gnored\n"), &mut out);
+        assert_eq!(out, ["ignored\n"], "what was held back comes with the rest");
+    }
+}

@@ -1,0 +1,309 @@
+//! Lists in events of a stream: held back until they are whole, and passed on as their reader may see them.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use crate::integrations::tower::sse_lines::{Cut, Lines, Piece, lines, may_be, split_end, value};
+use crate::policy::list_filter::UnfilterableList;
+
+/// The longest event that is held back. A longer one is not passed on, and ends the stream: 16 MiB is what
+/// the rmcp client takes at most.
+pub(super) const MAX_EVENT_BYTES: usize = 16 * 1024 * 1024;
+
+/// Rewrites the data of events that are messages by `show`, which gives nothing for those that stay as
+/// they are. Whatever stands before the data of an event, and all comments between events, pass at once.
+pub(super) struct SseListFilter<S> {
+    show: S,
+    longest: usize,
+    lines: Lines,
+    state: State,
+    /// What waits for more: the beginning of a line, or an event.
+    held: Vec<u8>,
+}
+
+/// What is known of the place at which the next byte stands.
+#[derive(Clone, Copy)]
+enum State {
+    /// In a line that may turn out to be one with data, or at its start. It is held.
+    Undecided,
+    /// In a line without data, which passes.
+    Passing,
+    /// In an event of which all is held since its first line with data.
+    Holding { is_at_start: bool },
+}
+
+impl<S: Fn(&str) -> Result<Option<String>, UnfilterableList>> SseListFilter<S> {
+    pub(super) fn new(show: S, longest: usize) -> Self {
+        let lines = Lines::default();
+        Self { show, longest, lines, state: State::Undecided, held: Vec::new() }
+    }
+
+    /// What comes before an event that cannot be read is passed on.
+    pub(super) fn feed(
+        &mut self,
+        chunk: &Bytes,
+        out: &mut VecDeque<Bytes>,
+    ) -> Result<(), UnfilterableList> {
+        let mut cut = Cut::of(chunk, out);
+        let outcome = self.rewrite(chunk, &mut cut);
+        cut.flush();
+        outcome
+    }
+
+    /// What is still held back when the stream is over: an event without its end, which some clients take.
+    pub(super) fn finish(&mut self, out: &mut VecDeque<Bytes>) -> Result<(), UnfilterableList> {
+        let rest = match self.state {
+            State::Holding { .. } => self.event()?,
+            State::Undecided | State::Passing => std::mem::take(&mut self.held),
+        };
+        if !rest.is_empty() {
+            out.push_back(rest.into());
+        }
+        Ok(())
+    }
+
+    fn rewrite(&mut self, chunk: &Bytes, cut: &mut Cut<'_>) -> Result<(), UnfilterableList> {
+        let mut start = 0;
+        while let Some(rest) = chunk.get(start..).filter(|rest| !rest.is_empty()) {
+            let (length, piece) = self.lines.next(rest);
+            let (bytes, _) = rest.split_at(length);
+            let place = start..start + length;
+            start = place.end;
+            let is_end = piece == Piece::Outcome;
+            match (self.state, piece) {
+                (State::Holding { is_at_start }, _) => {
+                    self.hold(bytes)?;
+                    self.state = State::Holding { is_at_start: is_end || piece == Piece::Tail };
+                    // A blank line ends the event.
+                    if is_at_start && is_end && split_end(bytes).0.is_empty() {
+                        cut.put(self.event()?);
+                    }
+                }
+                (_, Piece::TokenMarker | Piece::Tail) => cut.keep(place),
+                (State::Passing, _) => {
+                    cut.keep(place);
+                    self.state = State::after_other(is_end);
+                }
+                (State::Undecided, _) => {
+                    if self.held.is_empty() && !may_be(b"data", split_end(bytes).0, is_end) {
+                        cut.keep(place);
+                        self.state = State::after_other(is_end);
+                    } else {
+                        self.hold(bytes)?;
+                        self.decide(is_end, cut);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at a line, as far as it is held.
+    fn decide(&mut self, is_end: bool, cut: &mut Cut<'_>) {
+        let (said, _) = split_end(&self.held);
+        self.state = if !may_be(b"data", said, is_end) {
+            cut.put(std::mem::take(&mut self.held));
+            State::after_other(is_end)
+        } else if is_end || said.len() > b"data".len() {
+            State::Holding { is_at_start: is_end }
+        } else {
+            State::Undecided
+        };
+    }
+
+    fn hold(&mut self, bytes: &[u8]) -> Result<(), UnfilterableList> {
+        if self.held.len() + bytes.len() > self.longest {
+            return Err(UnfilterableList);
+        }
+        self.held.extend(bytes);
+        Ok(())
+    }
+
+    /// The event that is held, as it may be seen. The next line begins another.
+    fn event(&mut self) -> Result<Vec<u8>, UnfilterableList> {
+        self.state = State::Undecided;
+        let event = std::mem::take(&mut self.held);
+        let data: Vec<&[u8]> =
+            lines(&event).filter_map(|line| value(split_end(line).0, b"data")).collect();
+        let data = data.join(&b'\n');
+        if !is_message(&data) {
+            return Ok(event);
+        }
+        let data = std::str::from_utf8(&data).map_err(|_| UnfilterableList)?;
+        let Some(shown) = (self.show)(data)? else { return Ok(event) };
+        let mut rewritten = Vec::with_capacity(event.len());
+        let mut shown = Some(shown);
+        for line in lines(&event) {
+            let (said, end) = split_end(line);
+            if value(said, b"data").is_none() {
+                rewritten.extend(line);
+                continue;
+            }
+            for line in shown.take().iter().flat_map(|shown| shown.split('\n')) {
+                rewritten.extend([b"data: ", line.as_bytes(), end].concat());
+            }
+        }
+        Ok(rewritten)
+    }
+}
+
+impl State {
+    /// After some of a line that has no data.
+    const fn after_other(is_end: bool) -> Self {
+        if is_end { Self::Undecided } else { Self::Passing }
+    }
+}
+
+/// Whether data may be JSON-RPC: anything else (none, a URL, a text) is nothing that a client could list.
+fn is_message(data: &[u8]) -> bool {
+    let data = data.strip_prefix("\u{feff}".as_bytes()).unwrap_or(data);
+    matches!(data.trim_ascii_start().first(), Some(b'{' | b'['))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sse_lines::tests::{all_splits, random_splits, whole_lines};
+    use super::*;
+    use crate::policy::list_filter::tests::lists;
+
+    const LIST: &str = r#"{"result":{"tools":[{"name":"a"},{"name":"admin"}]}}"#;
+    const SHOWN: &str = r#"{"result":{"tools":[{"name":"a"}]}}"#;
+
+    fn show(message: &str) -> Result<Option<String>, UnfilterableList> {
+        lists(false).shown_to(None, message, false)
+    }
+
+    fn rewritten(chunks: &[Bytes]) -> Result<Vec<u8>, UnfilterableList> {
+        let mut events = SseListFilter::new(show, 1024);
+        let mut out = VecDeque::new();
+        for chunk in chunks {
+            events.feed(chunk, &mut out)?;
+        }
+        events.finish(&mut out)?;
+        assert!(out.iter().all(|bytes| !bytes.is_empty()), "no empty frames");
+        Ok(out.iter().flatten().copied().collect())
+    }
+
+    /// What is to be made of a whole text, said in another way.
+    fn reference(text: &[u8]) -> Result<Vec<u8>, UnfilterableList> {
+        let (mark, lines) = whole_lines(text);
+        let mut out = mark.to_vec();
+        for event in lines.split_inclusive(|(said, _)| said.is_empty()) {
+            let data = |said: &[u8]| value(said, b"data").map(<[u8]>::to_vec);
+            let all: Vec<_> = event.iter().filter_map(|(said, _)| data(said)).collect();
+            let all = String::from_utf8(all.join(&b'\n')).expect("text");
+            let mut shown = match all.trim_start().chars().next() {
+                Some('{' | '[') => show(&all)?,
+                _ => None,
+            };
+            let is_rewritten = shown.is_some();
+            for (said, end) in event {
+                match shown.take_if(|_| data(said).is_some()) {
+                    Some(shown) => {
+                        for line in shown.split('\n') {
+                            out.extend([b"data: ", line.as_bytes(), end].concat());
+                        }
+                    }
+                    None if is_rewritten && data(said).is_some() => {}
+                    None => out.extend([*said, end].concat()),
+                }
+            }
+        }
+        Ok(out)
+    }
+
+    #[test]
+    fn lists_in_events_by_table() {
+        let two = LIST.replacen(':', ":\ndata:", 1);
+        let two_shown = SHOWN.replacen(':', ":\ndata: ", 1);
+        let rows = [
+            (format!("id: 1\ndata: {LIST}\n\n"), format!("id: 1\ndata: {SHOWN}\n\n")),
+            (
+                format!("data:{LIST}\nid: 1\nretry: 5\n\n"),
+                format!("data: {SHOWN}\nid: 1\nretry: 5\n\n"),
+            ),
+            (format!("data: {LIST}\r\n\r\n:\r\n\r\n"), format!("data: {SHOWN}\r\n\r\n:\r\n\r\n")),
+            (format!("data: {LIST}\r\rdata: x\r\r"), format!("data: {SHOWN}\r\rdata: x\r\r")),
+            (format!("data: {two}\n: note\n\n"), format!("data: {two_shown}\n: note\n\n")),
+            (format!("\u{feff}data: {LIST}\n\n"), format!("\u{feff}data: {SHOWN}\n\n")),
+            (format!("data: {LIST}"), format!("data: {SHOWN}")),
+            (
+                format!("data: {LIST}\n\ndata: {LIST}\n\n"),
+                format!("data: {SHOWN}\n\ndata: {SHOWN}\n\n"),
+            ),
+            (format!("datax: {LIST}\n\n"), format!("datax: {LIST}\n\n")),
+            (format!(": {LIST}\n\n"), format!(": {LIST}\n\n")),
+            (
+                "event: endpoint\ndata: /messages\n\n".into(),
+                "event: endpoint\ndata: /messages\n\n".into(),
+            ),
+            ("data\ndata: \nretry: 3000\n\n".into(), "data\ndata: \nretry: 3000\n\n".into()),
+            (
+                "data: {\"id\":1,  \"result\":{}}\n\n".into(),
+                "data: {\"id\":1,  \"result\":{}}\n\n".into(),
+            ),
+            ("dat\nd\n\ndata".into(), "dat\nd\n\ndata".into()),
+        ];
+        for (text, expected) in rows {
+            let whole = rewritten(&[Bytes::copy_from_slice(text.as_bytes())]).expect("readable");
+            assert_eq!(String::from_utf8_lossy(&whole), expected, "{text:?}");
+            for chunks in all_splits(text.as_bytes()) {
+                assert_eq!(rewritten(&chunks).as_deref(), Ok(expected.as_bytes()), "{chunks:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_ends_the_stream_by_table() {
+        let long = format!("data: [{}]\n\n", " ".repeat(1024));
+        let mut events = SseListFilter::new(show, 1024);
+        let mut out = VecDeque::new();
+        let chunk = Bytes::from_static(b"data: {}\n\ndata: {\n\ndata: {}\n\n");
+        assert_eq!(events.feed(&chunk, &mut out), Err(UnfilterableList));
+        assert_eq!(out, ["data: {}\n\n"], "what came before it");
+        for text in [
+            "data: {\n\n",
+            "data: {\"result\":{},\"result\":{}}\n\n",
+            "data: \u{feff}{}\n\n",
+            "data: {}\ndata: {}\n\n",
+            "data: [",
+            &long,
+        ] {
+            assert_eq!(
+                rewritten(&[Bytes::copy_from_slice(text.as_bytes())]),
+                Err(UnfilterableList)
+            );
+        }
+        assert_eq!(
+            rewritten(&[Bytes::from_static(b"data: {\"a\":\"\xff\"}\n\n")]),
+            Err(UnfilterableList)
+        );
+    }
+
+    #[test]
+    fn any_split_of_any_text_gives_the_same() {
+        let list = format!("data: {LIST}");
+        let words =
+            [&*list, "data: {}", "data: [", "data: 1]", "data", "id: 1", ":", "data: x", "dat"];
+        for (text, chunks) in random_splits(&words) {
+            assert_eq!(rewritten(&chunks), reference(&text), "{chunks:?}");
+        }
+    }
+
+    #[test]
+    fn what_stands_between_events_passes_at_once_and_uncopied() {
+        let mut events = SseListFilter::new(show, 1024);
+        for (chunk, at_once) in [
+            (":\n\n", ":\n\n"),
+            ("id: 1\nda", "id: 1\n"),
+            ("ta: {}\n", ""),
+            ("\n:\n", "data: {}\n\n:\n"),
+        ] {
+            let chunk = Bytes::copy_from_slice(chunk.as_bytes());
+            let mut out = VecDeque::new();
+            assert_eq!(events.feed(&chunk, &mut out), Ok(()));
+            assert_eq!(out.iter().flatten().copied().collect::<Vec<_>>(), at_once.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! When a stream ends by itself: at the moment at which the token of its caller is refused, or revoked.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, SystemTime};
+
+use tokio::runtime::Handle;
+use tokio::time::{Sleep, sleep};
+
+use crate::net::box_future::BoxFuture;
+use crate::net::clock::Clock;
+
+/// How long the clock is not looked at, at most: it may be set while a stream is open. So often, too, it is looked
+/// whether a token that is asked about is still good: its issuer is asked once for each, as for requests.
+const MAX_POLL_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Tells when a stream is over.
+pub(super) struct StreamDeadline {
+    /// Nothing if the token does not expire, or its streams outlive it.
+    at: Option<SystemTime>,
+    clock: Arc<dyn Clock>,
+    timer: Option<Pin<Box<Sleep>>>,
+    /// Made when there is first something to wait for: most streams are over before.
+    revoked: Option<BoxFuture<'static, ()>>,
+    recheck: Option<Recheck>,
+}
+
+/// What is found out about a token that its issuer is asked about.
+struct Recheck {
+    /// When it was last found out.
+    since: SystemTime,
+    /// The question under way.
+    question: Option<BoxFuture<'static, bool>>,
+}
+
+impl StreamDeadline {
+    pub(super) fn new(at: Option<SystemTime>, clock: Arc<dyn Clock>) -> Self {
+        Self { at, clock, timer: None, revoked: None, recheck: None }
+    }
+
+    /// The same, for a token that its issuer is asked about.
+    pub(super) fn asking_again(mut self) -> Self {
+        self.recheck = Some(Recheck { since: self.clock.now(), question: None });
+        self
+    }
+
+    /// Whether the token has expired.
+    pub(super) fn has_come(&self) -> bool {
+        self.at.is_some_and(|at| at <= self.clock.now())
+    }
+
+    /// Whether the token is refused, as far as it `is_refused` by what was found out a moment ago. While that is
+    /// being found out, the stream goes on.
+    pub(super) fn is_refused(
+        &mut self,
+        context: &mut Context<'_>,
+        is_refused: impl FnOnce() -> BoxFuture<'static, bool>,
+    ) -> bool {
+        let Some(recheck) = &mut self.recheck else { return false };
+        let now = self.clock.now();
+        if recheck.left(now).is_some_and(|left| !left.is_zero()) {
+            return false;
+        }
+        match recheck.question.get_or_insert_with(is_refused).as_mut().poll(context) {
+            Poll::Pending => false,
+            Poll::Ready(is_refused) => {
+                *recheck = Recheck { since: now, question: None };
+                is_refused
+            }
+        }
+    }
+
+    /// Ready once the moment has come, or the token is `revoked`, or it is time to ask about it: it is woken for each. A clock
+    /// that is set is looked at when a nap is over. Outside of tokio nobody wakes the task for the moment.
+    pub(super) fn poll(
+        &mut self,
+        context: &mut Context<'_>,
+        revoked: impl FnOnce() -> BoxFuture<'static, ()>,
+    ) -> Poll<()> {
+        if self.revoked.get_or_insert_with(revoked).as_mut().poll(context).is_ready() {
+            self.revoked = None;
+            return Poll::Ready(());
+        }
+        loop {
+            let timer = match &mut self.timer {
+                Some(timer) => timer,
+                None => {
+                    let Some(left) = self.left() else { return Poll::Pending };
+                    if left.is_zero() {
+                        return Poll::Ready(());
+                    }
+                    if Handle::try_current().is_err() {
+                        return Poll::Pending;
+                    }
+                    self.timer.insert(Box::pin(sleep(left.min(MAX_POLL_INTERVAL))))
+                }
+            };
+            ready!(timer.as_mut().poll(context));
+            self.timer = None;
+        }
+    }
+
+    fn left(&self) -> Option<Duration> {
+        let now = self.clock.now();
+        let end = self.at.map(|at| at.duration_since(now).unwrap_or_default());
+        let question = self.recheck.as_ref().and_then(|recheck| recheck.left(now));
+        end.into_iter().chain(question).min()
+    }
+}
+
+impl Recheck {
+    /// How long there is until the next question; nothing while one is under way.
+    fn left(&self, now: SystemTime) -> Option<Duration> {
+        // A clock that was set back must not silence us.
+        let passed = now.duration_since(self.since).unwrap_or(MAX_POLL_INTERVAL);
+        self.question.is_none().then(|| MAX_POLL_INTERVAL.saturating_sub(passed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, poll_fn};
+
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::net::clock::ManualClock;
+
+    fn never() -> BoxFuture<'static, ()> {
+        Box::pin(pending())
+    }
+
+    /// A clock that goes with tokio's, which stands until all wait.
+    struct Paused(Instant, SystemTime);
+
+    impl Clock for Paused {
+        fn now(&self) -> SystemTime {
+            self.1 + self.0.elapsed()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_sleeps_exactly_until_then() {
+        let start = Instant::now();
+        let clock = Paused(start, ManualClock::new().now());
+        let at = clock.now() + Duration::from_millis(61_234);
+        let mut end = StreamDeadline::new(Some(at), Arc::new(clock));
+        poll_fn(|context| end.poll(context, never)).await;
+        assert_eq!(start.elapsed(), Duration::from_millis(61_234));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_jumps_is_noticed_within_ten_seconds() {
+        let start = Instant::now();
+        let clock = ManualClock::new();
+        let mut end = StreamDeadline::new(
+            Some(clock.now() + Duration::from_secs(3600)),
+            Arc::new(clock.clone()),
+        );
+        let jump = async {
+            sleep(Duration::from_secs(25)).await;
+            clock.advance(Duration::from_secs(3600));
+        };
+        tokio::join!(poll_fn(|context| end.poll(context, never)), jump);
+        let noticed = start.elapsed() - Duration::from_secs(25);
+        assert!(noticed <= MAX_POLL_INTERVAL, "{noticed:?}");
+    }
+
+    #[tokio::test]
+    async fn what_is_over_is_over_at_once() {
+        let clock = ManualClock::new();
+        let mut end = StreamDeadline::new(Some(clock.now()), Arc::new(clock));
+        assert_eq!(poll_fn(|context| Poll::Ready(end.poll(context, never))).await, Poll::Ready(()));
+    }
+
+    #[test]
+    fn a_token_is_asked_about_every_ten_seconds_and_when_the_clock_was_set_back() {
+        let clock = ManualClock::new();
+        let mut end = StreamDeadline::new(None, Arc::new(clock.clone())).asking_again();
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        let mut asked = |answer: bool| {
+            let mut can_introspect = false;
+            let is_refused = end.is_refused(&mut context, || {
+                can_introspect = true;
+                Box::pin(std::future::ready(answer))
+            });
+            (can_introspect, is_refused)
+        };
+        clock.advance(MAX_POLL_INTERVAL - Duration::from_millis(1));
+        assert_eq!(asked(true), (false, false));
+        clock.advance(Duration::from_millis(1));
+        assert_eq!(asked(false), (true, false));
+        assert_eq!(asked(true), (false, false), "it was a moment ago");
+        clock.set(clock.now() - Duration::from_secs(86_400));
+        assert_eq!(asked(true), (true, true));
+    }
+
+    #[test]
+    fn without_a_runtime_it_is_noticed_when_asked() {
+        let clock = ManualClock::new();
+        let mut end = StreamDeadline::new(
+            Some(clock.now() + Duration::from_secs(1)),
+            Arc::new(clock.clone()),
+        );
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        assert!(end.poll(&mut context, never).is_pending());
+        clock.advance(Duration::from_secs(1));
+        assert!(end.poll(&mut context, never).is_ready());
+    }
+}

@@ -1,0 +1,264 @@
+//! Authorization servers by the name of their provider, and other dialects than the usual.
+
+use std::sync::Arc;
+
+use crate::issuer::authorization_server::server::AuthorizationServer;
+use crate::issuer::authorization_server::settings::Source;
+use crate::model::issuer_overrides::IssuerOverrides;
+use crate::model::provider::{Audience, Provider};
+use crate::verify::jwt::Profile;
+
+/// Makes a constructor of each row: its name is the row's, its arguments are the placeholders.
+macro_rules! providers {
+    ($($(#[$doc:meta])* $id:ident($($place:ident),+);)*) => {
+        impl AuthorizationServer {
+            $(
+                $(#[$doc])*
+                #[must_use]
+                pub fn $id($($place: impl AsRef<str>),+) -> Self {
+                    Self::provider(stringify!($id), [$((stringify!($place), $place.as_ref())),+])
+                }
+            )*
+        }
+    };
+}
+
+providers! {
+    /// [Auth0](Provider): `acme.eu.auth0.com`, or a domain of your own.
+    auth0(domain);
+    /// [Okta](Provider), a custom authorization server: `acme.okta.com`, `default`.
+    okta(domain, server);
+    /// [Microsoft Entra ID](Provider), one tenant, v2 tokens. The tenant is its Directory ID, a GUID: a domain
+    /// never stands in `iss`.
+    ///
+    /// ```
+    /// use mcp_auth::{AuthorizationServer, McpAuth};
+    ///
+    /// let login = AuthorizationServer::entra("22222222-2222-2222-2222-222222222222")
+    ///     .audience("11111111-1111-1111-1111-111111111111"); // the Application (client) ID of this server
+    /// let auth = McpAuth::builder("https://api.example.com/mcp")
+    ///     .authorization_server(login)
+    ///     .required_scopes(["mcp.read"])
+    ///     .requested_with_prefix("api://11111111-1111-1111-1111-111111111111/")
+    ///     .build()?;
+    /// # Ok::<(), mcp_auth::ConfigError>(())
+    /// ```
+    entra(tenantid);
+    /// [Microsoft Entra ID](Provider), one tenant, v1 tokens, as applications get them that do not ask for v2.
+    entra_v1(tenantid);
+    /// [Microsoft Entra External ID](Provider), one tenant.
+    entra_external_id(tenantid);
+    /// [Keycloak](Provider): the URL of the server, and the realm.
+    keycloak(url, realm);
+    /// [Logto](Provider): `acme.logto.app`, or a domain of your own.
+    logto(domain);
+    /// [WorkOS AuthKit](Provider): `name.authkit.app`, or a domain of your own.
+    authkit(domain);
+    /// [Descope](Provider): the project, and the MCP server in it.
+    descope(project, server);
+    /// [Stytch](Provider): the domain of the project, or one of your own.
+    stytch(domain);
+    /// [Clerk](Provider): the Frontend API, `verb-noun-00.clerk.accounts.dev`, or a domain of your own.
+    clerk(domain);
+    /// [Supabase](Provider): the reference of the project. Its tokens are for the project as a whole: every
+    /// user of it may enter.
+    supabase(project);
+    /// [Ory Hydra or the Ory Network](Provider): its issuer, often with a final slash.
+    ory(url);
+    /// [Zitadel](Provider): the domain of the instance.
+    zitadel(domain);
+    /// [Authentik](Provider): the URL of the server, and the slug of the application.
+    authentik(url, application);
+    /// [Authelia](Provider): its URL.
+    authelia(url);
+    /// [Kanidm](Provider): its URL, and the OAuth2 client, which has an issuer and is an audience of its own.
+    kanidm(url, client);
+    /// [Rauthy](Provider): its URL.
+    rauthy(url);
+    /// [Dex](Provider): its issuer.
+    dex(url);
+    /// [PingOne](Provider): `auth.pingone.eu`, and the environment.
+    pingone(domain, environment);
+    /// [Spring Authorization Server](Provider): its issuer.
+    spring(url);
+    /// [Duende IdentityServer](Provider): its issuer.
+    duende(url);
+    /// [Better Auth](Provider): the URL of the application that it is a part of.
+    better_auth(url);
+    /// [Scalekit](Provider): the URL of the environment, and the ID of the MCP server, `res_…`.
+    scalekit(url, resource);
+    /// [Asgardeo](Provider): the organization.
+    asgardeo(organization);
+}
+
+impl AuthorizationServer {
+    /// [Microsoft Entra ID](Provider), several tenants with one set of keys, and no others: each is its
+    /// Directory ID, a GUID.
+    ///
+    /// The metadata of the resource names their issuers, or what [`advertise_as`](Self::advertise_as) says.
+    #[must_use]
+    pub fn entra_tenants<S: AsRef<str>>(tenants: impl IntoIterator<Item = S>) -> Self {
+        let row = |provider: &'static Provider| {
+            let given = tenants.into_iter().map(|tenant| {
+                // What is no GUID stays the placeholder, which is no tenant, and `build()` says so.
+                provider.fill("{tenantid}", &[("tenantid", tenant.as_ref())])
+            });
+            let template =
+                Self::template(provider.issuer, provider.metadata_url.unwrap_or_default());
+            let server = template.tenants(given);
+            server.with_overrides(|overrides| {
+                *overrides = IssuerOverrides::of(provider);
+                overrides.tenant_claim = Some("tid".into());
+            })
+        };
+        Provider::find("entra_tenants").map_or_else(|| Self::discover(""), row)
+    }
+
+    /// [Amazon Cognito](Provider): the user pool, and the app clients that may call this resource.
+    ///
+    /// Cognito's access tokens name no audience, but the client they were issued to. A token that does name
+    /// one must name this resource.
+    ///
+    /// ```
+    /// use mcp_auth::{AuthorizationServer, McpAuth};
+    ///
+    /// let login = AuthorizationServer::cognito("eu-west-1_AbCdEf", ["1example23456789"]);
+    /// assert_eq!(login.issuer(), "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_AbCdEf");
+    /// let auth = McpAuth::builder("https://api.example.com/mcp").authorization_server(login).build()?;
+    /// # Ok::<(), mcp_auth::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn cognito<S: Into<String>>(
+        pool: impl AsRef<str>,
+        clients: impl IntoIterator<Item = S>,
+    ) -> Self {
+        let pool = pool.as_ref();
+        let region = pool.split_once('_').map_or("", |(region, _)| region);
+        Self::provider("cognito", [("region", region), ("pool", pool)]).with_overrides(
+            |overrides| overrides.clients = clients.into_iter().map(Into::into).collect(),
+        )
+    }
+
+    /// A server by a row of the [table](Provider), as the constructors make it; what belongs into its
+    /// placeholders by their names. For programs that read both from a configuration. Providers that are
+    /// asked by an API of their own have constructors only: [`github`](Self::github), [`google`](Self::google).
+    ///
+    /// A row that is not there and a place that is left open are a
+    /// [`ConfigError`](crate::ConfigError) at `build()`.
+    ///
+    /// ```
+    /// use mcp_auth::AuthorizationServer;
+    ///
+    /// let login = AuthorizationServer::provider("keycloak", [("url", "https://sso.example.com"), ("realm", "mcp")]);
+    /// assert_eq!(login.issuer(), "https://sso.example.com/realms/mcp");
+    /// ```
+    #[must_use]
+    pub fn provider<'a>(id: &str, places: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let Some(provider) = Provider::find(id) else { return Self::discover(id) };
+        let places: Vec<_> = places.into_iter().collect();
+        let fill = |form| provider.fill(form, &places);
+        let source = match provider.metadata_url {
+            Some(url) => Source::Url(fill(url).into()),
+            None => Source::Discovery,
+        };
+        let mut overrides = IssuerOverrides::of(provider);
+        if let Audience::Fixed(audience) = provider.audience {
+            overrides.audiences.push(fill(audience));
+        }
+        // Where the URL is all of the issuer, it is one byte for byte: a final slash matters.
+        let issuer = match (provider.issuer, &places[..]) {
+            ("{url}", [("url", url)]) => (*url).to_owned(),
+            (form, _) => fill(form),
+        };
+        Self::new(&issuer, source).with(|settings| {
+            settings.rules.overrides = Some(Arc::new(overrides));
+            if provider.is_rfc9068 {
+                settings.rules.profile = Profile::Rfc9068;
+            }
+        })
+    }
+
+    /// Accepts tokens of this server that are issued for this audience too: its name for the resource,
+    /// which other servers cannot use. See also
+    /// [`McpAuthBuilder::audience`](crate::McpAuthBuilder::audience).
+    #[must_use]
+    pub fn audience(self, audience: impl Into<String>) -> Self {
+        self.with_overrides(|overrides| overrides.audiences.push(audience.into()))
+    }
+
+    /// Reads the granted scopes from the first of these claims that is there, a string or an array.
+    ///
+    /// A claim with what a user may do (`permissions`, `roles`) says nothing of what they allowed the
+    /// client to do: better required by a [`Rule::claim`](crate::Rule::claim).
+    #[must_use]
+    pub fn scope_claims<S: Into<Box<str>>>(self, claims: impl IntoIterator<Item = S>) -> Self {
+        self.with_overrides(|overrides| {
+            overrides.scope_claims = claims.into_iter().map(Into::into).collect();
+        })
+    }
+
+    /// Accepts tokens of this server that name no audience at all, if they were issued to one of these
+    /// clients. For servers that write no `aud`.
+    ///
+    /// Dangerous: such a token is for whatever the client uses. If the client calls other servers too, one
+    /// of them can use the token here.
+    #[must_use]
+    pub fn dangerous_clients_instead_of_audience<S: Into<String>>(
+        self,
+        clients: impl IntoIterator<Item = S>,
+    ) -> Self {
+        self.with_overrides(|overrides| {
+            overrides.clients.extend(clients.into_iter().map(Into::into))
+        })
+    }
+
+    /// Accepts tokens of this server whatever their audience is. For servers that issue tokens for this
+    /// resource and nothing else.
+    ///
+    /// Dangerous: every token of the server opens this resource, an ID token without marks among them, and
+    /// whoever receives one can use it here.
+    #[must_use]
+    pub fn dangerous_any_audience(self) -> Self {
+        self.with_overrides(|overrides| overrides.is_any_audience_ours = true)
+    }
+
+    /// What is missing in how it was named.
+    pub(crate) fn config_error(&self) -> Option<String> {
+        let issuer = self.issuer();
+        if self.has_unusable_tenants() {
+            return Some(format!(
+                "the issuers {issuer:?} need one placeholder, and the list of the tenants that are trusted, as `iss` writes them (Entra: the Directory ID, a GUID)",
+            ));
+        }
+        if self.issuer_set().is_none() && issuer.contains(['{', '}']) {
+            let places =
+                self.row().map_or("every placeholder must be filled in", |row| row.placeholders);
+            return Some(format!(
+                "a part of the issuer {issuer:?} is missing or cannot be one: {places}"
+            ));
+        }
+        let overrides = self.settings.rules.overrides.as_ref()?;
+        let named = overrides.audiences.iter().chain(&overrides.clients).map(String::as_str);
+        let mut named = named.chain(overrides.scope_claims.iter().map(|claim| &**claim));
+        if named.any(str::is_empty) {
+            return Some(format!(
+                "an audience, client or claim for the issuer {issuer:?} is empty: is an environment variable unset?"
+            ));
+        }
+        if let Some(config_error) = self.api_config_error() {
+            return Some(config_error);
+        }
+        let row = overrides.provider?;
+        let has_clients = match row.audience {
+            Audience::Asked => !overrides.clients.is_empty() || !overrides.audiences.is_empty(),
+            Audience::Clients => !overrides.clients.is_empty(),
+            _ => true,
+        };
+        (!has_clients).then(|| format!("{}: {}", row.name, row.advice))
+    }
+
+    /// The row by which it was named.
+    pub(crate) fn row(&self) -> Option<&'static Provider> {
+        self.settings.rules.overrides.as_ref().and_then(|overrides| overrides.provider)
+    }
+}

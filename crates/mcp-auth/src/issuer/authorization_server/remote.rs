@@ -1,0 +1,234 @@
+//! What is fetched of an authorization server, and from where: its metadata, and then its keys.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::issuer::authorization_server::keys_file;
+use crate::issuer::authorization_server::settings::{KeySource, Settings, Source};
+use crate::issuer::cache_control;
+use crate::issuer::introspection::{IntrospectionEndpoint, Introspector};
+use crate::issuer::issuer_keys::IssuerKeys;
+use crate::net::fetch::{FetchError, Limits, get_document};
+use crate::net::metrics;
+use crate::net::refreshing_cache::{RefreshError, RefreshingCache, Timing};
+use crate::policy::metadata::{ServerMetadata, Severity, server_metadata_urls, validate};
+use crate::util::url;
+use crate::verify::jwt::{Key, KeySet};
+
+/// No metadata document and no key set met in the field is a tenth as long.
+pub(super) const MAX_DOCUMENT_BYTES: usize = 512 * 1024;
+
+/// How long metadata is used before another look: it names the place of the keys, which rarely moves.
+const METADATA_LIFETIME: Duration = Duration::from_secs(60 * 60);
+
+/// What is fetched, shared by all clones.
+pub(super) struct Remote {
+    pub(super) metadata: Arc<RefreshingCache<ServerMetadata>>,
+    pub(super) issuer_keys: Arc<IssuerKeys>,
+    pub(super) introspector: Option<Introspector>,
+    /// Those of the keys by which tokens were verified.
+    verified_by: Mutex<Vec<Arc<VerifiedBy>>>,
+}
+
+/// What a verified JWT stands on. All tokens of a key share it, so that each costs no more to remember.
+pub(crate) struct VerifiedBy {
+    /// Retired when its issuer withdraws it, and the tokens with it.
+    pub(crate) key: Arc<Key>,
+    /// Who is to be introspector about them too, if anybody is.
+    pub(crate) introspector: Option<Introspector>,
+}
+
+impl Remote {
+    pub(super) fn verified_by(&self, key: Arc<Key>) -> Arc<VerifiedBy> {
+        let mut all = self.verified_by.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = all.iter().find(|known| Arc::ptr_eq(&known.key, &key)) {
+            return known.clone();
+        }
+        all.retain(|known| !known.key.is_retired());
+        let introspector = self.introspector.clone().filter(Introspector::introspects_jwts);
+        let verified_by = Arc::new(VerifiedBy { key, introspector });
+        all.push(verified_by.clone());
+        verified_by
+    }
+}
+
+impl Settings {
+    pub(super) fn remote(self: Arc<Self>) -> Remote {
+        let timing = Timing { cooldown: self.cooldown, max_stale: self.max_stale };
+        let settings = self.clone();
+        let metadata = Arc::new(RefreshingCache::new(
+            self.clock.clone(),
+            timing,
+            Box::new(move |_| {
+                let settings = settings.clone();
+                Box::pin(async move {
+                    let metadata = settings.load_metadata().await;
+                    settings.report("metadata", metadata.as_ref().err());
+                    Ok((metadata?, METADATA_LIFETIME))
+                })
+            }),
+        ));
+        let issuer = self.rules.issuer.clone();
+        let issuer_keys = match &self.keys {
+            KeySource::Static(keys) => IssuerKeys::fixed(issuer, keys.clone()),
+            KeySource::None => IssuerKeys::fixed(issuer, Arc::default()),
+            KeySource::Hmac(_) => IssuerKeys::none(issuer),
+            KeySource::File(path) => {
+                IssuerKeys::remote(issuer, keys_file::keys(self.clone(), path.clone(), timing))
+            }
+            KeySource::Metadata => {
+                IssuerKeys::remote(issuer, self.clone().published_keys(metadata.clone(), timing))
+            }
+        };
+        let issuer_keys = Arc::new(issuer_keys);
+        let introspector = self.introspection.clone().map(|introspection| {
+            let endpoint = IntrospectionEndpoint {
+                rules: self.rules.clone(),
+                metadata: metadata.clone(),
+                issuer_keys: issuer_keys.clone(),
+                headers: self.headers.clone(),
+                fetch: self.fetch.clone(),
+                clock: self.clock.clone(),
+            };
+            Introspector::new(introspection, endpoint)
+        });
+        Remote { metadata, issuer_keys, introspector, verified_by: Mutex::default() }
+    }
+
+    /// The keys at the place that the metadata names.
+    fn published_keys(
+        self: Arc<Self>,
+        metadata: Arc<RefreshingCache<ServerMetadata>>,
+        timing: Timing,
+    ) -> RefreshingCache<KeySet> {
+        RefreshingCache::new(
+            self.clock.clone(),
+            timing,
+            Box::new(move |in_hand: Option<Arc<KeySet>>| {
+                let (settings, place) = (self.clone(), metadata.clone());
+                Box::pin(async move {
+                    // Without metadata there is nothing to try, and nothing more to report.
+                    let metadata = place.current().await.map_err(metadata_lacking)?;
+                    let keys = settings.load_keys(&metadata).await;
+                    settings.report("keys", keys.as_ref().err());
+                    let (keys, lifetime) = keys?;
+                    Ok((keys.replacing(in_hand.as_deref()), lifetime))
+                })
+            }),
+        )
+    }
+
+    async fn load_metadata(&self) -> Result<ServerMetadata, FetchError> {
+        let urls = match &self.source {
+            Source::Discovery => server_metadata_urls(&self.rules.issuer),
+            Source::Metadata(metadata) => {
+                return self.accept(&self.rules.issuer, ServerMetadata::clone(metadata)).await;
+            }
+            Source::External => Vec::new(),
+            Source::Url(url) => vec![url.to_string()],
+        };
+        let mut told = None;
+        for url in urls {
+            match self.load_metadata_at(&url).await {
+                Ok(metadata) => return Ok(metadata),
+                // Not there, or not that document: the next place may have it.
+                Err(error @ FetchError::InvalidDocument { .. }) => told = Some(error),
+                Err(error @ FetchError::Status { status: 300..=499, .. }) => {
+                    told = told.or(Some(error))
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(told
+            .unwrap_or_else(|| FetchError::Transport("there is no place to fetch it from".into())))
+    }
+
+    async fn load_metadata_at(&self, url: &str) -> Result<ServerMetadata, FetchError> {
+        let response = self.get(url).await?;
+        let nonsense =
+            |why: &str| FetchError::InvalidDocument { url: url.to_owned(), why: why.into() };
+        let metadata = ServerMetadata::parse(response.body()).map_err(nonsense)?;
+        // Plain http is for this machine, and what is published elsewhere must not send us there.
+        if url::is_https(url) && !metadata.jwks_uri().is_none_or(url::is_https) {
+            return Err(nonsense("its `jwks_uri` is not https, as it is itself"));
+        }
+        self.accept(url, metadata).await
+    }
+
+    /// Maps a document, and accepts it if it is this issuer's own
+    /// ([RFC 8414 §3.3](https://www.rfc-editor.org/rfc/rfc8414#section-3.3)).
+    async fn accept(
+        &self,
+        url: &str,
+        metadata: ServerMetadata,
+    ) -> Result<ServerMetadata, FetchError> {
+        let metadata = match &self.map_metadata {
+            Some(map) => tokio::time::timeout(self.timeout, map(metadata.document().clone()))
+                .await
+                .map_err(|_| FetchError::Timeout(self.timeout))?
+                .into(),
+            None => metadata,
+        };
+        let issuer = &*self.rules.issuer;
+        if metadata.issuer() != issuer {
+            let why = format!(
+                "its issuer is {:?}, not {issuer:?}: use the issuer as the document writes it",
+                metadata.issuer()
+            );
+            return Err(FetchError::InvalidDocument { url: url.to_owned(), why });
+        }
+        for finding in
+            validate(&metadata).iter().filter(|finding| finding.severity > Severity::Pass)
+        {
+            tracing::debug!(target: "mcp_auth", issuer, code = finding.code, "{}", finding.message);
+        }
+        Ok(metadata)
+    }
+
+    async fn load_keys(&self, metadata: &ServerMetadata) -> Result<(KeySet, Duration), FetchError> {
+        let missing = || FetchError::InvalidDocument {
+            url: self.rules.issuer.to_string(),
+            why: "its metadata has no `jwks_uri`".into(),
+        };
+        let url = metadata.jwks_uri().ok_or_else(missing)?;
+        let response = self.get(url).await?;
+        let keys = KeySet::parse(response.body()).map_err(|why| FetchError::InvalidDocument {
+            url: url.to_owned(),
+            why: why.to_string(),
+        })?;
+        Ok((keys, cache_control::lifetime(response.headers(), self.max_age)))
+    }
+
+    async fn get(&self, url: &str) -> Result<http::Response<Bytes>, FetchError> {
+        let limits = Limits { timeout: self.timeout, max_bytes: MAX_DOCUMENT_BYTES };
+        get_document(self.fetch.as_deref(), url, &self.headers, limits).await
+    }
+
+    pub(super) fn report(&self, document: &'static str, failure: Option<&FetchError>) {
+        let issuer = &*self.rules.issuer;
+        metrics::refresh(document, issuer, failure.is_none());
+        match failure {
+            None => tracing::debug!(target: "mcp_auth", issuer, "fetched the {document}"),
+            Some(error) => {
+                let error = error as &dyn std::error::Error;
+                tracing::warn!(target: "mcp_auth", issuer, error, "could not fetch the {document} of the issuer");
+            }
+        }
+    }
+}
+
+fn metadata_lacking(error: RefreshError) -> FetchError {
+    match error {
+        RefreshError::Failed { why: Some(why), .. } => {
+            FetchError::Transport(Box::new(Metadata(why)))
+        }
+        _ => FetchError::Transport("the metadata is out of reach".into()),
+    }
+}
+
+/// The metadata failed, and so the keys.
+#[derive(Debug, thiserror::Error)]
+#[error("the metadata is out of reach")]
+struct Metadata(#[source] Arc<FetchError>);

@@ -1,0 +1,96 @@
+//! How often events are asked for, and how often the operator is told of a trouble: never faster, whatever the transmitter does.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::net::backoff::{self, MAX_DELAY};
+
+/// The least time between two requests, and the first pause after a failure; that doubles with each further one.
+const MIN_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often the operator is told of the same kind of trouble, at the most.
+const LOG_INTERVAL: Duration = Duration::from_secs(5 * 60);
+
+/// What came of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PollOutcome {
+    /// There was no answer, or one of no use.
+    Failed,
+    /// There is something new to acknowledge.
+    Progress,
+    /// There were no events.
+    Quiet,
+}
+
+#[derive(Default)]
+pub(crate) struct PollBackoff {
+    /// How many requests in a row have failed.
+    failures: u32,
+}
+
+impl PollBackoff {
+    /// When the next request may follow, counted from the beginning of this one: who waited long need not
+    /// wait again.
+    pub(crate) fn after(&mut self, outcome: PollOutcome, usual: Duration) -> Duration {
+        if outcome != PollOutcome::Failed {
+            self.failures = 0;
+        }
+        match outcome {
+            PollOutcome::Progress => MIN_INTERVAL,
+            PollOutcome::Quiet => usual.max(MIN_INTERVAL),
+            PollOutcome::Failed => {
+                self.failures = self.failures.saturating_add(1);
+                backoff::delay(self.failures, MAX_DELAY)
+            }
+        }
+    }
+}
+
+/// Whether one kind of trouble is worth a line in the log.
+#[derive(Default)]
+pub(crate) struct LogLimiter(Option<Instant>);
+
+impl LogLimiter {
+    pub(crate) fn should_log(&mut self) -> bool {
+        let should_log = self.0.is_none_or(|told| told.elapsed() >= LOG_INTERVAL);
+        if should_log {
+            self.0 = Some(Instant::now());
+        }
+        should_log
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_by_table() {
+        let usual = Duration::from_secs(10);
+        let mut backoff = PollBackoff::default();
+        let failures = [1, 2, 4, 8, 16, 30, 30].map(|seconds| (PollOutcome::Failed, seconds));
+        let rest = [
+            (PollOutcome::Quiet, 10),
+            (PollOutcome::Failed, 1),
+            (PollOutcome::Failed, 2),
+            (PollOutcome::Progress, 1),
+            (PollOutcome::Failed, 1),
+        ];
+        for (outcome, seconds) in failures.into_iter().chain(rest) {
+            assert_eq!(backoff.after(outcome, usual), Duration::from_secs(seconds), "{outcome:?}");
+        }
+        assert_eq!(backoff.after(PollOutcome::Quiet, Duration::ZERO), MIN_INTERVAL);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn news_is_told_at_once_and_then_every_five_minutes() {
+        let mut news = LogLimiter::default();
+        let mut told = 0;
+        for _ in 0..3600 {
+            told += u32::from(news.should_log());
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        assert_eq!(told, 12);
+    }
+}

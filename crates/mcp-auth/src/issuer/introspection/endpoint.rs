@@ -1,0 +1,152 @@
+//! One question to the server, and its answer, or why there is none.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::Response;
+use http::header::{CONTENT_TYPE, HeaderMap};
+
+use crate::issuer::introspection::failure::Failure;
+use crate::issuer::introspection::request::SIGNED;
+use crate::issuer::introspection::settings::Introspection;
+use crate::issuer::issuer_keys::IssuerKeys;
+use crate::model::denial::{Denial, DenialKind};
+use crate::model::error_codes::Reason;
+use crate::model::provider::Api;
+use crate::model::verified_token::VerifiedToken;
+use crate::net::clock::Clock;
+use crate::net::fetch::{Fetch, FetchError, Limits, only_ok, post};
+use crate::net::refreshing_cache::RefreshingCache;
+use crate::policy::metadata::ServerMetadata;
+use crate::util::url;
+use crate::verify::introspection_response::{
+    SignedResponse, is_unknown_token, validate_provider_response, validate_response,
+};
+use crate::verify::jwt::JwtRules;
+
+/// Claims of a user in very many groups; a JWT could not say as much.
+const MAX_RESPONSE_BYTES: usize = 64 * 1024;
+
+/// What has to be known of a server to ask it.
+pub(crate) struct IntrospectionEndpoint {
+    pub(crate) rules: JwtRules,
+    pub(crate) metadata: Arc<RefreshingCache<ServerMetadata>>,
+    pub(crate) issuer_keys: Arc<IssuerKeys>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) fetch: Option<Arc<dyn Fetch>>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl IntrospectionEndpoint {
+    pub(super) fn issuer(&self) -> &str {
+        &self.rules.issuer
+    }
+
+    pub(super) fn now(&self) -> SystemTime {
+        self.clock.now()
+    }
+
+    pub(super) async fn ask(
+        &self,
+        settings: &Introspection,
+        token: &str,
+    ) -> Result<Result<VerifiedToken, Denial>, Failure> {
+        let url = self.endpoint(settings).await?;
+        let mut headers = self.headers.clone();
+        let request = settings.request(token, self.issuer(), self.now(), &mut headers);
+        let request =
+            request.ok_or(Failure::Unavailable("this server cannot say who it is", None))?;
+
+        let limits = Limits { timeout: settings.timeout, max_bytes: MAX_RESPONSE_BYTES };
+        let response = post(self.fetch.as_deref(), &url, headers, request, limits).await;
+        let response = response.map_err(Failure::Exchange)?;
+        if let Some(api) = settings.api {
+            return self.validate_by(api, &url, response).map_err(Failure::Exchange);
+        }
+        let response = only_ok(&url, response).map_err(Failure::Exchange)?;
+        let invalid = |why: &str| {
+            Failure::Exchange(FetchError::InvalidDocument { url: url.clone(), why: why.to_owned() })
+        };
+        let audience = settings.audience_if_absent.as_deref();
+        let by_name = settings.subject_is_username;
+        let validate =
+            |json: &[u8]| validate_response(json, &self.rules, audience, by_name).map_err(invalid);
+        if !settings.has_signed_responses {
+            return validate(response.body());
+        }
+        if !is_signed(response.headers()) {
+            return Err(invalid(
+                "the answer is not signed (RFC 9701): let the server sign for this client, or leave `.signed_responses()` out",
+            ));
+        }
+        let client_id = settings.authentication.client_id().unwrap_or_default();
+        let signed = SignedResponse::parse(response.body(), client_id, &self.rules, self.now());
+        let signed = signed.map_err(invalid)?;
+        match self.issuer_keys.verify(&signed.jws, &signed.issuer).await {
+            Ok(_) => validate(signed.json.as_bytes()),
+            Err(denial) if matches!(denial.kind(), DenialKind::Unavailable { .. }) => {
+                Err(Failure::Unavailable(
+                    "the keys are out of reach by which its answers are verified",
+                    None,
+                ))
+            }
+            Err(_) => Err(invalid("no key of the issuer has signed it")),
+        }
+    }
+
+    /// What the API of a provider says of a token, if this is its answer.
+    fn validate_by(
+        &self,
+        api: &Api,
+        url: &str,
+        response: Response<Bytes>,
+    ) -> Result<Result<VerifiedToken, Denial>, FetchError> {
+        let invalid =
+            |why: &str| FetchError::InvalidDocument { url: url.to_owned(), why: why.to_owned() };
+        if is_unknown_token(api, response.status().as_u16(), response.body()) {
+            return Ok(Err(Denial::invalid(Reason::Inactive).detail(api.about_unknown)));
+        }
+        if matches!(response.status().as_u16(), 400 | 404 | 422) {
+            return Err(invalid("it refuses the question, and not in the words of its API"));
+        }
+        let response = only_ok(url, response)?;
+        validate_provider_response(api, response.body(), &self.rules).map_err(invalid)
+    }
+
+    /// Where to ask, if that is known without waiting.
+    pub(super) fn known_endpoint(&self, settings: &Introspection) -> Option<String> {
+        let given = settings.endpoint.as_deref().map(str::to_owned);
+        given.or_else(|| {
+            let metadata = self.metadata.peek()?;
+            metadata.text("introspection_endpoint").map(str::to_owned)
+        })
+    }
+
+    async fn endpoint(&self, settings: &Introspection) -> Result<String, Failure> {
+        if let Some(given) = &settings.endpoint {
+            return Ok(given.to_string());
+        }
+        let metadata = self.metadata.current().await.map_err(|error| {
+            Failure::Unavailable(
+                "the metadata is out of reach that says where it is",
+                error.cause(),
+            )
+        })?;
+        let url = metadata.text("introspection_endpoint").ok_or(Failure::Unavailable(
+            "the metadata has no `introspection_endpoint`: set `.endpoint(..)`, if the server has one",
+            None,
+        ))?;
+        // Plain http is for this machine, and what is published elsewhere must not send us there.
+        if url::is_https(self.issuer()) && !url::is_https(url) {
+            return Err(Failure::Exchange(FetchError::Insecure(url.to_owned())));
+        }
+        Ok(url.to_owned())
+    }
+}
+
+fn is_signed(headers: &HeaderMap) -> bool {
+    let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let media_type = media_type.and_then(|value| value.split(';').next()).unwrap_or_default();
+    media_type.trim().eq_ignore_ascii_case(SIGNED)
+}

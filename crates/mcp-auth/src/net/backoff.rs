@@ -1,0 +1,90 @@
+//! Exponential backoff: after a failure nothing is sent for a while, so that an outage does not make every request wait.
+
+use std::time::{Duration, SystemTime};
+
+/// The delay after the first failure.
+pub(crate) const FIRST_DELAY: Duration = Duration::from_secs(1);
+
+/// The longest delay: a server that comes back is noticed within half a minute.
+pub(crate) const MAX_DELAY: Duration = Duration::from_secs(30);
+
+/// Minimum interval between two log lines about the same outage.
+const LOG_INTERVAL: Duration = Duration::from_secs(30);
+
+/// The delay after so many failures in a row: [`FIRST_DELAY`], doubled with each further failure, up to `max`.
+pub(crate) fn delay(failures: u32, max: Duration) -> Duration {
+    match failures.checked_sub(1) {
+        None => Duration::ZERO,
+        Some(doublings) => max.min(FIRST_DELAY.saturating_mul(1 << doublings.min(16))),
+    }
+}
+
+/// The backoff towards one server, shared by all who ask it.
+#[derive(Default)]
+pub(crate) struct Backoff {
+    failures: u32,
+    /// When the current delay began, and how long it is.
+    current: Option<(SystemTime, Duration)>,
+    logged_at: Option<SystemTime>,
+}
+
+impl Backoff {
+    /// The delay that is left. Returns `None` if there is none.
+    pub(crate) fn left(&self, now: SystemTime) -> Option<Duration> {
+        let (since, delay) = self.current?;
+        // A clock that was set back must not extend the delay.
+        let passed = now.duration_since(since).unwrap_or(delay);
+        delay.checked_sub(passed).filter(|left| !left.is_zero())
+    }
+
+    /// Records the failure of a request that was sent at `sent`. Failures of requests that were sent before the current
+    /// delay began do not extend it.
+    pub(crate) fn failed(&mut self, sent: SystemTime, now: SystemTime) {
+        if self.current.is_some_and(|(since, _)| sent < since || self.left(now).is_some()) {
+            return;
+        }
+        self.failures = self.failures.saturating_add(1);
+        self.current = Some((now, delay(self.failures, MAX_DELAY)));
+    }
+
+    /// Records an answer.
+    pub(crate) fn reset(&mut self) {
+        self.failures = 0;
+        self.current = None;
+    }
+
+    /// Whether the outage is due for another log line.
+    pub(crate) fn should_log(&mut self, now: SystemTime) -> bool {
+        let should_log = self
+            .logged_at
+            .is_none_or(|at| now.duration_since(at).map_or(true, |passed| passed >= LOG_INTERVAL));
+        if should_log {
+            self.logged_at = Some(now);
+        }
+        should_log
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_grow_to_half_a_minute_and_end_with_an_answer() {
+        let at = |second| SystemTime::UNIX_EPOCH + Duration::from_secs(second);
+        let (mut backoff, mut now) = (Backoff::default(), 1000);
+        for expected in [1, 2, 4, 8, 16, 30, 30] {
+            assert_eq!(backoff.left(at(now)), None);
+            backoff.failed(at(now), at(now));
+            backoff.failed(at(now), at(now)); // another of the same moment
+            assert_eq!(backoff.left(at(now)), Some(Duration::from_secs(expected)));
+            assert_eq!(backoff.left(at(now - 500)), None, "the clock was set back");
+            now += expected;
+        }
+        backoff.reset();
+        backoff.failed(at(now), at(now));
+        assert_eq!(backoff.left(at(now)), Some(FIRST_DELAY));
+        backoff.reset();
+        assert_eq!(backoff.left(at(now)), None);
+    }
+}

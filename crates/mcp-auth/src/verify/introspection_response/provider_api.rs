@@ -1,0 +1,136 @@
+//! What a provider's own API answers about a token, written as claims and then judged as those.
+
+use std::collections::BTreeMap;
+
+use serde_json::value::{RawValue, to_raw_value};
+
+use crate::model::denial::Denial;
+use crate::model::error_codes::Reason;
+use crate::model::provider::{Api, ApiProtocol};
+use crate::model::verified_token::VerifiedToken;
+use crate::util::json::{Object, Raw};
+use crate::util::rfc3339;
+use crate::verify::jwt::{Claims, JwtRules};
+
+/// What is wrong with an answer: it is not one of this API.
+type Wrong = &'static str;
+
+/// The claims that an answer does not have as they are.
+#[derive(Default)]
+struct Found {
+    sub: Option<String>,
+    client_id: Option<String>,
+    exp: Option<u64>,
+}
+
+/// The token that an answer speaks of, or why it is none; or what is wrong with the answer itself.
+pub(crate) fn validate_provider_response(
+    api: &Api,
+    json: &[u8],
+    rules: &JwtRules,
+) -> Result<Result<VerifiedToken, Denial>, Wrong> {
+    let members = Object::read(json).map_err(|_| "it is no JSON object with distinct members")?;
+    let found = match api.protocol {
+        ApiProtocol::GitHub => github(&members)?,
+        ApiProtocol::Google => google(&members)?,
+    };
+    let claims = written(api, &members, &found).ok_or("it cannot be written as claims")?;
+    Ok(Claims::read(claims).and_then(|claims| token(api, claims, rules)))
+}
+
+/// Whether an answer with this status says, in the API's own words, that it knows no such token. Whoever
+/// else stands at that URL, or on the way to it, does not say so.
+pub(crate) fn is_unknown_token(api: &Api, status: u16, json: &[u8]) -> bool {
+    let Ok(members) = Object::read(json) else { return false };
+    let text = |name| members.get(name).and_then(Raw::string);
+    match api.protocol {
+        ApiProtocol::GitHub => matches!(status, 404 | 422) && text("message").is_some(),
+        ApiProtocol::Google => {
+            let says = |name, word| text(name).is_some_and(|said| said == word);
+            status == 400
+                && (says("error", "invalid_token") || says("error_description", "Invalid Value"))
+        }
+    }
+}
+
+/// [Check a token](https://docs.github.com/en/rest/apps/oauth-applications#check-a-token). For whom it is, is
+/// whose app's it is.
+fn github(members: &Object<'_>) -> Result<Found, Wrong> {
+    let app = member(members, "app").and_then(object).ok_or("its `app` is no object")?;
+    let client_id = member(&app, "client_id").and_then(Raw::string);
+    let client_id = client_id.ok_or("its `app` has no `client_id`")?.into_owned();
+    if member(members, "scopes").is_some_and(|scopes| scopes.strings().is_none()) {
+        return Err("its `scopes` are no list of texts");
+    }
+    let sub = member(members, "user").map(user).transpose()?;
+    let exp = member(members, "expires_at").map(|end| {
+        end.string().and_then(|end| rfc3339::parse(&end)).ok_or("its `expires_at` is no time")
+    });
+    Ok(Found { sub, client_id: Some(client_id), exp: exp.transpose()? })
+}
+
+/// A user by the number, which stays when the name changes.
+fn user(user: Raw<'_>) -> Result<String, Wrong> {
+    let user = object(user).ok_or("its `user` is no object")?;
+    let id = member(&user, "id").map(Raw::get);
+    let is_number = |id: &&str| id.parse::<u64>().is_ok();
+    id.filter(is_number).map(str::to_owned).ok_or("its `user` has no number as `id`")
+}
+
+/// What `tokeninfo` tells of an access token. Its numbers are texts.
+fn google(members: &Object<'_>) -> Result<Found, Wrong> {
+    member(members, "aud").and_then(Raw::string).ok_or("its `aud` is no text")?;
+    let exp = member(members, "exp").and_then(|exp| {
+        let exp = exp.string().unwrap_or(exp.get().into());
+        let is_number = exp.bytes().all(|b| b.is_ascii_digit());
+        exp.parse().ok().filter(|end| is_number && *end > 0)
+    });
+    Ok(Found { exp: Some(exp.ok_or("its `exp` is no time")?), ..Found::default() })
+}
+
+/// The claims as JSON: members of the answer that are kept, and what was found.
+fn written(api: &Api, members: &Object<'_>, found: &Found) -> Option<Vec<u8>> {
+    let mut claims: BTreeMap<&str, Box<RawValue>> = BTreeMap::new();
+    for name in api.claims {
+        if let Some(value) = member(members, name) {
+            claims.insert(name, RawValue::from_string(value.get().to_owned()).ok()?);
+        }
+    }
+    if let Some(sub) = &found.sub {
+        claims.insert("sub", to_raw_value(sub).ok()?);
+    }
+    if let Some(client_id) = &found.client_id {
+        claims.insert("client_id", to_raw_value(client_id).ok()?);
+    }
+    if let Some(exp) = found.exp {
+        claims.insert("exp", to_raw_value(&exp).ok()?);
+    }
+    serde_json::to_vec(&claims).ok()
+}
+
+fn token(api: &Api, claims: Claims, rules: &JwtRules) -> Result<VerifiedToken, Denial> {
+    if !claims.has_subject() {
+        return Err(Denial::invalid(Reason::Claims).detail(api.about_no_user));
+    }
+    // Whom it is for is judged by the policy. Who got it, where that is said besides, must be ours as well.
+    let is_ours = |client: &str| {
+        rules.overrides.as_ref().is_some_and(|overrides| {
+            overrides.is_any_audience_ours || overrides.audiences.iter().any(|ours| ours == client)
+        })
+    };
+    if claims.has_audience() && claims.client_id().is_some_and(|client| !is_ours(client)) {
+        return Err(Denial::invalid(Reason::Audience).detail(
+            "the token is for a client of this server, but another client got it (`azp`): name that one too, if it is yours",
+        ));
+    }
+    claims.into_token(rules)
+}
+
+/// A member; `null` is as good as absent.
+fn member<'a>(members: &Object<'a>, name: &str) -> Option<Raw<'a>> {
+    members.get(name).filter(|value| value.get() != "null")
+}
+
+fn object(value: Raw<'_>) -> Option<Object<'_>> {
+    Object::of(value.get()).ok()
+}

@@ -1,0 +1,119 @@
+//! What a server answers about a token ([RFC 7662 §2.2](https://www.rfc-editor.org/rfc/rfc7662#section-2.2)), judged like the claims of a JWT.
+
+use std::time::Duration;
+
+use crate::model::denial::Denial;
+use crate::model::error_codes::Reason;
+use crate::model::verified_token::VerifiedToken;
+use crate::util::json::{Object, Raw};
+use crate::verify::jwt::{Claims, JwtRules};
+
+/// The token of which an introspection endpoint of `issuer` has answered `json`
+/// ([RFC 7662 §2.2](https://www.rfc-editor.org/rfc/rfc7662#section-2.2)).
+///
+/// For verifiers of your own that ask in a way of their own; otherwise see
+/// [`McpAuthBuilder::introspect`](crate::McpAuthBuilder). Audience, expiry and scopes are judged after this, by
+/// [`Policy::authorize`](crate::Policy::authorize).
+///
+/// ```
+/// use mcp_auth::{Reason, introspected};
+///
+/// let answer = br#"{"active":true,"sub":"alice","aud":"https://api.example.com/mcp"}"#;
+/// assert_eq!(introspected(answer, "https://auth.example.com")?.subject(), "alice");
+/// let denial = introspected(br#"{"active":false}"#, "https://auth.example.com").unwrap_err();
+/// assert_eq!(denial.reason(), Some(Reason::Inactive));
+/// # Ok::<(), mcp_auth::Denial>(())
+/// ```
+///
+/// # Errors
+///
+/// [`InvalidToken`](crate::DenialKind::InvalidToken) with the [`Reason`]; [`Unavailable`](crate::DenialKind::Unavailable)
+/// if it is no answer at all: no JSON, a member twice, an `active` that is not a boolean.
+pub fn introspected(json: &[u8], issuer: &str) -> Result<VerifiedToken, Denial> {
+    validate_response(json, &JwtRules::new(issuer), None, false).unwrap_or_else(|why| {
+        let why = format!("the introspection endpoint does not answer as RFC 7662 says: {why}");
+        Err(Denial::unavailable(Duration::from_secs(1)).detail(why))
+    })
+}
+
+/// The token that an answer speaks of, or why it is none; or what is wrong with the answer itself.
+pub(crate) fn validate_response(
+    json: &[u8],
+    rules: &JwtRules,
+    audience_if_absent: Option<&str>,
+    subject_is_username: bool,
+) -> Result<Result<VerifiedToken, Denial>, &'static str> {
+    let members = Object::read(json).map_err(|_| "it is no JSON object with distinct members")?;
+    match members.get("active").map(|active| active.get()) {
+        Some("true") => {}
+        Some("false") => return Ok(Err(Denial::invalid(Reason::Inactive))),
+        _ => return Err("its `active` is neither true nor false"),
+    }
+    Ok(token(json, &members, rules, audience_if_absent, subject_is_username))
+}
+
+fn token(
+    json: &[u8],
+    members: &Object<'_>,
+    rules: &JwtRules,
+    audience_if_absent: Option<&str>,
+    subject_is_username: bool,
+) -> Result<VerifiedToken, Denial> {
+    let refuse = |reason, why: &str| Err(Denial::invalid(reason).detail(why));
+    let member = |name| members.get(name).filter(|value| value.get() != "null");
+    let claims = Claims::read(json.to_vec())?;
+    if member("iss").is_some() && !rules.are_for(claims.issuer()) {
+        return refuse(
+            Reason::Issuer,
+            "the server answers about a token of another `iss`: set the issuer as it writes it, a final slash matters",
+        );
+    }
+    match member("token_type").map(Raw::string) {
+        None => {}
+        Some(Some(kind)) if kind.eq_ignore_ascii_case("Bearer") => {}
+        // Whose it is must be said, for the sender's proof to be compared with.
+        Some(Some(kind)) if kind.eq_ignore_ascii_case("DPoP") && claims.binding.is_some() => {}
+        Some(Some(kind)) if kind.eq_ignore_ascii_case("DPoP") => {
+            return refuse(
+                Reason::Binding,
+                "the answer's `token_type` is `DPoP`, and it has no `cnf`: let the server put it in",
+            );
+        }
+        Some(_) => {
+            return refuse(
+                Reason::Type,
+                "the answer's `token_type` is not `Bearer`: the client must send its access token",
+            );
+        }
+    }
+    if let Some(kind) = claims.other_kind {
+        return Err(Denial::invalid(Reason::Type)
+            .detail(format!("the token is {kind}: the client must send its access token")));
+    }
+    let claims = if subject_is_username {
+        let name = member("username").and_then(Raw::string);
+        let Some(claims) = name.and_then(|name| claims.about_user(&name)) else {
+            return refuse(
+                Reason::Claims,
+                "the answer has no `username`, or the client's own: it is the subject by `.dangerous_subject_is_username()`, and a user could have the name of a client",
+            );
+        };
+        claims
+    } else {
+        claims
+    };
+    // Without a user, a token speaks for its client. With one, it must say which: names are given anew.
+    let speaks_for_client = member("username").is_none() && claims.has_client_id;
+    if !claims.has_subject() && !speaks_for_client {
+        return refuse(
+            Reason::Claims,
+            "the answer has no `sub` (`username` may be given to somebody else one day): let the server put it in, or see `Introspection::dangerous_subject_is_username`",
+        );
+    }
+    let has_audience = claims.has_audience();
+    let token = claims.into_token(rules)?;
+    Ok(match audience_if_absent {
+        Some(audience) if !has_audience => token.audience(audience),
+        _ => token,
+    })
+}

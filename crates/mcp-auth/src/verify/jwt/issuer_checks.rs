@@ -1,0 +1,44 @@
+//! What a token of one issuer must say besides, so that it is an access token, and of a tenant that is meant.
+
+use crate::model::denial::Denial;
+use crate::model::error_codes::Reason;
+use crate::model::provider::TokenMarker;
+use crate::util::json::Raw;
+use crate::verify::jwt::claims::Claims;
+use crate::verify::jwt::rules::JwtRules;
+
+/// Judges by the marks of the provider's access tokens, and by the tenant that the issuer names.
+pub(super) fn check(claims: &Claims, rules: &JwtRules) -> Result<(), Denial> {
+    let Some(overrides) = &rules.overrides else { return Ok(()) };
+    let tenant_claim = overrides.tenant_claim.as_deref();
+    if tenant_claim.is_none() && overrides.markers().is_empty() {
+        return Ok(());
+    }
+    let members = claims.members()?;
+    let says = |claim: &str, value: &str| {
+        members.get(claim).and_then(Raw::string).is_some_and(|said| said == value)
+    };
+    for mark in overrides.markers() {
+        let (claim, is_there) = match *mark {
+            TokenMarker::Has(claim) => (claim, members.get(claim).is_some()),
+            TokenMarker::Is(claim, value) => (claim, says(claim, value)),
+        };
+        if !is_there {
+            return Err(Denial::invalid(Reason::Type).detail(format!(
+                "by its `{claim}`, the token is not one of this provider's access tokens, but perhaps its ID token: the client must send its access token",
+            )));
+        }
+    }
+    let tenant = rules
+        .issuer_set
+        .as_ref()
+        .and_then(|issuer_set| issuer_set.template.tenant_of(claims.issuer()));
+    match (tenant_claim, tenant) {
+        (Some(claim), Some(tenant)) if !says(claim, tenant) => {
+            Err(Denial::invalid(Reason::Issuer).detail(format!(
+                "the token's `iss` and `{claim}` name different tenants, or it has no `{claim}`: no issuer does that",
+            )))
+        }
+        _ => Ok(()),
+    }
+}
