@@ -30,8 +30,8 @@ impl WhoAmI {
             "issuer": auth.issuer(),
             "client_id": auth.client_id(),
             "scopes": auth.scopes().iter().collect::<Vec<_>>(),
-            "key": auth.confirmation().and_then(|binding| binding.key()),
-            "certificate": auth.confirmation().and_then(|binding| binding.certificate()),
+            "key": auth.confirmation().and_then(|confirmation| confirmation.jkt()),
+            "certificate": auth.confirmation().and_then(|confirmation| confirmation.x5t_s256()),
         })
         .to_string()
     }

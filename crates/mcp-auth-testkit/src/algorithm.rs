@@ -5,8 +5,8 @@ use std::fmt;
 /// A JWS signature algorithm, by its name in the `alg` header
 /// ([RFC 7518 §3.1](https://www.rfc-editor.org/rfc/rfc7518#section-3.1)).
 ///
-/// There is no HMAC and no `none`: a token with such a header is made with
-/// [`TokenBuilder::header`](crate::TokenBuilder::header).
+/// HMAC and `none` are not included. [`TokenBuilder::header`](crate::TokenBuilder::header) creates a
+/// token with such a header.
 ///
 /// ```
 /// use mcp_auth_testkit::SigningAlgorithm;
@@ -49,7 +49,7 @@ pub enum SigningAlgorithm {
 }
 
 impl SigningAlgorithm {
-    /// Every algorithm, for tests that try them all.
+    /// Every algorithm.
     pub const ALL: [Self; 14] = [
         Self::Rs256,
         Self::Rs384,
@@ -67,7 +67,7 @@ impl SigningAlgorithm {
         Self::MlDsa87,
     ];
 
-    /// The name in the `alg` header and in the JWK.
+    /// Returns the name, as in the `alg` header and in the JWK.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! An issuer other than the usual one, described before it is made.
+//! The builder of test issuers.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::document::MetadataPath;
 use crate::issuer::{Settings, TestIssuer};
 use crate::time::Time;
 
-/// Describes a [`TestIssuer`] before it is made.
+/// Builds a [`TestIssuer`].
 ///
 /// ```
 /// use mcp_auth_testkit::{MetadataPath, SigningAlgorithm, TestIssuer};
@@ -39,7 +39,7 @@ impl TestIssuerBuilder {
         })
     }
 
-    /// Sets the issuer identifier, an exact string
+    /// Sets the issuer identifier, which is used verbatim
     /// ([RFC 8414 §2](https://www.rfc-editor.org/rfc/rfc8414#section-2)). A served issuer has the
     /// URL of its port instead.
     ///
@@ -54,10 +54,10 @@ impl TestIssuerBuilder {
         self
     }
 
-    /// Sets the algorithm that signs unless a token says otherwise. ES256 by default, as it is
-    /// quick to make a key for.
+    /// Sets the default signature algorithm. Without it, it is ES256, whose keys are quick to
+    /// generate.
     ///
-    /// The first RSA key of every issuer is the same one; keys that come by rotation are new.
+    /// The first RSA key of every issuer is the same fixed key. Keys created by rotation are new.
     ///
     /// ```
     /// use mcp_auth_testkit::{SigningAlgorithm, TestIssuer};
@@ -70,9 +70,9 @@ impl TestIssuerBuilder {
         self
     }
 
-    /// Sets where the metadata is found
-    /// ([RFC 8414 §5](https://www.rfc-editor.org/rfc/rfc8414#section-5)): at all three places by
-    /// default, as a client may look at any of them.
+    /// Sets the paths at which the metadata is served
+    /// ([RFC 8414 §5](https://www.rfc-editor.org/rfc/rfc8414#section-5)). By default it is served at all
+    /// three, since a client may try any of them.
     ///
     /// ```
     /// use mcp_auth_testkit::{MetadataPath, TestIssuer};
@@ -84,7 +84,8 @@ impl TestIssuerBuilder {
         self
     }
 
-    /// Sets who can log in at the login page of a served issuer: alice and bob by default.
+    /// Sets the users that can log in at the login page of a served issuer. By default these are
+    /// `alice` and `bob`.
     ///
     /// ```
     /// use mcp_auth_testkit::TestIssuer;
@@ -96,8 +97,8 @@ impl TestIssuerBuilder {
         self
     }
 
-    /// Lets a served issuer grant every authorization request at once, in the name of `user`, for
-    /// tests without a browser.
+    /// Makes a served issuer grant every authorization request at once, as if `user` had consented. Use
+    /// it in tests without a browser.
     ///
     /// ```
     /// use mcp_auth_testkit::TestIssuer;
@@ -109,7 +110,7 @@ impl TestIssuerBuilder {
         self
     }
 
-    /// Registers a confidential client beforehand. It may ask for tokens in its own name
+    /// Preregisters a confidential client. It may use the client credentials grant
     /// ([RFC 6749 §4.4](https://www.rfc-editor.org/rfc/rfc6749#section-4.4)) and introspect the
     /// tokens of every resource ([RFC 7662](https://www.rfc-editor.org/rfc/rfc7662)).
     ///
@@ -124,8 +125,8 @@ impl TestIssuerBuilder {
     }
 
     /// Sets how a served issuer fetches client ID metadata documents
-    /// ([draft](https://datatracker.ietf.org/doc/draft-ietf-oauth-client-id-metadata-document/)):
-    /// over the network by default.
+    /// ([draft](https://datatracker.ietf.org/doc/draft-ietf-oauth-client-id-metadata-document/)).
+    /// By default it fetches them over the network.
     ///
     /// ```
     /// use mcp_auth_testkit::TestIssuer;
@@ -138,7 +139,7 @@ impl TestIssuerBuilder {
         self
     }
 
-    /// Makes the issuer.
+    /// Builds the issuer.
     ///
     /// ```
     /// use mcp_auth_testkit::TestIssuer;

@@ -1,8 +1,8 @@
-//! What an issuer publishes about itself, and at which URLs.
+//! The metadata document of an issuer, and its URLs.
 
 use serde_json::{Value, json};
 
-/// One of the three places where clients look for the metadata of an authorization server
+/// One of the three URLs at which clients look for the metadata of an authorization server
 /// ([RFC 8414 §5](https://www.rfc-editor.org/rfc/rfc8414#section-5)).
 ///
 /// ```
@@ -23,10 +23,10 @@ pub enum MetadataPath {
 }
 
 impl MetadataPath {
-    /// All three places.
+    /// All three paths.
     pub const ALL: [Self; 3] = [Self::OAuth, Self::OidcInserted, Self::OidcAppended];
 
-    /// The URL of this place for `issuer`.
+    /// Returns the metadata URL for `issuer`.
     ///
     /// ```
     /// use mcp_auth_testkit::MetadataPath;
@@ -53,7 +53,7 @@ pub(crate) fn under(issuer: &str, endpoint: &str) -> String {
     format!("{}/{endpoint}", issuer.trim_end_matches('/'))
 }
 
-/// The document of RFC 8414 §2, which is one of OpenID Connect Discovery too, as far as it goes.
+/// The metadata of RFC 8414 §2. It serves as the document of OpenID Connect Discovery too, but is incomplete as such.
 pub(crate) fn metadata(issuer: &str, scopes: &[String]) -> Value {
     json!({
         "issuer": issuer,

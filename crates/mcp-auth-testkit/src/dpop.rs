@@ -1,4 +1,4 @@
-//! A client's key for DPoP, and its proofs: right by default and wrong wherever a test wants them so.
+//! A client's DPoP key and its proofs, which are valid unless a test changes them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,14 +12,14 @@ use crate::SigningAlgorithm;
 use crate::key::{SigningKey, base64url};
 use crate::time::seconds;
 
-/// The key of a client that speaks DPoP ([RFC 9449](https://www.rfc-editor.org/rfc/rfc9449)). Clones are
+/// The key of a client that uses DPoP ([RFC 9449](https://www.rfc-editor.org/rfc/rfc9449)). Clones are
 /// the same key.
 ///
 /// ```
 /// use mcp_auth_testkit::{DpopKey, TestIssuer};
 ///
 /// let issuer = TestIssuer::new();
-/// let key = DpopKey::generate(issuer.clone()); // proofs are made at the issuer's present
+/// let key = DpopKey::generate(issuer.clone()); // proofs are issued at the issuer's time
 /// let token = issuer.token().dpop_bound(&key).sign();
 /// let proof = key.proof("POST", "https://api.example.com/mcp").token(&token).sign();
 /// // Authorization: DPoP <token>
@@ -33,8 +33,8 @@ pub struct DpopKey {
 }
 
 impl DpopKey {
-    /// A new ES256 key, whose proofs are made at the present of `clock`. A [`TestIssuer`](crate::TestIssuer)
-    /// is a clock.
+    /// Generates an ES256 key. Its proofs are issued at the time of `clock`, for which a
+    /// [`TestIssuer`](crate::TestIssuer) can be used.
     ///
     /// ```
     /// let key = mcp_auth_testkit::DpopKey::generate(mcp_auth::SystemClock);
@@ -45,7 +45,7 @@ impl DpopKey {
         Self::generate_for(SigningAlgorithm::Es256, clock)
     }
 
-    /// The same for another algorithm.
+    /// Generates a key for another algorithm than ES256.
     ///
     /// ```
     /// use mcp_auth_testkit::{DpopKey, SigningAlgorithm};
@@ -58,7 +58,7 @@ impl DpopKey {
         Self { key: Arc::new(key), clock: Arc::new(clock), proofs: Arc::default() }
     }
 
-    /// Its thumbprint, as `cnf.jkt` has it ([RFC 7638](https://www.rfc-editor.org/rfc/rfc7638)).
+    /// Returns the key's thumbprint, as in `cnf.jkt` ([RFC 7638](https://www.rfc-editor.org/rfc/rfc7638)).
     ///
     /// ```
     /// let key = mcp_auth_testkit::DpopKey::generate(mcp_auth::SystemClock);
@@ -66,11 +66,11 @@ impl DpopKey {
     /// ```
     #[must_use]
     pub fn thumbprint(&self) -> String {
-        // The members in the order of their names, and without spaces: that is how they are written here.
+        // RFC 7638 requires the members sorted by name and without spaces, which is how this JWK is written.
         base64url(digest::digest(&digest::SHA256, self.jwk().to_string().as_bytes()).as_ref())
     }
 
-    /// The public half as a JWK ([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517)).
+    /// Returns the public key as a JWK ([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517)).
     ///
     /// ```
     /// let key = mcp_auth_testkit::DpopKey::generate(mcp_auth::SystemClock);
@@ -81,7 +81,8 @@ impl DpopKey {
         self.key.public()
     }
 
-    /// Starts a proof for a request ([RFC 9449 §4.2](https://www.rfc-editor.org/rfc/rfc9449#section-4.2)).
+    /// Starts a proof for a request with this method and URL
+    /// ([RFC 9449 §4.2](https://www.rfc-editor.org/rfc/rfc9449#section-4.2)).
     ///
     /// ```
     /// let key = mcp_auth_testkit::DpopKey::generate(mcp_auth::SystemClock);
@@ -110,8 +111,8 @@ impl std::fmt::Debug for DpopKey {
     }
 }
 
-/// A DPoP proof in the making: everything that
-/// [RFC 9449 §4.2](https://www.rfc-editor.org/rfc/rfc9449#section-4.2) requires, until told otherwise.
+/// Builds a DPoP proof. By default it has everything that
+/// [RFC 9449 §4.2](https://www.rfc-editor.org/rfc/rfc9449#section-4.2) requires.
 ///
 /// ```
 /// use mcp_auth_testkit::{DpopKey, TestIssuer};
@@ -133,7 +134,7 @@ pub struct ProofBuilder {
 }
 
 impl ProofBuilder {
-    /// Sets `ath` to the digest of this access token.
+    /// Sets `ath` to the hash of this access token.
     ///
     /// ```
     /// # let key = mcp_auth_testkit::DpopKey::generate(mcp_auth::SystemClock);
@@ -155,7 +156,7 @@ impl ProofBuilder {
         self
     }
 
-    /// Leaves a claim out.
+    /// Removes a claim.
     ///
     /// ```
     /// # let key = mcp_auth_testkit::DpopKey::generate(mcp_auth::SystemClock);
@@ -166,7 +167,7 @@ impl ProofBuilder {
         self
     }
 
-    /// Sets a header parameter to any JSON value. The signature stays that of the key, whatever `alg` says.
+    /// Sets a header parameter to any JSON value. The proof is signed with the same key, whatever `alg` says.
     ///
     /// ```
     /// # let key = mcp_auth_testkit::DpopKey::generate(mcp_auth::SystemClock);
@@ -177,7 +178,7 @@ impl ProofBuilder {
         self
     }
 
-    /// Leaves a header parameter out.
+    /// Removes a header parameter.
     ///
     /// ```
     /// # let key = mcp_auth_testkit::DpopKey::generate(mcp_auth::SystemClock);
@@ -188,7 +189,7 @@ impl ProofBuilder {
         self
     }
 
-    /// Puts this text in place of the claims, JSON or not.
+    /// Replaces the claims by this text, which need not be JSON.
     ///
     /// ```
     /// # let key = mcp_auth_testkit::DpopKey::generate(mcp_auth::SystemClock);
@@ -199,7 +200,7 @@ impl ProofBuilder {
         self
     }
 
-    /// Signs the proof: the value of the `DPoP` header.
+    /// Signs the proof and returns the value of the `DPoP` header.
     ///
     /// ```
     /// # let key = mcp_auth_testkit::DpopKey::generate(mcp_auth::SystemClock);

@@ -1,4 +1,4 @@
-//! The introspection endpoint of an issuer without a socket: who may ask, and what it answers.
+//! The introspection endpoint of an issuer without a socket: its clients and its answers.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,10 +19,10 @@ use crate::{Endpoint, SigningAlgorithm, TestIssuer};
 
 const SIGNED: &str = "application/token-introspection+jwt";
 
-/// What the endpoint knows.
+/// The tokens and the clients that the endpoint knows.
 #[derive(Clone, Default)]
 pub(crate) struct Introspection {
-    /// What it answers about a token, JSON or not; nothing if the token was revoked.
+    /// The answer for each token, which need not be JSON; `None` if the token was revoked.
     answers: HashMap<String, Option<String>>,
     bearers: Vec<String>,
     keys: Vec<(String, Arc<SigningKey>)>,
@@ -40,14 +40,16 @@ impl Introspection {
 }
 
 impl TestIssuer {
-    /// The URL of the introspection endpoint
-    /// ([RFC 7662 §2](https://www.rfc-editor.org/rfc/rfc7662#section-2)). Without a socket it knows the
-    /// tokens made by [`opaque`](crate::TokenBuilder::opaque) and
-    /// [`introspectable`](crate::TokenBuilder::introspectable), and answers to
-    /// [clients](crate::TestIssuerBuilder::client), by `client_secret_basic` or `client_secret_post`, and
-    /// to those named by [`client_key`](Self::client_key) and
-    /// [`introspection_bearer`](Self::introspection_bearer). Its answer is signed
-    /// ([RFC 9701](https://www.rfc-editor.org/rfc/rfc9701)) if it is asked for that.
+    /// Returns the URL of the introspection endpoint
+    /// ([RFC 7662 §2](https://www.rfc-editor.org/rfc/rfc7662#section-2)).
+    ///
+    /// Without a socket the endpoint knows the tokens created by
+    /// [`opaque`](crate::TokenBuilder::opaque) and
+    /// [`introspectable`](crate::TokenBuilder::introspectable). It answers
+    /// [clients](crate::TestIssuerBuilder::client) that authenticate by `client_secret_basic` or
+    /// `client_secret_post`, and those registered by [`client_key`](Self::client_key) and
+    /// [`introspection_bearer`](Self::introspection_bearer). The answer is signed if the request asks for
+    /// that ([RFC 9701](https://www.rfc-editor.org/rfc/rfc9701)).
     ///
     /// ```
     /// let issuer = mcp_auth_testkit::TestIssuer::new();
@@ -58,7 +60,7 @@ impl TestIssuer {
         under(self.url(), "introspect")
     }
 
-    /// How many questions have come to the introspection endpoint.
+    /// Returns the number of introspection requests so far.
     ///
     /// ```
     /// assert_eq!(mcp_auth_testkit::TestIssuer::new().introspection_requests(), 0);
@@ -68,8 +70,8 @@ impl TestIssuer {
         self.0.counters.introspection.load(Ordering::SeqCst)
     }
 
-    /// Revokes a token: the introspection endpoint answers that it is not active
-    /// ([RFC 7009](https://www.rfc-editor.org/rfc/rfc7009)).
+    /// Revokes a token ([RFC 7009](https://www.rfc-editor.org/rfc/rfc7009)): from now on the introspection
+    /// endpoint answers that it is not active.
     ///
     /// ```
     /// let issuer = mcp_auth_testkit::TestIssuer::new();
@@ -84,7 +86,7 @@ impl TestIssuer {
     ///
     /// # Panics
     ///
-    /// If no private key of this algorithm can be written down: ML-DSA.
+    /// Panics for ML-DSA, whose private keys are not exported.
     ///
     /// ```
     /// use mcp_auth_testkit::{SigningAlgorithm, TestIssuer};
@@ -100,7 +102,7 @@ impl TestIssuer {
         pem
     }
 
-    /// Lets whoever has this token ask.
+    /// Accepts this bearer token as authentication at the introspection endpoint.
     ///
     /// ```
     /// mcp_auth_testkit::TestIssuer::new().introspection_bearer("a-development-token");
@@ -109,7 +111,7 @@ impl TestIssuer {
         self.state().introspection.bearers.push(token.into());
     }
 
-    /// Answers a question, or nothing if the issuer is down.
+    /// Answers an introspection request. Returns `None` if the issuer is down.
     pub(crate) async fn introspect(&self, request: &Request<Bytes>) -> Option<Response<Bytes>> {
         self.count();
         self.0.counters.introspection.fetch_add(1, Ordering::SeqCst);
@@ -147,7 +149,7 @@ impl TestIssuer {
         Some(answer(StatusCode::OK, SIGNED, signed.sign()))
     }
 
-    /// Who asks, if it is somebody who may.
+    /// The client that sent the request. Returns `None` if it is not authenticated.
     fn client(&self, request: &Request<Bytes>, form: &HashMap<String, String>) -> Option<String> {
         let knows = |id: &str, secret: &str| {
             let known = self
@@ -177,7 +179,7 @@ impl TestIssuer {
         knows(&decoded(id), &decoded(secret))
     }
 
-    /// Whether a client has signed this, for this issuer and for now (RFC 7523 §3).
+    /// Whether this client assertion is valid for this client, this issuer and the current time (RFC 7523 §3).
     fn asserts(&self, assertion: &str, client: &str, key: &SigningKey) -> bool {
         let jwks = json!({ "keys": [key.jwk()] }).to_string();
         let Ok(keys) = KeySet::parse(jwks.as_bytes()) else { return false };

@@ -1,4 +1,4 @@
-//! The issuer: its state, and what a test can do to it.
+//! The test issuer: its state, and how a test controls it.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -35,7 +35,7 @@ pub(crate) struct Inner {
     state: Mutex<State>,
 }
 
-/// What is settled when the issuer is made.
+/// What does not change after the issuer was built.
 #[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) issuer: String,
@@ -56,18 +56,18 @@ pub(crate) struct Counters {
     pub(crate) jwks: AtomicUsize,
 }
 
-/// What changes while the issuer lives.
+/// What can change during the life of the issuer.
 #[derive(Clone)]
 pub(crate) struct State {
     pub(crate) introspection: Introspection,
     pub(crate) keys: Keys,
     pub(crate) jwks_max_age: Option<u64>,
-    /// The resources tokens may be issued for, each with its scopes; the last one given is last.
+    /// The resources that tokens may be issued for, each with its scopes, in the order in which they were added.
     pub(crate) resources: Vec<(String, Vec<String>)>,
 }
 
 impl TestIssuer {
-    /// The usual issuer: `https://issuer.test`, with one ES256 key and a [`ManualClock`].
+    /// Creates the default issuer: `https://issuer.test`, with one ES256 key and a [`ManualClock`].
     ///
     /// ```
     /// let issuer = mcp_auth_testkit::TestIssuer::new();
@@ -78,7 +78,7 @@ impl TestIssuer {
         Self::builder().build()
     }
 
-    /// Describes another issuer than the usual one.
+    /// Returns a builder for an issuer that differs from the default.
     ///
     /// ```
     /// use mcp_auth_testkit::TestIssuer;
@@ -90,7 +90,7 @@ impl TestIssuer {
         TestIssuerBuilder::new()
     }
 
-    /// The issuer identifier ([RFC 8414 §2](https://www.rfc-editor.org/rfc/rfc8414#section-2)).
+    /// Returns the issuer identifier ([RFC 8414 §2](https://www.rfc-editor.org/rfc/rfc8414#section-2)).
     ///
     /// ```
     /// assert_eq!(mcp_auth_testkit::TestIssuer::new().url(), "https://issuer.test");
@@ -100,7 +100,7 @@ impl TestIssuer {
         &self.0.settings.issuer
     }
 
-    /// The URL of the key set ([RFC 7517 §5](https://www.rfc-editor.org/rfc/rfc7517#section-5)).
+    /// Returns the URL of the key set ([RFC 7517 §5](https://www.rfc-editor.org/rfc/rfc7517#section-5)).
     ///
     /// ```
     /// assert_eq!(mcp_auth_testkit::TestIssuer::new().jwks_uri(), "https://issuer.test/jwks");
@@ -110,9 +110,9 @@ impl TestIssuer {
         document::jwks_uri(self.url())
     }
 
-    /// The metadata document, as JSON text
-    /// ([RFC 8414 §2](https://www.rfc-editor.org/rfc/rfc8414#section-2)). Trouble does not show in
-    /// it, nor does it count as a request.
+    /// Returns the metadata document as JSON text
+    /// ([RFC 8414 §2](https://www.rfc-editor.org/rfc/rfc8414#section-2)). [`Trouble`] does not affect it,
+    /// and it does not count as a request.
     ///
     /// ```
     /// assert!(mcp_auth_testkit::TestIssuer::new().metadata().contains("https://issuer.test/jwks"));
@@ -122,8 +122,8 @@ impl TestIssuer {
         document::metadata(self.url(), &self.state().scopes()).to_string()
     }
 
-    /// The key set, as JSON text ([RFC 7517 §5](https://www.rfc-editor.org/rfc/rfc7517#section-5)).
-    /// Trouble does not show in it, nor does it count as a request.
+    /// Returns the key set as JSON text ([RFC 7517 §5](https://www.rfc-editor.org/rfc/rfc7517#section-5)).
+    /// [`Trouble`] does not affect it, and it does not count as a request.
     ///
     /// ```
     /// let issuer = mcp_auth_testkit::TestIssuer::new();
@@ -134,7 +134,8 @@ impl TestIssuer {
         self.state().keys.jwks().to_string()
     }
 
-    /// The public key that signs, in PEM ([RFC 7468 §13](https://www.rfc-editor.org/rfc/rfc7468#section-13)).
+    /// Returns the public half of the active signing key, in PEM
+    /// ([RFC 7468 §13](https://www.rfc-editor.org/rfc/rfc7468#section-13)).
     ///
     /// ```
     /// let issuer = mcp_auth_testkit::TestIssuer::new();
@@ -145,12 +146,12 @@ impl TestIssuer {
         self.state().keys.active().pem()
     }
 
-    /// The clock this issuer lives by.
+    /// Returns the clock of this issuer, which a test can move.
     ///
     /// # Panics
     ///
-    /// If the issuer is served: it lives by the clock of the system, as its clients do. What works
-    /// for both is to hand on the issuer itself, which is a [`Clock`].
+    /// Panics if the issuer is served, since it then uses the system clock, as its clients do. Code for
+    /// both forms can use the issuer itself, which implements [`Clock`].
     ///
     /// ```
     /// use std::time::Duration;
@@ -165,7 +166,7 @@ impl TestIssuer {
         }
     }
 
-    /// How many requests have come, of any kind.
+    /// Returns the number of all requests so far.
     ///
     /// ```
     /// assert_eq!(mcp_auth_testkit::TestIssuer::new().requests(), 0);
@@ -175,7 +176,7 @@ impl TestIssuer {
         self.0.counters.all.load(Ordering::SeqCst)
     }
 
-    /// How many requests have come for the metadata, at any of its URLs.
+    /// Returns the number of requests for the metadata so far, at any of its URLs.
     ///
     /// ```
     /// assert_eq!(mcp_auth_testkit::TestIssuer::new().metadata_requests(), 0);
@@ -185,7 +186,7 @@ impl TestIssuer {
         self.0.counters.metadata.load(Ordering::SeqCst)
     }
 
-    /// How many requests have come for the key set.
+    /// Returns the number of requests for the key set so far.
     ///
     /// ```
     /// assert_eq!(mcp_auth_testkit::TestIssuer::new().jwks_requests(), 0);
@@ -195,7 +196,8 @@ impl TestIssuer {
         self.0.counters.jwks.load(Ordering::SeqCst)
     }
 
-    /// The `kid` of the key that signs ([RFC 7517 §4.5](https://www.rfc-editor.org/rfc/rfc7517#section-4.5)).
+    /// Returns the `kid` of the active signing key
+    /// ([RFC 7517 §4.5](https://www.rfc-editor.org/rfc/rfc7517#section-4.5)).
     ///
     /// ```
     /// assert_eq!(mcp_auth_testkit::TestIssuer::new().kid(), "es256-1");
@@ -205,7 +207,7 @@ impl TestIssuer {
         self.state().keys.active().kid.clone()
     }
 
-    /// Signs with a new key from now on, and returns its `kid`; the old keys stay published.
+    /// Replaces the signing key by a new one, and returns its `kid`. The old keys stay published.
     ///
     /// ```
     /// assert_eq!(mcp_auth_testkit::TestIssuer::new().rotate(), "es256-2");
@@ -214,7 +216,7 @@ impl TestIssuer {
         self.state().keys.rotate()
     }
 
-    /// Takes a key out of the key set. It can still sign, as a thief could.
+    /// Removes a key from the key set. Tests can still sign with it, as a thief could.
     ///
     /// ```
     /// let issuer = mcp_auth_testkit::TestIssuer::new();
@@ -226,7 +228,7 @@ impl TestIssuer {
         self.state().keys.withdraw(kid);
     }
 
-    /// Takes every key but the one that signs out of the key set.
+    /// Removes every key except the active signing key from the key set.
     ///
     /// ```
     /// let issuer = mcp_auth_testkit::TestIssuer::new();
@@ -238,8 +240,8 @@ impl TestIssuer {
         self.state().keys.withdraw_old();
     }
 
-    /// Sends the key set with `Cache-Control: max-age`
-    /// ([RFC 9111 §5.2.2.1](https://www.rfc-editor.org/rfc/rfc9111#section-5.2.2.1)) from now on.
+    /// Sends the key set with `Cache-Control: max-age=<seconds>` from now on
+    /// ([RFC 9111 §5.2.2.1](https://www.rfc-editor.org/rfc/rfc9111#section-5.2.2.1)).
     ///
     /// ```
     /// mcp_auth_testkit::TestIssuer::new().jwks_max_age(600);
@@ -248,7 +250,7 @@ impl TestIssuer {
         self.state().jwks_max_age = Some(seconds);
     }
 
-    /// Breaks `endpoint` until [`recover`](Self::recover); the trouble it had before is gone.
+    /// Makes `endpoint` fail in this way until [`recover`](Self::recover). It replaces earlier trouble there.
     ///
     /// ```
     /// use mcp_auth_testkit::{Endpoint, TestIssuer, Trouble};
@@ -259,7 +261,7 @@ impl TestIssuer {
         self.0.troubles.send_modify(|troubles| troubles.set(endpoint, trouble));
     }
 
-    /// Ends all trouble, and answers the requests that [hang](Trouble::Hang).
+    /// Ends all trouble, and answers requests that [hang](Trouble::Hang).
     ///
     /// ```
     /// mcp_auth_testkit::TestIssuer::new().recover();
@@ -270,9 +272,9 @@ impl TestIssuer {
 
     /// Adds a resource that tokens may be issued for
     /// ([RFC 8707](https://www.rfc-editor.org/rfc/rfc8707)), and its scopes. It becomes the default
-    /// audience of minted tokens.
+    /// audience of tokens that tests create.
     ///
-    /// Clients that have registered before keep the scopes that were known then.
+    /// Clients that registered before keep the scopes that existed then.
     ///
     /// ```
     /// use mcp_auth_testkit::TestIssuer;
@@ -299,7 +301,7 @@ impl TestIssuer {
         TokenBuilder::new(self.clone())
     }
 
-    /// Mints a logout token for a client, of the user alice
+    /// Starts a logout token for a client, with the subject `alice`
     /// ([OpenID Connect Back-Channel Logout 1.0 §2.4](https://openid.net/specs/openid-connect-backchannel-1_0.html#LogoutToken)).
     ///
     /// ```
@@ -310,9 +312,9 @@ impl TestIssuer {
         self.notice("logout+jwt", client_id, "http://schemas.openid.net/event/backchannel-logout")
     }
 
-    /// Mints a security event token for a receiver
-    /// ([RFC 8417](https://www.rfc-editor.org/rfc/rfc8417)): an event of this type that happened to a
-    /// subject, a JSON object of [RFC 9493](https://www.rfc-editor.org/rfc/rfc9493).
+    /// Starts a security event token for a receiver
+    /// ([RFC 8417](https://www.rfc-editor.org/rfc/rfc8417)), with one event of this type about a
+    /// subject, which is a JSON object as in [RFC 9493](https://www.rfc-editor.org/rfc/rfc9493).
     ///
     /// ```
     /// # let issuer = mcp_auth_testkit::TestIssuer::new();
@@ -365,7 +367,7 @@ impl TestIssuer {
 }
 
 impl State {
-    /// What tokens are for that name no resource.
+    /// The audience of tokens that name no resource.
     pub(crate) fn default_audience(&self) -> String {
         let last = self.resources.last().map(|(url, _)| url.as_str());
         last.unwrap_or("https://api.example.com/mcp").to_owned()

@@ -1,4 +1,4 @@
-//! One signing key: made, used, and published as a JWK.
+//! A signing key: generated, used to sign, and published as a JWK.
 
 use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rand::{self, SystemRandom};
@@ -22,7 +22,7 @@ pub(crate) struct SigningKey {
 }
 
 impl SigningKey {
-    /// The first key of an issuer. RSA keys are slow to make, so the first one is fixed.
+    /// The first key of an issuer. RSA keys are slow to generate, so the first one is fixed.
     pub(crate) fn first(algorithm: SigningAlgorithm, kid: String) -> Self {
         let pair = match rsa_encoding(algorithm) {
             Some(encoding) => Pair::Rsa(
@@ -35,7 +35,7 @@ impl SigningKey {
         Self { kid, algorithm, pair }
     }
 
-    /// A key like no other.
+    /// A new random key.
     pub(crate) fn generate(algorithm: SigningAlgorithm, kid: String) -> Self {
         Self { kid, algorithm, pair: Pair::generate(algorithm) }
     }
@@ -92,7 +92,7 @@ impl SigningKey {
         format!("-----BEGIN {label}\n{}\n-----END {label}\n", lines.join("\n"))
     }
 
-    /// What this header and this payload are once they are signed (RFC 7515 §7.1).
+    /// Signs this header and this payload in compact form (RFC 7515 §7.1).
     pub(crate) fn jws(&self, header: Map<String, Value>, payload: &str) -> String {
         let header = Value::Object(header).to_string();
         let input = format!("{}.{}", base64url(header.as_bytes()), base64url(payload.as_bytes()));
@@ -100,12 +100,12 @@ impl SigningKey {
         format!("{input}.{signature}")
     }
 
-    /// The public half by itself.
+    /// The public half as a JWK, without `kid`, `alg` and `use`.
     pub(crate) fn public(&self) -> Value {
         self.pair.public()
     }
 
-    /// The public half, as it stands in the JWKS (RFC 7517).
+    /// The public half as a JWK, as it is published in the key set (RFC 7517).
     pub(crate) fn jwk(&self) -> Value {
         let mut jwk = self.pair.public();
         jwk["kid"] = json!(self.kid);
@@ -198,7 +198,7 @@ fn modulus_and_exponent(der: &[u8]) -> (&[u8], &[u8]) {
     (&n[unsigned(n)..], &e[unsigned(e)..])
 }
 
-/// The first value of some DER that this process has written, and what follows it.
+/// The first value in DER that this process has written, and the bytes after it.
 fn der_value(der: &[u8]) -> (&[u8], &[u8]) {
     let (start, length) = match der[1] {
         short @ 0..0x80 => (2, usize::from(short)),
@@ -211,7 +211,7 @@ fn der_value(der: &[u8]) -> (&[u8], &[u8]) {
     (&der[start..start + length], &der[start + length..])
 }
 
-/// A text that nobody guesses.
+/// A random text of 192 bits, in Base64url.
 pub(crate) fn unguessable() -> String {
     let mut bytes = [0; 24];
     rand::fill(&mut bytes).expect(GENERATED);

@@ -1,4 +1,4 @@
-//! The keys of an issuer: one that signs, those still published, those withdrawn.
+//! The keys of an issuer: the active signing key, published keys, and withdrawn keys.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::key::SigningKey;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Keys {
-    /// Every key there ever was, oldest first. A withdrawn key can still sign, as a thief could.
+    /// Every key so far, oldest first. Tests can still sign with a withdrawn key, as a thief could.
     all: Vec<Arc<SigningKey>>,
     active: Arc<SigningKey>,
     withdrawn: Vec<String>,
@@ -29,7 +29,7 @@ impl Keys {
         self.all.iter().find(|key| key.kid == kid)
     }
 
-    /// The newest published key of `algorithm`. If there is none, one is made.
+    /// The newest published key of `algorithm`. Generates one if there is none.
     pub(crate) fn of(&mut self, algorithm: SigningAlgorithm) -> Arc<SigningKey> {
         if self.active.algorithm == algorithm {
             return Arc::clone(&self.active);
@@ -41,7 +41,7 @@ impl Keys {
         }
     }
 
-    /// Makes a new key of the same algorithm the one that signs; the old ones stay published.
+    /// Replaces the active key by a new one of the same algorithm. The old keys stay published.
     pub(crate) fn rotate(&mut self) -> String {
         self.active = self.add(self.active.algorithm);
         self.active.kid.clone()

@@ -1,11 +1,10 @@
 //! A complete development authorization server, in the process or on a loopback port, for tests of
 //! MCP servers protected by [`mcp_auth`].
 //!
-//! [`TestIssuer`] is one value in two forms. As it is made, it needs no socket: it implements
-//! [`mcp_auth::Fetch`], stands at a clock that the test moves, counts every request, and breaks in
-//! the ways a test chooses. Once [served](TestIssuer::serve), it is a real authorization server on a
-//! loopback port, with a login page, dynamic registration and everything else that an MCP client
-//! expects.
+//! [`TestIssuer`] has two forms. Initially it needs no socket: it implements [`mcp_auth::Fetch`], uses
+//! a clock that the test moves, counts every request, and fails in the ways that a test chooses. Once
+//! [served](TestIssuer::serve), it is a real authorization server on a loopback port, with a login
+//! page, dynamic client registration and everything else that an MCP client expects.
 //!
 //! ```
 //! use mcp_auth_testkit::TestIssuer;
@@ -14,7 +13,7 @@
 //! let issuer = TestIssuer::new();
 //! let token = issuer.token().subject("alice").scopes(["read"]).sign();
 //! assert_eq!(token.split('.').count(), 3);
-//! issuer.clock().advance(Duration::from_secs(300 + 60)); // and the token has expired, leeway and all
+//! issuer.clock().advance(Duration::from_secs(300 + 60)); // the token has expired, even with the leeway
 //! ```
 
 mod algorithm;

@@ -1,12 +1,12 @@
-//! What a protected resource needs to trust this issuer.
+//! Makes a protected resource trust the test issuer.
 
 use mcp_auth::{AuthorizationServer, McpAuth, McpAuthBuilder};
 
 use crate::TestIssuer;
 
 impl TestIssuer {
-    /// This issuer as an authorization server to trust: it is asked without a socket, and its keys
-    /// grow old by its clock.
+    /// Returns this issuer as an authorization server to trust. Its documents are fetched without a socket,
+    /// and the age of its keys is measured by its clock.
     ///
     /// ```
     /// use mcp_auth::McpAuth;
@@ -23,8 +23,8 @@ impl TestIssuer {
         AuthorizationServer::discover(self.url()).fetch(self.clone()).clock(self.clone())
     }
 
-    /// Describes a protected resource that trusts this issuer and lives by its clock. The resource
-    /// becomes the default audience of minted tokens.
+    /// Returns a builder for a protected resource that trusts this issuer and uses its clock. The resource
+    /// becomes the default audience of the issuer's tokens.
     ///
     /// ```
     /// let issuer = mcp_auth_testkit::TestIssuer::new();

@@ -1,4 +1,4 @@
-//! The clock an issuer lives by: a test's, or the system's once it is served.
+//! The clock of an issuer: a manual clock, or the system clock once it is served.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -18,7 +18,7 @@ impl Time {
         }
     }
 
-    /// Seconds since 1970, as `exp` and its kin count (RFC 7519 §2).
+    /// Seconds since the Unix epoch, as in `exp` and other NumericDate claims (RFC 7519 §2).
     pub(crate) fn unix(&self) -> i64 {
         let since = self.now().duration_since(UNIX_EPOCH);
         seconds(since.unwrap_or_default())

@@ -1,4 +1,4 @@
-//! Access tokens, right by default and wrong wherever a test wants them so.
+//! Access tokens, which are valid unless a test changes them.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,11 +11,12 @@ use crate::key::{SigningKey, base64url, unguessable};
 use crate::time::seconds;
 use crate::{DpopKey, SigningAlgorithm, TestIssuer};
 
-/// An access token in the making: everything that
-/// [RFC 9068 §2](https://www.rfc-editor.org/rfc/rfc9068#section-2) requires, until told otherwise.
+/// Builds an access token. By default it has everything that
+/// [RFC 9068 §2](https://www.rfc-editor.org/rfc/rfc9068#section-2) requires.
 ///
-/// Its subject is `alice`, its client `test-client`, its audience the resource the issuer was last
-/// told about (else `https://api.example.com/mcp`), and it expires in 300 seconds.
+/// The default subject is `alice`, and the default client `test-client`. The default audience is the
+/// [resource](TestIssuer::resource) that was added to the issuer last, or `https://api.example.com/mcp`
+/// if there is none. The token expires in 300 seconds.
 ///
 /// ```
 /// use mcp_auth_testkit::TestIssuer;
@@ -114,7 +115,7 @@ impl TokenBuilder {
         self.claim("client_id", id.into())
     }
 
-    /// Lets the token expire so long after the issuer's present.
+    /// Sets `exp` to this long after the issuer's current time.
     ///
     /// ```
     /// # let issuer = mcp_auth_testkit::TestIssuer::new();
@@ -125,7 +126,7 @@ impl TokenBuilder {
         self.claim("exp", at)
     }
 
-    /// Lets the token be an hour past its expiry, and two hours old.
+    /// Makes the token two hours old and expired for an hour.
     ///
     /// ```
     /// # let issuer = mcp_auth_testkit::TestIssuer::new();
@@ -136,7 +137,7 @@ impl TokenBuilder {
         self.claim("iat", now - 7200).claim("exp", now - 3600)
     }
 
-    /// Lets the token be valid only so long after the issuer's present (`nbf`).
+    /// Sets `nbf` to this long after the issuer's current time.
     ///
     /// ```
     /// # let issuer = mcp_auth_testkit::TestIssuer::new();
@@ -158,7 +159,7 @@ impl TokenBuilder {
         self
     }
 
-    /// Leaves a claim out.
+    /// Removes a claim.
     ///
     /// ```
     /// # let issuer = mcp_auth_testkit::TestIssuer::new();
@@ -170,8 +171,8 @@ impl TokenBuilder {
     }
 
     /// Sets a header parameter to any JSON value
-    /// ([RFC 7515 §4.1](https://www.rfc-editor.org/rfc/rfc7515#section-4.1)). The signature stays
-    /// that of the chosen key, whatever `alg` says.
+    /// ([RFC 7515 §4.1](https://www.rfc-editor.org/rfc/rfc7515#section-4.1)). The token is signed
+    /// with the same key, whatever `alg` says.
     ///
     /// ```
     /// # let issuer = mcp_auth_testkit::TestIssuer::new();
@@ -182,7 +183,7 @@ impl TokenBuilder {
         self
     }
 
-    /// Leaves a header parameter out.
+    /// Removes a header parameter.
     ///
     /// ```
     /// # let issuer = mcp_auth_testkit::TestIssuer::new();
@@ -203,7 +204,7 @@ impl TokenBuilder {
         self.header("typ", typ.into())
     }
 
-    /// Signs with the issuer's key for `algorithm`; if it has none, one is made and published.
+    /// Signs with the issuer's key for `algorithm`. If there is none, one is generated and published.
     ///
     /// ```
     /// use mcp_auth_testkit::SigningAlgorithm;
@@ -215,8 +216,8 @@ impl TokenBuilder {
         self.signed_by(key)
     }
 
-    /// Signs with the key of this `kid`, withdrawn or not. If there is no such key, the header names
-    /// it all the same.
+    /// Signs with the key of this `kid`, even if it was withdrawn. If there is no such key, only the header
+    /// names it.
     ///
     /// ```
     /// # let issuer = mcp_auth_testkit::TestIssuer::new();
@@ -230,7 +231,7 @@ impl TokenBuilder {
         }
     }
 
-    /// Binds the token to a client's key: `cnf.jkt`
+    /// Binds the token to a client's key by `cnf.jkt`
     /// ([RFC 9449 §6.1](https://www.rfc-editor.org/rfc/rfc9449#section-6.1)).
     ///
     /// ```
@@ -242,7 +243,7 @@ impl TokenBuilder {
         self.bound("jkt", key.thumbprint())
     }
 
-    /// Binds the token to a client's TLS certificate, given in DER: `cnf["x5t#S256"]`
+    /// Binds the token to a client's TLS certificate, given in DER, by `cnf["x5t#S256"]`
     /// ([RFC 8705 §3.1](https://www.rfc-editor.org/rfc/rfc8705#section-3.1)).
     ///
     /// ```
@@ -259,7 +260,7 @@ impl TokenBuilder {
         self
     }
 
-    /// Puts this text in place of the claims, JSON or not.
+    /// Replaces the claims by this text, which need not be JSON.
     ///
     /// ```
     /// # let issuer = mcp_auth_testkit::TestIssuer::new();
@@ -270,7 +271,8 @@ impl TokenBuilder {
         self
     }
 
-    /// Signs the token, in compact form ([RFC 7515 §7.1](https://www.rfc-editor.org/rfc/rfc7515#section-7.1)).
+    /// Signs the token and returns it in compact form
+    /// ([RFC 7515 §7.1](https://www.rfc-editor.org/rfc/rfc7515#section-7.1)).
     ///
     /// ```
     /// # let issuer = mcp_auth_testkit::TestIssuer::new();
@@ -284,7 +286,7 @@ impl TokenBuilder {
         format!("{input}.{signature}")
     }
 
-    /// Signs the token with a secret instead: HS256, and no `kid`
+    /// Signs the token with a shared secret instead of a key: HS256, without `kid`
     /// ([RFC 7518 §3.2](https://www.rfc-editor.org/rfc/rfc7518#section-3.2)).
     ///
     /// ```
@@ -306,8 +308,8 @@ impl TokenBuilder {
         format!("{}.{}", base64url(header.as_bytes()), base64url(payload.as_bytes()))
     }
 
-    /// Signs the token, and lets the [introspection endpoint](TestIssuer::introspection_endpoint) know
-    /// it, with its claims.
+    /// Signs the token, and makes it known to the
+    /// [introspection endpoint](TestIssuer::introspection_endpoint), which answers with its claims.
     ///
     /// ```
     /// # let issuer = mcp_auth_testkit::TestIssuer::new();
@@ -321,9 +323,10 @@ impl TokenBuilder {
         token
     }
 
-    /// Makes an opaque token: no JWT, but a text that means something to the
-    /// [introspection endpoint](TestIssuer::introspection_endpoint) only. Its answer has the claims of
-    /// the token, `active: true` and `token_type: "Bearer"`; with a [payload](Self::payload) it is that.
+    /// Creates an opaque token: a random text that only the
+    /// [introspection endpoint](TestIssuer::introspection_endpoint) understands. The endpoint answers with
+    /// the claims of the token, `active: true` and `token_type: "Bearer"`, or with the
+    /// [payload](Self::payload) if one is set.
     ///
     /// ```
     /// # let issuer = mcp_auth_testkit::TestIssuer::new();
@@ -338,7 +341,7 @@ impl TokenBuilder {
         token
     }
 
-    /// What the introspection endpoint says (RFC 7662 §2.2).
+    /// The answer of the introspection endpoint (RFC 7662 §2.2).
     fn answer(&self) -> String {
         let mut answer = object([("active", json!(true)), ("token_type", json!("Bearer"))]);
         answer.extend(self.claims.clone());

@@ -1,6 +1,6 @@
-//! The ways in which an issuer can break.
+//! The ways in which an issuer can fail.
 
-/// A part of the issuer that can break on its own.
+/// An endpoint of the issuer that can fail by itself.
 ///
 /// ```
 /// use mcp_auth_testkit::{Endpoint, TestIssuer, Trouble};
@@ -15,11 +15,11 @@ pub enum Endpoint {
     Metadata,
     /// The JSON Web Key Set (RFC 7517).
     Jwks,
-    /// The introspection endpoint (RFC 7662), of an issuer that is not served.
+    /// The introspection endpoint (RFC 7662) of an issuer that is not served.
     Introspection,
 }
 
-/// What goes wrong at an [`Endpoint`].
+/// How an [`Endpoint`] fails.
 ///
 /// ```
 /// use mcp_auth_testkit::{Endpoint, TestIssuer, Trouble};
@@ -33,29 +33,29 @@ pub enum Endpoint {
 pub enum Trouble {
     /// The connection fails.
     Down,
-    /// The answer has this status and no document. What is no HTTP status counts as 500.
+    /// The answer has this status and no body. A number that is not an HTTP status counts as 500.
     Status(u16),
-    /// No answer comes before [`TestIssuer::recover`](crate::TestIssuer::recover), or other trouble.
+    /// No answer comes until [`TestIssuer::recover`](crate::TestIssuer::recover) or other trouble.
     Hang,
     /// The answer is an HTML page, with status 200.
     InvalidDocument,
-    /// The answer is JSON with nothing in it: a key set without keys, metadata without members,
-    /// an answer that does not say whether the token is active.
+    /// The answer is empty JSON: a key set without keys, metadata without members, an introspection
+    /// response without `active`.
     Empty,
-    /// The answer is the right document, four mebibytes long.
+    /// The answer is the correct document, padded with 4 MiB of spaces.
     Oversize,
     /// The answer is a redirect (302) to the same URL.
     Redirect,
-    /// The metadata names another issuer (RFC 8414 §3.3). The key set stays right.
+    /// The metadata names another issuer (RFC 8414 §3.3). The key set is correct.
     OtherIssuer,
-    /// The metadata's `jwks_uri` is plain `http` to another machine. The key set stays right.
+    /// The metadata's `jwks_uri` is plain `http` to another machine. The key set is correct.
     InsecureJwksUri,
-    /// Among the right keys are some nobody can use: of unknown type, with a number for its `kid`,
-    /// symmetric, RSA of 1024 bits, with a member twice. The metadata stays right.
+    /// The key set also contains unusable keys: of an unknown type, with a number as its `kid`,
+    /// symmetric, RSA with 1024 bits, with a duplicate member. The metadata is correct.
     UnusableKeys,
 }
 
-/// What is wrong at present, endpoint by endpoint.
+/// The current trouble of each endpoint.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Troubles {
     metadata: Option<Trouble>,

@@ -1,4 +1,4 @@
-//! The two documents of an issuer as answers to requests, whole or broken.
+//! Answers requests for the metadata and the key set, correctly or with trouble.
 
 use std::sync::atomic::Ordering;
 
@@ -32,7 +32,7 @@ impl Fetch for TestIssuer {
 }
 
 impl TestIssuer {
-    /// Answers a GET of `url`, or nothing if the issuer is down.
+    /// Answers a GET of `url`. Returns `None` if the issuer is down.
     pub(crate) async fn answer(&self, url: &str) -> Option<Response<Bytes>> {
         let counters = &self.0.counters;
         self.count();
@@ -68,7 +68,7 @@ impl TestIssuer {
         Some(answer)
     }
 
-    /// How a question goes wrong, if it does: with an answer, or with none.
+    /// The failing answer if the endpoint has trouble: `Some(None)` if there is no answer at all.
     pub(crate) async fn broken(
         &self,
         endpoint: Endpoint,
@@ -79,7 +79,7 @@ impl TestIssuer {
         Some(self.failing(Some(trouble), url).unwrap_or_else(|| Some(document())))
     }
 
-    /// What takes the place of a document.
+    /// The answer that replaces a document. Returns `None` if the trouble is in the document itself.
     fn failing(&self, trouble: Option<Trouble>, url: &str) -> Option<Option<Response<Bytes>>> {
         Some(match trouble? {
             Trouble::Down => None,
@@ -102,7 +102,7 @@ impl TestIssuer {
     async fn trouble_after_hanging(&self, endpoint: Endpoint) -> Option<Trouble> {
         let mut troubles = self.0.troubles.subscribe();
         let freed = troubles.wait_for(|troubles| troubles.at(endpoint) != Some(Trouble::Hang));
-        // The sender lives in `self`, so that waiting cannot end for want of one.
+        // The sender lives in `self`, so waiting cannot fail.
         freed.await.ok().and_then(|troubles| troubles.at(endpoint))
     }
 
@@ -157,7 +157,7 @@ fn oversize(document: &str) -> String {
     format!("{document}{}", " ".repeat(4 << 20))
 }
 
-/// Written as text, since no JSON value has a member twice.
+/// Written as text, since a `Value` cannot have a duplicate member.
 fn among_unusable_keys(jwks: &str) -> String {
     let short_modulus = crate::key::base64url(&[0xC5; 128]);
     let unusable = [

@@ -1,4 +1,4 @@
-//! Every algorithm: what the issuer signs verifies against what it publishes.
+//! Every algorithm: the issuer's tokens verify with its published keys.
 
 use aws_lc_rs::signature::{self, ParsedPublicKey, RsaPublicKeyComponents, UnparsedPublicKey};
 use base64::Engine as _;

@@ -11,7 +11,7 @@ use mcp_auth::{Fetch as _, Limits};
 use mcp_auth_testkit::{Endpoint, TestIssuer, Trouble};
 use serde_json::{Value, json};
 
-/// Asks about a token, with headers; the status and the body.
+/// Introspects a token with these headers; returns the status and the body.
 async fn ask(issuer: &TestIssuer, token: &str, headers: &[(&str, &str)]) -> (u16, String) {
     let mut request = Request::builder().method(Method::POST).uri(issuer.introspection_endpoint());
     request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");

@@ -1,4 +1,4 @@
-//! The served issuer, spoken to as clients speak to it.
+//! The served issuer, as its clients use it over HTTP.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -20,7 +20,7 @@ const RESOURCE: &str = "http://127.0.0.1:3000/mcp";
 const REDIRECT: &str = "http://127.0.0.1:4711/callback";
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 
-/// A client, and the issuer it talks to.
+/// An HTTP client, and the issuer that it talks to.
 struct World {
     issuer: ServedIssuer,
     http: Client,
@@ -229,7 +229,7 @@ async fn clients_have_tokens_in_their_own_name_and_introspect() {
     assert_eq!(claims["aud"], RESOURCE);
     assert_eq!(claims["scope"], "read");
 
-    // The token of another client: the robot stands for the resource, too.
+    // The token of another client: the client `robot` is also registered as the resource server.
     let client = world.public_client("Inspector").await;
     let answer = answer_of(&world.ask(&client, &scoped()).await);
     let tokens = world.redeem(&client, &answer["code"]).await;
@@ -340,7 +340,7 @@ async fn a_stranger_gets_a_page_and_no_redirect() {
     assert!(!answer.headers().contains_key("location"));
 }
 
-/// A web server with the metadata document of a client.
+/// Serves the metadata document of a client.
 async fn client_site(document: impl Fn(SocketAddr) -> String) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
@@ -474,7 +474,7 @@ async fn it_stops_when_dropped() {
     let address = issuer.address();
     drop(issuer);
     drop(http);
-    // The port is free again as soon as the server has noticed, which takes it a few turns.
+    // The port is free as soon as the server task has noticed, which takes a few polls.
     while tokio::net::TcpStream::connect(address).await.is_ok() {
         tokio::task::yield_now().await;
     }

@@ -1,4 +1,4 @@
-//! Minted tokens: right by default, wrong where asked.
+//! Tokens created by tests: valid by default, changed on request.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The issuer without sockets: where it answers, what it counts, how it breaks.
+//! The issuer without sockets: its URLs, its counters, its failures.
 
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -18,7 +18,7 @@ fn request(url: &str) -> Request<Bytes> {
     Request::get(url).body(Bytes::new()).expect("a request")
 }
 
-/// An issuer without sockets answers at the first poll, unless it hangs.
+/// Fetches from an issuer without sockets, which answers at the first poll unless it hangs.
 fn fetch(issuer: &TestIssuer, url: &str) -> Result<Response<Bytes>, FetchError> {
     let mut future = pin!(issuer.fetch(request(url), LIMITS));
     match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {

@@ -1,6 +1,6 @@
-//! Protects [MCP](https://modelcontextprotocol.io) servers with OAuth 2.1: finds the identity provider,
-//! verifies tokens, refuses in the words that make clients log in or ask for more, and hands the
-//! caller to your tools.
+//! Protects [MCP](https://modelcontextprotocol.io) servers with OAuth 2.1. It discovers the authorization server,
+//! verifies access tokens, answers with the challenges that MCP clients act on (log in, or request more scopes), and
+//! passes the caller to your tools.
 //!
 //! ```
 //! use mcp_auth::McpAuth;
@@ -8,55 +8,54 @@
 //! let auth = McpAuth::builder("https://api.example.com/mcp")
 //!     .authorization_server("https://auth.example.com/oidc") // found by discovery, at first use
 //!     .required_scopes(["read", "write"])
-//!     .build()?; // a wrong set-up ends here; no network is touched
+//!     .build()?; // fails on a configuration error; no network access
 //! # Ok::<(), mcp_auth::ConfigError>(())
 //! ```
 //!
-//! # Three nouns, one straight line
+//! # Main types
 //!
-//! [`Credentials`] have arrived, a [`VerifiedToken`] is true, an [`AuthInfo`] is admitted. A
-//! [`Verifier`] leads from the first to the second, [`Policy::authorize`] from the second to the third,
-//! and [`McpAuth::admit`] is the whole way. Every refusal on it is a [`Denial`].
+//! [`Credentials`] arrive with a request and are not verified. A [`Verifier`] turns them into a [`VerifiedToken`],
+//! which is authentic. [`Policy::authorize`] turns that into an [`AuthInfo`], which is admitted. [`McpAuth::admit`]
+//! does all of this. Every refusal on the way is a [`Denial`].
 //!
-//! # Doors
+//! # Integrations
 //!
-//! With the feature `tower`, `McpAuth::bearer_auth` is a layer for any tower stack; with `axum`,
-//! `McpAuth::protect` makes a router of your service, and [`AuthInfo`] is an extractor; with `rmcp` it
-//! is an argument of `#[tool]` and `#[prompt]` functions, and `McpAuth::protect_mcp` takes rmcp's service.
+//! With the feature `tower`, `McpAuth::bearer_auth` is a layer for any tower stack. With `axum`, `McpAuth::protect`
+//! makes a router from your service, and [`AuthInfo`] is an extractor. With `rmcp`, [`AuthInfo`] is an argument of
+//! `#[tool]` and `#[prompt]` functions. With `axum` and `rmcp`, `McpAuth::protect_mcp` protects rmcp's service.
 //!
 //! # Features
 //!
 //! | feature | adds |
 //! |---|---|
-//! | *(none)* | everything but the features below; documents are fetched by a [`Fetch`] of your own |
+//! | *(none)* | everything except the features below; you implement [`Fetch`] to fetch documents |
 //! | `reqwest` (default) | `HttpClient`, which fetches metadata and keys without further setup |
 //! | `tower` (default) | the layer and the metadata service |
 //! | `axum` | `McpAuth::protect`, and [`AuthInfo`] as an extractor |
 //! | `rmcp` | [`AuthInfo`] as an argument of tools and prompts; with `axum`, `McpAuth::protect_mcp` |
 //!
-//! The repository has a [guide](https://github.com/mcp-auth/rust/tree/main/docs/guide) with every
-//! option, and the [architecture](https://github.com/mcp-auth/rust/blob/main/ARCHITECTURE.md) on one
-//! page.
+//! The [guide](https://github.com/mcp-auth/rust/tree/main/docs/guide) describes every option. The
+//! [architecture](https://github.com/mcp-auth/rust/blob/main/ARCHITECTURE.md) page describes the code.
 #![cfg_attr(
     not(all(feature = "axum", feature = "rmcp", feature = "tower")),
     allow(dead_code, unused_imports, reason = "some parts serve features that are off")
 )]
 
-/// Parsers and byte helpers that know nothing of OAuth.
+/// OAuth-independent parsers and byte helpers.
 mod util;
-/// The types that everything else talks about.
+/// Shared data types: scopes, credentials, tokens, denials, providers.
 mod model;
-/// What may pass: operations, rules, authorization.
+/// Authorization policy: operations, rules, challenges, published metadata.
 mod policy;
-/// What is genuine: JWTs, DPoP proofs, client certificates.
+/// Verification: JWTs, introspection responses, DPoP proofs, client certificates.
 mod verify;
-/// Waiting for others: clock, fetch, refreshing caches. Everything above is pure: no async, no clock, no I/O.
+/// Clock, fetching, refreshing caches. Everything above is pure: no async, no clock, no I/O.
 mod net;
-/// The issuers: keys, introspection, security events, verifiers.
+/// Issuers: keys, introspection, security events, verifiers.
 mod issuer;
 /// One protected resource: `McpAuth` and its builder.
 mod resource;
-/// In front of a server: tower, axum, rmcp.
+/// Integrations in front of a server: tower, axum, rmcp.
 mod integrations;
 
 pub use issuer::api_keys::{ApiKey, ApiKeys, GeneratedKey};
@@ -107,7 +106,7 @@ pub use integrations::tower::{
     ServerMetadataService,
 };
 
-/// The pages of the guide: `cargo test --doc` compiles their code.
+/// The pages of the guide. `cargo test --doc` compiles their code.
 #[cfg(all(doctest, feature = "axum", feature = "rmcp"))]
 mod guide {
     #[doc = include_str!("../../../README.md")]

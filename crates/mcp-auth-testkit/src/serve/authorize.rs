@@ -1,7 +1,6 @@
-//! The authorization endpoint: who asks, what the user decides, and the way back to the client.
+//! The authorization endpoint: the request, the user's decision, and the redirect to the client.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use axum::Form;
@@ -18,23 +17,10 @@ use url::form_urlencoded;
 use super::client_document;
 use super::oauth::{Generation, OAuth};
 use super::page::{self, Consent};
+use super::pending::{Pairs, Pending};
 use crate::key::base64url;
 
-type Pairs = Vec<(String, String)>;
-
-/// A request whose user has the page before them.
-pub(super) struct Pending {
-    request: Pairs,
-    since: SystemTime,
-}
-
-impl Pending {
-    pub(super) fn is_fresh(&self, now: SystemTime) -> bool {
-        self.since + Duration::from_secs(600) > now
-    }
-}
-
-/// Shows the consent page, or approves at once if the issuer is told to.
+/// Shows the consent page, or approves at once with `auto_approve`.
 pub(super) async fn ask(State(oauth): State<Arc<OAuth>>, RawQuery(query): RawQuery) -> Response {
     oauth.issuer.count();
     let query = query.unwrap_or_default();
@@ -57,7 +43,7 @@ pub(super) async fn ask(State(oauth): State<Arc<OAuth>>, RawQuery(query): RawQue
     }
 }
 
-/// Takes the user's decision from the consent page.
+/// Handles the user's decision on the consent page.
 pub(super) async fn decide(
     State(oauth): State<Arc<OAuth>>,
     headers: HeaderMap,
@@ -89,7 +75,7 @@ pub(super) async fn decide(
     if ticked.is_empty() {
         return grant(&current, &asked, user).await;
     }
-    // oauth-as grants what a request asks for, so the request is made to ask for less.
+    // oauth-as grants what the request asks for, so the request is narrowed.
     let ticked = ticked.join(" ");
     pending.request.retain(|(name, _)| name != "scope");
     pending.request.push(("scope".to_owned(), ticked));
@@ -167,8 +153,8 @@ fn redirect(location: &str) -> Response {
     (StatusCode::SEE_OTHER, headers).into_response()
 }
 
-/// Whether a form was sent by a page of this issuer, as far as the browser says. The ticket, which
-/// no other site can read, is the proof.
+/// Whether the browser says that the form comes from a page of this issuer. The ticket, which no
+/// other site can read, is the proof.
 fn comes_from_here(headers: &HeaderMap, issuer: &str) -> bool {
     let is = |name, expected: &str| headers.get(name).is_none_or(|value| value == expected);
     is("sec-fetch-site", "same-origin") && is("origin", issuer)

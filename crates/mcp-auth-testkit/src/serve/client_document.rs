@@ -1,4 +1,4 @@
-//! Clients that are a URL: their metadata document, fetched and registered.
+//! Client ID metadata documents: fetches them and registers their clients.
 //!
 //! <https://datatracker.ietf.org/doc/draft-ietf-oauth-client-id-metadata-document/>
 
@@ -17,13 +17,13 @@ use super::redirect::{is_loopback, is_same_loopback};
 
 const LIMITS: Limits = Limits { timeout: Duration::from_secs(5), max_bytes: 64 << 10 };
 
-/// Whether a client ID is of this kind.
+/// Whether a client ID is the URL of a metadata document.
 pub(super) fn is_document_url(client_id: &str) -> bool {
     client_id.starts_with("https://") || client_id.starts_with("http://")
 }
 
-/// Fetches the document at `client_id` and registers the client it describes. The error is for the
-/// user to read.
+/// Fetches the document at `client_id` and registers the client that it describes. The error is shown to
+/// the user.
 pub(super) async fn register(
     oauth: &OAuth,
     client_id: &str,
@@ -47,7 +47,7 @@ pub(super) async fn register(
     policy.max_document_bytes = 2 * LIMITS.max_bytes;
     policy.redirect_uris_same_origin = false;
     policy.registration_bounds = oauth.registration_bounds();
-    // oauth-as knows https alone. The name is compared above, so that it can be told one.
+    // oauth-as accepts only https. The original client ID was compared above, so it can be replaced here.
     let secure_name =
         if plain { client_id.replacen("http", "https", 1) } else { client_id.to_owned() };
     document["client_id"] = secure_name.as_str().into();
@@ -60,7 +60,7 @@ pub(super) async fn register(
     let mut client = validated.map_err(why)?.to_client();
     client.client_id = ClientId::new(client_id);
     client.default_scopes = client.allowed_scopes.clone();
-    // oauth-as lets only numeric addresses that were registered with a port change their port.
+    // oauth-as allows another port only for numeric addresses that were registered with a port.
     if let Some(requested) = redirect_uri
         && client.redirect_uris.iter().any(|it| is_same_loopback(it, requested))
     {
@@ -71,7 +71,7 @@ pub(super) async fn register(
     registered.map_err(|why| why.to_string())
 }
 
-/// Replaces the scopes a client registers for by all there are, so that it can ask for more later.
+/// Registers a client for all scopes, whatever it named, so that it can request more scopes later.
 pub(super) fn offer_every_scope(oauth: &OAuth, metadata: &mut Value) {
     let Some(members) = metadata.as_object_mut() else {
         return;

@@ -1,4 +1,4 @@
-//! oauth-as, set up from the issuer's keys and resources, and again whenever those change.
+//! Configures oauth-as with the issuer's keys and resources, again whenever they change.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,23 +12,23 @@ use oauth_as::server::{AuthorizationServer, ResourceServerRegistration, ServerCo
 use oauth_as::store::Storage as _;
 use oauth_as::{Client, ClientAuth, ClientId, GrantType, ScopeSet};
 
-use super::authorize::Pending;
+use super::pending::Pending;
 use super::signer::Signer;
 use super::storage::SharedStorage;
 use crate::TestIssuer;
 use crate::document::{jwks_uri, under};
 use crate::time::Time;
 
-/// What the handlers share.
+/// The state shared by the handlers.
 pub(super) struct OAuth {
     pub(super) issuer: TestIssuer,
     storage: SharedStorage,
     current: tokio::sync::Mutex<Option<Generation>>,
-    /// Requests at the consent page, by the ticket in its form.
+    /// Requests that wait at the consent page, by the ticket in its form.
     pending: Mutex<HashMap<String, Pending>>,
 }
 
-/// oauth-as for one signing key and one list of resources, which it takes at its making.
+/// An oauth-as server for one signing key and one list of resources, which it takes at construction.
 #[derive(Clone)]
 pub(super) struct Generation {
     kid: String,
@@ -64,7 +64,7 @@ impl OAuth {
 
     pub(super) async fn sweep(&self) {
         let now = self.issuer.0.settings.time.now();
-        // Memory does not fail, and what is not swept now will be in a minute.
+        // In-memory storage does not fail, and the next sweep comes in a minute.
         let _ = self.storage.sweep_expired(now).await;
         self.pending().retain(|_, pending| pending.is_fresh(now));
     }
@@ -73,7 +73,7 @@ impl OAuth {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Every known scope, for clients that register.
+    /// Every known scope, which all clients are registered for.
     pub(super) fn scopes(&self) -> ScopeSet {
         scope_set(&self.issuer.state().scopes())
     }
@@ -132,7 +132,7 @@ impl OAuth {
                 name: None,
                 registration: None,
             };
-            // Memory does not fail.
+            // In-memory storage does not fail.
             let _ = made.server.register_client(client).await;
         }
     }
@@ -146,7 +146,7 @@ impl RegistrationPolicy for Open {
     }
 }
 
-/// The scopes that are scopes (RFC 6749 §3.3); others are left out.
+/// A scope set without invalid scopes (RFC 6749 §3.3).
 pub(super) fn scope_set(scopes: &[String]) -> ScopeSet {
     let valid = scopes.iter().filter(|it| ScopeSet::from_tokens([it.as_str()]).is_ok());
     ScopeSet::from_tokens(valid.map(String::as_str)).unwrap_or_else(|_| ScopeSet::empty())

@@ -1,4 +1,4 @@
-//! The login and consent page, and the page that says what is wrong.
+//! The login and consent page, and the error page.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use http::{HeaderValue, StatusCode, header};
 
 use super::redirect;
 
-/// What the user sees before deciding.
+/// The content of the consent page.
 pub(super) struct Consent<'a> {
     pub(super) ticket: &'a str,
     pub(super) users: &'a [String],
@@ -59,12 +59,12 @@ impl IntoResponse for Consent<'_> {
             destination = escape(&origin),
             ticket = escape(self.ticket),
         );
-        // Browsers hold `form-action` against the redirect that follows the form, too.
+        // Browsers apply `form-action` to the redirect after the form as well.
         page(StatusCode::OK, &body, &format!("'self' {origin}"))
     }
 }
 
-/// Says why a request goes no further, to the user, since the client cannot be told.
+/// Tells the user why the request was refused, since the client cannot be told.
 pub(super) fn refusal(why: &str) -> Response {
     let body = format!("<h1>This request goes no further</h1><p>{}</p>", escape(why));
     page(StatusCode::BAD_REQUEST, &body, "'none'")

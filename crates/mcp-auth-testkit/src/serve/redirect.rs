@@ -1,15 +1,15 @@
-//! Where a client wants its answer: whether it may, and how to name it.
+//! Redirect URIs: which are allowed, and how they are shown.
 
 use url::{Host, Url};
 
-/// Whether `requested` is `registered` but for the port of a loopback address
-/// (RFC 8252 §7.3, and `localhost` as native clients write it).
+/// Whether `requested` equals `registered` except for the port of a loopback address
+/// (RFC 8252 §7.3; `localhost` is included, since native clients use it).
 pub(super) fn is_same_loopback(registered: &str, requested: &str) -> bool {
     let (Ok(mut registered), Ok(mut requested)) = (Url::parse(registered), Url::parse(requested))
     else {
         return false;
     };
-    // Ports exist wherever a host does, so that this cannot fail for a loopback URL.
+    // Every URL with a host can have a port, so this cannot fail for a loopback URL.
     is_loopback(&registered)
         && registered.set_port(None).is_ok()
         && requested.set_port(None).is_ok()
@@ -26,8 +26,8 @@ pub(super) fn is_loopback(url: &Url) -> bool {
         }
 }
 
-/// The origin of a redirect URI, or its scheme if it has no host to show: for the user, and as a
-/// source in `Content-Security-Policy`. It has no character that could end either.
+/// The origin of a redirect URI, or its scheme if it has no tuple origin. It is shown to the user and is
+/// a source in `Content-Security-Policy`, and contains no character that could end either.
 pub(super) fn origin(redirect_uri: &str) -> String {
     match Url::parse(redirect_uri) {
         Ok(url) if url.origin().is_tuple() => url.origin().ascii_serialization(),

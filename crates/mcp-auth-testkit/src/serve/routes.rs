@@ -1,4 +1,4 @@
-//! The paths of a served issuer, and which of them other sites may call.
+//! The routes of a served issuer, and which of them allow cross-origin requests.
 
 use std::io;
 use std::pin::Pin;
@@ -19,7 +19,7 @@ use super::authorize::{ask, decide};
 use super::client_document::offer_every_scope;
 use super::oauth::OAuth;
 
-/// Routes a request; what is no endpoint of OAuth may be a document.
+/// The OAuth endpoints. Any other path may be that of a document.
 pub(super) fn routes(oauth: Arc<OAuth>) -> Router {
     Router::new()
         .route("/authorize", get(ask).post(decide))
@@ -37,13 +37,13 @@ async fn delegate(State(oauth): State<Arc<OAuth>>, request: Request) -> Response
     open(service.handle(request).await.map(Body::new))
 }
 
-/// Registers a client for all scopes, whichever it named: otherwise it could never ask for more.
+/// Registers a client for all scopes, whatever it named: otherwise it could never request more scopes.
 async fn register(State(oauth): State<Arc<OAuth>>, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
     let Ok(body) = axum::body::to_bytes(body, oauth_as::http::MAX_BODY_BYTES).await else {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
-    // What is not JSON is left to the endpoint to refuse.
+    // The endpoint refuses a body that is not JSON.
     let body = match serde_json::from_slice::<Value>(&body) {
         Ok(mut metadata) => {
             offer_every_scope(&oauth, &mut metadata);
@@ -68,7 +68,7 @@ async fn document(State(oauth): State<Arc<OAuth>>, request: Request) -> Response
     })
 }
 
-/// Answers what a browser asks before it lets another site's script call.
+/// Answers a CORS preflight request.
 async fn preflight() -> Response {
     let headers = [
         (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST"),
@@ -85,7 +85,7 @@ fn open(mut response: Response) -> Response {
     response
 }
 
-/// A body that ends in a broken connection.
+/// A body that breaks the connection.
 struct Cut;
 
 impl HttpBody for Cut {

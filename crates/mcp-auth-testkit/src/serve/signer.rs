@@ -1,4 +1,4 @@
-//! The issuer's key, signing for oauth-as.
+//! Signs for oauth-as with the issuer's key.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub(super) struct Signer {
 impl Signer {
     /// # Panics
     ///
-    /// If the key's algorithm is one that [`can_sign`] denies.
+    /// Panics if [`can_sign`] is false for the key's algorithm.
     pub(super) fn new(key: Arc<SigningKey>) -> Self {
         let alg = jws_alg(key.algorithm).expect("other algorithms are not served");
         let jwk = Jwk::from_json(&key.jwk()).expect("a key of this crate is a key");

@@ -1,4 +1,4 @@
-//! One memory for every generation of the server, since a new key or resource makes a new one.
+//! The storage shared by all generations of the server: a new key or resource starts a new generation.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ macro_rules! forward {
     };
 }
 
-// Every method, those with a default too: the default of `rotate_refresh_token` refuses.
+// Forwards every method, also those with a default: the default of `rotate_refresh_token` refuses.
 impl Storage for SharedStorage {
     forward! {
         get_client(id: &ClientId) -> Option<Arc<Client>>;

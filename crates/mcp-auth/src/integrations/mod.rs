@@ -1,4 +1,4 @@
-//! The library in front of a server: tower, axum and rmcp.
+//! Integrations with servers: tower, axum and rmcp.
 
 #[cfg(feature = "tower")]
 pub(crate) mod tower;
@@ -6,3 +6,5 @@ pub(crate) mod tower;
 pub(crate) mod axum;
 #[cfg(feature = "rmcp")]
 pub(crate) mod rmcp;
+#[cfg(not(all(feature = "axum", feature = "rmcp")))]
+mod missing_features;

@@ -1,16 +1,17 @@
-//! How long a fetched document may be used: `Cache-Control` within bounds.
+//! The lifetime of a fetched document: `Cache-Control` within bounds.
 
 use std::time::Duration;
 
 use http::header::{AGE, CACHE_CONTROL, HeaderMap};
 
-/// Keys are not fetched more often than this, whatever their `Cache-Control` says.
+/// Minimum lifetime, whatever `Cache-Control` says.
 const SHORTEST_LIFETIME: Duration = Duration::from_secs(60);
 
-/// Nor kept longer without a look, so that a withdrawn key is noticed within the hour.
+/// Maximum lifetime that `max-age` can set, so that a withdrawn key is noticed within the hour.
 const LONGEST_LIFETIME: Duration = Duration::from_secs(60 * 60);
 
-/// How long a document may be used: what its headers say, within bounds, or else `default`.
+/// The lifetime of a document: `max-age` minus `Age`, within the bounds above. Returns `default`, at least the
+/// minimum, if the headers do not say.
 pub(crate) fn lifetime(headers: &HeaderMap, default: Duration) -> Duration {
     let default = default.max(SHORTEST_LIFETIME);
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());

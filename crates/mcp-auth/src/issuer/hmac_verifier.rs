@@ -1,4 +1,4 @@
-//! Tokens that are signed with a secret, before all others.
+//! The verifier of tokens that are signed with a shared secret; it runs before the default verifier.
 
 use std::future::ready;
 
@@ -10,20 +10,20 @@ use crate::model::verified_token::VerifiedToken;
 use crate::net::box_future::BoxFuture;
 use crate::verify::jwt::HmacJwt;
 
-/// Verifies what is signed with a secret, and leaves everything else to another verifier. Nothing is
-/// remembered: a look into a memory takes as long.
+/// Verifies tokens that are signed with a shared secret, and leaves all others to the next verifier. Results are
+/// not cached: a cache lookup takes as long as the verification.
 pub(crate) struct HmacVerifier<V> {
-    /// Each with a secret.
+    /// Each has a shared secret.
     servers: Vec<AuthorizationServer>,
-    others: V,
+    next: V,
 }
 
 impl<V> HmacVerifier<V> {
-    pub(crate) fn new(servers: Vec<AuthorizationServer>, others: V) -> Self {
-        Self { servers, others }
+    pub(crate) fn new(servers: Vec<AuthorizationServer>, next: V) -> Self {
+        Self { servers, next }
     }
 
-    /// Nothing if no secret is meant: it is not for this verifier to judge.
+    /// Returns `None` if the token is not an HS256 JWT of one of these issuers: it is left to the next verifier.
     fn verify_if_hmac(&self, token: &str) -> Option<Result<VerifiedToken, Denial>> {
         let token = HmacJwt::parse(token)?;
         let server = self.servers.iter().find(|server| server.issuer() == token.issuer())?;
@@ -38,7 +38,7 @@ impl<V: Verifier> Verifier for HmacVerifier<V> {
     ) -> BoxFuture<'a, Result<VerifiedToken, Denial>> {
         match self.verify_if_hmac(credentials.token().expose()) {
             Some(verified) => Box::pin(ready(verified)),
-            None => self.others.verify(credentials),
+            None => self.next.verify(credentials),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! An issuer's JSON Web Key Set, refreshed when it is due and when a token names an unknown key.
+//! An issuer's key set (JWKS), refreshed when it is due and when no key in it verifies a token.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,31 +15,31 @@ pub(crate) struct IssuerKeys {
 }
 
 enum Keys {
-    /// The same for ever.
+    /// Keys that never change.
     Static(Arc<KeySet>),
-    /// None: a secret stands for them.
+    /// No keys: the issuer signs with a shared secret.
     None,
-    /// From elsewhere, and they may change.
+    /// Keys that are fetched, or read from a file, and may change.
     Remote(RefreshingCache<KeySet>),
 }
 
 impl IssuerKeys {
-    /// Keys that stay as they are.
+    /// Keys that never change.
     pub(crate) fn fixed(issuer: Arc<str>, keys: Arc<KeySet>) -> Self {
         Self { issuer, keys: Keys::Static(keys) }
     }
 
-    /// No keys, because a secret stands for them.
+    /// No keys, because the issuer signs with a shared secret.
     pub(crate) fn none(issuer: Arc<str>) -> Self {
         Self { issuer, keys: Keys::None }
     }
 
-    /// Keys from elsewhere, kept fresh.
+    /// Keys that are fetched or read from a file, and refreshed.
     pub(crate) fn remote(issuer: Arc<str>, keys: RefreshingCache<KeySet>) -> Self {
         Self { issuer, keys: Keys::Remote(keys) }
     }
 
-    /// Has the keys fetched, if none are in hand.
+    /// Fetches the keys if none are cached.
     pub(crate) async fn warm_up(&self) -> Result<(), RefreshError> {
         match &self.keys {
             Keys::Static(_) | Keys::None => Ok(()),
@@ -47,14 +47,14 @@ impl IssuerKeys {
         }
     }
 
-    /// Has the keys fetched in the background, if there are none or it is time for new ones.
+    /// Fetches the keys in the background, if there are none or a refresh is due.
     pub(crate) fn refresh_if_due(&self) {
         if let Keys::Remote(keys) = &self.keys {
             keys.refresh_if_due();
         }
     }
 
-    /// How many keys may be used, and how old they are, if they can grow old.
+    /// The number of usable keys, and their age if they are fetched. A shared secret counts as one key.
     pub(crate) fn status(&self) -> (usize, Option<Duration>) {
         match &self.keys {
             Keys::Static(keys) => (keys.len(), None),
@@ -66,8 +66,8 @@ impl IssuerKeys {
         }
     }
 
-    /// The key that signed the token. Waits for the keys if there are none yet, and once for newer
-    /// ones if the token's key is not among them.
+    /// Returns the key that signed the token. Waits for the keys if there are none yet, and at most once for newer
+    /// ones if none of them verifies the token.
     pub(crate) async fn verify(&self, jws: &Jws<'_>, issuer: &str) -> Result<Arc<Key>, Denial> {
         let cache = match &self.keys {
             Keys::Static(keys) => return keys.verify(jws, issuer).map_err(Denial::from),
@@ -78,8 +78,8 @@ impl IssuerKeys {
         let keys = cache.current().await.map_err(|error| self.unavailable(error))?;
         metrics::keys_age(&self.issuer, || cache.age());
         let missing = match keys.verify(jws, issuer) {
-            // An issuer may rotate without a new name for its key, and while older keys are on their way. The first ones
-            // are taken as they come.
+            // An issuer may rotate a key without a new `kid`, and may rotate while older keys are being fetched. If
+            // there were no usable keys before, these are new, and are not fetched again.
             Err(missing @ (KeyLookupError::Signature | KeyLookupError::Unknown)) if had_keys => {
                 missing
             }

@@ -1,4 +1,4 @@
-//! JSON Web Tokens of several issuers, each verified once and then remembered.
+//! The verifier of JWTs of several issuers, with a cache of verified tokens.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -16,10 +16,10 @@ use crate::util::unix_time::unix_secs;
 use crate::verify::dpop;
 use crate::verify::jwt::{self, Claims, Jws, TokenHash};
 
-/// A remembered token is verified anew after this time, whatever it says itself.
+/// How long a verified token is cached, at most. After that it is verified again, whatever its `exp` says.
 const MAX_CACHE_TTL: Duration = Duration::from_secs(5 * 60);
 
-/// Verifies JWTs of the issuers it knows, and remembers those that are true.
+/// Verifies JWTs of the configured and the resolved issuers, and caches those that are valid.
 pub(crate) struct JwtVerifier {
     servers: Vec<AuthorizationServer>,
     resolvers: Arc<[IssuerResolver]>,
@@ -45,19 +45,19 @@ impl JwtVerifier {
         Self { servers, resolvers, leeway, cache }
     }
 
-    /// Whether there is an issuer whose tokens can be verified here.
+    /// Whether there is no issuer whose tokens can be verified here.
     pub(super) fn is_empty(&self) -> bool {
         self.servers.is_empty() && self.resolvers.is_empty()
     }
 
-    /// What is found out about a token that is not remembered.
+    /// Verifies a token that is not in the cache, and caches it.
     pub(super) async fn verify_uncached(
         &self,
         token: &str,
         token_hash: TokenHash,
         now: SystemTime,
     ) -> Result<CachedJwt, Denial> {
-        // What costs least comes first; nothing is fetched for a token that would be refused anyway.
+        // The cheapest checks come first, so that nothing is fetched for a token that would be refused anyway.
         let mut jws = Jws::parse(token).map_err(|denial| self.explain_opaque(token, denial))?;
         let claims = Claims::parse(std::mem::take(&mut jws.payload))?;
         let issuer = claims.issuer();
@@ -79,16 +79,17 @@ impl JwtVerifier {
         jwt::check(&jws, &claims, server.rules())?;
         let key = server.issuer_keys().verify(&jws, issuer).await;
         let key = key.map_err(|denial| explain_signature(denial, &jws))?;
-        let verified = digested(claims.into_token(server.rules())?, token);
+        let verified = with_ath_digest(claims.into_token(server.rules())?, token);
         let verified_by = server.verified_by(key);
         let token =
-            if verified_by.introspector.is_some() { verified.asked_about() } else { verified };
+            if verified_by.introspector.is_some() { verified.introspected() } else { verified };
         let verified = CachedJwt { token, verified_by };
         self.cache.insert(token_hash, verified.clone(), now, None);
         Ok(verified)
     }
 
-    /// Whether it has expired is judged by the policy, for remembered tokens as for others.
+    /// Returns a cached token unless its key was withdrawn. Its expiry is checked by the policy, as for other
+    /// tokens.
     pub(super) fn get(&self, token_hash: &TokenHash, now: SystemTime) -> Option<CachedJwt> {
         self.cache.get(token_hash, now).filter(|known| !known.verified_by.key.is_retired())
     }
@@ -104,7 +105,8 @@ impl JwtVerifier {
         ))
     }
 
-    /// Says why the provider's token is no signed JWT, if there is but one provider to say it of.
+    /// Adds why the provider's tokens are not signed JWTs. With several servers the provider of the token is
+    /// unknown, and the denial stays as it is.
     fn explain_opaque(&self, token: &str, denial: Denial) -> Denial {
         let [server] = &self.servers[..] else { return denial };
         let is_opaque = denial.reason() == Some(Reason::Encrypted) || token.split('.').count() < 3;
@@ -116,16 +118,16 @@ impl JwtVerifier {
     }
 }
 
-/// The token with its digest, if it comes with proofs: each of them names it.
-fn digested(token: VerifiedToken, text: &str) -> VerifiedToken {
-    let binding = token.data().binding.as_deref();
-    match binding.and_then(Confirmation::key_thumbprint) {
-        Some(_) => token.with(|data| data.digest = Some(dpop::digest(text.as_bytes()).into())),
+/// The token with its digest, if it is bound to a DPoP key: every proof names the digest (`ath`).
+fn with_ath_digest(token: VerifiedToken, text: &str) -> VerifiedToken {
+    let confirmation = token.data().confirmation.as_deref();
+    match confirmation.and_then(Confirmation::jkt_bytes) {
+        Some(_) => token.with(|data| data.ath = Some(dpop::ath(text.as_bytes()).into())),
         None => token,
     }
 }
 
-/// Microsoft signs a token for Graph so that nobody else can verify it.
+/// Explains the signature of Microsoft's tokens for Graph, which nobody else can verify.
 fn explain_signature(denial: Denial, jws: &Jws<'_>) -> Denial {
     if denial.reason() != Some(Reason::Signature) || !jws.header.has_nonce {
         return denial;

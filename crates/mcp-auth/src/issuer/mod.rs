@@ -1,4 +1,4 @@
-//! The issuers of tokens: their keys, introspection and security events, and the verifiers built on them.
+//! Token issuers: their keys, introspection and security events, and the verifiers built on them.
 
 pub(crate) mod revocations;
 pub(crate) mod cache_control;

@@ -1,4 +1,4 @@
-//! Issuers that are known only at run time: somebody is asked, seldom, and his answers are kept.
+//! Issuers that are known only at run time: the application's resolver is called, and its answers are cached.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,30 +14,31 @@ use crate::net::clock::Clock;
 use crate::net::fetch::FetchError;
 use crate::net::refreshing_cache::{RefreshError, RefreshingCache, Timing};
 
-/// How long an issuer is trusted before the next question. Withdrawn, it is refused at the latest after
-/// this time and that for which a verified token is remembered, 5 minutes each.
+/// How long an issuer is trusted before it is resolved again. If the resolver withdraws it, it is refused at the
+/// latest after this time plus the time that a verified token is cached, 5 minutes each.
 const POSITIVE_TTL: Duration = Duration::from_secs(5 * 60);
 
-/// How long an issuer is refused before the next question: a new tenant waits so long at most.
+/// How long an issuer is refused before it is resolved again: a new tenant waits no longer than this.
 const NEGATIVE_TTL: Duration = Duration::from_secs(60);
 
-/// How long an issuer stays trusted while there is no answer.
+/// How long an issuer stays trusted while the resolver fails.
 const MAX_STALE: Duration = Duration::from_secs(60 * 60);
 
-/// How long an answer may take.
+/// Timeout of one call of the resolver.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How many questions about strangers are under way at once. Trusted issuers are not counted.
+/// Maximum number of concurrent calls about issuers that are not trusted yet. Calls about trusted issuers are not
+/// limited.
 const MAX_CONCURRENT: usize = 16;
 
-/// How many issuers that are not trusted are remembered: the oldest are forgotten.
+/// Maximum number of cached issuers that are not trusted; beyond it the oldest is evicted.
 const MAX_NEGATIVE: usize = 1000;
 
-/// How many trusted issuers are remembered, should the resolver trust whatever it is asked for. Beyond, one of
-/// them is forgotten for each new one, and asked for again when it comes back.
+/// Maximum number of cached trusted issuers, in case the resolver trusts every issuer. Beyond it each new issuer
+/// evicts another one, which is resolved again when it is next needed.
 const MAX_POSITIVE: usize = 10_000;
 
-/// Asks which authorization server an issuer is.
+/// The application's function that returns the authorization server of an issuer.
 pub(crate) type ResolveFn = Arc<
     dyn Fn(
             String,
@@ -48,60 +49,62 @@ pub(crate) type ResolveFn = Arc<
         + Sync,
 >;
 
-/// Knows the authorization servers of a family of issuers by asking for each.
+/// Resolves the authorization servers of a family of issuers, and caches the answers.
 pub(crate) struct IssuerResolver {
     issuer_set: IssuerSet,
-    ask: ResolveFn,
+    resolve_fn: ResolveFn,
     clock: Arc<dyn Clock>,
-    questions: Arc<Semaphore>,
-    known: Mutex<Known>,
+    permits: Arc<Semaphore>,
+    known: Mutex<ResolvedIssuers>,
 }
 
-type Answer = Arc<RefreshingCache<Option<AuthorizationServer>>>;
+type CacheEntry = Arc<RefreshingCache<Option<AuthorizationServer>>>;
 
-/// Two lists, so that a crowd of strangers displaces nobody who is trusted.
+/// Two maps, so that many untrusted issuers cannot evict a trusted one.
 #[derive(Default)]
-struct Known {
-    trusted: HashMap<Arc<str>, Answer>,
-    refused: HashMap<Arc<str>, Answer>,
-    /// The strangers, the oldest first.
-    order: VecDeque<Arc<str>>,
+struct ResolvedIssuers {
+    trusted: HashMap<Arc<str>, CacheEntry>,
+    refused: HashMap<Arc<str>, CacheEntry>,
+    /// The issuers in `refused`, the oldest first.
+    refused_order: VecDeque<Arc<str>>,
 }
 
 impl IssuerResolver {
-    pub(crate) fn new(issuer_set: IssuerSet, ask: ResolveFn, clock: Arc<dyn Clock>) -> Self {
-        let questions = Arc::new(Semaphore::new(MAX_CONCURRENT));
-        Self { issuer_set, ask, clock, questions, known: Mutex::default() }
+    pub(crate) fn new(issuer_set: IssuerSet, resolve_fn: ResolveFn, clock: Arc<dyn Clock>) -> Self {
+        let permits = Arc::new(Semaphore::new(MAX_CONCURRENT));
+        Self { issuer_set, resolve_fn, clock, permits, known: Mutex::default() }
     }
 
-    /// Whether an issuer is of the form that is asked for.
+    /// Whether the issuer is one of the family.
     pub(crate) fn contains(&self, issuer: &str) -> bool {
         self.issuer_set.contains(issuer)
     }
 
-    /// The authorization server of an issuer; nothing if it is not trusted.
+    /// Returns the authorization server of an issuer, or `None` if the issuer is not trusted.
     pub(crate) async fn resolve(
         &self,
         issuer: &str,
     ) -> Result<Option<AuthorizationServer>, Denial> {
-        let answer = self.known().answer(issuer, || self.question(issuer));
+        let answer = self.known().answer(issuer, || self.new_entry(issuer));
         let server = answer.current().await.map_err(unavailable)?;
-        self.known().enter(issuer, answer, server.is_some());
+        self.known().file_under(issuer, answer, server.is_some());
         Ok(Option::clone(&server))
     }
 
-    fn question(&self, issuer: &str) -> Answer {
-        let (issuer, ask, questions): (Arc<str>, _, _) =
-            (issuer.into(), self.ask.clone(), self.questions.clone());
+    fn new_entry(&self, issuer: &str) -> CacheEntry {
+        let (issuer, resolve_fn, permits): (Arc<str>, _, _) =
+            (issuer.into(), self.resolve_fn.clone(), self.permits.clone());
         let load = move |cached: Option<Arc<Option<AuthorizationServer>>>| {
-            let (issuer, ask, questions) = (issuer.clone(), ask.clone(), questions.clone());
+            let (issuer, resolve_fn, permits) =
+                (issuer.clone(), resolve_fn.clone(), permits.clone());
             let load: BoxFuture<'static, _> = Box::pin(async move {
                 let is_trusted = cached.is_some_and(|server| server.is_some());
-                let permit = questions.try_acquire();
+                let permit = permits.try_acquire();
                 if permit.is_err() && !is_trusted {
                     return Err(failed("too many unknown issuers at once"));
                 }
-                let answer = tokio::time::timeout(RESOLVE_TIMEOUT, ask(issuer.to_string())).await;
+                let answer =
+                    tokio::time::timeout(RESOLVE_TIMEOUT, resolve_fn(issuer.to_string())).await;
                 let answer = answer.map_err(|_| FetchError::Timeout(RESOLVE_TIMEOUT))?;
                 let server = answer.map_err(FetchError::Transport)?;
                 let server = server.filter(|server| is_acceptable(server, &issuer));
@@ -114,30 +117,30 @@ impl IssuerResolver {
         Arc::new(RefreshingCache::new(self.clock.clone(), timing, Box::new(load)))
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, ResolvedIssuers> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Known {
-    /// The answer about an issuer, perhaps one that is still waited for.
-    fn answer(&mut self, issuer: &str, question: impl FnOnce() -> Answer) -> Answer {
+impl ResolvedIssuers {
+    /// The cached answer about an issuer, or a new one that is still to be loaded.
+    fn answer(&mut self, issuer: &str, new_entry: impl FnOnce() -> CacheEntry) -> CacheEntry {
         if let Some(known) = self.trusted.get(issuer).or_else(|| self.refused.get(issuer)) {
             return known.clone();
         }
-        let answer = question();
+        let answer = new_entry();
         self.insert_refused(issuer.into(), answer.clone());
         answer
     }
 
-    /// Puts an issuer where it belongs by the answer.
-    fn enter(&mut self, issuer: &str, answer: Answer, is_trusted: bool) {
+    /// Moves an issuer to the map that its answer puts it in.
+    fn file_under(&mut self, issuer: &str, answer: CacheEntry, is_trusted: bool) {
         if is_trusted == self.trusted.contains_key(issuer) {
             return;
         }
         if is_trusted {
             let issuer = self.refused.remove_entry(issuer).map_or_else(|| issuer.into(), |it| it.0);
-            self.order.retain(|refused| *refused != issuer);
+            self.refused_order.retain(|refused| *refused != issuer);
             if self.trusted.len() >= MAX_POSITIVE
                 && let Some(any) = self.trusted.keys().next().cloned()
             {
@@ -149,18 +152,18 @@ impl Known {
         }
     }
 
-    fn insert_refused(&mut self, issuer: Arc<str>, answer: Answer) {
-        if self.order.len() >= MAX_NEGATIVE
-            && let Some(oldest) = self.order.pop_front()
+    fn insert_refused(&mut self, issuer: Arc<str>, answer: CacheEntry) {
+        if self.refused_order.len() >= MAX_NEGATIVE
+            && let Some(oldest) = self.refused_order.pop_front()
         {
             self.refused.remove(&oldest);
         }
-        self.order.push_back(issuer.clone());
+        self.refused_order.push_back(issuer.clone());
         self.refused.insert(issuer, answer);
     }
 }
 
-/// The authorization server of an issuer, by the first of these that trusts it.
+/// The authorization server of an issuer, from the first of these resolvers that trusts it.
 pub(crate) async fn resolve(
     resolvers: &[IssuerResolver],
     issuer: &str,
@@ -173,8 +176,8 @@ pub(crate) async fn resolve(
     Ok(None)
 }
 
-/// Whether the answer is the server of this very issuer, so that no other can speak in its name, and is
-/// described as `build()` would have it.
+/// Whether the answer is the server of exactly this issuer, so that no server can issue tokens in another's name,
+/// and whether `build()` would accept its configuration.
 fn is_acceptable(server: &AuthorizationServer, issuer: &str) -> bool {
     let is_its_own = server.issuer() == issuer && server.issues(issuer);
     let config_error = match server.introspects() {
@@ -215,39 +218,39 @@ mod tests {
     #[test]
     fn a_hundred_thousand_issuers_leave_memory_bounded() {
         let template = IssuerPattern::parse("https://{t}.example.com").expect("a template");
-        let ask: ResolveFn = Arc::new(|_| Box::pin(std::future::pending()));
+        let resolve_fn: ResolveFn = Arc::new(|_| Box::pin(std::future::pending()));
         let issuer_set = IssuerSet { template, tenants: None };
-        let resolver = IssuerResolver::new(issuer_set, ask, Arc::new(ManualClock::new()));
-        let answer = resolver.question("https://t.example.com");
-        let mut known = Known::default();
+        let resolver = IssuerResolver::new(issuer_set, resolve_fn, Arc::new(ManualClock::new()));
+        let answer = resolver.new_entry("https://t.example.com");
+        let mut known = ResolvedIssuers::default();
         for i in 0..100_000 {
             let issuer = format!("https://t{i}.example.com");
             known.answer(&issuer, || answer.clone());
             if i % 2 == 0 {
-                known.enter(&issuer, answer.clone(), true);
+                known.file_under(&issuer, answer.clone(), true);
             }
         }
         assert_eq!(known.trusted.len(), MAX_POSITIVE);
         assert_eq!(known.refused.len(), MAX_NEGATIVE);
-        assert_eq!(known.order.len(), MAX_NEGATIVE);
+        assert_eq!(known.refused_order.len(), MAX_NEGATIVE);
     }
 
     #[test]
     fn who_is_no_longer_trusted_is_a_stranger_again() {
         let template = IssuerPattern::parse("https://{t}.example.com").expect("a template");
-        let ask: ResolveFn = Arc::new(|_| Box::pin(std::future::pending()));
+        let resolve_fn: ResolveFn = Arc::new(|_| Box::pin(std::future::pending()));
         let issuer_set = IssuerSet { template, tenants: None };
-        let resolver = IssuerResolver::new(issuer_set, ask, Arc::new(ManualClock::new()));
+        let resolver = IssuerResolver::new(issuer_set, resolve_fn, Arc::new(ManualClock::new()));
         let issuer = "https://t.example.com";
-        let answer = resolver.question(issuer);
-        let mut known = Known::default();
+        let answer = resolver.new_entry(issuer);
+        let mut known = ResolvedIssuers::default();
         for is_trusted in [false, true, true, false, false, true] {
             let same = known.answer(issuer, || answer.clone());
             assert!(Arc::ptr_eq(&same, &answer));
-            known.enter(issuer, same, is_trusted);
+            known.file_under(issuer, same, is_trusted);
             assert_eq!(known.trusted.contains_key(issuer), is_trusted);
             assert_eq!(known.refused.contains_key(issuer), !is_trusted);
-            assert_eq!(known.order.len(), known.refused.len());
+            assert_eq!(known.refused_order.len(), known.refused.len());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What was found out about tokens, remembered by their fingerprints for a time: never more than fits.
+//! A bounded cache of what was verified about tokens, by token hash.
 
 use std::hash::RandomState;
 use std::time::{Duration, SystemTime};
@@ -10,23 +10,24 @@ use crate::model::verified_token::VerifiedToken;
 use crate::util::unix_time::unix_secs;
 use crate::verify::jwt::TokenHash;
 
-/// Values by the fingerprint of the whole token: no token is kept, and a changed one is another.
+/// Values by the keyed hash of the whole token. Tokens themselves are not stored, and a modified token has another
+/// hash.
 pub(crate) struct TokenCache<V> {
-    /// Where a fingerprint lies is said by a keyed hash, so that it tells nothing of it.
+    /// `RandomState` is keyed, so that the position of an entry reveals nothing about its `TokenHash`.
     entries: Cache<TokenHash, Entry<V>, BySize, RandomState>,
     max_ttl: Duration,
 }
 
-/// What may be remembered.
+/// A value that can be cached.
 pub(crate) trait CacheWeight {
-    /// How many places it takes.
+    /// How much of the capacity it takes.
     fn weight(&self) -> u64;
 }
 
 #[derive(Clone)]
 struct Entry<V> {
     value: V,
-    /// In seconds since 1970.
+    /// Seconds since 1970.
     until: u64,
 }
 
@@ -34,7 +35,7 @@ struct Entry<V> {
 struct BySize;
 
 impl<V: CacheWeight + Clone> TokenCache<V> {
-    /// A memory with so many places, in which nothing stays longer than `max_ttl`.
+    /// A cache with this capacity, in which no entry stays longer than `max_ttl`.
     pub(crate) fn new(capacity: usize, max_ttl: Duration) -> Self {
         let (keyed, lifecycle) = (RandomState::new(), DefaultLifecycle::default());
         let entries = Cache::with(capacity, capacity as u64, BySize, keyed, lifecycle);
@@ -44,11 +45,11 @@ impl<V: CacheWeight + Clone> TokenCache<V> {
     pub(crate) fn get(&self, token_hash: &TokenHash, now: SystemTime) -> Option<V> {
         let known = self.entries.get(token_hash)?;
         let left = known.until.saturating_sub(unix_secs(now));
-        // More is left than ever was if the clock was set back.
+        // If more is left than `max_ttl`, the clock was set back.
         (1..=self.max_ttl.as_secs()).contains(&left).then_some(known.value)
     }
 
-    /// Remembers a value for the longest time, but not past `end`, in seconds since 1970.
+    /// Caches a value for `max_ttl`, but not past `end`, in seconds since 1970.
     pub(crate) fn insert(
         &self,
         token_hash: TokenHash,
@@ -67,14 +68,14 @@ impl<V: CacheWeight + Clone> TokenCache<V> {
         self.entries.remove(token_hash);
     }
 
-    /// Whether there is a value, though its time may have passed.
+    /// Whether there is an entry, even if it has expired.
     pub(crate) fn contains(&self, token_hash: &TokenHash) -> bool {
         self.entries.peek(token_hash).is_some()
     }
 }
 
 impl CacheWeight for VerifiedToken {
-    /// A token with many claims takes the place of several.
+    /// 1, and 1 more for each full KiB of claims.
     fn weight(&self) -> u64 {
         1 + self.data().claims.len() as u64 / 1024
     }

@@ -1,4 +1,4 @@
-//! Tokens of several issuers, some of them opaque: each is verified as a JWT, or its issuer is asked about it.
+//! The verifier of tokens of several issuers: JWTs are verified with keys, opaque tokens by introspection.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -17,38 +17,38 @@ use crate::net::clock::Clock;
 use crate::net::metrics;
 use crate::verify::jwt::{self, TokenHash, TokenHasher};
 
-/// Chooses by the form of a token: three parts of base64url are a JWT, and anything else is opaque.
+/// Chooses by the form of a token: three parts of base64url are a JWT, anything else is an opaque token.
 pub(crate) struct TokenVerifier {
     jwts: JwtVerifier,
-    /// The issuers that are asked about opaque tokens, in the order of the configuration.
-    asked: Vec<Introspector>,
+    /// The introspectors for opaque tokens, in the order of the configuration.
+    introspectors: Vec<Introspector>,
     token_hasher: Arc<TokenHasher>,
     clock: Arc<dyn Clock>,
 }
 
 impl TokenVerifier {
-    /// Nothing if the system has no randomness.
+    /// Returns `None` if the system provides no random numbers.
     pub(crate) fn new(
         jwts: JwtVerifier,
         servers: &[AuthorizationServer],
         clock: Arc<dyn Clock>,
     ) -> Option<Self> {
-        let asked: Vec<Introspector> =
+        let introspectors: Vec<Introspector> =
             servers.iter().filter_map(AuthorizationServer::introspector).cloned().collect();
-        let token_hasher = match asked.first() {
+        let token_hasher = match introspectors.first() {
             Some(introspector) => introspector.token_hasher()?,
             None => Arc::new(TokenHasher::random()?),
         };
-        Some(Self { jwts, asked, token_hasher, clock })
+        Some(Self { jwts, introspectors, token_hasher, clock })
     }
 
-    /// The token, and what time it is by then: there may have been something to wait for.
+    /// Returns the verified token and the current time, which may be later than at the call because of a fetch.
     pub(crate) async fn get_or_verify(
         &self,
         credentials: &Credentials,
     ) -> Result<(VerifiedToken, SystemTime), Denial> {
         let token = credentials.token();
-        let token_hash = self.token_hasher.of(token.as_bytes());
+        let token_hash = self.token_hasher.hash(token.as_bytes());
         let token_hash = token_hash.ok_or_else(|| Denial::invalid(Reason::Oversize))?;
         let now = self.clock.now();
         let known = self.get(&token_hash, now);
@@ -57,12 +57,12 @@ impl TokenVerifier {
             return Ok((known, now));
         }
         let token = token.expose();
-        // Boxed, so that the future is small where a token is remembered.
+        // Boxed, so that the future is small if the token is cached.
         let verified = if self.is_opaque(token) {
             credentials.validate_token68()?;
-            Box::pin(self.ask(token, token_hash, now)).await?
+            Box::pin(self.introspect(token, token_hash, now)).await?
         } else {
-            // What is no token is no JWT either: only what is refused is looked at byte by byte.
+            // A verified JWT is valid token68, so only a refused token is checked byte by byte.
             let verified = boxed(|| self.verify_jwt(token, token_hash, now)).await;
             verified.map_err(|denial| credentials.validate_token68().err().unwrap_or(denial))?
         };
@@ -70,51 +70,54 @@ impl TokenVerifier {
     }
 
     fn is_opaque(&self, token: &str) -> bool {
-        !self.asked.is_empty() && (self.jwts.is_empty() || !jwt::is_compact(token))
+        !self.introspectors.is_empty() && (self.jwts.is_empty() || !jwt::is_compact(token))
     }
 
     fn get(&self, token_hash: &TokenHash, now: SystemTime) -> Option<VerifiedToken> {
         if let Some(CachedJwt { token, verified_by }) = self.jwts.get(token_hash, now) {
-            let stands = verified_by.introspector.as_ref().is_none_or(|it| {
+            let is_active = verified_by.introspector.as_ref().is_none_or(|it| {
                 let answer = it.get(token_hash, now);
-                answer.is_some_and(|answer| is_bound_by(&answer.token, &token))
+                answer.is_some_and(|answer| has_confirmation_of(&answer.token, &token))
             });
-            return stands.then_some(token);
+            return is_active.then_some(token);
         }
-        let known = self.asked.iter().find_map(|it| it.get(token_hash, now))?;
-        // What was answered about a JWT does not stand for its signature.
+        let known = self.introspectors.iter().find_map(|it| it.get(token_hash, now))?;
+        // An introspection response about a JWT does not replace the verification of its signature.
         (self.jwts.is_empty() || !known.is_compact).then_some(known.token)
     }
 
-    /// Asks one issuer after another, until one knows the token. One that shows whose it is, is shown to
-    /// no other.
-    async fn ask(
+    /// Introspects the token at one issuer after another, until one knows it. If the form of a token identifies its
+    /// issuer, no other issuer sees the token.
+    async fn introspect(
         &self,
         token: &str,
         token_hash: TokenHash,
         now: SystemTime,
     ) -> Result<VerifiedToken, Denial> {
-        let shape = self.asked.iter().map(|it| it.shape_of(token)).max();
+        let shape = self.introspectors.iter().map(|it| it.shape_of(token)).max();
         if shape.is_none_or(|shape| shape == Shape::Foreign) {
             return Err(self.refuse_shape());
         }
         let mut denied = Denial::invalid(Reason::Inactive);
-        for introspector in self.asked.iter().filter(|it| Some(it.shape_of(token)) == shape) {
+        for introspector in self.introspectors.iter().filter(|it| Some(it.shape_of(token)) == shape)
+        {
             match introspector.verify(token, token_hash, now).await {
                 Ok(token) => return Ok(token),
-                Err(denial) => denied = graver(denied, denial),
+                Err(denial) => denied = more_relevant(denied, denial),
             }
         }
         Err(denied)
     }
 
-    /// Of a token that none of the issuers can have issued.
+    /// The denial of a token that none of the issuers can have issued.
     fn refuse_shape(&self) -> Denial {
-        let about: Vec<_> = self.asked.iter().filter_map(Introspector::about_shape).collect();
+        let about: Vec<_> =
+            self.introspectors.iter().filter_map(Introspector::about_shape).collect();
         Denial::invalid(Reason::Malformed).detail(about.join("; "))
     }
 
-    /// Verifies a JWT, and then asks about it if its issuer is to be asked: no stranger's costs a question.
+    /// Verifies a JWT, and then introspects it if that is configured. A JWT that fails verification causes no
+    /// introspection request.
     async fn verify_jwt(
         &self,
         token: &str,
@@ -127,7 +130,7 @@ impl TokenVerifier {
         };
         match &verified_by.introspector {
             Some(introspector) => {
-                bound_by(&introspector.verify(token, token_hash, now).await?, verified)
+                with_confirmation_of(&introspector.verify(token, token_hash, now).await?, verified)
             }
             None => Ok(verified),
         }
@@ -143,28 +146,31 @@ impl Verifier for TokenVerifier {
     }
 }
 
-/// Whether a JWT is bound to all that its issuer's answer binds it to.
-fn is_bound_by(answer: &VerifiedToken, jwt: &VerifiedToken) -> bool {
-    let binding = &answer.data().binding;
-    binding.is_none() || *binding == jwt.data().binding
+/// Whether the JWT has the confirmation (`cnf`) of the introspection response, or the response has none.
+fn has_confirmation_of(answer: &VerifiedToken, jwt: &VerifiedToken) -> bool {
+    let confirmation = &answer.data().confirmation;
+    confirmation.is_none() || *confirmation == jwt.data().confirmation
 }
 
-/// The JWT, bound as its issuer answers, who may know more than stands in it
-/// ([RFC 9449 §6.2](https://www.rfc-editor.org/rfc/rfc9449#section-6.2)).
-fn bound_by(answer: &VerifiedToken, jwt: VerifiedToken) -> Result<VerifiedToken, Denial> {
-    if is_bound_by(answer, &jwt) {
+/// The JWT with the confirmation (`cnf`) of the introspection response, which may have one that the JWT lacks
+/// ([RFC 9449 §6.2](https://www.rfc-editor.org/rfc/rfc9449#section-6.2)). Refuses a JWT with a different one.
+fn with_confirmation_of(
+    answer: &VerifiedToken,
+    jwt: VerifiedToken,
+) -> Result<VerifiedToken, Denial> {
+    if has_confirmation_of(answer, &jwt) {
         return Ok(jwt);
     }
-    match (&answer.data().binding, &jwt.data().binding) {
-        (Some(binding), None) => Ok(jwt.clone().bound(binding.clone())),
+    match (&answer.data().confirmation, &jwt.data().confirmation) {
+        (Some(confirmation), None) => Ok(jwt.clone().bound(confirmation.clone())),
         _ => Err(Denial::invalid(Reason::Binding)
             .detail("the token and the answer of its issuer name different keys (`cnf`)")),
     }
 }
 
-/// What to say if several issuers refuse: that one is out of reach, which may have been the one; else
-/// why it is not good; else that none knows it.
-fn graver(one: Denial, other: Denial) -> Denial {
+/// The denial to report if several issuers refuse. An unavailable issuer comes first, since it may have issued the
+/// token; then the reason why the token is invalid; last, that no issuer knows the token.
+fn more_relevant(one: Denial, other: Denial) -> Denial {
     let weight = |denial: &Denial| match denial.kind() {
         DenialKind::Unavailable { .. } => 2,
         DenialKind::InvalidToken(Reason::Inactive) => 0,

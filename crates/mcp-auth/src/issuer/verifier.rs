@@ -1,4 +1,4 @@
-//! `Verifier`: finds out whether a token is genuine.
+//! `Verifier`: the trait of access token verifiers.
 
 use std::future::Future;
 
@@ -7,10 +7,10 @@ use crate::model::denial::Denial;
 use crate::model::verified_token::VerifiedToken;
 use crate::net::box_future::BoxFuture;
 
-/// Finds out whether a token is true. Any async function of [`Credentials`] is one.
+/// Verifies that a token is authentic. Any async function of [`Credentials`] is a verifier.
 ///
-/// A verifier says what is true of a token, not whether it may pass: issuer, audience, expiry and
-/// scopes are judged after it, by the policy of the resource.
+/// A verifier establishes what a token says, not whether the request is allowed: issuer, audience, expiry and
+/// scopes are checked afterwards, by the policy of the resource.
 ///
 /// ```
 /// use mcp_auth::{AuthorizationServer, Credentials, Denial, McpAuth, Reason, VerifiedToken};
@@ -30,13 +30,18 @@ use crate::net::box_future::BoxFuture;
 ///     .build()?;
 /// # Ok::<(), mcp_auth::ConfigError>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not verify tokens",
+    label = "not a `Verifier`",
+    note = "a verifier is an async function `async fn(Credentials) -> Result<VerifiedToken, Denial>`, whose future is `Send`, or a type that implements `mcp_auth::Verifier`"
+)]
 pub trait Verifier: Send + Sync + 'static {
     /// Verifies the credentials of one request.
     ///
     /// # Errors
     ///
-    /// [`Denial::invalid`] if the token is not true, [`Denial::unavailable`] if that cannot be found
-    /// out at the moment.
+    /// [`Denial::invalid`] if the token is not valid, [`Denial::unavailable`] if that cannot be determined at the
+    /// moment.
     fn verify<'a>(
         &'a self,
         credentials: &'a Credentials,

@@ -204,7 +204,7 @@ impl AuthInfo {
     /// What the token is bound to, and its sender has shown to hold: nothing for a plain bearer token.
     #[must_use]
     pub fn confirmation(&self) -> Option<&Confirmation> {
-        self.0.token.data().binding.as_deref()
+        self.0.token.data().confirmation.as_deref()
     }
 
     /// All claims, or those that `T` names.

@@ -11,7 +11,7 @@ use crate::util::json::{Object, Raw};
 /// use mcp_auth::AuthInfo;
 ///
 /// fn may_pay(auth: &AuthInfo) -> bool {
-///     auth.confirmation().is_some_and(|binding| binding.key().is_some())
+///     auth.confirmation().is_some_and(|confirmation| confirmation.jkt().is_some())
 /// }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,34 +25,34 @@ impl Confirmation {
     /// The SHA-256 thumbprint of the key of the sender's DPoP proofs, as `cnf.jkt` has it
     /// ([RFC 9449 §6.1](https://www.rfc-editor.org/rfc/rfc9449#section-6.1)).
     #[must_use]
-    pub fn key(&self) -> Option<String> {
+    pub fn jkt(&self) -> Option<String> {
         self.key.map(|thumbprint| URL_SAFE_NO_PAD.encode_to_string(thumbprint))
     }
 
     /// The SHA-256 thumbprint of the sender's TLS certificate, as `cnf["x5t#S256"]` has it
     /// ([RFC 8705 §3.1](https://www.rfc-editor.org/rfc/rfc8705#section-3.1)).
     #[must_use]
-    pub fn certificate(&self) -> Option<String> {
+    pub fn x5t_s256(&self) -> Option<String> {
         self.certificate.map(|thumbprint| URL_SAFE_NO_PAD.encode_to_string(thumbprint))
     }
 
     /// Reads the claim `cnf`. What is not understood of it is remembered as that: the token is bound to
     /// something nobody here can check.
     pub(crate) fn read(cnf: &str) -> Self {
-        let mut binding = Self { key: None, certificate: None, is_understood: false };
-        let Ok(members) = Object::of(cnf) else { return binding };
+        let mut confirmation = Self { key: None, certificate: None, is_understood: false };
+        let Ok(members) = Object::of(cnf) else { return confirmation };
         let mut understood = 0;
         for (name, value) in members.iter() {
             let place = match name {
-                "jkt" => &mut binding.key,
-                "x5t#S256" => &mut binding.certificate,
+                "jkt" => &mut confirmation.key,
+                "x5t#S256" => &mut confirmation.certificate,
                 _ => continue,
             };
             *place = thumbprint(value);
             understood += usize::from(place.is_some());
         }
-        binding.is_understood = understood > 0 && understood == members.iter().count();
-        binding
+        confirmation.is_understood = understood > 0 && understood == members.iter().count();
+        confirmation
     }
 
     /// Whether everything that it demands can be checked.
@@ -60,11 +60,11 @@ impl Confirmation {
         self.is_understood
     }
 
-    pub(crate) fn key_thumbprint(&self) -> Option<&[u8; 32]> {
+    pub(crate) fn jkt_bytes(&self) -> Option<&[u8; 32]> {
         self.key.as_ref()
     }
 
-    pub(crate) fn certificate_thumbprint(&self) -> Option<&[u8; 32]> {
+    pub(crate) fn x5t_s256_bytes(&self) -> Option<&[u8; 32]> {
         self.certificate.as_ref()
     }
 }
@@ -89,9 +89,9 @@ mod tests {
     #[test]
     fn a_key_a_certificate_or_both_are_understood() {
         let jkt = read(&format!(r#"{{"jkt":"{JKT}"}}"#));
-        assert_eq!((jkt.key().as_deref(), jkt.certificate()), (Some(JKT), None));
+        assert_eq!((jkt.jkt().as_deref(), jkt.x5t_s256()), (Some(JKT), None));
         let x5t = read(&format!(r#"{{"x5t#S256":"{}"}}"#, JKT));
-        assert_eq!((x5t.key(), x5t.certificate().as_deref()), (None, Some(JKT)));
+        assert_eq!((x5t.jkt(), x5t.x5t_s256().as_deref()), (None, Some(JKT)));
         let both = read(&format!(r#"{{"jkt":"{JKT}","x5t\u0023S256":"{JKT}"}}"#));
         assert!([jkt, x5t, both].iter().all(Confirmation::is_understood));
     }

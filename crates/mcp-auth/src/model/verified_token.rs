@@ -47,15 +47,15 @@ pub(crate) struct TokenData {
     /// 0 if the token does not say.
     pub(crate) not_before: u64,
     /// What its sender must show to hold. Boxed, since few tokens have it.
-    pub(crate) binding: Option<Box<Confirmation>>,
+    pub(crate) confirmation: Option<Box<Confirmation>>,
     /// The token's digest as proofs name it (`ath`), where it is known already.
-    pub(crate) digest: Option<Box<str>>,
+    pub(crate) ath: Option<Box<str>>,
     /// The claims as they were signed, a JSON object.
     pub(crate) claims: Box<str>,
     /// What the issuer means by them, where that is not the usual.
     pub(crate) overrides: Option<Arc<IssuerOverrides>>,
     /// Whether its issuer is asked about it: what it answered holds for a time.
-    pub(crate) is_asked_about: bool,
+    pub(crate) is_introspected: bool,
 }
 
 impl TokenData {
@@ -97,11 +97,11 @@ impl VerifiedToken {
             scopes: Scopes::default(),
             expires_at: None,
             not_before: 0,
-            binding: None,
-            digest: None,
+            confirmation: None,
+            ath: None,
             claims: "{}".into(),
             overrides: None,
-            is_asked_about: false,
+            is_introspected: false,
         }))
     }
 
@@ -143,10 +143,10 @@ impl VerifiedToken {
         let claims: serde_json::Map<_, _> = serde_json::from_value(serde_json::to_value(claims)?)?;
         let cnf = claims.get("cnf").filter(|cnf| !cnf.is_null());
         let cnf = cnf.map(serde_json::to_string).transpose()?;
-        let binding = cnf.map(|cnf| Box::new(Confirmation::read(&cnf)));
+        let confirmation = cnf.map(|cnf| Box::new(Confirmation::read(&cnf)));
         let claims = serde_json::to_string(&claims)?;
         Ok(self.with(|data| {
-            data.binding = binding;
+            data.confirmation = confirmation;
             data.replace_claims(claims);
         }))
     }
@@ -164,13 +164,13 @@ impl VerifiedToken {
     }
 
     /// Binds the token to its sender.
-    pub(crate) fn bound(self, binding: Box<Confirmation>) -> Self {
-        self.with(|data| data.binding = Some(binding))
+    pub(crate) fn bound(self, confirmation: Box<Confirmation>) -> Self {
+        self.with(|data| data.confirmation = Some(confirmation))
     }
 
     /// A token about which its issuer is asked.
-    pub(crate) fn asked_about(self) -> Self {
-        self.with(|data| data.is_asked_about = true)
+    pub(crate) fn introspected(self) -> Self {
+        self.with(|data| data.is_introspected = true)
     }
 
     pub(crate) fn data(&self) -> &TokenData {

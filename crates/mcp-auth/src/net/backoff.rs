@@ -1,4 +1,4 @@
-//! Exponential backoff: after a failure nothing is sent for a while, so that an outage does not make every request wait.
+//! Exponential backoff: nothing is sent for a while after a failure, so that an outage does not delay every request.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,7 +11,7 @@ pub(crate) const MAX_DELAY: Duration = Duration::from_secs(30);
 /// Minimum interval between two log lines about the same outage.
 const LOG_INTERVAL: Duration = Duration::from_secs(30);
 
-/// The delay after so many failures in a row: [`FIRST_DELAY`], doubled with each further failure, up to `max`.
+/// The delay after `failures` in a row: [`FIRST_DELAY`], doubled with each further failure, up to `max`.
 pub(crate) fn delay(failures: u32, max: Duration) -> Duration {
     match failures.checked_sub(1) {
         None => Duration::ZERO,
@@ -19,7 +19,7 @@ pub(crate) fn delay(failures: u32, max: Duration) -> Duration {
     }
 }
 
-/// The backoff towards one server, shared by all who ask it.
+/// The backoff towards one server, shared by all requests to it.
 #[derive(Default)]
 pub(crate) struct Backoff {
     failures: u32,
@@ -29,7 +29,7 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
-    /// The delay that is left. Returns `None` if there is none.
+    /// The remaining delay. Returns `None` if there is none.
     pub(crate) fn left(&self, now: SystemTime) -> Option<Duration> {
         let (since, delay) = self.current?;
         // A clock that was set back must not extend the delay.
@@ -47,7 +47,7 @@ impl Backoff {
         self.current = Some((now, delay(self.failures, MAX_DELAY)));
     }
 
-    /// Records an answer.
+    /// Records that the server answered.
     pub(crate) fn reset(&mut self) {
         self.failures = 0;
         self.current = None;
@@ -76,7 +76,7 @@ mod tests {
         for expected in [1, 2, 4, 8, 16, 30, 30] {
             assert_eq!(backoff.left(at(now)), None);
             backoff.failed(at(now), at(now));
-            backoff.failed(at(now), at(now)); // another of the same moment
+            backoff.failed(at(now), at(now)); // another one at the same time
             assert_eq!(backoff.left(at(now)), Some(Duration::from_secs(expected)));
             assert_eq!(backoff.left(at(now - 500)), None, "the clock was set back");
             now += expected;

@@ -1,10 +1,10 @@
-//! What time it is: the system's clock, or one that a test moves.
+//! Clocks: the clock of the system, or one that a test sets.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Tells the time by which tokens expire and keys grow old.
+/// The source of the time that decides when tokens expire and keys are refreshed.
 ///
 /// ```
 /// use mcp_auth::{Clock, SystemClock};
@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// assert!(SystemClock.now() > std::time::UNIX_EPOCH);
 /// ```
 pub trait Clock: Send + Sync + 'static {
-    /// The present moment.
+    /// The current time.
     fn now(&self) -> SystemTime;
 }
 
@@ -26,7 +26,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is told to advance. Clones share their time.
+/// A clock that changes only if it is advanced or set. Clones share their time.
 ///
 /// ```
 /// use mcp_auth::{Clock, ManualClock};
@@ -41,13 +41,13 @@ impl Clock for SystemClock {
 pub struct ManualClock(Arc<Mutex<SystemTime>>);
 
 impl ManualClock {
-    /// A clock that stands at 2026-07-28, 00:00:00 UTC, the day of the MCP revision this crate follows.
+    /// A clock set to 2026-07-28, 00:00:00 UTC, the date of the MCP revision that this crate follows.
     #[must_use]
     pub fn new() -> Self {
         Self::at(UNIX_EPOCH + Duration::from_secs(1_785_196_800))
     }
 
-    /// A clock that stands at `now`.
+    /// A clock set to `now`.
     #[must_use]
     pub fn at(now: SystemTime) -> Self {
         Self(Arc::new(Mutex::new(now)))
@@ -58,7 +58,7 @@ impl ManualClock {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) += by;
     }
 
-    /// Sets the time, backwards too.
+    /// Sets the time, also backwards.
     pub fn set(&self, now: SystemTime) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = now;
     }

@@ -1,42 +1,43 @@
-//! What is counted, through the `metrics` facade, with the feature `metrics`.
+//! The metrics of this crate, recorded through the `metrics` facade.
 //!
-//! Labels are words of this crate or strings of the configuration: a stranger cannot make new ones.
+//! Label values are constants of this crate or configured strings, so that untrusted input cannot create new ones.
 
 use std::time::Duration;
 
-/// `mcp_auth_decisions_total{decision}`: requests by `admitted`, `anonymous` or the code of the denial.
+/// `mcp_auth_decisions_total{decision}`: requests, by `admitted`, `anonymous` or the code of the denial.
 pub(crate) fn decision(code: &'static str) {
     metrics::counter!("mcp_auth_decisions_total", "decision" => code).increment(1);
 }
 
-/// `mcp_auth_token_cache_total{outcome}`: looked-up tokens by `hit` or `miss`.
+/// `mcp_auth_token_cache_total{outcome}`: token look-ups, by `hit` or `miss`.
 pub(crate) fn token_cache(is_hit: bool) {
     let outcome = if is_hit { "hit" } else { "miss" };
     metrics::counter!("mcp_auth_token_cache_total", "outcome" => outcome).increment(1);
 }
 
-/// `mcp_auth_foreign_ids_total{kind}`: presented ids of a `session` or an `event` that are not the caller's.
+/// `mcp_auth_foreign_ids_total{kind}`: presented `session` or `event` ids that were not issued to the caller.
 pub(crate) fn foreign_id(kind: &'static str) {
     metrics::counter!("mcp_auth_foreign_ids_total", "kind" => kind).increment(1);
 }
 
-/// `mcp_auth_streams_ended_total`: streams that ended because their token did.
+/// `mcp_auth_streams_ended_total`: streams that ended because their token expired or is no longer accepted.
 pub(crate) fn stream_ended() {
     metrics::counter!("mcp_auth_streams_ended_total").increment(1);
 }
 
-/// `mcp_auth_bad_gateway_total{reason}`: answers that broke off before their first message, or whose lists could not be filtered.
+/// `mcp_auth_bad_gateway_total{reason}`: responses that broke off before their first message, or whose lists could
+/// not be filtered.
 pub(crate) fn bad_gateway(reason: &'static str) {
     metrics::counter!("mcp_auth_bad_gateway_total", "reason" => reason).increment(1);
 }
 
-/// `mcp_auth_refreshes_total{document, issuer, outcome}`: fetches of keys and metadata by `ok` or `failed`.
+/// `mcp_auth_refreshes_total{document, issuer, outcome}`: fetches of keys and metadata, by `ok` or `failed`.
 pub(crate) fn refresh(document: &'static str, issuer: &str, is_ok: bool) {
     let outcome = if is_ok { "ok" } else { "failed" };
     metrics::counter!("mcp_auth_refreshes_total", "document" => document, "issuer" => issuer.to_owned(), "outcome" => outcome).increment(1);
 }
 
-/// `mcp_auth_keys_age_seconds{issuer}`: how old the keys in use are, at each look-up that needs them.
+/// `mcp_auth_keys_age_seconds{issuer}`: the age of the keys in use, recorded at each look-up that needs them.
 pub(crate) fn keys_age(issuer: &str, age: impl FnOnce() -> Option<Duration>) {
     if let Some(age) = age() {
         metrics::gauge!("mcp_auth_keys_age_seconds", "issuer" => issuer.to_owned())
@@ -44,8 +45,8 @@ pub(crate) fn keys_age(issuer: &str, age: impl FnOnce() -> Option<Duration>) {
     }
 }
 
-/// `mcp_auth_introspections_total{issuer, outcome}`: questions by `active`, `refused`, `failed`, or `crowded` if
-/// there were too many to ask it.
+/// `mcp_auth_introspections_total{issuer, outcome}`: introspections, by `active`, `refused`, `failed`, or `crowded`
+/// if too many requests were in flight.
 pub(crate) fn introspection(issuer: &str, outcome: &'static str) {
     metrics::counter!("mcp_auth_introspections_total", "issuer" => issuer.to_owned(), "outcome" => outcome).increment(1);
 }

@@ -1,4 +1,4 @@
-//! Waiting for others: the clock, fetching, and cached values that refresh themselves. Code is async from here on.
+//! The clock, fetching, backoff, and cached values that refresh themselves. This is the lowest layer with async code.
 
 pub(crate) mod clock;
 pub(crate) mod box_future;

@@ -1,4 +1,4 @@
-//! Tells those who wait that something changed.
+//! Notifies waiting tasks that something has changed.
 
 use tokio::sync::watch;
 
@@ -13,7 +13,7 @@ impl Notify {
         self.0.send_replace(());
     }
 
-    /// What is given from now on.
+    /// Receives the notifications from now on.
     pub(crate) fn subscribe(&self) -> watch::Receiver<()> {
         self.0.subscribe()
     }

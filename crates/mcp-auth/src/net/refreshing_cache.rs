@@ -1,4 +1,4 @@
-//! A value fetched from elsewhere and kept fresh: one flight at a time, shared by all who wait for it.
+//! A cached remote value; concurrent refreshes are coalesced (single-flight).
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -12,29 +12,30 @@ use crate::net::box_future::BoxFuture;
 use crate::net::clock::Clock;
 use crate::net::fetch::{FetchError, SharedFetchError};
 
-/// A refresh starts in the background when this part of a value's lifetime has passed.
+/// A refresh starts in the background when this fraction of a value's lifetime has passed.
 const REFRESH_AHEAD: f64 = 0.8;
 
 /// How long values are used, and how often they may be fetched.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timing {
-    /// The least time between two flights that a value found wanting can cause.
+    /// Minimum interval between refreshes triggered by a miss, such as an unknown `kid`. It is also the longest delay
+    /// after failures.
     pub(crate) cooldown: Duration,
-    /// How long a value is used when it cannot be refreshed.
+    /// How long a value is used if it cannot be refreshed.
     pub(crate) max_stale: Duration,
 }
 
-/// Why there is no value, or none newer.
+/// Why there is no value, or no newer one.
 #[derive(Clone, Debug)]
 pub(crate) enum RefreshError {
-    /// The last flight failed.
+    /// The last refresh failed.
     Failed { why: Option<Arc<FetchError>>, retry_after: Duration },
-    /// The last flight succeeded a moment ago; it is too soon for another.
+    /// The last refresh succeeded, and the cooldown has not passed yet.
     CoolingDown,
 }
 
 impl RefreshError {
-    /// The denial of a request that needs the value, with a sentence for the operator.
+    /// The denial of a request that needs the value. `detail` is for the operator.
     pub(crate) fn into_denial(self, detail: impl Into<String>) -> Denial {
         let (why, retry_after) = match self {
             Self::Failed { why, retry_after } => (why, retry_after),
@@ -56,7 +57,7 @@ impl RefreshError {
     }
 }
 
-/// Fetches a value, given the one in hand. Returns it with its lifetime.
+/// Fetches a value and returns it with its lifetime. The argument is the cached value, if there is one.
 pub(crate) type Load<T> = Box<
     dyn Fn(Option<Arc<T>>) -> BoxFuture<'static, Result<(T, Duration), FetchError>> + Send + Sync,
 >;
@@ -77,22 +78,22 @@ struct Entry<T> {
     lifetime: Duration,
 }
 
-/// Why a flight is wished for.
+/// What triggered a refresh.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Trigger {
-    /// There is no value, or it is time for a new one.
+    /// There is no value, or a refresh is due.
     Scheduled,
-    /// Somebody, perhaps a stranger, has found the value wanting.
+    /// A caller did not find what it needs in the value. An unauthenticated client can cause this.
     Miss,
 }
 
 #[derive(Default)]
 struct RefreshState {
-    /// Ends when the flight does, whether it succeeds, fails or panics.
+    /// Closes when the refresh ends, whether it succeeds, fails or panics.
     in_progress: Option<watch::Receiver<()>>,
-    last_end: Option<SystemTime>,
-    last_miss: Option<SystemTime>,
-    /// How many flights in a row have failed.
+    last_finished_at: Option<SystemTime>,
+    last_miss_at: Option<SystemTime>,
+    /// How many refreshes in a row have failed.
     failures: u32,
     last_failure: Option<Arc<FetchError>>,
 }
@@ -103,10 +104,10 @@ impl<T: Send + Sync + 'static> RefreshingCache<T> {
         Self(Arc::new(Shared { clock, timing, load, entry, state }))
     }
 
-    /// The value: at once if there is one that may be used, else when the flight for it has landed.
+    /// Returns the value: at once if a usable one is cached, otherwise when the refresh has ended.
     ///
-    /// A value past its lifetime is waited for only if no flight has failed since it came, so that an
-    /// issuer in trouble delays nobody whose keys are in hand.
+    /// If the lifetime of the cached value has passed, the caller waits for the refresh. It does not wait if a refresh
+    /// has failed since the value was fetched: an issuer in trouble must not delay callers whose keys are cached.
     pub(crate) async fn current(&self) -> Result<Arc<T>, RefreshError> {
         let now = self.0.clock.now();
         let entry = self.0.usable(now);
@@ -126,7 +127,7 @@ impl<T: Send + Sync + 'static> RefreshingCache<T> {
         newest.ok_or_else(|| self.0.failed())
     }
 
-    /// A value newer than `known`, for someone who has found `known` wanting.
+    /// Returns a value newer than `known`, for a caller that did not find what it needs in `known`.
     pub(crate) async fn refresh_after_miss(&self, known: &Arc<T>) -> Result<Arc<T>, RefreshError> {
         let refresh = self.0.start_or_join(self.0.clock.now(), Trigger::Miss, Some(known));
         let has_refreshed = refresh.is_some();
@@ -138,7 +139,7 @@ impl<T: Send + Sync + 'static> RefreshingCache<T> {
         }
     }
 
-    /// Has a value fetched in the background, if there is none or it is time for a new one.
+    /// Starts a refresh in the background, if there is no value or a refresh is due.
     pub(crate) fn refresh_if_due(&self) {
         let now = self.0.clock.now();
         if !self.0.usable(now).is_some_and(|entry| entry.is_fresh(now)) {
@@ -146,17 +147,17 @@ impl<T: Send + Sync + 'static> RefreshingCache<T> {
         }
     }
 
-    /// The value in hand, however old.
+    /// The cached value, however old.
     pub(crate) fn peek(&self) -> Option<Arc<T>> {
         self.0.entry.load().as_ref().map(|entry| entry.value.clone())
     }
 
-    /// How long ago the value in hand was fetched.
+    /// How long ago the cached value was fetched.
     pub(crate) fn age(&self) -> Option<Duration> {
         self.0.entry.load().as_ref().map(|entry| entry.age(self.0.clock.now()))
     }
 
-    /// Whether there is a value that may be used.
+    /// Whether a usable value is cached.
     pub(crate) fn is_usable(&self) -> bool {
         self.0.usable(self.0.clock.now()).is_some()
     }
@@ -169,8 +170,8 @@ impl<T: Send + Sync + 'static> Shared<T> {
             .filter(|entry| entry.age(now) < entry.lifetime.max(self.timing.max_stale))
     }
 
-    /// Joins the flight under way, or starts one if the value is still the one that was `seen` and it
-    /// is not too soon. The flight does not depend on the request that started it.
+    /// Joins the refresh in progress, or starts one. It starts one only if the cached value is still `seen` and no
+    /// delay is left. The refresh does not depend on the request that started it.
     fn start_or_join(
         self: &Arc<Self>,
         now: SystemTime,
@@ -181,7 +182,7 @@ impl<T: Send + Sync + 'static> Shared<T> {
         if let Some(refresh) = &state.in_progress {
             return Some(refresh.clone());
         }
-        // Another flight may have landed since the caller looked; values are entered under this lock.
+        // Another refresh may have ended since the caller looked. Values are stored under this lock.
         let cached = self.entry.load();
         let cached = cached.as_ref().map(|entry| &entry.value);
         if cached.map(Arc::as_ptr) != seen.map(Arc::as_ptr) {
@@ -194,10 +195,10 @@ impl<T: Send + Sync + 'static> Shared<T> {
         let (done, is_done) = watch::channel(());
         state.in_progress = Some(is_done.clone());
         if trigger == Trigger::Miss {
-            state.last_miss = Some(now);
+            state.last_miss_at = Some(now);
         }
         let refresh = Refresh { shared: self.clone(), _done: done, outcome: None };
-        drop(state); // a runtime that shuts down drops the refresh at once, which enters its end
+        drop(state); // a runtime that shuts down drops the refresh at once, and its `Drop` takes the lock
         runtime.spawn(refresh.run());
         Some(is_done)
     }
@@ -217,34 +218,34 @@ impl<T: Send + Sync + 'static> Shared<T> {
 }
 
 impl<T> Entry<T> {
-    /// A value from the future is not: the clock was set back, and nobody knows how old it is.
+    /// A value from the future is not fresh: the clock was set back, and the age of the value is unknown.
     fn is_fresh(&self, now: SystemTime) -> bool {
         let ahead = self.fetched_at.duration_since(now).unwrap_or_default();
         ahead <= FIRST_DELAY && self.age(now) < self.lifetime.mul_f64(REFRESH_AHEAD)
     }
 
-    /// Zero if the clock was set back.
+    /// The age of the value. Zero if the clock was set back.
     fn age(&self, now: SystemTime) -> Duration {
         now.duration_since(self.fetched_at).unwrap_or_default()
     }
 }
 
 impl RefreshState {
-    /// How long no flight may start: after a failure for a growing pause, and after a demanded flight
-    /// for the cooldown, if it is demanded again.
+    /// How long no refresh may start. After failures this is a growing delay. After a refresh that a miss triggered,
+    /// it is the cooldown, if a miss triggers this one too.
     fn delay_left(&self, now: SystemTime, trigger: Trigger, cooldown: Duration) -> Duration {
         let (fetched_at, pause) = match (self.failures, trigger) {
             (0, Trigger::Scheduled) => return Duration::ZERO,
-            (0, Trigger::Miss) => (self.last_miss, cooldown),
-            (n, _) => (self.last_end, backoff::delay(n, cooldown)),
+            (0, Trigger::Miss) => (self.last_miss_at, cooldown),
+            (n, _) => (self.last_finished_at, backoff::delay(n, cooldown)),
         };
-        // A clock that was set back must not ground us.
+        // A clock that was set back must not block refreshes.
         let passed = fetched_at.map(|fetched_at| now.duration_since(fetched_at).unwrap_or(pause));
         passed.map_or(Duration::ZERO, |passed| pause.saturating_sub(passed))
     }
 }
 
-/// One flight. What it brings is entered when it is dropped, so that even a panic lands it.
+/// A refresh in progress. Its outcome is stored when it is dropped, so that even a panic ends it.
 struct Refresh<T: Send + Sync + 'static> {
     shared: Arc<Shared<T>>,
     outcome: Option<Result<(T, Duration), FetchError>>,
@@ -264,7 +265,7 @@ impl<T: Send + Sync + 'static> Drop for Refresh<T> {
         let now = self.shared.clock.now();
         let mut state = self.shared.state();
         state.in_progress = None;
-        state.last_end = Some(now);
+        state.last_finished_at = Some(now);
         match self.outcome.take() {
             Some(Ok((value, lifetime))) => {
                 let entry = Entry { value: Arc::new(value), fetched_at: now, lifetime };
@@ -280,9 +281,9 @@ impl<T: Send + Sync + 'static> Drop for Refresh<T> {
     }
 }
 
-/// Waits until the flight has landed.
+/// Waits until the refresh has ended.
 async fn wait_done(refresh: Option<watch::Receiver<()>>) {
     if let Some(mut refresh) = refresh {
-        let _ = refresh.changed().await; // an error says that the refresh has dropped its end: it has is_done
+        let _ = refresh.changed().await; // an error means that the sender was dropped: the refresh has ended
     }
 }

@@ -1,4 +1,4 @@
-//! A body that is as it came, or that was read and is held: nobody behind can tell.
+//! `GuardedBody`: a request body that is passed through or was buffered; the inner service cannot tell which.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -12,8 +12,8 @@ use pin_project_lite::pin_project;
 use crate::model::error_codes::BadMessage;
 
 pin_project! {
-    /// The body of a request that went through [`BearerAuth`](crate::BearerAuth): byte for byte what
-    /// was sent, whether it was read on the way or not.
+    /// The body of a request that passed [`BearerAuth`](crate::BearerAuth). It has exactly the bytes that were
+    /// sent, even if the layer has read it.
     #[derive(Debug)]
     pub struct GuardedBody<B> {
         #[pin]
@@ -31,18 +31,18 @@ pin_project! {
 }
 
 impl<B> GuardedBody<B> {
-    /// A body as it came.
+    /// A body that was not read.
     pub(crate) fn inner(body: B) -> Self {
         Self { kind: Kind::Inner { body } }
     }
 
-    /// A body that was read.
+    /// A body that was read and is buffered.
     fn held(data: Bytes, trailers: Option<Box<HeaderMap>>) -> Self {
         let data = Some(data).filter(|data| !data.is_empty());
         Self { kind: Kind::Held { data, trailers } }
     }
 
-    /// What is known of the body: all of it, if it was read.
+    /// The buffered bytes. Empty if the body was not read.
     pub(crate) fn bytes(&self) -> &[u8] {
         match &self.kind {
             Kind::Held { data: Some(data), .. } => data,
@@ -51,7 +51,8 @@ impl<B> GuardedBody<B> {
     }
 }
 
-/// Reads a body to its end, unless it is longer than `limit` bytes, or `timeout` ends before it.
+/// Reads a body to its end. Fails if it is longer than `limit` bytes, if it breaks off, or if `timeout`
+/// completes first.
 pub(crate) async fn read<B: Body<Data = Bytes>>(
     body: B,
     limit: usize,
@@ -70,22 +71,22 @@ pub(crate) async fn read<B: Body<Data = Bytes>>(
         let Some(frame) = frame.await? else { break };
         let frame = frame.map_err(|_| BadMessage::Incomplete)?;
         match frame.into_data() {
-            // One frame, as most messages are, is not copied.
+            // Most messages are one frame, which is not copied.
             Ok(data) if read.is_nothing() && data.len() <= limit => read.first = data,
             other => read.add(other, limit)?,
         }
         if body.is_end_stream() {
-            break; // most know with their last frame
+            break; // most bodies report this with their last frame
         }
     }
     Ok(GuardedBody::held(read.whole(), read.trailers))
 }
 
-/// What was read of a body.
+/// What has been read of a body.
 #[derive(Default)]
 struct Read {
     first: Bytes,
-    /// The first frame and all others, if there are others.
+    /// All frames joined, if there are several.
     all: BytesMut,
     trailers: Option<Box<HeaderMap>>,
 }
@@ -95,7 +96,7 @@ impl Read {
         self.first.is_empty() && self.all.is_empty()
     }
 
-    /// What follows the first frame. Few bodies have it, so it lies out of the way.
+    /// Adds what follows the first frame. Not inlined, because few bodies have more than one frame.
     #[inline(never)]
     fn add(&mut self, frame: Result<Bytes, Frame<Bytes>>, limit: usize) -> Result<(), BadMessage> {
         match frame {

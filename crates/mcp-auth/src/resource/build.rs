@@ -1,4 +1,4 @@
-//! From a description to a protected resource: everything is checked, nothing is fetched.
+//! `McpAuthBuilder::build`: checks the configuration and builds the resource; nothing is fetched.
 
 use crate::model::resource_context::ResourceContext;
 use crate::policy::validity::Validity;
@@ -21,18 +21,18 @@ use crate::resource::{issuer_resolvers, list_rules};
 use crate::util::url;
 use crate::verify::id_signer::IdSigner;
 
-/// The longest leeway that is taken: a clock that is further off should be set.
+/// The maximum leeway. A clock that is further off should be corrected.
 const MAX_LEEWAY: Duration = Duration::from_secs(5 * 60);
 
-/// As many bytes as HMAC-SHA256 has security to give (RFC 2104 §3).
+/// The output length of HMAC-SHA256. Shorter keys reduce its security (RFC 2104 §3).
 const MIN_SESSION_KEY_BYTES: usize = 32;
 
 impl McpAuthBuilder {
-    /// Checks the description. No network is touched, and no file.
+    /// Checks the configuration and builds the resource. It accesses no network and no file.
     ///
     /// # Errors
     ///
-    /// The first thing that is wrong with it, and what to change.
+    /// The first problem in the configuration, and what to change.
     pub fn build(mut self) -> Result<McpAuth, ConfigError> {
         self.servers = default_verifier::introspecting(self.servers, self.introspection.take())?;
         let metadata_url = self.check_resource()?;
@@ -148,7 +148,7 @@ impl McpAuthBuilder {
     }
 
     fn check_resource(&self) -> Result<String, ConfigError> {
-        // Below `/.well-known/` is where the metadata of resources stands.
+        // The metadata of resources is served below `/.well-known/`.
         let is_fine = url::is_secure(&self.resource)
             && !self.resource.contains(['#'])
             && !self.resource.contains("/.well-known/");
@@ -196,7 +196,7 @@ impl McpAuthBuilder {
                 "`offline_access` is among the published or required scopes: leave it out, it is between client and issuer"
             );
         }
-        // An empty one stands for a condition that nothing meets, perhaps by an unset variable.
+        // An empty scope is a condition that no token meets, perhaps because a variable is unset.
         let required = self.required.scopes.named().chain(self.operations.named());
         match scopes.iter().chain(requested).chain(required).find(|scope| !is_scope_token(scope)) {
             Some(scope) => Err(ConfigError::Scope(scope.to_owned())),
@@ -210,7 +210,7 @@ impl McpAuthBuilder {
         };
         match keys.iter().map(|key| key.len()).find(|length| *length < MIN_SESSION_KEY_BYTES) {
             Some(length) => Err(ConfigError::ShortSessionKey(length)),
-            None => IdSigner::of(keys, &self.resource).ok_or(ConfigError::NoSessionKeys),
+            None => IdSigner::from_secrets(keys, &self.resource).ok_or(ConfigError::NoSessionKeys),
         }
     }
 
@@ -226,7 +226,7 @@ impl McpAuthBuilder {
     }
 }
 
-/// Whether two servers would issue tokens of one issuer.
+/// Whether two servers have an issuer in common.
 fn overlap(one: &AuthorizationServer, other: &AuthorizationServer) -> bool {
     let has = |server: &AuthorizationServer, issuer: &str| {
         server.issuer_set().is_some_and(|issuer_set| issuer_set.contains(issuer))
@@ -240,7 +240,8 @@ fn overlap(one: &AuthorizationServer, other: &AuthorizationServer) -> bool {
     one.issuer() == other.issuer() || shares(one, other) || shares(other, one)
 }
 
-/// The origin of a URL as a browser writes it, without the port that the scheme implies; or of any port (`:*`).
+/// The origin of a URL as a browser writes it, without the default port of the scheme. A suffix `:*` (any port)
+/// is kept.
 fn origin(url: &str) -> Option<String> {
     let (url, any_port) = url.strip_suffix(":*").map_or((url, ""), |url| (url, ":*"));
     let (scheme, authority, _) = url::split(url)?;

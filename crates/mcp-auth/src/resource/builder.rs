@@ -1,4 +1,4 @@
-//! How a protected resource is described.
+//! `McpAuthBuilder`: the configuration of a protected resource.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -24,7 +24,7 @@ use crate::resource::sender_settings;
 use crate::verify::dpop::Dpop;
 use crate::verify::mtls::ClientCertHeader;
 
-/// Describes a protected resource. Made by [`McpAuth::builder`].
+/// Configures a protected resource. Created by [`McpAuth::builder`](crate::McpAuth::builder).
 #[derive(Default)]
 #[must_use = "nothing is protected before `build()`"]
 pub struct McpAuthBuilder {
@@ -64,14 +64,16 @@ impl McpAuthBuilder {
         Self { resource, ..Self::default() }
     }
 
-    /// Trusts an authorization server: its name, for discovery, or a description of it. Several may be
-    /// trusted; clients take the first that is published.
+    /// Trusts an authorization server: an issuer URL, which is used for discovery, or an
+    /// [`AuthorizationServer`].
+    ///
+    /// Call it again to trust several servers. Clients use the first one that the metadata lists.
     pub fn authorization_server(mut self, server: impl Into<AuthorizationServer>) -> Self {
         self.servers.push(server.into());
         self
     }
 
-    /// Trusts several authorization servers, each with keys of its own: the tenants of a provider.
+    /// Trusts several authorization servers, each with its own keys, such as the tenants of a provider.
     ///
     /// ```
     /// use mcp_auth::{AuthorizationServer, McpAuth};
@@ -88,23 +90,28 @@ impl McpAuthBuilder {
         self
     }
 
-    /// Trusts tokens of this issuer too, if the [`verifier`](Self::verifier) vouches for them. It is
-    /// not published: nobody can log in there.
+    /// Also trusts tokens of this issuer, if the [`verifier`](Self::verifier) accepts them.
+    ///
+    /// The metadata does not list the issuer, because clients cannot log in there.
     pub fn trusted_issuer(mut self, issuer: impl Into<String>) -> Self {
         self.trusted_issuers.push(issuer.into());
         self
     }
 
-    /// Trusts issuers that are known only at run time, such as those of new customers. `form` is the
-    /// issuer with a placeholder for the tenant, `https://{tenant}.auth.example.com`; for a token of such an issuer
-    /// `resolve` is asked, and its answer is kept: for 5 minutes, or a minute if it is `None`.
+    /// Trusts issuers that are known only at run time, such as those of new customers.
     ///
-    /// A tenant is letters, digits, `-`, `_` and `.`. Nothing is fetched of an issuer that is refused, and one
-    /// question at a time is asked for each. A question that fails or takes longer than 5 seconds is an
-    /// outage: the client gets 503, and keeps its token. Return a clone of an
-    /// [`AuthorizationServer`] that you keep, since keys belong to it. One with
-    /// [`introspection`](AuthorizationServer::introspection) is asked about JWTs only, and so must say
-    /// [`introspect_jwts`](crate::Introspection::introspect_jwts): an opaque token names no issuer.
+    /// `form` is the issuer with a placeholder for the tenant, such as `https://{tenant}.auth.example.com`. For
+    /// a token of a matching issuer, `resolve` is called with the issuer. It returns the authorization server,
+    /// or `None` to refuse the issuer. The result is cached for 5 minutes, or for 1 minute if it is `None`.
+    ///
+    /// A tenant consists of letters, digits, `-`, `_` and `.`. Nothing is fetched from an issuer that is
+    /// refused. Concurrent calls for the same issuer are coalesced into one. If `resolve` fails or takes longer
+    /// than 5 seconds, that counts as an outage: the client gets a 503 and keeps its token.
+    ///
+    /// Return a clone of an [`AuthorizationServer`] that you keep, because the cached keys belong to it. A
+    /// server with [`introspection`](AuthorizationServer::introspection) must also set
+    /// [`introspect_jwts`](crate::Introspection::introspect_jwts): it is used for JWTs only, because an opaque
+    /// token does not name its issuer.
     ///
     /// ```
     /// use std::collections::HashMap;
@@ -135,22 +142,23 @@ impl McpAuthBuilder {
         self
     }
 
-    /// Accepts tokens issued for this audience too. The URL of the resource is always accepted.
+    /// Also accepts tokens for this audience. The URL of the resource is always accepted.
     ///
-    /// For issuers that have other names for a resource: `api://orders`, or a GUID.
+    /// For issuers that identify the resource by another name, such as `api://orders` or a GUID.
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.audiences.push(audience.into());
         self
     }
 
-    /// Requires scopes of every token: all of them, or with [`AnyOf`](crate::AnyOf) any of them. Called
-    /// twice, both requirements must be met.
+    /// Requires scopes of every token: all of them, or any of them with [`AnyOf`](crate::AnyOf).
+    ///
+    /// If it is called twice, both requirements must be met.
     pub fn required_scopes(mut self, scopes: impl Into<Require>) -> Self {
         self.required = self.required.and(scopes.into().into());
         self
     }
 
-    /// Requires more of every token than scopes: a claim, or how the user logged in.
+    /// Requires more than scopes of every token: a claim, or how the user logged in.
     ///
     /// ```
     /// use mcp_auth::{McpAuth, Rule};
@@ -166,76 +174,91 @@ impl McpAuthBuilder {
         self
     }
 
-    /// States what single tools, prompts, resources and methods require besides. Called twice, both count.
+    /// Sets what individual tools, prompts, resources and methods require in addition.
     ///
-    /// The bodies of requests are then read, up to [`max_message_bytes`](Self::max_message_bytes): put
-    /// the layer before an MCP endpoint and nothing else.
+    /// If it is called twice, both sets of rules apply.
+    ///
+    /// The bodies of requests are then read, up to [`max_message_bytes`](Self::max_message_bytes). Put the
+    /// layer in front of an MCP endpoint only.
     pub fn tools(mut self, rules: ToolScopes) -> Self {
         self.operations = self.operations.and(rules);
         self
     }
 
-    /// States that clients ask for `scope` by another name: Entra's tokens say `notes.read`, and clients
-    /// must request `api://orders/notes.read`. Challenges and metadata use the other name.
+    /// Sets the name by which clients request `scope`, if it differs from the name in tokens.
+    ///
+    /// For example, Entra's tokens contain `notes.read`, and clients must request `api://orders/notes.read`.
+    /// Challenges and metadata use the name for requests.
     pub fn requested_as(mut self, scope: impl Into<String>, name: impl Into<String>) -> Self {
         self.requested_as.insert(scope.into().into(), name.into().into());
         self
     }
 
-    /// States that clients ask for all scopes with this before their name, but for those that
-    /// [`requested_as`](Self::requested_as) names and those of OpenID Connect (`openid`, `profile`...):
-    /// `api://orders/` for Entra, whose tokens say `notes.read` when `api://orders/notes.read` was asked for.
+    /// Sets the prefix with which clients request scopes.
+    ///
+    /// For Entra it is `api://orders/`: tokens contain `notes.read` if `api://orders/notes.read` was requested.
+    /// It does not apply to scopes that [`requested_as`](Self::requested_as) names, nor to those of OpenID
+    /// Connect (`openid`, `profile`...).
     pub fn requested_with_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.request_prefix = Some(prefix.into().into());
         self
     }
 
-    /// Names only what is required in a challenge for more scopes. Otherwise it also names what the token
-    /// grants already, as far as this resource knows it, since many clients replace their scopes by it
-    /// (see [MCP, Scope Challenge Handling](https://modelcontextprotocol.io/specification/2026-07-28/basic/authorization#scope-challenge-handling)).
+    /// Names only the required scopes in a challenge for more scopes.
+    ///
+    /// By default, such a challenge also names the scopes that the token already grants, as far as this
+    /// resource knows them. The reason is that many clients replace their scopes by those of the challenge (see
+    /// [MCP, Scope Challenge Handling](https://modelcontextprotocol.io/specification/2026-07-28/basic/authorization#scope-challenge-handling)).
     pub fn strict_challenges(mut self) -> Self {
         self.has_strict_challenges = true;
         self
     }
 
-    /// The longest message that is read where [`tools`](Self::tools) have rules. 4 MiB unless set, which
-    /// is also rmcp's limit; longer ones are answered with 413.
+    /// The maximum size of a request body, in bytes, if [`tools`](Self::tools) sets rules.
+    ///
+    /// Default: 4 MiB, which is also rmcp's limit. Longer bodies are refused with 413.
     pub fn max_message_bytes(mut self, bytes: usize) -> Self {
         self.max_message_bytes = Some(bytes);
         self
     }
 
-    /// States that whoever has the scope `broad` also has the scopes `narrow`.
+    /// Declares that the scope `broad` includes the scopes `narrow`.
     pub fn implies(mut self, broad: impl AsRef<str>, narrow: impl Into<Scopes>) -> Self {
         self.hierarchy.add(broad.as_ref(), narrow);
         self
     }
 
-    /// How far clocks may differ, when expiry and not-before are judged. 60 seconds unless set, as MCP
-    /// Auth for Python and Spring Security have it; at most 5 minutes.
+    /// The clock skew that is tolerated when `exp` and `nbf` are checked.
+    ///
+    /// Default: 60 seconds, as in MCP Auth for Python and Spring Security. Maximum: 5 minutes.
     pub fn leeway(mut self, leeway: Duration) -> Self {
         self.leeway = Some(leeway);
         self
     }
 
-    /// Refuses tokens that were issued longer ago than this, however long they say that they last: for
-    /// issuers whose tokens live for days. The [leeway](Self::leeway) applies. A token that does not say
-    /// when it was issued (`iat`) is refused then. API keys have an end of their own, and are not affected.
+    /// Refuses tokens that were issued longer ago than this, even if they have not expired.
+    ///
+    /// For issuers whose tokens are valid for days. The [leeway](Self::leeway) applies. A token that does not
+    /// say when it was issued (`iat`) is refused. API keys have their own expiry and are not affected.
     pub fn max_token_age(mut self, age: Duration) -> Self {
         self.max_token_age = Some(age);
         self
     }
 
-    /// How many verified tokens are remembered. 10,000 unless set, about 7 MB; the least used are
-    /// forgotten first. A token with more than 1 KiB of claims counts as several. With 0 every token is verified each time.
+    /// How many verified tokens are cached.
+    ///
+    /// Default: 10,000, which takes about 7 MB. The least used tokens are evicted first. A token with more than
+    /// 1 KiB of claims counts as several. With 0, every token is verified on each request.
     pub fn cached_tokens(mut self, number: usize) -> Self {
         self.cached_tokens = Some(number);
         self
     }
 
-    /// Admits web pages of these origins, besides the resource's own: `https://app.example.com`, or
-    /// `http://localhost:*` for any port. It is the list for the `Origin` check that MCP demands, and
-    /// for CORS. Requests without an `Origin` do not come from web pages, and are not affected.
+    /// Allows requests from web pages of these origins, in addition to the resource's own origin:
+    /// `https://app.example.com`, or `http://localhost:*` for any port.
+    ///
+    /// The list is used for the `Origin` check that MCP requires, and for CORS. Requests without an `Origin`
+    /// header do not come from web pages and are not affected.
     pub fn allowed_origins<S: Into<String>>(
         mut self,
         origins: impl IntoIterator<Item = S>,
@@ -244,21 +267,24 @@ impl McpAuthBuilder {
         self
     }
 
-    /// Admits requests without credentials, as anonymous: there is no [`AuthInfo`](crate::AuthInfo) in
-    /// them. Bad credentials are refused as ever.
+    /// Admits requests without credentials as anonymous: they have no [`AuthInfo`](crate::AuthInfo).
+    ///
+    /// Invalid credentials are still refused.
     pub fn optional(mut self) -> Self {
         self.is_optional = true;
         self
     }
 
-    /// Binds sessions to their owners with these keys, instead of with a random one: secrets of at least
-    /// 32 random bytes each, kept like passwords. The first seals, all open.
+    /// Signs session ids and event ids with these keys, instead of with a random key.
     ///
-    /// Each session id (`Mcp-Session-Id`) and each event id of a resumable stream is sealed to the issuer,
-    /// subject and client of the token with which it came into being, and is unknown to everyone else. With
-    /// a random key this ends when the process does. Give keys where sessions live longer than a process or
-    /// are served by several. To replace a key, put the new one first and leave the old one until its
-    /// sessions are over.
+    /// Each key is a secret of at least 32 random bytes. Store it like a password. The first key signs; all
+    /// keys verify.
+    ///
+    /// Each session id (`Mcp-Session-Id`) and each event id of a resumable stream is signed (HMAC) for the
+    /// issuer, subject and client of the token with which it was created. For any other caller it is an unknown
+    /// id. A random key is lost when the process ends. Set keys if sessions live longer than a process, or if
+    /// several processes serve them. To replace a key, put the new one first, and leave the old one in the list
+    /// until its sessions have ended.
     ///
     /// ```
     /// # fn secrets() -> Vec<String> { vec!["7Kq0…, of a secret store: 32 random bytes".into()] }
@@ -273,13 +299,16 @@ impl McpAuthBuilder {
         self
     }
 
-    /// Leaves out of lists of tools, prompts and resources what a caller may not use: what `keep` says no
-    /// to, by its name or URI. There is no caller where the request is anonymous.
+    /// Filters lists of tools, prompts and resources: leaves out an item if `keep` returns `false` for its name
+    /// or URI.
     ///
-    /// The order and the pages stay as they are, and each list is marked as made for one reader
-    /// (`cacheScope`). **It hides, it does not protect**: whoever knows the name of a tool can call it, unless
-    /// that is refused as well. An answer that cannot be filtered for certain (compressed inside of this layer,
-    /// longer than 16 MiB, with a member twice) is not passed on.
+    /// The caller is `None` if the request is anonymous.
+    ///
+    /// The order and the pages of a list stay the same, and each list is marked as private to its reader
+    /// (`cacheScope`). **This hides items; it does not protect them**: anyone who knows the name of a tool can
+    /// call it, unless the call is refused as well. A response that cannot be filtered reliably is not
+    /// forwarded: one that is compressed inside of this layer, is longer than 16 MiB, or has a duplicate JSON
+    /// member.
     ///
     /// ```
     /// use mcp_auth::{ListItemKind, McpAuth};
@@ -301,31 +330,33 @@ impl McpAuthBuilder {
         self
     }
 
-    /// Leaves out of lists what the rules of [`tools`](Self::tools) do not permit the caller at the moment:
-    /// see [`list_only`](Self::list_only), which is for rules of another kind.
+    /// Leaves out of lists what the rules of [`tools`](Self::tools) do not permit the caller at the moment.
     ///
-    /// A client cannot ask for the scopes of a tool that it does not know of. Where callers should find
-    /// out what they could do, leave the lists whole, or say in [`security_schemes`](Self::security_schemes)
-    /// what each tool needs.
+    /// See [`list_only`](Self::list_only), which filters by other rules.
+    ///
+    /// A client cannot request the scopes of a tool that it does not see. If callers should find out what they
+    /// could use, leave the lists complete; [`security_schemes`](Self::security_schemes) can say which scopes
+    /// each tool requires.
     pub fn filter_lists(mut self) -> Self {
         self.filters_lists = true;
         self
     }
 
-    /// Says with each listed tool that has a rule which scopes it needs: its `securitySchemes`, by which
-    /// some clients (ChatGPT) ask for scopes.
+    /// Adds the required scopes (`securitySchemes`) to each listed tool that has a rule. Some clients (ChatGPT)
+    /// use them to request scopes.
     pub fn security_schemes(mut self) -> Self {
         self.has_security_schemes = true;
         self
     }
 
-    /// Leaves streams open when the token with which they were opened has expired.
+    /// Leaves event streams open when the token with which they were opened has expired.
     ///
-    /// Unless this is set, an event stream ends when its token does (plus leeway), and the client opens
-    /// another with a fresh token. With it, **whoever once had a token goes on reading** as long as the
-    /// connection lasts: after it has expired, after the user has logged out, after the account was closed.
-    /// A token that is [revoked](McpAuth::revoke) ends its streams all the same, but no issuer is asked again about
-    /// an opaque one. For clients that cannot reconnect, and servers that end their streams themselves.
+    /// By default, an event stream ends when its token expires (plus leeway), and the client opens another one
+    /// with a fresh token. With this setting, **anyone who once had a valid token can keep reading** for as
+    /// long as the connection lasts: after the token has expired, after the user has logged out, after the
+    /// account was closed. A token that is [revoked](crate::McpAuth::revoke) still ends its streams, but tokens
+    /// are not introspected again while a stream is open. Use this setting for clients that cannot reconnect,
+    /// and for servers that end their streams themselves.
     ///
     /// ```
     /// let auth = mcp_auth::McpAuth::builder("https://api.example.com/mcp")
@@ -339,24 +370,26 @@ impl McpAuthBuilder {
         self
     }
 
-    /// Completes the metadata of the resource.
+    /// Adds members to the metadata of the resource.
     pub fn metadata(mut self, complete: impl FnOnce(ResourceMetadata) -> ResourceMetadata) -> Self {
         self.metadata = complete(self.metadata);
         self
     }
 
-    /// Verifies tokens by this, instead of as JWTs: any async function, or a type of your own.
+    /// Verifies tokens with this verifier, instead of as JWTs. It is an async function, or a type that
+    /// implements [`Verifier`].
     pub fn verifier(mut self, verifier: impl Verifier) -> Self {
         self.verifier = Some(Box::new(verifier));
         self
     }
 
-    /// Asks the authorization server about opaque tokens, with a client id and a secret
-    /// ([RFC 7662](https://www.rfc-editor.org/rfc/rfc7662)). JWTs are verified as ever.
+    /// Introspects opaque tokens at the authorization server, with a client id and a secret
+    /// ([RFC 7662](https://www.rfc-editor.org/rfc/rfc7662)). JWTs are still verified with the issuer's keys.
     ///
-    /// For other ways of authentication, other limits, or several servers, see
-    /// [`AuthorizationServer::introspection`](crate::AuthorizationServer::introspection). Resources that
-    /// shall share keys and answers share a server that is described so.
+    /// For other client authentication methods, other limits, or several servers, use
+    /// [`AuthorizationServer::introspection`](crate::AuthorizationServer::introspection). Resources that should
+    /// share keys and cached introspection results must share an [`AuthorizationServer`] that is configured in
+    /// that way.
     ///
     /// ```
     /// # let secret = String::from("correct horse battery staple");
@@ -373,29 +406,32 @@ impl McpAuthBuilder {
         self
     }
 
-    /// Accepts these API keys too, beside tokens of the authorization servers and whatever verifies them.
-    /// Called twice, the last list counts.
+    /// Also accepts these API keys, in addition to tokens, with any verifier.
+    ///
+    /// If it is called twice, the last list replaces the first.
     pub fn api_keys(mut self, keys: ApiKeys) -> Self {
         self.api_keys = keys;
         self
     }
 
-    /// Offers tokens that are bound to a key (DPoP,
-    /// [RFC 9449](https://www.rfc-editor.org/rfc/rfc9449)), or requires them.
+    /// Offers DPoP-bound tokens to clients ([RFC 9449](https://www.rfc-editor.org/rfc/rfc9449)), or requires
+    /// them.
     ///
-    /// Unless this is called, such a token is accepted with its proof, and refused without; but clients are
-    /// not told that they may ask for one.
+    /// Without this setting, a DPoP-bound token is accepted with its proof and refused without one, but clients
+    /// are not told that they may request such tokens.
     pub fn dpop(mut self, dpop: Dpop) -> Self {
         self.sender.dpop = Some(dpop);
         self
     }
 
-    /// Believes these peers what they say in a header about the client's TLS certificate: addresses
-    /// (`127.0.0.1`) and networks (`10.0.0.0/8`) of proxies that end TLS and replace what clients send under
-    /// that name.
+    /// Accepts the client's TLS certificate from a header that these proxies set.
     ///
-    /// Who the peer is stands in [`PeerAddr`](crate::PeerAddr). For TLS that ends in this process, put a
-    /// [`ClientCertificate`](crate::ClientCertificate) into the requests instead; that needs no setting.
+    /// `peers` are addresses (`127.0.0.1`) and networks (`10.0.0.0/8`) of proxies. They must terminate TLS, and
+    /// must replace any header of that name that a client sends.
+    ///
+    /// The address of the peer is read from [`PeerAddr`](crate::PeerAddr). If TLS ends in this process, put a
+    /// [`ClientCertificate`](crate::ClientCertificate) into the extensions of requests instead; that needs no
+    /// setting.
     ///
     /// ```
     /// use mcp_auth::{ClientCertHeader, McpAuth};
@@ -411,7 +447,7 @@ impl McpAuthBuilder {
         header: ClientCertHeader,
         peers: impl IntoIterator<Item = S>,
     ) -> Self {
-        self.sender.forwarded = Some((header, peers.into_iter().map(Into::into).collect()));
+        self.sender.trusted_proxies = Some((header, peers.into_iter().map(Into::into).collect()));
         self
     }
 
@@ -422,14 +458,15 @@ impl McpAuthBuilder {
         self
     }
 
-    /// Looks up revocations in this book, which other resources may share. Each resource has its own
-    /// unless this is set.
+    /// Uses these revocations, which several resources can share.
+    ///
+    /// By default, each resource has its own.
     pub fn revocations(mut self, book: &Revocations) -> Self {
         self.revocations = book.clone();
         self
     }
 
-    /// Tells the time by this, instead of by the system's clock.
+    /// Uses this clock, instead of the system clock.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Some(Arc::new(clock));
         self

@@ -1,15 +1,15 @@
-//! What is wrong with the description of a resource.
+//! `ConfigError`: what is wrong with the configuration of a resource.
 
 use std::fmt;
 use std::time::Duration;
 
-/// What is wrong with a description, and what to change.
+/// What is wrong with the configuration, and what to change.
 ///
-/// `Debug` says the same as `Display`, since that is what a `main` that returns the error prints.
+/// `Debug` prints the same text as `Display`, because a `main` that returns the error prints it with `Debug`.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// An API key cannot be one.
+    /// An API key is not valid.
     #[error("the API key {name:?} cannot be used: {why}")]
     ApiKey {
         /// The name of the key.
@@ -22,23 +22,23 @@ pub enum ConfigError {
         "an audience is empty: is an environment variable unset? The resource itself is always an audience"
     )]
     Audience,
-    /// Security events cannot be polled as it is described.
+    /// The polling of security events is not configured correctly.
     #[error("the security events at {url:?} cannot be polled: {why}")]
     EventPoll {
-        /// Where they were to be polled.
+        /// The URL to poll.
         url: String,
         /// What to change.
         why: &'static str,
     },
-    /// A scope implies itself by a detour.
+    /// A scope implies itself, by way of other scopes.
     #[error("the scope {0:?} implies itself: remove one `.implies(..)` of the circle")]
     CircularScopes(String),
-    /// An issuer is no https URL, or comes twice.
+    /// An issuer is not an https URL, or appears twice.
     #[error(
         "the issuer {0:?} must be an https URL (http only on this machine), without query or fragment, and come once"
     )]
     Issuer(String),
-    /// An authorization server cannot be asked about tokens as it is described.
+    /// The introspection at an authorization server is not configured correctly.
     #[error("the introspection of {issuer:?}: {why}")]
     Introspection {
         /// The authorization server.
@@ -54,12 +54,13 @@ pub enum ConfigError {
         "a rule has an empty name: is an environment variable unset? For everything, the name is `*`"
     )]
     NamelessRule,
-    /// A peer whose word about client certificates is taken is no address and no network, or is everybody.
+    /// A trusted proxy for client certificates is neither an address nor a network, or the network contains all
+    /// addresses.
     #[error(
         "{0:?} is no network to take client certificates from: it must be like 10.0.0.0/8, fd00::/8 or 127.0.0.1, and not all addresses. Is an environment variable unset?"
     )]
     Network(String),
-    /// The system has no random numbers for the key of DPoP nonces.
+    /// The system gave no random numbers for the key of DPoP nonces.
     #[error(
         "this system gave no random numbers for DPoP nonces: give secrets with `.nonce_keys(..)`"
     )]
@@ -67,12 +68,12 @@ pub enum ConfigError {
     /// There is no authorization server.
     #[error("there is no authorization server: name at least one with `.authorization_server(..)`")]
     NoAuthorizationServer,
-    /// Keys of an authorization server can be had nowhere.
+    /// There is no source for the keys of an authorization server.
     #[error(
         "the keys of the issuer {0:?} can be had nowhere: discover it, give metadata with a `jwks_uri`, have it asked at an `.endpoint(..)`, or verify its tokens with `.verifier(..)`"
     )]
     NoKeys(String),
-    /// The system has no random numbers.
+    /// The system gave no random numbers.
     #[error(
         "this system gave no random numbers, which name sessions and remembered tokens: look at its source of randomness"
     )]
@@ -92,20 +93,21 @@ pub enum ConfigError {
         "the origin {0:?} must be like https://app.example.com, or http://localhost:* for any port"
     )]
     Origin(String),
-    /// The resource is no URL that can identify a server.
+    /// The resource is not a URL that can identify a server.
     #[error(
         "the resource {0:?} must be the https URL that clients connect to (http only on this machine), without a fragment, without braces, and with a number for a port if it has one"
     )]
     Resource(String),
-    /// A rule is for a URI that is not in its normal form, and so is refused before any rule.
+    /// A rule has a URI that is not in its normal form. Requests for such a URI are refused before any rule
+    /// applies.
     #[error(
         "no request meets the rule for {0:?}: write the URI in its normal form, such as https://example.com/ with small letters, a slash and no default port (RFC 3986, 6.2)"
     )]
     RuleUri(String),
-    /// An authorization server is described by a provider's name or a template, and something is missing.
+    /// An authorization server is configured by provider or by template, and something is missing.
     #[error("{0}")]
     Provider(String),
-    /// A scope has characters that no scope has.
+    /// A scope contains characters that are not allowed in scopes.
     #[error(
         "{0:?} is not a scope: scopes are visible ASCII without spaces, quotes and backslashes"
     )]

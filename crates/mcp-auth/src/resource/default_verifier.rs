@@ -1,4 +1,4 @@
-//! The verifier of a resource unless another one is set: JWTs are verified, opaque tokens are introspected.
+//! The default verifier of a resource: JWTs are verified, opaque tokens are introspected.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,9 +12,9 @@ use crate::resource::config_error::ConfigError;
 use crate::resource::issuer_resolvers::Resolvers;
 use crate::util::url;
 
-/// Who finds out whether a token is true.
+/// What verifies the tokens of a resource.
 pub(super) enum VerifierKind {
-    /// Called without a detour: most requests bring a token that is remembered.
+    /// Called directly, without a boxed future, because most requests carry a cached token.
     Default(DefaultVerifier),
     Custom(Box<dyn Verifier>),
 }
@@ -60,8 +60,8 @@ pub(super) fn new(
             continue;
         }
         match server.first_url() {
-            None if introspects.is_some_and(|it| it.given_endpoint().is_some()) => {}
-            // Clients log in there, and the resolver knows who issues their tokens.
+            None if introspects.is_some_and(|it| it.configured_endpoint().is_some()) => {}
+            // Clients log in there. The tokens come from issuers that a resolver knows.
             None if !resolvers.is_empty() => {}
             None => return Err(ConfigError::NoKeys(server.issuer().to_owned())),
             Some(url) if !url::is_secure(&url) => return Err(ConfigError::Url(url)),
@@ -76,7 +76,7 @@ pub(super) fn new(
     if let Some(weak) = with_secret.clone().find(is_weak) {
         return Err(ConfigError::Secret(weak.issuer().to_owned()));
     }
-    // Where the subject is the `username`, only an answer says it.
+    // If the subject is the `username`, only the introspection response contains it.
     let is_by_name = |server: &AuthorizationServer| {
         server.introspects().is_some_and(Introspection::subject_is_username)
     };
@@ -91,7 +91,8 @@ pub(super) fn new(
     })
 }
 
-/// Whether nothing is set of these servers that a verifier of the user's own would leave without effect.
+/// Fails if introspection is configured for one of the servers, because a custom verifier would leave it
+/// without effect.
 pub(super) fn are_idle(servers: &[AuthorizationServer]) -> Result<(), ConfigError> {
     match servers.iter().find(|server| server.introspects().is_some()) {
         Some(server) => {
@@ -103,7 +104,7 @@ pub(super) fn are_idle(servers: &[AuthorizationServer]) -> Result<(), ConfigErro
     }
 }
 
-/// Has the one server asked that there is.
+/// Adds the introspection settings to the only server. Fails unless there is exactly one.
 pub(super) fn introspecting(
     servers: Vec<AuthorizationServer>,
     introspection: Option<Introspection>,

@@ -1,4 +1,4 @@
-//! Security events that are fetched, instead of pushed.
+//! Polling for security events (RFC 8936).
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -11,19 +11,22 @@ use crate::model::denial::{Denial, DenialKind};
 use crate::net::fetch::FetchError;
 use crate::resource::config_error::ConfigError;
 use crate::resource::mcp_auth::McpAuth;
-use crate::resource::security_events::ABOUT_NOBODY;
-use crate::verify::jwt::{SecurityEventKind, fault};
+use crate::resource::security_events::UNKNOWN_SUBJECT;
+use crate::verify::jwt::{SecurityEventKind, set_error};
 
 impl McpAuth {
-    /// Fetches security events from a transmitter, for as long as the future lives, and revokes what they name
-    /// ([RFC 8936](https://www.rfc-editor.org/rfc/rfc8936)): for servers that nobody can push to.
+    /// Polls a transmitter for security events and revokes what they name, for as long as the returned future
+    /// runs ([RFC 8936](https://www.rfc-editor.org/rfc/rfc8936)).
     ///
-    /// Each event is judged as one that is [pushed](Self::receive_security_event), and acknowledged in the next
-    /// request, or reported with what is wrong with it. What cannot be judged at the moment, because the keys of its
-    /// issuer are out of reach, is neither, so that it comes again.
+    /// For servers that the transmitter cannot push to.
     ///
-    /// The future never ends, and nothing is lost when it is dropped: to change the token, drop it and begin another.
-    /// It needs a tokio runtime. An event is acknowledged to one receiver: give each replica a stream of its own.
+    /// Each event is validated like a [pushed](Self::receive_security_event) one. The next request acknowledges
+    /// it, or reports the error. An event that cannot be verified at the moment, because the keys of its issuer
+    /// cannot be fetched, is neither acknowledged nor reported, so that the transmitter sends it again.
+    ///
+    /// The future never completes. No event is lost when it is dropped: to change the token, drop the future
+    /// and start another one. It needs a tokio runtime. An event is acknowledged by one receiver only, so each
+    /// replica needs its own stream.
     ///
     /// ```no_run
     /// # async fn serve(token: String) -> Result<(), mcp_auth::ConfigError> {
@@ -40,7 +43,8 @@ impl McpAuth {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::EventPoll`], before anything is fetched: a URL without https, no audience, an empty token.
+    /// [`ConfigError::EventPoll`] if the URL is not https, if there is no audience, or if the token is empty.
+    /// It is returned before anything is fetched.
     pub fn poll_security_events(
         &self,
         events: EventPoll,
@@ -61,16 +65,16 @@ impl McpAuth {
     }
 }
 
-/// The fetching of one stream. What it holds is of one answer, whatever that was.
+/// The polling of one stream. It holds data of one response at most, whatever the transmitter sends.
 struct Polling {
     auth: McpAuth,
     events: EventPoll,
-    /// What the next request has to tell.
+    /// The acknowledgements and errors to send with the next request.
     acks: Acks,
     backoff: PollBackoff,
     failures: LogLimiter,
     refusals: LogLimiter,
-    /// Events about nobody that tokens know.
+    /// For events whose subject matches no token.
     unknown_subjects: LogLimiter,
 }
 
@@ -78,7 +82,7 @@ struct Polling {
 enum Failure {
     Exchange(FetchError),
     NotNow(Denial),
-    /// What comes again was acknowledged, in the very request.
+    /// The transmitter sent again what the same request had acknowledged.
     Redelivered,
 }
 
@@ -90,7 +94,7 @@ impl Polling {
                 self.tell(&failure);
                 PollOutcome::Failed
             });
-            let least = self.backoff.after(outcome, self.events.usual_pause());
+            let least = self.backoff.after(outcome, self.events.interval());
             sleep(least.saturating_sub(begin.elapsed())).await;
         }
     }
@@ -98,8 +102,8 @@ impl Polling {
     async fn poll_once(&mut self) -> Result<PollOutcome, Failure> {
         let sets = match self.events.exchange(&self.acks).await {
             Ok(sets) => sets,
-            // What was to be told is told again, unless it may be what the transmitter chokes on: then its
-            // events come again, and can be judged anew.
+            // The acknowledgements are sent again, unless they may have caused the error. In that case they are
+            // dropped: the transmitter sends those events again, and they are validated again.
             Err(error) => {
                 if matches!(error, FetchError::Status { status: 400 | 413 | 422, .. }) {
                     self.acks = Acks::default();
@@ -113,33 +117,34 @@ impl Polling {
         }
         let not_now = self.process(sets).await;
         match not_now {
-            _ if self.acks.has_news_since(&told) => Ok(PollOutcome::Progress),
+            _ if self.acks.reports_more_than(&told) => Ok(PollOutcome::Progress),
             Some(denial) => Err(Failure::NotNow(denial)),
             None => Err(Failure::Redelivered),
         }
     }
 
-    /// Judges events one by one, and notes what became of them. Returns why some could not be judged at the moment.
+    /// Validates events one by one, and records the results. Returns the denial if some cannot be verified at
+    /// the moment.
     async fn process(&mut self, sets: Sets) -> Option<Denial> {
         let mut not_now = None;
         for (jti, set) in sets {
-            let (kind, audiences) = (SecurityEventKind::SecurityEvent, self.events.audiences());
+            let (kind, audiences) = (SecurityEventKind::Set, self.events.audiences());
             match self.auth.accept(kind, set.as_deref().unwrap_or_default(), audiences).await {
                 Ok(event) => {
-                    if event.is_about_nobody && self.unknown_subjects.should_log() {
-                        tracing::warn!(target: "mcp_auth", issuer = event.issuer, "{ABOUT_NOBODY}");
+                    if event.has_unknown_subject && self.unknown_subjects.should_log() {
+                        tracing::warn!(target: "mcp_auth", issuer = event.issuer, "{UNKNOWN_SUBJECT}");
                     }
-                    self.acks.taken(jti);
+                    self.acks.acknowledged(jti);
                 }
                 Err(denial) if matches!(denial.kind(), DenialKind::Unavailable { .. }) => {
                     not_now = Some(denial);
                 }
                 Err(denial) => {
                     self.tell_of_refusal(&denial);
-                    self.acks.refused(jti, fault(&denial));
+                    self.acks.refused(jti, set_error(&denial));
                 }
             }
-            tokio::task::yield_now().await; // requests come first
+            tokio::task::yield_now().await; // let requests run first
         }
         not_now
     }
@@ -172,7 +177,7 @@ impl Polling {
     }
 }
 
-/// What the operator may look at.
+/// What the operator can check, for the log.
 fn meaning(error: &FetchError) -> &'static str {
     match error {
         FetchError::Status { status: 401 | 403, .. } => {

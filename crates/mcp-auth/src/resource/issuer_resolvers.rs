@@ -1,4 +1,4 @@
-//! Issuers that are known only at run time, as the builder describes them.
+//! The issuer resolvers of the builder, for issuers that are known only at run time.
 
 use std::sync::Arc;
 
@@ -8,14 +8,14 @@ use crate::net::clock::Clock;
 use crate::resource::config_error::ConfigError;
 use crate::util::url;
 
-/// The issuers of a form, and whom to ask for them.
+/// An issuer pattern, and the function that resolves the issuers that match it.
 pub(super) struct Resolver {
     pub(super) form: String,
     pub(super) ask: ResolveFn,
 }
 
 impl Resolver {
-    /// The issuers that are asked for.
+    /// The issuers that match the pattern.
     pub(super) fn issuer_set(&self) -> Result<IssuerSet, ConfigError> {
         let template = IssuerPattern::parse(&self.form).filter(IssuerPattern::has_placeholder);
         let template = template.filter(|template| url::is_secure(&template.issuer_of("tenant")));
@@ -24,7 +24,7 @@ impl Resolver {
     }
 }
 
-/// Resolvers, for tokens and for notices.
+/// Resolvers, shared by token verification and security events.
 pub(super) type Resolvers = Arc<[IssuerResolver]>;
 
 pub(super) fn resolvers(

@@ -1,4 +1,4 @@
-//! Lists by the rules of a resource: what a caller may use is shown, and what it needs.
+//! List filtering by the rules of a resource: which items a caller sees, and which scopes a tool requires.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::policy::authorization::Policy;
 use crate::policy::list_filter::{ListItemKind, ListPredicate, ToolScopeLookup};
 use crate::policy::operation::Operation;
 
-/// Shows what the rules permit at the moment.
+/// Keeps the items that the rules permit the caller at the moment.
 pub(super) fn permitted(policy: Arc<Policy>, clock: Arc<dyn Clock>) -> Box<ListPredicate> {
     Box::new(move |caller: Option<&AuthInfo>, listed, name| {
         let operation = use_of(listed, name);
@@ -20,7 +20,7 @@ pub(super) fn permitted(policy: Arc<Policy>, clock: Arc<dyn Clock>) -> Box<ListP
     })
 }
 
-/// The scopes that a client asks for to call a tool, where a rule speaks of it.
+/// The scopes that a client must request to call a tool. Returns `None` if no rule covers the tool.
 pub(super) fn needs(policy: Arc<Policy>) -> Box<ToolScopeLookup> {
     Box::new(move |tool| policy.scopes_to_request(&Operation::of_tool(tool)))
 }

@@ -1,4 +1,4 @@
-//! `McpAuth`: one protected resource, and the whole decision.
+//! `McpAuth`: one protected resource, and the decision whether a request is admitted.
 
 use std::fmt;
 use std::future::Future;
@@ -31,9 +31,9 @@ use crate::resource::issuer_resolvers::Resolvers;
 use crate::resource::sender_constraint::SenderConstraint;
 use crate::verify::id_signer::IdSigner;
 
-/// A protected resource: the MCP server behind one URL, and who may use it.
+/// A protected resource: the MCP server at one URL, and the policy that says who may use it.
 ///
-/// Made once, by [`builder`](Self::builder), and cheap to clone.
+/// Build it once with [`builder`](Self::builder). Clones are cheap.
 ///
 /// ```
 /// use mcp_auth::McpAuth;
@@ -52,7 +52,7 @@ pub(super) struct Inner {
     pub(super) resource: String,
     pub(super) metadata_url: String,
     pub(super) metadata_json: String,
-    /// What a client without a usable token is told to ask for.
+    /// The scopes in the challenge to a client without a valid token.
     pub(super) challenged_scopes: Scopes,
     pub(super) allowed_origins: Vec<String>,
     pub(super) is_optional: bool,
@@ -60,38 +60,43 @@ pub(super) struct Inner {
     pub(super) streams_outlive_tokens: bool,
     pub(super) lists: Option<ListFilter>,
     pub(super) servers: Vec<AuthorizationServer>,
-    /// Who knows the servers of issuers that are known only at run time.
+    /// Finds the authorization servers of issuers that are known only at run time.
     pub(super) resolvers: Resolvers,
-    /// The servers whose keys are needed: none if a verifier of the user's own judges their tokens.
+    /// The servers without which tokens cannot be verified: for their keys, or for introspection. Empty with a
+    /// custom verifier.
     pub(super) keys_of: Vec<AuthorizationServer>,
-    /// The file of API keys, if there is one.
+    /// The file of API keys, if one is configured.
     pub(super) keys_file: Option<KeysFile>,
     pub(super) verifier: VerifierKind,
     pub(super) policy: Arc<Policy>,
     pub(super) revocations: Revocations,
     pub(super) sender: SenderConstraint,
     pub(super) clock: Arc<dyn Clock>,
-    /// The longest message that is read, in bytes.
+    /// The maximum size of a request body that is read, in bytes.
     pub(super) max_message_bytes: usize,
 }
 
 impl McpAuth {
-    /// Describes the protected resource at this URL: the one that clients connect to, which is also
-    /// its identifier ([RFC 8707](https://www.rfc-editor.org/rfc/rfc8707)), its audience and its route.
+    /// Starts the configuration of the protected resource at this URL.
+    ///
+    /// It must be the URL that clients connect to. It is also the resource's identifier
+    /// ([RFC 8707](https://www.rfc-editor.org/rfc/rfc8707)), its audience and its route.
     pub fn builder(resource: impl Into<String>) -> McpAuthBuilder {
         McpAuthBuilder::new(resource.into())
     }
 
-    /// The whole decision. Everything else in this crate serves one of these lines.
+    /// Decides whether a request is admitted: verifies the token and authorizes the operation.
     ///
-    /// The body is read only if a rule speaks of operations, only once the token is true, and given back
-    /// as it came. Web pages (`Origin`, CORS) are the layer's business.
-    /// [`BearerAuthLayer`](crate::BearerAuthLayer) does this for each request; call it yourself where no
-    /// tower service can stand.
+    /// [`BearerAuthLayer`](crate::BearerAuthLayer) makes this decision for each request. Call this method
+    /// yourself where a tower service does not fit. It does not check `Origin` and does not handle CORS; the
+    /// layer does.
+    ///
+    /// The body is read only if there are rules for operations, and only after the token has been verified and
+    /// checked. It is returned unchanged. Reading it has no timeout here; the layer has one of 30 seconds.
     ///
     /// # Errors
     ///
-    /// The [`Denial`], with [`challenge`](Self::challenge) to answer it.
+    /// The [`Denial`]. [`challenge`](Self::challenge) gives the `WWW-Authenticate` challenge for it.
     pub async fn admit<B: Body<Data = Bytes>>(
         &self,
         parts: &Parts,
@@ -101,24 +106,24 @@ impl McpAuth {
         decision.map_err(|denial| denial.under(Scheme::of(&parts.headers)))
     }
 
-    /// The straight line, with an end to the patience for a body that does not come.
+    /// The checks of [`admit`](Self::admit), in order, with a `timeout` for reading the body.
     pub(crate) async fn decide<B: Body<Data = Bytes>>(
         &self,
         timeout: impl Future<Output = ()>,
         parts: &Parts,
         body: B,
     ) -> Result<(AuthInfo, GuardedBody<B>), Denial> {
-        let credentials = Credentials::parse_unchecked(&parts.headers)?; //      401 400   headers only
-        let (token, now) = self.verify(&credentials).await?; //          401 400 503 is it true?
-        let token = self.0.policy.check_token(token, now)?; //                401       is it for us, and in time?
-        self.0.sender.verify(&token, &credentials, parts, now)?; //     401 503   is the sender its owner?
-        let body = self.read(Some(&token), body, timeout).await?; //    401 413   only if rules need it
-        let operation = self.operation(parts, &body)?; //                400
+        let credentials = Credentials::parse_unchecked(&parts.headers)?; // 401 400     headers only
+        let (token, now) = self.verify(&credentials).await?; //             401 400 503 signature, or introspection
+        let token = self.0.policy.check_token(token, now)?; //              401         issuer, time, audience
+        self.0.sender.verify(&token, &credentials, parts, now)?; //         401 503     sender constraint: DPoP, mTLS
+        let body = self.read(Some(&token), body, timeout).await?; //        401 413     only if rules need the body
+        let operation = self.operation(parts, &body)?; //                   400
         let caller = self.0.policy.authorize_operation(token, credentials, &operation, now)?; // 401 403
         Ok((caller, body))
     }
 
-    /// Lets a request without credentials pass, if no rule speaks of what it asks for.
+    /// Admits a request without credentials if no rule covers its operation.
     pub(crate) async fn admit_anonymous<B: Body<Data = Bytes>>(
         &self,
         timeout: impl Future<Output = ()>,
@@ -130,8 +135,9 @@ impl McpAuth {
         Ok(body)
     }
 
-    /// Whether an admitted caller may do something else too: what a tool guards that can be reached by
-    /// other ways than the layer.
+    /// Checks whether an admitted caller may perform another operation, as `admit` would.
+    ///
+    /// Use it to guard tools that can be reached without passing the layer.
     ///
     /// ```
     /// use mcp_auth::{AuthInfo, Denial, McpAuth, Operation};
@@ -143,7 +149,7 @@ impl McpAuth {
     ///
     /// # Errors
     ///
-    /// The [`Denial`] that the layer would have answered.
+    /// The [`Denial`] with which the layer would refuse the operation.
     pub fn check_operation(
         &self,
         caller: &AuthInfo,
@@ -152,12 +158,12 @@ impl McpAuth {
         self.0.policy.check_operation(caller.data(), operation, self.0.clock.now())
     }
 
-    /// Whether somebody who did not say who they are may do something.
+    /// Checks whether an anonymous caller may perform an operation.
     pub(crate) fn check_anonymous(&self, operation: &Operation<'_>) -> Result<(), Denial> {
         self.0.policy.check_anonymous(operation)
     }
 
-    /// The token, and what time it is by then: a verifier may have to wait.
+    /// Verifies the token. Also returns the time after that, since a verifier may have to wait.
     pub(super) async fn verify(
         &self,
         credentials: &Credentials,
@@ -169,11 +175,11 @@ impl McpAuth {
                 (verifier.verify(credentials).await?, self.0.clock.now())
             }
         };
-        self.0.revocations.check(token.data())?; // cache ones too
+        self.0.revocations.check(token.data())?; // cached tokens too
         Ok((token, now))
     }
 
-    /// Reads the body if rules speak of operations.
+    /// Reads the body if there are rules for operations.
     async fn read<B: Body<Data = Bytes>>(
         &self,
         token: Option<&CheckedToken>,
@@ -185,7 +191,7 @@ impl McpAuth {
         }
         let body = body::read(body, self.0.max_message_bytes, timeout).await;
         if let Some(token) = token {
-            self.0.revocations.check(token.data())?; // it may have taken a while
+            self.0.revocations.check(token.data())?; // reading may have taken a while
         }
         body.map_err(Denial::bad_message)
     }
@@ -201,7 +207,8 @@ impl McpAuth {
         Operation::read(&parts.method, &parts.headers, body.bytes())
     }
 
-    /// The `WWW-Authenticate` challenge that answers a denial; nothing if no login can mend it.
+    /// The `WWW-Authenticate` challenge for a denial. Returns `None` if neither a login nor more scopes would
+    /// help.
     #[must_use]
     pub fn challenge(&self, denial: &Denial) -> Option<Challenge> {
         let as_requested = |scopes: &Scopes| self.0.policy.resource.scopes.requested(scopes);
@@ -211,14 +218,17 @@ impl McpAuth {
         Some(self.0.sender.challenge(Challenge { scope, ..challenge }, denial))
     }
 
-    /// The nonce that the next DPoP proof must have ([RFC 9449 §8.2](https://www.rfc-editor.org/rfc/rfc9449#section-8.2)):
-    /// the value of `DPoP-Nonce` in answers to who came by DPoP. Nothing where no nonces are demanded.
+    /// The nonce that the next DPoP proof must contain
+    /// ([RFC 9449 §8.2](https://www.rfc-editor.org/rfc/rfc9449#section-8.2)).
+    ///
+    /// It is the value of the `DPoP-Nonce` header in responses to requests that used DPoP. Returns `None` if
+    /// nonces are not required.
     #[must_use]
     pub fn dpop_nonce(&self) -> Option<HeaderValue> {
         self.0.sender.nonce(&*self.0.clock)
     }
 
-    /// The URL of the resource, its identifier.
+    /// The URL of the resource, which is its identifier.
     #[must_use]
     pub fn resource(&self) -> &str {
         &self.0.resource
@@ -230,29 +240,31 @@ impl McpAuth {
         &self.0.metadata_url
     }
 
-    /// The resource's metadata document, JSON ([RFC 9728 §2](https://www.rfc-editor.org/rfc/rfc9728#section-2)).
+    /// The resource's metadata document as JSON
+    /// ([RFC 9728 §2](https://www.rfc-editor.org/rfc/rfc9728#section-2)).
     #[must_use]
     pub fn metadata_json(&self) -> &str {
         &self.0.metadata_json
     }
 
-    /// The authorization servers that are trusted here, in the order in which they are published.
+    /// The trusted authorization servers, in the order in which the metadata lists them.
     #[must_use]
     pub fn authorization_servers(&self) -> &[AuthorizationServer] {
         &self.0.servers
     }
 
-    /// Whether bodies are read, since rules speak of operations.
+    /// Whether request bodies are read, because there are rules for operations.
     pub(crate) fn reads_bodies(&self) -> bool {
         self.0.policy.operations.is_some()
     }
 
-    /// Whether requests without credentials may pass, as anonymous.
+    /// Whether requests without credentials are admitted as anonymous.
     pub(crate) fn is_optional(&self) -> bool {
         self.0.is_optional
     }
 
-    /// When streams opened with the caller's token end, if they do.
+    /// When streams that were opened with the caller's token end. Returns `None` if the token does not expire,
+    /// or if streams may outlive it.
     pub(crate) fn streams_end_at(&self, caller: &AuthInfo) -> Option<SystemTime> {
         self.0.policy.validity.end_of(caller.data()).filter(|_| !self.0.streams_outlive_tokens)
     }

@@ -1,4 +1,4 @@
-//! One protected resource: `McpAuth`, its builder, and the whole decision.
+//! One protected resource: `McpAuth`, its builder, and the decision on each request.
 
 pub(crate) mod config_error;
 pub(crate) mod body;

@@ -1,4 +1,4 @@
-//! Can tokens be judged right now? For a readiness probe.
+//! Readiness: whether tokens can be verified at the moment, for a readiness probe.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::issuer::introspection::Introspector;
 use crate::model::verified_token::API_KEY_ISSUER;
 use crate::resource::mcp_auth::McpAuth;
 
-/// Whether tokens of every issuer can be judged at the moment.
+/// Whether tokens of every issuer can be verified at the moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Readiness {
@@ -15,23 +15,24 @@ pub struct Readiness {
     pub issuers: Vec<IssuerReadiness>,
 }
 
-/// Whether tokens of one issuer can be judged at the moment.
+/// Whether tokens of one issuer can be verified at the moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct IssuerReadiness {
     /// The issuer identifier.
     pub issuer: String,
-    /// How many of its keys are in hand; 0 if none may be used, or none were fetched yet. A secret counts
-    /// as one.
+    /// The number of its keys that can be used. It is 0 if none have been fetched yet, or if the cached ones
+    /// may no longer be used. A shared secret counts as one key.
     pub keys: usize,
-    /// How long ago the keys were fetched. Nothing if they were given, and so do not grow old.
+    /// The time since the keys were fetched. `None` if they were configured, and so have no age, or if they
+    /// have not been fetched yet.
     pub age: Option<Duration>,
-    /// Whether it can be asked about tokens: it is described so, and it is known where.
+    /// Whether its tokens can be introspected: introspection is configured, and the endpoint is known.
     pub can_introspect: bool,
 }
 
 impl Readiness {
-    /// Whether keys of every issuer are in hand, or else it is known where to ask about its tokens.
+    /// Whether every issuer has usable keys or a known introspection endpoint.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.issuers.iter().all(|issuer| issuer.keys > 0 || issuer.can_introspect)
@@ -39,10 +40,12 @@ impl Readiness {
 }
 
 impl McpAuth {
-    /// Whether keys of every issuer are in hand. With a verifier of your own, none are needed.
+    /// Says for each issuer whether its tokens can be verified at the moment. With a custom verifier, no keys
+    /// are needed.
     ///
-    /// It does not wait. Where keys are missing it has them fetched in the background, as often as the
-    /// pauses after failures allow, so that a server that gets no requests before it is ready becomes so.
+    /// It does not wait. If keys are missing or due, it starts to fetch them in the background, as often as the
+    /// backoff after failures allows. A server that gets no requests before it is ready therefore becomes
+    /// ready.
     ///
     /// ```
     /// # let auth = mcp_auth::McpAuth::builder("https://api.example.com/mcp").authorization_server("https://auth.example.com").build()?;
@@ -63,13 +66,13 @@ impl McpAuth {
         Readiness { issuers: issuers.collect() }
     }
 
-    /// Fetches the metadata and the keys of every issuer now, so that no request need wait for them, and reads
-    /// the [file of API keys](crate::ApiKeys::file).
+    /// Fetches the metadata and the keys of every issuer now, so that no request has to wait for them, and
+    /// reads the [file of API keys](crate::ApiKeys::file).
     ///
     /// # Errors
     ///
-    /// The first issuer that is out of reach; [`ApiKeys::ISSUER`](crate::ApiKeys::ISSUER) stands for the file. A
-    /// server may well start in spite of it.
+    /// The first issuer whose metadata or keys cannot be fetched. If the file of API keys cannot be read, the
+    /// issuer is [`ApiKeys::ISSUER`](crate::ApiKeys::ISSUER). A server may start in spite of the error.
     pub async fn warm_up(&self) -> Result<(), FetchIssuerError> {
         let file = match &self.0.keys_file {
             Some(file) => file.warm_up().await,

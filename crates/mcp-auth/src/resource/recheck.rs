@@ -1,4 +1,4 @@
-//! Asking about a token again, while something is open that was opened with it.
+//! Rechecks of the token of an open stream.
 
 use crate::model::auth_info::AuthInfo;
 use crate::model::credentials::Credentials;
@@ -7,13 +7,14 @@ use crate::net::box_future::BoxFuture;
 use crate::resource::mcp_auth::McpAuth;
 
 impl McpAuth {
-    /// Whether streams opened with the caller's token end if its issuer, asked again, says that it is not good.
+    /// Whether the caller's token is introspected again while its streams are open. They end if it is refused
+    /// then.
     pub(crate) fn needs_recheck(&self, caller: &AuthInfo) -> bool {
-        caller.data().is_asked_about && !self.0.streams_outlive_tokens
+        caller.data().is_introspected && !self.0.streams_outlive_tokens
     }
 
-    /// Whether the caller's token is refused by now. What is remembered of it counts as for a request, and what
-    /// cannot be found out at the moment is no refusal.
+    /// Whether the caller's token is refused now. Cached results apply as they do for a request. A token that
+    /// cannot be verified at the moment is not refused.
     pub(crate) fn is_refused(&self, caller: &AuthInfo) -> BoxFuture<'static, bool> {
         let (auth, credentials) = (self.clone(), Credentials::for_recheck(caller.token().clone()));
         Box::pin(async move {

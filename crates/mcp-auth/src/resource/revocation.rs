@@ -1,4 +1,4 @@
-//! Revoking tokens before they expire, and waiting until one is revoked.
+//! Revoking tokens before they expire, and waiting for a revocation.
 
 use std::future::pending;
 
@@ -8,11 +8,13 @@ use crate::model::revocation::Revocation;
 use crate::resource::mcp_auth::McpAuth;
 
 impl McpAuth {
-    /// Refuses these tokens from the next request on, remembered ones too: 401 `invalid_token`. Streams that
-    /// were opened with them end.
+    /// Revokes tokens: from the next request on they are refused with 401 `invalid_token`, even if they are
+    /// cached.
     ///
-    /// It counts here, and not at the issuer: who can still log in, or refresh, gets a new token that is
-    /// admitted. Revoke there as well.
+    /// Streams that were opened with them end.
+    ///
+    /// The revocation has no effect at the issuer. A client that can still log in or refresh there gets a new
+    /// token, which is accepted. Revoke at the issuer as well.
     ///
     /// ```
     /// use mcp_auth::{AuthInfo, McpAuth, Revocation};
@@ -22,23 +24,24 @@ impl McpAuth {
     /// }
     /// ```
     pub fn revoke(&self, revocation: Revocation) {
-        self.0.revocations.enter(&revocation, self.0.clock.now());
+        self.0.revocations.insert(&revocation, self.0.clock.now());
     }
 
-    /// The book of revocations.
+    /// The revocations of this resource, which may be shared with other resources.
     #[must_use]
     pub fn revocations(&self) -> &Revocations {
         &self.0.revocations
     }
 
-    /// Whether the caller's token was revoked since it was admitted: for work that takes long.
+    /// Whether the caller's token has been revoked since it was admitted. For work that takes long.
     #[must_use]
     pub fn is_revoked(&self, caller: &AuthInfo) -> bool {
         self.0.revocations.is_revoked(caller.data())
     }
 
-    /// Ends as soon as the caller's token is revoked, and never if it is not: for what stays open longer
-    /// than a request, beside the streams that the layer ends by itself.
+    /// Completes when the caller's token is revoked, and never if it is not.
+    ///
+    /// For connections that stay open longer than a request. Event streams do not need it: the layer ends them.
     ///
     /// ```
     /// # async fn serve(_: tokio::net::TcpStream) {}

@@ -1,4 +1,4 @@
-//! Is the sender of a sender-constrained token its owner? DPoP and mTLS.
+//! Sender-constrained tokens: checks that the sender holds its token's key (DPoP) or certificate (mTLS).
 
 use std::time::SystemTime;
 
@@ -15,21 +15,23 @@ use crate::policy::challenge::Challenge;
 use crate::verify::dpop::DpopVerifier;
 use crate::verify::mtls::CertificateVerifier;
 
-/// Judges whether senders are the owners of their tokens.
+/// Checks that the senders of sender-constrained tokens are their owners.
 pub(super) struct SenderConstraint {
-    /// Whether clients are told of DPoP.
+    /// Whether challenges offer DPoP.
     pub(super) is_offered: bool,
-    /// Whether nothing but DPoP will do.
+    /// Whether DPoP is required.
     pub(super) is_required: bool,
-    /// The algorithms of proofs, as challenges name them.
+    /// The signature algorithms of proofs, as challenges list them.
     pub(super) algorithms: String,
     pub(super) proofs: DpopVerifier,
     pub(super) certificates: CertificateVerifier,
 }
 
 impl SenderConstraint {
-    /// Whether the sender is the owner: a token that is not bound belongs to whoever has it. It is accepted before, so
-    /// that one for somebody else costs no signature, and takes no place in the memory of proofs.
+    /// Checks that the sender is the owner of the token. Whoever has a token that is not bound may use it.
+    ///
+    /// The token is checked before, so that a token for another resource costs no signature verification and
+    /// takes no place in the replay cache.
     pub(super) fn verify(
         &self,
         token: &CheckedToken,
@@ -37,22 +39,22 @@ impl SenderConstraint {
         parts: &Parts,
         now: SystemTime,
     ) -> Result<(), Denial> {
-        let Some(binding) = token.data().binding.as_deref() else {
+        let Some(confirmation) = token.data().confirmation.as_deref() else {
             let is_plain = credentials.scheme() == Scheme::Bearer;
             let may_be_plain = !self.is_required && !self.certificates.is_required;
             return if is_plain && may_be_plain { Ok(()) } else { unbound() };
         };
-        if !binding.is_understood() {
+        if !confirmation.is_understood() {
             return Err(Denial::invalid(Reason::Binding));
         }
-        match binding.certificate_thumbprint() {
+        match confirmation.x5t_s256_bytes() {
             Some(thumbprint) => self.certificates.verify(thumbprint, parts)?,
             None if self.certificates.is_required => return unbound(),
             None => {}
         }
-        match (binding.key_thumbprint(), credentials.scheme()) {
+        match (confirmation.jkt_bytes(), credentials.scheme()) {
             (Some(key), Scheme::Dpop) => self.proofs.verify(token, credentials, key, parts, now),
-            // RFC 9449 §7.2: else a thief would only have to change the scheme.
+            // RFC 9449 §7.2: otherwise a stolen token could be used by changing the scheme.
             (Some(_), Scheme::Bearer) => Err(Denial::invalid(Reason::Binding)),
             (None, Scheme::Dpop) => unbound(),
             (None, Scheme::Bearer) if self.is_required => unbound(),
@@ -60,7 +62,7 @@ impl SenderConstraint {
         }
     }
 
-    /// The challenge in the schemes that are offered
+    /// The challenge, with the schemes that are offered
     /// ([RFC 9449 §7.1](https://www.rfc-editor.org/rfc/rfc9449#section-7.1)).
     pub(super) fn challenge(&self, challenge: Challenge, denial: &Denial) -> Challenge {
         let algorithms = || Some(self.algorithms.clone());
@@ -74,7 +76,7 @@ impl SenderConstraint {
         }
     }
 
-    /// The nonce for the next proof of a client that speaks DPoP.
+    /// The nonce for the next DPoP proof of a client. Returns `None` if nonces are not required.
     pub(super) fn nonce(&self, clock: &dyn Clock) -> Option<HeaderValue> {
         self.proofs.nonce(clock.now())
     }

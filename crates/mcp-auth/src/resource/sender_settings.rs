@@ -1,4 +1,4 @@
-//! What is configured about sender-constrained tokens: DPoP and mTLS.
+//! The settings for sender-constrained tokens: DPoP and mTLS.
 
 use std::time::Duration;
 
@@ -8,19 +8,21 @@ use crate::resource::sender_constraint::SenderConstraint;
 use crate::verify::dpop::{self, Dpop, DpopVerifier, NonceKeys, Nonces};
 use crate::verify::mtls::{CertificateVerifier, Cidr, ClientCertHeader, TrustedProxies};
 
-/// As many bytes as HMAC-SHA256 has security to give (RFC 2104 §3).
+/// The output length of HMAC-SHA256. Shorter keys reduce its security (RFC 2104 §3).
 const MIN_NONCE_KEY_BYTES: usize = 32;
 
-/// What is set. Without a word, bound tokens are accepted with their proofs, and nothing is offered.
+/// The settings. By default, bound tokens are accepted with their proofs, and neither DPoP nor mTLS is
+/// advertised.
 #[derive(Default)]
 pub(super) struct Settings {
     pub(super) dpop: Option<Dpop>,
     pub(super) requires_certificates: bool,
-    pub(super) forwarded: Option<(ClientCertHeader, Vec<String>)>,
+    pub(super) trusted_proxies: Option<(ClientCertHeader, Vec<String>)>,
 }
 
 impl Settings {
-    /// Completes the metadata ([RFC 9728 §2](https://www.rfc-editor.org/rfc/rfc9728#section-2)).
+    /// Adds the sender constraints to the metadata
+    /// ([RFC 9728 §2](https://www.rfc-editor.org/rfc/rfc9728#section-2)).
     pub(super) fn describe(&self, mut metadata: ResourceMetadata) -> ResourceMetadata {
         if let Some(dpop) = &self.dpop {
             let algorithms: Vec<_> = dpop::algorithm_names().collect();
@@ -29,13 +31,13 @@ impl Settings {
                 metadata = metadata.member("dpop_bound_access_tokens_required", true);
             }
         }
-        if self.requires_certificates || self.forwarded.is_some() {
+        if self.requires_certificates || self.trusted_proxies.is_some() {
             metadata = metadata.member("tls_client_certificate_bound_access_tokens", true);
         }
         metadata
     }
 
-    /// Checks the settings and makes them ready.
+    /// Checks the settings and builds the [`SenderConstraint`].
     pub(super) fn ready(
         self,
         resource: &str,
@@ -43,7 +45,7 @@ impl Settings {
     ) -> Result<SenderConstraint, ConfigError> {
         let dpop = self.dpop.as_ref();
         let nonces = match dpop.map(|dpop| &dpop.nonces) {
-            None | Some(NonceKeys::NoNonces) => None,
+            None | Some(NonceKeys::Disabled) => None,
             Some(NonceKeys::Random) => Some(Nonces::random().ok_or(ConfigError::NoNonceKey)?),
             Some(NonceKeys::Given(keys)) => {
                 let shortest = keys.iter().map(|key| key.len()).min().unwrap_or(0);
@@ -52,10 +54,11 @@ impl Settings {
                 Some(nonces.filter(|_| is_long).ok_or(ConfigError::ShortNonceKey(shortest))?)
             }
         };
-        let cache = dpop.map_or(Dpop::optional().remembered_proofs, |it| it.remembered_proofs);
+        let cache =
+            dpop.map_or(Dpop::optional().replay_cache_capacity, |it| it.replay_cache_capacity);
         let proofs = DpopVerifier::new(resource, leeway, nonces, cache)
             .ok_or_else(|| ConfigError::Resource(resource.to_owned()))?;
-        let forwarded = match self.forwarded {
+        let trusted_proxies = match self.trusted_proxies {
             None => None,
             Some((header, peers)) => {
                 if peers.is_empty() {
@@ -75,7 +78,7 @@ impl Settings {
             proofs,
             certificates: CertificateVerifier {
                 is_required: self.requires_certificates,
-                forwarded,
+                trusted_proxies,
             },
         })
     }

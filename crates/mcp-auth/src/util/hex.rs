@@ -1,6 +1,6 @@
-//! Hexadecimal digits.
+//! Hexadecimal encoding and decoding.
 
-/// Reads 32 bytes. Returns `None` for anything but 64 digits.
+/// Decodes 32 bytes. Returns `None` unless the text is exactly 64 hexadecimal digits.
 pub(crate) fn decode_32(text: &str) -> Option<[u8; 32]> {
     let digits: Vec<u8> =
         text.chars().map(|c| Some(c.to_digit(16)? as u8)).collect::<Option<_>>()?;
@@ -8,7 +8,7 @@ pub(crate) fn decode_32(text: &str) -> Option<[u8; 32]> {
     (digits.len() == 64).then(|| bytes.try_into().ok()).flatten()
 }
 
-/// Writes bytes in lower case.
+/// Encodes bytes as lower-case digits.
 pub(crate) fn encode(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,4 +1,4 @@
-//! Parsers and byte helpers that know nothing of OAuth: URLs, JSON, times.
+//! OAuth-independent parsers and byte helpers: URLs, JSON, times, hexadecimal digits.
 
 pub(crate) mod byte_scan;
 pub(crate) mod hex;

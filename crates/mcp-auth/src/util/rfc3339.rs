@@ -1,7 +1,7 @@
-//! A moment as text.
+//! Parses RFC 3339 timestamps.
 
-/// A time as [RFC 3339 §5.6](https://www.rfc-editor.org/rfc/rfc3339#section-5.6) writes it, in seconds since
-/// 1970. What is before the first second of that is that second: it is past.
+/// Parses a timestamp of [RFC 3339 §5.6](https://www.rfc-editor.org/rfc/rfc3339#section-5.6) into whole seconds
+/// since 1970. Returns `None` if it is malformed. A time before second 1 becomes 1: it is past in either case.
 pub(crate) fn parse(text: &str) -> Option<u64> {
     let number = |from: usize, length: usize| {
         let digits = text.get(from..from + length)?;
@@ -43,7 +43,7 @@ pub(crate) fn parse(text: &str) -> Option<u64> {
         }
         _ => return None,
     };
-    // Days since 1970, in years that begin with March, so that the day of a leap year is the last.
+    // Days since 1970, counted in years that begin in March, so that a leap day is the last day of its year.
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let days = year * 365 + year.div_euclid(4) - year.div_euclid(100)
         + year.div_euclid(400)

@@ -1,18 +1,18 @@
-//! Strings of a JSON text as places in it, so that reading them copies nothing.
+//! Strings of a JSON text as byte ranges of it, so that reading them copies nothing.
 
 use std::borrow::Cow;
 use std::ops::{Deref, DerefMut};
 
 use crate::util::json::Raw;
 
-/// A string of a JSON text: a place in the text, or a copy where it is written with escapes.
+/// A string of a JSON text: a byte range of the text, or a copy if the string contains escapes.
 #[derive(Clone)]
 pub(crate) enum StrSpan {
     Copied(Box<str>),
     Within { start: u32, end: u32 },
 }
 
-/// Some strings of one text: mostly one, which then lies here and not somewhere else.
+/// Strings of one text. Usually there is only one, which is stored inline.
 #[derive(Clone)]
 pub(crate) enum StrSpans {
     One(StrSpan),
@@ -20,13 +20,14 @@ pub(crate) enum StrSpans {
 }
 
 impl StrSpan {
-    /// The place in `text` of a string that was read from it.
+    /// The span of a string that was read from `text`. Returns `None` if the value is not a string.
     #[inline(never)]
     pub(crate) fn place(text: &str, value: Raw<'_>) -> Option<Self> {
         Self::within(text, value.string()?)
     }
 
-    /// The place in `text` of a string that was read from it, as far as it was not copied.
+    /// The span of `string`, which was read from `text`: a range if it is borrowed from `text`, otherwise a
+    /// copy.
     pub(crate) fn within(text: &str, string: Cow<'_, str>) -> Option<Self> {
         match string {
             Cow::Owned(copy) => Some(Self::Copied(copy.into())),
@@ -40,7 +41,7 @@ impl StrSpan {
         }
     }
 
-    /// The place in `text` of any value that was read from it, as it is written.
+    /// The span of any value that was read from `text`, as it is written there.
     pub(crate) fn raw_place(text: &str, value: Raw<'_>) -> Option<Self> {
         let start = value.get().as_ptr() as usize - text.as_ptr() as usize;
         let end = start + value.get().len();

@@ -1,15 +1,16 @@
-//! Times in whole seconds since 1970, as tokens have them.
+//! Times in whole seconds since 1970, as in token claims.
 
 use std::num::NonZeroU64;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The second from which on a token is refused. Small, since each remembered token has one; what ended in the
-/// first second of 1970 has ended.
+/// The expiry time, in seconds since 1970, as a `NonZeroU64`: the token is refused from this second on.
+/// `Option<NonZeroU64>` is as small as a `u64`, which matters because each cached token stores one. An expiry
+/// of 0 becomes 1: both are past.
 pub(crate) fn expiry_secs(seconds: u64) -> NonZeroU64 {
     NonZeroU64::new(seconds).unwrap_or(NonZeroU64::MIN)
 }
 
-/// Whole seconds since 1970; 0 for anything before.
+/// Whole seconds since 1970. Returns 0 for earlier times.
 pub(crate) fn unix_secs(moment: SystemTime) -> u64 {
     moment.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -1,6 +1,7 @@
-//! URLs as the text they are: taken apart, never put through a URL type and back (`https://host` would gain a slash).
+//! Splits and normalizes URLs as text: a round trip through a URL type would add a slash to `https://host`.
 
-/// A URL as scheme, authority, and the rest (path, query, fragment). Only `http` and `https`.
+/// Splits an `http` or `https` URL into scheme, authority, and the rest (path, query, fragment). Returns `None`
+/// for any other text.
 pub(crate) fn split(url: &str) -> Option<(&str, &str, &str)> {
     let (scheme, rest) = url.split_once("://")?;
     let is_http = scheme.eq_ignore_ascii_case("https") || scheme.eq_ignore_ascii_case("http");
@@ -10,8 +11,10 @@ pub(crate) fn split(url: &str) -> Option<(&str, &str, &str)> {
     (is_http && has_host && url.chars().all(is_plain)).then_some((scheme, authority, rest))
 }
 
-/// A URL without query and fragment in its normal form ([RFC 3986 §6.2.2](https://www.rfc-editor.org/rfc/rfc3986#section-6.2.2)
-/// and §6.2.3): scheme and host in lower case, no default port, no dot segments, nothing encoded needlessly.
+/// The normal form of a URL without its query and fragment
+/// ([RFC 3986 §6.2.2](https://www.rfc-editor.org/rfc/rfc3986#section-6.2.2) and §6.2.3): scheme and host in
+/// lower case, no default port, no dot segments, no needless percent-encoding. Returns `None` if the URL is
+/// invalid.
 pub(crate) fn normal(url: &str) -> Option<String> {
     let (scheme, authority, rest) = split(url)?;
     let (scheme, authority) = (scheme.to_ascii_lowercase(), authority.to_ascii_lowercase());
@@ -22,7 +25,8 @@ pub(crate) fn normal(url: &str) -> Option<String> {
     Some(format!("{scheme}://{authority}{}", normal_path(path)?))
 }
 
-/// A path without dot segments and without needless percent-encoding; never empty.
+/// The normal form of a path: no dot segments, no needless percent-encoding, never empty. Returns `None` if a
+/// `%` is not followed by two hexadecimal digits.
 pub(crate) fn normal_path(path: &str) -> Option<String> {
     let decoded = decode_unreserved(path)?;
     let mut kept: Vec<&str> = Vec::new();
@@ -44,7 +48,8 @@ pub(crate) fn normal_path(path: &str) -> Option<String> {
     Some(format!("/{}", kept.join("/")))
 }
 
-/// Decodes what need not be encoded, and writes the rest in upper case. Nothing if a `%` encodes nothing.
+/// Decodes percent-encoded unreserved characters, and writes other percent-encodings in upper case. Returns
+/// `None` if a `%` is not followed by two hexadecimal digits.
 fn decode_unreserved(text: &str) -> Option<String> {
     let mut parts = text.split('%');
     let mut decoded = parts.next().unwrap_or_default().to_owned();
@@ -63,7 +68,7 @@ fn decode_unreserved(text: &str) -> Option<String> {
     Some(decoded)
 }
 
-/// Whether what is sent there stays secret: `https`, or `http` within this machine.
+/// Whether data sent to this URL stays confidential: the URL is `https`, or `http` to this machine.
 pub(crate) fn is_secure(url: &str) -> bool {
     let host = split(url).and_then(|(_, authority, _)| host_and_port(authority));
     is_https(url) || host.is_some_and(|(host, _)| is_loopback_host(host))
@@ -73,15 +78,15 @@ pub(crate) fn is_https(url: &str) -> bool {
     split(url).is_some_and(|(scheme, _, _)| scheme.eq_ignore_ascii_case("https"))
 }
 
-/// `localhost`, 127.0.0.0/8 or [::1].
+/// Whether the host is `localhost`, in 127.0.0.0/8, or `[::1]`.
 pub(crate) fn is_loopback_host(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']');
     host.eq_ignore_ascii_case("localhost")
         || address.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
 }
 
-/// The host of an authority, an IPv6 address in its brackets, and its port. Nothing if it is none: with a user, or with what is no
-/// port in the place of one.
+/// Splits an authority into its host and port. An IPv6 address keeps its brackets. Returns `None` if the host
+/// is empty, the port is invalid, or there is user information.
 pub(crate) fn host_and_port(authority: &str) -> Option<(&str, Option<u16>)> {
     let end = match authority.starts_with('[') {
         true => authority.find(']')? + 1,

@@ -1,19 +1,19 @@
-//! Binds a text to its owner: a MAC that nobody else's text opens with.
+//! Signs session and event ids for their owner, and verifies them (HMAC).
 
 use base64_simd::URL_SAFE_NO_PAD;
 
 use crate::model::session_owner::SessionOwner;
-use crate::verify::jwt::{Mac, is_same_secret, random};
+use crate::verify::jwt::{HmacSha256, is_same_secret, random};
 
-/// What of a MAC is kept: 128 bits, as much as there is to guess in a session id.
+/// The length to which a MAC is truncated: 128 bits, which is as hard to guess as a session id.
 const TAG_BYTES: usize = 16;
 
-/// What a text is for. A text sealed for one thing does not open as another.
+/// What a text is for. A text signed for one purpose does not verify for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// The id of a session.
     Session,
-    /// The id of an event of a stream.
+    /// The id of an event in a stream.
     Event,
 }
 
@@ -26,36 +26,37 @@ impl Purpose {
     }
 }
 
-/// Seals texts for their owners: `<text>.<tag>`, and `<text>` again for the same owner alone.
+/// Signs texts as `<text>.<tag>`. A signed text verifies only for the owner that it was signed for.
 pub(crate) struct IdSigner {
-    /// The one that seals. All open.
-    key: Mac,
-    earlier: Vec<Mac>,
+    /// Signs. Texts signed with this key or an earlier one verify.
+    key: HmacSha256,
+    previous_keys: Vec<HmacSha256>,
 }
 
 impl IdSigner {
-    /// Under a key that nobody knows and that ends with this value. Nothing if the system has no randomness.
+    /// Uses a random key, which is lost with this value. Returns `None` if the system has no randomness.
     pub(crate) fn random() -> Option<Self> {
-        Some(Self { key: Mac::new(&random::<32>()?), earlier: Vec::new() })
+        Some(Self { key: HmacSha256::new(&random::<32>()?), previous_keys: Vec::new() })
     }
 
-    /// Under keys made of secrets, for one resource: two resources that share a secret do not open each
-    /// other's texts. Nothing if there is no secret.
-    pub(crate) fn of(secrets: &[impl AsRef<[u8]>], resource: &str) -> Option<Self> {
+    /// Derives keys for one resource from secrets. Two resources that share a secret do not accept each other's
+    /// texts. Returns `None` if there is no secret.
+    pub(crate) fn from_secrets(secrets: &[impl AsRef<[u8]>], resource: &str) -> Option<Self> {
         let mut keys = secrets.iter().map(|secret| {
             let label: &[u8] = b"mcp-auth seal\0";
-            Mac::new(&Mac::new(secret.as_ref()).tag(&[label, resource.as_bytes()]))
+            HmacSha256::new(&HmacSha256::new(secret.as_ref()).tag(&[label, resource.as_bytes()]))
         });
-        Some(Self { key: keys.next()?, earlier: keys.collect() })
+        Some(Self { key: keys.next()?, previous_keys: keys.collect() })
     }
 
-    /// The text with a tag that its owner's requests open.
+    /// Returns the text with a tag that verifies only for this owner and purpose.
     pub(crate) fn sign(&self, purpose: Purpose, owner: &SessionOwner, text: &[u8]) -> Vec<u8> {
         let tag = tag(&self.key, purpose.label(), owner, text);
         [text, b".", URL_SAFE_NO_PAD.encode_to_string(tag).as_bytes()].concat()
     }
 
-    /// The text that was sealed for this owner and purpose, by any of the keys.
+    /// Returns the text if it was signed for this owner and purpose with one of the keys. Returns `None`
+    /// otherwise.
     pub(crate) fn verify<'s>(
         &self,
         purpose: Purpose,
@@ -64,20 +65,20 @@ impl IdSigner {
     ) -> Option<&'s [u8]> {
         let dot = signed.iter().rposition(|byte| *byte == b'.')?;
         let (text, given) = (signed.get(..dot)?, signed.get(dot + 1..)?);
-        let is_ours = |key: &Mac| {
-            // As text, and so there is but one way to write a tag, and one length.
+        let is_ours = |key: &HmacSha256| {
+            // Compared as text, so that a tag has only one spelling and one length.
             let tag = URL_SAFE_NO_PAD.encode_to_string(tag(key, purpose.label(), owner, text));
             is_same_secret(tag.as_bytes(), given)
         };
-        std::iter::once(&self.key).chain(&self.earlier).any(is_ours).then_some(text)
+        std::iter::once(&self.key).chain(&self.previous_keys).any(is_ours).then_some(text)
     }
 
-    /// An id that nobody was ever given, in place of one that did not open: the same each time, of the
-    /// form that most servers' ids have (a UUID), and not to be foreseen by who presented it.
+    /// An id that was never issued, as a replacement for a presented id that did not verify. It is the same each
+    /// time. It has the form that most servers use (a UUID). The client that presented the id cannot predict it.
     pub(crate) fn decoy_id(&self, owner: &SessionOwner, presented: &[u8]) -> String {
         let mut id = u128::from_be_bytes(tag(&self.key, b"stand-in\0", owner, presented));
-        id = id & !(0xf << 76) | (4 << 76); // version 4, of RFC 9562 §5.4
-        id = id & !(0x3 << 62) | (2 << 62); // its variant
+        id = id & !(0xf << 76) | (4 << 76); // version 4 (RFC 9562 §5.4)
+        id = id & !(0x3 << 62) | (2 << 62); // the variant
         let digits = format!("{id:032x}");
         let (a, rest) = digits.split_at(8);
         let (b, rest) = rest.split_at(4);
@@ -87,9 +88,9 @@ impl IdSigner {
     }
 }
 
-/// No two different questions are the same bytes: no label is the beginning of another, the owner comes
-/// with its length, and the text is the rest.
-fn tag(key: &Mac, label: &[u8], owner: &SessionOwner, text: &[u8]) -> [u8; TAG_BYTES] {
+/// Computes a tag. Two different inputs never give the same bytes: no label is a prefix of another, the length of
+/// the owner comes before it, and the text is the rest.
+fn tag(key: &HmacSha256, label: &[u8], owner: &SessionOwner, text: &[u8]) -> [u8; TAG_BYTES] {
     let owner = owner.as_bytes();
     let length = (owner.len() as u64).to_be_bytes();
     let whole = key.tag(&[label, &length, owner, text]);
@@ -212,10 +213,11 @@ mod tests {
     #[test]
     fn the_first_key_seals_and_all_open_for_one_resource() {
         let (old, new) = ([1; 32], [2; 32]);
-        let before = IdSigner::of(&[old], RESOURCE).expect("a key");
-        let during = IdSigner::of(&[new, old], RESOURCE).expect("keys");
-        let after = IdSigner::of(&[new], RESOURCE).expect("a key");
-        let elsewhere = IdSigner::of(&[new, old], "https://api.example.com/mail").expect("keys");
+        let before = IdSigner::from_secrets(&[old], RESOURCE).expect("a key");
+        let during = IdSigner::from_secrets(&[new, old], RESOURCE).expect("keys");
+        let after = IdSigner::from_secrets(&[new], RESOURCE).expect("a key");
+        let elsewhere =
+            IdSigner::from_secrets(&[new, old], "https://api.example.com/mail").expect("keys");
         let (by_old, by_new) = (signed(&before, "s"), signed(&during, "s"));
         let opens =
             |signer: &IdSigner, signed| opens(signer, Purpose::Session, &alice(), signed).is_some();
@@ -227,7 +229,7 @@ mod tests {
         ] {
             assert_eq!((opens(signer, &by_old), opens(signer, &by_new)), (old, new));
         }
-        assert!(IdSigner::of(&[[0; 32]; 0], RESOURCE).is_none());
+        assert!(IdSigner::from_secrets(&[[0; 32]; 0], RESOURCE).is_none());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What is genuine: JWTs, DPoP proofs, client certificates, and the ids that we signed ourselves.
+//! Verifies JWTs, introspection responses, DPoP proofs, client certificates, and signed session and event ids.
 
 pub mod jwt;
 pub(crate) mod introspection_response;

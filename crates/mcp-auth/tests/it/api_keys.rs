@@ -1,4 +1,4 @@
-//! API keys beside OAuth: who gets in with one, and what is never taken for one.
+//! API keys beside OAuth: whom they admit, and what is never accepted as one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -69,7 +69,7 @@ async fn rules_apply_to_keys_as_to_tokens() {
     assert_eq!(status(&auth.build().expect("a description"), KEY).await, 403, "it has no client");
 }
 
-/// The leeway of tokens is for the clocks of issuers.
+/// API keys have no leeway, which exists for the clocks of issuers.
 #[tokio::test(start_paused = true)]
 async fn a_key_and_its_stream_end_in_the_second_that_was_said() {
     let issuer = TestIssuer::new();
@@ -108,7 +108,7 @@ async fn what_is_no_key_is_judged_as_before_by_table() {
     for (token, reason) in rows {
         assert_eq!(refused(&auth, &token).await, reason, "{token:.60}");
     }
-    // Whoever lists the digest of a text with the form of a JWT has not made it a key.
+    // A text in the form of a JWT does not become a key by listing its digest.
     let digest = "2ebb1686f278149afb078e45a4a11a6109d41f57842518ac4c2da21fa8597cff";
     let of_digest = || ApiKey::of_digest("ci", digest);
     let auth = protected(&issuer, ApiKeys::new().key(of_digest()));

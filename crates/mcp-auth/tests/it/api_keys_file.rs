@@ -25,7 +25,7 @@ fn new_key() -> GeneratedKey {
     ApiKeys::generate().expect("random numbers")
 }
 
-/// A list of keys by their names.
+/// The text of a file with these keys and their names.
 fn list(keys: &[(&str, &GeneratedKey)]) -> String {
     let entry = |(name, key): &(&str, &GeneratedKey)| serde_json::json!({ "name": name, "sha256": key.digest, "scopes": ["read"] });
     serde_json::json!({ "keys": keys.iter().map(entry).collect::<Vec<_>>() }).to_string()
@@ -35,7 +35,7 @@ async fn refused(auth: &McpAuth, token: &str) -> Option<Reason> {
     admit(auth, &bearer(token)).await.err().and_then(|denial| denial.reason())
 }
 
-/// What warming up complains of, with its causes.
+/// The error of `warm_up`, with its causes.
 async fn complaint(auth: &McpAuth) -> String {
     let error = auth.warm_up().await.expect_err("it has a mistake");
     let (mut text, mut cause) = (error.to_string(), error.source());
@@ -79,7 +79,7 @@ async fn a_file_that_is_broken_or_gone_keeps_the_keys_in_hand_for_a_day() {
     file.write(&list(&[("ci", &ci)]));
     let auth = protected(&issuer, &file);
     assert_eq!(status(&auth, &ci.key).await, 200);
-    // One mistake, and nothing of the file counts: neither what is new nor what is gone.
+    // One error invalidates the whole file: no key is added and none is removed.
     let broken = list(&[("other", &other)]).replace("scopes", "scope");
     for hour in 0..23 {
         match hour % 2 {
@@ -142,7 +142,7 @@ async fn strangers_cannot_have_the_file_read_all_the_time() {
     for _ in 0..100 {
         assert_eq!(refused(&auth, &new_key().key).await, Some(Reason::Inactive));
     }
-    // That was one look beyond the usual; the next is due when the list is old.
+    // The unknown keys caused one extra read. The next read is due when the list is stale.
     file.write(&list(&[("ci", &ci), ("late", &late)]));
     assert_eq!(refused(&auth, &late.key).await, Some(Reason::Inactive));
     issuer.clock().advance(LOOK);

@@ -1,4 +1,4 @@
-//! The invariants of ARCHITECTURE.md that can be read off the source.
+//! The invariants of ARCHITECTURE.md that can be checked in the source code.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -39,7 +39,7 @@ fn read(src: &Path, file: PathBuf) -> Source {
     Source { module, code: code.collect(), path }
 }
 
-/// The modules that each module declares, in their order.
+/// The modules that each module declares, in order.
 fn declared() -> BTreeMap<Vec<String>, Vec<String>> {
     let declared = |line: &String| {
         let line = line.trim_start_matches("pub ").trim_start_matches("pub(crate) ");
@@ -49,7 +49,7 @@ fn declared() -> BTreeMap<Vec<String>, Vec<String>> {
     sources().into_iter().map(of).collect()
 }
 
-/// The paths below `crate::` that a text names, with every `{..}` written out.
+/// The paths below `crate::` that a text names, with every `{..}` expanded.
 fn crate_paths(text: &str) -> Vec<Vec<String>> {
     let mut paths = Vec::new();
     for rest in text.split("crate::").skip(1) {
@@ -118,7 +118,7 @@ fn a_module_uses_only_modules_above_it() {
             assert!(!is_used, "{}: `{line}`: name it from `crate` on", source.path);
         }
         for path in crate_paths(&source.code.join("\n")) {
-            // As far as the path names modules.
+            // The part of the path that consists of modules.
             let mut used: Vec<String> = Vec::new();
             for name in path {
                 if !declared.get(&used).is_some_and(|modules| modules.contains(&name)) {
@@ -133,7 +133,7 @@ fn a_module_uses_only_modules_above_it() {
                 assert!(own.len() <= common, "{} uses the module it is in, {used:?}", source.path);
                 continue;
             };
-            let Some(own_name) = own.get(common) else { continue }; // one of its own modules
+            let Some(own_name) = own.get(common) else { continue }; // a submodule of its own
             let order = &declared[&own[..common]];
             let place = |name: &String| order.iter().position(|module| module == name);
             assert!(
@@ -223,7 +223,7 @@ fn each_foreign_crate_has_one_place() {
         };
         let mut users: Vec<_> = sources()
             .into_iter()
-            .filter(|source| source.path != "lib.rs") // names modules of the same names
+            .filter(|source| source.path != "lib.rs") // declares modules of the same names
             .filter(|source| source.code.iter().any(names))
             .map(|source| source.path)
             .collect();
@@ -293,7 +293,7 @@ fn tokens_are_cached_by_their_hashes_only() {
     assert!(!data.concat().contains("AccessToken"), "{data:?}");
 }
 
-/// Whoever saw two hashes could compute a third.
+/// An attacker who sees two hashes could compute a third.
 #[test]
 fn token_hashes_are_compared_and_looked_up_only() {
     let is_about =

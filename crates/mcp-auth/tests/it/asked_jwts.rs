@@ -1,4 +1,4 @@
-//! JWTs about which their issuer is asked too: of every kind of issuer, and bound as it answers.
+//! JWTs that are introspected as well: for every kind of issuer, and bound as the answer says.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ fn asking() -> Introspection {
     Introspection::basic("notes", "a secret of this server").endpoint(QUESTIONS).introspect_jwts()
 }
 
-/// Serves an answer to every question.
+/// Serves this answer to every introspection request.
 fn answers(web: &Web, answer: &Value) {
     let _ = web.clone().serve(QUESTIONS, answer.to_string());
 }
@@ -66,7 +66,7 @@ fn customers(keys: &TestIssuer, web: &Web, asking: Introspection) -> McpAuth {
         .expect("a description")
 }
 
-/// One whose keys are given.
+/// A server whose keys are given.
 fn of_keys(keys: &TestIssuer, web: &Web) -> AuthorizationServer {
     let given = mcp_auth::jwt::KeySet::parse(keys.jwks().as_bytes()).expect("keys");
     let server = AuthorizationServer::with_keys(keys.url(), given).introspection(asking());
@@ -106,7 +106,7 @@ async fn tenants_and_issuers_of_a_resolver_are_asked_and_what_they_answer_is_rem
         assert_eq!((status(&auth, &named).await, questions(&web)), (200, 3), "remembered");
         keys.clock().advance(Duration::from_secs(60));
         assert_eq!((status(&auth, &named).await, questions(&web)), (401, 4), "{issuer}");
-        // A stranger's costs no question.
+        // A forged token is not introspected.
         let forged = TestIssuer::new().token().audience(RESOURCE).claim("iss", issuer).sign();
         assert_eq!((status(&auth, &forged).await, questions(&web)), (401, 4), "{issuer}");
     }
@@ -160,7 +160,7 @@ fn tokens_of_a_secret_are_not_asked_about_and_build_says_so() {
     assert!(matches!(error, Some(ConfigError::Introspection { .. })), "{error:?}");
 }
 
-/// A resource without keys asks about everything; beside it stands one with keys.
+/// One resource has no keys and introspects every token. The other one has keys as well.
 #[tokio::test]
 async fn what_was_answered_about_a_jwt_stands_for_no_signature() {
     let keys = TestIssuer::new();
@@ -202,7 +202,7 @@ async fn an_answer_binds_a_jwt_and_never_frees_one() {
         headers.insert("dpop", proof.parse().expect("a value"));
         headers
     };
-    // The answer, the token, and whether it passes as a bearer token and with a proof of `key`.
+    // The answer, the token, and whether it is accepted as a bearer token and with a proof by `key`.
     for (name, answer, token, as_bearer, by_proof) in [
         ("nobody binds it", bound_to(None), token().sign(), true, false),
         ("the answer", bound_to(Some(&key)), token().sign(), false, true),
@@ -226,7 +226,7 @@ async fn an_answer_binds_a_jwt_and_never_frees_one() {
     }
 }
 
-/// Another resource has asked meanwhile, and shares the answer.
+/// Two resources share a server. One introspects again, and the other gets the same answer.
 #[tokio::test]
 async fn a_token_that_is_bound_later_is_bound_wherever_it_was_verified_before() {
     let keys = TestIssuer::new();

@@ -1,4 +1,4 @@
-//! GitHub and Google: what their own APIs are asked, how often, what their answers are worth, and what is never sent to them.
+//! GitHub and Google: the requests to their APIs, how many, how answers are validated, and what is never sent.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -28,10 +28,10 @@ pub(crate) const SECRET: &str = "0123456789abcdef0123456789abcdef01234567";
 const CLIENT: &str = "123-abc.apps.googleusercontent.com";
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What becomes of a token: a reason, or nothing for an outage.
+/// The outcome for a token. The reason is `None` if the API is unavailable.
 type Judged = Result<(), Option<Reason>>;
 
-/// What is needed to play one of them.
+/// A provider, with all that is needed to simulate its API.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Who {
     GitHub,
@@ -82,7 +82,7 @@ impl Who {
     }
 }
 
-/// An API that answers about the tokens that it knows, and counts. Clones are the same.
+/// A simulated API that knows some tokens and records the requests. Clones share their state.
 #[derive(Clone)]
 pub(crate) struct Api {
     who: Who,
@@ -102,7 +102,7 @@ pub(crate) enum Trouble {
 }
 
 impl Api {
-    /// One that knows the token of the fixture.
+    /// An API that knows the token of the fixture.
     pub(crate) fn of(who: Who) -> Self {
         let api = Self {
             who,
@@ -114,7 +114,7 @@ impl Api {
         api
     }
 
-    /// The same, which answers with the fixture changed.
+    /// An API that answers with a changed fixture.
     fn with(who: Who, change: impl FnOnce(&mut Value)) -> Self {
         let (api, mut answer) = (Self::of(who), who.fixture()["answer"].take());
         change(&mut answer);
@@ -147,7 +147,7 @@ impl Api {
         (behind(self.server(&clock), &clock), clock)
     }
 
-    /// What the real one does with such a request.
+    /// Answers as the real API does.
     fn respond(&self, request: &Request<Bytes>) -> Response<Bytes> {
         let headers = request.headers();
         let fixture = self.who.fixture();
@@ -580,7 +580,7 @@ async fn an_unknown_token_is_a_401_and_not_asked_about_again_at_once() {
         }
         assert_eq!(api.asked(), 1, "{who:?}");
     }
-    // "Validation failed, or the endpoint has been spammed."
+    // GitHub documents its 422: "Validation failed, or the endpoint has been spammed."
     let api = Api::of(GitHub);
     api.trouble(Some(Trouble::Json(422, r#"{"message":"Validation Failed"}"#)));
     assert_eq!(status(&api.protects().0, GitHub.token()).await, 401);
@@ -735,7 +735,7 @@ async fn no_answer_is_remembered_past_the_expiry() {
     assert_eq!(status(&auth, GitHub.token()).await, 401);
 }
 
-/// Every way in which an API can fail, and what the operator reads of it.
+/// Every way in which an API can fail, and a part of the advice that the operator gets.
 const TROUBLES: [(Trouble, &str); 17] = [
     (Trouble::Down, "check that it is up"),
     (Trouble::Hang, "check that it is up"),

@@ -1,4 +1,4 @@
-//! What strangers, broken issuers and mistakes in a set-up try, and must not get.
+//! What unauthenticated clients, malicious or broken issuers and configuration errors must not achieve.
 
 use std::future::pending;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,7 +17,7 @@ use tower::{Layer as _, ServiceExt as _};
 
 use crate::world::{RESOURCE, answer, bearer, request, status};
 
-/// An issuer that publishes what an attacker wants it to, and remembers what it was asked for.
+/// An issuer that publishes metadata chosen by an attacker, and records the URLs that were requested.
 #[derive(Clone)]
 struct Liar {
     metadata: String,
@@ -45,7 +45,7 @@ impl Fetch for Liar {
     }
 }
 
-/// Arrays in an object that serde_json takes for a text to parse anew, without counting how deep it is.
+/// Nested arrays and `RawValue` objects, whose text serde_json parses again without counting the depth.
 fn bottomless(levels: usize) -> String {
     let mut escape = String::from(r"\u0022");
     let (mut start, mut end) = (String::new(), String::new());

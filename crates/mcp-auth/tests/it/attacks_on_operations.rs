@@ -1,5 +1,6 @@
-//! Attacks on the rules for operations before servers of other kinds: what they read as something else than
-//! the rules see is refused, and never reaches them.
+//! Attacks on the rules for operations, in front of other kinds of servers.
+//!
+//! A request that such a server would read differently from the rules is refused and never reaches it.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use tower::{Layer as _, ServiceExt as _, service_fn};
 
 use crate::world::{RESOURCE, bearer};
 
-/// A server of any kind, which counts what reaches it.
+/// A server of any kind that counts the requests that reach it.
 struct World {
     issuer: TestIssuer,
     auth: McpAuth,
@@ -74,7 +75,7 @@ async fn a_uri_that_servers_read_as_a_forbidden_one_does_not_reach_them() {
     ];
     let rules = forbidden.iter().fold(ToolScopes::new(), |all, uri| all.resource(uri, ["admin"]));
     let world = World::new(rules);
-    // What `new URL(..).href` makes of the left is the right: the TypeScript SDK looks that up.
+    // The right is `new URL(left).href`, which the TypeScript SDK looks up.
     let rows = [
         (" vault://admin/keys", "vault://admin/keys"),
         ("vault://admin/keys ", "vault://admin/keys"),
@@ -164,7 +165,7 @@ async fn a_mark_that_servers_decode_in_a_path_does_not_hide_it_from_its_rule() {
     for rule in written {
         let rules = ToolScopes::new().resource("n://a/{id}", ["read"]).resource(rule, ["admin"]);
         let world = World::new(rules);
-        // The Python SDK 2 gives the handler of `n://a/{id}` the `id` `x:y@z` for each of these.
+        // For each of these the Python SDK 2 calls the handler of `n://a/{id}` with the `id` `x:y@z`.
         for uri in written {
             let params = serde_json::json!({ "uri": uri }).to_string();
             assert_eq!(world.ask("resources/read", &params).await.0, 403, "{rule} {uri}");
@@ -176,7 +177,7 @@ async fn a_mark_that_servers_decode_in_a_path_does_not_hide_it_from_its_rule() {
 async fn an_encoded_slash_does_not_lead_past_the_rule_for_a_folder() {
     let rules = ToolScopes::new().resource("n://a/{id}", ["read"]);
     let world = World::new(rules.resource("n://a/private/{id}", ["admin"]));
-    // The Python SDK 2 gives the handler of `n://a/{id}` the `id` `private/x`.
+    // The Python SDK 2 calls the handler of `n://a/{id}` with the `id` `private/x`.
     let params = r#"{"uri":"n://a/private%2Fx"}"#;
     let (status, is_reached) = world.ask("resources/read", params).await;
     assert!(!is_reached, "{status}");
@@ -185,8 +186,8 @@ async fn an_encoded_slash_does_not_lead_past_the_rule_for_a_folder() {
 #[tokio::test]
 async fn a_body_that_its_headers_say_is_no_utf_8_does_not_reach_servers_that_believe_them() {
     let world = World::new(ToolScopes::new().tool("admin_x", ["admin"]));
-    // In UTF-7 the string of `x` ends, and another `name` follows: Express and the TypeScript SDK
-    // decode what `charset` says, with iconv-lite.
+    // Decoded as UTF-7, the string of `x` ends and another `name` follows. Express and the TypeScript SDK
+    // decode by `charset`, with iconv-lite.
     let body = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"note","x":"+ACIALAAi-name+ACIAOgAi-admin+AF8-x"}}"#;
     let rows = [
         ("application/json", true),
@@ -228,8 +229,8 @@ async fn a_body_that_its_headers_say_is_no_utf_8_does_not_reach_servers_that_bel
 #[tokio::test]
 async fn members_as_python_names_them_do_not_pass_unseen() {
     let world = World::new(ToolScopes::new().resource("vault://*", ["admin"]));
-    // Models of pydantic with `populate_by_name`, as those of the Python SDK 2, take a field by either name,
-    // unless they are told not to where they are used, as the SDK's own server does.
+    // Pydantic models with `populate_by_name`, such as those of the Python SDK 2, accept a field under either
+    // name, unless that is switched off where they are used, as in the SDK's own server.
     for filter in [
         r#"{"resource_subscriptions":["vault://a"]}"#,
         r#"{"resourceSubscriptions":[],"resource_subscriptions":["vault://a"]}"#,
@@ -309,7 +310,7 @@ async fn many_long_names_before_many_patterns_take_no_time() {
 
 #[tokio::test]
 async fn headers_that_gateways_to_scripts_take_for_ours_do_not_reach_them() {
-    // CGI, WSGI and PHP know headers by names in which `-` and `_` are the same.
+    // CGI, WSGI and PHP expose headers under names in which `-` and `_` are the same.
     let world = World::new(ToolScopes::new());
     let server = service_fn(|request: Request<GuardedBody<Full<Bytes>>>| async move {
         let names = request.headers().keys().map(|name| name.as_str().replace('_', "-"));

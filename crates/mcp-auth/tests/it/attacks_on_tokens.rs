@@ -1,4 +1,4 @@
-//! Attacks on all that is no plain JWT: opaque and bound tokens, tenants, API keys, notices, and who is whom.
+//! Attacks other than on plain JWTs: opaque and bound tokens, tenants, API keys, security events, principals.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -37,7 +37,7 @@ fn basic() -> Introspection {
     Introspection::basic("notes", SECRET)
 }
 
-/// A web in which questions about tokens are answered by a function of the token.
+/// Serves documents, and answers introspection requests by a function of the token.
 #[derive(Clone)]
 struct Answering<F> {
     documents: Web,
@@ -96,8 +96,8 @@ async fn notice(auth: &McpAuth, content_type: &str, body: String) -> u16 {
     response.unwrap_or_else(|never| match never {}).status().as_u16()
 }
 
-/// `introspect_jwts` promises that a revoked JWT is refused before it expires. Each of these issuers says that the
-/// token is not active.
+/// `introspect_jwts` promises that a revoked JWT is refused before it expires. Each of these issuers answers that
+/// the token is not active.
 #[tokio::test]
 async fn a_jwt_that_is_to_be_asked_about_is_asked_about_whatever_its_issuer_looks_like() {
     let keys = TestIssuer::new();
@@ -150,14 +150,14 @@ async fn a_jwt_that_is_to_be_asked_about_is_asked_about_whatever_its_issuer_look
     let server = AuthorizationServer::with_keys(keys.url(), given).introspection(asks());
     let server = server.fetch(inactive(Web::default())).clock(keys.clock());
     let of_keys = (
-        "one of its own, which is asked", // so that the others are to be believed
+        "one of its own, which is asked", // shows that the other cases can fail
         resource().authorization_server(server).build(),
         keys.token().audience(RESOURCE).sign(),
     );
 
     let mut passed = Vec::new();
     for (name, auth, token) in [of_keys, of_tenant, of_customer, of_secret] {
-        // An error at `build()` would do as well.
+        // An error from `build()` is fine too.
         let Ok(auth) = auth else { continue };
         if status(&auth, &token).await != 401 {
             passed.push(name);
@@ -166,9 +166,9 @@ async fn a_jwt_that_is_to_be_asked_about_is_asked_about_whatever_its_issuer_look
     assert!(passed.is_empty(), "revoked tokens pass: {passed:?}");
 }
 
-/// Envoy writes `URI=` and `DNS=` as they stand in the certificate, without quotes ("TODO: Handle the special
-/// characters in By and URI fields", `conn_manager_utility.cc`), and a URI may have commas. So whoever makes a
-/// certificate writes the end of the header, and RFC 8705 §2.2 lets anybody make one.
+/// Envoy copies `URI=` and `DNS=` from the certificate without quotes ("TODO: Handle the special characters in By
+/// and URI fields", `conn_manager_utility.cc`), and a URI may contain commas. So the author of a certificate
+/// controls the end of the header, and RFC 8705 §2.2 allows self-signed certificates.
 #[tokio::test]
 async fn a_name_in_a_certificate_is_not_another_certificate() {
     const VICTIM: &[u8] = &[0x30, 0x03, 0x02, 0x01, 0x01];
@@ -182,7 +182,7 @@ async fn a_name_in_a_certificate_is_not_another_certificate() {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, VICTIM);
     let digest: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
     let of_thief = "ab".repeat(32);
-    // The certificate of the thief has one name: spiffe://x,Hash=<that of the victim>
+    // The thief's certificate has one name: spiffe://x,Hash=<the hash of the victim's>
     let header = format!("Hash={of_thief};Subject=\"CN=x\";URI=spiffe://x,Hash={digest}");
     let (mut parts, body) = request(bearer(&stolen)).into_parts();
     parts.extensions.insert(PeerAddr("10.1.2.3".parse().expect("an address")));
@@ -191,8 +191,8 @@ async fn a_name_in_a_certificate_is_not_another_certificate() {
     assert_eq!(admitted.err().and_then(|denial| denial.reason()), Some(Reason::Certificate));
 }
 
-/// `User` is "sure" by the documentation of [`CallerKind`]. All access tokens of Authentik have a `uid` (see its
-/// row, where it is the mark of access tokens), those of its service accounts too.
+/// A caller is a `User` only if a claim shows a login. `uid` does not: all access tokens of Authentik have it, those
+/// of service accounts too (in its row of the table it marks access tokens).
 #[tokio::test]
 async fn a_program_is_not_a_user_by_an_empty_word() {
     let issuer = TestIssuer::new();
@@ -213,7 +213,7 @@ async fn a_program_is_not_a_user_by_an_empty_word() {
     assert!(users.is_empty(), "taken for users: {users:?}");
 }
 
-/// "It never forgets a proof that would still be accepted" (`dpop/replays.rs`).
+/// The replay cache never forgets a proof that would still be accepted (`verify/dpop/replay_cache.rs`).
 #[tokio::test]
 async fn a_clock_that_was_ahead_for_a_moment_lets_no_proof_pass_twice() {
     let issuer = TestIssuer::new();
@@ -231,11 +231,11 @@ async fn a_clock_that_was_ahead_for_a_moment_lets_no_proof_pass_twice() {
     assert!(admit(&auth, &seen).await.is_err(), "a proof is used once");
 }
 
-/// "No client can lock out the others by itself" (`dpop/replays.rs`).
+/// No client can lock out the others by itself (`verify/dpop/replay_cache.rs`).
 #[tokio::test]
 async fn a_user_with_several_keys_does_not_lock_out_the_others() {
     let issuer = TestIssuer::new();
-    let auth = issuer.protects(RESOURCE).dpop(Dpop::optional().remembered_proofs(400));
+    let auth = issuer.protects(RESOURCE).dpop(Dpop::optional().replay_cache_capacity(400));
     let auth = auth.build().expect("a description");
     for _ in 0..5 {
         let key = DpopKey::generate(issuer.clone());
@@ -252,8 +252,8 @@ async fn a_user_with_several_keys_does_not_lock_out_the_others() {
     assert!(alice.is_ok(), "{:?}", alice.err());
 }
 
-/// "Failures that may be due to the token pause nothing but that token" (docs/decisions): firewalls, and nginx
-/// by `return 444`, close the connection on what they do not like.
+/// A failure that the token may have caused pauses only that token (docs/decisions). Firewalls, and nginx with
+/// `return 444`, close the connection on requests that they reject.
 #[tokio::test]
 async fn a_token_on_which_the_connection_is_closed_silences_the_server_for_nobody() {
     let issuer = TestIssuer::new();
@@ -279,7 +279,7 @@ async fn a_token_on_which_the_connection_is_closed_silences_the_server_for_nobod
     assert_eq!(refused, 0, "of 10 good tokens, after one bad one each");
 }
 
-/// A logout token names the user by `sub`; the caller is known by `username`.
+/// A logout token names the user by `sub`, but the caller's subject is the `username`.
 #[tokio::test]
 async fn a_logout_counts_where_the_subject_is_the_username() {
     let issuer = issuer();
@@ -294,7 +294,7 @@ async fn a_logout_counts_where_the_subject_is_the_username() {
 
     let logout = format!("logout_token={}", issuer.logout_token(CLIENT).subject("4711").sign());
     let answer = notice(&auth, "application/x-www-form-urlencoded", logout).await;
-    // The receiver must not say that it has done what it has not.
+    // The receiver must not report a revocation that has no effect.
     assert_eq!((answer, status(&auth, &token).await), (200, 401));
 }
 
@@ -323,7 +323,7 @@ async fn a_jwt_that_its_issuer_says_is_bound_is_no_bearer_token() {
     assert_eq!(web.questions(), 1);
 }
 
-/// "What begins so and is no key of the list is refused at once, and never sent to an introspection endpoint."
+/// A text with the prefix of API keys that is not a listed key is refused at once, and never introspected.
 #[tokio::test]
 async fn what_begins_as_an_api_key_is_never_sent_to_an_issuer() {
     let key = "mcpk_2aVvwqjTq0dVz4yHcJkLmNoPqRsTuVwXyZ012345678";
@@ -334,9 +334,9 @@ async fn what_begins_as_an_api_key_is_never_sent_to_an_issuer() {
     let mut sent = Vec::new();
     for token in [
         format!("{key}="),
-        format!("{key}/a.b.c"),        // a key, and something behind it
-        format!("{key}.{key}.{key}="), // pasted thrice
-        key.repeat(6),                 // and more often
+        format!("{key}/a.b.c"),        // a key, and more after it
+        format!("{key}.{key}.{key}="), // pasted three times
+        key.repeat(6),                 // pasted six times
     ] {
         let before = issuer.introspection_requests();
         assert_eq!(status(&auth, &token).await, 401);
@@ -347,7 +347,7 @@ async fn what_begins_as_an_api_key_is_never_sent_to_an_issuer() {
     assert!(sent.is_empty(), "the issuer was told the key: {sent:?}");
 }
 
-/// A body may take 30 seconds to arrive. What is revoked meanwhile is still carried out.
+/// A body may take 30 seconds to arrive. If the token is revoked meanwhile, the operation must not be executed.
 #[tokio::test]
 async fn a_token_that_is_revoked_while_its_body_arrives_does_nothing() {
     let issuer = TestIssuer::new();
@@ -373,7 +373,7 @@ async fn a_token_that_is_revoked_while_its_body_arrives_does_nothing() {
     assert_eq!(admitted.err().and_then(|denial| denial.reason()), Some(Reason::Inactive));
 }
 
-/// "A full book refuses more, not less" (docs/decisions), and a session that ended stays ended.
+/// A full revocation list refuses more tokens, not fewer (docs/decisions). An ended session stays ended.
 #[tokio::test]
 async fn a_full_book_does_not_open_a_session_that_had_ended() {
     let issuer = TestIssuer::new();
@@ -390,8 +390,8 @@ async fn a_full_book_does_not_open_a_session_that_had_ended() {
     }
 }
 
-/// "Your service never sees these headers, whoever sends them" (docs/guide/bound-tokens.md): gateways to
-/// scripts do not tell `_` from `-`, and `hidden_headers.rs` knows it of MCP's own.
+/// The inner service never sees these headers, whoever sends them (docs/guide/bound-tokens.md). CGI and WSGI
+/// gateways do not distinguish `_` from `-`, so all spellings are removed (`hidden_headers.rs`).
 #[tokio::test]
 async fn no_spelling_of_a_certificate_header_reaches_the_inner_service() {
     let issuer = TestIssuer::new();
@@ -411,8 +411,8 @@ async fn no_spelling_of_a_certificate_header_reaches_the_inner_service() {
     assert_eq!(String::from_utf8_lossy(&body), "", "what the inner service sees");
 }
 
-/// "A revoked token may pass for so long" (`Introspection::cache_for`). The stream that was opened with it does
-/// for ever: an answer need not have an `exp`, and nobody asks again for a stream.
+/// A revoked token may be accepted only for the time of `Introspection::cache_for`. Its streams must end as well,
+/// although an answer need not have an `exp`.
 #[tokio::test(start_paused = true)]
 async fn a_stream_of_an_opaque_token_ends_some_time_after_its_issuer_has_revoked_it() {
     let issuer = issuer();
@@ -427,8 +427,8 @@ async fn a_stream_of_an_opaque_token_ends_some_time_after_its_issuer_has_revoked
     assert_eq!(next(&mut body).await, None);
 }
 
-/// `aud` of Entra's v2 tokens is the application, as the constructor's example has it, and so is that of the
-/// ID tokens that the application gets for itself. A `nonce` is there only if the client asked for one.
+/// The `aud` of Entra's v2 access tokens is the application, as in the constructor's example. So is the `aud` of ID
+/// tokens that the application gets for itself. These have a `nonce` only if the client sent one.
 #[tokio::test]
 async fn an_id_token_of_entra_for_the_same_application_is_no_access_token() {
     let app = "11111111-1111-1111-1111-111111111111";
@@ -450,7 +450,7 @@ async fn an_id_token_of_entra_for_the_same_application_is_no_access_token() {
     assert_eq!(admitted.err().and_then(|denial| denial.reason()), Some(Reason::Type));
 }
 
-/// Issuers by a resolver are issuers too: their notices are not to be thrown away.
+/// Issuers of a resolver are trusted too: their logout tokens must not be discarded.
 #[tokio::test]
 async fn an_issuer_known_at_run_time_can_log_out_its_users() {
     let keys = TestIssuer::new();
@@ -502,14 +502,14 @@ async fn an_issuer_revokes_nothing_of_another_whatever_its_notice_names() {
         assert_eq!(notice(&auth, "application/secevent+jwt", event).await, 202);
         assert_eq!(status(&auth, &of_b).await, 200, "{sub_id}");
     }
-    // Nor with a key of its own in the name of the other.
+    // Nor by a logout token in the name of the other issuer, signed with its own key.
     let forged = a.logout_token(CLIENT).claim("iss", b.url()).sign();
     let forged = format!("logout_token={forged}");
     assert_eq!(notice(&auth, "application/x-www-form-urlencoded", forged).await, 400);
     assert_eq!(status(&auth, &of_b).await, 200);
 }
 
-/// A flight that crashes takes nobody along, and the next one is on time.
+/// A panic during introspection is an outage for all waiting requests, and the next attempt comes on time.
 #[tokio::test]
 async fn a_question_that_panics_is_an_outage_for_those_who_wait_and_ends() {
     let issuer = TestIssuer::new();
@@ -533,7 +533,7 @@ async fn a_question_that_panics_is_an_outage_for_those_who_wait_and_ends() {
     assert_eq!((status(&auth, "opaque").await, web.questions()), (200, 2));
 }
 
-/// What is remembered is the whole token: no other text comes in by it.
+/// The whole token is the key of the cache: no other text matches its entry.
 #[tokio::test]
 async fn no_change_of_a_remembered_token_is_remembered() {
     let issuer = issuer();
@@ -552,7 +552,7 @@ async fn no_change_of_a_remembered_token_is_remembered() {
     }
 }
 
-/// Names with odd characters: no two principals, and no two callers of a session, are one.
+/// Subjects with unusual characters: no two of them are the same principal, nor shown as the same.
 #[tokio::test]
 async fn odd_names_are_as_many_principals() {
     let (a, b) = (issuer(), TestIssuer::builder().issuer("https://issuer.test/x").build());
@@ -599,7 +599,7 @@ async fn odd_names_are_as_many_principals() {
     assert_eq!(number, 2 * names.len() + 1);
 }
 
-/// Threads, and not only tasks that take turns: each proof passes once.
+/// With several threads, not only with cooperative tasks: each proof is accepted once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn threads_do_not_share_a_proof() {
     let issuer = TestIssuer::new();
@@ -624,7 +624,7 @@ async fn threads_do_not_share_a_proof() {
     }
 }
 
-/// What is revoked while its issuer is asked about it, does not pass by the answer.
+/// A token that is revoked during its introspection is refused, whatever the answer.
 #[tokio::test]
 async fn a_revocation_overtakes_a_question_under_way() {
     let issuer = issuer();
@@ -644,8 +644,8 @@ async fn a_revocation_overtakes_a_question_under_way() {
     assert_eq!(status(&auth, &token).await, 401, "and it is remembered in vain");
 }
 
-/// The bytes of a token are looked at in several places, late where it is remembered or a JWT. Whoever verifies it, none
-/// hears of what is no token.
+/// The characters of a token are checked in several places, and late if it is cached or a JWT. No verifier receives a
+/// text that is not a token.
 #[tokio::test]
 async fn what_is_no_token_is_a_400_however_tokens_are_verified() {
     let issuer = issuer();
@@ -679,7 +679,7 @@ async fn what_is_no_token_is_a_400_however_tokens_are_verified() {
         let (start, end) = known.split_at(known.len() / 2);
         for sign in [" ", ",", "\t", "\"", "é", "=", "\\", "%"] {
             for token in [format!("{start}{sign}{end}"), format!("{sign}{known}")] {
-                let is_one = sign == " " && token.starts_with(' '); // spaces may stand before it
+                let is_one = sign == " " && token.starts_with(' '); // leading spaces are allowed
                 assert!(is_one || status(&auth, &token).await == 400, "{how}: {token}");
             }
         }

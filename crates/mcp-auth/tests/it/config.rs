@@ -1,4 +1,4 @@
-//! A wrong set-up ends at `build()`, and says what to change.
+//! Configuration errors are reported by `build()`, with what to change.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ fn each_mistake_has_its_error() {
     let issuer =
         |url: &str| (McpAuth::builder(RESOURCE).authorization_server(url), E::Issuer(text(url)));
     let origin = |origin: &str| (builder().allowed_origins([origin]), E::Origin(text(origin)));
-    let keyless: mcp_auth::metadata::Document =
+    let keyless: mcp_auth::metadata::MetadataDocument =
         serde_json::from_value(serde_json::json!({"issuer": ISSUER})).expect("an object");
     let rows = vec![
         resource(""),

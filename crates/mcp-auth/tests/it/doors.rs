@@ -1,4 +1,4 @@
-//! The doors: axum, tower, raw hyper and rmcp.
+//! The integrations: axum, tower, plain hyper and rmcp.
 
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -103,7 +103,7 @@ async fn rmcps_service_is_reached_where_any_other_would_be() {
         for (door, app) in apps.iter().enumerate() {
             for path in reached {
                 assert_eq!(fetch(app, path, None).await.0, 401, "{door} {resource} {path}");
-                // It was reached, and speaks to nobody without a host.
+                // rmcp was reached, and refuses the request because it has no `Host`.
                 let (status, body) = fetch(app, path, Some(&token)).await;
                 assert_eq!((status, body.contains("Host")), (400, true), "{door} {path} {body}");
             }
@@ -115,7 +115,7 @@ async fn rmcps_service_is_reached_where_any_other_would_be() {
     }
 }
 
-/// A page whose name was made to lead here is refused before anything is read or asked; our own name needs no setting.
+/// DNS rebinding is refused before anything is read or fetched. The resource's own host needs no setting.
 #[tokio::test]
 async fn rmcps_service_is_called_by_its_own_hosts_only() {
     struct Server;
@@ -174,7 +174,7 @@ async fn rmcps_service_is_called_by_its_own_hosts_only() {
     }
 }
 
-/// What a router around it takes from the path is not the caller's to choose.
+/// A caller cannot choose the path parameters of an outer router.
 #[tokio::test]
 async fn what_is_below_the_path_is_no_parameter() {
     struct Server;
@@ -209,7 +209,7 @@ async fn what_is_below_the_path_is_no_parameter() {
     }
 }
 
-/// It would be the one that answers, without a check.
+/// Such a route would answer without a check.
 #[tokio::test]
 async fn no_route_takes_a_method_of_what_is_protected() {
     struct Server;
@@ -473,9 +473,9 @@ async fn a_connection_keeps_no_identity() {
     }
 }
 
-/// Many clients send the head of a request and its body one after the other. If the refusal comes between the
-/// two, the server does not read the rest and ends the connection, which a client that uses it again
-/// must not find out by an error.
+/// Many clients send the head of a request before its body. If the refusal comes in between, the server does not
+/// read the body and closes the connection. The answer must announce that, so that a client that reuses the
+/// connection does not fail.
 #[tokio::test]
 async fn a_refusal_before_the_body_says_that_the_connection_ends() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

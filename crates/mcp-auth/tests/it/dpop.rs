@@ -1,4 +1,4 @@
-//! DPoP: the twelve checks of RFC 9449 §4.3, replays, nonces, no downgrade, and what clients are told.
+//! DPoP: the twelve checks of RFC 9449 §4.3, replays, nonces, downgrades, and challenges.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::world::{RESOURCE, admit, answer, bearer, request, shown};
 
-/// A resource, an issuer, a client's key, and a token bound to it.
+/// A resource, an issuer, a client's key, and a token bound to that key.
 struct World {
     issuer: TestIssuer,
     auth: McpAuth,
@@ -52,7 +52,7 @@ impl World {
         answer(&self.auth, request(headers)).await
     }
 
-    /// What becomes of the usual token with this proof.
+    /// The outcome for the default token with this proof.
     async fn outcome(&self, proof: ProofBuilder) -> Result<(), BadProof> {
         outcome(&self.auth, &dpop(&self.token, &proof.sign())).await
     }
@@ -69,7 +69,7 @@ fn dpop(token: &str, proof: &str) -> HeaderMap {
 async fn outcome(auth: &McpAuth, headers: &HeaderMap) -> Result<(), BadProof> {
     match admit(auth, headers).await {
         Ok(caller) => {
-            assert!(caller.confirmation().is_some_and(|binding| binding.key().is_some()));
+            assert!(caller.confirmation().is_some_and(|confirmation| confirmation.jkt().is_some()));
             Ok(())
         }
         Err(denial) => match denial.kind() {
@@ -89,7 +89,7 @@ fn challenge(response: &Response<Bytes>) -> &str {
 async fn each_of_the_twelve_checks_is_met_and_violated() {
     let world = World::new();
     let other = DpopKey::generate(world.issuer.clone());
-    let now: i64 = 1_785_196_800; // of the manual clock
+    let now: i64 = 1_785_196_800; // the start of the manual clock
     let p = || world.proof();
     let private = {
         let mut jwk = world.key.jwk();
@@ -198,7 +198,7 @@ async fn each_of_the_twelve_checks_is_met_and_violated() {
         assert_eq!(world.outcome(proof).await, expected, "{name}");
     }
 
-    // 1: not more than one header; 2: well-formed.
+    // Check 1: not more than one header. Check 2: a well-formed JWT.
     let good = world.proof().sign();
     for (name, fields, expected) in [
         ("1: none", vec![], Err(BadProof::Missing)),
@@ -261,7 +261,7 @@ async fn a_proof_is_accepted_once_and_after_its_time_never() {
     world.issuer.clock().advance(Duration::from_secs(1));
     assert_eq!(outcome(&world.auth, &headers).await, Err(BadProof::Time));
 
-    // One identifier under two times, and under two keys.
+    // One `jti` with two times, and with two keys.
     let again = world.proof().claim("jti", "1");
     assert_eq!(world.outcome(again.clone()).await, Ok(()));
     let later = again.clone().claim("iat", 1_785_196_800 + 130);
@@ -290,7 +290,7 @@ async fn two_requests_at_once_do_not_share_a_proof() {
 
 #[tokio::test]
 async fn who_has_no_true_token_of_this_resource_takes_no_place_in_the_memory_of_proofs() {
-    let world = World::with(Some(Dpop::optional().remembered_proofs(4)));
+    let world = World::with(Some(Dpop::optional().replay_cache_capacity(4)));
     let stranger = DpopKey::generate(world.issuer.clone());
     let elsewhere = world.token().audience("https://api.example.com/mail").dpop_bound(&stranger);
     let expired = world.token().expired().dpop_bound(&stranger);
@@ -301,7 +301,7 @@ async fn who_has_no_true_token_of_this_resource_takes_no_place_in_the_memory_of_
             assert!(admit(&world.auth, &dpop(&token, &proof)).await.is_err());
         }
     }
-    // One place of four for each subject; then the share is used up, and it is nobody's fault but theirs.
+    // Each subject may use one entry of four. Then its quota is used up, which affects no other subject.
     assert_eq!(world.outcome(world.proof()).await, Ok(()));
     let full = world.answer(dpop(&world.token, &world.proof().sign())).await;
     assert_eq!((full.status().as_u16(), full.headers().get(WWW_AUTHENTICATE)), (503, None));
@@ -344,7 +344,7 @@ async fn a_bound_token_is_no_bearer_token_and_an_unbound_one_needs_no_proof() {
         beside.append("dpop", HeaderValue::from_static("twice"));
         assert!(admit(&world.auth, &beside).await.is_ok(), "a proof is not looked at");
 
-        // What nobody here can check is refused under both schemes.
+        // A confirmation that cannot be checked is refused under both schemes.
         for cnf in [
             json!({}),
             json!({"kid": "1"}),
@@ -469,7 +469,7 @@ async fn clients_that_know_only_bearer_read_their_challenge_in_it() {
         let plain = World::new();
         let with = challenge(&world.answer(headers.clone()).await).to_owned();
         let without = challenge(&plain.answer(headers).await).to_owned();
-        // The bytes of before, and DPoP behind them.
+        // The same bytes as without DPoP, and then the challenge for DPoP.
         assert!(with.starts_with(&format!("{without}, DPoP algs=\"")), "{with}");
         let read = |text: &str| {
             let challenge = Challenge::parse(text).expect("a challenge");
@@ -477,12 +477,12 @@ async fn clients_that_know_only_bearer_read_their_challenge_in_it() {
         };
         assert_eq!(read(&with), read(&without), "our own parser");
         for field in ["resource_metadata", "scope", "error", "error_description"] {
-            // rmcp takes the first occurrence, TypeScript v1 and v2 the first match of
-            // `field=(?:"([^"]+)"|([^\s,]+))`, mcp-remote the last of `(\w+)=("[^"]*"|[\w-]+)`.
+            // rmcp reads the first occurrence, TypeScript v1 and v2 the first match of
+            // `field=(?:"([^"]+)"|([^\s,]+))`, mcp-remote the last match of `(\w+)=("[^"]*"|[\w-]+)`.
             assert_eq!(first(&with, field), first(&without, field), "{field}");
             assert_eq!(last(&with, field), last(&without, field), "{field}");
         }
-        // TypeScript v1: the first word is `Bearer`, and another follows. v2: `(?:^|,)\s*dpop(?:\s|$|,)`.
+        // TypeScript v1 requires `Bearer` and another word after it. v2 finds DPoP by `(?:^|,)\s*dpop(?:\s|$|,)`.
         assert_eq!(with.split(' ').next(), Some("Bearer"));
         assert!(with.contains(", DPoP "));
     }
@@ -527,7 +527,7 @@ async fn nonces_are_demanded_given_and_renewed() {
     let foreign = foreign.to_str().expect("ASCII");
     assert_eq!(outcome(&world.auth, &with(foreign)).await, Err(BadProof::Nonce));
 
-    // Bearer tokens have no use for it; and it does not outlive its time.
+    // The answer to a Bearer request has no nonce. An expired nonce is refused.
     assert_eq!(nonce_of(&world.answer(bearer(&world.token().sign())).await), None);
     world.issuer.clock().advance(Duration::from_secs(60));
     let token = world.token().dpop_bound(&world.key).sign();

@@ -1,4 +1,4 @@
-//! Can a forged, foreign or malformed token pass? One table, a row per attack.
+//! No forged or malformed token is accepted, and none of another issuer: one table, a row per attack.
 
 use std::sync::LazyLock;
 
@@ -14,10 +14,10 @@ use mcp_auth::{Credentials, Denial, MAX_TOKEN_BYTES, Reason};
 
 const ISSUER: &str = "https://auth.example.com";
 
-/// The usual header, of a key whose signatures are cheap.
+/// The default header, for a key whose signatures are cheap.
 const HEADER: &str = r#"{"alg":"EdDSA","kid":"ed","typ":"JWT"}"#;
 
-// ── the world: an issuer's keys, and an attacker's ──
+// ── the keys of the issuer and of an attacker ──
 
 struct World {
     ed: Ed25519KeyPair,
@@ -50,7 +50,7 @@ fn ec_xy() -> (String, String) {
     (base64url(&point[1..33]), base64url(&point[33..]))
 }
 
-/// `n` of an RSA key with 2048 bits and the exponent 65537, at its place in PKCS #1.
+/// `n` of an RSA key with 2048 bits and the exponent 65537, cut out of its PKCS #1 encoding.
 fn rsa_modulus(key: &RsaKeyPair) -> &[u8] {
     let der = key.public_key().as_ref();
     &der[der.len() - 5 - 256..der.len() - 5]
@@ -60,7 +60,7 @@ fn rsa_n(key: &RsaKeyPair) -> String {
     base64url(rsa_modulus(key))
 }
 
-/// The members of our Ed25519 key, but for `kid`.
+/// The members of the issuer's Ed25519 key, except `kid`.
 fn ed_jwk() -> String {
     format!(r#""kty":"OKP","crv":"Ed25519","x":"{}""#, ed_x(&WORLD.ed))
 }
@@ -74,7 +74,7 @@ fn rsa_jwk() -> String {
     format!(r#""kty":"RSA","n":"{}","e":"AQAB""#, rsa_n(&WORLD.rsa))
 }
 
-/// What the issuer publishes: one key for each algorithm, and an RSA key that may be used with any.
+/// The issuer's key set: an Ed25519 key, an ES256 key, an RS256 key, and an RSA key without `alg`.
 fn jwks() -> String {
     let (ed, ec, rsa) = (ed_jwk(), ec_jwk(), rsa_jwk());
     format!(
@@ -82,9 +82,9 @@ fn jwks() -> String {
     )
 }
 
-// ── how tokens are made ──
+// ── tokens ──
 
-/// Claims with which a token is good, some replaced, some left out (`None`), some added.
+/// The claims of a valid token, some replaced, some removed (`None`), some added.
 fn claims(changes: &[(&str, Option<&str>)]) -> String {
     let good = [
         ("iss", r#""https://auth.example.com""#),
@@ -114,13 +114,13 @@ fn claims(changes: &[(&str, Option<&str>)]) -> String {
     format!("{{{}}}", members.join(","))
 }
 
-/// Good claims and these members after them, as they are written here.
+/// Valid claims, followed by these members verbatim.
 fn claims_and(members: &str) -> String {
     let good = claims(&[]);
     format!("{},{members}}}", &good[..good.len() - 1])
 }
 
-/// The first two parts.
+/// The first two parts of a token.
 fn unsigned(header: impl AsRef<[u8]>, claims: impl AsRef<[u8]>) -> String {
     format!("{}.{}", base64url(header), base64url(claims))
 }
@@ -133,32 +133,32 @@ fn sign(key: &Ed25519KeyPair, input: &str) -> String {
     with_signature(input, key.sign(input.as_bytes()))
 }
 
-/// Truly signed by the issuer's Ed25519 key, whatever it says.
+/// A token with a valid signature by the issuer's Ed25519 key, whatever it contains.
 fn signed(header: impl AsRef<[u8]>, claims: impl AsRef<[u8]>) -> String {
     sign(&WORLD.ed, &unsigned(header, claims))
 }
 
-/// The usual header over these claims.
+/// The default header over these claims.
 fn of(claims: impl AsRef<[u8]>) -> String {
     signed(HEADER, claims)
 }
 
-/// The usual claims with changes.
+/// The default claims with one change.
 fn with(name: &str, value: Option<&str>) -> String {
     of(claims(&[(name, value)]))
 }
 
-/// This header over good claims.
+/// This header over valid claims.
 fn under(header: impl AsRef<[u8]>) -> String {
     signed(header, claims(&[]))
 }
 
-/// A header that has this member too.
+/// Valid claims under a header that has this member too.
 fn header_and(member: &str) -> String {
     under(format!(r#"{{"alg":"EdDSA","kid":"ed",{member}}}"#))
 }
 
-/// This header over good claims, signed by the attacker's Ed25519 key.
+/// This header over valid claims, signed by the attacker's Ed25519 key.
 fn by_attacker(header: &str) -> String {
     sign(&WORLD.attacker, &unsigned(header, claims(&[])))
 }
@@ -209,8 +209,8 @@ fn hs256(alg: &str, kid: &str, secret: &[u8]) -> String {
     with_signature(&input, tag)
 }
 
-/// A good token with one of its three parts rewritten. The first two are signed as rewritten, so that
-/// nothing but strict decoding stands in the way.
+/// A valid token with one of its three parts rewritten. A rewritten header or payload is signed as it is, so
+/// that only strict decoding can refuse it.
 fn rewritten(part: usize, change: impl FnOnce(&str) -> String) -> String {
     let good = of(claims(&[]));
     let mut parts: Vec<_> = good.split('.').map(str::to_owned).collect();
@@ -221,9 +221,9 @@ fn rewritten(part: usize, change: impl FnOnce(&str) -> String) -> String {
     sign(&WORLD.ed, &format!("{}.{}", parts[0], parts[1]))
 }
 
-/// Another text for the same bytes: the bits of the last character that stand for nothing are set.
+/// Another text for the same bytes: the unused bits of the last character are changed.
 fn loosened(part: usize) -> String {
-    // Blanks make the length one that leaves loose bits: header and claims may have them.
+    // Spaces, which JSON allows, make the length one that leaves unused bits.
     let padded = |json: &str| format!("{json}{}", " ".repeat((4 - json.len() % 3) % 3));
     let input = unsigned(padded(HEADER), padded(&claims(&[])));
     let mut parts: Vec<_> = sign(&WORLD.ed, &input).split('.').map(str::to_owned).collect();
@@ -286,7 +286,7 @@ impl Row {
         self
     }
 
-    /// What went wrong, if anything.
+    /// Describes the failure, if the row fails.
     fn failure(&self, usual: &KeySet) -> Option<String> {
         let keys = self.jwks.as_ref().map(|jwks| KeySet::parse(jwks.as_bytes()));
         let keys = match keys {
@@ -457,7 +457,7 @@ fn algorithms() -> Vec<Row> {
         });
         let token = rsa_token(alg, "rsa", padding);
         rows.push(accepted(format!("{alg} with an RSA key without alg"), token));
-        // RFC 8725bis: the header must not talk the verifier into another padding.
+        // RFC 8725bis: a signature with another padding than the header names is not accepted.
         let other = if alg == "RS256" { "PS256" } else { "RS256" };
         let token = rsa_token(other, "rsa", padding);
         rows.push(refused(format!("{alg} that calls itself {other}"), Reason::Signature, token));
@@ -757,7 +757,7 @@ fn markers() -> Vec<Row> {
         let untyped = signed(r#"{"alg":"EdDSA","kid":"ed"}"#, &body);
         rows.push(refused(format!("claim {marker}, no typ"), Reason::Type, untyped));
         rows.push(refused(format!("claim {marker}, typ JWT"), Reason::Type, of(&body)));
-        // The issuer itself says what it is.
+        // The issuer states by `typ` what it is.
         let typed = signed(r#"{"alg":"EdDSA","kid":"ed","typ":"at+jwt"}"#, &body);
         rows.push(accepted(format!("claim {marker}, typ at+jwt"), typed));
     }
@@ -841,7 +841,7 @@ fn duplicates() -> Vec<Row> {
             of(claims_and(members)),
         ));
     }
-    // What we do not decide on is the user's to read.
+    // The library does not read the contents of other claims. That is up to the user.
     rows.push(accepted("twice inside a claim", of(claims_and(r#""x":{"a":1,"a":2}"#))));
     rows.push(accepted(
         "the same in other case",
@@ -990,7 +990,7 @@ fn parts() -> Vec<Row> {
     ]
 }
 
-/// The order of the group on P-256.
+/// The order of the P-256 group.
 const P256_ORDER: [u8; 32] = [
     0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc, 0xe6,
     0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
@@ -1036,7 +1036,7 @@ fn signatures() -> Vec<Row> {
             Reason::Signature,
             es256(|s| [&[0; 16][..], &s[..32], &[0; 16], &s[32..]].concat()),
         ),
-        // ECDSA is malleable: never take a token's text for its identity.
+        // ECDSA is malleable: the text of a token does not identify it.
         accepted("ES256, s negated", es256(|s| pair(&s[..32], &negated(&s[32..])))),
         refused("EdDSA, all zeros", Reason::Signature, eddsa(|_| vec![0; 64])),
         refused(
@@ -1107,7 +1107,7 @@ fn signatures() -> Vec<Row> {
     rows
 }
 
-/// The order less this number.
+/// The group order minus this number.
 fn negated(s: &[u8]) -> Vec<u8> {
     let mut borrow = 0;
     let mut difference: Vec<u8> = P256_ORDER
@@ -1149,7 +1149,7 @@ fn required_claims() -> Vec<Row> {
         rows.push(refused(format!("exp {exp}"), Reason::Claims, with("exp", Some(exp))));
     }
     rows.push(refused("exp missing", Reason::Claims, with("exp", None)));
-    // Time is the policy's to judge: it has the clock.
+    // The policy checks the time: it has the clock.
     for exp in ["2000000000.5", "2e9", "2E9", "2e+9", "1", "0.5", "9007199254740991"] {
         rows.push(accepted(format!("exp {exp}"), with("exp", Some(exp))));
     }
@@ -1196,7 +1196,7 @@ fn required_claims() -> Vec<Row> {
         "iss with escapes",
         with("iss", Some(r#""https:\/\/\u0061uth.example.com""#)),
     ));
-    // An unknown issuer costs no signature: it comes first.
+    // The issuer is checked first, so an unknown issuer costs no signature verification.
     rows.push(refused(
         "iss foreign, signature foreign",
         Reason::Issuer,
@@ -1216,7 +1216,7 @@ fn required_claims() -> Vec<Row> {
 
 fn other_claims() -> Vec<Row> {
     let mut rows = Vec::new();
-    // Whether it is ours is the policy's to judge: see `a_token_without_our_audience_is_true_but_not_permitted`.
+    // The policy checks the audience: see `a_token_without_our_audience_is_true_but_not_permitted`.
     for aud in ["null", r#""https://evil.example""#, "[]", r#"["a","b"]"#] {
         rows.push(accepted(format!("aud {aud}"), with("aud", Some(aud))));
     }
@@ -1266,7 +1266,7 @@ fn other_claims() -> Vec<Row> {
 fn sizes() -> Vec<Row> {
     let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
     let objects = |depth: usize| format!("{}1{}", r#"{"a":"#.repeat(depth), "}".repeat(depth));
-    // Two members are in the header and eight in the claims before these.
+    // The header already has two members, and the claims have eight.
     let members = |number: usize| -> String {
         (0..number).map(|i| format!(r#""m{i}":0"#)).collect::<Vec<_>>().join(",")
     };
@@ -1314,12 +1314,12 @@ fn sizes() -> Vec<Row> {
     ]
 }
 
-/// Keys of the issuer that must not be used, next to one that is good.
+/// Keys of the issuer that must not be used, next to a usable one.
 fn keys() -> Vec<Row> {
     let good = format!(r#"{{{},"kid":"ed"}}"#, ed_jwk());
     let named = |alg: &str| under(format!(r#"{{"alg":"{alg}","kid":"k"}}"#));
     let mut rows = Vec::new();
-    // The members beside `kid`, and the algorithm that the token names.
+    // The algorithm that the token names, and the members of the key in addition to `kid`.
     let (x, y) = ec_xy();
     let point = WORLD.ec.public_key().as_ref();
     let spki: PublicKeyX509Der<'_> = WORLD.ed.public_key().as_der().expect("DER");
@@ -1482,7 +1482,7 @@ fn keys() -> Vec<Row> {
         let name = format!("a good key next to: {name}");
         rows.push(accepted(name, of(claims(&[]))).with_keys(&[bad, good.clone()]));
     }
-    // Not even their names are read.
+    // Not even the `kid` of these keys is read.
     for (name, bad) in [
         ("a member twice", format!(r#"{{{ed},"kid":"k","alg":"EdDSA","alg":"EdDSA"}}"#)),
         ("kid twice", format!(r#"{{{ed},"kid":"k","\u006bid":"k"}}"#)),
@@ -1544,7 +1544,7 @@ fn keys() -> Vec<Row> {
     rows
 }
 
-// ── what is not a row ──
+// ── tests outside the table ──
 
 #[test]
 fn a_set_without_a_usable_key_is_no_set() {
@@ -1575,7 +1575,7 @@ fn a_set_without_a_usable_key_is_no_set() {
         assert_eq!(error, KeySetError::Malformed, "{jwks}");
     }
     assert_eq!(KeySet::parse(b"{\"keys\":[],\"x\":\"\xff\"}").err(), Some(KeySetError::Malformed));
-    // One key by itself is not a set.
+    // A single key is not a key set.
     let alone = format!("{{{}}}", ed_jwk());
     assert_eq!(KeySet::parse(alone.as_bytes()).err(), Some(KeySetError::Malformed));
 

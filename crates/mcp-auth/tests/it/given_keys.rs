@@ -1,4 +1,4 @@
-//! Keys from elsewhere than the network: given, in a file, in PEM; and a secret instead of keys.
+//! Keys that are not fetched: given in code, in a file, in PEM; and a shared secret instead of keys.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use mcp_auth_testkit::{SigningAlgorithm, TestIssuer};
 
 use crate::world::{RESOURCE, admit, bearer, status};
 
-/// Trusts `server`, which lives by the clock of `issuer` and cannot reach it.
+/// A resource that trusts `server`. The clock is that of `issuer`, which counts any request to it.
 fn trusting(issuer: &TestIssuer, server: AuthorizationServer) -> McpAuth {
     let server = server.fetch(issuer.clone()).clock(issuer.clone());
     let auth = McpAuth::builder(RESOURCE).authorization_server(server).clock(issuer.clone());
@@ -30,7 +30,7 @@ async fn given_keys_need_no_network() {
     auth.warm_up().await.expect("nothing to fetch");
     assert_eq!(status(&auth, &issuer.token().sign()).await, 200);
     assert_eq!(refused(&auth, &issuer.token().kid("x").sign()).await, Some(Reason::UnknownKey));
-    let forged = TestIssuer::new().token().sign(); // the same issuer and `kid`, another key
+    let forged = TestIssuer::new().token().sign(); // the same issuer and `kid`, a different key
     assert_eq!(refused(&auth, &forged).await, Some(Reason::Signature));
     issuer.rotate();
     assert_eq!(refused(&auth, &issuer.token().sign()).await, Some(Reason::UnknownKey));
@@ -47,7 +47,7 @@ async fn keys_in_pem_verify_what_they_signed_whatever_its_kid() {
         let nameless = issuer.token().without_header("kid").sign();
         assert_eq!(status(&auth, &nameless).await, 200, "{algorithm}");
         let mut forged = issuer.token().sign();
-        // Not at its end, where a signature of ML-DSA may have nothing but zeros.
+        // Not at the end, where an ML-DSA signature may consist of zeros.
         let signature = forged.rfind('.').expect("a signature") + 1;
         forged.replace_range(signature + 8..signature + 12, "AAAA");
         assert_eq!(refused(&auth, &forged).await, Some(Reason::Signature), "{algorithm}");
@@ -91,7 +91,7 @@ fn a_private_key_is_not_taken_for_a_public_one() {
     assert!(matches!(KeySet::from_pem(pem), Err(KeySetError::Pem(why)) if why.contains("private")));
 }
 
-/// A file of its own for each test, gone at the end.
+/// A temporary file, deleted at the end of the test.
 pub(crate) struct KeysFile(pub(crate) PathBuf);
 
 impl KeysFile {

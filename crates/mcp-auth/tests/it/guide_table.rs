@@ -1,13 +1,13 @@
-//! The table of providers as the guide prints it.
+//! Renders the provider tables of the guide.
 
 use std::fmt::Write as _;
 
 use mcp_auth::{Audience, Evidence, MetadataKind, Provider, TokenMarker};
 
-const START: &str = "<!-- from crates/mcp-auth/src/provider/table.rs -->\n";
+const START: &str = "<!-- from crates/mcp-auth/src/model/provider/table.rs -->\n";
 const END: &str = "<!-- end -->\n";
 
-/// The page with the tables between its marks printed anew.
+/// The page, with the tables between its markers rendered again.
 pub(crate) fn written_into(page: &str) -> String {
     let (before, rest) = page.split_once(START).expect("the start of the tables");
     let (_, after) = rest.split_once(END).expect("the end of the tables");

@@ -1,4 +1,4 @@
-//! What clients come back with, tasks, handles and the state of a call: none of it says who they are.
+//! Tasks, handles and request state that clients send back: none of it identifies the caller.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -19,7 +19,7 @@ fn protected(issuer: &TestIssuer) -> McpAuth {
     auth.build().expect("a description")
 }
 
-/// A request of somebody, if they say who they are, that is alice's by everything else in it.
+/// Sends a request with this token, if any. Everything else in the request refers to alice.
 async fn ask(auth: &McpAuth, token: Option<&str>, method: &str, params: &str) -> Response<Bytes> {
     let body = format!(r#"{{"jsonrpc":"2.0","id":7,"method":"{method}","params":{params}}}"#);
     let mut request = Request::post("/mcp").body(Full::from(body)).expect("a request");
@@ -38,7 +38,7 @@ async fn whoever_comes_back_with_something_is_asked_who_they_are_and_what_they_m
     let auth = protected(&issuer);
     let of = |sub: &str, scopes: &str| issuer.token().subject(sub).scopes([scopes]).sign();
     let retry = r#"{"name":"add_note","arguments":{"handle":"of-alice"},"requestState":"of-alice","inputResponses":{"sure":{"action":"accept"}}}"#;
-    // What is asked for, and the scope that it needs.
+    // The method, its parameters, and the scope that it requires.
     let rows = [
         ("tasks/get", r#"{"taskId":"of-alice"}"#, "tasks"),
         ("tasks/update", r#"{"taskId":"of-alice","inputResponses":{}}"#, "tasks"),
@@ -65,7 +65,7 @@ async fn whoever_comes_back_with_something_is_asked_who_they_are_and_what_they_m
     }
 }
 
-/// As the guide says it, in `scopes-per-tool.md`.
+/// The associated data, as the guide recommends it in `scopes-per-tool.md`.
 fn context(auth: &AuthInfo, tool: &str) -> Vec<u8> {
     format!("{} tools/call {tool:?}", auth.principal()).into_bytes()
 }

@@ -1,4 +1,4 @@
-//! Opaque tokens: what is asked, how often, what answers are worth, and what happens when there are none.
+//! Opaque tokens: introspection requests, how many, how answers are validated, and outages.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -26,7 +26,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 type Change = fn(TokenBuilder) -> TokenBuilder;
 
-/// An issuer that answers to this server, and the way to ask it.
+/// An issuer that knows this server as an introspection client.
 fn issuer() -> TestIssuer {
     TestIssuer::builder().client("notes server", SECRET).build()
 }
@@ -407,7 +407,7 @@ async fn a_refusal_is_remembered_for_ten_seconds() {
     assert_eq!(issuer.introspection_requests(), 2);
 }
 
-/// Every way in which the endpoint can fail, while the token is good.
+/// Every way in which the endpoint can fail although the token is valid.
 const TROUBLES: [Trouble; 13] = [
     Trouble::Down,
     Trouble::Hang,
@@ -480,7 +480,7 @@ async fn a_token_that_the_server_chokes_on_silences_it_for_nobody() {
     }
 }
 
-/// Answers as the issuer does, but fails about what begins as a path, or about everything.
+/// Answers as the issuer does, but fails for tokens that begin with `..`, or for every request.
 #[derive(Clone)]
 struct Failing {
     issuer: TestIssuer,
@@ -604,7 +604,7 @@ async fn a_hundred_thousand_invented_tokens_are_bounded() {
     assert_eq!(issuer.introspection_requests(), 7);
     assert_eq!(status(&auth, &known).await, 200, "what is remembered needs no question");
 
-    // A token that was good before finds a place, when it must be asked about again.
+    // A token that was active before gets a slot when it must be introspected again.
     issuer.clock().advance(61 * SECOND);
     let again = {
         let (auth, known) = (auth.clone(), known.clone());
@@ -717,7 +717,7 @@ async fn several_servers_are_asked_in_order_until_one_knows_the_token() {
     assert_eq!(status(&auth, "invented").await, 401);
     assert_eq!((first.introspection_requests(), second.introspection_requests()), (3, 2));
 
-    // The one that is down may have been the one that knows it.
+    // The server that is down may be the one that knows the token.
     first.trouble(Endpoint::Introspection, Trouble::Down);
     assert_eq!(status(&auth, "invented-too").await, 503);
     assert_eq!(status(&auth, &second.token().opaque()).await, 200);
@@ -810,7 +810,7 @@ async fn the_operator_reads_what_to_change() {
     }
 }
 
-/// Answers each question with a given text of a given type, and everything else as the issuer does.
+/// Answers each introspection request with a fixed text and media type, and everything else as the issuer does.
 #[derive(Clone)]
 struct Answers {
     issuer: TestIssuer,

@@ -1,4 +1,4 @@
-//! Several issuers, many tenants, and issuers that are known only at run time.
+//! Several issuers, many tenants, and issuers that are resolved at run time.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -30,14 +30,14 @@ async fn reason(auth: &McpAuth, token: &str) -> Option<Reason> {
     admit(auth, &bearer(token)).await.expect_err("refused").reason()
 }
 
-/// A description that lives by the issuer's clock.
+/// A builder that uses the issuer's clock.
 fn resource(keys: &TestIssuer) -> McpAuthBuilder {
     McpAuth::builder(RESOURCE).clock(keys.clock())
 }
 
 #[tokio::test]
 async fn a_key_of_one_issuer_never_verifies_a_token_of_another() {
-    let (a, b) = (TestIssuer::new(), TestIssuer::new()); // the same `kid`, other keys
+    let (a, b) = (TestIssuer::new(), TestIssuer::new()); // the same `kid`, different keys
     let (issuer_a, issuer_b) = ("https://a.example.com", "https://b.example.com");
     let web = Web::default()
         .serve(&discovery(issuer_a), metadata(issuer_a, "https://a.example.com/jwks"))
@@ -72,7 +72,7 @@ async fn issuers_that_name_one_key_set_have_it_each_for_itself() {
     for issuer in [issuer_a, issuer_b] {
         assert_eq!(status(&auth, &keys.token().claim("iss", issuer).sign()).await, 200, "{issuer}");
     }
-    // Each fetched it: what one issuer publishes is never taken for what another does.
+    // Each issuer fetched the key set for itself: documents are never shared between issuers.
     assert_eq!(web.asked_for().iter().filter(|url| *url == shared).count(), 2);
     assert_eq!(
         reason(&auth, &keys.token().claim("iss", "https://c.example.com").sign()).await,
@@ -203,7 +203,7 @@ async fn principals_of_two_issuers_never_collide() {
     assert_eq!(principals[0].subject(), principals[1].subject());
 }
 
-/// A resolver that knows the tenants of a list, and how often it was asked for what.
+/// A resolver that knows a list of tenants and records which issuers it was asked for.
 #[derive(Clone, Default)]
 struct Customers {
     known: Arc<Mutex<Vec<String>>>,
@@ -403,7 +403,7 @@ async fn a_resolver_that_is_down_is_an_outage_and_a_withdrawn_tenant_is_refused(
     customers.is_down.store(0, Ordering::SeqCst);
     customers.known.lock().expect("a list").clear();
     keys.clock().advance(Duration::from_secs(10 * 60));
-    // After an outage the first to come does not wait for the answer.
+    // After an outage the first request does not wait for the resolver's answer.
     let _ = admit(&auth, &bearer(&token("acme", "first"))).await;
     for _ in 0..10 {
         tokio::task::yield_now().await;

@@ -1,4 +1,4 @@
-//! Keys that stay fresh: how often the issuer is asked, and what happens when it is in trouble.
+//! Key refresh: how often keys are fetched, and what happens when the issuer fails.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -129,7 +129,7 @@ async fn the_request_that_meets_a_rotated_key_waits_for_it() {
     assert_eq!(issuer.jwks_requests(), 2);
 }
 
-/// An issuer whose keys arrive late, as they were when they were asked for.
+/// An issuer whose key set arrives late, with the keys of the time of the request.
 #[derive(Clone)]
 struct Late {
     issuer: TestIssuer,
@@ -190,7 +190,7 @@ async fn a_key_that_was_replaced_under_its_name_is_met_as_well() {
     let issuer = TestIssuer::new();
     let auth = protected(&issuer);
     auth.warm_up().await.expect("the issuer is up");
-    let successor = TestIssuer::new(); // the same issuer after its key was lost: the same `kid`, another key
+    let successor = TestIssuer::new(); // the same issuer after the loss of its key: the same `kid`, a new key
     assert_eq!((successor.url(), successor.kid()), (issuer.url(), issuer.kid()));
     for _ in 0..100 {
         assert_eq!(status(&auth, &successor.token().sign()).await, 401, "a stranger's signature");
@@ -443,7 +443,7 @@ async fn metadata_can_be_given_or_mapped_or_elsewhere() {
     issuer.trouble(Endpoint::Metadata, Trouble::OtherIssuer);
     let jwks_uri = issuer.jwks_uri();
     let (mapped, later) = (jwks_uri.clone(), jwks_uri);
-    let straighten = move |mut document: mcp_auth::metadata::Document| {
+    let straighten = move |mut document: mcp_auth::metadata::MetadataDocument| {
         document.insert("issuer".into(), "https://issuer.test".into());
         document.insert("jwks_uri".into(), mapped.clone().into());
         document

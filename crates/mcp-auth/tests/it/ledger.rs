@@ -1,4 +1,4 @@
-//! The ledger of requirements in `docs/spec`: complete, and each test that it names is there.
+//! The list of requirements in `docs/spec`: every row is complete, and every test that it names exists.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -81,7 +81,7 @@ fn every_test_that_is_named_is_there() {
     assert!(missing.is_empty(), "{missing:#?}");
 }
 
-/// Whether there is a test of this name: `it::file::name`, `lib::path::of::module::tests::name`,
+/// Whether a test with this name exists: `it::file::name`, `lib::path::of::module::tests::name`,
 /// `testkit::file::name`, or `e2e::` and the name of a scenario.
 fn is_there(test: &str) -> bool {
     let Some((kind, name)) = test.split_once("::") else { return false };
@@ -121,8 +121,8 @@ fn is_there(test: &str) -> bool {
     })
 }
 
-/// The scenarios are rows of a table, `['name', world, proof]`, and the ways of each client,
-/// `flow('where', world, client)` and `step('where', world, client)`, whose names are put together.
+/// A scenario is a row of a table, `['name', world, proof]`, or comes from `flow('where', world, client)` or
+/// `step('where', world, client)`, which compose its name from the place and the client.
 fn is_scenario(name: &str) -> bool {
     let read = |file| fs::read_to_string(root().join("e2e/node").join(file)).expect("scenarios");
     let script = ["run.mjs", "introspection.mjs", "better_auth.mjs"].map(read).concat();
@@ -156,7 +156,7 @@ fn a_test_that_is_not_there_is_noticed() {
         "it::ledger::is_there",
         "it::ledger::no_such_test",
         "it::nowhere::a_test_that_is_not_there_is_noticed",
-        "lib::policy::audience::tests::audiences_compare_by_table",
+        "lib::policy::audience::tests::no_such_test",
         "e2e::a good token",
         "e2e::RS256: nobody signs in and calls a tool",
         "a_test_that_is_not_there_is_noticed",

@@ -1,4 +1,4 @@
-//! Lists show what their reader may use, in every mode of a real server and whatever else a server answers.
+//! Filtered lists: a caller sees only what it may use, in every mode of a real server and in any other answer.
 
 use std::convert::Infallible;
 use std::future::ready;
@@ -15,7 +15,7 @@ use crate::rmcp_world::{Mode, RESOURCE, Visitor, app, ids, whole};
 use crate::streams::{EVENTS, data, next, streamed, streamed_later};
 use crate::world::{bearer, request};
 
-/// Who lacks the scope of its name is not shown the tool `slow`.
+/// Hides the tool `slow` from callers without the scope `slow`.
 fn filtering(issuer: &TestIssuer) -> McpAuth {
     let auth = issuer.protects(RESOURCE).list_only(|caller, listed, name| {
         assert_eq!(listed, ListItemKind::Tool);
@@ -27,7 +27,7 @@ fn filtering(issuer: &TestIssuer) -> McpAuth {
 const LIST: &str = r#"{"jsonrpc":"2.0","id":5,"method":"tools/list"}"#;
 const MODERN_LIST: &str = r#"{"jsonrpc":"2.0","id":5,"method":"tools/list","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}"#;
 
-/// The result in a whole answer, JSON or events.
+/// The `result` of a complete answer, in JSON or in events.
 fn result(body: &str) -> Value {
     let data = body.lines().map(|line| line.strip_prefix("data: ").unwrap_or(line));
     let message = data.filter_map(|data| serde_json::from_str::<Value>(data).ok());
@@ -101,7 +101,7 @@ async fn a_list_that_is_replayed_is_filtered_as_well() {
     assert_eq!(names(&result(&whole(again).await.2)), ["ask", "whoami"]);
 }
 
-/// What becomes of an answer of the inner server, with these headers.
+/// What the client receives if the inner server sends `answer` with these headers.
 async fn through(
     method: Method,
     mut answer: Response<&'static str>,
@@ -129,7 +129,7 @@ const TOOLS: &str =
     r#"{"id":1,"result":{"tools":[{"name":"a","n":1.0},{"name":"slow"}],"nextCursor":"2"}}"#;
 const SHOWN: &str = r#"{"id":1,"result":{"tools":[{"name":"a","n":1.0}],"nextCursor":"2"}}"#;
 
-/// A body, its status and headers, and what becomes of them.
+/// The inner server's body, status and headers; then the client's status and body (`None`: the error of a 502).
 type Row = (&'static str, u16, &'static [(&'static str, &'static str)], u16, Option<&'static str>);
 
 #[tokio::test]
@@ -148,7 +148,7 @@ async fn answers_by_table() {
         (r#"{"result":{},"result":{"tools":[]}}"#, 200, &[JSON], 502, None),
         ("Not Found: Session not found", 404, &[JSON], 404, Some("Not Found: Session not found")),
         ("a page", 200, &[("content-type", "text/html")], 200, Some("a page")),
-        (TOOLS, 200, &[("content-type", "text/plain")], 200, Some(TOOLS)), // which no client reads
+        (TOOLS, 200, &[("content-type", "text/plain")], 200, Some(TOOLS)), // which no client reads as a list
     ];
     for (i, (body, status, headers, expected, text)) in rows.into_iter().enumerate() {
         let mut answer = Response::new(body);

@@ -1,4 +1,4 @@
-//! What the operator sees, and what nobody may see.
+//! What the log contains for the operator, and what it must never contain.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -27,7 +27,7 @@ use crate::world::{RESOURCE, admit, answer, bearer, request, status};
 struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    /// Everything at `level` and above is written here until the guard is dropped.
+    /// Collects everything at `level` and above until the guard is dropped.
     fn at(level: Level) -> (Self, tracing::subscriber::DefaultGuard) {
         let log = Self::default();
         let subscriber = tracing_subscriber::fmt()
@@ -216,7 +216,7 @@ async fn no_transmitter_of_events_fills_the_log_and_nothing_secret_is_in_it() {
     let nobody = |i: usize| (format!("n{i}"), revoking(&issuer, "x").without("sub_id").sign());
     let nobodies: Vec<_> = (0..50).map(nobody).collect();
     let nobodies = nobodies.iter().map(|(jti, set)| (jti.as_str(), set.clone())).collect();
-    // The most lines of an hour: one of what was revoked, and one of each kind of trouble every five minutes.
+    // The most lines in an hour: one for the revocation, and one for each kind of failure every five minutes.
     let rows = [
         ("fine", Play::Wait(30), 0, ""),
         ("refuses the token", Play::Status(401), 12, "check the bearer token"),
@@ -269,7 +269,7 @@ async fn what_a_provider_is_asked_about_is_in_no_log_at_any_level() {
     }
     let text = log.text();
     assert!(text.contains("583231") && text.contains("refused: inactive"), "{text}");
-    let basic = STANDARD.encode(asked_providers::SECRET); // the end of `id:secret`, at this length of the id
+    let basic = STANDARD.encode(asked_providers::SECRET); // is in the Base64 of `id:secret`, given the length of the id
     for secret in [
         "exampleexample",
         "Example_token",

@@ -1,4 +1,4 @@
-//! The library from outside, a file for each question, in a world without sockets.
+//! Tests of the public API, one file per topic, without sockets.
 
 mod api_keys;
 mod api_keys_file;

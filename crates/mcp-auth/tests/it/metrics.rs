@@ -1,4 +1,4 @@
-//! What is counted, and that strangers cannot make labels.
+//! What is counted, and that untrusted input cannot create labels.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,12 +16,12 @@ use metrics::{
 use crate::streams::{EVENTS, data, next, streamed};
 use crate::world::{RESOURCE, answer, bearer, request, status};
 
-/// Remembers each metric under its name and labels; a gauge as the bits of its value.
+/// Records each metric under its name and labels; a gauge as the bits of its value.
 #[derive(Default)]
 struct Counts(Mutex<BTreeMap<String, Arc<AtomicU64>>>);
 
 impl Counts {
-    /// Whatever this thread records from here on.
+    /// Collects what this thread records while the guard lives.
     fn begin(&self) -> LocalRecorderGuard<'_> {
         metrics::set_default_local_recorder(self)
     }

@@ -1,4 +1,4 @@
-//! Tokens bound to client certificates: RFC 8705, and what proxies say of certificates (RFC 9440, Envoy).
+//! Tokens bound to client certificates (RFC 8705), and the headers in which proxies pass them on (RFC 9440, Envoy).
 
 use std::net::IpAddr;
 
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::world::{RESOURCE, answer, bearer, request, shown};
 
-/// DER to us: a SEQUENCE. What binds is the certificate, whatever it says.
+/// The smallest DER that is taken for a certificate: a SEQUENCE. A token is bound to its bytes, whatever they contain.
 const CERTIFICATE: &[u8] = &[0x30, 0x03, 0x02, 0x01, 0x01];
 const OTHER: &[u8] = &[0x30, 0x03, 0x02, 0x01, 0x02];
 
@@ -22,7 +22,7 @@ fn token(issuer: &TestIssuer) -> TokenBuilder {
     issuer.token().certificate_bound(CERTIFICATE)
 }
 
-/// What a request brings besides its token.
+/// What a request carries in addition to its token.
 #[derive(Clone, Default)]
 struct Sent {
     certificate: Option<ClientCertificate>,
@@ -109,12 +109,12 @@ async fn a_token_is_for_the_certificate_it_is_bound_to_by_table() {
         .expect("32");
     assert_eq!(ClientCertificate::from_sha256(of_digest), ClientCertificate::from_der(CERTIFICATE));
 
-    // A token that is not bound needs none, and one that is bound says so.
+    // A token that is not bound needs no certificate. The caller of a bound one shows its confirmation.
     assert_eq!(Sent::certificate(OTHER).reason(&auth, &issuer.token().sign()).await, None);
     let caller =
         Sent::certificate(CERTIFICATE).admit(&auth, bearer(&bound)).await.expect("admitted");
-    let binding = caller.confirmation().expect("a binding");
-    assert_eq!((binding.key(), binding.certificate().map(|it| it.len())), (None, Some(43)));
+    let confirmation = caller.confirmation().expect("a binding");
+    assert_eq!((confirmation.jkt(), confirmation.x5t_s256().map(|it| it.len())), (None, Some(43)));
 }
 
 #[tokio::test]

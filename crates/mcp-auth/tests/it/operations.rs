@@ -1,5 +1,6 @@
-//! Rules for single operations before a real rmcp server: what is forbidden never reaches a tool, however
-//! it is written, and is never a server error.
+//! Rules for operations in front of a real rmcp server.
+//!
+//! A forbidden call never reaches a tool, however it is written, and is never a server error.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -33,7 +34,7 @@ use crate::world::bearer;
 
 const RESOURCE: &str = "http://localhost/mcp";
 
-/// A server that counts whatever of it is reached.
+/// A server that counts the calls that reach it.
 #[derive(Clone)]
 struct Vault {
     reached: Arc<AtomicUsize>,
@@ -120,11 +121,11 @@ struct World {
     session: Option<HeaderValue>,
 }
 
-/// What came back: the status, the challenge, the body.
+/// The response: the status, the challenge, the body.
 type Answer = (u16, Option<String>, String);
 
 impl World {
-    /// A server with rules, and bob's session with it.
+    /// A server with rules, and a session of bob if the mode has sessions.
     async fn new(mode: Mode) -> Self {
         let issuer = TestIssuer::new();
         let reached = Arc::<AtomicUsize>::default();
@@ -167,7 +168,7 @@ impl World {
         world
     }
 
-    /// A POST of bob's, whose token grants these scopes.
+    /// A POST by bob, whose token grants these scopes.
     fn post(&self, scopes: &str, body: impl Into<Body>) -> Request<Body> {
         let token = self.issuer.token().subject("bob").scopes([scopes]).sign();
         let mut request = Request::post("/mcp").body(body.into()).expect("a request");
@@ -182,7 +183,7 @@ impl World {
         request
     }
 
-    /// A well-formed request of the mode's revision, whose headers agree with it.
+    /// A well-formed request of the mode's protocol revision, with matching headers.
     fn ask(&self, scopes: &str, method: &str, name: Option<&str>, params: &str) -> Request<Body> {
         let comma = if params.is_empty() { "" } else { "," };
         let meta = match self.mode {

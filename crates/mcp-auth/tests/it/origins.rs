@@ -1,4 +1,4 @@
-//! Web pages: the Origin check and CORS, by one list.
+//! Web pages: one list of origins decides the `Origin` check and CORS.
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request};
@@ -108,7 +108,7 @@ async fn answers_vary_by_origin_only_where_pages_of_others_may_read_them() {
         assert_eq!(header(answered.headers(), "vary"), vary);
         let refused = answer(&auth, request(HeaderMap::new())).await;
         assert_eq!(header(refused.headers(), "vary"), vary);
-        // Who is turned away for their origin knows why in any case.
+        // A refusal because of the origin varies by `Origin` in any case.
         let foreign = HeaderValue::from_static("https://evil.example");
         let headers = [(http::header::ORIGIN, foreign)].into_iter().collect();
         let refused = answer(&auth, request(headers)).await;

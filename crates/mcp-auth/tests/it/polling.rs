@@ -1,4 +1,4 @@
-//! Security events that are polled, from transmitters of every kind.
+//! Polling for security events, with correct and with faulty transmitters.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,27 +19,27 @@ const CLIENT: &str = "my-client";
 const URL: &str = "https://issuer.test/events/poll";
 const SESSION_REVOKED: &str = "https://schemas.openid.net/secevent/caep/event-type/session-revoked";
 
-/// What a transmitter does when it is asked.
+/// How a transmitter answers a poll.
 #[derive(Clone, Debug)]
 pub(crate) enum Play {
     Send(Value),
     Text(&'static str),
     Status(u16),
     Down,
-    /// It has nothing, and says so after some seconds.
+    /// Answers without an event, after this many seconds.
     Wait(u64),
-    /// It never answers.
+    /// Never answers.
     Hang,
-    /// It sends an event that nobody has seen before, and that is none.
+    /// Sends an invalid event, under another `jti` each time.
     Junk,
-    /// Of a length in bytes.
+    /// Sends this many bytes.
     Long(usize),
 }
 
-/// When, for what, and within which limits.
+/// When a request was sent, the request, and its limits.
 type Asked = (Instant, Request<Bytes>, Limits);
 
-/// Plays a script, and then the last line of it for ever. Clones are the same transmitter.
+/// Plays a script, and repeats its last entry forever. Clones are the same transmitter.
 #[derive(Clone)]
 pub(crate) struct Transmitter {
     script: Arc<Mutex<VecDeque<Play>>>,
@@ -56,7 +56,7 @@ impl Transmitter {
         EventPoll::at(URL, [CLIENT]).bearer("very-secret-token").fetch(self.clone())
     }
 
-    /// How many requests there were.
+    /// The number of requests so far.
     pub(crate) fn asked(&self) -> usize {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
@@ -67,7 +67,7 @@ impl Transmitter {
         asked.iter().map(|(_, it, _)| serde_json::from_slice(it.body()).expect("JSON")).collect()
     }
 
-    /// The seconds at which there were requests, from the first on.
+    /// When the requests were sent, in seconds since the first.
     fn seconds(&self) -> Vec<u64> {
         let asked = self.asked.lock().expect("a list");
         asked.iter().map(|(at, ..)| (*at - asked[0].0).as_secs()).collect()
@@ -131,7 +131,7 @@ fn protected(issuer: &TestIssuer) -> McpAuth {
     issuer.protects(RESOURCE).build().expect("a description")
 }
 
-/// Polls for some seconds, and then stops.
+/// Polls for this many seconds. Polling must not end by itself.
 pub(crate) async fn poll(auth: &McpAuth, events: EventPoll, seconds: u64) {
     let polling = auth.poll_security_events(events).expect("a description");
     let never = timeout(Duration::from_secs(seconds), polling).await;
@@ -144,7 +144,7 @@ async fn an_event_is_judged_as_one_that_is_pushed_and_what_became_of_it_is_told_
     let alice = || revoking(&issuer, "alice");
     let unknown = alice().claim("events", json!({ "https://example.com/event": {} }));
     let nobody = alice().without("sub_id");
-    // What is told of it with the next request, and whether alice is revoked.
+    // The error that the next request reports (`None`: it acknowledges the event), and whether alice is revoked.
     let rows = [
         ("good", alice().sign(), None, true),
         ("with spaces around it", format!(" {} ", alice().sign()), Some("invalid_request"), false),
@@ -186,7 +186,7 @@ async fn an_event_is_judged_as_one_that_is_pushed_and_what_became_of_it_is_told_
             }
         }
         assert_eq!(status(&auth, &token).await, if is_revoked { 401 } else { 200 }, "{name}");
-        // As it would have been with a push.
+        // A push of the same event has the same outcome.
         let pushed = protected(&issuer).receive_security_event(&set, &[CLIENT]).await;
         assert_eq!(pushed.is_ok(), fault.is_none(), "{name}");
     }
@@ -233,7 +233,7 @@ async fn what_cannot_be_judged_now_is_neither_acknowledged_nor_reported_and_come
     let auth = protected(&issuer);
     let book = auth.revocations().clone();
     let event = revoking(&issuer, "alice").sign();
-    // A transmitter sends what was not acknowledged.
+    // A transmitter repeats what was not acknowledged.
     let transmitter = Transmitter::new([sets(vec![("e1", event), ("e2", "x".into())])]);
     let polling = tokio::spawn(auth.poll_security_events(transmitter.events()).expect("fine"));
     sleep(Duration::from_secs(60)).await;
@@ -245,7 +245,7 @@ async fn what_cannot_be_judged_now_is_neither_acknowledged_nor_reported_and_come
     assert!((5..10).contains(&asked) && book.is_empty(), "{asked} requests in a minute");
 
     issuer.recover();
-    issuer.clock().advance(Duration::from_secs(60)); // the pause of the keys
+    issuer.clock().advance(Duration::from_secs(60)); // the backoff of the key set
     sleep(Duration::from_secs(60)).await;
     assert_eq!(book.len(), 1);
     assert_eq!(transmitter.told().last().expect("a request")["ack"], json!(["e1"]));
@@ -267,7 +267,7 @@ async fn what_was_to_be_told_survives_an_outage_by_table() {
         (Play::Status(401), true),
         (Play::Status(302), true),
         (Play::Text("<html>"), true),
-        // Perhaps because of what was told: the events come again.
+        // The report itself may be the cause, so it is dropped. The transmitter sends the events again.
         (Play::Status(400), false),
         (Play::Status(413), false),
     ] {
@@ -289,7 +289,7 @@ async fn whatever_a_transmitter_does_it_is_asked_with_pauses_by_table() {
     let more = |sets: Value| Play::Send(json!({ "sets": sets, "moreAvailable": true }));
     let many: serde_json::Map<_, _> =
         (0..10_000).map(|i| (format!("{i:05}"), Value::from("x"))).collect();
-    // How often it may be asked within an hour.
+    // The number of requests allowed in an hour.
     let rows = [
         ("has nothing, and says so at once", nothing(), 360..=361),
         ("has nothing, and waits", Play::Wait(30), 120..=121),

@@ -1,4 +1,4 @@
-//! Providers by name: each row of the table against a metadata document and a decoded token, signed by our own key.
+//! Providers by name: each row of the table with a metadata document and decoded tokens, signed by a test key.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,7 +18,7 @@ const TENANT: &str = "22222222-2222-2222-2222-222222222222";
 const OTHER_TENANT: &str = "33333333-3333-3333-3333-333333333333";
 const OTHER_RESOURCE: &str = "https://other.example.com/mcp";
 
-/// Each provider as its user writes it. `Own` audiences are named, as its advice says.
+/// Each provider as a user configures it. Where the audience is `Own`, it is set, as the advice says.
 fn server(id: &str) -> Option<AuthorizationServer> {
     type Server = AuthorizationServer;
     let app_id = "11111111-1111-1111-1111-111111111111";
@@ -61,7 +61,7 @@ fn server(id: &str) -> Option<AuthorizationServer> {
     })
 }
 
-/// Whether only its own API can judge its tokens: see `asked_providers.rs`.
+/// Whether only the provider's own API can validate its tokens: see `asked_providers.rs`.
 fn can_introspect(provider: &Provider) -> bool {
     provider.audience == Audience::Asked
 }
@@ -82,7 +82,7 @@ impl Fixture {
         Self { provider, document, issuer: TestIssuer::new() }
     }
 
-    /// What it publishes, and nothing else.
+    /// Serves what the provider publishes, and nothing else.
     fn web(&self) -> Web {
         let metadata = &self.document["metadata"];
         let (issuer, web) = (metadata["issuer"].as_str().expect("an issuer"), Web::default());
@@ -185,7 +185,7 @@ async fn its_id_token_another_tenants_and_another_resources_are_refused() {
 
 #[tokio::test]
 async fn a_token_of_another_kind_passes_nowhere_by_the_rules_of_this_one() {
-    // What a provider's own rule accepts, no other issuer's token gets by it.
+    // The audience rule of one provider does not admit a token of another issuer.
     let issuer = TestIssuer::new();
     let auth = McpAuth::builder(RESOURCE)
         .authorization_server(AuthorizationServer::supabase("abcdefgh"))
@@ -284,7 +284,7 @@ async fn entra_tells_applications_from_users() {
     }
 }
 
-/// What shows a login is the provider's to say.
+/// Which claims show that a user logged in depends on the provider.
 #[tokio::test]
 async fn programs_are_told_from_users_by_what_the_provider_means_by_its_claims() {
     use CallerKind::{Unknown, User};
@@ -293,7 +293,7 @@ async fn programs_are_told_from_users_by_what_the_provider_means_by_its_claims()
         ("okta", &["uid"], User),
         ("okta", &["auth_time", "uid"], Unknown),
         ("authentik", &["auth_time"], User),
-        ("authentik", &["amr"], Unknown), // a service account: the present is its `auth_time`
+        ("authentik", &["amr"], Unknown), // a service account: its `auth_time` is the current time
         ("keycloak", &["auth_time"], Unknown),
     ];
     for (id, without, kind) in rows {
@@ -347,8 +347,8 @@ async fn an_opaque_token_is_explained_by_its_provider() {
     }
 }
 
-/// What the application's own pages get is signed with the same keys, and the plugin that signs it can be told any
-/// issuer and audience.
+/// The tokens of the application's own pages are signed with the same keys, and the plugin that signs them can be
+/// configured with any issuer and audience.
 #[tokio::test]
 async fn a_session_of_better_auth_is_no_access_token() {
     let fixture = Fixture::of(Provider::find("better_auth").expect("a row"));

@@ -1,4 +1,4 @@
-//! Whom the inner service is ready for: what tower's `Service` promises, with services that keep count.
+//! tower's `Service` contract: only the instance that was polled ready is called, and no unused permit is held.
 
 use std::convert::Infallible;
 use std::future::{Ready, poll_fn, ready};
@@ -28,7 +28,7 @@ fn world() -> (BearerAuthLayer, HeaderMap) {
     (auth.bearer_auth(), bearer(&issuer.token().sign()))
 }
 
-/// Answers only once it is told to.
+/// A service that answers only when it is notified.
 fn slow(
     told: &Arc<Notify>,
 ) -> impl Service<Asked, Response = Answer, Error = Infallible, Future: Send> + Clone + Send + use<>
@@ -43,7 +43,7 @@ fn slow(
     })
 }
 
-/// What a service says of the next request, without waiting for anything.
+/// The result of a single `poll_ready`.
 async fn polled<S: Service<Request<Full<Bytes>>>>(service: &mut S) -> Poll<Result<(), S::Error>> {
     poll_fn(|context| Poll::Ready(service.poll_ready(context))).await
 }
@@ -57,7 +57,7 @@ async fn a_service_that_shed_load_takes_requests_again_once_there_is_room() {
 
     let first = tokio::spawn(ask());
     tokio::task::yield_now().await;
-    // Some that come at once, while there is no room.
+    // Several more at the same time, while there is no permit.
     let mut others: Vec<_> = (0..3).map(|_| service.clone()).collect();
     for other in &mut others {
         assert!(polled(other).await.is_ready(), "who sheds load is always ready");
@@ -141,7 +141,7 @@ async fn a_queue_before_a_limit_serves_all() {
     }
 }
 
-/// Is ready once it was asked twice, and is called only if it was ready.
+/// Is ready at the second poll, and panics if it is called before.
 #[derive(Debug)]
 struct Strict {
     polls: usize,

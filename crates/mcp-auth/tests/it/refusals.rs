@@ -1,4 +1,4 @@
-//! Each row of the refusal table, as the whole response that a client gets.
+//! Each row of the refusal table, as the complete response that a client receives.
 
 use std::time::Duration;
 

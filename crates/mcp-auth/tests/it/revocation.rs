@@ -1,4 +1,4 @@
-//! Tokens that are revoked before they expire, by the server and by notices of their issuers.
+//! Revocation before expiry: by the server, by logout tokens and by other security events.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ fn protected(issuer: &TestIssuer) -> McpAuth {
     issuer.protects(RESOURCE).build().expect("a description")
 }
 
-/// The answer of the receiver to a POST of this kind.
+/// The receiver's answer to a POST of this content type.
 async fn post(auth: &McpAuth, content_type: &str, body: impl Into<Bytes>) -> Response<Bytes> {
     let request = Request::post("/notices").header(CONTENT_TYPE, content_type);
     send(auth, request.body(Full::new(body.into())).expect("a request")).await
@@ -86,7 +86,7 @@ async fn the_same_subject_of_another_issuer_is_somebody_else() {
     assert_eq!(status(&auth, &one.token().sign()).await, 401);
     assert_eq!(status(&auth, &two.token().sign()).await, 200);
 
-    // Nor does an issuer speak for the subjects of another.
+    // An issuer cannot revoke the subjects of another issuer.
     let event = two.security_event(CLIENT, SESSION_REVOKED, subject(&one, "bob"));
     assert_eq!(tell(&auth, event).await, 202);
     assert_eq!(status(&auth, &one.token().subject("bob").sign()).await, 200);
@@ -150,7 +150,7 @@ async fn who_waits_for_a_revocation_is_woken_by_it_alone() {
     assert!(!waiting.is_finished() && !auth.is_revoked(&caller));
     auth.revoke(Revocation::subject(issuer.url(), "alice"));
     waiting.await.expect("it ends");
-    auth.revoked(&caller).await; // and for who comes later, at once
+    auth.revoked(&caller).await; // a later call returns at once
 }
 
 #[tokio::test]
@@ -364,7 +364,7 @@ async fn no_kind_of_token_is_taken_for_another() {
     let issuer = TestIssuer::new();
     let auth = protected(&issuer);
     let alice = subject(&issuer, "alice");
-    // For the resource as for the receiver, so that only the kind tells them apart.
+    // The audience fits the resource and the receiver, so that only the kind of token differs.
     let both = || vec![RESOURCE, CLIENT];
     let access = issuer.token().audience(both());
     let id_token = access.clone().typ("JWT").claim("nonce", "n");

@@ -1,4 +1,4 @@
-//! A real rmcp server: the caller in tools and prompts, per request and never per session.
+//! A real rmcp server: its tools and prompts see the caller of the request, not of the session.
 
 use std::sync::Arc;
 
@@ -65,7 +65,7 @@ fn app(auth: &McpAuth, is_stateful: bool) -> Router {
     ))
 }
 
-/// POSTs a JSON-RPC message; gives the status, the session and the body.
+/// POSTs a JSON-RPC message; returns the status, the session id and the body.
 async fn post(
     app: &Router,
     token: Option<&str>,

@@ -1,4 +1,4 @@
-//! A real rmcp server whose tools wait, ask and tell secrets, and raw requests to it.
+//! A real rmcp server with tools that wait, ask the user and return secrets; and raw requests to it.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -27,14 +27,14 @@ use tower::ServiceExt as _;
 
 pub(crate) const RESOURCE: &str = "http://localhost/mcp";
 
-/// How rmcp serves.
+/// The modes of an rmcp server.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Mode {
     /// With sessions, as the revisions before 2026-07-28 do.
     Stateful,
     /// Without sessions, answers in JSON.
     Json,
-    /// Without sessions, answers in streams that can be resumed from a store.
+    /// Without sessions, answers in streams that can be resumed from an event store.
     Stored,
 }
 
@@ -76,7 +76,7 @@ impl Server {
 #[tool_handler(router = self.tool_router)]
 impl ServerHandler for Server {}
 
-/// Remembers every event of every stream.
+/// Stores every event of every stream.
 #[derive(Default)]
 pub(crate) struct Events(Mutex<Vec<(String, ServerSseMessage)>>);
 
@@ -120,7 +120,7 @@ impl EventStore for Events {
     }
 }
 
-/// The server behind `auth`, or bare, and the gate for which its slow tool waits.
+/// The server, behind `auth` if it is given, and the gate that its slow tool waits for.
 pub(crate) fn app(auth: Option<&McpAuth>, mode: Mode) -> (Router, Arc<Notify>) {
     let gate = Arc::new(Notify::new());
     let never = NeverSessionManager::default();
@@ -135,7 +135,7 @@ pub(crate) fn app(auth: Option<&McpAuth>, mode: Mode) -> (Router, Arc<Notify>) {
     (router, gate)
 }
 
-/// The server with these sessions.
+/// The server with this session manager.
 pub(crate) fn serve<M: SessionManager>(
     auth: Option<&McpAuth>,
     mode: Mode,
@@ -154,7 +154,7 @@ pub(crate) fn serve<M: SessionManager>(
     }
 }
 
-/// What one principal sends to one app.
+/// A client of one principal, for one app.
 #[derive(Clone)]
 pub(crate) struct Visitor {
     pub(crate) app: Router,
@@ -192,7 +192,7 @@ impl Visitor {
         self.send(Method::POST, body).await
     }
 
-    /// Begins a session; gives its id as it is on the wire.
+    /// Starts a session; returns its id as sent to the client.
     pub(crate) async fn initialize(&self) -> String {
         let response = self.post(INITIALIZE).await;
         assert_eq!(response.status(), 200);
@@ -213,7 +213,7 @@ pub(crate) fn call(tool: &str) -> String {
     )
 }
 
-/// The whole of an answer that ends: status, headers without those that differ each time, and body.
+/// A complete answer: status, headers and body.
 pub(crate) async fn whole(response: Response<Body>) -> (u16, HashMap<String, String>, String) {
     let (parts, body) = response.into_parts();
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
@@ -222,7 +222,7 @@ pub(crate) async fn whole(response: Response<Body>) -> (u16, HashMap<String, Str
     (parts.status.as_u16(), headers.collect(), String::from_utf8_lossy(&body).into_owned())
 }
 
-/// Reads a stream until this has come in it.
+/// Reads a stream until it contains this text.
 pub(crate) async fn read_until(body: &mut Body, what: &str) -> String {
     let mut read = String::new();
     while !read.contains(what) {
@@ -233,7 +233,7 @@ pub(crate) async fn read_until(body: &mut Body, what: &str) -> String {
     read
 }
 
-/// The ids in a text of events.
+/// The event ids in the text of a stream.
 pub(crate) fn ids(events: &str) -> Vec<&str> {
     events.lines().filter_map(|line| line.strip_prefix("id: ")).collect()
 }

@@ -1,4 +1,4 @@
-//! Sessions belong to their principals: what anyone else sends in them is for an unknown session.
+//! A session belongs to its principal: to everyone else its id is unknown.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ fn protected(issuer: &TestIssuer) -> McpAuth {
     issuer.protects(RESOURCE).build().expect("a description")
 }
 
-/// Whatever can be sent in a session: a name, the method, the last event, the body.
+/// Everything that can be sent in a session: a name, the method, the `Last-Event-ID`, the body.
 fn attacks(asked: &str) -> Vec<(&'static str, Method, Option<&'static str>, String)> {
     vec![
         ("a call", Method::POST, None, call("whoami")),
@@ -64,7 +64,7 @@ async fn send(
     visitor.send(method.clone(), body).await
 }
 
-/// The id of the server's question in a stream.
+/// The JSON-RPC id of the server's elicitation request in a stream.
 fn question(events: &str) -> String {
     let data = events.lines().filter_map(|line| line.strip_prefix("data: {"));
     let asked =
@@ -190,7 +190,7 @@ async fn keys_of_the_configuration_rotate_and_are_shared_by_replicas() {
         let keys = keys.iter().map(|key| key.repeat(32));
         issuer.protects(RESOURCE).session_keys(keys).build().expect("a description")
     };
-    // As of replicas that share their sessions.
+    // Replicas that share their sessions.
     let sessions = Arc::new(LocalSessionManager::default());
     let replica = |auth| serve(Some(&auth), Mode::Stateful, sessions.clone(), &Arc::default());
     let token = issuer.token().audience(RESOURCE).sign();
@@ -230,7 +230,7 @@ async fn servers_without_sessions_ignore_them_as_ever() {
         let old = call("whoami");
         for (visitor, body) in [(&bob, &old), (&era, &modern)] {
             if mode == Mode::Stateful && body == &old {
-                continue; // has sessions: the tests above
+                continue; // this combination has sessions: see the tests above
             }
             let with = whole(visitor.clone().in_session(&session).post(body).await).await;
             assert!(with.0 == 200 && with.2.contains("you are bob"), "{mode:?}: {with:?}");
@@ -268,7 +268,7 @@ async fn the_events_of_a_store_are_replayed_to_their_owner_only() {
     assert_eq!(whole(twice.send(Method::GET, "").await).await, nothing);
 }
 
-/// What comes in a stream within a second.
+/// What a stream sends until it ends or is silent for a second.
 async fn overheard(response: Response<Body>) -> String {
     let mut body = response.into_body();
     let mut heard = String::new();
@@ -308,7 +308,7 @@ async fn a_session_of_ones_own_does_not_open_the_events_of_another() {
 async fn a_server_sees_its_own_ids_and_nothing_of_a_strangers_choice() {
     let issuer = TestIssuer::new();
     let auth = protected(&issuer);
-    // Tells what it was sent, and gives away ids with dots, two of them.
+    // Answers with the session ids that it received, and issues two ids, one of them with dots.
     let tell = service_fn(|request: Request<GuardedBody<Full<Bytes>>>| async move {
         let sent = request.headers().get_all("mcp-session-id").iter();
         let sent: Vec<_> = sent.map(|id| id.to_str().expect("text").to_owned()).collect();

@@ -1,4 +1,4 @@
-//! Streams of events: they end with their token and with their client, and are resumed by a real client.
+//! Event streams: they end with their token and with their client, and a real client can resume them.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -40,14 +40,14 @@ const DAY: Duration = Duration::from_secs(86_400);
 pub(crate) type Frames = mpsc::Sender<Result<Frame<Bytes>, &'static str>>;
 pub(crate) type Stream = StreamBody<BoxStream<'static, Result<Frame<Bytes>, &'static str>>>;
 
-/// A body that says what is sent to it.
+/// A body of the frames that are sent to its channel.
 fn stream() -> (Frames, Stream) {
     let (sender, mut receiver) = mpsc::channel(8);
     let frames = futures_util::stream::poll_fn(move |context| receiver.poll_recv(context));
     (sender, StreamBody::new(frames.boxed()))
 }
 
-/// The answer of a service behind `auth` that streams, with these headers.
+/// The answer of a streaming service behind `auth`, with these response headers.
 pub(crate) async fn streamed(
     auth: &McpAuth,
     token: Option<&str>,
@@ -57,7 +57,7 @@ pub(crate) async fn streamed(
     (frames, response.await)
 }
 
-/// The same, while the answer is still to come.
+/// The same, but the answer is a future.
 pub(crate) fn streamed_later(
     auth: &McpAuth,
     token: Option<&str>,
@@ -83,7 +83,7 @@ pub(crate) fn data(text: &str) -> Result<Frame<Bytes>, &'static str> {
     Ok(Frame::data(Bytes::copy_from_slice(text.as_bytes())))
 }
 
-/// What comes next within a day.
+/// The next frame, which must come within a day.
 pub(crate) async fn next<B: http_body::Body<Data = Bytes, Error = &'static str> + Unpin>(
     body: &mut B,
 ) -> Option<String> {
@@ -123,7 +123,7 @@ async fn a_silent_stream_ends_as_well() {
     assert_eq!(timeout(Duration::from_secs(11), wait).await.expect("in time").expect("it"), None);
 }
 
-/// Whether lists are filtered, what came before the token expired and was sent on, what was held, and what comes after.
+/// Whether lists are filtered, what the server sends before the token expires, and what it sends afterwards.
 type Late<'t> = (bool, &'t [&'t str], &'t [&'t str]);
 
 #[tokio::test(start_paused = true)]
@@ -181,7 +181,7 @@ async fn a_stream_ends_when_its_token_is_revoked_and_others_go_on() {
     assert_eq!(next(&mut bob).await.as_deref(), Some("data: 1\n\n"));
 }
 
-/// An issuer that is asked about tokens, and a resource of it.
+/// An issuer with an introspection endpoint, and a resource that uses it.
 fn asked(change: fn(McpAuthBuilder) -> McpAuthBuilder) -> (TestIssuer, McpAuth) {
     let issuer = TestIssuer::builder().client("notes", SECRET).build();
     issuer.resource(RESOURCE, [""; 0]);
@@ -195,7 +195,7 @@ fn asked(change: fn(McpAuthBuilder) -> McpAuthBuilder) -> (TestIssuer, McpAuth) 
 const SECRET: &str = "a secret of thirty-two bytes or more";
 const KEY: &str = "mcpk_2aVvwqjTq0dVz4yHcJkLmNoPqRsTuVwXyZ012345678";
 
-/// A minute of the tests' clock, and as long as it takes to notice.
+/// Advances the issuer's clock by a minute, and waits until streams have noticed.
 async fn a_minute_later(issuer: &TestIssuer) {
     issuer.clock().advance(MINUTE);
     tokio::time::sleep(Duration::from_secs(11)).await;
@@ -249,7 +249,7 @@ async fn a_hundred_streams_of_a_token_ask_as_often_as_its_requests() {
         a_minute_later(&issuer).await;
         assert_eq!(issuer.introspection_requests(), 1 + minutes);
     }
-    // A stream that always has something to say is no exception.
+    // A stream that is never silent is no exception.
     let (frames, response) = streamed(&auth, Some(&token), &[EVENTS]).await;
     let mut body = response.into_body();
     issuer.revoke(&token);
@@ -422,10 +422,11 @@ async fn a_client_that_goes_away_takes_the_inner_request_along() {
     assert!(frames.is_closed(), "the inner body is gone");
 }
 
-/// How a client can resume, as rmcp begins its streams.
+/// The event with which rmcp begins a stream, so that a client can resume it.
 const PREAMBLE: &str = "id: 0\nretry: 3000\ndata: \n\n";
 
-/// What a server sends and when, in milliseconds, `"end"` and `"error"` among it; when the head comes, its status, and how what comes first begins.
+/// What the server sends, each item after a delay in milliseconds (`"end"` and `"error"` end the body); after how many
+/// milliseconds the response head arrives; its status; how the first frame begins.
 type Begun<'t> = (&'t [(u64, &'t str)], u64, u16, &'t str);
 
 #[tokio::test(start_paused = true)]
@@ -483,7 +484,7 @@ async fn the_head_of_an_answer_waits_a_moment_for_its_first_message() {
     }
 }
 
-/// The answer to this method of a service behind `auth` whose body is always ready, and is these frames.
+/// The answer of a service behind `auth` whose body is always ready and consists of these frames.
 async fn at_once(
     auth: &McpAuth,
     method: Method,
@@ -654,7 +655,7 @@ async fn what_is_no_answer_waits_for_no_message() {
     for (method, headers, at) in [
         (Method::GET, bearer(&token), 0),
         (Method::POST, bearer(&token), 100),
-        (Method::POST, http::HeaderMap::new(), 0), // nobody, whom no handler refuses
+        (Method::POST, http::HeaderMap::new(), 0), // anonymous: there is no caller to refuse
     ] {
         let mut request = request(headers);
         *request.method_mut() = method;
@@ -666,8 +667,8 @@ async fn what_is_no_answer_waits_for_no_message() {
 
 type Never = futures_util::stream::Pending<Result<Frame<Bytes>, Infallible>>;
 
-/// The answer of a handler in a session that refuses its caller after some milliseconds, perhaps after it has said something.
-/// The receiver ends with the stream.
+/// The answer of a handler that refuses its caller after some milliseconds, in a session. It may send a message before.
+/// The receiver closes with the inner stream.
 pub(crate) async fn refused_by_handler(
     auth: &McpAuth,
     token: &str,
@@ -744,7 +745,7 @@ async fn a_listening_rmcp_client_listens_on_with_its_next_token() {
     read_until(&mut stream, "id: ").await;
 }
 
-/// The transport of a real rmcp client, without a socket. It loses the answer to the first call after one event.
+/// The transport of a real rmcp client, without a socket. It loses the answer to a tool call after one event.
 #[derive(Clone)]
 struct Client {
     visitor: Visitor,

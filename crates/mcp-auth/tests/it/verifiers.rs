@@ -1,4 +1,4 @@
-//! Verifiers of one's own: really awaited, and judged by the same policy.
+//! Custom verifiers: they are awaited, and the same policy applies to their tokens.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -23,9 +23,9 @@ fn alice() -> VerifiedToken {
     VerifiedToken::assert(ISSUER, "alice").audience(RESOURCE).scopes(["read"])
 }
 
-/// Tokens are the names of rows.
+/// A verifier whose tokens are the names of cases.
 async fn by_row(credentials: Credentials) -> Result<VerifiedToken, Denial> {
-    tokio::task::yield_now().await; // really awaited
+    tokio::task::yield_now().await; // not ready at the first poll
     let at = |second| UNIX_EPOCH + Duration::from_secs(second);
     match credentials.token().expose() {
         "good" => Ok(alice()),

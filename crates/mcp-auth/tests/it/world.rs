@@ -1,4 +1,4 @@
-//! What the tests have in common: a protected service, requests to it, and its whole answers.
+//! Shared by the tests: a protected service, requests to it, and its complete answers.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -32,7 +32,7 @@ pub(crate) async fn admit(auth: &McpAuth, headers: &HeaderMap) -> Result<AuthInf
     auth.admit(&parts, body).await.map(|(caller, _)| caller)
 }
 
-/// The answer of a service behind `auth` that tells the subject of its caller.
+/// The answer of a service behind `auth` that responds with the subject of its caller.
 pub(crate) async fn answer(auth: &McpAuth, request: Request<Full<Bytes>>) -> Response<Bytes> {
     let whoami = service_fn(|request: Request<GuardedBody<Full<Bytes>>>| async move {
         let caller =
@@ -52,7 +52,7 @@ pub(crate) async fn status(auth: &McpAuth, token: &str) -> u16 {
     answer(auth, request(bearer(token))).await.status().as_u16()
 }
 
-/// A whole response as text, for snapshots.
+/// A complete response as text, for snapshots.
 pub(crate) fn shown(response: &Response<Bytes>) -> String {
     let mut text = format!("{}\n", response.status());
     for (name, value) in response.headers() {
@@ -61,7 +61,7 @@ pub(crate) fn shown(response: &Response<Bytes>) -> String {
     text + "\n" + &String::from_utf8_lossy(response.body())
 }
 
-/// Documents at their URLs, and which of them were asked for. Clones are the same web.
+/// Serves documents at their URLs, and records the requests. Clones share their state.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Web {
     documents: Arc<Mutex<HashMap<String, String>>>,

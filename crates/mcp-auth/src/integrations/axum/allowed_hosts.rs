@@ -1,4 +1,4 @@
-//! The hosts by which a server may be called: rmcp's list, read once, and the resource's own.
+//! The hosts that requests may name: rmcp's list, parsed once, and the resource's own host.
 
 use std::net::Ipv6Addr;
 
@@ -8,20 +8,21 @@ use http::request::Parts;
 use crate::model::denial::Denial;
 use crate::util::url;
 
-/// The hosts of a server. A page whose name was made to lead here (DNS rebinding) calls it by another.
+/// The hosts of a server. In a DNS rebinding attack, a web page calls the server by another host.
 pub(super) struct Hosts {
-    /// The resource's own, as most requests name it: it is not taken apart.
+    /// The resource's own authority. Most requests name it, so it is compared without being parsed.
     own: Option<String>,
-    /// Each that is allowed; nothing if any is.
+    /// The allowed hosts. `None` allows every host.
     allowed: Option<Vec<(String, Port)>>,
 }
 
-/// Any, where none is said.
+/// `None` is any port.
 type Port = Option<u16>;
 
 impl Hosts {
-    /// The hosts of a list as rmcp has it: names or addresses, with a port or with any, and all of them if there are none. The
-    /// resource's own is among them, with any port, since a proxy may have another. What is no host is never met.
+    /// Parses a list in rmcp's form: names or addresses, with one port or with any. An empty list allows every
+    /// host. The resource's own host is added, with any port, since a proxy may use another one. An entry that
+    /// is not a host matches nothing.
     pub(super) fn new(allowed: &[String], resource: &str) -> Self {
         let own = url::split(resource).map(|(_, authority, _)| authority);
         if allowed.is_empty() {
@@ -39,7 +40,7 @@ impl Hosts {
         Self { own: own.map(str::to_owned), allowed: Some(allowed) }
     }
 
-    /// Whether a request may be made to the host that it names. One that names none is not ours to answer: rmcp does.
+    /// Checks the host that a request names. A request that names none is passed on: rmcp refuses it.
     pub(super) fn admit(&self, request: &Parts) -> Result<(), Denial> {
         let Some(hosts) = &self.allowed else { return Ok(()) };
         let mut named = request.headers.get_all(HOST).iter().map(HeaderValue::to_str);
@@ -47,7 +48,7 @@ impl Hosts {
             (Some(host), None) => host.ok(),
             (Some(_), Some(_)) => None,
             (None, _) => match request.uri.authority() {
-                Some(authority) => Some(authority.as_str()), // as HTTP/2 has it
+                Some(authority) => Some(authority.as_str()), // in HTTP/2
                 None => return Ok(()),
             },
         };
@@ -65,7 +66,7 @@ impl Hosts {
     }
 }
 
-/// An entry of a list: `host`, `host:port`, `host:*`, or an IPv6 address with brackets or without.
+/// Parses an entry of a list: `host`, `host:port`, `host:*`, or an IPv6 address with or without brackets.
 fn listed(entry: &str) -> Option<(String, Port)> {
     if entry.parse::<Ipv6Addr>().is_ok() {
         return Some((format!("[{entry}]"), None));
@@ -123,7 +124,7 @@ mod tests {
             ("any", true),
             ("any:3000", true),
             ("[fd00::2]:3000", true),
-            ("::1", false), // no host without brackets
+            ("::1", false), // not a host without brackets
             ("proxy", false),
             ("proxy:80", false),
             ("proxy:8080x", false),

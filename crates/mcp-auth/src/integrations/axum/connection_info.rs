@@ -1,4 +1,4 @@
-//! What axum knows of a connection and a URI, told to the layer.
+//! Passes the peer address and the original URI from axum to the layer.
 
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
@@ -11,7 +11,7 @@ use crate::model::credentials::DPOP;
 use crate::verify::dpop::RequestedUri;
 use crate::verify::mtls::PeerAddr;
 
-/// Tells the layer in its own words what axum knows of a request: who sent it, and to which URI.
+/// Copies axum's `ConnectInfo` to `PeerAddr`, and `OriginalUri` to `RequestedUri`, which the layer reads.
 #[derive(Clone)]
 pub(super) struct WithConnectionInfo<S>(pub(super) S);
 

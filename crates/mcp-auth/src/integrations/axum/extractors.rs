@@ -1,4 +1,4 @@
-//! The caller as an extractor, and a denial as a response of a handler.
+//! `AuthInfo` as an extractor, and `Denial` as a response of a handler.
 
 use std::convert::Infallible;
 
@@ -14,8 +14,8 @@ use crate::model::denial::Denial;
 
 /// The caller of the request.
 ///
-/// Where credentials are optional and none were sent, the request is refused with the challenge to log
-/// in; extract an `Option<AuthInfo>` to do without.
+/// If credentials are optional and the request has none, it is refused with the challenge to log in. To accept
+/// such a request, extract an `Option<AuthInfo>`.
 impl<S: Send + Sync> FromRequestParts<S> for AuthInfo {
     type Rejection = Response;
 
@@ -44,8 +44,8 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for AuthInfo {
     }
 }
 
-/// A handler may answer with a denial, as `auth.require(["notes:write"])?` does. The layer makes the
-/// response of it, with its challenge.
+/// Lets a handler return a denial, as `auth.require(["notes:write"])?` does. The layer builds the response,
+/// with its challenge.
 impl IntoResponse for Denial {
     fn into_response(self) -> Response {
         let mut response = self.status().into_response();

@@ -1,4 +1,4 @@
-//! rmcp's service behind a route of axum.
+//! rmcp's service as a protected axum router.
 
 use std::convert::Infallible;
 use std::mem;
@@ -22,12 +22,15 @@ use crate::net::box_future::{BoxFuture, boxed};
 use crate::resource::mcp_auth::McpAuth;
 
 impl McpAuth {
-    /// [`protect`](Self::protect) for rmcp's service, which is then called by reference: a router, a layer and the service itself
-    /// copy it otherwise, each once for every request. At the path of the resource the service sees the URI as it was sent; below
-    /// it, as by `protect`, without the path.
+    /// Protects rmcp's service, like [`protect`](Self::protect), but without cloning it for each request.
     ///
-    /// The hosts by which it may be called (`Host`) are those of rmcp's configuration, loopback unless it says otherwise, and that
-    /// of the resource. They are looked at here, before the token; an entry `host:*` has any port, as `host`.
+    /// The service is called by reference. With `protect`, the router, the layer and the service itself would
+    /// each clone it for every request. At the path of the resource, the service sees the URI as it was sent.
+    /// Below that path, it sees the URI without the path, as with `protect`.
+    ///
+    /// A request must name an allowed host (`Host`): one of rmcp's configuration, which is loopback by default,
+    /// or the host of the resource. The host is checked here, before the token. An entry `host:*` allows any
+    /// port, and so does `host`.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -51,7 +54,8 @@ impl McpAuth {
         S: ServerHandler + Send + 'static,
         M: SessionManager,
     {
-        // rmcp would read its list anew for each request. Without one, all that it asks of a host is that there is one, well-formed.
+        // rmcp would parse its list again for each request. With an empty list, it only checks that there is a
+        // well-formed host.
         let allowed = mem::take(&mut service.config.allowed_hosts);
         let hosts = Hosts::new(&allowed, self.resource());
         let served = WithConnectionInfo(GuardedMcpService(Arc::new(Shared {
@@ -63,15 +67,18 @@ impl McpAuth {
         if path.is_empty() {
             return self.mount(served);
         }
-        // Nesting makes another URI for each request. Below the path it stays: a wildcard of our own would be a parameter to routers
-        // around. And axum wraps a service once more with each merge of routers, but not the services of methods.
+        // Nesting rewrites the URI of each request, so the path itself is a plain route. Below the path,
+        // nesting remains: our own wildcard would be a path parameter for surrounding routers. The methods are
+        // routed one by one, because axum wraps a service again with each merge of routers, but not the
+        // services of methods.
         self.metadata_routes()
             .route(path, any_service(served.clone()).on_service(EACH_METHOD, served.clone()))
             .nest_service(&format!("{path}/"), served)
     }
 }
 
-/// Named one by one, so that to merge a route for any of them at the same path panics, and does not replace the protected one.
+/// The methods are listed, so that merging another route for any of them at the same path panics, instead of
+/// replacing the protected one.
 const EACH_METHOD: MethodFilter = MethodFilter::CONNECT
     .or(MethodFilter::DELETE)
     .or(MethodFilter::GET)
@@ -82,7 +89,8 @@ const EACH_METHOD: MethodFilter = MethodFilter::CONNECT
     .or(MethodFilter::PUT)
     .or(MethodFilter::TRACE);
 
-/// rmcp's service behind bearer authentication. It is shared, since a copy of it copies its lists of names.
+/// rmcp's service behind bearer authentication. It is shared, because a clone of it would clone its lists of
+/// names.
 struct GuardedMcpService<S, M>(Arc<Shared<S, M>>);
 
 struct Shared<S, M> {

@@ -1,4 +1,4 @@
-//! axum: routes, and the caller as an extractor.
+//! axum integration: routers, and the caller as an extractor.
 
 mod connection_info;
 mod extractors;

@@ -1,4 +1,4 @@
-//! Routers of a protected resource and of its metadata.
+//! axum routers for a protected resource and for its metadata.
 
 use std::convert::Infallible;
 
@@ -18,12 +18,13 @@ use crate::resource::mcp_auth::McpAuth;
 use crate::util::url;
 
 impl McpAuth {
-    /// A router with the service at the path of the resource, behind bearer authentication, and the
-    /// resource's metadata beside it. Everything below the path is protected as well. For rmcp's service there is
-    /// `protect_mcp`, with the feature `rmcp`.
+    /// A router with the service at the path of the resource, behind bearer authentication, and with the
+    /// resource's metadata.
     ///
-    /// Routers of several resources can be merged. Each has its own metadata; the root document
-    /// `/.well-known/oauth-protected-resource`, which can be but one, is that of the last.
+    /// Everything below the path is protected as well. For rmcp's service, use `protect_mcp` (feature `rmcp`).
+    ///
+    /// Routers of several resources can be merged. Each resource has its own metadata. There is only one root
+    /// document `/.well-known/oauth-protected-resource`; it is that of the last resource.
     ///
     /// ```
     /// use mcp_auth::{AuthInfo, McpAuth};
@@ -47,7 +48,7 @@ impl McpAuth {
         self.mount(WithConnectionInfo(self.bearer_auth().layer(service)))
     }
 
-    /// The router of a service that is protected already.
+    /// The router for a service that is already protected.
     pub(super) fn mount<S>(&self, guarded: S) -> Router
     where
         S: Service<Request<Body>, Error = Infallible> + Clone + Send + Sync + 'static,
@@ -61,22 +62,23 @@ impl McpAuth {
         }
     }
 
-    /// The path of the resource; nothing at the root.
+    /// The path of the resource. Empty at the root.
     pub(super) fn path(&self) -> &str {
         let path = url::split(self.resource()).map_or("", |(_, _, rest)| rest);
         path.split('?').next().unwrap_or_default().trim_end_matches('/')
     }
 
-    /// A router with nothing but the resource's metadata, which must be reachable without a token.
+    /// A router with only the resource's metadata, which must be reachable without a token.
     pub fn metadata_routes(&self) -> Router {
-        // A path of the resource is text; what was a pattern in axum 0.7 is none any more.
+        // The path of the resource is literal text. Segments that were patterns in axum 0.7 are no longer
+        // patterns.
         let empty = Router::new().without_v07_checks();
         let issuers: Vec<_> = self.authorization_servers().iter().map(|it| it.issuer()).collect();
         tracing::info!(target: "mcp_auth", resource = self.resource(), metadata = self.metadata_url(), ?issuers, "protects a resource");
         self.metadata_service().paths().fold(empty, |router, path| {
             let service = self.metadata_service();
-            // As a layer over a route's own fallback, since two of these merge and the last one serves:
-            // the root path comes with every resource. Two handlers of one path would panic.
+            // A layer over the route's own fallback, because two of these merge, and the last one serves: every
+            // resource has the root path. Two handlers for one path would panic.
             router
                 .route(&path, MethodRouter::new().layer(layer_fn(move |_: Route| service.clone())))
         })

@@ -11,7 +11,8 @@ pub(super) fn unauthenticated() -> ErrorData {
     ErrorData::invalid_request("this needs an authenticated caller", None)
 }
 
-/// The layer puts the caller into the HTTP request; rmcp puts the head of that into its context.
+/// The caller of the HTTP request. The layer puts it into the extensions of the request; rmcp puts the head of
+/// the request into its context.
 pub(super) fn caller(extensions: &Extensions) -> Option<&AuthInfo> {
     extensions.get::<Parts>()?.extensions.get()
 }

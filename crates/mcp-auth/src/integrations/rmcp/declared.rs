@@ -1,4 +1,4 @@
-//! Scopes written next to a tool or prompt: read by the layer, and guarded in the handler.
+//! Scopes declared next to a tool or prompt: rules for the layer, and guards in the handler.
 
 use std::future::ready;
 use std::sync::Arc;
@@ -16,13 +16,13 @@ use crate::policy::rule::Rule;
 use crate::policy::tool_scopes::ToolScopes;
 use crate::resource::mcp_auth::McpAuth;
 
-/// Where a declaration stands until the guard takes it away.
+/// The `_meta` key of a declaration, which the guard removes.
 const KEY: &str = "io.github.mcp-auth/requires";
 
-/// Declares what a tool or prompt requires, next to its function: `meta = requires(["notes:write"])`.
+/// Declares which scopes a tool or prompt requires, next to its function: `meta = requires(["notes:write"])`.
 ///
-/// The one declaration is what the layer answers 403 by ([`ToolScopes::declared_by_tools`]), what the
-/// handler is guarded by ([`McpAuth::guard_tools`]) and what lists are filtered by.
+/// One declaration serves three purposes: the layer answers 403 by it ([`ToolScopes::declared_by_tools`]), the
+/// handler is guarded by it ([`McpAuth::guard_tools`]), and lists are filtered by it.
 ///
 /// ```
 /// use mcp_auth::{AuthInfo, McpAuth, ToolScopes, requires};
@@ -62,7 +62,7 @@ pub fn requires(scopes: impl Into<Require>) -> MetaObject {
 }
 
 impl ToolScopes {
-    /// Takes over what the tools of a router declare with [`requires`].
+    /// Adds rules for what the tools of a router declare with [`requires`].
     #[must_use]
     pub fn declared_by_tools<S>(self, router: &ToolRouter<S>) -> Self {
         let declared = router.map.values().map(|route| (&route.attr.name, &route.attr.meta));
@@ -72,7 +72,7 @@ impl ToolScopes {
         })
     }
 
-    /// Takes over what the prompts of a router declare with [`requires`].
+    /// Adds rules for what the prompts of a router declare with [`requires`].
     #[must_use]
     pub fn declared_by_prompts<S>(self, router: &PromptRouter<S>) -> Self {
         let declared = router.map.values().map(|route| (&route.attr.name, &route.attr.meta));
@@ -84,10 +84,11 @@ impl ToolScopes {
 }
 
 impl McpAuth {
-    /// Guards the tools of a router in the handler as well, by the rules of this resource: for servers
-    /// that can be reached by other ways than the layer. Without an admitted caller nothing is called
-    /// that a rule speaks of. Declarations are taken out of what clients see. Tools that are added to the
-    /// router afterwards are not guarded here.
+    /// Also guards the tools of a router in the handler, by the rules of this resource.
+    ///
+    /// For servers that can be reached without passing the layer. An anonymous caller can call only tools that
+    /// have no rule; a request that did not pass the layer is refused. Declarations are removed from what
+    /// clients see. Tools that are added to the router later are not guarded.
     #[must_use]
     pub fn guard_tools<S: Send + Sync + 'static>(
         &self,
@@ -107,10 +108,10 @@ impl McpAuth {
         router
     }
 
-    /// Guards the prompts of a router in the handler as well: see [`guard_tools`](Self::guard_tools).
+    /// Also guards the prompts of a router in the handler: see [`guard_tools`](Self::guard_tools).
     ///
-    /// `#[prompt_handler]` replaces a `get_prompt` that you write yourself without a word: a check in
-    /// there would never run. This one does.
+    /// `#[prompt_handler]` silently replaces a `get_prompt` that you write yourself, so a check in it would
+    /// never run. This guard does run.
     #[must_use]
     pub fn guard_prompts<S: Send + Sync + 'static>(
         &self,
@@ -139,7 +140,7 @@ impl McpAuth {
     }
 }
 
-/// The rule that was declared. What cannot be read forbids the tool to everybody.
+/// The declared rule. A declaration that cannot be read forbids the tool to everyone.
 fn declaration(meta: Option<&MetaObject>) -> Option<Rule> {
     let declared = meta?.get(KEY)?;
     let alternatives = |condition: &Value| Some(Require::from(AnyOf(condition.as_str()?)));

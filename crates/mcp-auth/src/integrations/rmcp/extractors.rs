@@ -1,4 +1,4 @@
-//! The caller as an argument of tools and prompts, and a denial as their error.
+//! `AuthInfo` as an argument of tools and prompts, and `Denial` as their error.
 
 use rmcp::handler::server::common::{AsRequestContext, FromContextPart};
 use rmcp::model::ErrorCode;
@@ -10,7 +10,7 @@ use crate::model::auth_info::AuthInfo;
 use crate::model::denial::{Denial, DenialKind};
 use crate::model::require::Require;
 
-/// The caller, where credentials are optional: nothing for an anonymous one.
+/// The caller, where credentials are optional. `None` if the caller is anonymous.
 ///
 /// ```
 /// use mcp_auth::OptionalAuthInfo;
@@ -22,7 +22,7 @@ use crate::model::require::Require;
 #[derive(Clone, Debug)]
 pub struct OptionalAuthInfo(pub Option<AuthInfo>);
 
-/// The caller of the HTTP request that carried this call, never of the session.
+/// The caller of the HTTP request that carried this call, never the caller that opened the session.
 ///
 /// ```
 /// use mcp_auth::AuthInfo;
@@ -56,7 +56,7 @@ impl<C: AsRequestContext> FromContextPart<C> for OptionalAuthInfo {
     }
 }
 
-/// The caller, in the methods of a `ServerHandler`, which have no extractors.
+/// Access to the caller in the methods of a `ServerHandler`, which have no extractors.
 ///
 /// ```
 /// use mcp_auth::AuthContext;
@@ -75,16 +75,16 @@ impl<C: AsRequestContext> FromContextPart<C> for OptionalAuthInfo {
 /// }
 /// ```
 pub trait AuthContext {
-    /// The caller of the HTTP request that carried this message; nothing for an anonymous one, and
-    /// where the service is not behind `bearer_auth()`.
+    /// The caller of the HTTP request that carried this message. Returns `None` if the caller is anonymous, or
+    /// if the service is not behind `bearer_auth()`.
     fn auth(&self) -> Option<&AuthInfo>;
 
-    /// The caller, if the token grants these scopes: see [`AuthInfo::require`].
+    /// Returns the caller if the token grants these scopes: see [`AuthInfo::require`].
     ///
     /// # Errors
     ///
-    /// A JSON-RPC error to return, which becomes a 403 with a challenge if the head of the response is
-    /// not on its way yet.
+    /// A JSON-RPC error to return. The layer turns it into a 403 with a challenge if the head of the response
+    /// has not been sent yet.
     fn require(&self, scopes: impl Into<Require>) -> Result<&AuthInfo, ErrorData> {
         let caller = self.auth().ok_or_else(unauthenticated)?;
         caller.require(scopes)?;
@@ -104,8 +104,8 @@ impl AuthContext for NotificationContext<RoleServer> {
     }
 }
 
-/// A JSON-RPC error for a denial, where no HTTP status can say it any more. Its code is the HTTP
-/// status, outside of what JSON-RPC and MCP reserve.
+/// A JSON-RPC error for a denial, for when it is too late for an HTTP status. Its code is the HTTP status,
+/// which is outside the range that JSON-RPC and MCP reserve.
 impl From<Denial> for ErrorData {
     fn from(denial: Denial) -> Self {
         let scope = match denial.kind() {

@@ -1,4 +1,4 @@
-//! rmcp: the caller as an argument of tools and prompts, and what these require.
+//! rmcp integration: the caller as an argument of tools and prompts, and declared scopes.
 
 mod caller;
 mod extractors;

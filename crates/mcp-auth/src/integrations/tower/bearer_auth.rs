@@ -1,4 +1,4 @@
-//! The layer and its service: authenticate, authorize, refuse.
+//! `BearerAuthLayer` and its service `BearerAuth`: authenticate, authorize, refuse.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -24,33 +24,40 @@ use crate::net::box_future::boxed;
 use crate::resource::body::GuardedBody;
 use crate::resource::mcp_auth::McpAuth;
 
-/// The nonce for the next proof ([RFC 9449 §8.2](https://www.rfc-editor.org/rfc/rfc9449#section-8.2)).
+/// The header with the nonce for the next proof
+/// ([RFC 9449 §8.2](https://www.rfc-editor.org/rfc/rfc9449#section-8.2)).
 const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
-/// How long a body may take, where it is read: a slow line needs it for 4 MiB, and nobody waits longer
-/// for a tool to begin.
+/// How long a body may take, if it is read. A slow connection needs this time for 4 MiB, and users do not wait
+/// longer for a tool to start.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Puts [bearer authentication](BearerAuth) before a service. Made by [`McpAuth::bearer_auth`].
+/// A layer that puts [bearer authentication](BearerAuth) in front of a service. Created by
+/// [`McpAuth::bearer_auth`].
 #[derive(Clone, Debug)]
 pub struct BearerAuthLayer(McpAuth);
 
-/// A service that only admitted requests reach.
+/// A service that passes only admitted requests to the inner service.
 ///
-/// An admitted request has an [`AuthInfo`] in its extensions, and no `Authorization` and `DPoP` header any
-/// more, nor one in which a proxy tells of a client certificate (`Client-Cert`, `X-Forwarded-Client-Cert`).
-/// Bodies pass as they come, in both directions. A refusal is a response with
-/// the [`Denial`](crate::Denial) in its extensions; the inner service does not hear of it.
+/// An admitted request has an [`AuthInfo`] in its extensions. Its `Authorization` and `DPoP` headers are
+/// removed, and so are the headers in which a proxy reports a client certificate (`Client-Cert`,
+/// `X-Forwarded-Client-Cert`). Bodies are streamed in both directions, except where rules for operations or
+/// filtered lists require reading them. A refusal is a response with the [`Denial`](crate::Denial) in its
+/// extensions; the request does not reach the inner service.
 ///
-/// Sessions belong to their callers: each `Mcp-Session-Id` that the inner service gives away is sealed to
-/// the issuer, subject and client of the request, and so is each id of an event of a stream. For anyone
-/// else such a session does not exist. A stream of events ends when the token does with which it was opened.
-/// The head of one that answers a `POST` is kept until its first message, 100 ms at most: a handler that
-/// [refuses](AuthInfo::require) its caller by then refuses with a 403. Both go by the timer of tokio, which a
-/// runtime made by hand must enable.
-/// Lists leave out what [`list_only`](crate::McpAuthBuilder::list_only) says, if it is set.
+/// Sessions belong to their callers: each `Mcp-Session-Id` that the inner service issues is signed for the
+/// issuer, subject and client of the request, and so is each event id of a stream. For any other caller, such a
+/// session does not exist.
 ///
-/// It knows no paths and has no exemptions: what must be public is mounted beside it.
+/// An event stream ends when the token with which it was opened expires or is revoked. The head of a stream
+/// that answers a `POST` is held back until its first message, 100 ms at most: a handler that
+/// [refuses](AuthInfo::require) its caller within this time answers with a 403. Both use tokio's timer, which
+/// must be enabled in a runtime that you build yourself.
+///
+/// Lists are filtered if [`list_only`](crate::McpAuthBuilder::list_only) or
+/// [`filter_lists`](crate::McpAuthBuilder::filter_lists) is set.
+///
+/// The layer does not look at paths and has no exemptions. Mount what must be public next to it.
 #[derive(Clone, Debug)]
 pub struct BearerAuth<S> {
     auth: McpAuth,
@@ -58,7 +65,7 @@ pub struct BearerAuth<S> {
 }
 
 impl McpAuth {
-    /// A layer that puts bearer authentication before a service.
+    /// A layer that puts bearer authentication in front of a service.
     ///
     /// ```
     /// use mcp_auth::{GuardedBody, McpAuth};
@@ -102,7 +109,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        // The service that was polled ready takes the request; a clone waits for the next one.
+        // The instance that was polled ready takes the request; a clone is kept for the next one.
         let next = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, next);
         let (parts, body) = request.into_parts();
@@ -111,10 +118,11 @@ where
     }
 }
 
-/// One request and its answer. `found` is what was found of it before; `pass_on` gives an admitted one to the inner service.
+/// Handles one request. `found` is the result of earlier checks of it; `pass_on` passes an admitted request to
+/// the inner service.
 ///
-/// Its state is as small as it can be, besides that of what it passes on to: one lies in the heap for each request, and glibc is
-/// quick up to 1032 bytes. So what is rare is boxed.
+/// The future is kept as small as possible, apart from that of the inner service: each request allocates one on
+/// the heap, and glibc is fast up to 1032 bytes. Rare paths are therefore boxed.
 #[expect(clippy::manual_async_fn, reason = "an `async fn` would hold its arguments twice")]
 pub(crate) fn handle<B, R, F, E>(
     auth: McpAuth,
@@ -148,7 +156,7 @@ where
                 match caller {
                     Some(caller) => parts.extensions.insert(caller).map(drop),
                     None => {
-                        parts.extensions.remove::<AuthInfo>(); // whom another resource admitted
+                        parts.extensions.remove::<AuthInfo>(); // set by another resource's layer
                         parts.extensions.insert(Anonymous(auth.clone())).map(drop)
                     }
                 };
@@ -174,7 +182,7 @@ where
 }
 
 impl McpAuth {
-    /// Admits a request, perhaps as anonymous, and reports it.
+    /// Admits a request, perhaps as anonymous, and logs it.
     async fn admit_or_anonymous<B: Body<Data = Bytes>>(
         &self,
         parts: &Parts,
@@ -182,7 +190,7 @@ impl McpAuth {
     ) -> Result<(Option<AuthInfo>, GuardedBody<B>), Denial> {
         let timeout = async { Box::pin(tokio::time::sleep(BODY_TIMEOUT)).await };
         if self.is_optional() && !parts.headers.contains_key(AUTHORIZATION) {
-            // Boxed, so that the state of a request is small where everybody says who they are.
+            // Boxed, so that the future stays small where every request has credentials.
             let body = boxed(|| self.admit_anonymous(timeout, parts, body)).await?;
             decision_log::anonymous(self, &parts.headers);
             return Ok((None, body));
@@ -192,8 +200,9 @@ impl McpAuth {
         Ok((Some(caller), body))
     }
 
-    /// Refuses a request. What is not read of a body stands in the way of the next one. Clients must know, or some send it just as
-    /// the connection ends (RFC 9112 §9.6).
+    /// Refuses a request. The part of a body that was not read would block the next request on the connection,
+    /// so the connection is closed. The client must be told, or it may send the next request while the
+    /// connection is being closed (RFC 9112 §9.6).
     fn refuse_request<R>(
         &self,
         denial: &Denial,
@@ -207,7 +216,7 @@ impl McpAuth {
         response
     }
 
-    /// Refuses what was asked for, and reports it.
+    /// Logs a denial, and returns its response.
     pub(crate) fn log_and_refuse<R>(
         &self,
         denial: &Denial,
@@ -233,7 +242,7 @@ mod tests {
             .authorization_server("https://auth.example.com")
             .build()
             .expect("a description");
-        // A service as most are: its future is boxed. A body as small as most.
+        // Like most services, this one returns a boxed future. The body is as small as most.
         let inner = |_: Request<GuardedBody<Full<Bytes>>>| {
             Box::pin(ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))))
         };

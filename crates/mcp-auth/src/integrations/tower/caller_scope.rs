@@ -1,4 +1,4 @@
-//! What a request and its response mean to one caller only: session and event ids, lists, and the end of a stream.
+//! `CallerScope`: the parts of a request and its response that belong to one caller.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -26,42 +26,43 @@ use crate::model::scheme::Scheme;
 use crate::model::session_owner::SessionOwner;
 use crate::resource::mcp_auth::McpAuth;
 
-/// An admitted request whose answer is still to come.
+/// An admitted request that waits for its response.
 pub(super) struct CallerScope<'a> {
     auth: &'a McpAuth,
     caller: Option<AuthInfo>,
-    /// By which the caller came, and is answered.
+    /// The scheme of the caller's credentials, which is also that of the challenge.
     scheme: Scheme,
-    /// What the headers call it, for the log.
+    /// The name of the tool in the headers, for the log.
     asked_for: Option<HeaderValue>,
-    /// The answer to HEAD has the headers of a body, and none.
+    /// The response to HEAD has the headers of a body, but no body.
     is_head: bool,
-    /// A POST asks for something, and so its answer has a first message.
+    /// A POST carries a request, so its response has a first message.
     is_post: bool,
-    /// The revision of MCP has lists that others may keep, unless they say no.
+    /// Whether the request's MCP revision lets others cache lists that do not forbid it.
     may_be_cached: bool,
 }
 
-/// What becomes of an answer.
+/// A response that is ready, or one whose body must be read first.
 pub(super) enum Outcome<B> {
     Passed(Response<ResponseBody<B>>),
-    /// [`finish`](CallerScope::finish) it.
+    /// It must be [completed](CallerScope::complete).
     Pending(Pending<B>),
 }
 
-/// An answer whose body is looked at before its head is sent.
+/// A response whose body is read before its head is sent.
 pub(super) enum Pending<B> {
     Stream(Response<Pin<Box<SseBody<B>>>>),
-    /// It may hold lists.
+    /// It may contain lists.
     ListItemKind(Response<B>, RewriteFn),
 }
 
-/// How long an answer is waited for its first message, at most: long enough for a handler that looks something up before it
-/// refuses, and short enough for nobody to notice that the head is late.
+/// How long the response head is held back for the first message. It is long enough for a handler that looks
+/// something up before it refuses, and too short for users to notice.
 const FIRST_MESSAGE_TIMEOUT: Duration = Duration::from_millis(100);
 
 impl<'a> CallerScope<'a> {
-    /// Opens what the request presents: the ids of a session and of an event, if they are the caller's.
+    /// Verifies the signed session and event ids of the request, and replaces them by the ids of the inner
+    /// service. An id that is not the caller's is replaced by a decoy (session) or removed (event).
     pub(super) fn from_request(
         auth: &'a McpAuth,
         caller: Option<&AuthInfo>,
@@ -70,7 +71,7 @@ impl<'a> CallerScope<'a> {
     ) -> Self {
         let (is_head, is_post) = (parts.method == Method::HEAD, parts.method == Method::POST);
         let headers = &mut parts.headers;
-        // One look at each name is quicker than to look for four.
+        // One pass over the names is faster than four lookups.
         let (mut has_ids, mut is_modern, mut name) = (false, false, None);
         for (it, value) in headers.iter() {
             has_ids |= session_ids::is_id(it);
@@ -93,8 +94,8 @@ impl<'a> CallerScope<'a> {
         Self { auth, caller, scheme, asked_for, is_head, is_post, may_be_cached }
     }
 
-    /// Seals what the answer gives away, and lets a stream end when the caller's token does. If a handler
-    /// refused the caller, that is the answer.
+    /// Signs the session ids in the response. A stream is set up to end with the caller's token, and to be
+    /// rewritten for the caller. If a handler refused the caller, the response is that refusal.
     pub(super) fn on_response<B: Body<Data = Bytes>>(
         &self,
         mut response: Response<B>,
@@ -118,7 +119,7 @@ impl<'a> CallerScope<'a> {
         }
     }
 
-    /// The answer in place of the handler's, if that refused the caller.
+    /// The response to send instead of the handler's, if the handler refused the caller.
     fn refusal<B>(&self, raised: Option<&Denial>) -> Option<Response<ResponseBody<B>>> {
         let denial = self.caller.as_ref().and_then(AuthInfo::denied).or(raised)?;
         let denial = denial.clone().under(self.scheme);
@@ -133,7 +134,7 @@ impl<'a> CallerScope<'a> {
         let mut rules = StreamState::new(self.auth, self.caller.as_ref());
         match (is_encoded(response.headers()), show) {
             (true, Some(_)) => return Outcome::Passed(self.bad_gateway(FilterError::Encoded)),
-            // It can be passed on, since an id that is not sealed opens nothing.
+            // It can be passed on, because an id that is not signed is never accepted.
             (true, None) => decision_log::encoded_stream(self.auth),
             (false, show) => {
                 rules = rules.with_ids_of(SessionOwner::of(self.caller.as_ref())).with_lists(show);
@@ -154,8 +155,9 @@ impl<'a> CallerScope<'a> {
         }
     }
 
-    /// Waits a moment for the first message of an answer, so that a handler that refuses the caller at once refuses it by the head,
-    /// which servers with sessions send before they ask a handler. Outside of tokio it is not waited for.
+    /// Holds back the head until the first message, so that a handler that refuses the caller at once can still
+    /// set the status. Servers with sessions send the head before they call the handler. Outside of tokio there
+    /// is no wait.
     async fn begin_stream<B: Body<Data = Bytes>>(
         &self,
         mut response: Response<Pin<Box<SseBody<B>>>>,
@@ -170,14 +172,14 @@ impl<'a> CallerScope<'a> {
         match (self.refusal(None), begun) {
             (Some(refusal), _) => return refusal,
             (None, Some(Err(why))) => return self.bad_gateway(why),
-            // Most answers are over by then, and are sent as a whole.
+            // Most responses are complete after this, and are sent as a whole.
             (None, Some(Ok(()))) => yield_now().await,
             (None, None) => {}
         }
         response.map(ResponseBody::events)
     }
 
-    /// Leaves out of lists what the caller may not use.
+    /// Filters the lists in a JSON response.
     async fn filter<B: Body<Data = Bytes>>(
         &self,
         response: Response<B>,
@@ -196,7 +198,7 @@ impl<'a> CallerScope<'a> {
         }
     }
 
-    /// What of a message the caller may see, if lists are filtered at all.
+    /// The function that filters a message for the caller. Returns `None` if lists are not filtered.
     fn show(&self) -> Option<RewriteFn> {
         self.auth.lists()?;
         let (auth, caller) = (self.auth.clone(), self.caller.clone());

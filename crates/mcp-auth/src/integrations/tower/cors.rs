@@ -1,4 +1,4 @@
-//! Requests from web pages: the `Origin` check that MCP demands, and CORS, by one list of origins.
+//! Requests from web pages: the `Origin` check that MCP requires, and CORS, both with one list of origins.
 
 use bytes::Bytes;
 use http::header::{
@@ -10,22 +10,22 @@ use http::{Method, Response, StatusCode};
 
 use crate::model::denial::Denial;
 
-/// What MCP clients send. `Mcp-Param-*` comes to it, as far as it is asked for.
+/// The request headers of MCP clients. The `Mcp-Param-*` headers that a preflight request asks for are added.
 const ALLOWED_HEADERS: &str = "Authorization, Content-Type, Accept, MCP-Protocol-Version, Mcp-Method, Mcp-Name, Mcp-Session-Id, Last-Event-ID, DPoP";
 
-/// What MCP clients must be able to read.
+/// The response headers that MCP clients must be able to read.
 const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static(
     "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After, DPoP-Nonce",
 );
 
-/// Ten more than this would not be honest: a request has few headers.
+/// The maximum number of requested header names that are read. Honest requests have few headers.
 const MAX_REQUESTED_HEADERS: usize = 64;
 
-/// Where a request comes from: a web page of an allowed origin, or no web page at all.
+/// The origin of a request: a web page of an allowed origin, or no web page at all.
 pub(super) struct OriginCheck(Option<Box<HeaderValue>>);
 
 impl OriginCheck {
-    /// Looks at `Origin`: none is fine, one must be allowed, more are not.
+    /// Checks the `Origin` header. A request may have none, or one that is allowed; several are refused.
     pub(super) fn of(headers: &HeaderMap, allowed: &[String]) -> Result<Self, Denial> {
         if headers.keys().all(|name| *name != ORIGIN) {
             return Ok(Self(None));
@@ -41,7 +41,7 @@ impl OriginCheck {
         Err(Denial::origin_not_allowed().detail("the request comes from a web page of another origin: if that is wanted, add it with `.allowed_origins(..)`"))
     }
 
-    /// The answer to a preflight request, which carries no token. Nothing if it is another request.
+    /// The response to a preflight request, which carries no token. Returns `None` for any other request.
     pub(super) fn preflight(
         &self,
         allowed: &[String],
@@ -60,14 +60,15 @@ impl OriginCheck {
             HeaderValue::from_static("GET, POST, DELETE, OPTIONS"),
         );
         answer.insert(ACCESS_CONTROL_ALLOW_HEADERS, allowed_headers(headers));
-        // Two hours, the longest that Chromium keeps.
+        // Two hours, which is the maximum in Chromium.
         answer.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("7200"));
         self.expose(allowed, answer);
         Some(response)
     }
 
-    /// Lets the web page read the answer, whatever it is. Answers differ by origin where pages of several may read them. If
-    /// there is none but the resource's own, browsers keep from others what a cache holds for its pages: it names no other.
+    /// Lets the web page read the response, refusals included. With several allowed origins, responses differ
+    /// by origin (`Vary: Origin`). With the resource's own origin only, `Vary` is not needed: a cached response
+    /// never names another origin, so browsers do not let other web pages read it.
     pub(super) fn expose(&self, allowed: &[String], headers: &mut HeaderMap) {
         if allowed.len() > 1 {
             headers.append(VARY, HeaderValue::from_static("Origin"));
@@ -79,7 +80,7 @@ impl OriginCheck {
     }
 }
 
-/// Whether an entry of the list covers an origin: the same without regard to case, or any port.
+/// Whether an entry of the list covers an origin. Case is ignored, and an entry with `:*` covers any port.
 fn matches(entry: &str, origin: &str) -> bool {
     let Some(host) = entry.strip_suffix(":*") else { return entry.eq_ignore_ascii_case(origin) };
     let Some((start, rest)) = origin.split_at_checked(host.len()) else { return false };
@@ -89,7 +90,7 @@ fn matches(entry: &str, origin: &str) -> bool {
         && (rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port))
 }
 
-/// The headers that are allowed, and the `Mcp-Param-*` ones that are asked for.
+/// The allowed headers, with the `Mcp-Param-*` headers that are asked for.
 fn allowed_headers(headers: &HeaderMap) -> HeaderValue {
     let requested =
         headers.get(ACCESS_CONTROL_REQUEST_HEADERS).and_then(|value| value.to_str().ok());

@@ -1,4 +1,4 @@
-//! One event and one count for each decision. No token, and nothing a stranger wrote, at info or above.
+//! Logs one event and counts one metric per decision; at info or above, no tokens and no untrusted input.
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
@@ -8,16 +8,16 @@ use crate::model::denial::{Denial, DenialKind};
 use crate::net::metrics;
 use crate::resource::mcp_auth::McpAuth;
 
-/// All events of this crate have this target, wherever they are made.
+/// The target of all log events of this crate.
 const TARGET: &str = "mcp_auth";
 
-/// The header that names a tool.
+/// The header with the name of the tool.
 pub(super) const NAME: HeaderName = HeaderName::from_static("mcp-name");
 
-/// That of the protocol's version.
+/// The header with the version of the protocol.
 pub(super) const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 
-/// An admitted request: at debug, for it names a person.
+/// Logs an admitted request, at debug because it names a person.
 pub(super) fn admitted(auth: &McpAuth, caller: &AuthInfo, headers: &HeaderMap) {
     metrics::decision("admitted");
     tracing::debug!(
@@ -32,7 +32,7 @@ pub(super) fn admitted(auth: &McpAuth, caller: &AuthInfo, headers: &HeaderMap) {
     );
 }
 
-/// A request without credentials, admitted because they are optional.
+/// Logs a request without credentials, which was admitted because they are optional.
 pub(super) fn anonymous(auth: &McpAuth, headers: &HeaderMap) {
     metrics::decision("anonymous");
     tracing::debug!(
@@ -44,18 +44,18 @@ pub(super) fn anonymous(auth: &McpAuth, headers: &HeaderMap) {
     );
 }
 
-/// A refused request: at info, with what to change.
+/// Logs a refused request, at info, with what to change.
 pub(super) fn refused(auth: &McpAuth, denial: &Denial, tool: Option<&HeaderValue>) {
     metrics::decision(denial.code());
     let (decision, resource, status) = (denial.code(), auth.resource(), denial.status().as_u16());
-    // What of it was in a token is escaped where the sentence is made.
+    // Text from a token is escaped where the detail is composed.
     let detail = denial.operator_detail().map(tracing::field::display);
     match denial.kind() {
-        // Every client begins like this.
+        // At debug, because every client starts without credentials.
         DenialKind::NoCredentials => {
             tracing::debug!(target: TARGET, decision, resource, status, "refused: {decision}");
         }
-        // Who may not has proven to be somebody: what was asked for may be told.
+        // The caller has been authenticated, so the tool that it asked for may be logged.
         DenialKind::Forbidden
         | DenialKind::InsufficientScope(_)
         | DenialKind::InsufficientUserAuthentication(_) => {
@@ -69,7 +69,7 @@ pub(super) fn refused(auth: &McpAuth, denial: &Denial, tool: Option<&HeaderValue
     }
 }
 
-/// A caller whom a handler refused when the head of its answer was out.
+/// Logs a caller that a handler refused after the head of the response had been sent.
 pub(super) fn refused_late(auth: &McpAuth, denial: &Denial) {
     metrics::decision(denial.code());
     let (decision, resource) = (denial.code(), auth.resource());
@@ -77,25 +77,25 @@ pub(super) fn refused_late(auth: &McpAuth, denial: &Denial) {
     tracing::info!(target: TARGET, decision, resource, detail, "refused by its handler, too late for a challenge: {decision}");
 }
 
-/// A session id that does not open: after a restart, of another principal, or invented.
+/// Logs a session id that does not verify: from before a restart, of another principal, or invented.
 pub(super) fn foreign_session(auth: &McpAuth) {
     metrics::foreign_id("session");
     tracing::info!(target: TARGET, resource = auth.resource(), "a session id that was not issued to this caller");
 }
 
-/// An event id that does not open.
+/// Logs an event id that does not verify.
 pub(super) fn foreign_event(auth: &McpAuth) {
     metrics::foreign_id("event");
     tracing::info!(target: TARGET, resource = auth.resource(), "an event id that was not issued to this caller");
 }
 
-/// A stream whose token has expired.
+/// Logs a stream that ended with its token.
 pub(super) fn stream_ended(auth: &McpAuth) {
     metrics::stream_ended();
     tracing::debug!(target: TARGET, resource = auth.resource(), "a stream ended with its token");
 }
 
-/// A stream whose events cannot be read here.
+/// Logs a stream whose events cannot be read here.
 pub(super) fn encoded_stream(auth: &McpAuth) {
     tracing::warn!(
         target: TARGET,
@@ -104,20 +104,20 @@ pub(super) fn encoded_stream(auth: &McpAuth) {
     );
 }
 
-/// An answer that broke off before its first message, or in which lists could not be filtered.
+/// Logs a response that broke off before its first message, or whose lists could not be filtered.
 pub(super) fn bad_gateway(auth: &McpAuth, why: FilterError) {
     metrics::bad_gateway(why.code());
     tracing::error!(target: TARGET, resource = auth.resource(), "an answer is withheld: {}", why.advice());
 }
 
-/// The tool that the headers name, in the revisions in which servers compare them with the body: good for a log line, not
-/// for a decision.
+/// The name of the tool in the headers, in the revisions in which servers compare them with the body. It is
+/// good enough for a log line, but not for a decision.
 pub(super) fn asked_for(headers: &HeaderMap) -> Option<&HeaderValue> {
     headers.get(NAME).filter(|_| headers.get(VERSION).is_some_and(is_modern))
 }
 
-/// Whether a version is 2026-07-28, in which lists have a `cacheScope` and headers name the tool, or a later one. Versions are dates,
-/// and so compare as texts.
+/// Whether a version is 2026-07-28 or later. Since that version, lists have a `cacheScope`, and headers name
+/// the tool. Versions are dates, so they compare as text.
 pub(super) fn is_modern(version: &HeaderValue) -> bool {
     version.as_bytes() >= b"2026-07-28".as_slice()
 }

@@ -1,4 +1,4 @@
-//! A denial as a response: the one function that makes one.
+//! The response for a denial: the only function that builds one.
 
 use bytes::Bytes;
 use http::Response;
@@ -9,17 +9,19 @@ use serde_json::value::RawValue;
 use crate::model::denial::{Denial, DenialKind};
 use crate::resource::mcp_auth::McpAuth;
 
-/// The JSON-RPC error for what no scope can permit: HTTP's number, outside of what JSON-RPC reserves.
+/// The JSON-RPC error code for an operation that is forbidden to the caller: the HTTP status, which is outside
+/// the range that JSON-RPC reserves.
 const FORBIDDEN: i32 = 403;
 
 const REFUSED: &str =
     "This is not permitted to this caller, whatever the scopes of the access token";
 
 impl McpAuth {
-    /// The response to a denied request: status, challenge and a JSON body, with the denial in its
-    /// extensions. Nothing in it comes from the request, the token or the issuer.
+    /// The response to a refused request: status, challenge and a JSON body, with the denial in its extensions.
     ///
-    /// The layer answers by itself; this is for handlers that find out later that a caller may not.
+    /// Except for the JSON-RPC id, nothing in it comes from the request, the token or the issuer.
+    ///
+    /// The layer calls this for the requests that it refuses. Call it in handlers that refuse a caller later.
     ///
     /// ```
     /// use mcp_auth::{Denial, McpAuth};
@@ -35,7 +37,7 @@ impl McpAuth {
     pub fn refuse(&self, denial: &Denial) -> Response<Bytes> {
         let challenge = self.challenge(denial);
         let message = |code: i32, message: &str| {
-            // The identifier is JSON already, and of bounded length.
+            // The id is already JSON, and of bounded length.
             let id =
                 denial.request_id().and_then(|id| serde_json::from_str::<Box<RawValue>>(id).ok());
             json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code, "message": message } })
@@ -54,7 +56,7 @@ impl McpAuth {
                 Some("The access token cannot be verified at the moment; try again later"),
             ),
             _ => {
-                // Where two schemes are offered, it stands with the one that was used.
+                // If two schemes are offered, the error is in the challenge for the scheme that was used.
                 let wrong = challenge.as_ref().and_then(|first| {
                     first.error.as_ref().map_or(first.next.as_deref(), |_| Some(first))
                 });

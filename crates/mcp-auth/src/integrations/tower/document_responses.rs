@@ -1,4 +1,4 @@
-//! How a public document is answered: from memory, to everyone, web pages included.
+//! Responses with public documents, which everyone may read, web pages included.
 
 use bytes::Bytes;
 use http::header::{
@@ -10,14 +10,14 @@ use http_body_util::Full;
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 
-/// The answer to a request for a document, whatever its `Accept` and `Origin` say.
+/// The response to a request for a document, whatever its `Accept` and `Origin` are.
 pub(super) fn answer(method: &Method, document: impl FnOnce() -> Bytes) -> Response<Full<Bytes>> {
     match *method {
         Method::GET | Method::HEAD => {
             let mut response = with_status(StatusCode::OK, document());
             let headers = response.headers_mut();
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            // Five minutes: clients look often while they log in, and a changed set-up shows soon.
+            // Five minutes: clients fetch it often while they log in, and a changed configuration shows soon.
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
             response
         }
@@ -25,7 +25,7 @@ pub(super) fn answer(method: &Method, document: impl FnOnce() -> Bytes) -> Respo
             let mut response = with_status(StatusCode::NO_CONTENT, Bytes::new());
             let headers = response.headers_mut();
             headers.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
-            // Clients send MCP-Protocol-Version here too; `*` does not cover Authorization.
+            // Clients also send MCP-Protocol-Version here. `*` does not cover Authorization.
             headers
                 .insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("*, Authorization"));
             headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("7200"));

@@ -1,12 +1,12 @@
-//! What the layer puts into extensions of requests and responses.
+//! Extensions of requests and responses.
 
 use crate::model::denial::Denial;
 use crate::resource::mcp_auth::McpAuth;
 
-/// In the extensions of an anonymous request: who could tell how to log in.
+/// In the extensions of an anonymous request: the resource, which can build the challenge to log in.
 #[derive(Clone)]
 pub(crate) struct Anonymous(pub(crate) McpAuth);
 
-/// In the extensions of a response: a denial with which a handler answered.
+/// In the extensions of a response: the denial with which a handler answered.
 #[derive(Clone)]
 pub(crate) struct HandlerDenial(pub(crate) Denial);

@@ -1,16 +1,17 @@
-//! Headers that the inner service does not see: what tells who the sender is, and what could be taken for one of MCP's.
+//! Headers that the inner service does not see: those of the sender, and names that could pass for MCP headers.
 
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 
-/// What tells who the sender is, besides `Authorization`: a proof, and what a proxy says of a certificate.
+/// The headers that identify the sender, in addition to `Authorization`: a DPoP proof, and client certificates
+/// from a proxy.
 const OF_SENDER: [&str; 4] =
     ["dpop", "client-cert", "client-cert-chain", "x-forwarded-client-cert"];
 
-/// The headers that were opened, or compared with the body, before the inner service gets them.
+/// The headers that are verified, or compared with the body, before the inner service gets them.
 const JUDGED: [&str; 5] =
     ["last-event-id", "mcp-method", "mcp-name", "mcp-protocol-version", "mcp-session-id"];
 
-/// How long these names are, a bit for each length: of most headers no more is looked at.
+/// The lengths of these names, one bit for each. Most other headers are skipped by their length.
 const LENGTHS: u32 = lengths(&OF_SENDER) | lengths(&JUDGED);
 
 const fn lengths(names: &[&str]) -> u32 {
@@ -20,18 +21,19 @@ const fn lengths(names: &[&str]) -> u32 {
     }
 }
 
-/// Removes them. Who the sender is, the inner service has from us, or not at all.
+/// Removes the hidden headers. The inner service learns who the sender is from the layer, or not at all.
 pub(super) fn remove(headers: &mut HeaderMap) {
     headers.remove(AUTHORIZATION);
-    // One look at each name, since few requests have any of the others.
+    // One pass over the names, because few requests have any of the other headers.
     let others: Vec<HeaderName> = headers.keys().filter(|name| is_hidden(name)).cloned().collect();
     for name in others {
         headers.remove(name);
     }
 }
 
-/// Gateways to scripts (CGI, WSGI) do not tell `_` from `-`, and some take any other sign for it too: to what stands
-/// behind them, such a name is that of a header of the sender, or of one that was judged.
+/// CGI and WSGI gateways do not distinguish `_` from `-`, and some treat other characters in the same way. An
+/// application behind such a gateway would take the name for a header of the sender, or for one that was
+/// checked.
 fn is_hidden(name: &HeaderName) -> bool {
     let name = name.as_str();
     if name.len() >= 32 || LENGTHS >> name.len() & 1 == 0 {

@@ -1,4 +1,4 @@
-//! Lists in an answer that is one JSON text: read whole, and sent as its reader may see it.
+//! Filters lists in JSON responses: reads the response as a whole, and rewrites it for its reader.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -10,10 +10,11 @@ use http_body::Body;
 
 use crate::policy::list_filter::UnfilterableList;
 
-/// The longest answer that is read whole: 16 MiB, which is what the rmcp client takes at most.
+/// The maximum size of a response that is read as a whole, in bytes: 16 MiB, which is also the maximum of the
+/// rmcp client.
 const LONGEST_ANSWER: usize = 16 * 1024 * 1024;
 
-/// Why an answer is not passed on: there is none, or lists in it cannot be told from anything else.
+/// Why a response is not passed on: it broke off, or its lists cannot be filtered reliably.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FilterError {
     Broken,
@@ -23,7 +24,7 @@ pub(super) enum FilterError {
 }
 
 impl FilterError {
-    /// For the metrics.
+    /// The label in metrics.
     pub(super) const fn code(self) -> &'static str {
         match self {
             Self::Broken => "broken",
@@ -50,7 +51,7 @@ impl FilterError {
     }
 }
 
-/// The body as `show` gives it, or as it is where that gives nothing.
+/// The body as rewritten by `show`, or unchanged if `show` returns `None`.
 pub(super) async fn shown<B: Body<Data = Bytes>>(
     body: B,
     show: impl Fn(&str) -> Result<Option<String>, UnfilterableList>,
@@ -77,7 +78,7 @@ async fn whole<B: Body<Data = Bytes>>(body: B) -> Result<Bytes, FilterError> {
     Ok(whole.freeze())
 }
 
-/// The answer in place of one that is withheld.
+/// The response to send instead of one that is not passed on.
 pub(super) fn bad_gateway() -> Response<Bytes> {
     let body = r#"{"error":"bad_gateway","error_description":"The answer could not be passed on"}"#;
     let mut response = Response::new(Bytes::from_static(body.as_bytes()));

@@ -1,4 +1,4 @@
-//! The protected resource metadata as a service.
+//! `MetadataService`: serves the protected resource metadata.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -15,9 +15,9 @@ use crate::util::url;
 
 const ROOT: &str = "/.well-known/oauth-protected-resource";
 
-/// Serves the protected resource metadata at each of its [`paths`](Self::paths), and 404 elsewhere.
+/// Serves the protected resource metadata at each of its [`paths`](Self::paths), and answers 404 elsewhere.
 ///
-/// For stacks without a router; with axum, [`McpAuth::metadata_routes`](crate::McpAuth) does the same.
+/// For servers without a router. With axum, [`McpAuth::metadata_routes`](crate::McpAuth) does the same.
 #[derive(Clone, Debug)]
 pub struct MetadataService {
     document: Bytes,
@@ -38,8 +38,10 @@ impl McpAuth {
 }
 
 impl MetadataService {
-    /// The paths at which the document is served: the resource's path inserted, as RFC 9728 §3.1 says,
-    /// with and without a final slash, and the root, which is all that some clients look at.
+    /// The paths at which the document is served.
+    ///
+    /// They are the well-known path with the resource's path inserted (RFC 9728 §3.1), with and without a
+    /// trailing slash, and the root, because some clients look only there.
     pub fn paths(&self) -> impl Iterator<Item = String> {
         let root = Some(ROOT.to_owned()).filter(|root| *root != self.inserted);
         [self.inserted.clone(), format!("{}/", self.inserted)].into_iter().chain(root)

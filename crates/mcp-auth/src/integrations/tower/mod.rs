@@ -1,4 +1,4 @@
-//! tower: the layer in front of a service, and the services that answer beside it.
+//! tower integration: the layer in front of a service, and services for metadata and security events.
 
 mod extensions;
 mod sse_lines;

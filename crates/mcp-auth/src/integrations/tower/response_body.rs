@@ -1,4 +1,4 @@
-//! A body that is the inner service's, untouched or as a stream of events, or one that lies in memory.
+//! `ResponseBody`: the inner service's body, unchanged or as an event stream, or a body in memory.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,7 +11,7 @@ use pin_project_lite::pin_project;
 use crate::integrations::tower::sse_body::SseBody;
 
 pin_project! {
-    /// The body of a response that went through [`BearerAuth`](crate::BearerAuth).
+    /// The body of a response that passed through [`BearerAuth`](crate::BearerAuth).
     #[derive(Debug)]
     pub struct ResponseBody<B> {
         #[pin]

@@ -1,4 +1,4 @@
-//! Receives notices of issuers: back-channel logout, and security events that are pushed.
+//! `SecurityEventReceiver`: receives back-channel logout tokens and pushed security events.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -24,13 +24,13 @@ use crate::resource::body;
 use crate::resource::mcp_auth::McpAuth;
 use crate::verify::jwt::{self, SecurityEventKind};
 
-/// A token, and the name of the form field around it.
+/// Enough for a token and the name of its form field.
 const MAX_BODY_BYTES: usize = MAX_TOKEN_BYTES + 1024;
 
-/// A token is sent in one piece.
+/// How long the body may take. A token is sent in one piece.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Receives logout tokens and security events, and revokes what they name. Made by
+/// A service that receives logout tokens and security events, and revokes what they name. Created by
 /// [`McpAuth::security_event_receiver`].
 #[derive(Clone, Debug)]
 pub struct SecurityEventReceiver {
@@ -39,20 +39,22 @@ pub struct SecurityEventReceiver {
 }
 
 impl McpAuth {
-    /// A service for the URL at which issuers tell that a session ended, or that tokens are not to be
-    /// believed any more. It stands beside the resource, and needs no access token: what it is sent must be
-    /// signed by an authorization server of this resource.
+    /// A service for the URL to which issuers send logout tokens and security events.
     ///
-    /// It takes `POST`s of two kinds, told apart by their content type:
+    /// Mount it next to the resource. It needs no access token: what it receives must be signed by an
+    /// authorization server of this resource.
+    ///
+    /// It accepts two kinds of `POST`, distinguished by their content type:
     ///
     /// - a form with `logout_token`:
     ///   [OpenID Connect Back-Channel Logout 1.0](https://openid.net/specs/openid-connect-backchannel-1_0.html#BCRequest);
-    /// - `application/secevent+jwt`: a security event, pushed as
-    ///   [RFC 8935](https://www.rfc-editor.org/rfc/rfc8935) says. Which ones revoke, see
-    ///   [`receive_security_event`](Self::receive_security_event).
+    /// - `application/secevent+jwt`: a security event, pushed according to
+    ///   [RFC 8935](https://www.rfc-editor.org/rfc/rfc8935).
+    ///   [`receive_security_event`](Self::receive_security_event) lists the events that revoke.
     ///
-    /// `audiences` are the names of the receiver at the issuers, one of which must stand in `aud`: the client
-    /// identifier for which the logout URL is registered, or the audience of the event stream.
+    /// `audiences` are the names of this receiver at the issuers. The `aud` of a token must contain one of
+    /// them. Such a name is the client id for which the logout URL is registered, or the audience of the event
+    /// stream.
     ///
     /// ```
     /// use mcp_auth::McpAuth;
@@ -70,7 +72,7 @@ impl McpAuth {
         audiences: impl IntoIterator<Item = S>,
     ) -> SecurityEventReceiver {
         let audiences = audiences.into_iter().map(|one| one.into().into_boxed_str());
-        // An empty one would be an unset variable, and an `aud` of nothing fit it.
+        // An empty audience comes from an unset variable, and would match an empty `aud`.
         let audiences = audiences.filter(|one| !one.is_empty()).collect();
         SecurityEventReceiver { auth: self.clone(), audiences }
     }
@@ -123,7 +125,7 @@ impl SecurityEventReceiver {
         let text = text.map_err(|_| Denial::invalid(Reason::Malformed))?;
         let token = match kind {
             SecurityEventKind::Logout => logout_token(text)?,
-            SecurityEventKind::SecurityEvent => text.trim(),
+            SecurityEventKind::Set => text.trim(),
         };
         self.auth.receive(kind, token, &self.audiences).await
     }
@@ -133,12 +135,12 @@ fn kind_of(headers: &HeaderMap) -> Option<SecurityEventKind> {
     let content_type = headers.get(CONTENT_TYPE)?.to_str().ok()?;
     match &*content_type.split(';').next()?.trim().to_ascii_lowercase() {
         "application/x-www-form-urlencoded" => Some(SecurityEventKind::Logout),
-        "application/secevent+jwt" => Some(SecurityEventKind::SecurityEvent),
+        "application/secevent+jwt" => Some(SecurityEventKind::Set),
         _ => None,
     }
 }
 
-/// The one `logout_token` of a form. No character of a token is ever written with a percent sign.
+/// The only `logout_token` of a form. No character of a token is ever percent-encoded.
 fn logout_token(form: &str) -> Result<&str, Denial> {
     let mut tokens = form.split('&').filter_map(|field| field.strip_prefix("logout_token="));
     match (tokens.next(), tokens.next()) {
@@ -147,11 +149,11 @@ fn logout_token(form: &str) -> Result<&str, Denial> {
     }
 }
 
-/// The answer: Back-Channel Logout 1.0 §2.8, or RFC 8935 §2.2 and §2.3. Nothing in it comes from the notice.
+/// The response: Back-Channel Logout 1.0 §2.8, or RFC 8935 §2.2 and §2.3. Nothing in it comes from the token.
 fn answer(kind: SecurityEventKind, received: Result<(), Denial>) -> Response<Full<Bytes>> {
     let denial = match (received, kind) {
         (Ok(()), SecurityEventKind::Logout) => return empty(StatusCode::OK),
-        (Ok(()), SecurityEventKind::SecurityEvent) => return empty(StatusCode::ACCEPTED),
+        (Ok(()), SecurityEventKind::Set) => return empty(StatusCode::ACCEPTED),
         (Err(denial), _) => denial,
     };
     let status = match denial.kind() {
@@ -164,12 +166,12 @@ fn answer(kind: SecurityEventKind, received: Result<(), Denial>) -> Response<Ful
         DenialKind::BadMessage(BadMessage::TooLarge) => denial.status(),
         _ => StatusCode::BAD_REQUEST,
     };
-    let (error, description) = jwt::fault(&denial);
+    let (error, description) = jwt::set_error(&denial);
     let body = match kind {
         SecurityEventKind::Logout => {
             json!({ "error": "invalid_request", "error_description": description })
         }
-        SecurityEventKind::SecurityEvent => json!({ "err": error, "description": description }),
+        SecurityEventKind::Set => json!({ "err": error, "description": description }),
     };
     let mut response = empty(status).map(|_| Full::new(body.to_string().into()));
     let headers = response.headers_mut();

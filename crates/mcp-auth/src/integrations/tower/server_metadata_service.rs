@@ -1,4 +1,4 @@
-//! The authorization server's metadata, mirrored for old clients.
+//! `ServerMetadataService`: mirrors the authorization server's metadata for old clients.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -18,7 +18,7 @@ use crate::resource::mcp_auth::McpAuth;
 /// Serves the metadata of the first authorization server, for clients of MCP revision 2025-03-26, which
 /// look for it at the MCP server: `/.well-known/oauth-authorization-server`.
 ///
-/// Every member of the document is kept. While it cannot be had, the answer is 503.
+/// Every member of the document is kept. While the document cannot be fetched, the response is 503.
 #[derive(Clone, Debug)]
 pub struct ServerMetadataService(McpAuth);
 
@@ -36,7 +36,7 @@ impl McpAuth {
 }
 
 impl ServerMetadataService {
-    /// Where clients look for it.
+    /// The path at which clients look for it.
     pub const PATH: &'static str = "/.well-known/oauth-authorization-server";
 }
 

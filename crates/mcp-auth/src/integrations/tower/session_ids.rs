@@ -1,4 +1,4 @@
-//! Session ids and event ids in headers: sealed on the way out, opened on the way in.
+//! Session ids and event ids in headers: signed in responses, verified in requests.
 
 use http::header::{Entry, HeaderMap, HeaderName, HeaderValue};
 
@@ -8,17 +8,19 @@ use crate::verify::id_signer::{IdSigner, Purpose};
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-/// In place of an id that cannot stand in a header, which none of ours is.
+/// Replaces an id that is not a valid header value. None of our own ids needs this.
 const NO_ID: HeaderValue = HeaderValue::from_static("00000000-0000-4000-8000-000000000000");
 
-/// Whether a header holds what is to be opened.
+/// Whether a header contains a signed id.
 pub(super) fn is_id(name: &HeaderName) -> bool {
     *name == SESSION_ID || *name == LAST_EVENT_ID
 }
 
-/// Gives the inner server the session id that it issued to this caller. Whatever else was presented,
-/// several ids too, becomes one id that it never issued, so that it answers as it answers an unknown
-/// session, and no byte of a stranger's choice stands in the header. Tells whether all was well.
+/// Replaces the session id of a request by the one that the inner server issued to this caller.
+///
+/// Anything else, including several ids, becomes one id that the inner server never issued. The server
+/// therefore answers as it answers an unknown session, and the header contains no byte that an attacker chose.
+/// Returns `false` if the id was replaced in this way.
 pub(super) fn open_session(
     id_signer: &IdSigner,
     owner: &SessionOwner,
@@ -39,8 +41,10 @@ pub(super) fn open_session(
     is_theirs
 }
 
-/// Gives the inner server the event id that this caller got last. One that is not theirs is removed: they
-/// get a fresh stream of their own. Tells whether all was well.
+/// Replaces the event id of a request by the one that the inner server sent to this caller.
+///
+/// An id that is not the caller's is removed, so that the caller gets a new stream. Returns `false` if the id
+/// was removed.
 pub(super) fn open_last_event(
     id_signer: &IdSigner,
     owner: &SessionOwner,
@@ -61,13 +65,13 @@ pub(super) fn open_last_event(
     }
 }
 
-/// What is the only one of its kind.
+/// The only element. Returns `None` if there is none, or more than one.
 fn only<T>(mut all: impl Iterator<Item = T>) -> Option<T> {
     let first = all.next();
     first.filter(|_| all.next().is_none())
 }
 
-/// Seals every session id that the inner server gives away.
+/// Signs every session id that the inner server issues.
 pub(super) fn seal_sessions(
     id_signer: &IdSigner,
     owner: impl Fn() -> SessionOwner,

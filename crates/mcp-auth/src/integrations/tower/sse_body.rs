@@ -1,4 +1,4 @@
-//! The body of an event stream: rewritten line by line, and ended by its deadline.
+//! `SseBody`: the body of an event stream, rewritten line by line, and ended by its deadline.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -16,7 +16,7 @@ use crate::integrations::tower::stream_state::StreamState;
 use crate::policy::list_filter::UnfilterableList;
 
 pin_project! {
-    /// An event stream that is passed on as it comes, line by line.
+    /// An event stream that is passed on as it arrives, line by line.
     #[derive(Debug)]
     pub(super) struct SseBody<B> {
         #[pin]
@@ -28,11 +28,11 @@ pin_project! {
     }
 }
 
-/// How many frames without a message are held before the head of a stream is sent: more than any server writes to tell how to
-/// resume. Whatever it writes instead is not gone through for long, nor held.
+/// How many frames without a message are held before the head of a stream is sent. It is more than any server
+/// writes to tell a client how to resume. It bounds what is read and held if a server writes something else.
 const MAX_HELD_FRAMES: u8 = 16;
 
-/// What is sent in one frame, at most, of what came in several.
+/// The maximum size of a frame that is joined from several, in bytes.
 const MAX_JOINED_BYTES: usize = 8 * 1024;
 
 impl<B: Body<Data = Bytes>> SseBody<B> {
@@ -41,8 +41,9 @@ impl<B: Body<Data = Bytes>> SseBody<B> {
         Self { body: Some(body), rules: Box::new(rules), ready, trailers, held: 0 }
     }
 
-    /// Ready once there is a message to send, or the body is over; an error if it breaks off before. What only tells a client how to
-    /// resume the stream, with which many begin, is no message, unless there is much of it.
+    /// Ready when there is a message to send, or when the body has ended. Fails if the body breaks off before.
+    /// What only tells a client how to resume, with which many streams begin, is not a message, unless it fills
+    /// `MAX_HELD_FRAMES` frames.
     pub(super) fn poll_first_message(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -58,7 +59,7 @@ impl<B: Body<Data = Bytes>> SseBody<B> {
         Poll::Ready(Ok(()))
     }
 
-    /// Reads what the body has next, as its reader may see it.
+    /// Reads the next frame of the body, and rewrites it for its reader.
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<(), B::Error>> {
         let mut this = self.project();
         let Some(body) = this.body.as_mut().as_pin_mut() else { return Poll::Ready(Ok(())) };
@@ -93,8 +94,9 @@ impl<B: Body<Data = Bytes>> Body for SseBody<B> {
         let mut is_first = true;
         loop {
             let mut this = self.as_mut().project();
-            // First, so that a stream that always has something to say ends as well, and after whatever gave nothing to say: it
-            // may have taken its time. To look at the clock takes some too.
+            // Checked first, so that a stream that always has data ends as well, and after each read that gave
+            // no data, because it may have taken a while. Not checked more often, because reading the clock
+            // takes time too.
             let is_due = std::mem::take(&mut is_first) || this.ready.is_empty();
             let is_open = this.body.is_some() || !this.ready.is_empty() || this.trailers.is_some();
             if is_due && is_open && this.rules.is_finished(context) {
@@ -123,17 +125,18 @@ impl<B: Body<Data = Bytes>> Body for SseBody<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        // Not as the body says: something of its last line may still be held.
+        // Not as the body reports: part of its last line may still be held.
         self.body.is_none() && self.ready.is_empty() && self.trailers.is_none()
     }
 
-    /// How long it is, nobody knows: ids become longer, and the end may come early.
+    /// Unknown: ids become longer, and the stream may end early.
     fn size_hint(&self) -> SizeHint {
         SizeHint::default()
     }
 }
 
-/// Whether this only says how to resume a stream: fields without data, comments, and whole lines.
+/// Whether these bytes only tell a client how to resume the stream: complete lines that are blank, comments,
+/// `id` or `retry` fields, or `data` fields without a value.
 fn is_preamble(bytes: &[u8]) -> bool {
     lines(bytes).map(split_end).all(|(said, end)| {
         let is_other = said.is_empty() || said.starts_with(b":");
@@ -143,7 +146,7 @@ fn is_preamble(bytes: &[u8]) -> bool {
     })
 }
 
-/// The next bytes to send: what is little together, in one frame, and what is much as it lies.
+/// The next bytes to send. Small pieces are joined into one frame; a large one is sent without being copied.
 fn joined(ready: &mut VecDeque<Bytes>) -> Option<Bytes> {
     let (mut number, mut length) = (0, 0);
     for bytes in ready.iter() {

@@ -1,4 +1,4 @@
-//! The ids of events, sealed for the one who may resume the stream with them.
+//! Signs the ids of server-sent events, so that only their owner can resume the stream.
 
 use std::collections::VecDeque;
 
@@ -6,23 +6,25 @@ use bytes::Bytes;
 
 use crate::integrations::tower::sse_lines::{Cut, Lines, Piece, may_be, split_end, value};
 
-/// The longest line with an id that is kept until its end has come. A client sends the id back in a header.
+/// The maximum length of a line with an id, in bytes. Such a line is held until it is complete. Clients send
+/// the id back in a header.
 pub(super) const LONGEST_ID_LINE: usize = 1024;
 
-/// Replaces the value of each `id` field by what `id_signer` makes of it, and passes everything else on as it
-/// comes. An id that cannot be replaced (too long, or with a NUL, which clients ignore) is left out:
-/// events without an id are received like others, and resumed from the one before.
+/// Replaces the value of each `id` field by the result of `id_signer`, and passes everything else on unchanged.
+///
+/// An id that cannot be replaced is left out: one that is too long, or one with a NUL, which clients ignore.
+/// Clients receive events without an id like others, and resume from the event before.
 pub(super) struct SseEventIds<S> {
     id_signer: S,
     lines: Lines,
     line: Line,
-    /// The beginning of a line that may be an id.
+    /// The start of a line that may be an id.
     held: Vec<u8>,
-    /// Whether an LF that belongs to the line before is left out, as that was.
+    /// Whether an LF is left out that belongs to the previous line, because that line was left out.
     is_tail_left_out: bool,
 }
 
-/// What is known of the line that the next byte belongs to.
+/// What is known about the line of the next byte.
 #[derive(Clone, Copy, PartialEq)]
 enum Line {
     Undecided,
@@ -72,7 +74,7 @@ impl<S: Fn(&[u8]) -> Vec<u8>> SseEventIds<S> {
         cut.flush();
     }
 
-    /// What is still held back when the stream is over: a last line without an end.
+    /// Outputs what is still held at the end of the stream: a last line without a line end.
     pub(super) fn finish(&mut self, out: &mut VecDeque<Bytes>) {
         let rest = self.sealed();
         if !rest.is_empty() {
@@ -80,7 +82,7 @@ impl<S: Fn(&[u8]) -> Vec<u8>> SseEventIds<S> {
         }
     }
 
-    /// Looks at a line, as far as it is held.
+    /// Classifies a line by the part of it that is held.
     fn decide(&mut self, is_end: bool, cut: &mut Cut<'_>) {
         if !may_be(b"id", split_end(&self.held).0, is_end) {
             cut.put(std::mem::take(&mut self.held));
@@ -95,12 +97,12 @@ impl<S: Fn(&[u8]) -> Vec<u8>> SseEventIds<S> {
         }
     }
 
-    /// The line that is held, with its value sealed; nothing if it is left out.
+    /// The held line, with its value signed. Empty if the line is left out.
     fn sealed(&mut self) -> Vec<u8> {
         let line = std::mem::take(&mut self.held);
         let (said, end) = split_end(&line);
         match value(said, b"id") {
-            // No id, or the empty one, with which a client forgets what it had.
+            // Not an id, or the empty id, with which a client resets its last event id.
             None | Some([]) => line,
             Some(id) if id.contains(&0) => Vec::new(),
             Some(id) => {
@@ -131,7 +133,7 @@ pub(super) mod tests {
         out.iter().flatten().copied().collect()
     }
 
-    /// What is to be made of a whole text, said in another way.
+    /// The expected output for a whole text, computed in another way.
     fn reference(text: &[u8]) -> Vec<u8> {
         let (mark, lines) = whole_lines(text);
         let mut out = mark.to_vec();

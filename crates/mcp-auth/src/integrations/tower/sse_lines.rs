@@ -1,4 +1,4 @@
-//! The lines of an event stream, as its bytes come in
+//! Splits an event stream into lines, as its bytes arrive
 //! ([HTML, *Interpreting an event stream*](https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation)).
 
 use std::collections::VecDeque;
@@ -10,30 +10,31 @@ use crate::util::byte_scan::skip_blocks;
 
 const BOM: &[u8] = "\u{feff}".as_bytes();
 
-/// Splits into lines what comes in chunks of any size. Lines end with LF, CR or CRLF.
+/// Splits chunks of any size into lines. Lines end with LF, CR or CRLF.
 #[derive(Default)]
 pub(super) struct Lines {
-    /// How much of the mark that may stand at the very beginning has been seen; all of it once it is over.
+    /// How many bytes of the byte order mark have been seen. It may be at the start of the stream only; after
+    /// the start, this is its full length.
     mark: usize,
-    /// The chunk before ended with a CR, whose LF may follow.
+    /// The previous chunk ended with a CR, and its LF may follow.
     is_after_cr: bool,
 }
 
-/// What a piece of a chunk is.
+/// The kind of a piece of a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Piece {
-    /// Of the byte order mark at the very beginning: no part of a line.
+    /// Part of the byte order mark at the start of the stream. It is not part of a line.
     TokenMarker,
-    /// Of a line that goes on.
+    /// Part of a line that continues.
     Part,
-    /// Of a line, to its end.
+    /// Part of a line, up to and including its line end.
     Outcome,
-    /// The LF of a CR with which the line before has ended already.
+    /// The LF of a CRLF whose CR has already ended the previous line.
     Tail,
 }
 
 impl Lines {
-    /// The first piece of `rest`: how long it is, and what.
+    /// The length and the kind of the first piece of `rest`.
     pub(super) fn next(&mut self, rest: &[u8]) -> (usize, Piece) {
         let first = rest.first();
         if first == BOM.get(self.mark) {
@@ -58,15 +59,15 @@ impl Lines {
     }
 }
 
-/// A line as what it says and how it ends.
+/// Splits a line into its text and its line end.
 pub(super) fn split_end(line: &[u8]) -> (&[u8], &[u8]) {
     let said = line.iter().rposition(|byte| !matches!(byte, b'\n' | b'\r')).map_or(0, |it| it + 1);
     line.split_at(said)
 }
 
-/// The lines of what is there as a whole.
+/// The lines of a complete text.
 pub(super) fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    // Past the mark, which stands at the beginning of a stream only.
+    // Starts after the byte order mark, which only the start of a stream can have.
     let mut places = Lines { mark: BOM.len(), is_after_cr: false };
     let mut rest = text;
     std::iter::from_fn(move || {
@@ -80,7 +81,8 @@ pub(super) fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// The value of a field, if the line is one of this name. One space after the colon is no part of it.
+/// The value of a field. Returns `None` if the line is not a field of this name. One space after the colon is
+/// not part of the value.
 pub(super) fn value<'l>(line: &'l [u8], name: &[u8]) -> Option<&'l [u8]> {
     let rest = line.strip_prefix(name)?;
     match rest.strip_prefix(b":") {
@@ -89,12 +91,12 @@ pub(super) fn value<'l>(line: &'l [u8], name: &[u8]) -> Option<&'l [u8]> {
     }
 }
 
-/// Whether a line may turn out to be a field of this name, or has, as far as it is known.
+/// Whether a line is, or may become, a field of this name, as far as the line is known.
 pub(super) fn may_be(name: &[u8], line: &[u8], is_whole: bool) -> bool {
     value(line, name).is_some() || (!is_whole && name.starts_with(line))
 }
 
-/// What becomes of one chunk: places of it, which are not copied, and other bytes between them.
+/// The output for one chunk: ranges of it, which are not copied, and other bytes between them.
 pub(super) struct Cut<'c> {
     chunk: &'c Bytes,
     kept: Range<usize>,
@@ -121,7 +123,7 @@ impl<'c> Cut<'c> {
         }
     }
 
-    /// Passes on what is kept so far. It must be called at the end.
+    /// Outputs the range that is kept so far. It must be called at the end.
     pub(super) fn flush(&mut self) {
         if !self.kept.is_empty() {
             self.out.push_back(self.chunk.slice(self.kept.clone()));
@@ -134,10 +136,11 @@ impl<'c> Cut<'c> {
 pub(super) mod tests {
     use super::*;
 
-    /// What a line says, and how it ends.
+    /// The text of a line, and its line end.
     pub(in super::super) type Line<'l> = (&'l [u8], &'l [u8]);
 
-    /// The mark of a text, and its lines with their ends, told by another way than [`Lines`].
+    /// The byte order mark of a text, and its lines with their line ends, found in another way than by
+    /// [`Lines`].
     pub(in super::super) fn whole_lines(text: &[u8]) -> (&[u8], Vec<Line<'_>>) {
         let length = text.iter().zip(BOM).take_while(|(a, b)| a == b).count();
         let (mark, mut rest) = text.split_at(length);
@@ -157,7 +160,7 @@ pub(super) mod tests {
         (mark, lines)
     }
 
-    /// A text in one chunk, in chunks of one byte, and split at each place.
+    /// A text in chunks of one byte, and split in two at each position.
     pub(in super::super) fn all_splits(text: &[u8]) -> impl Iterator<Item = Vec<Bytes>> {
         let bytes = |part: &[u8]| Bytes::copy_from_slice(part);
         let single = text.chunks(1).map(bytes).collect();
@@ -168,7 +171,7 @@ pub(super) mod tests {
         std::iter::once(single).chain(halves)
     }
 
-    /// Thousands of texts made of these words and all kinds of ends, each in chunks of chance.
+    /// Thousands of texts made of these words and of all kinds of line ends, each in random chunks.
     pub(in super::super) fn random_splits(words: &[&str]) -> Vec<(Vec<u8>, Vec<Bytes>)> {
         let mut state = 0x2545_f491_4f6c_dd1d_u64;
         let mut chance = move |below: usize| {

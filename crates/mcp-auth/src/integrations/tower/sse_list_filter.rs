@@ -1,4 +1,4 @@
-//! Lists in events of a stream: held back until they are whole, and passed on as their reader may see them.
+//! Filters lists in event streams: holds an event until it is complete, and rewrites it for its reader.
 
 use std::collections::VecDeque;
 
@@ -7,29 +7,31 @@ use bytes::Bytes;
 use crate::integrations::tower::sse_lines::{Cut, Lines, Piece, lines, may_be, split_end, value};
 use crate::policy::list_filter::UnfilterableList;
 
-/// The longest event that is held back. A longer one is not passed on, and ends the stream: 16 MiB is what
-/// the rmcp client takes at most.
+/// The maximum size of an event that is held, in bytes. A longer one is not passed on, and ends the stream. The
+/// rmcp client also accepts 16 MiB at most.
 pub(super) const MAX_EVENT_BYTES: usize = 16 * 1024 * 1024;
 
-/// Rewrites the data of events that are messages by `show`, which gives nothing for those that stay as
-/// they are. Whatever stands before the data of an event, and all comments between events, pass at once.
+/// Rewrites the data of events that are messages with `show`, which returns `None` for a message that stays
+/// unchanged.
+///
+/// Lines before the data of an event, and comments between events, pass at once.
 pub(super) struct SseListFilter<S> {
     show: S,
     longest: usize,
     lines: Lines,
     state: State,
-    /// What waits for more: the beginning of a line, or an event.
+    /// What is held: the start of a line, or an event.
     held: Vec<u8>,
 }
 
-/// What is known of the place at which the next byte stands.
+/// What is known about the position of the next byte.
 #[derive(Clone, Copy)]
 enum State {
-    /// In a line that may turn out to be one with data, or at its start. It is held.
+    /// In a line that may be a data line, or at its start. The line is held.
     Undecided,
-    /// In a line without data, which passes.
+    /// In a line that is not a data line. The line passes.
     Passing,
-    /// In an event of which all is held since its first line with data.
+    /// In an event that is held from its first data line on.
     Holding { is_at_start: bool },
 }
 
@@ -39,7 +41,7 @@ impl<S: Fn(&str) -> Result<Option<String>, UnfilterableList>> SseListFilter<S> {
         Self { show, longest, lines, state: State::Undecided, held: Vec::new() }
     }
 
-    /// What comes before an event that cannot be read is passed on.
+    /// Processes a chunk. If an event cannot be filtered, what comes before it is still passed on.
     pub(super) fn feed(
         &mut self,
         chunk: &Bytes,
@@ -51,7 +53,8 @@ impl<S: Fn(&str) -> Result<Option<String>, UnfilterableList>> SseListFilter<S> {
         outcome
     }
 
-    /// What is still held back when the stream is over: an event without its end, which some clients take.
+    /// Outputs what is still held at the end of the stream: an event without its blank line, which some clients
+    /// accept.
     pub(super) fn finish(&mut self, out: &mut VecDeque<Bytes>) -> Result<(), UnfilterableList> {
         let rest = match self.state {
             State::Holding { .. } => self.event()?,
@@ -99,7 +102,7 @@ impl<S: Fn(&str) -> Result<Option<String>, UnfilterableList>> SseListFilter<S> {
         Ok(())
     }
 
-    /// Looks at a line, as far as it is held.
+    /// Classifies a line by the part of it that is held.
     fn decide(&mut self, is_end: bool, cut: &mut Cut<'_>) {
         let (said, _) = split_end(&self.held);
         self.state = if !may_be(b"data", said, is_end) {
@@ -120,7 +123,7 @@ impl<S: Fn(&str) -> Result<Option<String>, UnfilterableList>> SseListFilter<S> {
         Ok(())
     }
 
-    /// The event that is held, as it may be seen. The next line begins another.
+    /// The held event, as its reader may see it. The next line begins another event.
     fn event(&mut self) -> Result<Vec<u8>, UnfilterableList> {
         self.state = State::Undecided;
         let event = std::mem::take(&mut self.held);
@@ -149,13 +152,13 @@ impl<S: Fn(&str) -> Result<Option<String>, UnfilterableList>> SseListFilter<S> {
 }
 
 impl State {
-    /// After some of a line that has no data.
+    /// The state after part of a line that is not a data line.
     const fn after_other(is_end: bool) -> Self {
         if is_end { Self::Undecided } else { Self::Passing }
     }
 }
 
-/// Whether data may be JSON-RPC: anything else (none, a URL, a text) is nothing that a client could list.
+/// Whether data may be JSON-RPC. In anything else (nothing, a URL, a text), clients find no list.
 fn is_message(data: &[u8]) -> bool {
     let data = data.strip_prefix("\u{feff}".as_bytes()).unwrap_or(data);
     matches!(data.trim_ascii_start().first(), Some(b'{' | b'['))
@@ -185,7 +188,7 @@ mod tests {
         Ok(out.iter().flatten().copied().collect())
     }
 
-    /// What is to be made of a whole text, said in another way.
+    /// The expected output for a whole text, computed in another way.
     fn reference(text: &[u8]) -> Result<Vec<u8>, UnfilterableList> {
         let (mark, lines) = whole_lines(text);
         let mut out = mark.to_vec();

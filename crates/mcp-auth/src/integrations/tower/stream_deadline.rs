@@ -1,4 +1,4 @@
-//! When a stream ends by itself: at the moment at which the token of its caller is refused, or revoked.
+//! The deadline of a stream: the moment at which its caller's token expires, is revoked, or is refused.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,26 +11,27 @@ use tokio::time::{Sleep, sleep};
 use crate::net::box_future::BoxFuture;
 use crate::net::clock::Clock;
 
-/// How long the clock is not looked at, at most: it may be set while a stream is open. So often, too, it is looked
-/// whether a token that is asked about is still good: its issuer is asked once for each, as for requests.
+/// The maximum interval between two reads of the clock, because it may be set while a stream is open. An
+/// introspected token is rechecked at the same interval. Streams with the same token share one introspection
+/// request, as requests do.
 const MAX_POLL_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Tells when a stream is over.
+/// The deadline of one stream.
 pub(super) struct StreamDeadline {
-    /// Nothing if the token does not expire, or its streams outlive it.
+    /// `None` if the token does not expire, or if its streams may outlive it.
     at: Option<SystemTime>,
     clock: Arc<dyn Clock>,
     timer: Option<Pin<Box<Sleep>>>,
-    /// Made when there is first something to wait for: most streams are over before.
+    /// Created at the first wait. Most streams end before.
     revoked: Option<BoxFuture<'static, ()>>,
     recheck: Option<Recheck>,
 }
 
-/// What is found out about a token that its issuer is asked about.
+/// The rechecks of an introspected token.
 struct Recheck {
-    /// When it was last found out.
+    /// When the token was last checked.
     since: SystemTime,
-    /// The question under way.
+    /// The recheck in flight.
     question: Option<BoxFuture<'static, bool>>,
 }
 
@@ -39,7 +40,7 @@ impl StreamDeadline {
         Self { at, clock, timer: None, revoked: None, recheck: None }
     }
 
-    /// The same, for a token that its issuer is asked about.
+    /// The same deadline, for a token that is introspected and must be rechecked.
     pub(super) fn asking_again(mut self) -> Self {
         self.recheck = Some(Recheck { since: self.clock.now(), question: None });
         self
@@ -50,8 +51,8 @@ impl StreamDeadline {
         self.at.is_some_and(|at| at <= self.clock.now())
     }
 
-    /// Whether the token is refused, as far as it `is_refused` by what was found out a moment ago. While that is
-    /// being found out, the stream goes on.
+    /// Whether a recheck has refused the token. If a recheck is due, it is started with `is_refused`. The
+    /// stream continues while it is in flight.
     pub(super) fn is_refused(
         &mut self,
         context: &mut Context<'_>,
@@ -71,8 +72,9 @@ impl StreamDeadline {
         }
     }
 
-    /// Ready once the moment has come, or the token is `revoked`, or it is time to ask about it: it is woken for each. A clock
-    /// that is set is looked at when a nap is over. Outside of tokio nobody wakes the task for the moment.
+    /// Ready when the token has expired or is `revoked`, or when a recheck is due. The task is woken for each
+    /// of these. If the clock is set, this is noticed after at most [`MAX_POLL_INTERVAL`]. Outside of tokio,
+    /// the task is not woken when the token expires.
     pub(super) fn poll(
         &mut self,
         context: &mut Context<'_>,
@@ -110,9 +112,9 @@ impl StreamDeadline {
 }
 
 impl Recheck {
-    /// How long there is until the next question; nothing while one is under way.
+    /// The time until the next recheck. Returns `None` while one is in flight.
     fn left(&self, now: SystemTime) -> Option<Duration> {
-        // A clock that was set back must not silence us.
+        // If the clock was set back, a recheck is due at once.
         let passed = now.duration_since(self.since).unwrap_or(MAX_POLL_INTERVAL);
         self.question.is_none().then(|| MAX_POLL_INTERVAL.saturating_sub(passed))
     }
@@ -131,7 +133,7 @@ mod tests {
         Box::pin(pending())
     }
 
-    /// A clock that goes with tokio's, which stands until all wait.
+    /// A clock that follows tokio's paused clock, which advances only when all tasks wait.
     struct Paused(Instant, SystemTime);
 
     impl Clock for Paused {

@@ -1,4 +1,4 @@
-//! What holds for one event stream: until when it lasts, and how its events are rewritten for its reader.
+//! `StreamState`: the deadline of one event stream, and how its events are rewritten for its reader.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -16,11 +16,11 @@ use crate::policy::list_filter::UnfilterableList;
 use crate::resource::mcp_auth::McpAuth;
 use crate::verify::id_signer::Purpose;
 
-/// What holds for one stream.
+/// The state of one event stream.
 pub(super) struct StreamState {
     pub(super) auth: McpAuth,
     caller: Option<AuthInfo>,
-    /// The edition of the book of revocations in which the caller was looked up last.
+    /// The version of the revocations at which the caller was last looked up.
     version: usize,
     end: StreamDeadline,
     lists: Option<SseListFilter<RewriteFn>>,
@@ -29,12 +29,12 @@ pub(super) struct StreamState {
 
 type SignId = Box<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>;
 
-/// What of a message its reader may see; nothing if that is all of it.
+/// Filters a message for its reader. Returns `None` if the message stays unchanged.
 pub(super) type RewriteFn =
     Box<dyn Fn(&str) -> Result<Option<String>, UnfilterableList> + Send + Sync>;
 
 impl StreamState {
-    /// The stream ends when the caller's token does, and when it is revoked.
+    /// A stream that ends when the caller's token expires or is revoked.
     pub(super) fn new(auth: &McpAuth, caller: Option<&AuthInfo>) -> Self {
         let at = caller.and_then(|caller| auth.streams_end_at(caller));
         let mut end = StreamDeadline::new(at, auth.clock().clone());
@@ -45,7 +45,7 @@ impl StreamState {
         Self { auth, caller, version: 0, end, lists: None, ids: None }
     }
 
-    /// Its events are resumed by their owner only.
+    /// Signs the event ids, so that only this owner can resume the stream.
     pub(super) fn with_ids_of(mut self, owner: SessionOwner) -> Self {
         let auth = self.auth.clone();
         self.ids = Some(SseEventIds::new(Box::new(move |id: &[u8]| {
@@ -54,13 +54,13 @@ impl StreamState {
         self
     }
 
-    /// Its lists show what their reader may use, if any are filtered.
+    /// Filters the lists in the stream with `show`, if there is one.
     pub(super) fn with_lists(mut self, show: Option<RewriteFn>) -> Self {
         self.lists = show.map(|show| SseListFilter::new(show, MAX_EVENT_BYTES));
         self
     }
 
-    /// Whether the stream is over, though its body may not be.
+    /// Whether the stream must end, even if its body continues.
     pub(super) fn is_finished(&mut self, context: &mut Context<'_>) -> bool {
         let version = self.auth.revocations().version();
         let is_news = std::mem::replace(&mut self.version, version) != version;
@@ -71,7 +71,7 @@ impl StreamState {
             || self.end.is_refused(context, || self.auth.is_refused(caller))
     }
 
-    /// Has the task woken when the stream is over.
+    /// Ready when the stream must be checked again with [`is_finished`](Self::is_finished).
     pub(super) fn wait(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let (auth, caller) = (&self.auth, &self.caller);
         self.end.poll(context, || match caller {
@@ -80,7 +80,7 @@ impl StreamState {
         })
     }
 
-    /// What a handler required in vain is a 403 by the head, and here the head is out.
+    /// Logs a refusal by the handler that was too late for a 403, because the head had been sent.
     pub(super) fn tell_of_late_refusal(&self) {
         if let Some(denial) = self.caller.as_ref().and_then(AuthInfo::denied) {
             decision_log::refused_late(&self.auth, denial);

@@ -1,11 +1,11 @@
-//! API keys in a file, read again while requests need them.
+//! API keys in a file, which is read again while requests need them.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::issuer::api_keys::file_format;
-use crate::issuer::api_keys::known_key::{Known, find};
+use crate::issuer::api_keys::known_key::{PreparedKey, find};
 use crate::model::denial::Denial;
 use crate::model::verified_token::{API_KEY_ISSUER, VerifiedToken};
 use crate::net::clock::Clock;
@@ -13,33 +13,37 @@ use crate::net::fetch::{FetchError, Limits, read_file};
 use crate::net::metrics;
 use crate::net::refreshing_cache::{RefreshError, RefreshingCache, Timing};
 
-/// How long the list is used before the file is read again, as with a file of an issuer's keys.
+/// How long the keys are used before the file is read again, as for a file of an issuer's keys.
 const LIFETIME: Duration = Duration::from_secs(10);
 
-/// And how often strangers can have it read, and how long what was read is used if it cannot be read again.
+/// How often unknown keys can cause the file to be read, and how long the cached keys are used if it cannot be
+/// read.
 const TIMING: Timing =
     Timing { cooldown: Duration::from_secs(30), max_stale: Duration::from_secs(24 * 60 * 60) };
 
-/// What takes longer than a fetch is an outage. Some thousand keys: each request is compared with all of them.
+/// A read that takes longer than a fetch may take is an outage. The size is enough for some thousand keys: each
+/// request is compared with all of them.
 const LIMITS: Limits = Limits { timeout: Duration::from_secs(5), max_bytes: 512 * 1024 };
 
-/// The keys of a file, made for one resource. Clones are the same.
+/// The keys of a file, prepared for one resource. Clones share them.
 #[derive(Clone)]
-pub(crate) struct KeysFile(Arc<RefreshingCache<Vec<Known>>>);
+pub(crate) struct KeysFile(Arc<RefreshingCache<Vec<PreparedKey>>>);
 
 impl KeysFile {
-    /// The file at `path`, which has no key that is `given` elsewhere.
+    /// The file at `path`, whose keys must not be among the digests in `configured`. Returns `None` if there is no
+    /// `path`.
     pub(super) fn of(
         path: Option<Arc<Path>>,
-        given: Vec<[u8; 32]>,
+        configured: Vec<[u8; 32]>,
         resource: &str,
         clock: &Arc<dyn Clock>,
     ) -> Option<Self> {
-        let (path, given, resource) = (path?, Arc::<[_]>::from(given), Arc::<str>::from(resource));
+        let (path, configured, resource) =
+            (path?, Arc::<[_]>::from(configured), Arc::<str>::from(resource));
         let load = move |_| {
-            let (path, given, resource) = (path.clone(), given.clone(), resource.clone());
+            let (path, configured, resource) = (path.clone(), configured.clone(), resource.clone());
             let load = async move {
-                let read = load(&path, &given, &resource).await;
+                let read = load(&path, &configured, &resource).await;
                 report(read.as_ref().err());
                 Ok((read?, LIFETIME))
             };
@@ -48,7 +52,7 @@ impl KeysFile {
         Some(Self(Arc::new(RefreshingCache::new(clock.clone(), TIMING, Box::new(load)))))
     }
 
-    /// Whom the key of this digest admits. Looks into the file anew for one that is `expected` there.
+    /// Returns the token of the key with this digest. If an `expected` key is not found, the file is read again.
     pub(super) async fn find(
         &self,
         digest: &[u8; 32],
@@ -62,12 +66,12 @@ impl KeysFile {
         match self.0.refresh_after_miss(&keys).await {
             Ok(newer) => Ok(find(&newer, digest)),
             Err(RefreshError::CoolingDown) => Ok(None),
-            // It may stand where nobody can look.
+            // The key may be in the file, which cannot be read.
             Err(error) => Err(unavailable(error)),
         }
     }
 
-    /// Reads the file, if that was not done yet.
+    /// Reads the file unless it has been read already.
     pub(crate) async fn warm_up(&self) -> Result<(), RefreshError> {
         self.0.current().await.map(|_| ())
     }
@@ -75,13 +79,13 @@ impl KeysFile {
 
 async fn load(
     path: &Arc<Path>,
-    given: &[[u8; 32]],
+    configured: &[[u8; 32]],
     resource: &str,
-) -> Result<Vec<Known>, FetchError> {
+) -> Result<Vec<PreparedKey>, FetchError> {
     let text = read_file(path.clone(), LIMITS).await?;
-    let nonsense = |why| FetchError::InvalidDocument { url: path.display().to_string(), why };
-    let keys = file_format::read(&text, given).map_err(nonsense)?;
-    let known = |key| Known::new(key, resource).map_err(|why| nonsense(why.to_owned()));
+    let invalid = |why| FetchError::InvalidDocument { url: path.display().to_string(), why };
+    let keys = file_format::read(&text, configured).map_err(invalid)?;
+    let known = |key| PreparedKey::new(key, resource).map_err(|why| invalid(why.to_owned()));
     keys.into_iter().map(known).collect()
 }
 

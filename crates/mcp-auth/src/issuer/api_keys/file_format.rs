@@ -1,4 +1,4 @@
-//! A list of API keys as text: strictly, since a word that is not understood could have been a limit.
+//! The JSON format of a file of API keys. Unknown members are refused, since one could be meant as a limit.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -14,8 +14,9 @@ const MEMBERS: [&str; 4] = ["name", "sha256", "scopes", "expires_at"];
 
 const DIGEST: &str = "its `sha256` must be 64 hexadecimal digits, as `printf %s \"$KEY\" | sha256sum` says them, or an array of such. A key itself does not belong into the file";
 
-/// The keys of a list, or what is wrong with it: in which entry and line, and never what stands there.
-pub(super) fn read(text: &[u8], given: &[[u8; 32]]) -> Result<Vec<ApiKey>, String> {
+/// Reads the keys of a file. Otherwise returns what is wrong, with the entry and the line, and never with the
+/// content.
+pub(super) fn read(text: &[u8], configured: &[[u8; 32]]) -> Result<Vec<ApiKey>, String> {
     let text = std::str::from_utf8(text).map_err(|_| "it is no UTF-8")?;
     serde_json::from_str::<IgnoredAny>(text)
         .map_err(|error| format!("it is no JSON, as line {} shows", error.line()))?;
@@ -37,7 +38,7 @@ pub(super) fn read(text: &[u8], given: &[[u8; 32]]) -> Result<Vec<ApiKey>, Strin
             if keys.iter().any(|other| other.digest == key.digest) {
                 return Err(wrong("its digest comes twice"));
             }
-            if given.iter().any(|given| key.digest.as_ref() == Ok(given)) {
+            if configured.iter().any(|configured| key.digest.as_ref() == Ok(configured)) {
                 return Err(wrong("its digest is also given by `ApiKeys::key(..)`"));
             }
             keys.push(key);
@@ -77,7 +78,7 @@ fn read_entry(entry: Raw<'_>) -> Result<Vec<ApiKey>, &'static str> {
     Ok(digests.into_iter().map(key).collect())
 }
 
-/// One digest, or some.
+/// One digest, or an array of at least one.
 fn digests(value: Raw<'_>) -> Option<Vec<[u8; 32]>> {
     let texts = value.string().map(|one| vec![one]).or_else(|| value.strings())?;
     let digests: Vec<_> = texts.iter().map(|text| decode_32(text)).collect::<Option<_>>()?;
@@ -106,7 +107,7 @@ mod tests {
     const B: &str = "60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752";
     const KEY: &str = "mcpk_0123456789abcdefghijkl";
 
-    /// The keys of a list as text, or what is wrong with it.
+    /// The keys of a file as text, or what is wrong with it.
     fn shown(text: &str) -> Result<String, String> {
         let keys = read(text.as_bytes(), &[])?;
         let shown = |key: &ApiKey| {

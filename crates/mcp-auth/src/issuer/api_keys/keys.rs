@@ -1,4 +1,4 @@
-//! `ApiKeys`: the keys that are accepted beside OAuth.
+//! `ApiKeys`: API keys that are accepted in addition to OAuth tokens.
 
 use std::io;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::issuer::api_keys::file::KeysFile;
 use crate::issuer::api_keys::key::{ApiKey, GeneratedKey};
-use crate::issuer::api_keys::known_key::Known;
+use crate::issuer::api_keys::known_key::PreparedKey;
 use crate::issuer::api_keys::verifier::ApiKeyVerifier;
 use crate::issuer::verifier::Verifier;
 use crate::model::verified_token::API_KEY_ISSUER;
@@ -14,18 +14,19 @@ use crate::net::clock::Clock;
 use crate::util::hex;
 use crate::verify::jwt::{random, sha256, to_base64url};
 
-/// API keys that are accepted as bearer tokens, beside those of authorization servers.
+/// API keys that are accepted as bearer tokens, in addition to the tokens of authorization servers.
 ///
-/// For the callers that cannot log in: scripts, jobs, servers. A key is sent as
-/// `Authorization: Bearer <key>`, and nowhere else. Its holder is admitted as a caller of its own kind
-/// ([`CallerKind::ApiKey`](crate::CallerKind)): the issuer is [`ISSUER`](Self::ISSUER), the subject the name
-/// of the key. Rules and scopes apply as to tokens.
+/// They are for callers that cannot log in: scripts, jobs, servers. A key is sent as `Authorization: Bearer <key>`,
+/// and nowhere else. Its holder is a caller of a separate kind ([`CallerKind::ApiKey`](crate::CallerKind)): the
+/// issuer is [`ISSUER`](Self::ISSUER), and the subject is the name of the key. Rules and scopes apply as they do to
+/// tokens.
 ///
-/// Only SHA-256 digests are kept, and a key that arrives is compared with all of them, in a time that does
-/// not tell how alike they are. What has the form of a JWT (three parts with dots between them) is never
-/// taken for a key; it is refused if it begins as keys do here.
+/// Only SHA-256 digests are stored. The digest of a received key is compared with all of them in constant time. A
+/// token with the form of a JWT (three parts separated by dots) is never treated as a key; it is refused if it
+/// starts with the [`prefix`](Self::prefix) of keys.
 ///
-/// Two keys may have one name: add the new one, let its holders change to it, remove the old one.
+/// Two keys may have the same name. To replace a key, add the new one, let its holders change to it, and remove the
+/// old one.
 ///
 /// ```
 /// use mcp_auth::{ApiKey, ApiKeys, McpAuth};
@@ -47,7 +48,7 @@ pub struct ApiKeys {
     pub(super) file: Option<Arc<Path>>,
 }
 
-/// What judges tokens, and the file that it looks into.
+/// The verifier of a resource, and the file of keys that it uses.
 pub(crate) type Installed = (Box<dyn Verifier>, Option<KeysFile>);
 
 impl ApiKeys {
@@ -67,9 +68,9 @@ impl ApiKeys {
         self
     }
 
-    /// How keys begin here, `mcpk_` unless set. What begins so and is no key of the list is refused at once,
-    /// whatever its form, and never sent to an introspection endpoint: take a word with which no token of your
-    /// issuers begins. Keys of the list may begin otherwise.
+    /// Sets the prefix of keys: `mcpk_` unless set. A token that starts with it and is not a known key is refused
+    /// at once, whatever its form, and is never sent to an introspection endpoint. Choose a prefix with which no
+    /// token of your issuers starts. Keys that you add may start differently.
     #[must_use]
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into().into();
@@ -92,13 +93,14 @@ impl ApiKeys {
     /// ```
     ///
     /// `scopes` and `expires_at` may be left out. To replace a key, let its `sha256` be an array of both digests
-    /// for a while. A name comes once.
+    /// for a while. Each name may occur only once.
     ///
-    /// It is read when the first token arrives that may be a key, and looked at again while such tokens arrive,
-    /// every ten seconds at most, and when one begins as keys do here and is unknown. If it cannot be read then, or
-    /// has a mistake, that is logged, and the keys in hand stay in use for a day; an unknown key gets a 503 then. As long
-    /// as it never was read, all tokens get one that may be keys; JWTs are verified as ever.
-    /// [`warm_up`](crate::McpAuth::warm_up) reads it too, and says what is wrong with it.
+    /// The file is read when the first token arrives that may be a key. It is read again while such tokens arrive
+    /// (every ten seconds at most), and when a token that starts with the [`prefix`](Self::prefix) is unknown. If
+    /// it cannot be read then, or has an error, that is logged, and the cached keys stay in use for a day; an
+    /// unknown key gets a 503 meanwhile. Until the file has been read once, every token that may be a key gets a
+    /// 503; JWTs are verified as usual. [`warm_up`](crate::McpAuth::warm_up) reads the file too, and returns what
+    /// is wrong with it.
     ///
     /// ```
     /// use mcp_auth::{ApiKeys, McpAuth};
@@ -115,7 +117,7 @@ impl ApiKeys {
         self
     }
 
-    /// Makes a key: `mcpk_` and 256 bits of the system's random generator.
+    /// Generates a key: `mcpk_` and 256 bits of the system's random number generator.
     ///
     /// ```
     /// let new = mcp_auth::ApiKeys::generate()?;
@@ -125,7 +127,7 @@ impl ApiKeys {
     ///
     /// # Errors
     ///
-    /// If the system has no random numbers.
+    /// If the system provides no random numbers.
     pub fn generate() -> io::Result<GeneratedKey> {
         let random = random::<32>().ok_or_else(|| io::Error::other("no random numbers"))?;
         let key = format!("{}{}", Self::default().prefix, to_base64url(&random));
@@ -137,30 +139,30 @@ impl ApiKeys {
         self.keys.is_empty() && self.file.is_none()
     }
 
-    /// Puts the keys of this list, made for one resource, before another verifier. Or says the name of the
-    /// key that cannot be one, and why.
+    /// Puts a verifier of these keys, prepared for one resource, before `next`. Otherwise returns the name of an
+    /// invalid key, and what is wrong with it.
     pub(crate) fn wrap(
         self,
-        others: Box<dyn Verifier>,
+        next: Box<dyn Verifier>,
         resource: &str,
         clock: &Arc<dyn Clock>,
     ) -> Result<Installed, (String, &'static str)> {
-        let mut given: Vec<Known> = Vec::with_capacity(self.keys.len());
+        let mut configured: Vec<PreparedKey> = Vec::with_capacity(self.keys.len());
         for key in self.keys {
             let name = key.name.clone();
             let wrong = |why| (name.to_string(), why);
             if name.is_empty() {
                 return Err(wrong("it has no name"));
             }
-            let known = Known::new(key, resource).map_err(wrong)?;
-            if given.iter().any(|other| other.digest == known.digest) {
+            let known = PreparedKey::new(key, resource).map_err(wrong)?;
+            if configured.iter().any(|other| other.digest == known.digest) {
                 return Err(wrong("it comes twice"));
             }
-            given.push(known);
+            configured.push(known);
         }
-        let digests = given.iter().map(|known| known.digest).collect();
+        let digests = configured.iter().map(|known| known.digest).collect();
         let file = KeysFile::of(self.file, digests, resource, clock);
-        let verifier = ApiKeyVerifier { prefix: self.prefix, given, file: file.clone(), others };
+        let verifier = ApiKeyVerifier { prefix: self.prefix, configured, file: file.clone(), next };
         Ok((Box::new(verifier), file))
     }
 }

@@ -1,17 +1,17 @@
-//! A key of a list, made ready for one resource.
+//! An API key, prepared for one resource.
 
 use crate::issuer::api_keys::key::ApiKey;
 use crate::model::verified_token::{API_KEY_ISSUER, VerifiedToken};
 use crate::verify::jwt::is_same_secret;
 
-/// A key of a list, and whom it admits.
-pub(super) struct Known {
+/// The digest of a key, and the verified token of its holder.
+pub(super) struct PreparedKey {
     pub(super) digest: [u8; 32],
     token: VerifiedToken,
 }
 
-impl Known {
-    /// A key that is good for one resource, or what is wrong with it.
+impl PreparedKey {
+    /// Prepares a key for one resource, or returns what is wrong with the key.
     pub(super) fn new(key: ApiKey, resource: &str) -> Result<Self, &'static str> {
         let digest = key.digest?;
         let token = VerifiedToken::assert(API_KEY_ISSUER, key.name).audience(resource);
@@ -21,8 +21,9 @@ impl Known {
     }
 }
 
-/// Whom the key of this digest admits. All are compared, so that the time does not tell which it is.
-pub(super) fn find(list: &[Known], digest: &[u8; 32]) -> Option<VerifiedToken> {
+/// Returns the token of the key with this digest. All keys are compared, so that the time does not reveal which one
+/// it is.
+pub(super) fn find(list: &[PreparedKey], digest: &[u8; 32]) -> Option<VerifiedToken> {
     let mut found = None;
     for known in list {
         if is_same_secret(&known.digest, digest) {

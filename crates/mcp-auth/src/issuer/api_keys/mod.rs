@@ -1,4 +1,4 @@
-//! API keys beside OAuth: a short list, kept as digests.
+//! API keys, accepted in addition to OAuth: a short list, stored as digests.
 
 mod key;
 mod known_key;

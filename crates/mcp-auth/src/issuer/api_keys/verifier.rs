@@ -1,10 +1,10 @@
-//! Is the token an API key, and whose?
+//! The verifier of API keys, which passes all other tokens to the next verifier.
 
 use std::future::ready;
 
 use crate::issuer::api_keys::file::KeysFile;
 use crate::issuer::api_keys::key::{MAX_KEY_BYTES, is_like_jwt};
-use crate::issuer::api_keys::known_key::{Known, find};
+use crate::issuer::api_keys::known_key::{PreparedKey, find};
 use crate::issuer::verifier::Verifier;
 use crate::model::credentials::Credentials;
 use crate::model::denial::Denial;
@@ -15,38 +15,38 @@ use crate::verify::jwt::sha256;
 
 pub(super) struct ApiKeyVerifier {
     pub(super) prefix: Box<str>,
-    pub(super) given: Vec<Known>,
+    pub(super) configured: Vec<PreparedKey>,
     pub(super) file: Option<KeysFile>,
-    pub(super) others: Box<dyn Verifier>,
+    pub(super) next: Box<dyn Verifier>,
 }
 
 impl ApiKeyVerifier {
-    /// Looks into the file too, which may have to be read.
-    async fn look_further(
+    /// Looks the key up in the file, which may have to be read first.
+    async fn verify_with_file(
         &self,
         file: &KeysFile,
         digest: [u8; 32],
         credentials: &Credentials,
     ) -> Result<VerifiedToken, Denial> {
-        match file.find(&digest, self.is_ours(credentials)).await? {
+        match file.find(&digest, self.has_prefix(credentials)).await? {
             Some(token) => Ok(token),
-            None => self.pass_on(credentials).await,
+            None => self.delegate(credentials).await,
         }
     }
 
-    /// Lets the others judge what is no key of the lists, unless it begins as keys do here: what is nearly a
-    /// key must not be told to an issuer.
-    fn pass_on<'a>(
+    /// Passes a token that is not a known key to the other verifiers, unless it starts with the prefix of keys: a
+    /// value that is nearly a key must not be sent to an issuer.
+    fn delegate<'a>(
         &'a self,
         credentials: &'a Credentials,
     ) -> BoxFuture<'a, Result<VerifiedToken, Denial>> {
-        if self.is_ours(credentials) {
+        if self.has_prefix(credentials) {
             return Box::pin(ready(Err(unknown())));
         }
-        self.others.verify(credentials)
+        self.next.verify(credentials)
     }
 
-    fn is_ours(&self, credentials: &Credentials) -> bool {
+    fn has_prefix(&self, credentials: &Credentials) -> bool {
         !self.prefix.is_empty() && credentials.token().expose().starts_with(&*self.prefix)
     }
 }
@@ -58,13 +58,13 @@ impl Verifier for ApiKeyVerifier {
     ) -> BoxFuture<'a, Result<VerifiedToken, Denial>> {
         let token = credentials.token().expose();
         if token.len() > MAX_KEY_BYTES || is_like_jwt(token) {
-            return self.pass_on(credentials);
+            return self.delegate(credentials);
         }
         let digest = sha256(token.as_bytes());
-        match (find(&self.given, &digest), &self.file) {
+        match (find(&self.configured, &digest), &self.file) {
             (Some(token), _) => Box::pin(ready(Ok(token))),
-            (None, Some(file)) => Box::pin(self.look_further(file, digest, credentials)),
-            (None, None) => self.pass_on(credentials),
+            (None, Some(file)) => Box::pin(self.verify_with_file(file, digest, credentials)),
+            (None, None) => self.delegate(credentials),
         }
     }
 }

@@ -1,11 +1,11 @@
-//! Metadata or keys of an issuer are unavailable.
+//! The error for metadata or keys of an issuer that cannot be fetched.
 
 use std::sync::Arc;
 
 use crate::net::fetch::FetchError;
 use crate::net::refreshing_cache::RefreshError;
 
-/// Metadata or keys could not be had.
+/// Metadata or keys of an issuer could not be fetched.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("metadata or keys of the issuer {issuer:?} are out of reach")]
 pub struct FetchIssuerError {

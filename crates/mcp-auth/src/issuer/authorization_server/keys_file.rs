@@ -1,17 +1,16 @@
-//! Keys in a file, read again while tokens need them.
+//! An issuer's keys in a file, which is read again while tokens need them.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::issuer::authorization_server::remote::MAX_DOCUMENT_BYTES;
-use crate::issuer::authorization_server::settings::Settings;
+use crate::issuer::authorization_server::settings::{MAX_DOCUMENT_BYTES, Settings};
 use crate::net::fetch::{FetchError, Limits, read_file};
 use crate::net::refreshing_cache::{RefreshingCache, Timing};
 use crate::verify::jwt::KeySet;
 
-/// How long keys are used before the file is read again. A file is near, and is changed by hand or by a
-/// mounted secret: who does so expects it to matter at once, and no load comes of it.
+/// How long keys are used before the file is read again. Reading a local file costs little, and whoever changes it,
+/// by hand or with a mounted secret, expects the change to take effect at once.
 const LIFETIME: Duration = Duration::from_secs(10);
 
 /// The keys in the file at `path`.
@@ -23,13 +22,13 @@ pub(super) fn keys(
     RefreshingCache::new(
         settings.clock.clone(),
         timing,
-        Box::new(move |in_hand: Option<Arc<KeySet>>| {
+        Box::new(move |cached: Option<Arc<KeySet>>| {
             let (settings, path) = (settings.clone(), path.clone());
             Box::pin(async move {
                 let limits = Limits { timeout: settings.timeout, max_bytes: MAX_DOCUMENT_BYTES };
                 let keys = load(path, limits).await;
                 settings.report("keys", keys.as_ref().err());
-                Ok((keys?.replacing(in_hand.as_deref()), LIFETIME))
+                Ok((keys?.replacing(cached.as_deref()), LIFETIME))
             })
         }),
     )
@@ -41,7 +40,7 @@ async fn load(path: Arc<Path>, limits: Limits) -> Result<KeySet, FetchError> {
         Some(b'{') => KeySet::parse(&text),
         _ => KeySet::from_pem(&String::from_utf8_lossy(&text)),
     };
-    let nonsense =
+    let invalid =
         |why: String| FetchError::InvalidDocument { url: path.display().to_string(), why };
-    keys.map_err(|why| nonsense(why.to_string()))
+    keys.map_err(|why| invalid(why.to_string()))
 }

@@ -1,4 +1,4 @@
-//! Providers whose tokens are opaque, and that are asked by an API of their own.
+//! Providers whose tokens are opaque and are checked by an API of the provider: GitHub and Google.
 
 use crate::issuer::authorization_server::server::AuthorizationServer;
 use crate::issuer::authorization_server::settings::KeySource;
@@ -6,17 +6,17 @@ use crate::issuer::introspection::{Introspection, Secret};
 use crate::model::provider::Provider;
 
 impl AuthorizationServer {
-    /// [GitHub](Provider), with an OAuth app or a GitHub App of your own: its client ID and secret. Clients log
-    /// in with this app, and the tokens of no other are accepted.
+    /// [GitHub](Provider), with your own OAuth app or GitHub App: its client ID and secret. MCP clients log in with
+    /// this app, and only its tokens are accepted.
     ///
-    /// GitHub is asked about each token by
+    /// Each token is checked with
     /// [`POST /applications/{client_id}/token`](https://docs.github.com/en/rest/apps/oauth-applications#check-a-token),
-    /// which only the app itself may do, and which knows no other app's tokens. (`GET /user` answers for the
-    /// tokens of every app: anybody who gets hold of one could use it here.) Only what has the form of a user's
-    /// token of an app is sent, `gho_` or `ghu_`. Answers are remembered, and outages are borne, as with
+    /// which only the app itself may call, and which does not know the tokens of other apps. (`GET /user` answers
+    /// for the tokens of every app: anyone who obtains such a token could use it here.) Only tokens with the form
+    /// of an app's user token, `gho_` or `ghu_`, are sent to GitHub. Caching and outages are handled as with
     /// [`Introspection`].
     ///
-    /// The subject is the number of the user; [`claims`](crate::AuthInfo::claims) have `user` and `app`.
+    /// The subject is the numeric ID of the user; [`claims`](crate::AuthInfo::claims) contain `user` and `app`.
     ///
     /// ```
     /// # let secret = String::from("correct horse battery staple");
@@ -28,25 +28,25 @@ impl AuthorizationServer {
     /// ```
     #[must_use]
     pub fn github(client_id: impl AsRef<str>, secret: impl Into<Secret>) -> Self {
-        Self::github_by("github", "", client_id.as_ref(), secret.into())
+        Self::github_at("github", "", client_id.as_ref(), secret.into())
     }
 
-    /// [GitHub Enterprise Server](Provider) at this URL, as [GitHub](Self::github).
+    /// [GitHub Enterprise Server](Provider) at this URL; otherwise the same as [`github`](Self::github).
     #[must_use]
     pub fn github_enterprise(
         url: impl AsRef<str>,
         client_id: impl AsRef<str>,
         secret: impl Into<Secret>,
     ) -> Self {
-        Self::github_by("github_enterprise", url.as_ref(), client_id.as_ref(), secret.into())
+        Self::github_at("github_enterprise", url.as_ref(), client_id.as_ref(), secret.into())
     }
 
-    /// [Google](Provider), with the IDs of OAuth clients of your own. Clients log in with these, and the tokens
-    /// of no other are accepted.
+    /// [Google](Provider), with the IDs of your own OAuth clients. MCP clients log in with these IDs, and only
+    /// tokens that were issued to them are accepted.
     ///
-    /// Google is asked about each token by `tokeninfo`, which needs no secret. Its access tokens are opaque;
-    /// its JWTs are ID tokens, and refused. Answers are remembered, and outages are borne, as with
-    /// [`Introspection`]. A token without the scope `openid` does not say whose it is, and is refused.
+    /// Each token is checked with `tokeninfo`, which needs no secret. Google's access tokens are opaque; its JWTs
+    /// are ID tokens, and are refused. A token without the scope `openid` does not identify its user, and is
+    /// refused. Caching and outages are handled as with [`Introspection`].
     ///
     /// ```
     /// use mcp_auth::{AuthorizationServer, McpAuth};
@@ -60,15 +60,15 @@ impl AuthorizationServer {
     /// ```
     #[must_use]
     pub fn google<S: Into<String>>(clients: impl IntoIterator<Item = S>) -> Self {
-        // A token is for the client that is its `aud`.
+        // The `aud` of a token is the client it was issued to.
         let clients = clients.into_iter().map(Into::into).collect();
         Self::provider("google", [])
-            .asked(&[], None)
+            .with_provider_api(&[], None)
             .with_overrides(|overrides| overrides.audiences = clients)
     }
 
-    /// Changes how this server is asked about tokens: for how long answers are remembered, how many
-    /// questions there are at once. For a server that is not asked there is nothing to change.
+    /// Changes the introspection settings of this server, such as how long responses are cached or how many
+    /// requests are concurrent. Has no effect on a server without introspection.
     ///
     /// ```
     /// # let secret = String::from("correct horse battery staple");
@@ -83,29 +83,29 @@ impl AuthorizationServer {
         self.with(|settings| settings.introspection = settings.introspection.take().map(change))
     }
 
-    fn github_by(id: &str, url: &str, client_id: &str, secret: Secret) -> Self {
-        // What cannot be one is left out, and `build()` says so: it would be another URL.
+    fn github_at(id: &str, url: &str, client_id: &str, secret: Secret) -> Self {
+        // A client ID with other characters would change the URL. It is left out, and `build()` reports it.
         let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
         let part = if client_id.bytes().all(is_plain) { client_id } else { "" };
-        // A token names no audience, but the app that got it.
+        // A token names no audience, only the app it was issued to.
         Self::provider(id, [("url", url)])
-            .asked(&[("url", url), ("client_id", part)], Some((client_id, secret)))
+            .with_provider_api(&[("url", url), ("client_id", part)], Some((client_id, secret)))
             .with_overrides(|overrides| overrides.clients = vec![client_id.to_owned()])
     }
 
-    /// Has the API of the provider asked, as the row of the table describes it.
-    fn asked(self, places: &[(&str, &str)], client: Option<(&str, Secret)>) -> Self {
+    /// Introspects tokens with the provider's API, as its row of the table describes it.
+    fn with_provider_api(self, places: &[(&str, &str)], client: Option<(&str, Secret)>) -> Self {
         let Some((row, api)) = self.row().and_then(|row| Some((row, row.api.as_ref()?))) else {
             return self;
         };
         let endpoint = row.fill(api.endpoint, places);
         self.with(|settings| {
             settings.keys = KeySource::None;
-            settings.introspection = Some(Introspection::of_api(api, &endpoint, client));
+            settings.introspection = Some(Introspection::provider_api(api, &endpoint, client));
         })
     }
 
-    /// What is wrong with how the API of a provider is asked.
+    /// Returns what is wrong with the configuration of a provider that has an API, if anything.
     pub(super) fn api_config_error(&self) -> Option<String> {
         let row: &Provider = self.row().filter(|row| row.api.is_some())?;
         let (name, id) = (row.name, row.id);
@@ -113,10 +113,10 @@ impl AuthorizationServer {
             None => Some(format!(
                 "{name} has an API of its own for its tokens: name it with `AuthorizationServer::{id}(..)`, which asks it",
             )),
-            Some(asking) if !asking.asks_api() => Some(format!(
+            Some(asking) if !asking.uses_provider_api() => Some(format!(
                 "{name} has an API of its own for its tokens: change how it is asked with `.map_introspection(..)`, and leave `.introspection(..)` out",
             )),
-            Some(asking) => asking.given_endpoint().filter(|url| url.contains('{')).map(|_| {
+            Some(asking) => asking.configured_endpoint().filter(|url| url.contains('{')).map(|_| {
                 format!(
                     "a part of the URL at which {name} is asked is missing or cannot be one: {}",
                     row.placeholders

@@ -1,4 +1,4 @@
-//! Authorization servers by the name of their provider, and other dialects than the usual.
+//! Constructors of authorization servers by provider, and settings for tokens that deviate from the standards.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::model::issuer_overrides::IssuerOverrides;
 use crate::model::provider::{Audience, Provider};
 use crate::verify::jwt::Profile;
 
-/// Makes a constructor of each row: its name is the row's, its arguments are the placeholders.
+/// Generates a constructor for each row: its name is the row's, its arguments are the placeholders.
 macro_rules! providers {
     ($($(#[$doc:meta])* $id:ident($($place:ident),+);)*) => {
         impl AuthorizationServer {
@@ -24,12 +24,12 @@ macro_rules! providers {
 }
 
 providers! {
-    /// [Auth0](Provider): `acme.eu.auth0.com`, or a domain of your own.
+    /// [Auth0](Provider): `acme.eu.auth0.com`, or your custom domain.
     auth0(domain);
     /// [Okta](Provider), a custom authorization server: `acme.okta.com`, `default`.
     okta(domain, server);
-    /// [Microsoft Entra ID](Provider), one tenant, v2 tokens. The tenant is its Directory ID, a GUID: a domain
-    /// never stands in `iss`.
+    /// [Microsoft Entra ID](Provider), one tenant, v2 tokens. The tenant is its Directory ID, a GUID: `iss` never
+    /// contains a domain.
     ///
     /// ```
     /// use mcp_auth::{AuthorizationServer, McpAuth};
@@ -44,24 +44,24 @@ providers! {
     /// # Ok::<(), mcp_auth::ConfigError>(())
     /// ```
     entra(tenantid);
-    /// [Microsoft Entra ID](Provider), one tenant, v1 tokens, as applications get them that do not ask for v2.
+    /// [Microsoft Entra ID](Provider), one tenant, v1 tokens, which applications get that do not ask for v2.
     entra_v1(tenantid);
     /// [Microsoft Entra External ID](Provider), one tenant.
     entra_external_id(tenantid);
     /// [Keycloak](Provider): the URL of the server, and the realm.
     keycloak(url, realm);
-    /// [Logto](Provider): `acme.logto.app`, or a domain of your own.
+    /// [Logto](Provider): `acme.logto.app`, or your custom domain.
     logto(domain);
-    /// [WorkOS AuthKit](Provider): `name.authkit.app`, or a domain of your own.
+    /// [WorkOS AuthKit](Provider): `name.authkit.app`, or your custom domain.
     authkit(domain);
     /// [Descope](Provider): the project, and the MCP server in it.
     descope(project, server);
-    /// [Stytch](Provider): the domain of the project, or one of your own.
+    /// [Stytch](Provider): the domain of the project, or your custom domain.
     stytch(domain);
-    /// [Clerk](Provider): the Frontend API, `verb-noun-00.clerk.accounts.dev`, or a domain of your own.
+    /// [Clerk](Provider): the Frontend API, `verb-noun-00.clerk.accounts.dev`, or your custom domain.
     clerk(domain);
-    /// [Supabase](Provider): the reference of the project. Its tokens are for the project as a whole: every
-    /// user of it may enter.
+    /// [Supabase](Provider): the reference of the project. Its tokens are for the whole project, so every user of
+    /// the project is accepted.
     supabase(project);
     /// [Ory Hydra or the Ory Network](Provider): its issuer, often with a final slash.
     ory(url);
@@ -71,7 +71,8 @@ providers! {
     authentik(url, application);
     /// [Authelia](Provider): its URL.
     authelia(url);
-    /// [Kanidm](Provider): its URL, and the OAuth2 client, which has an issuer and is an audience of its own.
+    /// [Kanidm](Provider): its URL, and the OAuth2 client. Each client has its own issuer, and is the audience of
+    /// its tokens.
     kanidm(url, client);
     /// [Rauthy](Provider): its URL.
     rauthy(url);
@@ -83,7 +84,7 @@ providers! {
     spring(url);
     /// [Duende IdentityServer](Provider): its issuer.
     duende(url);
-    /// [Better Auth](Provider): the URL of the application that it is a part of.
+    /// [Better Auth](Provider): the URL of the application it is part of.
     better_auth(url);
     /// [Scalekit](Provider): the URL of the environment, and the ID of the MCP server, `res_…`.
     scalekit(url, resource);
@@ -92,15 +93,15 @@ providers! {
 }
 
 impl AuthorizationServer {
-    /// [Microsoft Entra ID](Provider), several tenants with one set of keys, and no others: each is its
-    /// Directory ID, a GUID.
+    /// [Microsoft Entra ID](Provider), several tenants with one key set, and no other tenants. Each is a Directory
+    /// ID, a GUID.
     ///
-    /// The metadata of the resource names their issuers, or what [`advertise_as`](Self::advertise_as) says.
+    /// The metadata of the resource lists their issuers, or the one set by [`advertise_as`](Self::advertise_as).
     #[must_use]
     pub fn entra_tenants<S: AsRef<str>>(tenants: impl IntoIterator<Item = S>) -> Self {
         let row = |provider: &'static Provider| {
             let given = tenants.into_iter().map(|tenant| {
-                // What is no GUID stays the placeholder, which is no tenant, and `build()` says so.
+                // A value that is not a GUID leaves the placeholder, which is not a tenant: `build()` reports it.
                 provider.fill("{tenantid}", &[("tenantid", tenant.as_ref())])
             });
             let template =
@@ -116,8 +117,8 @@ impl AuthorizationServer {
 
     /// [Amazon Cognito](Provider): the user pool, and the app clients that may call this resource.
     ///
-    /// Cognito's access tokens name no audience, but the client they were issued to. A token that does name
-    /// one must name this resource.
+    /// Cognito's access tokens name no audience, only the client they were issued to. A token that does name an
+    /// audience must name this resource.
     ///
     /// ```
     /// use mcp_auth::{AuthorizationServer, McpAuth};
@@ -139,12 +140,12 @@ impl AuthorizationServer {
         )
     }
 
-    /// A server by a row of the [table](Provider), as the constructors make it; what belongs into its
-    /// placeholders by their names. For programs that read both from a configuration. Providers that are
-    /// asked by an API of their own have constructors only: [`github`](Self::github), [`google`](Self::google).
+    /// A server from a row of the [table](Provider), as its constructor makes it: `id` is the name of the row, and
+    /// `places` are its placeholders with their values. For programs that read both from a configuration. Providers
+    /// whose tokens are checked by an API have constructors only: [`github`](Self::github),
+    /// [`google`](Self::google).
     ///
-    /// A row that is not there and a place that is left open are a
-    /// [`ConfigError`](crate::ConfigError) at `build()`.
+    /// An unknown row and a placeholder without a value are a [`ConfigError`](crate::ConfigError) at `build()`.
     ///
     /// ```
     /// use mcp_auth::AuthorizationServer;
@@ -165,7 +166,7 @@ impl AuthorizationServer {
         if let Audience::Fixed(audience) = provider.audience {
             overrides.audiences.push(fill(audience));
         }
-        // Where the URL is all of the issuer, it is one byte for byte: a final slash matters.
+        // If the URL is the whole issuer, it is used byte for byte: a final slash matters.
         let issuer = match (provider.issuer, &places[..]) {
             ("{url}", [("url", url)]) => (*url).to_owned(),
             (form, _) => fill(form),
@@ -178,18 +179,18 @@ impl AuthorizationServer {
         })
     }
 
-    /// Accepts tokens of this server that are issued for this audience too: its name for the resource,
-    /// which other servers cannot use. See also
+    /// Also accepts tokens of this server that are issued for this audience, the server's own name for the
+    /// resource. It does not apply to tokens of other servers. See also
     /// [`McpAuthBuilder::audience`](crate::McpAuthBuilder::audience).
     #[must_use]
     pub fn audience(self, audience: impl Into<String>) -> Self {
         self.with_overrides(|overrides| overrides.audiences.push(audience.into()))
     }
 
-    /// Reads the granted scopes from the first of these claims that is there, a string or an array.
+    /// Reads the granted scopes from the first of these claims that is present, a string or an array.
     ///
-    /// A claim with what a user may do (`permissions`, `roles`) says nothing of what they allowed the
-    /// client to do: better required by a [`Rule::claim`](crate::Rule::claim).
+    /// A claim with what a user may do (`permissions`, `roles`) does not say what the user allowed the client to
+    /// do. Require such a claim with [`Rule::claim`](crate::Rule::claim) instead.
     #[must_use]
     pub fn scope_claims<S: Into<Box<str>>>(self, claims: impl IntoIterator<Item = S>) -> Self {
         self.with_overrides(|overrides| {
@@ -197,10 +198,10 @@ impl AuthorizationServer {
         })
     }
 
-    /// Accepts tokens of this server that name no audience at all, if they were issued to one of these
-    /// clients. For servers that write no `aud`.
+    /// Accepts tokens of this server that name no audience if they were issued to one of these clients. For servers
+    /// that write no `aud`.
     ///
-    /// Dangerous: such a token is for whatever the client uses. If the client calls other servers too, one
+    /// Dangerous: such a token is for every server that the client uses. If the client calls other servers too, one
     /// of them can use the token here.
     #[must_use]
     pub fn dangerous_clients_instead_of_audience<S: Into<String>>(
@@ -212,17 +213,17 @@ impl AuthorizationServer {
         })
     }
 
-    /// Accepts tokens of this server whatever their audience is. For servers that issue tokens for this
-    /// resource and nothing else.
+    /// Accepts tokens of this server whatever their audience is. For servers that issue tokens for this resource
+    /// only.
     ///
-    /// Dangerous: every token of the server opens this resource, an ID token without marks among them, and
-    /// whoever receives one can use it here.
+    /// Dangerous: every token of the server is accepted here, including ID tokens that nothing distinguishes from
+    /// access tokens, and whoever receives one can use it here.
     #[must_use]
     pub fn dangerous_any_audience(self) -> Self {
         self.with_overrides(|overrides| overrides.is_any_audience_ours = true)
     }
 
-    /// What is missing in how it was named.
+    /// Returns what is wrong with how the server was configured, if anything.
     pub(crate) fn config_error(&self) -> Option<String> {
         let issuer = self.issuer();
         if self.has_unusable_tenants() {
@@ -257,7 +258,7 @@ impl AuthorizationServer {
         (!has_clients).then(|| format!("{}: {}", row.name, row.advice))
     }
 
-    /// The row by which it was named.
+    /// The row of the table that the server was built from.
     pub(crate) fn row(&self) -> Option<&'static Provider> {
         self.settings.rules.overrides.as_ref().and_then(|overrides| overrides.provider)
     }

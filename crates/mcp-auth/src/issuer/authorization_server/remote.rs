@@ -1,4 +1,4 @@
-//! What is fetched of an authorization server, and from where: its metadata, and then its keys.
+//! What is fetched from an authorization server: its metadata, and then its keys.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -6,7 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::issuer::authorization_server::keys_file;
-use crate::issuer::authorization_server::settings::{KeySource, Settings, Source};
+use crate::issuer::authorization_server::settings::{
+    KeySource, MAX_DOCUMENT_BYTES, Settings, Source,
+};
 use crate::issuer::cache_control;
 use crate::issuer::introspection::{IntrospectionEndpoint, Introspector};
 use crate::issuer::issuer_keys::IssuerKeys;
@@ -17,26 +19,24 @@ use crate::policy::metadata::{ServerMetadata, Severity, server_metadata_urls, va
 use crate::util::url;
 use crate::verify::jwt::{Key, KeySet};
 
-/// No metadata document and no key set met in the field is a tenth as long.
-pub(super) const MAX_DOCUMENT_BYTES: usize = 512 * 1024;
-
-/// How long metadata is used before another look: it names the place of the keys, which rarely moves.
+/// How long metadata is used before it is fetched again: it names the URL of the keys, which rarely changes.
 const METADATA_LIFETIME: Duration = Duration::from_secs(60 * 60);
 
-/// What is fetched, shared by all clones.
+/// What is fetched from one server, shared by all clones.
 pub(super) struct Remote {
     pub(super) metadata: Arc<RefreshingCache<ServerMetadata>>,
     pub(super) issuer_keys: Arc<IssuerKeys>,
     pub(super) introspector: Option<Introspector>,
-    /// Those of the keys by which tokens were verified.
+    /// One entry for each key that has verified a token.
     verified_by: Mutex<Vec<Arc<VerifiedBy>>>,
 }
 
-/// What a verified JWT stands on. All tokens of a key share it, so that each costs no more to remember.
+/// What the validity of a cached JWT depends on. All tokens of a key share it, so that it takes no memory per
+/// token.
 pub(crate) struct VerifiedBy {
-    /// Retired when its issuer withdraws it, and the tokens with it.
+    /// Retired when its issuer withdraws it: the cached tokens that it verified are then not used anymore.
     pub(crate) key: Arc<Key>,
-    /// Who is to be introspector about them too, if anybody is.
+    /// Introspects these JWTs too, if that is configured.
     pub(crate) introspector: Option<Introspector>,
 }
 
@@ -97,7 +97,7 @@ impl Settings {
         Remote { metadata, issuer_keys, introspector, verified_by: Mutex::default() }
     }
 
-    /// The keys at the place that the metadata names.
+    /// The keys at the `jwks_uri` of the metadata.
     fn published_keys(
         self: Arc<Self>,
         metadata: Arc<RefreshingCache<ServerMetadata>>,
@@ -106,15 +106,15 @@ impl Settings {
         RefreshingCache::new(
             self.clock.clone(),
             timing,
-            Box::new(move |in_hand: Option<Arc<KeySet>>| {
-                let (settings, place) = (self.clone(), metadata.clone());
+            Box::new(move |cached: Option<Arc<KeySet>>| {
+                let (settings, metadata_cache) = (self.clone(), metadata.clone());
                 Box::pin(async move {
-                    // Without metadata there is nothing to try, and nothing more to report.
-                    let metadata = place.current().await.map_err(metadata_lacking)?;
+                    // Without metadata there is no URL to try, and its failure is already reported.
+                    let metadata = metadata_cache.current().await.map_err(metadata_unavailable)?;
                     let keys = settings.load_keys(&metadata).await;
                     settings.report("keys", keys.as_ref().err());
                     let (keys, lifetime) = keys?;
-                    Ok((keys.replacing(in_hand.as_deref()), lifetime))
+                    Ok((keys.replacing(cached.as_deref()), lifetime))
                 })
             }),
         )
@@ -129,35 +129,35 @@ impl Settings {
             Source::External => Vec::new(),
             Source::Url(url) => vec![url.to_string()],
         };
-        let mut told = None;
+        let mut first_error = None;
         for url in urls {
             match self.load_metadata_at(&url).await {
                 Ok(metadata) => return Ok(metadata),
-                // Not there, or not that document: the next place may have it.
-                Err(error @ FetchError::InvalidDocument { .. }) => told = Some(error),
+                // Not found, or not a metadata document: the next URL may have it.
+                Err(error @ FetchError::InvalidDocument { .. }) => first_error = Some(error),
                 Err(error @ FetchError::Status { status: 300..=499, .. }) => {
-                    told = told.or(Some(error))
+                    first_error = first_error.or(Some(error))
                 }
                 Err(error) => return Err(error),
             }
         }
-        Err(told
+        Err(first_error
             .unwrap_or_else(|| FetchError::Transport("there is no place to fetch it from".into())))
     }
 
     async fn load_metadata_at(&self, url: &str) -> Result<ServerMetadata, FetchError> {
         let response = self.get(url).await?;
-        let nonsense =
+        let invalid =
             |why: &str| FetchError::InvalidDocument { url: url.to_owned(), why: why.into() };
-        let metadata = ServerMetadata::parse(response.body()).map_err(nonsense)?;
-        // Plain http is for this machine, and what is published elsewhere must not send us there.
+        let metadata = ServerMetadata::parse(response.body()).map_err(invalid)?;
+        // Plain http is for loopback addresses, and metadata of a remote server must not send requests there.
         if url::is_https(url) && !metadata.jwks_uri().is_none_or(url::is_https) {
-            return Err(nonsense("its `jwks_uri` is not https, as it is itself"));
+            return Err(invalid("its `jwks_uri` is not https, as it is itself"));
         }
         self.accept(url, metadata).await
     }
 
-    /// Maps a document, and accepts it if it is this issuer's own
+    /// Applies `map_metadata` to a document, and accepts the document if its `issuer` is this one
     /// ([RFC 8414 §3.3](https://www.rfc-editor.org/rfc/rfc8414#section-3.3)).
     async fn accept(
         &self,
@@ -219,16 +219,16 @@ impl Settings {
     }
 }
 
-fn metadata_lacking(error: RefreshError) -> FetchError {
+fn metadata_unavailable(error: RefreshError) -> FetchError {
     match error {
         RefreshError::Failed { why: Some(why), .. } => {
-            FetchError::Transport(Box::new(Metadata(why)))
+            FetchError::Transport(Box::new(MetadataUnavailable(why)))
         }
         _ => FetchError::Transport("the metadata is out of reach".into()),
     }
 }
 
-/// The metadata failed, and so the keys.
+/// The keys cannot be fetched because the metadata could not be fetched.
 #[derive(Debug, thiserror::Error)]
 #[error("the metadata is out of reach")]
-struct Metadata(#[source] Arc<FetchError>);
+struct MetadataUnavailable(#[source] Arc<FetchError>);

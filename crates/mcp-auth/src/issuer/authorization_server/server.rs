@@ -1,4 +1,4 @@
-//! `AuthorizationServer`: an issuer that is trusted, its metadata and its keys.
+//! `AuthorizationServer`: a trusted issuer, its metadata and its keys.
 
 use std::fmt;
 use std::future::Future;
@@ -17,14 +17,14 @@ use crate::model::issuer_overrides::IssuerOverrides;
 use crate::net::clock::{Clock, SystemClock};
 use crate::net::fetch::{Fetch, default_client};
 use crate::net::refreshing_cache::RefreshError;
-use crate::policy::metadata::{Document, ServerMetadata, server_metadata_urls};
+use crate::policy::metadata::{MetadataDocument, ServerMetadata, server_metadata_urls};
 use crate::verify::jwt::{Algorithm, HmacKey, JwtRules, Key, KeySet, Profile};
 
 /// An authorization server that is trusted to issue tokens.
 ///
-/// Clones share their metadata and their keys, so that several protected resources can trust one
-/// server at the price of one. Nothing is fetched before the first token of this issuer arrives, or
-/// before [`warm_up`](Self::warm_up).
+/// Clones share their metadata and their keys, so that several protected resources can trust one server without
+/// fetching them twice. Nothing is fetched before the first token of this issuer arrives, or before
+/// [`warm_up`](Self::warm_up).
 ///
 /// ```
 /// use mcp_auth::{AuthorizationServer, McpAuth};
@@ -43,18 +43,18 @@ pub struct AuthorizationServer {
 }
 
 impl AuthorizationServer {
-    /// A server that is found by its issuer identifier: at
-    /// `/.well-known/oauth-authorization-server` ([RFC 8414 §3](https://www.rfc-editor.org/rfc/rfc8414#section-3))
-    /// or `/.well-known/openid-configuration`, in the order of the MCP specification.
+    /// A server that is discovered by its issuer identifier: at `/.well-known/oauth-authorization-server`
+    /// ([RFC 8414 §3](https://www.rfc-editor.org/rfc/rfc8414#section-3)) or `/.well-known/openid-configuration`, in
+    /// the order of the MCP specification.
     ///
-    /// `issuer` is compared byte for byte with the `iss` of tokens and the `issuer` of the document: a
-    /// final slash matters (Auth0 has one).
+    /// `issuer` is compared byte for byte with the `iss` of tokens and the `issuer` of the metadata: a final slash
+    /// matters (Auth0's issuers have one).
     #[must_use]
     pub fn discover(issuer: impl AsRef<str>) -> Self {
         Self::new(issuer.as_ref(), Source::Discovery)
     }
 
-    /// A server whose metadata is at a URL of its own. Its `issuer` must still be this one.
+    /// A server whose metadata is at a custom URL. The `issuer` in the metadata must still be this one.
     #[must_use]
     pub fn from_metadata_url(issuer: impl AsRef<str>, url: impl AsRef<str>) -> Self {
         Self::new(issuer.as_ref(), Source::Url(url.as_ref().into()))
@@ -67,8 +67,9 @@ impl AuthorizationServer {
         Self::new(metadata.issuer(), Source::Metadata(metadata.clone()))
     }
 
-    /// A server whose keys are known, a JWKS ([`KeySet::parse`]) or PEM ([`KeySet::from_pem`]). No network
-    /// is needed to judge its tokens. When its keys change, so must this.
+    /// A server whose keys are given, as a JWKS ([`KeySet::parse`]) or PEM ([`KeySet::from_pem`]). No network
+    /// access is needed to verify its tokens. The keys are never refreshed: when they change, change this
+    /// configuration.
     ///
     /// ```
     /// use mcp_auth::jwt::KeySet;
@@ -90,10 +91,9 @@ impl AuthorizationServer {
 
     /// A server whose keys are in a file: a JWKS, or public keys in PEM.
     ///
-    /// It is read when the first token of the issuer arrives, and looked at again while tokens arrive
-    /// whose keys are needed, every ten seconds at most, and when one names an unknown key. If it cannot
-    /// be read then, or makes no sense, that is logged, and the keys in hand stay in use for
-    /// [`jwks_max_stale`](Self::jwks_max_stale).
+    /// The file is read when the first token of the issuer arrives. It is read again while tokens arrive that need
+    /// its keys (every ten seconds at most), and when a token names an unknown key. If it cannot be read or parsed
+    /// then, that is logged, and the cached keys stay in use for [`jwks_max_stale`](Self::jwks_max_stale).
     ///
     /// ```
     /// use mcp_auth::AuthorizationServer;
@@ -105,12 +105,12 @@ impl AuthorizationServer {
         Self::with_keys_from(issuer.as_ref(), KeySource::File(path.as_ref().into()))
     }
 
-    /// A server that signs its tokens with a secret known to this one: HS256, and nothing else. For
-    /// tests, and for an issuer of your own beside this server.
+    /// A server that signs its tokens with a secret that it shares with this one: HS256, and nothing else. For
+    /// tests, and for an issuer of your own that runs next to this server.
     ///
-    /// Whoever can verify such a token can also make one. The secret must have 32 bytes at least
-    /// ([RFC 7518 §3.2](https://www.rfc-editor.org/rfc/rfc7518#section-3.2)), which [`build`] checks. No key
-    /// is ever fetched for this issuer, and no signature of a key accepted.
+    /// Whoever can verify such a token can also create one. The secret must have at least 32 bytes
+    /// ([RFC 7518 §3.2](https://www.rfc-editor.org/rfc/rfc7518#section-3.2)), which [`build`] checks. No keys are
+    /// ever fetched for this issuer, and no asymmetric signature is accepted.
     ///
     /// ```
     /// use mcp_auth::AuthorizationServer;
@@ -126,42 +126,42 @@ impl AuthorizationServer {
         Self::with_keys_from(issuer.as_ref(), secret).algorithms([])
     }
 
-    /// A server of which only the name matters, because a [`Verifier`](crate::Verifier) of your own
-    /// judges its tokens. Clients are told to log in there; nothing is fetched from it.
+    /// A server that is only named, because your own [`Verifier`](crate::Verifier) validates its tokens. Clients
+    /// are told to log in there; nothing is fetched from it.
     #[must_use]
     pub fn external(issuer: impl AsRef<str>) -> Self {
         Self::new(issuer.as_ref(), Source::External)
     }
 
-    /// How long one fetch may take. 5 seconds unless set: a login page would be slow by then.
+    /// Timeout of one fetch: 5 seconds unless set, since even a login page would be slow by then.
     #[must_use]
     pub fn jwks_timeout(self, timeout: Duration) -> Self {
         self.with(|settings| settings.timeout = timeout)
     }
 
-    /// The least time between two fetches that tokens with unknown keys can cause: one, at once, when a
-    /// rotated key is met, and then none for this time. 30 seconds unless set. After a failed fetch the
-    /// next may come sooner: after 1 second, 2, 4, and so on up to this.
+    /// Minimum interval between two fetches that are caused by tokens with unknown keys: 30 seconds unless set. A
+    /// rotated key causes one fetch at once, and then none for this time. After a failed fetch the next one may
+    /// come sooner: after 1 second, 2, 4, and so on up to this interval.
     #[must_use]
     pub fn jwks_cooldown(self, cooldown: Duration) -> Self {
         self.with(|settings| settings.cooldown = cooldown)
     }
 
-    /// How long keys are used before they are fetched again, if the server's `Cache-Control` does not
-    /// say. 10 minutes unless set, and a minute at least.
+    /// How long keys are used before they are fetched again, if the server's `Cache-Control` does not say: 10
+    /// minutes unless set, and at least one minute.
     #[must_use]
     pub fn jwks_max_age(self, max_age: Duration) -> Self {
         self.with(|settings| settings.max_age = max_age)
     }
 
-    /// How long keys stay in use while the server is out of reach. 24 hours unless set: long enough
-    /// for a bad night, short enough that a withdrawn key does not live on.
+    /// How long keys stay in use while the server is unavailable: 24 hours unless set. That is long enough for an
+    /// outage overnight, and short enough that a withdrawn key is not accepted for long.
     #[must_use]
     pub fn jwks_max_stale(self, max_stale: Duration) -> Self {
         self.with(|settings| settings.max_stale = max_stale)
     }
 
-    /// Adds a header to each fetch, for servers behind a gateway that asks for one.
+    /// Adds a header to each request to this server, for servers behind a gateway that requires one.
     #[must_use]
     pub fn header(self, name: HeaderName, value: HeaderValue) -> Self {
         self.with(|settings| {
@@ -169,47 +169,54 @@ impl AuthorizationServer {
         })
     }
 
-    /// Changes the metadata document, fetched or given, before it is used: for a server that bends the
-    /// format. Its `issuer` must be this one afterwards.
+    /// Changes the metadata document, fetched or given, before it is used: for a server that deviates from the
+    /// format. The `issuer` in the result must be this one.
     #[must_use]
-    pub fn map_metadata(self, map: impl Fn(Document) -> Document + Send + Sync + 'static) -> Self {
+    pub fn map_metadata(
+        self,
+        map: impl Fn(MetadataDocument) -> MetadataDocument + Send + Sync + 'static,
+    ) -> Self {
         self.map_metadata_async(move |document| std::future::ready(map(document)))
     }
 
-    /// The same with a function that may wait, as long as [one fetch](Self::jwks_timeout).
+    /// The same as [`map_metadata`](Self::map_metadata), with an async function that may take as long as
+    /// [one fetch](Self::jwks_timeout).
     #[must_use]
-    pub fn map_metadata_async<F>(self, map: impl Fn(Document) -> F + Send + Sync + 'static) -> Self
+    pub fn map_metadata_async<F>(
+        self,
+        map: impl Fn(MetadataDocument) -> F + Send + Sync + 'static,
+    ) -> Self
     where
-        F: Future<Output = Document> + Send + 'static,
+        F: Future<Output = MetadataDocument> + Send + 'static,
     {
         self.with(|settings| {
             settings.map_metadata = Some(Arc::new(move |document| Box::pin(map(document))))
         })
     }
 
-    /// Accepts only these signature algorithms. All of [`Algorithm::ALL`] unless set.
+    /// Accepts only these signature algorithms: all of [`Algorithm::ALL`] unless set.
     #[must_use]
     pub fn algorithms(self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
         self.with(|settings| settings.rules.algorithms = algorithms.into_iter().collect())
     }
 
-    /// How strictly a token must say that it is an access token.
+    /// Sets how strictly a token must identify itself as an access token.
     #[must_use]
     pub fn profile(self, profile: Profile) -> Self {
         self.with(|settings| settings.rules.profile = profile)
     }
 
-    /// Asks this server about its opaque tokens
-    /// ([RFC 7662](https://www.rfc-editor.org/rfc/rfc7662)). Its JWTs are verified with its keys as ever.
+    /// Introspects the opaque tokens of this server ([RFC 7662](https://www.rfc-editor.org/rfc/rfc7662)). Its JWTs
+    /// are still verified with its keys.
     ///
-    /// A server that is only [`named`](Self::external) can be asked too, if the
+    /// This also works for a server that is only [`named`](Self::external), if the
     /// [endpoint](Introspection::endpoint) is given.
     #[must_use]
     pub fn introspection(self, introspection: Introspection) -> Self {
         self.with(|settings| settings.introspection = Some(introspection))
     }
 
-    /// Uses this to fetch, instead of an [`HttpClient`](crate::HttpClient).
+    /// Fetches with this client instead of an [`HttpClient`](crate::HttpClient).
     #[must_use]
     pub fn fetch(self, fetch: impl Fetch) -> Self {
         self.with(|settings| settings.fetch = Some(Arc::new(fetch)))
@@ -221,40 +228,41 @@ impl AuthorizationServer {
         self.with(|settings| settings.clock = Arc::new(clock))
     }
 
-    /// Fetches metadata and keys now, so that the first request need not wait for them.
+    /// Fetches metadata and keys now, so that the first request does not wait for them.
     ///
     /// # Errors
     ///
-    /// If they cannot be had. A server may well start in spite of it: they are fetched again when a
-    /// request needs them.
+    /// If they cannot be fetched. A server can start nevertheless: they are fetched again when a request needs
+    /// them.
     pub async fn warm_up(&self) -> Result<(), FetchIssuerError> {
         if self.introspects().is_some() && self.has_keys() {
-            self.metadata().await?; // which may well name no keys
+            self.metadata().await?; // it may name no keys
         }
         if self.introspector().is_some_and(Introspector::is_ready) && !self.may_have_keys() {
             return Ok(());
         }
-        self.issuer_keys().warm_up().await.map_err(|error| self.out_of_reach(error))
+        self.issuer_keys().warm_up().await.map_err(|error| self.fetch_error(error))
     }
 
-    /// The metadata, fetched if need be.
+    /// Returns the metadata, and fetches it if necessary.
     ///
     /// # Errors
     ///
-    /// If it cannot be had.
+    /// If it cannot be fetched.
     pub async fn metadata(&self) -> Result<Arc<ServerMetadata>, FetchIssuerError> {
-        self.remote().metadata.current().await.map_err(|error| self.out_of_reach(error))
+        self.remote().metadata.current().await.map_err(|error| self.fetch_error(error))
     }
 
-    /// The issuer identifier; the [template](Self::template) of the issuers where it has several tenants.
+    /// The issuer identifier. For a server with several tenants it is the [template](Self::template) of their
+    /// issuers.
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.settings.rules.issuer
     }
 
-    /// Whether it issues the tokens of this issuer, and there are keys to verify them.
+    /// Whether this server issues the tokens of `issuer`, and has keys to verify them.
     pub(crate) fn issues(&self, issuer: &str) -> bool {
-        self.settings.rules.are_for(issuer) && self.has_keys()
+        self.settings.rules.apply_to(issuer) && self.has_keys()
     }
 
     pub(crate) fn rules(&self) -> &JwtRules {
@@ -265,12 +273,12 @@ impl AuthorizationServer {
         &self.remote().issuer_keys
     }
 
-    /// What a token stands on that this key of it signed.
+    /// The record that all tokens verified by this key share.
     pub(crate) fn verified_by(&self, key: Arc<Key>) -> Arc<VerifiedBy> {
         self.remote().verified_by(key)
     }
 
-    /// The secret with which it signs, if it has no keys.
+    /// The shared secret with which it signs, if it has one instead of keys.
     pub(crate) fn hmac_key(&self) -> Option<&HmacKey> {
         match &self.settings.keys {
             KeySource::Hmac(secret) => Some(secret),
@@ -278,17 +286,17 @@ impl AuthorizationServer {
         }
     }
 
-    /// Whether there is a client to fetch with.
+    /// Whether there is an HTTP client.
     pub(crate) fn can_fetch(&self) -> bool {
         self.settings.fetch.is_some()
     }
 
-    /// Whether its keys come over the network.
+    /// Whether its keys are fetched over the network.
     pub(crate) fn has_remote_keys(&self) -> bool {
         matches!(self.settings.keys, KeySource::Metadata)
     }
 
-    /// What asks it about opaque tokens, if it is asked.
+    /// The introspector of its tokens, if introspection is configured.
     pub(crate) fn introspector(&self) -> Option<&Introspector> {
         self.remote().introspector.as_ref()
     }
@@ -297,7 +305,7 @@ impl AuthorizationServer {
         self.settings.introspection.as_ref()
     }
 
-    /// Whether there may be keys of it: of a server that is only named there are none.
+    /// Whether it can have keys. A server that is only named has none.
     pub(crate) fn has_keys(&self) -> bool {
         match self.settings.keys {
             KeySource::None => false,
@@ -306,19 +314,19 @@ impl AuthorizationServer {
         }
     }
 
-    /// Whether tokens cannot be judged without it: for its keys, or because it is asked.
+    /// Whether its tokens cannot be validated without it: for its keys, or for introspection.
     pub(crate) fn is_needed(&self) -> bool {
         self.has_keys() || self.introspects().is_some()
     }
 
-    /// Whether there may be keys of it, as far as the metadata in hand tells.
+    /// Whether it may have keys, as far as the cached metadata says.
     pub(crate) fn may_have_keys(&self) -> bool {
         let metadata = self.remote().metadata.peek();
         let is_named = metadata.is_none_or(|metadata| metadata.jwks_uri().is_some());
         self.has_keys() && (is_named || !self.has_remote_keys())
     }
 
-    /// Where the first document would be fetched from. Nothing if there is no such place.
+    /// The URL of the first document to fetch. Returns `None` if there is none.
     pub(crate) fn first_url(&self) -> Option<String> {
         match &self.settings.source {
             Source::Discovery => server_metadata_urls(self.issuer()).into_iter().next(),
@@ -328,7 +336,7 @@ impl AuthorizationServer {
         }
     }
 
-    fn out_of_reach(&self, error: RefreshError) -> FetchIssuerError {
+    fn fetch_error(&self, error: RefreshError) -> FetchIssuerError {
         FetchIssuerError::of(self.issuer(), error)
     }
 

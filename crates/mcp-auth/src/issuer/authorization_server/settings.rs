@@ -1,4 +1,4 @@
-//! What is configured for an authorization server.
+//! The settings of an authorization server.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,8 +10,11 @@ use crate::issuer::introspection::Introspection;
 use crate::net::box_future::BoxFuture;
 use crate::net::clock::Clock;
 use crate::net::fetch::Fetch;
-use crate::policy::metadata::{Document, ServerMetadata};
+use crate::policy::metadata::{MetadataDocument, ServerMetadata};
 use crate::verify::jwt::{HmacKey, JwtRules, KeySet};
+
+/// Maximum size of a document. No metadata document or key set found in practice is a tenth as long.
+pub(super) const MAX_DOCUMENT_BYTES: usize = 512 * 1024;
 
 #[derive(Clone)]
 pub(super) struct Settings {
@@ -25,9 +28,9 @@ pub(super) struct Settings {
     pub(super) headers: HeaderMap,
     pub(super) map_metadata: Option<MapMetadata>,
     pub(super) introspection: Option<Introspection>,
-    /// What clients are told to log in at, if not the issuer.
+    /// The issuer that is published to clients instead of this one.
     pub(super) advertise_as: Option<Arc<str>>,
-    /// `None` without a client: a build without the feature `reqwest`, and no `Fetch` of the user's own.
+    /// `None` if the feature `reqwest` is off and no `Fetch` is set.
     pub(super) fetch: Option<Arc<dyn Fetch>>,
     pub(super) clock: Arc<dyn Clock>,
 }
@@ -46,12 +49,13 @@ pub(super) enum Source {
 pub(super) enum KeySource {
     File(Arc<Path>),
     Static(Arc<KeySet>),
-    /// From the place that the metadata names.
+    /// From the `jwks_uri` of the metadata.
     Metadata,
-    /// No keys at all: its tokens are opaque, and its JWTs, if it has any, are no access tokens.
+    /// No keys: its tokens are opaque, and its JWTs, if there are any, are not access tokens.
     None,
-    /// No keys at all: its tokens are signed with a secret.
+    /// No keys: its tokens are signed with a shared secret.
     Hmac(Arc<HmacKey>),
 }
 
-pub(super) type MapMetadata = Arc<dyn Fn(Document) -> BoxFuture<'static, Document> + Send + Sync>;
+pub(super) type MapMetadata =
+    Arc<dyn Fn(MetadataDocument) -> BoxFuture<'static, MetadataDocument> + Send + Sync>;

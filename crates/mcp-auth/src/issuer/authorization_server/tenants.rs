@@ -1,4 +1,4 @@
-//! One authorization server with many tenants, each of which is an issuer of its own.
+//! Authorization servers with many tenants, each of which has its own issuer.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -7,11 +7,11 @@ use crate::issuer::authorization_server::server::AuthorizationServer;
 use crate::issuer::authorization_server::settings::Source;
 use crate::model::issuer_pattern::{IssuerPattern, IssuerSet, is_tenant};
 
-/// An authorization server whose tenants share their metadata and their keys, before it is said which
-/// tenants are trusted. Made by [`AuthorizationServer::template`].
+/// An authorization server whose tenants share their metadata and their keys, before the trusted tenants are given.
+/// Created by [`AuthorizationServer::template`].
 ///
-/// It is no authorization server before [`tenants`](Self::tenants) makes one of it: without a list,
-/// anybody could found a tenant and log in.
+/// [`tenants`](Self::tenants) turns it into an authorization server. The list is required: without one, anyone
+/// could create a tenant and log in.
 #[derive(Clone, Debug)]
 #[must_use = "nobody is trusted before `tenants(..)`"]
 pub struct IssuerTemplate {
@@ -21,8 +21,8 @@ pub struct IssuerTemplate {
 }
 
 impl AuthorizationServer {
-    /// A server with many tenants: their issuers differ in one place, the placeholder, and share the
-    /// metadata at `metadata_url`, whose `issuer` is the template itself, and its keys.
+    /// A server with many tenants. Their issuers differ in one place, the placeholder. They share their keys and
+    /// the metadata at `metadata_url`, whose `issuer` is the template itself.
     ///
     /// ```
     /// use mcp_auth::{AuthorizationServer, McpAuth};
@@ -37,8 +37,8 @@ impl AuthorizationServer {
     /// # Ok::<(), mcp_auth::ConfigError>(())
     /// ```
     ///
-    /// Keys with an `issuer` member of their own sign tokens of that issuer only. Tenants with keys of
-    /// their own are authorization servers of their own: name them one by one, or see
+    /// A key with an `issuer` member signs tokens of that issuer only. Tenants that have their own keys are
+    /// separate authorization servers: configure each of them, or see
     /// [`McpAuthBuilder::issuer_resolver`](crate::McpAuthBuilder::issuer_resolver).
     pub fn template(template: impl AsRef<str>, metadata_url: impl AsRef<str>) -> IssuerTemplate {
         IssuerTemplate {
@@ -48,15 +48,16 @@ impl AuthorizationServer {
         }
     }
 
-    /// Names what clients are told to log in at, in the metadata of the resource, instead of the issuer:
-    /// for a server with many tenants, whose list shall not be published. Clients that compare it with
-    /// the `issuer` of its metadata refuse it if that is another one.
+    /// Sets the issuer that the metadata of the resource tells clients to log in at, instead of this one: for a
+    /// server with many tenants whose list should not be published. Clients that compare it with the `issuer` of
+    /// its metadata refuse it if they differ.
     #[must_use]
     pub fn advertise_as(self, issuer: impl AsRef<str>) -> Self {
         self.with(|settings| settings.advertise_as = Some(issuer.as_ref().into()))
     }
 
-    /// What the metadata of a resource names: the issuer, or those of its tenants.
+    /// The issuers that the metadata of a resource lists: this one or those of its tenants, unless `advertise_as`
+    /// is set.
     pub(crate) fn published(&self) -> Vec<String> {
         match (&self.settings.advertise_as, self.issuer_set()) {
             (Some(advertise_as), _) => vec![advertise_as.to_string()],
@@ -70,7 +71,7 @@ impl AuthorizationServer {
         self.settings.rules.issuer_set.as_deref()
     }
 
-    /// Whether a template was given that is none, without tenants or with such as cannot be.
+    /// Whether its template has no placeholder, no tenants, or an invalid tenant.
     pub(crate) fn has_unusable_tenants(&self) -> bool {
         self.issuer_set().is_some_and(|issuer_set| {
             let tenants = issuer_set.tenants.iter().flatten();
@@ -82,14 +83,14 @@ impl AuthorizationServer {
 }
 
 impl IssuerTemplate {
-    /// Names the claim that holds the tenant as well: a token whose claim and issuer disagree, or that
-    /// lacks the claim, is refused.
+    /// Names the claim that also holds the tenant. A token is refused if it lacks the claim, or if the claim and
+    /// the issuer disagree.
     pub fn tenant_claim(mut self, claim: impl Into<Box<str>>) -> Self {
         self.tenant_claim = Some(claim.into());
         self
     }
 
-    /// Trusts these tenants, written as `iss` writes them, and no other.
+    /// Trusts these tenants, written as `iss` writes them, and no others.
     #[must_use]
     pub fn tenants<S: Into<Box<str>>>(
         self,
@@ -97,7 +98,7 @@ impl IssuerTemplate {
     ) -> AuthorizationServer {
         let tenants: BTreeSet<Box<str>> = tenants.into_iter().map(Into::into).collect();
         let server = AuthorizationServer::new(&self.template, Source::Url(self.metadata_url));
-        // What is no template has no issuers either; `build()` says so.
+        // An invalid template matches no issuer of a tenant; `build()` reports it.
         let template = IssuerPattern::parse(&self.template)
             .unwrap_or_else(|| IssuerPattern::exact(&self.template));
         server

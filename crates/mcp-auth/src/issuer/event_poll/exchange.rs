@@ -1,4 +1,4 @@
-//! One request for events, with what became of those before, and its answer ([RFC 8936 §2](https://www.rfc-editor.org/rfc/rfc8936#section-2)).
+//! One poll for events and its response ([RFC 8936 §2](https://www.rfc-editor.org/rfc/rfc8936#section-2)).
 
 use std::collections::BTreeMap;
 
@@ -6,35 +6,35 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LANGUAGE, HeaderValue};
 use serde_json::{Map, Value, json};
 
 use crate::issuer::event_poll::settings::EventPoll;
-use crate::issuer::introspection::sensitive;
+use crate::issuer::introspection::sensitive_header;
 use crate::net::fetch::{FetchError, Limits, only_ok, post};
 use crate::util::json::{self, ObjectError, Raw};
 
-/// As many events as may be asked for, of the full length of a token; or some thousand short ones of a
-/// transmitter that sends more than it was asked for.
-const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
+/// Maximum size of a response: the maximum number of events with tokens of the maximum length, or some thousand
+/// short events of a transmitter that sends more than was requested.
+const MAX_RESPONSE_BYTES: usize = 4 * 1024 * 1024;
 
-/// The events of one answer by their `jti`; nothing for what is no text.
+/// The events of one response by their `jti`; `None` for a value that is not a string.
 pub(crate) type Sets = BTreeMap<String, Option<String>>;
 
-/// What became of events, to be told with the next request: those that were taken, and why others were not.
+/// What the next request reports about events: which were accepted, and why others were refused.
 #[derive(Default)]
-pub(crate) struct Acks(BTreeMap<String, Option<Fault>>);
+pub(crate) struct Acks(BTreeMap<String, Option<SetError>>);
 
-/// A code and a sentence.
-type Fault = (&'static str, &'static str);
+/// An error code and its description.
+type SetError = (&'static str, &'static str);
 
 impl Acks {
-    pub(crate) fn taken(&mut self, jti: String) {
+    pub(crate) fn acknowledged(&mut self, jti: String) {
         self.0.insert(jti, None);
     }
 
-    pub(crate) fn refused(&mut self, jti: String, fault: Fault) {
+    pub(crate) fn refused(&mut self, jti: String, fault: SetError) {
         self.0.insert(jti, Some(fault));
     }
 
-    /// Whether it says something that `earlier` did not.
-    pub(crate) fn has_news_since(&self, earlier: &Self) -> bool {
+    /// Whether it reports on an event that `earlier` does not.
+    pub(crate) fn reports_more_than(&self, earlier: &Self) -> bool {
         self.0.keys().any(|jti| !earlier.0.contains_key(jti))
     }
 
@@ -66,19 +66,20 @@ impl Acks {
 }
 
 impl EventPoll {
-    /// Tells what became of earlier events, and asks for more.
+    /// Reports on earlier events, and requests more.
     pub(crate) async fn exchange(&self, acks: &Acks) -> Result<Sets, FetchError> {
         let mut headers = self.headers.clone();
         headers.entry(ACCEPT).or_insert(HeaderValue::from_static("application/json"));
-        // What is wrong with the token is known before the first request.
-        let bearer = self.bearer.as_ref().and_then(|token| sensitive("Bearer", token.expose()));
+        // `config_error` has already reported a token that cannot be sent in a header.
+        let bearer =
+            self.bearer.as_ref().and_then(|token| sensitive_header("Bearer", token.expose()));
         if let Some(bearer) = bearer {
             headers.insert(AUTHORIZATION, bearer);
         }
         if acks.has_faults() {
             headers.insert(CONTENT_LANGUAGE, HeaderValue::from_static("en"));
         }
-        let limits = Limits { timeout: self.timeout, max_bytes: MAX_ANSWER_BYTES };
+        let limits = Limits { timeout: self.timeout, max_bytes: MAX_RESPONSE_BYTES };
         let request = ("application/json", acks.request(self.max_events));
         let answer = post(self.fetch.as_deref(), &self.url, headers, request, limits).await?;
         let answer = only_ok(&self.url, answer)?;
@@ -89,7 +90,8 @@ impl EventPoll {
     }
 }
 
-/// The first events of an answer, `most` of them. The transmitter keeps the others, since nobody acknowledges them.
+/// The first events of a response, at most `most`. The transmitter keeps the others, since they are not
+/// acknowledged.
 fn read(answer: &[u8], most: usize) -> Result<Sets, &'static str> {
     let text = std::str::from_utf8(answer).map_err(|_| "it is no UTF-8")?;
     let [sets] = json::pick(text, ["sets"]).map_err(|_| "it is no JSON object")?;
@@ -165,12 +167,12 @@ mod tests {
         let request =
             |acks: &Acks| -> Value { serde_json::from_str(&acks.request(9)).expect("JSON") };
         assert_eq!(request(&acks), json!({ "maxEvents": 9, "returnImmediately": false }));
-        acks.taken("a".into());
+        acks.acknowledged("a".into());
         let earlier = std::mem::take(&mut acks);
-        acks.taken("a".into());
-        assert!(!acks.has_news_since(&earlier) && !acks.has_faults());
+        acks.acknowledged("a".into());
+        assert!(!acks.reports_more_than(&earlier) && !acks.has_faults());
         acks.refused("\"b".into(), ("invalid_key", "why"));
-        assert!(acks.has_news_since(&earlier) && acks.has_faults());
+        assert!(acks.reports_more_than(&earlier) && acks.has_faults());
         let expected = json!({
             "maxEvents": 9,
             "returnImmediately": false,

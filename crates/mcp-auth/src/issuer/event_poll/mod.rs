@@ -1,4 +1,4 @@
-//! Security events that are polled ([RFC 8936](https://www.rfc-editor.org/rfc/rfc8936)).
+//! Polling of security events ([RFC 8936](https://www.rfc-editor.org/rfc/rfc8936)).
 
 mod settings;
 mod exchange;

@@ -1,4 +1,4 @@
-//! How often events are asked for, and how often the operator is told of a trouble: never faster, whatever the transmitter does.
+//! The intervals between polls, and between log lines about the same problem.
 
 use std::time::Duration;
 
@@ -6,16 +6,16 @@ use tokio::time::Instant;
 
 use crate::net::backoff::{self, MAX_DELAY};
 
-/// The least time between two requests, and the first pause after a failure; that doubles with each further one.
+/// Minimum interval between two requests, whatever the transmitter answers.
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often the operator is told of the same kind of trouble, at the most.
+/// Minimum interval between two log lines about the same kind of problem.
 const LOG_INTERVAL: Duration = Duration::from_secs(5 * 60);
 
-/// What came of a request.
+/// The outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PollOutcome {
-    /// There was no answer, or one of no use.
+    /// There was no response, or no usable one.
     Failed,
     /// There is something new to acknowledge.
     Progress,
@@ -30,8 +30,8 @@ pub(crate) struct PollBackoff {
 }
 
 impl PollBackoff {
-    /// When the next request may follow, counted from the beginning of this one: who waited long need not
-    /// wait again.
+    /// When the next request may start, counted from the start of this one: after a request that waited long, there
+    /// is no need to wait again.
     pub(crate) fn after(&mut self, outcome: PollOutcome, usual: Duration) -> Duration {
         if outcome != PollOutcome::Failed {
             self.failures = 0;
@@ -47,7 +47,7 @@ impl PollBackoff {
     }
 }
 
-/// Whether one kind of trouble is worth a line in the log.
+/// Decides whether one kind of problem is logged again.
 #[derive(Default)]
 pub(crate) struct LogLimiter(Option<Instant>);
 

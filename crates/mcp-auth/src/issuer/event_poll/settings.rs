@@ -1,4 +1,4 @@
-//! Where security events are polled, with what authorization, and how many at once: settings.
+//! The settings of event polling: the URL, the authorization, and how many events are requested at once.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::issuer::introspection::{Secret, sensitive};
+use crate::issuer::introspection::{Secret, sensitive_header};
 use crate::net::fetch::{Fetch, default_client};
 use crate::util::url;
 
-/// More than this many tokens of full length would not fit into one answer.
-const MOST_EVENTS: usize = 200;
+/// The highest `max_events`. More tokens of the maximum length would not fit into one response.
+const MAX_EVENTS: usize = 200;
 
-/// A stream of security events that is polled: the `endpoint_url` that its transmitter gave, and how it is asked.
-/// For [`McpAuth::poll_security_events`](crate::McpAuth::poll_security_events).
+/// A stream of security events that is polled, at the `endpoint_url` that its transmitter gave. For
+/// [`McpAuth::poll_security_events`](crate::McpAuth::poll_security_events).
 ///
 /// ```
 /// # let token = String::from("correct-horse-battery-staple");
@@ -35,10 +35,10 @@ pub struct EventPoll {
 }
 
 impl EventPoll {
-    /// Events at this URL, https but for this machine.
+    /// Polls events at this URL, which must be https except for a loopback address.
     ///
-    /// `audiences` are the names of the receiver at the transmitter, one of which must stand in `aud` of each
-    /// event.
+    /// `audiences` are the names of the receiver at the transmitter; the `aud` of each event must contain one of
+    /// them.
     #[must_use]
     pub fn at<S: Into<String>>(
         url: impl AsRef<str>,
@@ -63,8 +63,8 @@ impl EventPoll {
         Self { bearer: Some(token.into()), ..self }
     }
 
-    /// Adds a header to each request, for transmitters that want another authorization than
-    /// [`bearer`](Self::bearer). Its value is not shown anywhere.
+    /// Adds a header to each request, for transmitters that require another authorization than
+    /// [`bearer`](Self::bearer). Its value is marked as sensitive, so that logs do not show it.
     #[must_use]
     pub fn header(mut self, name: HeaderName, mut value: HeaderValue) -> Self {
         value.set_sensitive(true);
@@ -72,27 +72,28 @@ impl EventPoll {
         self
     }
 
-    /// How many events are taken at once: 50 unless set, and 200 at most. Others come with the next answer.
+    /// Maximum number of events in one response: 50 unless set, and 200 at most. Further events come with the next
+    /// response.
     #[must_use]
     pub fn max_events(self, number: usize) -> Self {
         Self { max_events: number, ..self }
     }
 
-    /// How long an answer may take: 90 seconds unless set. The transmitter is asked to wait until there is an
-    /// event, so let it be longer than the transmitter waits.
+    /// Timeout of one request: 90 seconds unless set. The transmitter is asked to hold the request until there is
+    /// an event, so the timeout should be longer than the transmitter waits.
     #[must_use]
     pub fn timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
     }
 
-    /// How often a transmitter is asked that does not wait and has nothing: every 10 seconds unless set, every
-    /// second at most.
+    /// Interval between requests to a transmitter that answers at once and has no events: 10 seconds unless set,
+    /// and at least one second.
     #[must_use]
     pub fn pause(self, pause: Duration) -> Self {
         Self { pause, ..self }
     }
 
-    /// Uses this to fetch, instead of an [`HttpClient`](crate::HttpClient).
+    /// Fetches with this client instead of an [`HttpClient`](crate::HttpClient).
     #[must_use]
     pub fn fetch(self, fetch: impl Fetch) -> Self {
         Self { fetch: Some(Arc::new(fetch)), ..self }
@@ -106,12 +107,12 @@ impl EventPoll {
         &self.audiences
     }
 
-    /// The time between two requests, where nothing says otherwise.
-    pub(crate) fn usual_pause(&self) -> Duration {
+    /// The interval between two requests after a response without events.
+    pub(crate) fn interval(&self) -> Duration {
         self.pause
     }
 
-    /// What is wrong with it, if anything is.
+    /// Returns what is wrong with the settings, if anything.
     pub(crate) fn config_error(&self) -> Option<&'static str> {
         if !url::is_secure(&self.url) {
             return Some("https is required, except for a loopback address");
@@ -126,14 +127,14 @@ impl EventPoll {
                 "there is no HTTP client: enable the feature `reqwest`, or give one with `.fetch(..)`",
             );
         }
-        if self.max_events == 0 || self.max_events > MOST_EVENTS {
+        if self.max_events == 0 || self.max_events > MAX_EVENTS {
             return Some("it must take one event at once, and 200 at most");
         }
         match &self.bearer {
             Some(token) if token.expose().is_empty() => {
                 Some("the bearer token is empty: is an environment variable unset?")
             }
-            Some(token) if sensitive("Bearer", token.expose()).is_none() => Some(
+            Some(token) if sensitive_header("Bearer", token.expose()).is_none() => Some(
                 "the bearer token has characters that no header has: is there a line break at its end?",
             ),
             _ => None,

@@ -1,4 +1,4 @@
-//! How this server says who it is when it asks: three ways of OAuth clients, or a token.
+//! How this server authenticates at an introspection endpoint: three OAuth client methods, or a bearer token.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::issuer::introspection::secret::Secret;
 use crate::util::unix_time::unix_secs;
 use crate::verify::jwt::{self, Algorithm, PrivateKey, to_base64url};
 
-/// How long an assertion is good for: one request, and clocks that differ.
+/// Lifetime of an assertion in seconds: enough for one request and for clock skew.
 const ASSERTION_SECONDS: u64 = 60;
 
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -22,7 +22,7 @@ const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer
 pub(super) enum ClientAuthentication {
     Basic(Arc<str>, Secret),
     Bearer(Secret),
-    /// Nobody need say who they are.
+    /// The endpoint requires no authentication.
     None,
     Post(Arc<str>, Secret),
     PrivateKeyJwt {
@@ -46,7 +46,7 @@ impl ClientAuthentication {
         }
     }
 
-    /// What is wrong with it, if anything is.
+    /// Returns what is wrong with the configuration, if anything.
     pub(super) fn config_error(&self) -> Option<&'static str> {
         if self.client_id().is_some_and(str::is_empty) {
             return Some("the client id is empty: is an environment variable unset?");
@@ -57,7 +57,7 @@ impl ClientAuthentication {
             {
                 Some("the secret is empty: is an environment variable unset?")
             }
-            Self::Bearer(token) if sensitive("Bearer", token.expose()).is_none() => Some(
+            Self::Bearer(token) if sensitive_header("Bearer", token.expose()).is_none() => Some(
                 "the bearer token has characters that no header has: is there a line break at its end?",
             ),
             Self::PrivateKeyJwt { key, .. } => key.as_ref().err().copied(),
@@ -65,8 +65,9 @@ impl ClientAuthentication {
         }
     }
 
-    /// Adds to a request what shows who sends it. What is wrong is known since `build()`.
-    pub(super) fn sign(
+    /// Adds the client authentication to a request. Returns `None` if that is impossible; `build()` has already
+    /// reported what is misconfigured.
+    pub(super) fn authenticate(
         &self,
         issuer: &str,
         now: SystemTime,
@@ -76,11 +77,13 @@ impl ClientAuthentication {
         match self {
             Self::Basic(id, secret) => {
                 let pair = format!("{}:{}", encode(id), encode(secret.expose()));
-                headers
-                    .insert(AUTHORIZATION, sensitive("Basic", &STANDARD.encode_to_string(pair))?);
+                headers.insert(
+                    AUTHORIZATION,
+                    sensitive_header("Basic", &STANDARD.encode_to_string(pair))?,
+                );
             }
             Self::Bearer(token) => {
-                headers.insert(AUTHORIZATION, sensitive("Bearer", token.expose())?);
+                headers.insert(AUTHORIZATION, sensitive_header("Bearer", token.expose())?);
             }
             Self::None => {}
             Self::Post(id, secret) => {
@@ -100,10 +103,10 @@ impl ClientAuthentication {
     }
 }
 
-/// A signed statement of who sends a request ([RFC 7523 §3](https://www.rfc-editor.org/rfc/rfc7523#section-3)).
+/// A signed client assertion ([RFC 7523 §3](https://www.rfc-editor.org/rfc/rfc7523#section-3)).
 ///
-/// Its audience is the issuer alone, as FAPI 2.0 and the successor of RFC 7523 demand: an endpoint can
-/// be shared, or named by a stranger, and then what is sent to one server could be used at another.
+/// Its audience is the issuer alone, as FAPI 2.0 and the successor of RFC 7523 demand. The URL of an endpoint can
+/// be shared, or chosen by an attacker: an assertion for one server could then be used at another.
 fn assertion(
     client_id: &str,
     issuer: &str,
@@ -111,7 +114,7 @@ fn assertion(
     kid: Option<&str>,
     now: SystemTime,
 ) -> Option<String> {
-    // The deprecated name is what every server of today understands.
+    // The deprecated name `EdDSA` is the one that every server of today understands.
     let alg = if key.algorithm == Algorithm::Ed25519 { "EdDSA" } else { key.algorithm.name() };
     let header = match kid {
         Some(kid) => json!({ "alg": alg, "kid": kid }),
@@ -132,8 +135,8 @@ fn assertion(
     Some(format!("{input}.{}", to_base64url(&signature)))
 }
 
-/// A header that does not show itself, in logs of HTTP clients either.
-pub(crate) fn sensitive(scheme: &str, credentials: &str) -> Option<HeaderValue> {
+/// A header value that is marked as sensitive, so that logs do not show it, including those of HTTP clients.
+pub(crate) fn sensitive_header(scheme: &str, credentials: &str) -> Option<HeaderValue> {
     let mut value = HeaderValue::try_from(format!("{scheme} {credentials}")).ok()?;
     value.set_sensitive(true);
     Some(value)
@@ -159,13 +162,16 @@ mod tests {
     fn signed(authentication: &ClientAuthentication) -> (String, String) {
         let (mut headers, mut form) = (HeaderMap::new(), Form::default());
         let now = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1000);
-        assert!(authentication.sign("https://issuer", now, &mut headers, &mut form).is_some());
+        assert!(
+            authentication.authenticate("https://issuer", now, &mut headers, &mut form).is_some()
+        );
         let header = headers.get(AUTHORIZATION).map_or("", |it| it.to_str().expect("ASCII"));
         assert!(headers.get(AUTHORIZATION).is_none_or(HeaderValue::is_sensitive));
         (header.to_owned(), form.into_text())
     }
 
-    /// The pair of RFC 6749 §2.3.1, and one that must be encoded: a URL as name, a secret with anything.
+    /// The example of RFC 6749 §2.3.1, and a pair that needs encoding: a URL as client id, a secret with special
+    /// characters.
     #[test]
     fn client_secret_basic_is_encoded_twice() {
         for (id, secret, header) in [

@@ -1,4 +1,4 @@
-//! One question to the server, and its answer, or why there is none.
+//! One introspection request and its response, or why there is none.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -25,10 +25,11 @@ use crate::verify::introspection_response::{
 };
 use crate::verify::jwt::JwtRules;
 
-/// Claims of a user in very many groups; a JWT could not say as much.
+/// Maximum size of a response. It has room for the claims of a user in very many groups, more than a JWT could
+/// hold.
 const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 
-/// What has to be known of a server to ask it.
+/// What is needed to send introspection requests to a server.
 pub(crate) struct IntrospectionEndpoint {
     pub(crate) rules: JwtRules,
     pub(crate) metadata: Arc<RefreshingCache<ServerMetadata>>,
@@ -47,7 +48,7 @@ impl IntrospectionEndpoint {
         self.clock.now()
     }
 
-    pub(super) async fn ask(
+    pub(super) async fn introspect(
         &self,
         settings: &Introspection,
         token: &str,
@@ -62,16 +63,17 @@ impl IntrospectionEndpoint {
         let response = post(self.fetch.as_deref(), &url, headers, request, limits).await;
         let response = response.map_err(Failure::Exchange)?;
         if let Some(api) = settings.api {
-            return self.validate_by(api, &url, response).map_err(Failure::Exchange);
+            return self.validate_provider_api(api, &url, response).map_err(Failure::Exchange);
         }
         let response = only_ok(&url, response).map_err(Failure::Exchange)?;
         let invalid = |why: &str| {
             Failure::Exchange(FetchError::InvalidDocument { url: url.clone(), why: why.to_owned() })
         };
         let audience = settings.audience_if_absent.as_deref();
-        let by_name = settings.subject_is_username;
-        let validate =
-            |json: &[u8]| validate_response(json, &self.rules, audience, by_name).map_err(invalid);
+        let subject_is_username = settings.subject_is_username;
+        let validate = |json: &[u8]| {
+            validate_response(json, &self.rules, audience, subject_is_username).map_err(invalid)
+        };
         if !settings.has_signed_responses {
             return validate(response.body());
         }
@@ -95,8 +97,8 @@ impl IntrospectionEndpoint {
         }
     }
 
-    /// What the API of a provider says of a token, if this is its answer.
-    fn validate_by(
+    /// Validates a response of a provider's own API. Returns an error if this is not a response of that API.
+    fn validate_provider_api(
         &self,
         api: &Api,
         url: &str,
@@ -114,7 +116,7 @@ impl IntrospectionEndpoint {
         validate_provider_response(api, response.body(), &self.rules).map_err(invalid)
     }
 
-    /// Where to ask, if that is known without waiting.
+    /// The URL of the endpoint, if it is configured or the metadata is cached.
     pub(super) fn known_endpoint(&self, settings: &Introspection) -> Option<String> {
         let given = settings.endpoint.as_deref().map(str::to_owned);
         given.or_else(|| {
@@ -137,7 +139,7 @@ impl IntrospectionEndpoint {
             "the metadata has no `introspection_endpoint`: set `.endpoint(..)`, if the server has one",
             None,
         ))?;
-        // Plain http is for this machine, and what is published elsewhere must not send us there.
+        // Plain http is for loopback addresses, and metadata of a remote server must not send requests there.
         if url::is_https(self.issuer()) && !url::is_https(url) {
             return Err(Failure::Exchange(FetchError::Insecure(url.to_owned())));
         }

@@ -1,4 +1,4 @@
-//! Why an introspection endpoint did not answer, whom that concerns, and what to change.
+//! Why an introspection request failed, which tokens that affects, and what to change.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,27 +7,28 @@ use crate::model::denial::Denial;
 use crate::model::provider::Api;
 use crate::net::fetch::{FetchError, SharedFetchError};
 
-/// Why there is no answer.
+/// Why there is no response.
 pub(super) enum Failure {
     Interrupted,
     Exchange(FetchError),
-    /// The metadata, or the keys for a signed answer, cannot be had.
+    /// The metadata, this server's credentials, or the keys for a signed response are unavailable.
     Unavailable(&'static str, Option<Arc<FetchError>>),
 }
 
-/// Whom a failure concerns: for whom it would have been the same.
+/// Which tokens a failure affects: those whose requests would have failed too.
 pub(super) enum FailureScope {
     All,
-    /// Tokens of which nobody knows whether they are any.
+    /// Tokens that were not active before.
     Unverified,
-    /// The token that was asked about.
+    /// Only the token of the request.
     ThisToken,
 }
 
 impl Failure {
-    /// Whom it concerns, when it was about a token that was good before, or not. What may be due to the token
-    /// must not count for others: somebody who knows one that the server, or a firewall before it, chokes on
-    /// could silence it for all. A token that was good is no such one.
+    /// Which tokens it affects. `is_known` says whether the token of the request was active before. A failure that
+    /// the token itself may have caused must not affect others: an attacker who knows a token that makes the server
+    /// fail, or a firewall in front of it, could stop introspection for everyone. A token that was active is not
+    /// such a token.
     pub(super) fn scope(&self, api: Option<&Api>, is_known: bool) -> FailureScope {
         let error = match self {
             Self::Interrupted => return FailureScope::ThisToken,
@@ -37,10 +38,10 @@ impl Failure {
         match error {
             FetchError::Insecure(_) | FetchError::Unreachable(_) => FailureScope::All,
             FetchError::Status { status: 401 | 429 | 503, .. } => FailureScope::All,
-            // An API of a provider says so when it is asked too often.
+            // A provider's API answers so when it is asked too often.
             FetchError::Status { status: 403, .. } if api.is_some() => FailureScope::All,
             FetchError::Timeout(_) | FetchError::Transport(_) if is_known => FailureScope::All,
-            // It would be the same with the next one, as far as anybody knows, and take as long.
+            // As far as is known, the next request would time out too.
             FetchError::Timeout(_) => FailureScope::Unverified,
             _ => FailureScope::ThisToken,
         }
@@ -71,16 +72,16 @@ impl Failure {
     }
 }
 
-/// What an endpoint did instead of answering, and what to change.
+/// What the endpoint did instead of answering, and what to change.
 fn advice(error: &FetchError, api: Option<&Api>) -> &'static str {
-    let of_api = api.and_then(|api| match error {
+    let provider_api = api.and_then(|api| match error {
         FetchError::Status { status, .. } => api.advice(*status),
         FetchError::InvalidDocument { .. } => {
             Some("does not answer as its documentation says: is it the right URL?")
         }
         _ => None,
     });
-    of_api.unwrap_or(match error {
+    provider_api.unwrap_or(match error {
         FetchError::Status { status: 401 | 403, .. } => {
             "refuses this server's credentials: check the client id and its secret, whether the server wants them by `Introspection::basic`, `post`, `private_key_jwt` or `bearer`, and whether this client may introspect"
         }

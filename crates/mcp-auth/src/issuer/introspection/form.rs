@@ -1,8 +1,8 @@
-//! `application/x-www-form-urlencoded`, as [RFC 6749 appendix B](https://www.rfc-editor.org/rfc/rfc6749#appendix-B) has it.
+//! Form encoding ([RFC 6749 appendix B](https://www.rfc-editor.org/rfc/rfc6749#appendix-B)).
 
 use std::fmt::Write as _;
 
-/// Names and values, encoded as they are added.
+/// Names and values of a form. Values are encoded as they are added.
 #[derive(Default)]
 pub(super) struct Form(String);
 
@@ -21,7 +21,8 @@ impl Form {
     }
 }
 
-/// A value, encoded: letters, digits and `*-._` stay, a space becomes `+`, all else is written as `%` and two digits.
+/// Encodes a value: letters, digits and `*-._` stay, a space becomes `+`, and every other byte becomes `%` and two
+/// hexadecimal digits.
 pub(super) fn encode(value: &str) -> String {
     let mut text = String::with_capacity(value.len());
     for byte in value.bytes() {
@@ -31,7 +32,7 @@ pub(super) fn encode(value: &str) -> String {
             }
             b' ' => text.push('+'),
             _ => {
-                let _ = write!(text, "%{byte:02X}"); // a String takes everything
+                let _ = write!(text, "%{byte:02X}"); // writing to a String cannot fail
             }
         }
     }

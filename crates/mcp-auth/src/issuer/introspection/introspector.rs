@@ -1,4 +1,4 @@
-//! Questions to one server: remembered, shared by all who wait for the same, and never too many.
+//! Introspection at one server: cached, single-flight per token, and limited in concurrency.
 
 use std::collections::HashMap;
 use std::num::NonZeroU64;
@@ -19,34 +19,34 @@ use crate::net::metrics;
 use crate::util::unix_time::unix_secs;
 use crate::verify::jwt::{self, TokenHash, TokenHasher};
 
-/// How many refusals are remembered. They are small, and there is no harm in forgetting one.
+/// Maximum number of cached refusals. They are small, and evicting one does no harm.
 const MAX_CACHED_REFUSALS: usize = 1_000;
 
-/// What a question comes to, for all who wait for it.
+/// The outcome of an introspection request, for all callers that wait for it.
 type Outcome = Result<VerifiedToken, Denial>;
 
-/// What there is when somebody wishes to ask.
+/// What a caller finds that needs an introspection.
 enum Lookup {
     Cached(Outcome),
     InFlight(watch::Receiver<Option<Outcome>>),
 }
 
-/// Asks one server about its tokens. Clones are the same.
+/// Introspects tokens at one server. Clones share their state.
 #[derive(Clone)]
 pub(crate) struct Introspector(Arc<Shared>);
 
 struct Shared {
     settings: Introspection,
     server: IntrospectionEndpoint,
-    /// By which tokens are known here; nothing if the system has no randomness.
+    /// Hashes the tokens for the caches. `None` if the system provides no random numbers.
     token_hasher: Option<Arc<TokenHasher>>,
     active: TokenCache<ActiveToken>,
-    /// Apart, so that whoever can send anything cannot push out what is good.
+    /// A separate cache, so that invented tokens cannot evict active ones.
     refused: TokenCache<Denial>,
     requests: Mutex<Requests>,
 }
 
-/// A good token, as its issuer answered about it.
+/// An active token, as its issuer described it.
 #[derive(Clone)]
 pub(crate) struct ActiveToken {
     pub(crate) token: VerifiedToken,
@@ -58,52 +58,52 @@ pub(crate) struct ActiveToken {
 struct Requests {
     in_flight: HashMap<TokenHash, watch::Receiver<Option<Outcome>>>,
     backoff: Backoff,
-    /// For tokens that were not good before.
+    /// For tokens that were not active before.
     backoff_for_unverified: Backoff,
 }
 
 impl Introspector {
     pub(crate) fn new(settings: Introspection, server: IntrospectionEndpoint) -> Self {
         let active = TokenCache::new(settings.cached_tokens, settings.cache_for);
-        // A question that failed is remembered too, for the first pause.
+        // The denial for a failed request is cached too, for `FIRST_DELAY`.
         let longest = settings.negative_cache_for.max(FIRST_DELAY);
         let refused = TokenCache::new(MAX_CACHED_REFUSALS, longest);
         let (token_hasher, requests) = (TokenHasher::random().map(Arc::new), Mutex::default());
         Self(Arc::new(Shared { settings, server, token_hasher, active, refused, requests }))
     }
 
-    /// What takes the fingerprints of tokens in a resource that asks it first. Resources share what it answered
-    /// if it is the first that each of them asks: there is but one fingerprint of a token.
+    /// Hashes all tokens of a resource whose first introspector this is. Resources share cached responses if they
+    /// have the same first introspector: a token then has one hash for all of them.
     pub(crate) fn token_hasher(&self) -> Option<Arc<TokenHasher>> {
         self.0.token_hasher.clone()
     }
 
-    /// Whether the issuer's JWTs are asked about too.
+    /// Whether the issuer's JWTs are introspected too.
     pub(crate) fn introspects_jwts(&self) -> bool {
         self.0.settings.introspects_jwts
     }
 
-    /// What a token shows of whether it is this server's.
+    /// Whether the token can be one of this server, as far as its form shows.
     pub(crate) fn shape_of(&self, token: &str) -> Shape {
         self.0.settings.api.map_or(Shape::Possible, |api| api.shape_of(token))
     }
 
-    /// What to say of a token that cannot be this server's.
+    /// The denial's detail for a token that cannot be one of this server.
     pub(crate) fn about_shape(&self) -> Option<&'static str> {
         self.0.settings.api.map(|api| api.about_shape)
     }
 
-    /// Whether it is known where to ask.
+    /// Whether the URL of the endpoint is known.
     pub(crate) fn is_ready(&self) -> bool {
         self.0.server.known_endpoint(&self.0.settings).is_some()
     }
 
-    /// What is remembered of a good token.
+    /// The cached response about an active token.
     pub(crate) fn get(&self, token_hash: &TokenHash, now: SystemTime) -> Option<ActiveToken> {
         self.0.active.get(token_hash, now)
     }
 
-    /// What the server says of a token, now or a moment ago.
+    /// Introspects a token, unless the outcome is cached.
     pub(crate) async fn verify(
         &self,
         token: &str,
@@ -113,7 +113,7 @@ impl Introspector {
         if let Some(known) = self.0.cache(&token_hash, now) {
             return known;
         }
-        let mut request = match self.0.ask(token, token_hash, now) {
+        let mut request = match self.0.join_or_start(token, token_hash, now) {
             Lookup::Cached(outcome) => return outcome,
             Lookup::InFlight(request) => request,
         };
@@ -129,22 +129,27 @@ impl Shared {
         active.or_else(|| self.refused.get(token_hash, now).map(Err))
     }
 
-    /// Joins the question under way, or asks it, if there are not too many already.
-    fn ask(self: &Arc<Self>, token: &str, token_hash: TokenHash, now: SystemTime) -> Lookup {
+    /// Joins the request in flight for this token, or starts one unless the backoff or the limit forbids it.
+    fn join_or_start(
+        self: &Arc<Self>,
+        token: &str,
+        token_hash: TokenHash,
+        now: SystemTime,
+    ) -> Lookup {
         let refuse = |retry_after, why| Lookup::Cached(Err(self.unavailable(retry_after, why)));
         let mut requests = self.requests();
         if let Some(request) = requests.in_flight.get(&token_hash) {
             return Lookup::InFlight(request.clone());
         }
-        // It may have been answered since the caller looked; answers are entered under this lock.
+        // A response may have arrived since the caller's lookup; responses are cached under this lock.
         if let Some(known) = self.cache(&token_hash, now) {
             return Lookup::Cached(known);
         }
-        let is_known = self.active.contains(&token_hash);
-        if let Some(left) = requests.backoff_left(is_known, now) {
+        let was_active = self.active.contains(&token_hash);
+        if let Some(left) = requests.backoff_left(was_active, now) {
             return refuse(left, "it is out of reach, and is asked again after a pause");
         }
-        if requests.in_flight.len() >= self.most_under_way(is_known) {
+        if requests.in_flight.len() >= self.limit_for(was_active) {
             drop(requests);
             metrics::introspection(self.server.issuer(), "crowded");
             return refuse(
@@ -161,20 +166,20 @@ impl Shared {
             shared: self.clone(),
             token_hash,
             is_compact: jwt::is_compact(token),
-            is_known,
-            asked: now,
+            was_active,
+            sent_at: now,
             answer,
             outcome: None,
         };
-        drop(requests); // a runtime that shuts down drops the request at once, which enters its end
+        drop(requests); // a runtime that shuts down drops the request at once, and its `Drop` takes this lock
         runtime.spawn(asked.ask(token.to_owned()));
         Lookup::InFlight(request)
     }
 
-    /// A quarter is kept for tokens that were good before, so that strangers cannot have all.
-    fn most_under_way(&self, is_known: bool) -> usize {
+    /// A quarter is reserved for tokens that were active before, so that invented tokens cannot take all.
+    fn limit_for(&self, was_active: bool) -> usize {
         let most = self.settings.max_in_flight;
-        if is_known { most } else { most - most / 4 }
+        if was_active { most } else { most - most / 4 }
     }
 
     fn unavailable(&self, retry_after: Duration, why: &str) -> Denial {
@@ -188,34 +193,34 @@ impl Shared {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Enters what a question has come to, for those who come later.
-    fn enter(&self, request: &IntrospectionRequest, answer: Result<Outcome, Failure>) -> Outcome {
+    /// Records the outcome of a request: in the caches, in the backoff, in metrics and the log.
+    fn record(&self, request: &IntrospectionRequest, answer: Result<Outcome, Failure>) -> Outcome {
         let (token_hash, now) = (request.token_hash, self.server.now());
         let mut requests = self.requests();
-        let (outcome, word, should_log) = match answer {
+        let (outcome, metric_outcome, should_log) = match answer {
             Ok(Ok(token)) => {
-                requests.answered();
-                let token = token.asked_about();
+                requests.reset_backoff();
+                let token = token.introspected();
                 let end = token.data().expires_at.map(NonZeroU64::get);
                 let answered = ActiveToken { token: token.clone(), is_compact: request.is_compact };
                 self.active.insert(token_hash, answered, now, end);
                 (Ok(token), "active", false)
             }
             Ok(Err(denial)) => {
-                requests.answered();
+                requests.reset_backoff();
                 self.active.remove(&token_hash);
                 self.refuse(&token_hash, &denial, self.settings.negative_cache_for, now);
                 (Err(denial), "refused", false)
             }
             Err(failure) => {
-                match failure.scope(self.settings.api, request.is_known) {
-                    FailureScope::All => requests.backoff.failed(request.asked, now),
+                match failure.scope(self.settings.api, request.was_active) {
+                    FailureScope::All => requests.backoff.failed(request.sent_at, now),
                     FailureScope::Unverified => {
-                        requests.backoff_for_unverified.failed(request.asked, now)
+                        requests.backoff_for_unverified.failed(request.sent_at, now)
                     }
                     FailureScope::ThisToken => {}
                 }
-                let left = requests.backoff_left(request.is_known, now).unwrap_or(FIRST_DELAY);
+                let left = requests.backoff_left(request.was_active, now).unwrap_or(FIRST_DELAY);
                 let denial = failure.into_denial(self.server.issuer(), self.settings.api, left);
                 self.refuse(&token_hash, &denial, FIRST_DELAY, now);
                 (Err(denial), "failed", requests.backoff.should_log(now))
@@ -223,9 +228,9 @@ impl Shared {
         };
         requests.in_flight.remove(&token_hash);
         drop(requests);
-        metrics::introspection(self.server.issuer(), word);
+        metrics::introspection(self.server.issuer(), metric_outcome);
         if let (Err(denial), true) = (&outcome, should_log) {
-            self.tell(denial);
+            self.log_failure(denial);
         }
         outcome
     }
@@ -235,7 +240,7 @@ impl Shared {
         self.refused.insert(*token_hash, denial.clone(), now, end);
     }
 
-    fn tell(&self, denial: &Denial) {
+    fn log_failure(&self, denial: &Denial) {
         let (issuer, error) = (self.server.issuer(), std::error::Error::source(denial));
         let detail = denial.operator_detail().unwrap_or_default();
         tracing::warn!(target: "mcp_auth", issuer, error, "{detail}");
@@ -243,26 +248,26 @@ impl Shared {
 }
 
 impl Requests {
-    /// How long there is to wait, with a token that was good before, or not.
-    fn backoff_left(&self, is_known: bool, now: SystemTime) -> Option<Duration> {
-        let for_unknown = self.backoff_for_unverified.left(now).filter(|_| !is_known);
+    /// What is left of the backoff. `was_active` says whether the token was active before.
+    fn backoff_left(&self, was_active: bool, now: SystemTime) -> Option<Duration> {
+        let for_unknown = self.backoff_for_unverified.left(now).filter(|_| !was_active);
         self.backoff.left(now).max(for_unknown)
     }
 
-    fn answered(&mut self) {
+    fn reset_backoff(&mut self) {
         self.backoff.reset();
         self.backoff_for_unverified.reset();
     }
 }
 
-/// One question. What it comes to is entered when it is dropped, so that even a panic ends it.
+/// One introspection request. Its outcome is recorded when it is dropped, so that even a panic completes it.
 struct IntrospectionRequest {
     shared: Arc<Shared>,
     token_hash: TokenHash,
     is_compact: bool,
-    /// Whether the token was good before.
-    is_known: bool,
-    asked: SystemTime,
+    /// Whether the token was active before.
+    was_active: bool,
+    sent_at: SystemTime,
     answer: watch::Sender<Option<Outcome>>,
     outcome: Option<Result<Outcome, Failure>>,
 }
@@ -270,14 +275,14 @@ struct IntrospectionRequest {
 impl IntrospectionRequest {
     async fn ask(mut self, token: String) {
         let shared = self.shared.clone();
-        self.outcome = Some(shared.server.ask(&shared.settings, &token).await);
+        self.outcome = Some(shared.server.introspect(&shared.settings, &token).await);
     }
 }
 
 impl Drop for IntrospectionRequest {
     fn drop(&mut self) {
         let answer = self.outcome.take().unwrap_or(Err(Failure::Interrupted));
-        let outcome = self.shared.enter(self, answer);
+        let outcome = self.shared.record(self, answer);
         self.answer.send_replace(Some(outcome));
     }
 }

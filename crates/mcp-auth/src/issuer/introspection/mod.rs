@@ -1,4 +1,4 @@
-//! Opaque tokens: asking their issuer about them ([RFC 7662](https://www.rfc-editor.org/rfc/rfc7662)).
+//! Token introspection: asking issuers about their tokens ([RFC 7662](https://www.rfc-editor.org/rfc/rfc7662)).
 
 mod secret;
 mod form;
@@ -9,7 +9,7 @@ mod failure;
 mod endpoint;
 mod introspector;
 
-pub(crate) use client_authentication::sensitive;
+pub(crate) use client_authentication::sensitive_header;
 pub(crate) use endpoint::IntrospectionEndpoint;
 pub(crate) use introspector::Introspector;
 pub use secret::Secret;

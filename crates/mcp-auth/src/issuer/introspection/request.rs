@@ -1,4 +1,4 @@
-//! The question about a token: as RFC 7662 writes it, or in the words of a provider's own API.
+//! The introspection request: as RFC 7662 defines it, or as a provider's own API expects it.
 
 use std::time::SystemTime;
 
@@ -11,12 +11,12 @@ use crate::model::provider::ApiProtocol;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// The type of a signed answer ([RFC 9701 §4](https://www.rfc-editor.org/rfc/rfc9701#section-4)).
+/// The media type of a signed response ([RFC 9701 §4](https://www.rfc-editor.org/rfc/rfc9701#section-4)).
 pub(super) const SIGNED: &str = "application/token-introspection+jwt";
 
 impl Introspection {
-    /// What is sent to ask about a token, with its media type; the headers are added. Nothing if this
-    /// server cannot say who it is.
+    /// The media type and the body of the introspection request for a token. The headers are added to `headers`.
+    /// Returns `None` if this server cannot authenticate.
     pub(super) fn request(
         &self,
         token: &str,
@@ -39,11 +39,11 @@ impl Introspection {
             for (name, value) in api.headers {
                 headers.entry(*name).or_insert(HeaderValue::from_static(value));
             }
-            // GitHub refuses requests without one, and the HTTP client may be anybody's.
+            // GitHub refuses requests without a `User-Agent`, and a custom HTTP client may not send one.
             let name = concat!("mcp-auth/", env!("CARGO_PKG_VERSION"));
             headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(name));
         }
-        self.authentication.sign(issuer, now, headers, &mut form)?;
+        self.authentication.authenticate(issuer, now, headers, &mut form)?;
         Some(match self.api.map(|api| api.protocol) {
             Some(ApiProtocol::GitHub) => {
                 ("application/json", json!({ "access_token": token }).to_string())

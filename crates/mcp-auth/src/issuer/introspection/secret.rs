@@ -1,9 +1,9 @@
-//! A secret of this server, which does not show itself.
+//! `Secret`: a secret that `Debug` does not show.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// A secret with which this server says who it is: a client secret, a token. `Debug` does not show it.
+/// A secret with which this server authenticates, such as a client secret or a token. `Debug` does not show it.
 ///
 /// ```
 /// use mcp_auth::Secret;

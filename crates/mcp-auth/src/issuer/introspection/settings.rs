@@ -1,4 +1,4 @@
-//! How an authorization server is asked about tokens: settings.
+//! The settings of token introspection at an authorization server.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use crate::model::provider::Api;
 use crate::util::url;
 use crate::verify::jwt::Algorithm;
 
-/// How to ask an authorization server about its tokens: who this server says it is, where it asks, and
-/// what it remembers.
+/// Settings of token introspection at an authorization server: how this server authenticates, which endpoint it
+/// asks, and how long it caches the responses.
 ///
 /// ```
 /// use mcp_auth::{AuthorizationServer, Introspection, McpAuth};
@@ -23,8 +23,8 @@ use crate::verify::jwt::Algorithm;
 /// # Ok::<(), mcp_auth::ConfigError>(())
 /// ```
 ///
-/// What is answered is judged like the claims of a JWT: issuer, audience, expiry, scopes. `active:
-/// false` is a 401; a server that fails, hangs, or refuses this server's credentials is a 503.
+/// A response is validated like the claims of a JWT: issuer, audience, expiry, scopes. `active: false` leads to a
+/// 401. A server that fails, does not answer in time, or refuses this server's credentials leads to a 503.
 #[derive(Clone, Debug)]
 pub struct Introspection {
     pub(super) authentication: ClientAuthentication,
@@ -38,27 +38,27 @@ pub struct Introspection {
     pub(super) introspects_jwts: bool,
     pub(super) audience_if_absent: Option<Arc<str>>,
     pub(super) subject_is_username: bool,
-    /// The API that is asked instead, of a provider that knows no introspection.
+    /// The provider's own API, if the provider does not support RFC 7662.
     pub(super) api: Option<&'static Api>,
 }
 
 impl Introspection {
-    /// Asks with a client id and a secret in the `Authorization` header: `client_secret_basic`, which
-    /// every server knows ([RFC 6749 §2.3.1](https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1)).
+    /// Authenticates with a client id and a secret in the `Authorization` header: `client_secret_basic`, which
+    /// every server supports ([RFC 6749 §2.3.1](https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1)).
     #[must_use]
     pub fn basic(client_id: impl AsRef<str>, secret: impl Into<Secret>) -> Self {
         Self::new(ClientAuthentication::Basic(client_id.as_ref().into(), secret.into()))
     }
 
-    /// Asks with a client id and a secret in the form: `client_secret_post`.
+    /// Authenticates with a client id and a secret in the form body: `client_secret_post`.
     #[must_use]
     pub fn post(client_id: impl AsRef<str>, secret: impl Into<Secret>) -> Self {
         Self::new(ClientAuthentication::Post(client_id.as_ref().into(), secret.into()))
     }
 
-    /// Asks with a signed assertion: `private_key_jwt`
-    /// ([RFC 7523 §2.2](https://www.rfc-editor.org/rfc/rfc7523#section-2.2)). The key is PEM, not
-    /// encrypted; the algorithm is ES256, ES384, Ed25519, PS256 or RS256.
+    /// Authenticates with a signed assertion: `private_key_jwt`
+    /// ([RFC 7523 §2.2](https://www.rfc-editor.org/rfc/rfc7523#section-2.2)). The key is unencrypted PEM; the
+    /// algorithm is ES256, ES384, Ed25519, PS256 or RS256.
     ///
     /// The `aud` of the assertion is the issuer alone.
     #[must_use]
@@ -71,13 +71,14 @@ impl Introspection {
         Self::new(ClientAuthentication::private_key_jwt(client_id, key_pem, algorithm))
     }
 
-    /// Asks with an access token of this server's own.
+    /// Authenticates with an access token that was issued to this server.
     #[must_use]
     pub fn bearer(token: impl Into<Secret>) -> Self {
         Self::new(ClientAuthentication::Bearer(token.into()))
     }
 
-    /// Names the key of [`private_key_jwt`](Self::private_key_jwt), for servers that know several.
+    /// Sets the `kid` of the key of [`private_key_jwt`](Self::private_key_jwt), for servers that know several keys
+    /// of this client.
     #[must_use]
     pub fn kid(mut self, name: impl AsRef<str>) -> Self {
         if let ClientAuthentication::PrivateKeyJwt { kid, .. } = &mut self.authentication {
@@ -86,95 +87,93 @@ impl Introspection {
         self
     }
 
-    /// Asks there, and not where the server's metadata says (`introspection_endpoint`).
+    /// Uses this endpoint instead of the `introspection_endpoint` in the server's metadata.
     #[must_use]
     pub fn endpoint(self, url: impl AsRef<str>) -> Self {
         Self { endpoint: Some(url.as_ref().into()), ..self }
     }
 
-    /// How long a good answer is believed, at most: 60 seconds unless set, and never past `exp`. A
-    /// revoked token may pass for so long, and a stream that was opened with it ends some ten seconds later.
-    /// With zero the server is asked about each request, and every ten seconds about an open stream.
+    /// How long the response about an active token is cached, at most: 60 seconds unless set, and never past its
+    /// `exp`. A revoked token may be accepted for this long, and a stream that was opened with it ends some ten
+    /// seconds later. With zero, the server is asked for each request, and every ten seconds for each open stream.
     #[must_use]
     pub fn cache_for(self, time: Duration) -> Self {
         Self { cache_for: time, ..self }
     }
 
-    /// How long a token that was refused is refused without asking: 10 seconds unless set.
+    /// How long a refused token is refused without another introspection: 10 seconds unless set.
     #[must_use]
     pub fn negative_cache_for(self, time: Duration) -> Self {
         Self { negative_cache_for: time, ..self }
     }
 
-    /// How many answers are remembered: 10,000 unless set. A token with more than 1 KiB of claims
-    /// counts as several.
+    /// How many responses are cached: 10,000 unless set. A token with more than 1 KiB of claims counts as several.
     #[must_use]
     pub fn cached_tokens(self, number: usize) -> Self {
         Self { cached_tokens: number, ..self }
     }
 
-    /// How many questions are under way at once: 64 unless set. Beyond it requests get a 503, and a
-    /// quarter is kept for tokens that were good before, so that a stranger's inventions cannot take
-    /// all.
+    /// Maximum number of concurrent introspection requests: 64 unless set. Beyond it, requests that need one get a
+    /// 503. A quarter is reserved for tokens that were active before, so that invented tokens cannot take all.
     #[must_use]
     pub fn max_in_flight(self, number: usize) -> Self {
         Self { max_in_flight: number, ..self }
     }
 
-    /// How long one question may take: 5 seconds unless set.
+    /// Timeout of one introspection request: 5 seconds unless set.
     #[must_use]
     pub fn timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
     }
 
-    /// Takes only answers that the server has signed, for this client
+    /// Accepts only responses that the server has signed for this client
     /// ([RFC 9701](https://www.rfc-editor.org/rfc/rfc9701)). They are verified with the issuer's keys.
     #[must_use]
     pub fn signed_responses(self) -> Self {
         Self { has_signed_responses: true, ..self }
     }
 
-    /// Asks about this issuer's JWTs too, once their signature is verified: a revoked one is then
-    /// refused before it expires. What counts otherwise is what the token says, but for `cnf`: an answer
-    /// with it binds the token.
+    /// Introspects this issuer's JWTs too, after their signature is verified: a revoked JWT is then refused before
+    /// it expires. All other information comes from the JWT, except for `cnf`: a response with `cnf` binds the
+    /// token.
     ///
-    /// For servers with keys, those with [tenants](crate::AuthorizationServer::template) and those that are
-    /// [found at run time](crate::McpAuthBuilder::issuer_resolver) too. Tokens that are signed with a secret
-    /// are not asked about, and `build()` says so.
+    /// For servers with keys, including those with [tenants](crate::AuthorizationServer::template) and those that
+    /// are [resolved at run time](crate::McpAuthBuilder::issuer_resolver). Tokens that are signed with a shared
+    /// secret cannot be introspected, and `build()` returns an error for them.
     #[must_use]
     pub fn introspect_jwts(self) -> Self {
         Self { introspects_jwts: true, ..self }
     }
 
-    /// Takes a token whose answer has no `aud` for one issued for this audience.
+    /// Treats a token whose response has no `aud` as one that was issued for this audience.
     ///
     /// # Danger
     ///
-    /// Any token of this server then passes, whichever resource it was issued for, and perhaps refresh
-    /// tokens too. Right only for a server that answers no one but the resource that a token is for.
+    /// Any such token of this server is then accepted, whichever resource it was issued for, and perhaps refresh
+    /// tokens too. Use this only with a server that answers no one but the resource that a token is for.
     #[must_use]
     pub fn dangerous_audience_if_absent(self, audience: impl AsRef<str>) -> Self {
         Self { audience_if_absent: Some(audience.as_ref().into()), ..self }
     }
 
-    /// Takes the `username` of an answer for the subject, and never its `sub`
-    /// ([RFC 7662 §2.2](https://www.rfc-editor.org/rfc/rfc7662#section-2.2)). A token without a user is
-    /// then refused: a user could have the name of a client.
+    /// Uses the `username` of a response as the subject, and never its `sub`
+    /// ([RFC 7662 §2.2](https://www.rfc-editor.org/rfc/rfc7662#section-2.2)). A token without a user is then
+    /// refused: a user could have the name of a client.
     ///
     /// # Danger
     ///
-    /// Whoever is given a name inherits what belongs to it. Right only for a server that never gives
-    /// anybody a name that was somebody else's.
+    /// A user who is given a name inherits what belongs to that name. Use this only with a server that never
+    /// reassigns names.
     ///
-    /// Its JWTs are verified no more, as their subject is `sub`: they are asked about like its other tokens, or
-    /// refused where another server of the resource has keys.
+    /// Its JWTs are no longer verified with keys, since their subject is `sub`. They are introspected like its
+    /// other tokens, or refused if another server of the resource has keys.
     #[must_use]
     pub fn dangerous_subject_is_username(self) -> Self {
         Self { subject_is_username: true, ..self }
     }
 
-    /// Asks the API of a provider, at this endpoint. Without a client it is one that answers everybody.
-    pub(crate) fn of_api(
+    /// Asks the API of a provider, at this endpoint. Without `client`, the endpoint requires no authentication.
+    pub(crate) fn provider_api(
         api: &'static Api,
         endpoint: &str,
         client: Option<(&str, Secret)>,
@@ -186,17 +185,17 @@ impl Introspection {
         Self { api: Some(api), ..Self::new(authentication) }.endpoint(endpoint)
     }
 
-    /// Whether the API of a provider is asked.
-    pub(crate) fn asks_api(&self) -> bool {
+    /// Whether a provider's own API is asked.
+    pub(crate) fn uses_provider_api(&self) -> bool {
         self.api.is_some()
     }
 
-    /// Where is asked, if that is known without the server's metadata.
-    pub(crate) fn given_endpoint(&self) -> Option<&str> {
+    /// The endpoint, if it is configured rather than read from the metadata.
+    pub(crate) fn configured_endpoint(&self) -> Option<&str> {
         self.endpoint.as_deref()
     }
 
-    /// Whether the issuer's JWTs are asked about too.
+    /// Whether the issuer's JWTs are introspected too.
     pub(crate) fn introspects_jwts(&self) -> bool {
         self.introspects_jwts
     }
@@ -205,7 +204,7 @@ impl Introspection {
         self.subject_is_username
     }
 
-    /// What is wrong with it, if anything is.
+    /// Returns what is wrong with the settings, if anything.
     pub(crate) fn config_error(&self) -> Option<&'static str> {
         if self.endpoint.as_ref().is_some_and(|url| !url::is_secure(url)) {
             return Some("its endpoint must be an https URL (http only on this machine)");

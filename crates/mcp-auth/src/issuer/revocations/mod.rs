@@ -1,4 +1,4 @@
-//! All that is revoked at present: a book that every request looks into, and that never grows without end.
+//! `Revocations`: a bounded list of revocations, which is checked on every request.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -15,23 +15,25 @@ use crate::net::notify::Notify;
 use crate::util::json::{Object, Raw};
 use crate::util::unix_time::unix_secs;
 
-/// Tokens live for up to a day at Auth0 and Okta, and for 28 hours at Entra with continuous evaluation.
+/// How long a revocation is kept. Tokens live for up to a day at Auth0 and Okta, and for 28 hours at Entra with
+/// continuous access evaluation.
 const RETENTION: Duration = Duration::from_secs(48 * 60 * 60);
 
-/// About 15 MB. An issuer with as many logouts in two days has users in the millions.
+/// Maximum number of revocations, about 15 MB. An issuer with as many logouts in two days has millions of users.
 const CAPACITY: usize = 100_000;
 
-/// How far the clocks of issuers may be ahead of ours when "until now" is meant: what NTP keeps, and some more.
+/// How many seconds the clock of an issuer may be ahead of ours where a revocation means "until now": the accuracy
+/// of NTP, and a margin.
 const SKEW: u64 = 5;
 
-/// Everything that is revoked. Clones are the same book, so that several resources can share one.
+/// A list of revocations. Clones share one list, so that several resources can use it.
 ///
-/// A revocation is kept for 48 hours, by when the tokens it speaks of have expired; those of API keys, which
-/// need not expire, are kept as long as the book is. If it is full, everything that the issuer with most
-/// revocations issued until then is revoked instead: its clients have to refresh their tokens once. Its ended
-/// sessions stay ended, the newest, as far as half of its places go.
+/// A revocation is kept for 48 hours; by then the tokens it names have expired. Revocations of API keys, which need
+/// not expire, are kept as long as the list exists. If the list is full, all tokens that the issuer with the most
+/// revocations has issued until then are revoked instead: its clients have to refresh their tokens once. Sessions
+/// that it has ended stay ended, but only the newest are kept, in up to half of its entries.
 ///
-/// It is in memory: a server that starts anew has an empty one.
+/// The list is kept in memory: it is empty after a restart.
 ///
 /// ```
 /// use mcp_auth::{McpAuth, Revocation, Revocations};
@@ -56,51 +58,51 @@ pub struct Revocations {
 }
 
 struct Shared {
-    /// How many entries there are: 0 spares each request the look.
+    /// The number of entries. If it is 0, requests skip the lookup.
     number: AtomicUsize,
-    /// How many revocations there ever were that said something new.
+    /// How many revocations have revoked something new.
     version: AtomicUsize,
     issuers: RwLock<HashMap<Box<str>, IssuerEntries>>,
     changed: Notify,
 }
 
-/// What is revoked of one issuer: a table for each kind of thing, by name.
+/// The revocations of one issuer: one table for each [`RevokedKind`], by name.
 #[derive(Default)]
 struct IssuerEntries([HashMap<Box<str>, Entry>; 5]);
 
-/// In seconds since 1970.
+/// Both are seconds since 1970.
 #[derive(Clone, Copy, Default)]
 struct Entry {
     /// Tokens issued before this are revoked, and those that do not say when they were issued.
     before: u64,
-    /// When the entry may go.
+    /// When the entry may be removed.
     until: u64,
 }
 
 impl Revocations {
-    /// An empty book.
+    /// An empty list.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// How long revocations are kept: longer than any token lives. 48 hours unless set.
+    /// Sets how long revocations are kept: 48 hours unless set. It must be longer than any token lives.
     ///
-    /// A book that was shared is another one after this.
+    /// The result is a new, empty list, which shares nothing with earlier clones.
     #[must_use]
     pub fn retention(self, retention: Duration) -> Self {
         Self { retention, shared: Arc::default(), ..self }
     }
 
-    /// How many revocations are kept. 100,000 unless set, about 15 MB.
+    /// Sets how many revocations are kept: 100,000 unless set, which takes about 15 MB.
     ///
-    /// A book that was shared is another one after this.
+    /// The result is a new, empty list, which shares nothing with earlier clones.
     #[must_use]
     pub fn capacity(self, number: usize) -> Self {
         Self { capacity: number.max(1), shared: Arc::default(), ..self }
     }
 
-    /// How many revocations there are.
+    /// The number of revocations.
     #[must_use]
     pub fn len(&self) -> usize {
         self.shared.number.load(Ordering::Acquire)
@@ -112,7 +114,7 @@ impl Revocations {
         self.len() == 0
     }
 
-    pub(crate) fn enter(&self, revocation: &Revocation, now: SystemTime) {
+    pub(crate) fn insert(&self, revocation: &Revocation, now: SystemTime) {
         let now = unix_secs(now);
         let Revocation { issuer, kind, name, before } = revocation;
         let until = match **issuer == *API_KEY_ISSUER {
@@ -125,28 +127,28 @@ impl Revocations {
         };
         let mut issuers = self.shared.issuers.write().unwrap_or_else(PoisonError::into_inner);
         let entries = issuers.get(issuer).and_then(|of| of.table(*kind).get(name));
-        if entries.is_none() && number(&issuers) >= self.capacity {
+        if entries.is_none() && entry_count(&issuers) >= self.capacity {
             evict(&mut issuers, self.capacity, now);
         }
         let entries = issuers.entry(issuer.clone()).or_default();
-        let is_news = entries.enter(*kind, name, Entry { before, until });
-        self.shared.number.store(number(&issuers), Ordering::Release);
-        self.shared.version.fetch_add(usize::from(is_news), Ordering::Release);
+        let is_new = entries.insert(*kind, name, Entry { before, until });
+        self.shared.number.store(entry_count(&issuers), Ordering::Release);
+        self.shared.version.fetch_add(usize::from(is_new), Ordering::Release);
         drop(issuers);
-        // Issuers may say a thing many times.
-        if is_news {
+        // Issuers may repeat a revocation many times.
+        if is_new {
             self.shared.changed.notify();
             tracing::info!(target: "mcp_auth", %issuer, ?kind, "revoked");
         }
     }
 
-    /// Whether a token is revoked. Costs nothing to speak of as long as nothing is.
+    /// Whether a token is revoked. Costs almost nothing while the list is empty.
     pub(crate) fn is_revoked(&self, data: &TokenData) -> bool {
         if self.is_empty() {
             return false;
         }
         let issuers = self.shared.issuers.read().unwrap_or_else(PoisonError::into_inner);
-        issuers.get(&*data.issuer).is_some_and(|entries| entries.names(data))
+        issuers.get(&*data.issuer).is_some_and(|entries| entries.revokes(data))
     }
 
     pub(crate) fn check(&self, data: &TokenData) -> Result<(), Denial> {
@@ -157,7 +159,7 @@ impl Revocations {
         Ok(())
     }
 
-    /// Another number after each revocation that says something new, and 0 before the first.
+    /// A number that changes with each revocation that revokes something new. It is 0 before the first.
     pub(crate) fn version(&self) -> usize {
         self.shared.version.load(Ordering::Acquire)
     }
@@ -173,7 +175,7 @@ impl IssuerEntries {
     }
 
     /// Returns whether more is revoked than before.
-    fn enter(&mut self, kind: RevokedKind, name: &str, new: Entry) -> bool {
+    fn insert(&mut self, kind: RevokedKind, name: &str, new: Entry) -> bool {
         let known = self.table(kind).get(name).copied();
         let Entry { before, until } = known.unwrap_or_default();
         let entry = Entry { before: before.max(new.before), until: until.max(new.until) };
@@ -185,14 +187,14 @@ impl IssuerEntries {
         self.0.iter().map(HashMap::len).sum()
     }
 
-    fn names(&self, data: &TokenData) -> bool {
+    fn revokes(&self, data: &TokenData) -> bool {
         let members = Object::of(&data.claims).ok();
         let claim = |name| members.as_ref().and_then(|members| members.get(name));
         let text = |name| claim(name).and_then(Raw::string).filter(|text| !text.is_empty());
         let (jti, sid) = (text("jti"), text("sid"));
         let issued_at = claim("iat").and_then(Raw::numeric_date).map(|time| time as u64);
         let subject = data.subject.of(&data.claims);
-        // By `sub` its issuer knows the subject, whatever it is called here.
+        // The issuer names the subject by `sub`, whatever its name is here.
         let sub = text("sub").filter(|sub| *sub != *subject);
         let names = [
             (RevokedKind::Everything, Some("")),
@@ -210,18 +212,19 @@ impl IssuerEntries {
     }
 }
 
-fn number(issuers: &HashMap<Box<str>, IssuerEntries>) -> usize {
+fn entry_count(issuers: &HashMap<Box<str>, IssuerEntries>) -> usize {
     issuers.values().map(IssuerEntries::len).sum()
 }
 
-/// Lets old entries go. If that is not enough, one entry stands for all of the issuer that has most, but for
-/// its ended sessions: tokens may still be issued for them. They keep half of its places, the newest.
+/// Removes expired entries. If that is not enough, the entries of the issuer that has the most are replaced by one
+/// that revokes everything it has issued until now. Its ended sessions are kept, since tokens may still be issued
+/// for them: the newest, in up to half of its entries.
 fn evict(issuers: &mut HashMap<Box<str>, IssuerEntries>, capacity: usize, now: u64) {
     for entries in issuers.values_mut() {
         entries.0.iter_mut().for_each(|table| table.retain(|_, entry| entry.until > now));
     }
     issuers.retain(|_, entries| entries.len() > 0);
-    if number(issuers) < capacity {
+    if entry_count(issuers) < capacity {
         return;
     }
     let Some((issuer, most)) = issuers.iter_mut().max_by_key(|(_, entries)| entries.len()) else {
@@ -233,17 +236,17 @@ fn evict(issuers: &mut HashMap<Box<str>, IssuerEntries>, capacity: usize, now: u
     );
     let entries = || most.0.iter().flat_map(HashMap::values);
     let until = entries().map(|entry| entry.until).max().unwrap_or(now);
-    // The issuer's clock may be ahead of ours by more.
+    // The entries may show that the issuer's clock is ahead of ours by more than `SKEW`.
     let before = entries().map(|entry| entry.before).filter(|before| *before < u64::MAX).max();
     let before = before.unwrap_or(0).max(now.saturating_add(1 + SKEW));
-    let places = most.len() / 2;
+    let max_sessions = most.len() / 2;
     let sessions = &mut most.0[RevokedKind::Session as usize];
     let mut sessions: Vec<_> = std::mem::take(sessions).into_iter().collect();
     sessions.sort_unstable_by_key(|(_, entry)| Reverse(entry.until));
-    sessions.truncate(places);
+    sessions.truncate(max_sessions);
     *most = IssuerEntries::default();
     most.0[RevokedKind::Session as usize].extend(sessions);
-    most.enter(RevokedKind::Everything, "", Entry { before, until });
+    most.insert(RevokedKind::Everything, "", Entry { before, until });
 }
 
 impl Default for Revocations {

@@ -1,4 +1,4 @@
-//! `Fetch`: one HTTP exchange, and the limits around it.
+//! `Fetch`: the trait for one HTTP exchange, and its limits.
 
 use std::time::Duration;
 
@@ -8,21 +8,28 @@ use http::{Request, Response};
 use crate::net::box_future::BoxFuture;
 use crate::net::fetch::error::FetchError;
 
-/// Performs one HTTP exchange: sends the request and reads the whole answer.
+/// Performs one HTTP exchange: sends the request and reads the whole response.
 ///
-/// An implementation keeps three promises that the caller's safety rests on. It follows no
-/// redirects: an answer of 3xx is returned as it is. It gives up after [`Limits::timeout`]. It reads
-/// at most [`Limits::max_bytes`] of the body and answers [`FetchError::TooLarge`] beyond.
+/// The security of the caller depends on three rules that an implementation must follow:
 ///
-/// [`HttpClient`](crate::HttpClient) is the one in use unless another is given to
+/// - It does not follow redirects. A 3xx response is returned unchanged.
+/// - It gives up after [`Limits::timeout`].
+/// - It reads at most [`Limits::max_bytes`] of the body, and returns [`FetchError::TooLarge`] if there is more.
+///
+/// [`HttpClient`](crate::HttpClient) is used unless another implementation is given to
 /// [`AuthorizationServer::fetch`](crate::AuthorizationServer::fetch).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot fetch documents",
+    label = "not a `Fetch`",
+    note = "use `mcp_auth::HttpClient`, or implement `mcp_auth::Fetch` for your HTTP client"
+)]
 pub trait Fetch: Send + Sync + 'static {
-    /// Sends `request` and returns the answer with its whole body.
+    /// Sends `request` and returns the response with its whole body.
     ///
     /// # Errors
     ///
-    /// A [`FetchError`] if no answer came, or not within `limits`. An answer with an error status is
-    /// an answer.
+    /// A [`FetchError`] if no response is received within `limits`. A response with an error status is not a
+    /// [`FetchError`].
     fn fetch(
         &self,
         request: Request<Bytes>,
@@ -30,11 +37,11 @@ pub trait Fetch: Send + Sync + 'static {
     ) -> BoxFuture<'_, Result<Response<Bytes>, FetchError>>;
 }
 
-/// How long an exchange may take, and how much of the answer is read.
+/// How long an exchange may take, and how much of the response is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// From the first byte sent to the last byte received, connecting included.
+    /// Maximum time until the last byte is received, including the time to connect.
     pub timeout: Duration,
-    /// The longest body that is accepted, in bytes.
+    /// Maximum length of the body, in bytes.
     pub max_bytes: usize,
 }

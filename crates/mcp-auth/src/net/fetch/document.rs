@@ -1,4 +1,4 @@
-//! One request and its answer, with every limit around it.
+//! GET and POST requests with all limits enforced.
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -9,7 +9,7 @@ use crate::net::fetch::client::{Fetch, Limits};
 use crate::net::fetch::error::FetchError;
 use crate::util::url;
 
-/// Gets a published document.
+/// Fetches a published document.
 pub(crate) async fn get_document(
     fetch: Option<&dyn Fetch>,
     url: &str,
@@ -22,7 +22,7 @@ pub(crate) async fn get_document(
     only_ok(url, exchange(fetch, url, request, limits).await?)
 }
 
-/// Posts a text of this media type to `url`, under the same limits. The answer may have any status.
+/// Posts a text of this media type to `url`, with the same limits. The response may have any status.
 pub(crate) async fn post(
     fetch: Option<&dyn Fetch>,
     url: &str,
@@ -37,7 +37,7 @@ pub(crate) async fn post(
     exchange(fetch, url, request, limits).await
 }
 
-/// An answer with status 200; any other is an error, redirects too.
+/// Returns a response with status 200. Any other status is an error, also a redirect.
 pub(crate) fn only_ok(url: &str, response: Response<Bytes>) -> Result<Response<Bytes>, FetchError> {
     match response.status() {
         StatusCode::OK => Ok(response),
@@ -45,7 +45,7 @@ pub(crate) fn only_ok(url: &str, response: Response<Bytes>) -> Result<Response<B
     }
 }
 
-/// Sends a request to `url`, which must be `https` or on this machine.
+/// Sends a request to `url`, which must be `https` or have a loopback host.
 async fn exchange(
     fetch: Option<&dyn Fetch>,
     url: &str,
@@ -64,7 +64,7 @@ async fn exchange(
         .await
         .unwrap_or(Err(FetchError::Timeout(limits.timeout)))?;
     span.record("status", response.status().as_u16());
-    // What else answers than 200 says enough by its status.
+    // Responses with another status are reported by the status, whatever their size.
     if response.status() == StatusCode::OK && response.body().len() > limits.max_bytes {
         return Err(FetchError::TooLarge(limits.max_bytes));
     }

@@ -1,4 +1,4 @@
-//! A file read as a document is fetched: within limits, and without making others wait.
+//! Reads a file with the limits of a fetch, and without blocking the runtime.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -11,7 +11,7 @@ use crate::net::fetch::error::FetchError;
 /// Reads the file at `path`.
 pub(crate) async fn read_file(path: Arc<Path>, limits: Limits) -> Result<Vec<u8>, FetchError> {
     let name = path.display().to_string();
-    // Another thread waits for the disk; what takes longer than a fetch is an outage.
+    // A blocking thread waits for the disk. Taking longer than a fetch may take is an outage.
     let reading = tokio::task::spawn_blocking(move || read(&path, limits.max_bytes));
     let text = match tokio::time::timeout(limits.timeout, reading).await {
         Ok(Ok(read)) => read.map_err(|source| FetchError::File { path: name, source })?,

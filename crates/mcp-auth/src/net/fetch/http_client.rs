@@ -1,4 +1,4 @@
-//! `Fetch` by reqwest.
+//! `HttpClient`: `Fetch` implemented with reqwest.
 
 use std::sync::{Arc, OnceLock};
 
@@ -9,10 +9,10 @@ use crate::net::box_future::BoxFuture;
 use crate::net::fetch::client::{Fetch, Limits};
 use crate::net::fetch::error::FetchError;
 
-/// An HTTP client with TLS by rustls and the certificates of the operating system.
+/// An HTTP client that uses rustls and the root certificates of the operating system.
 ///
-/// It honours the usual proxy variables of the environment, follows no redirects, and is made at its
-/// first use.
+/// It honours the usual proxy environment variables and does not follow redirects. The underlying client is created
+/// at the first use.
 ///
 /// ```
 /// use mcp_auth::{AuthorizationServer, HttpClient};
@@ -22,12 +22,12 @@ use crate::net::fetch::error::FetchError;
 #[derive(Debug, Default)]
 pub struct HttpClient(OnceLock<reqwest::Client>);
 
-/// What makes the client that is used unless another one is set.
+/// Creates the client that is used unless another one is set.
 pub(super) const DEFAULT_CLIENT: Option<fn() -> Arc<dyn Fetch>> =
     Some(|| Arc::new(HttpClient::new()));
 
 impl HttpClient {
-    /// A client; nothing is opened or read before its first use.
+    /// Creates a client. Nothing is opened or read before its first use.
     #[must_use]
     pub fn new() -> Self {
         Self::default()

@@ -21,7 +21,7 @@ pub use http_client::HttpClient;
 #[cfg(not(feature = "reqwest"))]
 use std::option::Option::None as DEFAULT_CLIENT;
 
-/// The client that fetches unless another one is set. Returns `None` without the feature `reqwest`.
+/// The client that is used unless another one is set. Returns `None` without the feature `reqwest`.
 pub(crate) fn default_client() -> Option<Arc<dyn Fetch>> {
     DEFAULT_CLIENT.map(|new: fn() -> Arc<dyn Fetch>| new())
 }

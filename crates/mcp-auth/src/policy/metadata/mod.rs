@@ -7,5 +7,5 @@ mod findings;
 
 pub use findings::{Finding, Severity, validate};
 pub use resource::ResourceMetadata;
-pub use server::{Document, ServerMetadata};
+pub use server::{MetadataDocument, ServerMetadata};
 pub(crate) use well_known::{resource_metadata_url, server_metadata_urls};

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use crate::util::json::{self, Object};
 
 /// A metadata document as it was published, every member of it.
-pub type Document = Map<String, Value>;
+pub type MetadataDocument = Map<String, Value>;
 
 /// What an authorization server publishes about itself. A resource server needs its `issuer` and its
 /// `jwks_uri`; every other member is kept as it is.
@@ -17,7 +17,7 @@ pub type Document = Map<String, Value>;
 /// assert_eq!(metadata.issuer(), "https://auth.example.com");
 /// ```
 #[derive(Clone, Debug, PartialEq)]
-pub struct ServerMetadata(Document);
+pub struct ServerMetadata(MetadataDocument);
 
 impl ServerMetadata {
     /// The least there can be.
@@ -55,7 +55,7 @@ impl ServerMetadata {
 
     /// Every member.
     #[must_use]
-    pub fn document(&self) -> &Document {
+    pub fn document(&self) -> &MetadataDocument {
         &self.0
     }
 
@@ -69,8 +69,8 @@ impl ServerMetadata {
     }
 }
 
-impl From<Document> for ServerMetadata {
-    fn from(document: Document) -> Self {
+impl From<MetadataDocument> for ServerMetadata {
+    fn from(document: MetadataDocument) -> Self {
         Self(document)
     }
 }

@@ -1,4 +1,4 @@
-//! JSON objects from strangers: each member once, values left raw until they are wanted.
+//! Untrusted JSON objects: duplicate members are refused, and values stay raw until they are read.
 
 mod reader;
 
@@ -9,18 +9,19 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, Se
 
 pub(crate) use reader::{Member, Raw, Reader, SyntaxError};
 
-/// More members than any honest token, key or document has; bounds the search for duplicates.
+/// The maximum number of members. No honest token, key or document has more. It bounds the search for
+/// duplicates.
 pub(crate) const MAX_MEMBERS: usize = 128;
 
-/// The members of one JSON object, no name twice.
+/// The members of one JSON object, without duplicates.
 pub(crate) struct Object<'a>(Vec<(Cow<'a, str>, Raw<'a>)>);
 
-/// Why a text is not such an object.
+/// Why a text is not a valid [`Object`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ObjectError {
-    /// A name comes twice, perhaps written differently (`"exp"` and `"\u0065xp"`).
+    /// A name occurs twice, perhaps with different escapes (`"exp"` and `"\u0065xp"`).
     Duplicate,
-    /// It is no JSON, no object, or has too many members.
+    /// It is not JSON, is not an object, or has too many members.
     Malformed,
 }
 
@@ -31,17 +32,17 @@ impl From<SyntaxError> for ObjectError {
 }
 
 impl<'a> Object<'a> {
-    /// Reads an object that is the whole of `json`.
+    /// Reads `json`, which must consist of one object.
     pub(crate) fn read(json: &'a [u8]) -> Result<Self, ObjectError> {
         Self::of(std::str::from_utf8(json).map_err(|_| ObjectError::Malformed)?)
     }
 
-    /// The same for what is known to be text.
+    /// Like [`read`](Self::read), for a `str`.
     pub(crate) fn of(json: &'a str) -> Result<Self, ObjectError> {
         let mut members: Vec<(Cow<'a, str>, Raw<'a>)> = Vec::with_capacity(12);
         let mut kinds = 0u64;
         each_member(json, MAX_MEMBERS, |name, value| {
-            // Only names of one kind are compared: of a length and a first letter, as far as 64 kinds tell.
+            // A 64-bit filter of length and first byte: most names need no comparison with the earlier ones.
             let first = name.bytes().next().unwrap_or(0);
             let kind = 1 << ((name.len() * 7 + usize::from(first)) % 64);
             let may_be_known = kinds & kind != 0;
@@ -55,24 +56,26 @@ impl<'a> Object<'a> {
         Ok(Self(members))
     }
 
-    /// The members in the order of the text.
+    /// The members, in the order of the text.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, Raw<'a>)> {
         self.0.iter().map(|(name, value)| (&**name, *value))
     }
 
-    /// The member of this name. Inlined, since a name that is known is compared in two instructions.
+    /// The value of the member with this name. Inlined, because a constant name is then compared in two
+    /// instructions.
     #[inline(always)]
     pub(crate) fn get(&self, name: &str) -> Option<Raw<'a>> {
         self.iter().find(|(given, _)| *given == name).map(|(_, value)| value)
     }
 }
 
-/// Names of which none may come twice. The first ones lie here, so that nothing is allocated for most objects.
+/// A set of member names that refuses duplicates. The first names are stored inline, so that most objects need
+/// no allocation.
 #[derive(Default)]
 pub(crate) struct Names<'j> {
     first: [&'j str; 8],
     number: usize,
-    /// Those that come later, and those that are written with escapes.
+    /// Later names, and names written with escapes.
     others: Vec<Cow<'j, str>>,
 }
 
@@ -94,8 +97,8 @@ impl<'j> Names<'j> {
     }
 }
 
-/// The members of these names of the object that is the whole of `json`; none of them may come twice.
-/// The others are looked over, however many there are.
+/// The values of the members with these names. `json` must consist of one object, in which none of the names
+/// occurs twice. Other members are skipped, however many there are.
 pub(crate) fn pick<'a, const N: usize>(
     json: &'a str,
     names: [&str; N],
@@ -111,7 +114,7 @@ pub(crate) fn pick<'a, const N: usize>(
     Ok(picked)
 }
 
-/// Shows each member of the object that is the whole of `json`. One with more than `most` of them is refused.
+/// Calls `show` for each member. `json` must consist of one object with at most `most` members.
 pub(crate) fn each_member<'j>(
     json: &'j str,
     most: usize,
@@ -129,7 +132,7 @@ pub(crate) fn each_member<'j>(
     Ok(reader.end()?)
 }
 
-/// Keeps the value of a member that may come once.
+/// Stores the value of a member, which may occur only once.
 pub(crate) fn once<T>(place: &mut Option<T>, value: T) -> Result<(), ObjectError> {
     match place.replace(value) {
         None => Ok(()),
@@ -137,7 +140,7 @@ pub(crate) fn once<T>(place: &mut Option<T>, value: T) -> Result<(), ObjectError
     }
 }
 
-/// A member's name, borrowed where it is written without escapes.
+/// A member's name, borrowed if it is written without escapes.
 struct Name;
 
 impl<'de> DeserializeSeed<'de> for Name {
@@ -164,8 +167,9 @@ impl<'de> Visitor<'de> for Name {
     }
 }
 
-/// Whether `json` can be read as a `serde_json::Value`: whether it has no member of the name that makes
-/// serde_json read a string as JSON again, and begin anew to count how deep it is.
+/// Whether `json` can safely be read as a `serde_json::Value`. Returns `false` if it contains a private member
+/// name of serde_json: serde_json would parse that member's string as JSON again, with a new recursion limit.
+/// Also returns `false` if it is nested deeper than serde_json allows.
 pub(crate) fn has_a_bottom(json: &[u8]) -> bool {
     serde_json::from_slice::<Bottomed>(json).is_ok()
 }
@@ -347,4 +351,4 @@ mod tests {
 }
 
 #[cfg(test)]
-mod tests_by_chance;
+mod randomized_tests;

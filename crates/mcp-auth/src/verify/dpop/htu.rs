@@ -1,19 +1,19 @@
-//! For which URLs a proof may be made: that of the resource, and those below it.
+//! The `htu` check: whether a DPoP proof was made for the URL of this request.
 
 use http::Uri;
 use http::request::Parts;
 
 use crate::util::url;
 
-/// In the extensions of a request: its URI before a router took a part of its path away.
+/// The URI of a request before a router removed a part of its path. Stored in the extensions of the request.
 #[derive(Clone)]
 pub(crate) struct RequestedUri(pub(crate) Uri);
 
-/// The configured URL of the resource, in its normal form.
+/// Compares `htu` with the configured URL of the resource.
 pub(super) struct HtuMatcher {
     configured: String,
     origin: String,
-    /// Without a final slash.
+    /// Without trailing slashes.
     path: String,
 }
 
@@ -31,18 +31,18 @@ impl HtuMatcher {
     /// Whether `htu` is the URL that the client used for this request
     /// ([RFC 9449 §4.3](https://www.rfc-editor.org/rfc/rfc9449#section-4.3), check 9).
     ///
-    /// Scheme, host and port are those of the configured URL: what the request says of them (`Host`,
-    /// `Forwarded`) is not asked. Its path only tells what lies below the resource:
+    /// Scheme, host and port must be those of the configured URL. The `Host` and `Forwarded` headers of the
+    /// request are ignored. The path of the request only determines the part below the resource:
     ///
-    /// - a path at or below that of the resource is the whole path, and `htu` must have it;
-    /// - any other path was changed on its way. Either a router took the path of the resource away, and
-    ///   `htu` has it before this one; or a proxy maps the resource to another path, and `htu` is the
-    ///   resource.
+    /// - A path at or below that of the resource is the whole path, and `htu` must have the same path.
+    /// - Any other path was changed before the request arrived here. Either a router removed the path of the
+    ///   resource, and `htu` has it in front of the path of the request. Or a proxy maps the resource to another
+    ///   path, and `htu` is the URL of the resource.
     pub(super) fn matches(&self, htu: &str, parts: &Parts) -> bool {
         let requested = parts.extensions.get().map_or(&parts.uri, |RequestedUri(uri)| uri).path();
         let below = requested.strip_prefix(&*self.path);
         if htu == self.configured && below.is_some_and(str::is_empty) {
-            return true; // nearly always
+            return true; // the common case
         }
         let (Some(htu), Some(requested)) = (url::normal(htu), url::normal_path(requested)) else {
             return false;
@@ -57,7 +57,7 @@ impl HtuMatcher {
     }
 }
 
-/// Whether two paths are the same: `/` and nothing are.
+/// Whether two paths are equal. `/` and the empty path are.
 fn is_same(one: &str, other: &str) -> bool {
     one == other || (one.len() <= 1 && other.len() <= 1)
 }
@@ -70,7 +70,7 @@ mod tests {
     fn what_a_proof_may_be_made_for_by_table() {
         const MCP: &str = "https://api.example.com/mcp";
         let rows = [
-            // The resource itself, in any spelling of it.
+            // The resource itself: equivalent spellings match, other URLs do not.
             (MCP, "/mcp", "https://api.example.com/mcp", true),
             (MCP, "/mcp?x=1", "https://api.example.com/mcp", true),
             (MCP, "/mcp", "https://api.example.com/mcp?y=2#z", true),
@@ -92,14 +92,14 @@ mod tests {
             (MCP, "/mcp", "/mcp", false),
             (MCP, "/mcp", "", false),
             (MCP, "/mcp", "https://api.example.com/mcp%", false),
-            // Below it.
+            // Below the resource.
             (MCP, "/mcp/x", "https://api.example.com/mcp/x", true),
             (MCP, "/mcp/x?y", "https://api.example.com/mcp/x", true),
             (MCP, "/mcp/x", "https://api.example.com/mcp", false),
             (MCP, "/mcp/x", "https://api.example.com/mcp/y", false),
             (MCP, "/mcp/x", "https://api.example.com/mcp/x/y", false),
             (MCP, "/mcp/x", "https://api.example.com/mcp/mcp/x", false),
-            // A router took the path away, or a proxy maps it.
+            // A router removed the path, or a proxy maps it.
             (MCP, "/", "https://api.example.com/mcp", true),
             (MCP, "/", "https://api.example.com/mcp/", true),
             (MCP, "/x", "https://api.example.com/mcp/x", true),
@@ -108,7 +108,7 @@ mod tests {
             (MCP, "/x", "https://api.example.com/mcp/y", false),
             (MCP, "/internal/7", "https://api.example.com/mcp", true),
             (MCP, "/mcpx", "https://api.example.com/mcpx", false),
-            // Resources at the root, and with other ends.
+            // Resources at the root, with a trailing slash, a query or a port.
             ("https://h", "/", "https://h", true),
             ("https://h", "/", "https://h/", true),
             ("https://h/", "/", "https://h", true),

@@ -1,4 +1,4 @@
-//! Proofs that the sender of a token holds its key ([RFC 9449](https://www.rfc-editor.org/rfc/rfc9449)).
+//! DPoP: proofs that the sender of a token holds its key ([RFC 9449](https://www.rfc-editor.org/rfc/rfc9449)).
 
 mod settings;
 mod htu;
@@ -9,7 +9,7 @@ mod verifier;
 
 pub(crate) use htu::RequestedUri;
 pub(crate) use nonces::Nonces;
-pub(crate) use proof::digest;
+pub(crate) use proof::ath;
 pub use settings::Dpop;
 pub(crate) use settings::NonceKeys;
 pub(crate) use verifier::{DpopVerifier, algorithm_names};

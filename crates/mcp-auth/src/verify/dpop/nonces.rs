@@ -1,61 +1,61 @@
-//! Nonces that nobody has to remember: the time, and a tag that only this server can make.
+//! Stateless DPoP nonces: the current minute and a MAC over it.
 
 use http::HeaderValue;
 
-use crate::verify::jwt::{Mac, from_base64url, is_same_secret, random, to_base64url};
+use crate::verify::jwt::{HmacSha256, from_base64url, is_same_secret, random, to_base64url};
 
-/// A new nonce every minute.
-const STEP: u64 = 60;
+/// How often the nonce changes, in seconds.
+const ROTATION_SECS: u64 = 60;
 
-/// A nonce is accepted for so long after its minute began. A client has at least four minutes for its next
-/// request; if it takes longer, it is told the new one and tries again.
+/// How long a nonce is accepted after the start of its minute, in seconds. A client has at least four minutes
+/// for its next request. If it takes longer, it receives the current nonce and tries again.
 const LIFETIME: u64 = 5 * 60;
 
-/// What of a tag is kept: 128 bits.
+/// The length to which a tag is truncated: 128 bits.
 const TAG_BYTES: usize = 16;
 
-/// Makes nonces, and knows them again ([RFC 9449 §9](https://www.rfc-editor.org/rfc/rfc9449#section-9)).
+/// Makes and verifies nonces ([RFC 9449 §9](https://www.rfc-editor.org/rfc/rfc9449#section-9)).
 pub(crate) struct Nonces {
-    /// The one that makes nonces. All are accepted.
-    key: Mac,
-    earlier: Vec<Mac>,
+    /// Makes nonces. Nonces of this key and of the earlier ones are accepted.
+    key: HmacSha256,
+    previous_keys: Vec<HmacSha256>,
 }
 
 impl Nonces {
-    /// Under a key that nobody knows. Nothing if the system has no randomness.
+    /// Uses a random key. Returns `None` if the system has no randomness.
     pub(crate) fn random() -> Option<Self> {
-        Some(Self { key: Mac::new(&random::<32>()?), earlier: Vec::new() })
+        Some(Self { key: HmacSha256::new(&random::<32>()?), previous_keys: Vec::new() })
     }
 
-    /// Under keys made of secrets, for one resource. Nothing if there is no secret.
+    /// Derives keys for one resource from secrets. Returns `None` if there is no secret.
     pub(crate) fn new(secrets: &[Box<[u8]>], resource: &str) -> Option<Self> {
         let mut keys = secrets.iter().map(|secret| {
             let label: &[u8] = b"mcp-auth dpop nonce\0";
-            Mac::new(&Mac::new(secret).tag(&[label, resource.as_bytes()]))
+            HmacSha256::new(&HmacSha256::new(secret).tag(&[label, resource.as_bytes()]))
         });
-        Some(Self { key: keys.next()?, earlier: keys.collect() })
+        Some(Self { key: keys.next()?, previous_keys: keys.collect() })
     }
 
-    /// The nonce of this minute: the same in each answer, and in each process that has the same secrets.
+    /// The nonce of this minute. It is the same in each response, and in each process that has the same secrets.
     pub(super) fn current(&self, now: u64) -> Option<HeaderValue> {
-        let minute = (now / STEP).to_be_bytes();
+        let minute = (now / ROTATION_SECS).to_be_bytes();
         let nonce = to_base64url(&[&minute[..], &tag(&self.key, &minute)].concat());
         HeaderValue::try_from(nonce).ok()
     }
 
-    /// Whether a nonce is ours and young enough.
-    pub(super) fn accept(&self, nonce: &str, now: u64) -> bool {
+    /// Whether a nonce was made with one of the keys and has not expired.
+    pub(super) fn is_valid(&self, nonce: &str, now: u64) -> bool {
         let Some(bytes) = from_base64url(nonce) else { return false };
         let Some((minute, given)) = bytes.split_first_chunk::<8>() else { return false };
-        let is_ours = |key: &Mac| is_same_secret(&tag(key, minute), given);
-        let begin = u64::from_be_bytes(*minute).saturating_mul(STEP);
-        // Another process may be a minute ahead.
-        (begin.saturating_sub(STEP)..begin.saturating_add(LIFETIME)).contains(&now)
-            && std::iter::once(&self.key).chain(&self.earlier).any(is_ours)
+        let is_ours = |key: &HmacSha256| is_same_secret(&tag(key, minute), given);
+        let begin = u64::from_be_bytes(*minute).saturating_mul(ROTATION_SECS);
+        // The clock of another process may be a minute ahead.
+        (begin.saturating_sub(ROTATION_SECS)..begin.saturating_add(LIFETIME)).contains(&now)
+            && std::iter::once(&self.key).chain(&self.previous_keys).any(is_ours)
     }
 }
 
-fn tag(key: &Mac, minute: &[u8; 8]) -> [u8; TAG_BYTES] {
+fn tag(key: &HmacSha256, minute: &[u8; 8]) -> [u8; TAG_BYTES] {
     let whole = key.tag(&[minute]);
     let mut tag = [0; TAG_BYTES];
     tag.copy_from_slice(&whole[..TAG_BYTES]);
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     const RESOURCE: &str = "https://api.example.com/mcp";
-    const NOW: u64 = 1_785_196_800; // a whole minute
+    const NOW: u64 = 1_785_196_800; // the start of a minute
 
     fn under(secrets: &[[u8; 32]], resource: &str) -> Nonces {
         let secrets: Vec<Box<[u8]>> = secrets.iter().map(|it| it[..].into()).collect();
@@ -90,14 +90,14 @@ mod tests {
         assert_ne!(first, nonce(&nonces, NOW + 60));
         for (now, expected) in [
             (NOW - 61, false),
-            (NOW - 60, true), // of a process whose clock is ahead
+            (NOW - 60, true), // made by a process whose clock is ahead
             (NOW, true),
             (NOW + 299, true),
             (NOW + 300, false),
             (u64::MAX, false),
             (0, false),
         ] {
-            assert_eq!(nonces.accept(&first, now), expected, "{now}");
+            assert_eq!(nonces.is_valid(&first, now), expected, "{now}");
         }
     }
 
@@ -119,7 +119,7 @@ mod tests {
             to_base64url(&[0xff; 24]),
             nonce(&random(), NOW),
         ] {
-            assert!(!nonces.accept(&forged, NOW), "{forged}");
+            assert!(!nonces.is_valid(&forged, NOW), "{forged}");
         }
     }
 
@@ -133,11 +133,11 @@ mod tests {
             [(&before, true, false), (&during, true, true), (&after, false, true)]
         {
             assert_eq!(
-                (nonces.accept(&by_old, NOW), nonces.accept(&by_new, NOW)),
+                (nonces.is_valid(&by_old, NOW), nonces.is_valid(&by_new, NOW)),
                 (takes_old, takes_new)
             );
         }
-        assert!(!under(&[old], "https://api.example.com/mail").accept(&by_old, NOW));
+        assert!(!under(&[old], "https://api.example.com/mail").is_valid(&by_old, NOW));
         assert!(Nonces::new(&[], RESOURCE).is_none());
     }
 }

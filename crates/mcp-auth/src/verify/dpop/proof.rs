@@ -1,4 +1,4 @@
-//! One DPoP proof, taken apart ([RFC 9449 §4.2](https://www.rfc-editor.org/rfc/rfc9449#section-4.2)).
+//! Parses a DPoP proof ([RFC 9449 §4.2](https://www.rfc-editor.org/rfc/rfc9449#section-4.2)).
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use crate::model::error_codes::{BadProof, Reason};
 use crate::util::json::{Object, Raw};
 use crate::verify::jwt::{self, Algorithm, Jws};
 
-/// A proof of the right kind; nothing of it is true yet.
+/// A proof with the right type and algorithm. Nothing in it is verified yet.
 pub(super) struct Proof<'t> {
     pub(super) jws: Jws<'t>,
 }
@@ -23,7 +23,7 @@ pub(super) struct Claims<'p> {
     pub(super) issued_at: u64,
     pub(super) nonce: Option<Cow<'p, str>>,
     /// `ath`.
-    pub(super) token_digest: Cow<'p, str>,
+    pub(super) ath: Cow<'p, str>,
 }
 
 impl<'t> Proof<'t> {
@@ -38,7 +38,7 @@ impl<'t> Proof<'t> {
         Ok(Self { jws })
     }
 
-    /// What it says.
+    /// Reads the claims. All but `nonce` are required.
     pub(super) fn claims(&self) -> Result<Claims<'_>, BadProof> {
         let members = Object::read(&self.jws.payload).map_err(|_| BadProof::Malformed)?;
         let text = |name: &str| {
@@ -52,13 +52,13 @@ impl<'t> Proof<'t> {
             url: text("htu")?,
             issued_at: issued_at.ok_or(BadProof::Claims)? as u64,
             nonce: members.get("nonce").map(|_| text("nonce")).transpose()?,
-            token_digest: text("ath")?,
+            ath: text("ath")?,
         })
     }
 }
 
-/// The digest by which a proof names its token.
-pub(crate) fn digest(token: &[u8]) -> String {
+/// The `ath` of a token: its SHA-256 digest in base64url.
+pub(crate) fn ath(token: &[u8]) -> String {
     jwt::to_base64url(&jwt::sha256(token))
 }
 

@@ -1,4 +1,5 @@
-//! The memory of proofs: each is accepted once ([RFC 9449 §11.1](https://www.rfc-editor.org/rfc/rfc9449#section-11.1)).
+//! The replay cache for DPoP proofs: each proof is accepted once
+//! ([RFC 9449 §11.1](https://www.rfc-editor.org/rfc/rfc9449#section-11.1)).
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
@@ -6,35 +7,35 @@ use std::sync::{Mutex, PoisonError};
 use crate::model::verified_token::VerifiedToken;
 use crate::verify::jwt::sha256;
 
-/// Proofs that end within the same minute are forgotten at once.
-const STEP: u64 = 60;
+/// Seconds per bucket. Proofs that expire within the same minute are dropped together.
+const BUCKET_SECS: u64 = 60;
 
-/// The proofs that were accepted and could come again, by their digests: 16 bytes each.
+/// The proofs that were accepted and could be replayed, as digests of 16 bytes each.
 ///
-/// It never forgets a proof that would still be accepted. When it is full, new ones are refused; and no
-/// owner may take more than a quarter of it, with however many keys, so that nobody can lock out the others alone.
+/// A proof that would still be accepted is never dropped. When the cache is full, new proofs are refused. No owner
+/// may use more than a quarter of it, with however many keys, so that no single owner can lock out the others.
 pub(super) struct ReplayCache {
     capacity: usize,
-    known: Mutex<Known>,
+    entries: Mutex<Entries>,
 }
 
 #[derive(Default)]
-struct Known {
-    /// By the minute in which they end.
+struct Entries {
+    /// Keyed by the minute in which the proofs expire.
     minutes: BTreeMap<u64, Minute>,
-    /// The latest minute of which proofs were forgotten. It lies ahead if the clock was set back.
-    forgotten: Option<u64>,
+    /// The latest minute whose proofs were dropped. It is in the future if the clock was set back.
+    latest_dropped_minute: Option<u64>,
 }
 
-/// Whose token it is: the start of a digest of issuer and subject.
+/// The owner of a token: a truncated digest of issuer and subject.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct ReplayQuotaKey([u8; 8]);
 
 impl ReplayQuotaKey {
-    /// No issuer that is trusted has a NUL in its name.
+    /// The separator is unambiguous: no trusted issuer has a NUL in its name.
     pub(super) fn of(token: &VerifiedToken) -> Self {
         let both = [token.issuer().as_bytes(), &[0], token.subject().as_bytes()].concat();
-        Self(start(sha256(&both)))
+        Self(truncate(sha256(&both)))
     }
 }
 
@@ -42,27 +43,29 @@ impl ReplayQuotaKey {
 struct Minute {
     proofs: HashSet<[u8; 16]>,
     /// How many of them each owner has sent.
-    of_owner: HashMap<ReplayQuotaKey, usize>,
+    count_by_owner: HashMap<ReplayQuotaKey, usize>,
 }
 
-/// What the memory knows of a proof.
+/// What the replay cache knows about a proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ReplayCheck {
     Replayed,
-    /// Perhaps: those of its minute were forgotten, by a clock that was ahead.
-    Evicted,
-    /// Never before, and from now on it is known.
+    /// It is unknown whether the proof was seen: the proofs of its minute were dropped while the clock was ahead.
+    Unknown,
+    /// Seen for the first time. It is stored now.
     New,
-    /// It is not known, and there is no place to remember it.
+    /// Not seen before, but there is no space to store it.
     Full,
 }
 
 impl ReplayCache {
     pub(super) fn new(capacity: usize) -> Self {
-        Self { capacity, known: Mutex::default() }
+        Self { capacity, entries: Mutex::default() }
     }
 
-    /// Whether a proof of this key comes for the first time. It could come again `until` then.
+    /// Stores a proof of this key if it is seen for the first time. It could be replayed until `until`.
+    ///
+    /// Times are in seconds since 1970.
     pub(super) fn check_and_insert(
         &self,
         quota_key: ReplayQuotaKey,
@@ -71,39 +74,41 @@ impl ReplayCache {
         until: u64,
         now: u64,
     ) -> ReplayCheck {
-        let proof = start(sha256(&[key, id.as_bytes()].concat()));
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let Known { minutes, forgotten } = &mut *known;
-        while let Some(oldest) = minutes.first_entry().filter(|oldest| *oldest.key() < now / STEP) {
-            *forgotten = (*forgotten).max(Some(*oldest.key()));
+        let proof = truncate(sha256(&[key, id.as_bytes()].concat()));
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let Entries { minutes, latest_dropped_minute } = &mut *entries;
+        while let Some(oldest) =
+            minutes.first_entry().filter(|oldest| *oldest.key() < now / BUCKET_SECS)
+        {
+            *latest_dropped_minute = (*latest_dropped_minute).max(Some(*oldest.key()));
             oldest.remove();
         }
         if minutes.values().any(|minute| minute.proofs.contains(&proof)) {
             return ReplayCheck::Replayed;
         }
-        if Some(until / STEP) <= *forgotten {
-            return ReplayCheck::Evicted;
+        if Some(until / BUCKET_SECS) <= *latest_dropped_minute {
+            return ReplayCheck::Unknown;
         }
         let all: usize = minutes.values().map(|minute| minute.proofs.len()).sum();
         let theirs: usize =
-            minutes.values().filter_map(|minute| minute.of_owner.get(&quota_key)).sum();
+            minutes.values().filter_map(|minute| minute.count_by_owner.get(&quota_key)).sum();
         if all >= self.capacity || theirs >= self.capacity.div_ceil(4) {
             return ReplayCheck::Full;
         }
-        let minute = minutes.entry(until / STEP).or_default();
+        let minute = minutes.entry(until / BUCKET_SECS).or_default();
         minute.proofs.insert(proof);
-        *minute.of_owner.entry(quota_key).or_default() += 1;
+        *minute.count_by_owner.entry(quota_key).or_default() += 1;
         ReplayCheck::New
     }
 }
 
-/// Enough of a digest: nobody finds another one that begins so.
-fn start<const N: usize>(digest: [u8; 32]) -> [u8; N] {
-    let mut start = [0; N];
-    for (kept, byte) in start.iter_mut().zip(digest) {
+/// Truncates a digest. Enough is kept that nobody finds another digest that begins with the same bytes.
+fn truncate<const N: usize>(digest: [u8; 32]) -> [u8; N] {
+    let mut truncate = [0; N];
+    for (kept, byte) in truncate.iter_mut().zip(digest) {
         *kept = byte;
     }
-    start
+    truncate
 }
 
 #[cfg(test)]
@@ -111,8 +116,8 @@ mod tests {
     use super::*;
 
     fn ids(replays: &ReplayCache) -> usize {
-        let known = replays.known.lock().expect("no panic before");
-        known.minutes.values().map(|minute| minute.proofs.len()).sum()
+        let entries = replays.entries.lock().expect("no panic before");
+        entries.minutes.values().map(|minute| minute.proofs.len()).sum()
     }
 
     fn quota_key(name: &str) -> ReplayQuotaKey {
@@ -150,16 +155,16 @@ mod tests {
         };
         assert_eq!(see("a", 600), ReplayCheck::New);
         assert_eq!(see("ahead", 6000), ReplayCheck::New);
-        assert_eq!(see("a", 600), ReplayCheck::Evicted);
-        assert_eq!(see("b", 659), ReplayCheck::Evicted, "nobody knows");
+        assert_eq!(see("a", 600), ReplayCheck::Unknown);
+        assert_eq!(see("b", 659), ReplayCheck::Unknown, "nobody knows");
         assert_eq!(see("ahead", 6000), ReplayCheck::Replayed, "what lies ahead is still known");
         assert_eq!(see("b", 660), ReplayCheck::New, "two minutes later all is well");
         assert_eq!(see("b", 660), ReplayCheck::Replayed);
 
-        // So it is for who looked at the clock, and then had to wait.
+        // The same holds for a thread that read the clock and then waited for the lock.
         assert_eq!(see("late", 661), ReplayCheck::New);
         assert_eq!(see("later", 841), ReplayCheck::New);
-        assert_eq!(see("late", 661), ReplayCheck::Evicted);
+        assert_eq!(see("late", 661), ReplayCheck::Unknown);
     }
 
     #[test]

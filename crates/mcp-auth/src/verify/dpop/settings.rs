@@ -1,6 +1,6 @@
-//! How sender-constrained tokens with a key (DPoP) are treated: settings.
+//! Settings for DPoP.
 
-/// How tokens that are bound to a key (DPoP) are dealt with. For [`McpAuthBuilder::dpop`](crate::McpAuthBuilder::dpop).
+/// Settings for tokens that are bound to a key (DPoP). Passed to [`McpAuthBuilder::dpop`](crate::McpAuthBuilder::dpop).
 ///
 /// ```
 /// use mcp_auth::{Dpop, McpAuth};
@@ -17,50 +17,55 @@
 pub struct Dpop {
     pub(crate) is_required: bool,
     pub(crate) nonces: NonceKeys,
-    pub(crate) remembered_proofs: usize,
+    pub(crate) replay_cache_capacity: usize,
 }
 
-/// The keys under which nonces are made, if they are demanded.
+/// The keys that nonces are made with, if nonces are required.
 #[derive(Clone)]
 pub(crate) enum NonceKeys {
     Given(Vec<Box<[u8]>>),
-    NoNonces,
+    Disabled,
     Random,
 }
 
 impl Dpop {
-    /// Offers DPoP beside Bearer: in challenges, after Bearer, and in the metadata.
+    /// Offers DPoP in addition to Bearer: in challenges, after Bearer, and in the metadata.
     pub fn optional() -> Self {
-        Self { is_required: false, nonces: NonceKeys::NoNonces, remembered_proofs: 400_000 }
+        Self { is_required: false, nonces: NonceKeys::Disabled, replay_cache_capacity: 400_000 }
     }
 
-    /// Refuses tokens that are not bound to a key, and offers nothing but DPoP. Clients that cannot do it
-    /// are locked out, and these are most.
+    /// Refuses tokens that are not bound to a key, and offers only DPoP. Clients without DPoP support are locked
+    /// out, and most clients have none.
     pub fn required() -> Self {
         Self { is_required: true, ..Self::optional() }
     }
 
-    /// Demands a nonce of this server in each proof
+    /// Requires a nonce of this server in each proof
     /// ([RFC 9449 §9](https://www.rfc-editor.org/rfc/rfc9449#section-9)), so that proofs cannot be made in
-    /// advance. Nothing is kept for it; a random key, which ends with the process, says which nonces are ours.
+    /// advance.
+    ///
+    /// Nonces are not stored. They are verified with a random key, which is lost when the process ends.
     pub fn nonces(mut self) -> Self {
         self.nonces = NonceKeys::Random;
         self
     }
 
-    /// The same, with secrets of at least 32 random bytes each instead of a random key: several processes
-    /// that serve one resource must know each other's nonces. The first makes nonces, all are accepted.
+    /// Like [`nonces`](Self::nonces), but with the given secrets instead of a random key.
+    ///
+    /// Several processes that serve one resource need this, because they must accept each other's nonces. Each
+    /// secret must have at least 32 random bytes. The first secret makes nonces. Nonces of all secrets are accepted.
     pub fn nonce_keys<K: AsRef<[u8]>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
         let keys = keys.into_iter().map(|key| key.as_ref().into());
         self.nonces = NonceKeys::Given(keys.collect());
         self
     }
 
-    /// How many proofs are remembered, so that none is used twice. 400,000 unless set, which are 11 MB if
-    /// they are reached and enough for 3,300 requests a second; beyond it, requests with proofs are answered
-    /// with 503. One subject of an issuer has a quarter of it at most, with however many keys.
-    pub fn remembered_proofs(mut self, number: usize) -> Self {
-        self.remembered_proofs = number;
+    /// Sets how many proofs the replay cache holds, so that no proof is used twice. The default is 400,000.
+    ///
+    /// 400,000 proofs take 11 MB and are enough for 3,300 requests a second. When the cache is full, requests with
+    /// proofs are answered with 503. One subject of an issuer gets at most a quarter of it, with however many keys.
+    pub fn replay_cache_capacity(mut self, number: usize) -> Self {
+        self.replay_cache_capacity = number;
         self
     }
 }

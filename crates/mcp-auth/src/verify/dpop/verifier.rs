@@ -13,11 +13,11 @@ use crate::model::verified_token::VerifiedToken;
 use crate::util::unix_time::unix_secs;
 use crate::verify::dpop::htu::HtuMatcher;
 use crate::verify::dpop::nonces::Nonces;
-use crate::verify::dpop::proof::{Claims, Proof, digest};
+use crate::verify::dpop::proof::{Claims, Proof, ath};
 use crate::verify::dpop::replay_cache::{ReplayCache, ReplayCheck, ReplayQuotaKey};
-use crate::verify::jwt::{Algorithm, EmbeddedKeys};
+use crate::verify::jwt::{Algorithm, EmbeddedKeyCache};
 
-/// The algorithms of proofs, the most usual first. ML-DSA keys would not fit into every header.
+/// The algorithms that proofs may use, the most common first. ML-DSA keys do not fit into every header.
 const ALGORITHMS: [Algorithm; 10] = [
     Algorithm::Es256,
     Algorithm::Ed25519,
@@ -31,32 +31,32 @@ const ALGORITHMS: [Algorithm; 10] = [
     Algorithm::Rs512,
 ];
 
-/// How old a proof may be, besides the leeway: it is made for one request and sent at once.
-const LIFETIME: Duration = Duration::from_secs(60);
+/// How old a proof may be, in addition to the leeway. A proof is made for one request and sent at once.
+const MAX_PROOF_AGE: Duration = Duration::from_secs(60);
 
-/// "MUST be within ±5 minutes" (MCP, DPoP extension), whatever the leeway.
-const LONGEST_WINDOW: Duration = Duration::from_secs(5 * 60);
+/// The limit for `iat`, whatever the leeway: "MUST be within ±5 minutes" (MCP, DPoP extension).
+const MAX_IAT_SKEW: Duration = Duration::from_secs(5 * 60);
 
-/// When to ask a second time where there was no place to remember a proof: some will be forgotten by then.
-const RETRY: Duration = Duration::from_secs(30);
+/// When a client should retry if a proof could not be stored. Some stored proofs will have expired by then.
+const RETRY_AFTER: Duration = Duration::from_secs(30);
 
-/// The names of the algorithms, as they are published. `EdDSA` is the older name of Ed25519.
+/// The published names of the algorithms. `EdDSA` is the older name of Ed25519.
 pub(crate) fn algorithm_names() -> impl Iterator<Item = &'static str> {
     ALGORITHMS.iter().map(|algorithm| algorithm.name()).chain(["EdDSA"])
 }
 
-/// Judges the proofs of one resource.
+/// Verifies the proofs of one resource.
 pub(crate) struct DpopVerifier {
-    endpoint: HtuMatcher,
-    past: u64,
-    future: u64,
+    htu: HtuMatcher,
+    max_age: u64,
+    max_ahead: u64,
     nonces: Option<Nonces>,
-    keys: EmbeddedKeys,
+    keys: EmbeddedKeyCache,
     replays: ReplayCache,
 }
 
 impl DpopVerifier {
-    /// Nothing if `resource` is no URL.
+    /// Returns `None` if `resource` is not a URL.
     pub(crate) fn new(
         resource: &str,
         leeway: Duration,
@@ -64,22 +64,22 @@ impl DpopVerifier {
         cache: usize,
     ) -> Option<Self> {
         Some(Self {
-            endpoint: HtuMatcher::new(resource)?,
-            past: (LIFETIME + leeway).min(LONGEST_WINDOW).as_secs(),
-            future: leeway.min(LONGEST_WINDOW).as_secs(),
+            htu: HtuMatcher::new(resource)?,
+            max_age: (MAX_PROOF_AGE + leeway).min(MAX_IAT_SKEW).as_secs(),
+            max_ahead: leeway.min(MAX_IAT_SKEW).as_secs(),
             nonces,
-            keys: EmbeddedKeys::default(),
+            keys: EmbeddedKeyCache::default(),
             replays: ReplayCache::new(cache),
         })
     }
 
-    /// The nonce that the next proof must have, if nonces are demanded.
+    /// The nonce that the next proof must have. Returns `None` if nonces are not required.
     pub(crate) fn nonce(&self, now: SystemTime) -> Option<HeaderValue> {
         self.nonces.as_ref().and_then(|nonces| nonces.current(unix_secs(now)))
     }
 
-    /// Whether the proof that came with the token was made by the key with this thumbprint, for this
-    /// request and now, and comes for the first time. Whatever costs least is asked first.
+    /// Verifies that the proof sent with the token was made by the key with this thumbprint, for this request, at
+    /// this time, and is seen for the first time. The cheapest checks come first.
     pub(crate) fn verify(
         &self,
         token: &VerifiedToken,
@@ -92,22 +92,22 @@ impl DpopVerifier {
         let text = credentials.proof().ok_or_else(|| Denial::bad_proof(BadProof::Missing))?;
         let proof = Proof::parse(text, &ALGORITHMS).map_err(Denial::bad_proof)?;
         let claims = proof.claims().map_err(Denial::bad_proof)?;
-        let until = claims.issued_at.saturating_add(self.past);
-        let digest = match &token.data().digest {
+        let until = claims.issued_at.saturating_add(self.max_age);
+        let ath = match &token.data().ath {
             Some(known) => Cow::Borrowed(&**known),
-            None => Cow::Owned(digest(credentials.token().as_bytes())),
+            None => Cow::Owned(ath(credentials.token().as_bytes())),
         };
-        self.check(&proof, &claims, thumbprint, &digest, parts, (now, until))
+        self.check(&proof, &claims, thumbprint, &ath, parts, (now, until))
             .map_err(Denial::bad_proof)?;
-        // Only the holder of the key of a true token comes here: strangers cannot fill the memory.
+        // Only the holder of the key of a verified token gets here: an unauthenticated client cannot fill the cache.
         match self.replays.check_and_insert(ReplayQuotaKey::of(token), thumbprint, &claims.id, until, now) {
             ReplayCheck::New => Ok(()),
             ReplayCheck::Replayed => Err(Denial::bad_proof(BadProof::Replayed)),
-            ReplayCheck::Evicted => Err(Denial::unavailable(RETRY).detail(
+            ReplayCheck::Unknown => Err(Denial::unavailable(RETRY_AFTER).detail(
                 "the clock of this server was ahead and went back, and proofs of the time between were forgotten: new ones are accepted when the clock has passed it",
             )),
-            ReplayCheck::Full => Err(Denial::unavailable(RETRY).detail(
-                "there is no place left to remember DPoP proofs: raise `.remembered_proofs(..)`, or look for a client that sends too much",
+            ReplayCheck::Full => Err(Denial::unavailable(RETRY_AFTER).detail(
+                "there is no place left to remember DPoP proofs: raise `.replay_cache_capacity(..)`, or look for a client that sends too much",
             )),
         }
     }
@@ -117,20 +117,20 @@ impl DpopVerifier {
         proof: &Proof<'_>,
         claims: &Claims<'_>,
         thumbprint: &[u8; 32],
-        token_digest: &str,
+        ath: &str,
         parts: &Parts,
         (now, until): (u64, u64),
     ) -> Result<(), BadProof> {
         if claims.method != parts.method.as_str() {
             return Err(BadProof::Method);
         }
-        if !self.endpoint.matches(&claims.url, parts) {
+        if !self.htu.matches(&claims.url, parts) {
             return Err(BadProof::Url);
         }
-        if until < now || claims.issued_at > now.saturating_add(self.future) {
+        if until < now || claims.issued_at > now.saturating_add(self.max_ahead) {
             return Err(BadProof::Time);
         }
-        if claims.token_digest != token_digest {
+        if claims.ath != ath {
             return Err(BadProof::AthMismatch);
         }
         let key = self.keys.key_of(&proof.jws).ok_or(BadProof::Key)?;
@@ -139,12 +139,12 @@ impl DpopVerifier {
         }
         if let Some(nonces) = &self.nonces {
             let nonce = claims.nonce.as_deref();
-            nonce.filter(|nonce| nonces.accept(nonce, now)).ok_or(BadProof::Nonce)?;
+            nonce.filter(|nonce| nonces.is_valid(nonce, now)).ok_or(BadProof::Nonce)?;
         }
         if !key.has_signed(&proof.jws).map_err(|_| BadProof::Key)? {
             return Err(BadProof::Signature);
         }
-        self.keys.keep(key, &proof.jws);
+        self.keys.insert(key, &proof.jws);
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! What issuers answer about opaque tokens, validated like the claims of a JWT.
+//! Responses of issuers about opaque tokens, validated like the claims of a JWT.
 
 mod rfc7662;
 mod rfc9701;

@@ -1,4 +1,4 @@
-//! What a provider's own API answers about a token, written as claims and then judged as those.
+//! Responses of a provider's own API about a token, converted to claims and validated as claims.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,10 @@ use crate::util::json::{Object, Raw};
 use crate::util::rfc3339;
 use crate::verify::jwt::{Claims, JwtRules};
 
-/// What is wrong with an answer: it is not one of this API.
-type Wrong = &'static str;
+/// Why a response is not a valid response of this API.
+type InvalidResponse = &'static str;
 
-/// The claims that an answer does not have as they are.
+/// The claims that a response contains in another form.
 #[derive(Default)]
 struct Found {
     sub: Option<String>,
@@ -23,23 +23,24 @@ struct Found {
     exp: Option<u64>,
 }
 
-/// The token that an answer speaks of, or why it is none; or what is wrong with the answer itself.
+/// Returns the token that a response describes. The inner error says why the token is refused, the outer error
+/// what is wrong with the response itself.
 pub(crate) fn validate_provider_response(
     api: &Api,
     json: &[u8],
     rules: &JwtRules,
-) -> Result<Result<VerifiedToken, Denial>, Wrong> {
+) -> Result<Result<VerifiedToken, Denial>, InvalidResponse> {
     let members = Object::read(json).map_err(|_| "it is no JSON object with distinct members")?;
     let found = match api.protocol {
         ApiProtocol::GitHub => github(&members)?,
         ApiProtocol::Google => google(&members)?,
     };
-    let claims = written(api, &members, &found).ok_or("it cannot be written as claims")?;
+    let claims = to_claims_json(api, &members, &found).ok_or("it cannot be written as claims")?;
     Ok(Claims::read(claims).and_then(|claims| token(api, claims, rules)))
 }
 
-/// Whether an answer with this status says, in the API's own words, that it knows no such token. Whoever
-/// else stands at that URL, or on the way to it, does not say so.
+/// Whether a response with this status says, in the form of this API, that the token is unknown. Another server
+/// at that URL, or a proxy on the way to it, does not answer in this form.
 pub(crate) fn is_unknown_token(api: &Api, status: u16, json: &[u8]) -> bool {
     let Ok(members) = Object::read(json) else { return false };
     let text = |name| members.get(name).and_then(Raw::string);
@@ -53,9 +54,9 @@ pub(crate) fn is_unknown_token(api: &Api, status: u16, json: &[u8]) -> bool {
     }
 }
 
-/// [Check a token](https://docs.github.com/en/rest/apps/oauth-applications#check-a-token). For whom it is, is
-/// whose app's it is.
-fn github(members: &Object<'_>) -> Result<Found, Wrong> {
+/// Reads a response of [Check a token](https://docs.github.com/en/rest/apps/oauth-applications#check-a-token). It
+/// has no audience: a token is meant for the owner of its app.
+fn github(members: &Object<'_>) -> Result<Found, InvalidResponse> {
     let app = member(members, "app").and_then(object).ok_or("its `app` is no object")?;
     let client_id = member(&app, "client_id").and_then(Raw::string);
     let client_id = client_id.ok_or("its `app` has no `client_id`")?.into_owned();
@@ -69,16 +70,16 @@ fn github(members: &Object<'_>) -> Result<Found, Wrong> {
     Ok(Found { sub, client_id: Some(client_id), exp: exp.transpose()? })
 }
 
-/// A user by the number, which stays when the name changes.
-fn user(user: Raw<'_>) -> Result<String, Wrong> {
+/// The id of a user: the number, which stays the same when the name changes.
+fn user(user: Raw<'_>) -> Result<String, InvalidResponse> {
     let user = object(user).ok_or("its `user` is no object")?;
     let id = member(&user, "id").map(Raw::get);
     let is_number = |id: &&str| id.parse::<u64>().is_ok();
     id.filter(is_number).map(str::to_owned).ok_or("its `user` has no number as `id`")
 }
 
-/// What `tokeninfo` tells of an access token. Its numbers are texts.
-fn google(members: &Object<'_>) -> Result<Found, Wrong> {
+/// Reads a response of `tokeninfo` about an access token. Its numbers are strings.
+fn google(members: &Object<'_>) -> Result<Found, InvalidResponse> {
     member(members, "aud").and_then(Raw::string).ok_or("its `aud` is no text")?;
     let exp = member(members, "exp").and_then(|exp| {
         let exp = exp.string().unwrap_or(exp.get().into());
@@ -88,8 +89,8 @@ fn google(members: &Object<'_>) -> Result<Found, Wrong> {
     Ok(Found { exp: Some(exp.ok_or("its `exp` is no time")?), ..Found::default() })
 }
 
-/// The claims as JSON: members of the answer that are kept, and what was found.
-fn written(api: &Api, members: &Object<'_>, found: &Found) -> Option<Vec<u8>> {
+/// The claims as JSON: the members of the response that are kept, and `found`.
+fn to_claims_json(api: &Api, members: &Object<'_>, found: &Found) -> Option<Vec<u8>> {
     let mut claims: BTreeMap<&str, Box<RawValue>> = BTreeMap::new();
     for name in api.claims {
         if let Some(value) = member(members, name) {
@@ -112,7 +113,7 @@ fn token(api: &Api, claims: Claims, rules: &JwtRules) -> Result<VerifiedToken, D
     if !claims.has_subject() {
         return Err(Denial::invalid(Reason::Claims).detail(api.about_no_user));
     }
-    // Whom it is for is judged by the policy. Who got it, where that is said besides, must be ours as well.
+    // The policy checks the audience. If the response also names the client that got the token, it must be ours too.
     let is_ours = |client: &str| {
         rules.overrides.as_ref().is_some_and(|overrides| {
             overrides.is_any_audience_ours || overrides.audiences.iter().any(|ours| ours == client)
@@ -126,7 +127,7 @@ fn token(api: &Api, claims: Claims, rules: &JwtRules) -> Result<VerifiedToken, D
     claims.into_token(rules)
 }
 
-/// A member; `null` is as good as absent.
+/// Returns a member. `null` counts as absent.
 fn member<'a>(members: &Object<'a>, name: &str) -> Option<Raw<'a>> {
     members.get(name).filter(|value| value.get() != "null")
 }

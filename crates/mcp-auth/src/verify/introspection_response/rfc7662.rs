@@ -1,4 +1,5 @@
-//! What a server answers about a token ([RFC 7662 §2.2](https://www.rfc-editor.org/rfc/rfc7662#section-2.2)), judged like the claims of a JWT.
+//! Introspection responses, validated like the claims of a JWT
+//! ([RFC 7662 §2.2](https://www.rfc-editor.org/rfc/rfc7662#section-2.2)).
 
 use std::time::Duration;
 
@@ -8,12 +9,12 @@ use crate::model::verified_token::VerifiedToken;
 use crate::util::json::{Object, Raw};
 use crate::verify::jwt::{Claims, JwtRules};
 
-/// The token of which an introspection endpoint of `issuer` has answered `json`
+/// Returns the token that `json`, an introspection response of `issuer`, describes
 /// ([RFC 7662 §2.2](https://www.rfc-editor.org/rfc/rfc7662#section-2.2)).
 ///
-/// For verifiers of your own that ask in a way of their own; otherwise see
-/// [`McpAuthBuilder::introspect`](crate::McpAuthBuilder). Audience, expiry and scopes are judged after this, by
-/// [`Policy::authorize`](crate::Policy::authorize).
+/// For your own verifiers that call an introspection endpoint themselves; otherwise see
+/// [`McpAuthBuilder::introspect`](crate::McpAuthBuilder). This function does not check audience, expiry and scopes;
+/// [`Policy::authorize`](crate::Policy::authorize) does.
 ///
 /// ```
 /// use mcp_auth::{Reason, introspected};
@@ -27,8 +28,9 @@ use crate::verify::jwt::{Claims, JwtRules};
 ///
 /// # Errors
 ///
-/// [`InvalidToken`](crate::DenialKind::InvalidToken) with the [`Reason`]; [`Unavailable`](crate::DenialKind::Unavailable)
-/// if it is no answer at all: no JSON, a member twice, an `active` that is not a boolean.
+/// [`InvalidToken`](crate::DenialKind::InvalidToken) with the [`Reason`] if the token is refused.
+/// [`Unavailable`](crate::DenialKind::Unavailable) if `json` is not an introspection response: it is not JSON, has a
+/// duplicate member, or has an `active` that is not a boolean.
 pub fn introspected(json: &[u8], issuer: &str) -> Result<VerifiedToken, Denial> {
     validate_response(json, &JwtRules::new(issuer), None, false).unwrap_or_else(|why| {
         let why = format!("the introspection endpoint does not answer as RFC 7662 says: {why}");
@@ -36,7 +38,8 @@ pub fn introspected(json: &[u8], issuer: &str) -> Result<VerifiedToken, Denial> 
     })
 }
 
-/// The token that an answer speaks of, or why it is none; or what is wrong with the answer itself.
+/// Returns the token that a response describes. The inner error says why the token is refused, the outer error
+/// what is wrong with the response itself.
 pub(crate) fn validate_response(
     json: &[u8],
     rules: &JwtRules,
@@ -62,7 +65,7 @@ fn token(
     let refuse = |reason, why: &str| Err(Denial::invalid(reason).detail(why));
     let member = |name| members.get(name).filter(|value| value.get() != "null");
     let claims = Claims::read(json.to_vec())?;
-    if member("iss").is_some() && !rules.are_for(claims.issuer()) {
+    if member("iss").is_some() && !rules.apply_to(claims.issuer()) {
         return refuse(
             Reason::Issuer,
             "the server answers about a token of another `iss`: set the issuer as it writes it, a final slash matters",
@@ -71,8 +74,8 @@ fn token(
     match member("token_type").map(Raw::string) {
         None => {}
         Some(Some(kind)) if kind.eq_ignore_ascii_case("Bearer") => {}
-        // Whose it is must be said, for the sender's proof to be compared with.
-        Some(Some(kind)) if kind.eq_ignore_ascii_case("DPoP") && claims.binding.is_some() => {}
+        // The response must name the key (`cnf`), so that the sender's proof can be compared with it.
+        Some(Some(kind)) if kind.eq_ignore_ascii_case("DPoP") && claims.confirmation.is_some() => {}
         Some(Some(kind)) if kind.eq_ignore_ascii_case("DPoP") => {
             return refuse(
                 Reason::Binding,
@@ -86,13 +89,13 @@ fn token(
             );
         }
     }
-    if let Some(kind) = claims.other_kind {
+    if let Some(kind) = claims.non_access_token_kind {
         return Err(Denial::invalid(Reason::Type)
             .detail(format!("the token is {kind}: the client must send its access token")));
     }
     let claims = if subject_is_username {
         let name = member("username").and_then(Raw::string);
-        let Some(claims) = name.and_then(|name| claims.about_user(&name)) else {
+        let Some(claims) = name.and_then(|name| claims.with_username_as_subject(&name)) else {
             return refuse(
                 Reason::Claims,
                 "the answer has no `username`, or the client's own: it is the subject by `.dangerous_subject_is_username()`, and a user could have the name of a client",
@@ -102,7 +105,8 @@ fn token(
     } else {
         claims
     };
-    // Without a user, a token speaks for its client. With one, it must say which: names are given anew.
+    // A token without a user acts for its client. A token with a user must have a `sub`, because a user name can be
+    // given to another user later.
     let speaks_for_client = member("username").is_none() && claims.has_client_id;
     if !claims.has_subject() && !speaks_for_client {
         return refuse(

@@ -1,4 +1,4 @@
-//! Introspection responses that the server signs ([RFC 9701](https://www.rfc-editor.org/rfc/rfc9701)): from whom they are, and for whom.
+//! Signed introspection responses ([RFC 9701](https://www.rfc-editor.org/rfc/rfc9701)): issuer, audience and age.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,19 +6,19 @@ use crate::util::json::{Object, Raw};
 use crate::util::unix_time::unix_secs;
 use crate::verify::jwt::{Jws, JwtRules};
 
-/// Maximum difference between `iat` and now: a response is one request old, and clocks differ.
+/// Maximum difference between `iat` and now. A response is only as old as the request, but clocks differ.
 const MAX_AGE: Duration = Duration::from_secs(60);
 
-/// A signed response whose claims are valid. The signature is still to be verified, with the keys of `issuer`.
+/// A signed response whose claims are valid. Its signature must still be verified with the keys of `issuer`.
 pub(crate) struct SignedResponse<'r> {
     pub(crate) jws: Jws<'r>,
     pub(crate) issuer: String,
-    /// The response of RFC 7662 inside.
+    /// The RFC 7662 response inside.
     pub(crate) json: String,
 }
 
 impl<'r> SignedResponse<'r> {
-    /// Parses a response that must be for `client_id`. Returns what is wrong with it otherwise.
+    /// Parses a response, whose audience must be `client_id`. The error says what is wrong with it.
     pub(crate) fn parse(
         response: &'r [u8],
         client_id: &str,
@@ -41,7 +41,7 @@ impl<'r> SignedResponse<'r> {
     }
 }
 
-/// The issuer, and the response inside.
+/// Returns the issuer, and the RFC 7662 response inside.
 fn read(
     payload: &[u8],
     rules: &JwtRules,
@@ -51,7 +51,7 @@ fn read(
     let members =
         Object::read(payload).map_err(|_| "it is no JSON object with distinct members")?;
     let issuer = members.get("iss").and_then(Raw::string);
-    let issuer = issuer.filter(|it| rules.are_for(it)).ok_or("its `iss` is not the issuer")?;
+    let issuer = issuer.filter(|it| rules.apply_to(it)).ok_or("its `iss` is not the issuer")?;
     let audience = members.get("aud").ok_or("it has no `aud`")?;
     let is_ours = audience.string().is_some_and(|one| one == client_id)
         || audience.strings().is_some_and(|all| all.iter().any(|one| one == client_id));

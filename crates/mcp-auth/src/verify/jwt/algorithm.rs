@@ -1,4 +1,4 @@
-//! The signature algorithms.
+//! The supported signature algorithms.
 
 use std::fmt;
 
@@ -6,11 +6,11 @@ use std::fmt;
 /// [RFC 9864](https://www.rfc-editor.org/rfc/rfc9864) or
 /// [RFC 9964](https://www.rfc-editor.org/rfc/rfc9964).
 ///
-/// There is no HMAC and no `none`, so that no key can be taken for another kind of key.
+/// There is no variant for HMAC or `none`, so that a key cannot be used as another kind of key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Algorithm {
-    /// Ed25519, named `Ed25519` or, deprecated, `EdDSA`.
+    /// Ed25519. Its name is `Ed25519`, or `EdDSA` (deprecated).
     Ed25519,
     /// ECDSA with P-256 and SHA-256.
     Es256,
@@ -63,7 +63,7 @@ impl Algorithm {
     pub(super) const RSA: [Self; 6] =
         [Self::Ps256, Self::Ps384, Self::Ps512, Self::Rs256, Self::Rs384, Self::Rs512];
 
-    /// Its name in the `alg` member of tokens and keys, in the current spelling.
+    /// The name in the `alg` member of tokens and keys. For Ed25519 it is the current one.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -83,7 +83,7 @@ impl Algorithm {
         }
     }
 
-    /// The algorithm of this name; names are case-sensitive.
+    /// The algorithm with this name. Names are case-sensitive. Returns `None` if the name is unknown.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         let current = if name == "EdDSA" { "Ed25519" } else { name };

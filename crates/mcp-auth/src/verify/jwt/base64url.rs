@@ -1,14 +1,14 @@
-//! base64url without padding, decoded strictly: one text for each value
+//! base64url without padding, decoded strictly: each value has only one encoding
 //! ([RFC 7515 §2](https://www.rfc-editor.org/rfc/rfc7515#section-2)).
 
 use base64_simd::URL_SAFE_NO_PAD;
 
-/// The bytes, or nothing if the text has padding, white space, a foreign character or loose bits.
+/// Decodes a text. Returns `None` if it has padding, white space, an invalid character, or unused bits that are set.
 pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode_to_vec(text).ok()
 }
 
-/// The text of these bytes.
+/// Encodes bytes.
 pub(crate) fn encode(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode_to_string(bytes)
 }

@@ -1,4 +1,4 @@
-//! What a token says, in the dialects in which issuers say it.
+//! The claims of a token, in the different forms that issuers use.
 
 use crate::model::confirmation::Confirmation;
 use crate::model::denial::Denial;
@@ -10,7 +10,7 @@ use crate::util::str_span::{StrSpan, StrSpans};
 use crate::util::unix_time::expiry_secs;
 use crate::verify::jwt::rules::JwtRules;
 
-/// The claims of a token. Whether they are true is another question.
+/// The claims of a token. They are not verified yet.
 pub(crate) struct Claims {
     text: Box<str>,
     issuer: Option<StrSpan>,
@@ -21,18 +21,18 @@ pub(crate) struct Claims {
     expires_at: Option<u64>,
     not_before: u64,
     /// The key or the certificate to which the token is bound.
-    pub(crate) binding: Option<Box<Confirmation>>,
-    /// The other kind of token that this shows itself to be.
-    pub(crate) other_kind: Option<&'static str>,
-    /// Whether `client_id` itself, `iat` and `jti` are there, as RFC 9068 requires.
+    pub(crate) confirmation: Option<Box<Confirmation>>,
+    /// What kind of token this is, if its claims show that it is not an access token.
+    pub(crate) non_access_token_kind: Option<&'static str>,
+    /// Whether `client_id` itself, `iat` and `jti` are present, as RFC 9068 requires.
     pub(crate) has_client_id: bool,
     pub(crate) has_issued_at: bool,
     pub(crate) has_token_id: bool,
 }
 
-/// The claims that are read, as they are written.
+/// The claims that are read, as raw JSON.
 #[derive(Default)]
-struct Found<'a> {
+struct RawClaims<'a> {
     iss: Option<Raw<'a>>,
     sub: Option<Raw<'a>>,
     aud: Option<Raw<'a>>,
@@ -41,22 +41,22 @@ struct Found<'a> {
     nbf: Option<Raw<'a>>,
     jti: Option<Raw<'a>>,
     cnf: Option<Raw<'a>>,
-    /// As [`CLIENT_ID`] names them.
+    /// In the order of [`CLIENT_ID`].
     client_id: [Option<Raw<'a>>; 4],
-    /// As [`SCOPE`] names them.
+    /// In the order of [`SCOPE`].
     scope: [Option<Raw<'a>>; 3],
-    other_kind: Option<&'static str>,
+    non_access_token_kind: Option<&'static str>,
 }
 
-/// Where the client's identifier stands: RFC 9068, OpenID Connect and Entra v2, Entra v1, Okta. Never
-/// in `sub`, which an attacker may be able to choose to look like a client.
+/// The claims that may hold the client id: RFC 9068, OpenID Connect and Entra v2, Entra v1, Okta. `sub` is not one of
+/// them, because an attacker may be able to choose a `sub` that looks like a client.
 const CLIENT_ID: [&str; 4] = ["client_id", "azp", "appid", "cid"];
 
-/// Where the scopes stand: RFC 9068, Entra and Okta, some others.
+/// The claims that may hold the scopes: RFC 9068, Entra and Okta, some others.
 const SCOPE: [&str; 3] = ["scope", "scp", "scopes"];
 
 impl Claims {
-    /// The claims of a JWT, which must have `iss`, `sub` and `exp`.
+    /// Parses the claims of a JWT. `iss`, `sub` and `exp` are required.
     pub(crate) fn parse(payload: Vec<u8>) -> Result<Self, Denial> {
         let claims = Self::read(payload)?;
         required("iss", claims.issuer.as_ref())?;
@@ -65,11 +65,11 @@ impl Claims {
         Ok(claims)
     }
 
-    /// Claims of which any may be absent, but none of another type than it should be.
+    /// Parses claims. Any claim may be absent, but none may have the wrong type.
     pub(crate) fn read(payload: Vec<u8>) -> Result<Self, Denial> {
         let payload = String::from_utf8(payload).map_err(|_| Denial::invalid(Reason::Malformed))?;
         let text = &*payload;
-        let found = Found::read(text)?;
+        let found = RawClaims::read(text)?;
         let place = |value| StrSpan::place(text, value);
 
         let filled = |value| place(value).filter(|it: &StrSpan| !it.of(text).is_empty());
@@ -86,7 +86,7 @@ impl Claims {
             client_id = client_id.or(id);
         }
         let mut scope = SCOPE.iter().zip(&found.scope);
-        let scope = scope.find(|(_, value)| value.as_ref().is_some_and(is_said));
+        let scope = scope.find(|(_, value)| value.as_ref().is_some_and(is_present));
         let scopes = scope.map(|(name, &value)| optional(name, value, scopes)).transpose()?;
 
         Ok(Self {
@@ -96,15 +96,18 @@ impl Claims {
             audience,
             scopes: scopes.flatten().unwrap_or_default(),
             expires_at,
-            // Rounded up, so that no fraction of a second is given away.
+            // Rounded up, so that the token is not accepted a fraction of a second too early.
             not_before: not_before
                 .into_iter()
                 .chain(issued_at)
                 .map(|time| time.ceil() as u64)
                 .max()
                 .unwrap_or(0),
-            binding: found.cnf.filter(is_said).map(|cnf| Box::new(Confirmation::read(cnf.get()))),
-            other_kind: found.other_kind,
+            confirmation: found
+                .cnf
+                .filter(is_present)
+                .map(|cnf| Box::new(Confirmation::read(cnf.get()))),
+            non_access_token_kind: found.non_access_token_kind,
             has_client_id: found.client_id[0].is_some_and(is_text),
             has_issued_at: issued_at.is_some(),
             has_token_id: found.jti.is_some_and(is_text),
@@ -112,7 +115,7 @@ impl Claims {
         })
     }
 
-    /// The issuer; empty if it is not said, which a JWT must.
+    /// The issuer. Empty if there is none, which is impossible for a JWT.
     pub(crate) fn issuer(&self) -> &str {
         self.issuer.as_ref().map_or("", |issuer| issuer.of(&self.text))
     }
@@ -125,9 +128,11 @@ impl Claims {
         self.subject.is_some()
     }
 
-    /// The same claims about the user of this name, if it is one: who has the name of the client would
-    /// be taken for it (see [`CallerKind`](crate::CallerKind)).
-    pub(crate) fn about_user(self, name: &str) -> Option<Self> {
+    /// The same claims with this user name as the subject.
+    ///
+    /// Returns `None` if the name is empty or that of the client: such a user would be taken for the client
+    /// (see [`CallerKind`](crate::CallerKind)).
+    pub(crate) fn with_username_as_subject(self, name: &str) -> Option<Self> {
         let is_client = self.client_id() == Some(name.strip_suffix("@clients").unwrap_or(name));
         let subject = Some(StrSpan::Copied(name.into()));
         (!name.is_empty() && !is_client).then_some(Self { subject, ..self })
@@ -141,13 +146,13 @@ impl Claims {
         !self.audience.is_empty()
     }
 
-    /// The claims anew, for what only some issuers write.
+    /// Parses all claims again, for those that only some issuers use.
     pub(crate) fn members(&self) -> Result<Object<'_>, Denial> {
         Ok(Object::of(&self.text)?)
     }
 
-    /// What becomes of the claims once they are known to be true. A token without a subject speaks for
-    /// its client, which is its subject then ([RFC 9068 §2.2](https://www.rfc-editor.org/rfc/rfc9068#section-2.2)).
+    /// Converts the claims into a token. The caller must have verified them. A token without a subject acts for its
+    /// client, which becomes the subject ([RFC 9068 §2.2](https://www.rfc-editor.org/rfc/rfc9068#section-2.2)).
     pub(crate) fn into_token(self, rules: &JwtRules) -> Result<VerifiedToken, Denial> {
         let issuer = rules.issuer_of(self.issuer());
         let scope_claims = rules.overrides.iter().flat_map(|overrides| &overrides.scope_claims);
@@ -164,18 +169,18 @@ impl Claims {
             scopes,
             expires_at: self.expires_at.map(expiry_secs),
             not_before: self.not_before,
-            binding: self.binding,
-            digest: None,
+            confirmation: self.confirmation,
+            ath: None,
             claims: self.text,
             overrides: rules.overrides.clone(),
-            is_asked_about: false,
+            is_introspected: false,
         }
         .into())
     }
 }
 
-impl<'a> Found<'a> {
-    /// Reads an object that has each member once.
+impl<'a> RawClaims<'a> {
+    /// Reads a JSON object. A duplicate member is an error.
     fn read(text: &'a str) -> Result<Self, ObjectError> {
         let (mut found, mut others) = (Self::default(), Names::default());
         json::each_member(text, MAX_MEMBERS, |name, value| {
@@ -196,7 +201,8 @@ impl<'a> Found<'a> {
                 "scp" => &mut found.scope[1],
                 "scopes" => &mut found.scope[2],
                 _ => {
-                    found.other_kind = found.other_kind.or(other_kind(&name, value));
+                    found.non_access_token_kind =
+                        found.non_access_token_kind.or(non_access_token_kind(&name, value));
                     return others.add(name);
                 }
             };
@@ -206,13 +212,13 @@ impl<'a> Found<'a> {
     }
 }
 
-/// The scopes in the first of these claims that is there.
+/// The scopes in the first of these claims that is present.
 fn first_scopes<'n>(
     members: &Object<'_>,
     mut names: impl Iterator<Item = &'n str>,
 ) -> Result<Scopes, Denial> {
     let scope = names.find_map(|name| {
-        let value = members.get(name).filter(is_said);
+        let value = members.get(name).filter(is_present);
         value.map(|value| (name, value))
     });
     let scopes = scope.map(|(name, value)| optional(name, Some(value), scopes)).transpose()?;
@@ -220,32 +226,32 @@ fn first_scopes<'n>(
 }
 
 fn required<T>(name: &str, value: Option<T>) -> Result<T, Denial> {
-    value.ok_or_else(|| lacks(name))
+    value.ok_or_else(|| missing_claim(name))
 }
 
 #[cold]
-fn lacks(name: &str) -> Denial {
+fn missing_claim(name: &str) -> Denial {
     Denial::invalid(Reason::Claims)
         .detail(format!("the claim `{name}` is missing or not of its type: let the issuer put it into its access tokens"))
 }
 
-/// The value of a claim that may be absent, but if it is there must be what it should be.
+/// The value of a claim that may be absent, but must not have the wrong type.
 fn optional<'v, T>(
     name: &str,
     value: Option<Raw<'v>>,
     read: impl FnOnce(Raw<'v>) -> Option<T>,
 ) -> Result<Option<T>, Denial> {
-    value.filter(is_said).map(|value| required(name, read(value))).transpose()
+    value.filter(is_present).map(|value| required(name, read(value))).transpose()
 }
 
-/// `null` is as good as absent.
-fn is_said(value: &Raw<'_>) -> bool {
+/// Whether a claim is present. `null` counts as absent.
+fn is_present(value: &Raw<'_>) -> bool {
     !value.is_null()
 }
 
-/// The kind of token that has such a claim, if only another kind has it, or if a provider names the kind.
+/// The kind of token that this claim indicates: no access token has the claim, or the provider names the kind in it.
 #[inline(never)]
-fn other_kind(name: &str, value: Raw<'_>) -> Option<&'static str> {
+fn non_access_token_kind(name: &str, value: Raw<'_>) -> Option<&'static str> {
     let is_one_of = |values: &[&str]| value.string().is_some_and(|value| values.contains(&&*value));
     match name {
         "at_hash" | "c_hash" | "nonce" | "s_hash" => Some("an ID token"),
@@ -265,7 +271,7 @@ fn is_text(value: Raw<'_>) -> bool {
     value.string().is_some_and(|text| !text.is_empty())
 }
 
-/// The places of one string, or of several in an array.
+/// The spans of one string, or of an array of strings.
 fn places(text: &str, value: Raw<'_>) -> Option<StrSpans> {
     if let Some(one) = StrSpan::place(text, value) {
         return Some(StrSpans::One(one));

@@ -1,4 +1,4 @@
-//! Signatures, digests, MACs and randomness: the only file that names a crypto crate.
+//! Signatures, digests, MACs and randomness. No other file uses a crypto crate.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ use crate::verify::jwt::algorithm::Algorithm;
 use crate::verify::jwt::pem;
 use crate::verify::jwt::token_hash::TokenHash;
 
-/// A public key made ready for one algorithm.
+/// A public key that is prepared for one algorithm.
 pub(super) struct PublicKey(ParsedPublicKey);
 
 impl PublicKey {
@@ -45,7 +45,7 @@ impl PublicKey {
             Algorithm::MlDsa87 => (&aws::ML_DSA_87, 2592),
             _ => return None,
         };
-        // Without this, aws-lc-rs would also read the key wrapped in DER.
+        // Without this, aws-lc-rs would also accept the key wrapped in DER.
         if bytes.len() != length {
             return None;
         }
@@ -58,7 +58,7 @@ impl PublicKey {
     }
 }
 
-/// A private key with which this server says who it is. It does not show itself.
+/// A private key that authenticates this server. Its `Debug` output does not contain the key.
 pub(crate) struct PrivateKey {
     pub(crate) algorithm: Algorithm,
     pair: KeyPair,
@@ -71,7 +71,7 @@ enum KeyPair {
 }
 
 impl PrivateKey {
-    /// Reads a key in PEM, or says what is wrong with it.
+    /// Reads a key in PEM. The error says what is wrong with it.
     pub(crate) fn from_pem(text: &str, algorithm: Algorithm) -> Result<Self, &'static str> {
         let der = pem::private_key(text).ok_or(
             "the private key is not PEM (`-----BEGIN PRIVATE KEY-----`), or it is encrypted",
@@ -94,7 +94,7 @@ impl PrivateKey {
         Ok(Self { algorithm, pair })
     }
 
-    /// The signature of `message`; nothing if the machine has no random numbers.
+    /// Signs `message`. Returns `None` if the system has no randomness.
     pub(crate) fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
         let random = SystemRandom::new();
         match &self.pair {
@@ -115,35 +115,38 @@ impl fmt::Debug for PrivateKey {
     }
 }
 
-/// Bytes that nobody can guess; nothing if the system has no randomness.
+/// Random bytes. Returns `None` if the system has no randomness.
 pub(crate) fn random<const N: usize>() -> Option<[u8; N]> {
     let mut bytes = [0; N];
     rand::fill(&mut bytes).ok()?;
     Some(bytes)
 }
 
-/// Takes fingerprints under a key that nobody knows and that ends with this value. Without the key nobody can
-/// make a token whose fingerprint is that of another.
+/// Hashes tokens with a random key, which is lost with this value. Without the key nobody can make a token that has
+/// the hash of another token.
 ///
-/// A fingerprint is the tag of AES-256-GCM over the whole token, with nothing to encrypt and always with the same nonce: a
-/// polynomial of the token at a secret place, and a constant. Two tokens of up to 16 KiB have the same one by chance only, of 2^-117 at most.
-/// To see two tags would give the place away. So nobody does: none is sent, printed or put in order, and maps find them by
-/// keyed hashes (`docs/decisions/2026-11-23-token-cache.md`).
+/// A hash is the tag of AES-256-GCM over the whole token, with an empty plaintext and always the same nonce. It is a
+/// polynomial of the token, evaluated at a secret point, plus a constant. Two tokens of up to 16 KiB have the same
+/// hash only by chance, with a probability of at most 2^-117.
+///
+/// Two visible tags would reveal the secret point. Therefore no tag is visible: none is sent, printed or ordered, and
+/// maps look them up by keyed hashes (`docs/decisions/2026-11-23-token-cache.md`).
 pub(crate) struct TokenHasher(LessSafeKey);
 
 impl TokenHasher {
-    /// Nothing if the system has no randomness.
+    /// Returns `None` if the system has no randomness.
     pub(crate) fn random() -> Option<Self> {
         let key = UnboundKey::new(&AES_256_GCM, &random::<32>()?).ok()?;
         Some(Self(LessSafeKey::new(key)))
     }
 
-    /// Nothing for a token longer than any that is read: the longer two are, the likelier they have the same.
-    pub(crate) fn of(&self, token: &[u8]) -> Option<TokenHash> {
+    /// Hashes a token. Returns `None` for a token that is longer than any that is accepted, because the probability
+    /// of equal hashes grows with the length.
+    pub(crate) fn hash(&self, token: &[u8]) -> Option<TokenHash> {
         if token.len() > MAX_TOKEN_BYTES {
             return None;
         }
-        // Nothing is encrypted, and no tag leaves the process.
+        // The nonce may repeat: nothing is encrypted, and no tag leaves the process.
         let nonce = Nonce::assume_unique_for_key([0; 12]);
         let tag = self.0.seal_in_place_separate_tag(nonce, Aad::from(token), &mut []).ok()?;
         <[u8; 16]>::try_from(tag.as_ref()).ok().map(TokenHash::from)
@@ -157,21 +160,20 @@ pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
     hash
 }
 
-/// Whether two secrets are the same, in a time that does not tell where they differ.
+/// Whether two secrets are equal. The comparison takes constant time.
 pub(crate) fn is_same_secret(one: &[u8], other: &[u8]) -> bool {
     constant_time::verify_slices_are_equal(one, other).is_ok()
 }
 
-/// HMAC-SHA256 under one key.
-pub(crate) struct Mac(hmac::Key);
+/// HMAC-SHA256 with one key.
+pub(crate) struct HmacSha256(hmac::Key);
 
-impl Mac {
-    /// Under a secret.
+impl HmacSha256 {
     pub(crate) fn new(secret: &[u8]) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, secret))
     }
 
-    /// The tag of these parts, one after the other.
+    /// The tag of the concatenated parts.
     pub(crate) fn tag(&self, parts: &[&[u8]]) -> [u8; 32] {
         let mut context = hmac::Context::with_key(&self.0);
         for part in parts {
@@ -190,20 +192,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fingerprint_is_of_the_whole_token_and_of_one_key() {
+    fn a_token_hash_is_of_the_whole_token_and_of_one_key() {
         let token_hasher = TokenHasher::random().expect("randomness");
         let token = vec![b'a'; 1000];
-        let mut all = HashSet::from([token_hasher.of(&token).expect("a fingerprint")]);
-        assert!(!all.insert(token_hasher.of(&token).expect("a fingerprint")), "the same each time");
+        let mut all = HashSet::from([token_hasher.hash(&token).expect("a fingerprint")]);
+        assert!(
+            !all.insert(token_hasher.hash(&token).expect("a fingerprint")),
+            "the same each time"
+        );
         for place in 0..token.len() {
             let mut other = token.clone();
             other[place] ^= 1;
-            assert!(all.insert(token_hasher.of(&other).expect("a fingerprint")), "byte {place}");
-            assert!(all.insert(token_hasher.of(&token[..place]).expect("a fingerprint")));
+            assert!(all.insert(token_hasher.hash(&other).expect("a fingerprint")), "byte {place}");
+            assert!(all.insert(token_hasher.hash(&token[..place]).expect("a fingerprint")));
         }
         let others = TokenHasher::random().expect("randomness");
-        assert!(all.insert(others.of(&token).expect("a fingerprint")), "another key");
-        assert!(token_hasher.of(&vec![b'a'; MAX_TOKEN_BYTES]).is_some());
-        assert!(token_hasher.of(&vec![b'a'; MAX_TOKEN_BYTES + 1]).is_none());
+        assert!(all.insert(others.hash(&token).expect("a fingerprint")), "another key");
+        assert!(token_hasher.hash(&vec![b'a'; MAX_TOKEN_BYTES]).is_some());
+        assert!(token_hasher.hash(&vec![b'a'; MAX_TOKEN_BYTES + 1]).is_none());
     }
 }

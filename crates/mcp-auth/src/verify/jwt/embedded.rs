@@ -1,4 +1,6 @@
-//! A key that came with what it signed. Only DPoP proofs are verified so: anybody can make one.
+//! Keys embedded in the header of the JWS that they signed (`jwk`).
+//!
+//! Only DPoP proofs are verified with such keys, because anybody can make one.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,55 +11,55 @@ use crate::verify::jwt::crypto::{PublicKey, sha256};
 use crate::verify::jwt::jwk;
 use crate::verify::jwt::jws::Jws;
 
-/// The members of a thumbprint for each kind of key, in the order of RFC 7638 §3.2; `kty` is among them.
+/// The members that a thumbprint includes for each key type (`kty` is among them), in the order of RFC 7638 §3.2.
 const THUMBPRINT: [(&str, &[&str]); 3] =
     [("EC", &["crv", "kty", "x", "y"]), ("OKP", &["crv", "kty", "x"]), ("RSA", &["e", "kty", "n"])];
 
 /// The members of private and of symmetric keys (RFC 7518 §6).
 const PRIVATE: [&str; 9] = ["d", "dp", "dq", "k", "oth", "p", "priv", "q", "qi"];
 
-/// How many keys are remembered. Each client has one of its own; those of a thousand take a megabyte or so.
+/// Maximum number of cached keys. Each client has its own key. A thousand keys take about a megabyte.
 const MAX_KEYS: usize = 1_000;
 
-/// The longest text of a key that is remembered: one of RSA with 4096 bits has some 750 bytes.
+/// Maximum length of the JSON of a cached key. An RSA key of 4096 bits has about 750 bytes.
 const MAX_KEY_BYTES: usize = 1_024;
 
 /// The public key in the header of a JWS ([RFC 7515 §4.1.3](https://www.rfc-editor.org/rfc/rfc7515#section-4.1.3)),
-/// made ready for the algorithm of this JWS.
+/// prepared for the algorithm of this JWS.
 pub(crate) struct EmbeddedKey {
     /// Its SHA-256 thumbprint ([RFC 7638](https://www.rfc-editor.org/rfc/rfc7638)).
     pub(crate) thumbprint: [u8; 32],
     algorithm: Algorithm,
-    /// Or why it must not be used.
+    /// The key, or why it must not be used.
     key: Result<PublicKey, &'static str>,
 }
 
-/// The keys that have signed before, by the text in which they came: a client sends the same each time.
+/// A cache of keys that have signed a JWS before, by their JSON text. A client sends the same text each time.
 #[derive(Default)]
-pub(crate) struct EmbeddedKeys(Mutex<HashMap<Box<str>, Arc<EmbeddedKey>>>);
+pub(crate) struct EmbeddedKeyCache(Mutex<HashMap<Box<str>, Arc<EmbeddedKey>>>);
 
-impl EmbeddedKeys {
-    /// The key that came with a JWS. Nothing if there is none, if it has a private part, or if it is of no
-    /// kind that has a thumbprint.
+impl EmbeddedKeyCache {
+    /// The key embedded in a JWS. Returns `None` if there is none, if it has a private part, or if it has no
+    /// thumbprint.
     pub(crate) fn key_of(&self, jws: &Jws<'_>) -> Option<Arc<EmbeddedKey>> {
         let jwk = jws.header.jwk()?;
-        let known = self.known().get(jwk).cloned();
+        let known = self.lock().get(jwk).cloned();
         let known = known.filter(|key| key.algorithm == jws.header.algorithm);
         known.or_else(|| EmbeddedKey::read(jwk, jws.header.algorithm).map(Arc::new))
     }
 
-    /// Remembers a key that has signed a JWS.
-    pub(crate) fn keep(&self, key: Arc<EmbeddedKey>, jws: &Jws<'_>) {
+    /// Caches a key that has signed a JWS.
+    pub(crate) fn insert(&self, key: Arc<EmbeddedKey>, jws: &Jws<'_>) {
         let jwk = jws.header.jwk().filter(|jwk| jwk.len() <= MAX_KEY_BYTES);
-        let mut known = self.known();
+        let mut known = self.lock();
         let Some(jwk) = jwk.filter(|jwk| !known.contains_key(*jwk)) else { return };
         if known.len() >= MAX_KEYS {
-            known.clear(); // those that are used come again
+            known.clear(); // keys in use are cached again
         }
         known.insert(jwk.into(), key);
     }
 
-    fn known(&self) -> MutexGuard<'_, HashMap<Box<str>, Arc<EmbeddedKey>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Box<str>, Arc<EmbeddedKey>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -77,11 +79,11 @@ impl EmbeddedKey {
         Some(Self { thumbprint, algorithm, key })
     }
 
-    /// Whether it has signed the JWS with which it came.
+    /// Whether the key has signed the JWS that it is embedded in.
     ///
     /// # Errors
     ///
-    /// Why it must not be used.
+    /// If the key must not be used. The error says why.
     pub(crate) fn has_signed(&self, jws: &Jws<'_>) -> Result<bool, &'static str> {
         let key = self.key.as_ref().map_err(|why| *why)?;
         Ok(key.verifies(jws.signing_input.as_bytes(), &jws.signature))
@@ -95,7 +97,7 @@ fn thumbprint(jwk: &Object<'_>) -> Option<[u8; 32]> {
     let mut members = String::with_capacity(160);
     for name in *names {
         let value = text(name)?;
-        // Of base64url and of names of curves; nothing else would be the same in every JSON.
+        // The characters of base64url and of curve names. JSON could spell other characters in several ways.
         if !value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)) {
             return None;
         }
@@ -158,13 +160,13 @@ mod tests {
             let header = format!(r#"{{"alg":"EdDSA","jwk":{jwk}}}"#);
             format!("{}.e30.AA", base64url::encode(header.as_bytes()))
         };
-        let keys = EmbeddedKeys::default();
+        let keys = EmbeddedKeyCache::default();
         let key_of = |kid: &str, is_kept: bool| {
             let proof = proof(kid);
             let jws = Jws::parse(&proof).expect("a JWS");
             let key = keys.key_of(&jws).expect("a key");
             if is_kept {
-                keys.keep(key.clone(), &jws);
+                keys.insert(key.clone(), &jws);
             }
             key
         };
@@ -174,9 +176,9 @@ mod tests {
         assert!(other.thumbprint == first.thumbprint && !Arc::ptr_eq(&other, &key_of("1", false)));
         for i in 2..3 * MAX_KEYS {
             key_of(&i.to_string(), true);
-            assert!(keys.known().len() <= MAX_KEYS);
+            assert!(keys.lock().len() <= MAX_KEYS);
         }
         key_of(&"x".repeat(MAX_KEY_BYTES), true);
-        assert!(keys.known().keys().all(|jwk| jwk.len() <= MAX_KEY_BYTES));
+        assert!(keys.lock().keys().all(|jwk| jwk.len() <= MAX_KEY_BYTES));
     }
 }

@@ -1,4 +1,4 @@
-//! Tokens signed with a secret that their issuer and this server share: HS256, apart from all others.
+//! JWTs signed with a secret that the issuer and this server share (HS256), separate from all other JWTs.
 
 use std::fmt;
 
@@ -6,28 +6,29 @@ use crate::model::denial::Denial;
 use crate::model::error_codes::Reason;
 use crate::model::verified_token::VerifiedToken;
 use crate::verify::jwt::claims::Claims;
-use crate::verify::jwt::crypto::{Mac, is_same_secret};
+use crate::verify::jwt::crypto::{HmacSha256, is_same_secret};
 use crate::verify::jwt::issuer_checks;
 use crate::verify::jwt::jws::Jws;
 use crate::verify::jwt::rules::JwtRules;
 
-/// As long as the digest ([RFC 7518 §3.2](https://www.rfc-editor.org/rfc/rfc7518#section-3.2), a MUST).
+/// Minimum length of a secret: the length of the digest
+/// ([RFC 7518 §3.2](https://www.rfc-editor.org/rfc/rfc7518#section-3.2), a MUST).
 const MIN_KEY_BYTES: usize = 32;
 
-/// A secret, or a text too short to be one. It does not show itself.
+/// A shared secret, possibly too short to be used. Its `Debug` output does not contain the secret.
 ///
-/// It is a type of its own, and so is a token that it may verify (`Jws<Hs256>`): a public key is never
-/// used as a secret, nor a secret as a key.
+/// It has a separate type, and so have the tokens that it may verify (`Jws<Hs256>`). So a public key is never used as
+/// a secret, nor a secret as a public key.
 pub(crate) struct HmacKey {
-    mac: Mac,
+    mac: HmacSha256,
     is_long_enough: bool,
 }
 
-/// HMAC with SHA-256. HS384 and HS512 are not understood: one secret, one algorithm
+/// HMAC with SHA-256. HS384 and HS512 are not supported: one secret is for one algorithm
 /// ([RFC 8725 §3.1](https://www.rfc-editor.org/rfc/rfc8725#section-3.1)).
 pub(crate) struct Hs256;
 
-/// A token that says to be signed with a secret, of an issuer that nobody has looked at yet.
+/// A token whose `alg` is HS256. Neither its issuer nor its signature is checked yet.
 pub(crate) struct HmacJwt<'t> {
     jws: Jws<'t, Hs256>,
     claims: Claims,
@@ -41,7 +42,7 @@ impl Hs256 {
 
 impl HmacKey {
     pub(crate) fn new(secret: &[u8]) -> Self {
-        Self { mac: Mac::new(secret), is_long_enough: secret.len() >= MIN_KEY_BYTES }
+        Self { mac: HmacSha256::new(secret), is_long_enough: secret.len() >= MIN_KEY_BYTES }
     }
 
     pub(crate) fn is_long_enough(&self) -> bool {
@@ -50,7 +51,7 @@ impl HmacKey {
 }
 
 impl<'t> HmacJwt<'t> {
-    /// Takes a token apart; nothing if it is another kind of token, or none.
+    /// Parses a token. Returns `None` if it is another kind of token, or not a token.
     pub(crate) fn parse(token: &'t str) -> Option<Self> {
         let mut jws = Jws::parse_as(token, Hs256::named).ok()?;
         let claims = Claims::parse(std::mem::take(&mut jws.payload)).ok()?;
@@ -61,7 +62,7 @@ impl<'t> HmacJwt<'t> {
         self.claims.issuer()
     }
 
-    /// Verifies the token as [`verify`](super::verify) does. Its issuer must be that of the secret.
+    /// Verifies the token like [`verify`](super::verify). Its issuer must be that of the secret.
     pub(crate) fn verify(
         self,
         secret: &HmacKey,

@@ -1,4 +1,4 @@
-//! What a token of one issuer must say besides, so that it is an access token, and of a tenant that is meant.
+//! Issuer-specific checks: the markers of access tokens, and the tenant.
 
 use crate::model::denial::Denial;
 use crate::model::error_codes::Reason;
@@ -7,7 +7,8 @@ use crate::util::json::Raw;
 use crate::verify::jwt::claims::Claims;
 use crate::verify::jwt::rules::JwtRules;
 
-/// Judges by the marks of the provider's access tokens, and by the tenant that the issuer names.
+/// Checks that a token has the markers of the provider's access tokens, and that `iss` and the tenant claim name the
+/// same tenant.
 pub(super) fn check(claims: &Claims, rules: &JwtRules) -> Result<(), Denial> {
     let Some(overrides) = &rules.overrides else { return Ok(()) };
     let tenant_claim = overrides.tenant_claim.as_deref();

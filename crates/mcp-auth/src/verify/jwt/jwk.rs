@@ -1,19 +1,21 @@
-//! One published key ([RFC 7517 §4](https://www.rfc-editor.org/rfc/rfc7517#section-4)), made ready or found unusable.
+//! Parses a JSON Web Key and prepares it for verification
+//! ([RFC 7517 §4](https://www.rfc-editor.org/rfc/rfc7517#section-4)).
 
 use crate::util::json::Object;
 use crate::verify::jwt::algorithm::Algorithm;
 use crate::verify::jwt::base64url;
 use crate::verify::jwt::crypto::PublicKey;
 
-/// Verification takes time in proportion to the exponent; 65537 has three bytes.
+/// Maximum length of an RSA exponent. The time of a verification is proportional to it. 65537 has three bytes.
 const MAX_EXPONENT_BYTES: usize = 4;
 
-/// Makes a key ready for the algorithms it may be used with: its own, or all of an RSA key that names none.
+/// Prepares a key for the algorithms that it may be used with. That is one algorithm, or all RSA algorithms for an RSA
+/// key without `alg`.
 pub(super) fn prepare(jwk: &Object<'_>) -> Result<Vec<(Algorithm, PublicKey)>, &'static str> {
     prepare_for(&Algorithm::RSA, jwk)
 }
 
-/// The same, where an RSA key that names no algorithm is used with these.
+/// Like [`prepare`], but an RSA key without `alg` may be used with the algorithms in `rsa`.
 pub(super) fn prepare_for(
     rsa: &[Algorithm],
     jwk: &Object<'_>,
@@ -122,7 +124,7 @@ fn prepare_rsa(
         .ok_or("the issuer's key is of another kind than its `alg`, or not valid")
 }
 
-/// Without the zeros that some encoders put before a number.
+/// Removes the leading zeros that some encoders add to a number.
 fn unpadded(number: &[u8]) -> &[u8] {
     let zeros = number.iter().take_while(|byte| **byte == 0).count();
     &number[zeros..]

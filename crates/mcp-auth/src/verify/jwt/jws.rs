@@ -1,4 +1,4 @@
-//! The three parts of a signed token ([RFC 7515](https://www.rfc-editor.org/rfc/rfc7515), compact serialization).
+//! Parses the three parts of a JWS ([RFC 7515](https://www.rfc-editor.org/rfc/rfc7515), compact serialization).
 
 use std::borrow::Cow;
 
@@ -10,28 +10,30 @@ use crate::util::str_span::StrSpan;
 use crate::verify::jwt::algorithm::Algorithm;
 use crate::verify::jwt::base64url;
 
-/// A header has an algorithm, a type and the name of a key, and perhaps a certificate that is not
-/// looked at. In characters of base64url.
+/// Maximum length of a header, in base64url characters. A header has an algorithm, a type and a key id, and perhaps a
+/// certificate, which is ignored.
 const MAX_HEADER_BYTES: usize = 4 * 1024;
 
-/// The names of keys met in the field have up to 64 bytes.
+/// Maximum length of a `kid`. Those that issuers use have up to 64 bytes.
 const MAX_KID_BYTES: usize = 256;
 
-/// A token taken apart and decoded; nothing of it is true yet. What `A` is not has no place in it: what
-/// was signed with a secret is never given to a public key, nor the other way round.
+/// A decoded JWS. Nothing in it is verified yet.
+///
+/// `A` is the type of its algorithm. So a token signed with a secret is never verified with a public key, nor the
+/// other way round.
 pub(crate) struct Jws<'t, A = Algorithm> {
     pub(crate) header: Header<A>,
     pub(crate) payload: Vec<u8>,
     pub(crate) signature: Vec<u8>,
-    /// What was signed: the first two parts as they arrived.
+    /// The signed text: the first two parts as they were received.
     pub(crate) signing_input: &'t str,
 }
 
-/// What a header says that matters. `jku`, `x5u` and `x5c` do not: keys come from the issuer. `jwk`
-/// matters for DPoP proofs alone.
+/// The members of a header that are used. `jku`, `x5u` and `x5c` are ignored, because keys come from the issuer. `jwk`
+/// is used only for DPoP proofs.
 pub(crate) struct Header<A = Algorithm> {
     pub(crate) algorithm: A,
-    /// Whether there is a `nonce`: Microsoft hashes it before it signs tokens for Graph.
+    /// Whether the header has a `nonce`. Microsoft hashes it before it signs a token for Microsoft Graph.
     pub(crate) has_nonce: bool,
     json: String,
     kid: Option<StrSpan>,
@@ -58,13 +60,13 @@ impl<'t> Jws<'t> {
 }
 
 impl<'t, A> Jws<'t, A> {
-    /// The same for algorithms of these names.
+    /// Parses a token. `named` returns the algorithm for a value of `alg`.
     pub(super) fn parse_as(token: &'t str, named: fn(&str) -> Option<A>) -> Result<Self, Denial> {
         let refuse = |reason| Err(Denial::invalid(reason));
         if token.len() > MAX_TOKEN_BYTES {
             return refuse(Reason::Oversize);
         }
-        // From both ends, since most of a token lies between.
+        // Split from both ends, because most of a token is in between.
         let outer = token.rsplit_once('.').and_then(|(signing_input, signature)| {
             let (header, payload) = signing_input.split_once('.')?;
             Some((signing_input, header, payload, signature))
@@ -74,7 +76,7 @@ impl<'t, A> Jws<'t, A> {
                 "the token is not a JWT: ask its issuer about opaque tokens with `.introspect(..)`, or have it issue JWTs for this resource (many do once clients send `resource`, or an API is set up)",
             ));
         };
-        // A dot is no character of base64url, so that more parts than three are found here.
+        // A dot is not a base64url character, so a token with more than three parts fails here.
         let decode = |part| {
             base64url::decode(part).ok_or_else(|| match token.split('.').count() {
                 3 => Denial::invalid(Reason::Encoding),
@@ -100,12 +102,12 @@ impl<A> Header<A> {
         self.typ.as_ref().map(|typ| typ.of(&self.json))
     }
 
-    /// The key that came with what it signed, JSON.
+    /// The embedded key (`jwk`), as JSON.
     pub(super) fn jwk(&self) -> Option<&str> {
         self.jwk.as_ref().map(|jwk| jwk.of(&self.json))
     }
 
-    /// `typ`, without the "application/" that may be left out.
+    /// `typ` without the optional prefix "application/".
     pub(crate) fn media_type(&self) -> Option<&str> {
         let typ = self.typ()?;
         Some(match typ.split_once('/') {
@@ -114,7 +116,7 @@ impl<A> Header<A> {
         })
     }
 
-    /// Whether `typ` is this one: media types are compared without case
+    /// Whether `typ` is this media type. Media types are compared without case
     /// ([RFC 7515 §4.1.9](https://www.rfc-editor.org/rfc/rfc7515#section-4.1.9)).
     pub(crate) fn is_typed(&self, name: &str) -> bool {
         self.media_type().unwrap_or_default().eq_ignore_ascii_case(name)
@@ -123,7 +125,7 @@ impl<A> Header<A> {
     fn parse(json: Vec<u8>, named: fn(&str) -> Option<A>) -> Result<Self, Denial> {
         let refuse = |reason| Err(Denial::invalid(reason));
         let json = String::from_utf8(json).map_err(|_| Denial::invalid(Reason::Malformed))?;
-        let found = Found::read(&json)?;
+        let found = RawHeader::read(&json)?;
         let Some(algorithm) = found.alg else { return refuse(Reason::Malformed) };
         let Some(algorithm) = named(&algorithm) else { return refuse(Reason::Algorithm) };
         if found.is_critical {
@@ -143,9 +145,9 @@ impl<A> Header<A> {
     }
 }
 
-/// The members of a header that matter.
+/// The members of a header that are used, as they are read.
 #[derive(Default)]
-struct Found<'j> {
+struct RawHeader<'j> {
     alg: Option<Cow<'j, str>>,
     kid: Option<Cow<'j, str>>,
     typ: Option<Cow<'j, str>>,
@@ -155,8 +157,8 @@ struct Found<'j> {
     is_encrypted: bool,
 }
 
-impl<'j> Found<'j> {
-    /// Reads each member once. Those that do not matter are only looked at for their names.
+impl<'j> RawHeader<'j> {
+    /// Reads a header. A duplicate member is an error. The values of members that are not used are not checked.
     fn read(json: &'j str) -> Result<Self, ObjectError> {
         let (mut found, mut others) = (Self::default(), Names::default());
         json::each_member(json, MAX_MEMBERS, |name, value| {

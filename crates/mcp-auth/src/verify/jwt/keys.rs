@@ -1,4 +1,4 @@
-//! The keys that an issuer publishes ([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517)), each bound to its algorithm.
+//! The key set of an issuer ([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517)), each key bound to its algorithm.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,59 +13,59 @@ use crate::verify::jwt::crypto::PublicKey;
 use crate::verify::jwt::jws::{Header, Jws};
 use crate::verify::jwt::{jwk, spki};
 
-/// No issuer has as many; bounds the work of reading a set.
+/// Maximum number of keys that are read from a set. It bounds the work. No issuer has as many.
 const MAX_KEYS: usize = 100;
 
-/// How many keys of one name are tried: an issuer may publish two under one `kid` while it rotates.
+/// How many keys are tried for one token. An issuer may publish two keys with the same `kid` during a rotation.
 const MAX_TRIES: usize = 2;
 
-/// A JSON Web Key Set, each key made ready once.
+/// A JSON Web Key Set, whose keys are prepared once.
 ///
-/// Keys are read one by one: a key that is not understood does not spoil the others.
+/// Keys are read one by one: a key that is not supported does not affect the others.
 #[derive(Clone, Debug, Default)]
 pub struct KeySet {
     keys: Vec<Arc<Key>>,
 }
 
-/// Why a text is not a usable JSON Web Key Set.
+/// Why a text is not a usable key set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeySetError {
-    /// It is no JSON object with an array `keys`.
+    /// It is not a JSON object with an array `keys`.
     #[error("it is not a JSON Web Key Set")]
     Malformed,
-    /// No key in it can verify a signature here.
+    /// No key in it can be used to verify signatures.
     #[error("it has no key that can verify a signature: {0}")]
     NoUsableKey(&'static str),
-    /// It is no PEM file of public keys.
+    /// It is not a PEM file of public keys.
     #[error("it cannot be read as PEM: {0}")]
     Pem(&'static str),
 }
 
-/// One key, perhaps one that cannot be used.
+/// One key of a set. It may be unusable.
 pub(crate) struct Key {
     kid: Option<Box<str>>,
-    /// Whether it is meant by whatever `kid` a token names: PEM has no place for one.
-    has_any_name: bool,
-    /// Whose tokens it signs, where several issuers share a set: Entra says so of each key.
+    /// Whether the key matches any `kid`: a key in PEM has none.
+    matches_any_kid: bool,
+    /// The issuer whose tokens the key signs, if several issuers share a set. Entra publishes it with each key.
     issuer: Option<IssuerPattern>,
     usable: Result<Vec<(Algorithm, PublicKey)>, &'static str>,
-    /// The key as it was published, to recognize it in the next set.
+    /// The JSON of the key as it was published, to recognize it in the next set.
     published: Box<str>,
-    /// Set when the issuer no longer publishes it: what it signed is no longer believed.
+    /// Set when the issuer no longer publishes the key. Tokens that it signed are refused from then on.
     retired: AtomicBool,
 }
 
 /// Why no key verified a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KeyLookupError {
-    /// A key of this name is there, for another algorithm.
+    /// A key with this `kid` exists, but for another algorithm.
     Algorithm,
-    /// The token names no key, and several fit.
+    /// The token has no `kid`, and several keys fit.
     Ambiguous,
     /// The signature is wrong.
     Signature,
-    /// No key fits; perhaps the next set has it.
+    /// No key fits. The next set may have it.
     Unknown,
     /// The key must not be used.
     Unusable(&'static str),
@@ -76,7 +76,7 @@ impl KeySet {
     ///
     /// # Errors
     ///
-    /// If it is no JWKS, or has no usable key at all.
+    /// If it is not a JWKS, or has no usable key.
     pub fn parse(jwks: &[u8]) -> Result<Self, KeySetError> {
         let members = Object::read(jwks).map_err(|_| KeySetError::Malformed)?;
         let keys = members.get("keys").and_then(Raw::array).ok_or(KeySetError::Malformed)?;
@@ -89,12 +89,13 @@ impl KeySet {
         Ok(Self { keys })
     }
 
-    /// Reads public keys in PEM: `PUBLIC KEY`, `RSA PUBLIC KEY`, or `CERTIFICATE`, of which only the key is
-    /// taken; neither its dates nor its signature are looked at.
+    /// Reads public keys in PEM: `PUBLIC KEY`, `RSA PUBLIC KEY` or `CERTIFICATE`.
     ///
-    /// PEM has no place for the name of a key, so that each is tried for tokens of whatever `kid`, two of
-    /// them at most. An RSA key fits all six RSA algorithms, as one without `alg` in a JWKS does; see
-    /// [`AuthorizationServer::algorithms`](crate::AuthorizationServer) to allow less.
+    /// Of a certificate only the key is used. Its dates and its signature are ignored.
+    ///
+    /// A key in PEM has no `kid`. Therefore the keys are tried for tokens with any `kid`, two keys at most for each
+    /// token. An RSA key fits all six RSA algorithms, like a key without `alg` in a JWKS. To allow fewer, see
+    /// [`AuthorizationServer::algorithms`](crate::AuthorizationServer).
     ///
     /// ```
     /// use mcp_auth::jwt::KeySet;
@@ -113,7 +114,7 @@ impl KeySet {
         Self::of_pem(pem, None)
     }
 
-    /// The same for keys with a name: they are tried for tokens of this `kid` only.
+    /// Like [`from_pem`](Self::from_pem), but the keys have this `kid`. They are tried only for tokens with the same.
     ///
     /// ```
     /// # use mcp_auth::jwt::KeySet;
@@ -138,7 +139,7 @@ impl KeySet {
             }
             let jwk = serde_json::to_string(&jwk);
             let jwk = jwk.map_err(|_| KeySetError::Pem("it cannot be written as JSON"))?;
-            let key = Key { has_any_name: kid.is_none(), ..Key::read(&jwk) };
+            let key = Key { matches_any_kid: kid.is_none(), ..Key::read(&jwk) };
             match key.usable {
                 Err(why) => Err(KeySetError::NoUsableKey(why)),
                 Ok(_) => Ok(Arc::new(key)),
@@ -148,52 +149,57 @@ impl KeySet {
         Ok(Self { keys: keys.collect::<Result<_, _>>()? })
     }
 
-    /// The keys of both.
+    /// Combines two sets.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
         self.keys.extend(other.keys);
         self
     }
 
-    /// How many keys can be used.
+    /// The number of usable keys.
     #[must_use]
     pub fn len(&self) -> usize {
         self.keys.iter().filter(|key| key.usable.is_ok()).count()
     }
 
-    /// Whether no key can be used.
+    /// Whether no key is usable.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The key that signed the token, which says to be of `issuer`.
+    /// Returns the key that signed the token. `issuer` is the unverified `iss` of the token.
     pub(crate) fn verify(&self, jws: &Jws<'_>, issuer: &str) -> Result<Arc<Key>, KeyLookupError> {
-        let meant =
-            self.keys.iter().filter(|key| key.is_of(issuer) && key.is_meant_by(&jws.header));
-        let mut named = meant.clone().filter(|key| !key.has_any_name);
-        if jws.header.kid().is_none() && named.next().is_some() && meant.clone().nth(1).is_some() {
+        let candidates = self
+            .keys
+            .iter()
+            .filter(|key| key.may_sign_for(issuer) && key.matches_header(&jws.header));
+        let mut named = candidates.clone().filter(|key| !key.matches_any_kid);
+        if jws.header.kid().is_none()
+            && named.next().is_some()
+            && candidates.clone().nth(1).is_some()
+        {
             return Err(KeyLookupError::Ambiguous);
         }
-        let mut missing = KeyLookupError::Unknown;
+        let mut error = KeyLookupError::Unknown;
         let mut tries = 0;
-        for key in meant {
+        for key in candidates {
             match key.public_key(jws.header.algorithm) {
-                Err(why) => missing = if tries == 0 { why } else { missing },
+                Err(why) => error = if tries == 0 { why } else { error },
                 Ok(_) if tries == MAX_TRIES => break,
                 Ok(public_key) => {
                     tries += 1;
-                    missing = KeyLookupError::Signature;
+                    error = KeyLookupError::Signature;
                     if public_key.verifies(jws.signing_input.as_bytes(), &jws.signature) {
                         return Ok(key.clone());
                     }
                 }
             }
         }
-        Err(missing)
+        Err(error)
     }
 
-    /// This set in place of the former: keys that are in both stay the same, the others are retired.
+    /// Replaces the former set with this one. Keys that are in both are shared. Keys only in the former are retired.
     pub(crate) fn replacing(mut self, former: Option<&Self>) -> Self {
         let Some(former) = former else { return self };
         for key in &mut self.keys {
@@ -211,7 +217,7 @@ impl KeySet {
 }
 
 impl Key {
-    /// Whether its issuer has withdrawn it.
+    /// Whether the issuer no longer publishes the key.
     pub(crate) fn is_retired(&self) -> bool {
         self.retired.load(Ordering::Acquire)
     }
@@ -234,7 +240,7 @@ impl Key {
             });
         Self {
             kid: kid.map(|kid| kid.into_owned().into()),
-            has_any_name: false,
+            matches_any_kid: false,
             issuer: template,
             usable,
             published: jwk.into(),
@@ -242,15 +248,16 @@ impl Key {
         }
     }
 
-    /// Whether it may sign tokens of this issuer.
-    fn is_of(&self, issuer: &str) -> bool {
+    /// Whether the key may sign tokens of this issuer.
+    fn may_sign_for(&self, issuer: &str) -> bool {
         self.issuer.as_ref().is_none_or(|own| own.matches(issuer))
     }
 
-    /// Whether a token with this header may have been signed by this key. Without a `kid` any key may.
-    fn is_meant_by(&self, header: &Header) -> bool {
+    /// Whether this key may have signed a token with this header. Without a `kid`, each key for the algorithm may
+    /// have.
+    fn matches_header(&self, header: &Header) -> bool {
         match header.kid() {
-            Some(kid) if !self.has_any_name => self.kid.as_deref() == Some(kid),
+            Some(kid) if !self.matches_any_kid => self.kid.as_deref() == Some(kid),
             _ => self.public_key(header.algorithm).is_ok(),
         }
     }

@@ -1,9 +1,11 @@
-//! Is this signed token genuine? JSON Web Signature, keys and claims, without any I/O.
+//! JWT verification: signatures, keys and claims, without any I/O.
 //!
-//! This is the whole verification as functions of data; [`McpAuth`](crate::McpAuth) adds keys that are kept up to date and
-//! a cache of verified tokens. Only what RFC 9068 access tokens need is here: compact serialization, asymmetric
-//! signatures, no encryption. The [`Algorithm`] enum has neither HMAC nor `none`, so that the classic
-//! confusions cannot be written down; a token signed with a shared secret has a type of its own.
+//! The verification only depends on its inputs. [`McpAuth`](crate::McpAuth) adds keys that are kept up to date and a
+//! cache of verified tokens.
+//!
+//! Only what RFC 9068 access tokens need is implemented: compact serialization and asymmetric signatures, but not
+//! encryption. The [`Algorithm`] enum has neither HMAC nor `none`, so that the known algorithm confusions cannot be
+//! expressed. A token signed with a shared secret has a separate type.
 
 mod pem;
 mod token_hash;
@@ -26,14 +28,14 @@ mod security_event;
 pub use algorithm::Algorithm;
 pub(crate) use base64url::{decode as from_base64url, encode as to_base64url};
 pub(crate) use claims::Claims;
-pub(crate) use crypto::{Mac, PrivateKey, TokenHasher, is_same_secret, random, sha256};
-pub(crate) use embedded::EmbeddedKeys;
+pub(crate) use crypto::{HmacSha256, PrivateKey, TokenHasher, is_same_secret, random, sha256};
+pub(crate) use embedded::EmbeddedKeyCache;
 pub(crate) use hmac::{HmacJwt, HmacKey};
 pub(crate) use jws::{Jws, is_compact};
 pub(crate) use keys::{Key, KeyLookupError};
 pub use keys::{KeySet, KeySetError};
 pub use rules::{JwtRules, Profile};
-pub(crate) use security_event::{SecurityEvent, SecurityEventKind, fault};
+pub(crate) use security_event::{SecurityEvent, SecurityEventKind, set_error};
 pub(crate) use token_hash::TokenHash;
 pub use verify::verify;
 pub(crate) use verify::{check, check_algorithm};

@@ -1,8 +1,9 @@
-//! PEM ([RFC 7468](https://www.rfc-editor.org/rfc/rfc7468)): one private key, as the text that tools write.
+//! Reads a private key in PEM ([RFC 7468](https://www.rfc-editor.org/rfc/rfc7468)).
 
 use base64_simd::STANDARD;
 
-/// The first private key in a text, as DER, in whichever format: PKCS #8, PKCS #1 or SEC 1.
+/// Returns the first private key of a text as DER, in PKCS #8, PKCS #1 or SEC 1. Returns `None` if the first PEM block
+/// is not an unencrypted private key.
 pub(super) fn private_key(text: &str) -> Option<Vec<u8>> {
     let (_, rest) = text.split_once("-----BEGIN ")?;
     let (label, rest) = rest.split_once("-----")?;

@@ -1,4 +1,4 @@
-//! Is it an access token at all, and not another JWT of the same issuer?
+//! Checks that a JWT is an access token, and not another kind of JWT of the same issuer.
 
 use crate::model::denial::Denial;
 use crate::model::error_codes::Reason;
@@ -6,7 +6,7 @@ use crate::verify::jwt::claims::Claims;
 use crate::verify::jwt::jws::Header;
 use crate::verify::jwt::rules::Profile;
 
-/// Kinds of tokens whose `typ` is known, to name them to the operator. Any other is refused as well.
+/// Known `typ` values of other tokens, so that the error names the kind. Any other `typ` is refused as well.
 const KNOWN_TYPES: [(&str, &str); 7] = [
     ("dpop+jwt", "a DPoP proof"),
     ("entity-statement+jwt", "an entity statement"),
@@ -23,25 +23,25 @@ impl Profile {
         let is = |name: &str| typ.eq_ignore_ascii_case(name);
         match self {
             Self::Compatible if is("at+jwt") => Ok(()),
-            Self::Compatible if is("jwt") => claims.other_kind.map_or(Ok(()), |kind| Err(other_kind(kind))),
-            Self::Rfc9068 if is("at+jwt") => complete(claims),
+            Self::Compatible if is("jwt") => claims.non_access_token_kind.map_or(Ok(()), |kind| Err(non_access_token_kind(kind))),
+            Self::Rfc9068 if is("at+jwt") => require_rfc9068_claims(claims),
             Self::Rfc9068 if is("jwt") => Err(Denial::invalid(Reason::Type).detail(
                 "the token's `typ` is not `at+jwt`: let the issuer follow RFC 9068, or use `Profile::Compatible`",
             )),
             _ => {
                 let known = KNOWN_TYPES.iter().find(|(name, _)| is(name));
-                Err(other_kind(known.map_or("of a kind that is not known here", |(_, kind)| kind)))
+                Err(non_access_token_kind(known.map_or("of a kind that is not known here", |(_, kind)| kind)))
             }
         }
     }
 }
 
-fn other_kind(kind: &str) -> Denial {
+fn non_access_token_kind(kind: &str) -> Denial {
     Denial::invalid(Reason::Type)
         .detail(format!("the token is {kind}: the client must send its access token"))
 }
 
-fn complete(claims: &Claims) -> Result<(), Denial> {
+fn require_rfc9068_claims(claims: &Claims) -> Result<(), Denial> {
     let required = [
         ("client_id", claims.has_client_id),
         ("iat", claims.has_issued_at),

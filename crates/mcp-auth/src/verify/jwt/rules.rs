@@ -1,4 +1,4 @@
-//! What one issuer's JWTs must look like.
+//! The rules for the JWTs of one issuer.
 
 use std::sync::Arc;
 
@@ -6,25 +6,25 @@ use crate::model::issuer_overrides::IssuerOverrides;
 use crate::model::issuer_pattern::IssuerSet;
 use crate::verify::jwt::algorithm::Algorithm;
 
-/// What one issuer's tokens may look like.
+/// The rules for the JWTs of one issuer.
 #[derive(Clone, Debug)]
 pub struct JwtRules {
-    /// The issuer, compared byte for byte with `iss`. A template with a placeholder for the tenant, where
-    /// several tenants share their keys.
+    /// The issuer, which is compared byte for byte with `iss`. If several tenants share their keys, it is a template
+    /// with a placeholder for the tenant.
     pub issuer: Arc<str>,
-    /// The signature algorithms that are accepted.
+    /// The accepted signature algorithms.
     pub algorithms: Vec<Algorithm>,
-    /// How strictly a token must say that it is an access token.
+    /// How strictly a token must show that it is an access token.
     pub profile: Profile,
-    /// The tenants of a template.
+    /// The accepted tenants, if `issuer` is a template.
     pub(crate) issuer_set: Option<Arc<IssuerSet>>,
     pub(crate) overrides: Option<Arc<IssuerOverrides>>,
 }
 
 impl JwtRules {
-    /// Every algorithm of [`Algorithm::ALL`], in the compatible profile.
+    /// Rules with every algorithm of [`Algorithm::ALL`] and with [`Profile::Compatible`].
     ///
-    /// Accepting many algorithms is safe because each key fixes its own: an attacker cannot choose.
+    /// Accepting many algorithms is safe, because each key determines its own. An attacker cannot choose.
     #[must_use]
     pub fn new(issuer: impl AsRef<str>) -> Self {
         Self {
@@ -36,30 +36,32 @@ impl JwtRules {
         }
     }
 
-    /// Whether tokens of this issuer are judged by these rules.
-    pub(crate) fn are_for(&self, issuer: &str) -> bool {
+    /// Whether these rules apply to tokens of this issuer.
+    pub(crate) fn apply_to(&self, issuer: &str) -> bool {
         match &self.issuer_set {
             Some(issuer_set) => issuer_set.contains(issuer),
             None => *self.issuer == *issuer,
         }
     }
 
-    /// The issuer of a token that is judged by these rules.
+    /// The issuer of a token that these rules apply to.
     pub(super) fn issuer_of(&self, issuer: &str) -> Arc<str> {
         if self.issuer_set.is_some() { issuer.into() } else { self.issuer.clone() }
     }
 }
 
-/// How strictly a token must say that it is an access token.
+/// How strictly a token must show that it is an access token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Profile {
-    /// The default, for the many issuers that do not type their access tokens: `typ` is `at+jwt`,
-    /// `JWT` or absent. Unless it is `at+jwt`, a token that shows the marks of another kind is
-    /// refused: `nonce` or `at_hash` of an ID token, `events` of a logout token, and the like.
+    /// Accepts tokens whose `typ` is `at+jwt`, `JWT` or absent. This is the default, because many issuers do not set
+    /// the type of access tokens.
+    ///
+    /// Unless `typ` is `at+jwt`, a token with claims of another kind of token is refused: `nonce` or `at_hash` of an
+    /// ID token, `events` of a logout token, and the like.
     #[default]
     Compatible,
-    /// Only tokens of [RFC 9068](https://www.rfc-editor.org/rfc/rfc9068#section-4): `typ` is `at+jwt`,
-    /// and `client_id`, `iat` and `jti` are there.
+    /// Accepts only tokens of [RFC 9068](https://www.rfc-editor.org/rfc/rfc9068#section-4): `typ` is `at+jwt`, and
+    /// `client_id`, `iat` and `jti` are present.
     Rfc9068,
 }

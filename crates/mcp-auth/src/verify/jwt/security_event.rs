@@ -1,4 +1,6 @@
-//! What an issuer tells us of its tokens: logout tokens and security events, signed as tokens are and never taken for one.
+//! Security events: SETs and logout tokens, by which an issuer revokes its tokens.
+//!
+//! They are signed like access tokens, but are never accepted as one.
 
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
@@ -11,16 +13,16 @@ use crate::util::json::{Object, Raw};
 use crate::util::unix_time::unix_secs;
 use crate::verify::jwt::jws::Header;
 
-/// The two kinds of notices. Each comes its own way, and is judged by its own rules.
+/// The two kinds of security events. Each is received over its own transport, and validated by its own rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SecurityEventKind {
     /// [OpenID Connect Back-Channel Logout 1.0 §2.4](https://openid.net/specs/openid-connect-backchannel-1_0.html#LogoutToken).
     Logout,
     /// [RFC 8417](https://www.rfc-editor.org/rfc/rfc8417), as CAEP and RISC use it.
-    SecurityEvent,
+    Set,
 }
 
-/// A notice taken apart; nothing of it is true yet.
+/// A parsed security event. Nothing in it is verified yet.
 pub(crate) struct SecurityEvent {
     pub(crate) issuer: String,
     audience: Vec<String>,
@@ -28,13 +30,13 @@ pub(crate) struct SecurityEvent {
     expires_at: Option<f64>,
     /// What is to be revoked.
     pub(crate) revocations: Vec<Revocation>,
-    /// Whether it has an event that is known, and says of nobody we understand that it happened to them.
-    pub(crate) is_about_nobody: bool,
+    /// Whether it contains a known event whose subject is missing or cannot be interpreted.
+    pub(crate) has_unknown_subject: bool,
 }
 
 const LOGOUT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
-/// The events after which tokens issued before are not believed any more. Others are none of our business.
+/// The events that revoke the tokens issued before them. All other events are ignored.
 const REVOKING: [&str; 6] = [
     "https://schemas.openid.net/secevent/caep/event-type/credential-change",
     "https://schemas.openid.net/secevent/caep/event-type/session-revoked",
@@ -62,7 +64,7 @@ impl SecurityEvent {
         required(claim("jti").and_then(Raw::string).filter(|jti| !jti.is_empty()), "jti")?;
         let issued_at = required(claim("iat").and_then(Raw::numeric_date), "iat")?;
         let expires_at = match claim("exp") {
-            None if kind == SecurityEventKind::SecurityEvent => None,
+            None if kind == SecurityEventKind::Set => None,
             exp => Some(required(exp.and_then(Raw::numeric_date), "exp")?),
         };
         let events = required(claim("events").and_then(|it| Object::of(it.get()).ok()), "events")?;
@@ -73,16 +75,16 @@ impl SecurityEvent {
             issued_at,
             expires_at,
             revocations: Vec::new(),
-            is_about_nobody: false,
+            has_unknown_subject: false,
         };
         match kind {
             SecurityEventKind::Logout => event.read_logout(&members, &events)?,
-            SecurityEventKind::SecurityEvent => event.read_events(&members, &events)?,
+            SecurityEventKind::Set => event.read_events(&members, &events)?,
         }
         Ok(event)
     }
 
-    /// Whether it is for us, and of this time.
+    /// Checks the audience and the times.
     pub(crate) fn validate(
         &self,
         audiences: &[impl AsRef<str>],
@@ -101,7 +103,7 @@ impl SecurityEvent {
         Ok(())
     }
 
-    /// Back-Channel Logout 1.0 §2.6.
+    /// Reads a logout token (Back-Channel Logout 1.0 §2.6).
     fn read_logout(&mut self, members: &Object<'_>, events: &Object<'_>) -> Result<(), Denial> {
         if members.get("nonce").is_some() {
             return Err(refuse(Reason::Type, "it has a `nonce`, as ID tokens have"));
@@ -127,11 +129,12 @@ impl SecurityEvent {
             if !REVOKING.contains(&name) || is_new_credential {
                 continue;
             }
-            // Before it was final, CAEP had the subject in the event.
+            // Drafts of CAEP had the subject in the event.
             let subject = subject.or_else(|| event.get("subject"));
-            let revocations = subject.map(|it| identified(it, &self.issuer)).unwrap_or_default();
-            self.is_about_nobody |= revocations.is_empty();
-            // Some count in milliseconds.
+            let revocations =
+                subject.map(|it| revocations_for_subject(it, &self.issuer)).unwrap_or_default();
+            self.has_unknown_subject |= revocations.is_empty();
+            // Some senders use milliseconds, so `iat` is the upper limit.
             let at = event.get("event_timestamp").and_then(Raw::numeric_date);
             self.revoke(&revocations, at.map_or(self.issued_at, |at| at.min(self.issued_at)));
         }
@@ -143,7 +146,10 @@ impl SecurityEvent {
     }
 }
 
-/// A session ends by its name. Tokens that name no session may be of it, if they are its user's.
+/// Returns the revocations for a user, a session, or a session of a user.
+///
+/// A session is revoked by its id. If its user is named too, tokens of this user that name no session are revoked as
+/// well, because they may belong to the session.
 fn revocations(
     issuer: &str,
     user: Option<Cow<'_, str>>,
@@ -157,17 +163,18 @@ fn revocations(
     session.map(|sid| Revocation::session(issuer, &*sid)).into_iter().chain(user).collect()
 }
 
-/// What is revoked by a subject identifier ([RFC 9493](https://www.rfc-editor.org/rfc/rfc9493)): `iss_sub` or
-/// `opaque`, or a `complex` one of these ([SSF 1.0 §3](https://openid.net/specs/openid-sharedsignals-framework-1_0.html)).
-fn identified(identifier: Raw<'_>, issuer: &str) -> Vec<Revocation> {
+/// Returns the revocations for a subject identifier ([RFC 9493](https://www.rfc-editor.org/rfc/rfc9493)): `iss_sub`,
+/// `opaque`, or a `complex` one made of these
+/// ([SSF 1.0 §3](https://openid.net/specs/openid-sharedsignals-framework-1_0.html)).
+fn revocations_for_subject(identifier: Raw<'_>, issuer: &str) -> Vec<Revocation> {
     let Ok(members) = Object::of(identifier.get()) else { return Vec::new() };
-    let name = name_in(&members, issuer);
+    let name = subject_name(&members, issuer);
     let part = |part| {
         let members = members.get(part).and_then(|part| Object::of(part.get()).ok())?;
-        name_in(&members, issuer)
+        subject_name(&members, issuer)
     };
     match members.get("format").and_then(Raw::string).as_deref() {
-        // It may name a user or a session: none is called as the other.
+        // It may name a user or a session. Both are revoked: a user and a session never have the same name.
         Some("opaque") => {
             let session = revocations(issuer, None, name.clone());
             session.into_iter().chain(revocations(issuer, name, None)).collect()
@@ -177,8 +184,8 @@ fn identified(identifier: Raw<'_>, issuer: &str) -> Vec<Revocation> {
     }
 }
 
-/// The name in a simple identifier. An issuer speaks for its own users only.
-fn name_in<'c>(members: &Object<'c>, issuer: &str) -> Option<Cow<'c, str>> {
+/// The name in a simple identifier. An issuer can only name its own users.
+fn subject_name<'c>(members: &Object<'c>, issuer: &str) -> Option<Cow<'c, str>> {
     let text = |name| members.get(name).and_then(Raw::string);
     let name = match &*text("format")? {
         "iss_sub" if text("iss").is_some_and(|it| it == issuer) => text("sub"),
@@ -188,18 +195,18 @@ fn name_in<'c>(members: &Object<'c>, issuer: &str) -> Option<Cow<'c, str>> {
     name.filter(|name| !name.is_empty())
 }
 
-/// A logout token may be typed or not; a security event must be (SSF 1.0 §4.1.1).
+/// Checks `typ`. It is optional for a logout token, and required for a SET (SSF 1.0 §4.1.1).
 fn is_typed<A>(kind: SecurityEventKind, header: &Header<A>) -> bool {
     let is = |name| header.is_typed(name);
     match kind {
         SecurityEventKind::Logout => header.typ().is_none() || is("logout+jwt") || is("jwt"),
-        SecurityEventKind::SecurityEvent => is("secevent+jwt"),
+        SecurityEventKind::Set => is("secevent+jwt"),
     }
 }
 
-/// What a sender is told of a notice that is not accepted: a code and a sentence of
-/// [RFC 8935 §2.4](https://www.rfc-editor.org/rfc/rfc8935#section-2.4). Nothing in it comes from the notice.
-pub(crate) fn fault(denial: &Denial) -> (&'static str, &'static str) {
+/// The error that the sender of a refused security event receives: a code and a description as in
+/// [RFC 8935 §2.4](https://www.rfc-editor.org/rfc/rfc8935#section-2.4). Nothing in it comes from the event.
+pub(crate) fn set_error(denial: &Denial) -> (&'static str, &'static str) {
     match denial.kind() {
         DenialKind::BadMessage(BadMessage::TooLarge)
         | DenialKind::InvalidToken(Reason::Oversize) => ("invalid_request", "It is too large"),

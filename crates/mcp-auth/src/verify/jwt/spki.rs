@@ -1,14 +1,16 @@
-//! Public keys in PEM ([RFC 7468](https://www.rfc-editor.org/rfc/rfc7468)), rewritten as JWKs: what a key must be is judged there.
+//! Converts public keys in PEM ([RFC 7468](https://www.rfc-editor.org/rfc/rfc7468)) to JWKs.
+//!
+//! The keys are validated as JWKs, not here.
 
 use base64_simd::STANDARD;
 use serde_json::{Value, json};
 
 use crate::verify::jwt::base64url;
 
-/// Keys met in the field have 4 KiB at most, certificates 10.
+/// Maximum length of a PEM block. Keys in use have at most 4 KiB, certificates at most 10 KiB.
 const MAX_BLOCK_BYTES: usize = 64 * 1024;
 
-/// More than anybody rotates through.
+/// Maximum number of PEM blocks, which is more than any rotation needs.
 const MAX_BLOCKS: usize = 100;
 
 const INTEGER: u8 = 0x02;
@@ -56,7 +58,7 @@ fn decode(text: &str) -> Option<Vec<u8>> {
 fn public_key(der: &[u8]) -> Result<Value, &'static str> {
     let (kind, parameters, key) = parts(der).ok_or(NOT_DER)?;
     let point = |curve: &str| {
-        let coordinates = key.strip_prefix(&[4])?; // uncompressed
+        let coordinates = key.strip_prefix(&[4])?; // uncompressed point
         let (x, y) = coordinates.split_at(coordinates.len() / 2);
         Some(json!({
             "kty": "EC", "crv": curve, "x": base64url::encode(x), "y": base64url::encode(y),
@@ -82,7 +84,7 @@ fn ml_dsa(algorithm: &str, key: &[u8]) -> Value {
     json!({ "kty": "AKP", "alg": algorithm, "pub": base64url::encode(key) })
 }
 
-/// Object identifiers as they stand in DER.
+/// Object identifiers, DER-encoded without tag and length.
 mod oid {
     pub(super) const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
     pub(super) const EC: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
@@ -95,14 +97,14 @@ mod oid {
     pub(super) const ML_DSA_87: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x03, 0x13];
 }
 
-/// The kind of a key, the curve if it names one, and the key itself.
+/// The algorithm of a key, its named curve (empty if there is none), and the key itself.
 fn parts(der: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let (info, []) = value(SEQUENCE, der)? else { return None };
     let (algorithm, rest) = value(SEQUENCE, info)?;
     let (bits, []) = value(BIT_STRING, rest)? else { return None };
     let (kind, parameters) = value(OBJECT_IDENTIFIER, algorithm)?;
     let curve = value(OBJECT_IDENTIFIER, parameters).map_or(&[][..], |(curve, _)| curve);
-    Some((kind, curve, bits.strip_prefix(&[0])?)) // no bit of the last byte is unused
+    Some((kind, curve, bits.strip_prefix(&[0])?)) // the last byte has no unused bits
 }
 
 /// An `RSAPublicKey` ([RFC 8017 §A.1.1](https://www.rfc-editor.org/rfc/rfc8017#appendix-A.1.1)).
@@ -110,13 +112,13 @@ fn rsa(der: &[u8]) -> Option<Value> {
     let (key, []) = value(SEQUENCE, der)? else { return None };
     let (n, rest) = value(INTEGER, key)?;
     let (e, []) = value(INTEGER, rest)? else { return None };
-    // A negative number would be another one without its sign.
+    // A JWK has no sign, so a negative number would become another number.
     let is_negative = |integer: &[u8]| integer.first().is_none_or(|first| first & 0x80 != 0);
     (!is_negative(n) && !is_negative(e))
         .then(|| json!({ "kty": "RSA", "n": base64url::encode(n), "e": base64url::encode(e) }))
 }
 
-/// The `SubjectPublicKeyInfo` of a certificate. Nothing else of it is looked at.
+/// The `SubjectPublicKeyInfo` of a certificate. Everything else in it is ignored.
 fn certified(der: &[u8]) -> Option<&[u8]> {
     let (certificate, []) = value(SEQUENCE, der)? else { return None };
     let (signed, _) = value(SEQUENCE, certificate)?;
@@ -129,7 +131,7 @@ fn certified(der: &[u8]) -> Option<&[u8]> {
     Some(&rest[..rest.len() - after.len()])
 }
 
-/// The content of a value of this kind, and what follows it. Lengths are read in their one DER form.
+/// The content of a value with this tag, and the bytes after it. A length must have its only valid DER encoding.
 fn value(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
     let (&[found, first], rest) = der.split_first_chunk()?;
     let (length, shortest, rest) = match first {
@@ -153,7 +155,7 @@ mod tests {
 
     const ED25519: &str = "MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
 
-    /// Of a certificate that expired in 2026, made with `openssl req -x509`.
+    /// A certificate that expired in 2026, made with `openssl req -x509`.
     const CERTIFICATE: &str = "\
 MIIBgTCCASegAwIBAgIUYaVmpfqJjEt+MlGmFBEDz+K5BSAwCgYIKoZIzj0EAwIw\
 FjEUMBIGA1UEAwwLaXNzdWVyLnRlc3QwHhcNMjYxMTIzMjMyMjQyWhcNMjYxMTI0\

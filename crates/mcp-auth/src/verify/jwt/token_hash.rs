@@ -1,9 +1,11 @@
-//! What tokens are remembered by: to be compared and looked up, and not to be looked at.
+//! The keyed hash that identifies a token in caches. It is compared and looked up, but never shown.
 
 use std::hash::{Hash, Hasher};
 
-/// A fingerprint of a token. Whoever saw two of them could make a third ([`TokenHasher`](super::TokenHasher)), so nothing shows one
-/// or puts them in order, and every map that holds some finds them by keyed hashes.
+/// A keyed hash of a token.
+///
+/// Two visible hashes would let an attacker compute a third ([`TokenHasher`](super::TokenHasher)). Therefore nothing
+/// shows or orders them, and every map of them uses a keyed hash function.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TokenHash([u8; 16]);
 
@@ -13,7 +15,7 @@ impl From<[u8; 16]> for TokenHash {
     }
 }
 
-/// All are equally long.
+/// Writes no length, because all have the same length.
 impl Hash for TokenHash {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write(&self.0);

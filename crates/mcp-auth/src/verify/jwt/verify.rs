@@ -1,4 +1,4 @@
-//! The verification of a JWT as a function of data.
+//! Verifies a JWT with given keys and rules.
 
 use crate::model::denial::Denial;
 use crate::model::error_codes::Reason;
@@ -9,10 +9,10 @@ use crate::verify::jwt::jws::Jws;
 use crate::verify::jwt::keys::KeySet;
 use crate::verify::jwt::rules::JwtRules;
 
-/// Verifies `token` with `keys`: its form, its kind, its issuer and its signature.
+/// Verifies the form, the type, the issuer and the signature of `token` with `keys`.
 ///
-/// Audience, expiry and scopes are judged after this, by [`Policy::authorize`](crate::Policy::authorize). A token
-/// that is bound to its sender (`cnf`) is refused, since nothing here knows the sender.
+/// It does not check audience, expiry and scopes; [`Policy::authorize`](crate::Policy::authorize) does. A
+/// sender-constrained token (`cnf`) is refused, because the sender is unknown here.
 ///
 /// ```
 /// use mcp_auth::jwt::{self, JwtRules, KeySet};
@@ -31,25 +31,25 @@ use crate::verify::jwt::rules::JwtRules;
 pub fn verify(token: &str, keys: &KeySet, rules: &JwtRules) -> Result<VerifiedToken, Denial> {
     let mut jws = Jws::parse(token)?;
     let claims = Claims::parse(std::mem::take(&mut jws.payload))?;
-    if !rules.are_for(claims.issuer()) {
+    if !rules.apply_to(claims.issuer()) {
         return Err(Denial::invalid(Reason::Issuer));
     }
     check(&jws, &claims, rules)?;
-    if claims.binding.is_some() {
+    if claims.confirmation.is_some() {
         return Err(Denial::invalid(Reason::Binding));
     }
     keys.verify(&jws, claims.issuer()).map_err(Denial::from)?;
     claims.into_token(rules)
 }
 
-/// Everything about a token that can be judged without a key.
+/// Checks everything that does not need a key: algorithm, profile and issuer-specific rules.
 pub(crate) fn check(jws: &Jws<'_>, claims: &Claims, rules: &JwtRules) -> Result<(), Denial> {
     check_algorithm(jws, rules)?;
     rules.profile.check(&jws.header, claims)?;
     issuer_checks::check(claims, rules)
 }
 
-/// Whether what an issuer signs may be signed like this.
+/// Checks that the issuer may use the algorithm of this JWS.
 pub(crate) fn check_algorithm(jws: &Jws<'_>, rules: &JwtRules) -> Result<(), Denial> {
     let algorithm = jws.header.algorithm;
     if rules.algorithms.contains(&algorithm) {

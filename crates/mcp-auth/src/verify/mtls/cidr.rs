@@ -1,8 +1,8 @@
-//! A network of proxies: an address, or a range of them.
+//! A range of IP addresses in CIDR notation, for trusted proxies.
 
 use std::net::IpAddr;
 
-/// All addresses that begin with the same bits.
+/// All addresses with the same prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Cidr {
     address: IpAddr,
@@ -10,7 +10,8 @@ pub(crate) struct Cidr {
 }
 
 impl Cidr {
-    /// `10.0.0.0/8`, `fd00::/8`, or one address. Nothing for anything else, nor for all addresses there are.
+    /// Parses `10.0.0.0/8`, `fd00::/8`, or one address. Returns `None` for anything else, and for a range of all
+    /// addresses (`/0`).
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (address, bits) = match text.split_once('/') {
             Some((address, bits)) => (address, Some(bits)),
@@ -26,7 +27,7 @@ impl Cidr {
         (1..=most).contains(&bits).then_some(Self { address, bits })
     }
 
-    /// An IPv4 address counts as that, also where the system shows it as IPv6.
+    /// Whether the range contains an address. An IPv4-mapped IPv6 address counts as the IPv4 address.
     pub(crate) fn contains(self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
             (IpAddr::V4(ours), IpAddr::V4(theirs)) => {

@@ -1,4 +1,4 @@
-//! The two forms in which proxies pass a client certificate on.
+//! The two headers in which proxies pass on a client certificate.
 
 use base64_simd::STANDARD;
 use http::HeaderName;
@@ -9,20 +9,20 @@ use crate::verify::mtls::certificate::ClientCertificate;
 /// The header with the client's certificate ([RFC 9440 §2](https://www.rfc-editor.org/rfc/rfc9440#section-2)).
 const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
 
-/// The same of Envoy.
+/// Envoy's header for the same purpose.
 const XFCC: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 
-/// A header in which a proxy tells of the certificate of its client.
+/// A header in which a proxy passes on the certificate of its client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ClientCertHeader {
     /// `Client-Cert`, the standard ([RFC 9440 §2.2](https://www.rfc-editor.org/rfc/rfc9440#section-2.2)):
-    /// the certificate in DER and base64, between colons.
+    /// the certificate in DER, encoded as base64, between colons.
     Rfc9440,
-    /// `X-TrustedProxies-Client-Cert` of Envoy and Istio
+    /// `X-Forwarded-Client-Cert` of Envoy and Istio
     /// ([its documentation](https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_conn_man/headers#x-forwarded-client-cert)),
-    /// of which the `Hash` counts. The proxy must replace what clients send (`SANITIZE_SET`): a header in which
-    /// `Hash=` comes twice is refused, wherever the second stands.
+    /// of which only the `Hash` is used. The proxy must replace what clients send (`SANITIZE_SET`). A header with
+    /// a second `Hash=` is refused, wherever it is.
     Xfcc,
 }
 
@@ -34,7 +34,7 @@ impl ClientCertHeader {
         }
     }
 
-    /// The certificate that a header tells of; nothing if it has another form.
+    /// Reads the certificate from a header. Returns `None` if the header has another form.
     pub(super) fn read(self, field: &str) -> Option<ClientCertificate> {
         let field = field.trim_matches(' ');
         match self {
@@ -44,24 +44,25 @@ impl ClientCertHeader {
     }
 }
 
-/// A Byte Sequence of [RFC 9651 §3.3.5](https://www.rfc-editor.org/rfc/rfc9651#section-3.3.5), without parameters.
+/// Reads a Byte Sequence ([RFC 9651 §3.3.5](https://www.rfc-editor.org/rfc/rfc9651#section-3.3.5)) without parameters.
 fn byte_sequence(field: &str) -> Option<ClientCertificate> {
     let base64 = field.strip_prefix(':')?.strip_suffix(':')?;
     let der = STANDARD.decode_to_vec(base64).ok()?;
-    // A DER SEQUENCE; what stands in it is for the issuer of the token to like.
+    // It must begin as a DER SEQUENCE. Only the issuer of the token decides whether the content is acceptable.
     (der.first() == Some(&0x30)).then(|| ClientCertificate::from_der(&der))
 }
 
-/// The certificate with the only `Hash=` of an element `By=..;Hash=..;Subject=..;URI=..`.
+/// Reads the certificate from the only `Hash=` of an element `By=..;Hash=..;Subject=..;URI=..`.
 ///
-/// Envoy writes its elements in this order, and a `Hash` into each. Behind it stand names of the client's
-/// choice, some of them unquoted, so that no two readers need agree where an element ends. Nothing there is read: it
-/// must only hold no second `Hash=`, which would be a name in the certificate, or another element.
+/// Envoy writes the fields in this order, and a `Hash` into each element. After it come names that the client
+/// chooses. Some of them are not quoted, so that two parsers may disagree about where an element ends. Therefore
+/// nothing after the hash is parsed. It only must not contain a second `Hash=`, which would be a name in the
+/// certificate, or another element.
 fn only_hash(field: &str) -> Option<ClientCertificate> {
     let field = field.to_ascii_lowercase();
     let (before, after) = field.split_once("hash=")?;
     let is_only = !after.contains("hash=");
-    // The proxy's own names, each with a `;` behind it; a `,` would end another element.
+    // Only the proxy's own names may come before, each followed by a `;`. A `,` would be the end of another element.
     let is_first = before
         .split_inclusive(';')
         .all(|name| name.starts_with("by=") && name.ends_with(';') && !name.contains([',', '"']));
@@ -125,7 +126,7 @@ mod tests {
             (format!("By=x;Hash={hash};Cert=\"{pem}\";Chain=\"{pem}{pem}\""), true),
             (format!("Hash={hash};Subject=\"\";URI=;DNS="), true),
             (format!("Hash={hash};URI=spiffe://x,y,By=z"), true),
-            // Another element, or a name that looks like one: nobody can tell.
+            // Another element, or a name that looks like one: the two cannot be told apart.
             (format!("Hash={other},Hash={hash}"), false),
             (format!("Hash={hash},Hash={other}"), false),
             (format!("Hash={hash};URI=x,By=z;Hash={other}"), false),
@@ -135,7 +136,7 @@ mod tests {
             (format!(r#"Hash={hash};Subject="x,Hash={other};URI=y";"#), false),
             (format!("Hash={hash};DNS=x;HASH={other}"), false),
             (format!("Hash={hash};Hash={hash}"), false),
-            // Behind what a client can choose.
+            // After something that a client can choose.
             (format!("Subject=\"CN=a\";Hash={hash}"), false),
             (format!("URI=spiffe://c;Hash={hash}"), false),
             (format!("Cert=\"{pem}\";Hash={hash}"), false),
@@ -149,7 +150,7 @@ mod tests {
             (format!(",Hash={hash}"), false),
             (format!(";Hash={hash}"), false),
             (format!("={hash};Hash={hash}"), false),
-            // No digest.
+            // Not a digest.
             (format!("Hash={hash},"), false),
             (format!("Hash={hash} ;URI=x"), false),
             (format!("Hash= {hash}"), false),

@@ -1,4 +1,4 @@
-//! The client certificate of a connection, for tokens bound to it ([RFC 8705](https://www.rfc-editor.org/rfc/rfc8705)).
+//! Client certificates, for certificate-bound tokens ([RFC 8705](https://www.rfc-editor.org/rfc/rfc8705)).
 
 mod certificate;
 mod header;

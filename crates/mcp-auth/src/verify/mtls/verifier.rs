@@ -1,4 +1,4 @@
-//! Does the connection show the client certificate that the token is bound to?
+//! Checks that the client presented the certificate that the token is bound to.
 
 use std::net::IpAddr;
 
@@ -12,14 +12,14 @@ use crate::verify::mtls::certificate::{ClientCertificate, PeerAddr};
 use crate::verify::mtls::cidr::Cidr;
 use crate::verify::mtls::header::ClientCertHeader;
 
-/// How certificates are known.
+/// Verifies certificate-bound tokens.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CertificateVerifier {
     pub(crate) is_required: bool,
-    pub(crate) forwarded: Option<TrustedProxies>,
+    pub(crate) trusted_proxies: Option<TrustedProxies>,
 }
 
-/// A header that tells of certificates, and who is believed it.
+/// The header with the client certificate, and the proxies that are trusted to set it.
 #[derive(Clone, Debug)]
 pub(crate) struct TrustedProxies {
     pub(crate) header: ClientCertHeader,
@@ -27,9 +27,9 @@ pub(crate) struct TrustedProxies {
 }
 
 impl CertificateVerifier {
-    /// Whether the client has shown the certificate with this thumbprint.
+    /// Checks that the client presented the certificate with this thumbprint.
     pub(crate) fn verify(&self, thumbprint: &[u8; 32], parts: &Parts) -> Result<(), Denial> {
-        match self.of(parts) {
+        match self.client_certificate(parts) {
             Ok(ClientCertificate(shown)) if is_same_secret(&shown, thumbprint) => Ok(()),
             Ok(_) => Err(Denial::invalid(Reason::Certificate).detail(
                 "the token is bound to another client certificate than the one shown: it was stolen, or the client has renewed its certificate and needs a new token",
@@ -38,14 +38,15 @@ impl CertificateVerifier {
         }
     }
 
-    /// The certificate of the client. A proxy that is believed knows its client, and no other is asked then.
-    fn of(&self, parts: &Parts) -> Result<ClientCertificate, &'static str> {
+    /// The certificate of the client. If the peer is a trusted proxy, only its header is read, and the certificate of
+    /// the connection is ignored.
+    fn client_certificate(&self, parts: &Parts) -> Result<ClientCertificate, &'static str> {
         let peer = parts.extensions.get().map(|PeerAddr(address)| *address);
-        match &self.forwarded {
-            Some(forwarded) if peer.is_some_and(|peer| forwarded.is_trusted(peer)) => {
-                forwarded.read(&parts.headers)
+        match &self.trusted_proxies {
+            Some(trusted_proxies) if peer.is_some_and(|peer| trusted_proxies.is_trusted(peer)) => {
+                trusted_proxies.read(&parts.headers)
             }
-            _ => parts.extensions.get().copied().ok_or(match (&self.forwarded, peer) {
+            _ => parts.extensions.get().copied().ok_or(match (&self.trusted_proxies, peer) {
                 (None, _) => "the token is bound to a client certificate, and the request has no `ClientCertificate` in its extensions: put it there where TLS ends, or name your proxy with `.client_certificates_from(..)`",
                 (Some(_), None) => "the token is bound to a client certificate, and the request has no `PeerAddr` in its extensions, so that no proxy can be believed: with axum, serve by `into_make_service_with_connect_info::<SocketAddr>()`",
                 (Some(_), Some(_)) => "the token is bound to a client certificate, and the request does not come from a proxy that `.client_certificates_from(..)` names",

@@ -1,44 +1,46 @@
-//! A look at JSON ([RFC 8259](https://www.rfc-editor.org/rfc/rfc8259)) from its beginning to its end, by who knows what to
-//! look for. It goes through a text once, and accepts nothing that is not in the grammar.
+//! A strict single-pass reader for JSON ([RFC 8259](https://www.rfc-editor.org/rfc/rfc8259)).
 //!
-//! What to do with a member that comes twice is the business of who reads. Why this is no library:
+//! The caller asks for the members and values that it expects. Text outside the grammar is refused.
+//!
+//! The caller decides how to treat duplicate members. For why this is not a library, see
 //! `docs/decisions/2026-11-25-json-reader.md`.
 
 use std::borrow::Cow;
 
 use crate::util::byte_scan::skip_blocks;
 
-/// The text is no JSON, or not of the shape that is looked for.
+/// The text is not JSON, or does not have the expected shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SyntaxError;
 
 type Result<T> = std::result::Result<T, SyntaxError>;
 
-/// A value as it is written.
+/// A value, as it is written in the text.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Raw<'j> {
     text: &'j str,
-    /// A string without escapes.
+    /// Whether it is a string without escapes.
     is_plain: bool,
 }
 
-/// The value that comes next, and where a text is left afterwards.
+/// A position in a JSON text.
 #[derive(Clone, Debug)]
 pub(crate) struct Reader<'j> {
     text: &'j str,
     at: usize,
-    /// Nothing was read yet of the object or array that was entered last.
+    /// Whether nothing was read yet of the object or array that was entered last.
     is_fresh: bool,
 }
 
-/// A member of an object, by its name.
+/// The name of a member, matched against the wanted names.
 pub(crate) enum Member<'j> {
-    /// It has one of the names that are looked for: its place among them.
+    /// One of the wanted names: its index among them.
     Wanted(usize),
     Other(Cow<'j, str>),
 }
 
-/// Which of the values that are open are objects. A bit each, as the depth is a stranger's choice.
+/// Which of the open values are objects (the others are arrays). One bit each, since an attacker chooses the
+/// depth.
 #[derive(Default)]
 struct Nesting {
     depth: usize,
@@ -47,14 +49,14 @@ struct Nesting {
 }
 
 impl<'j> Raw<'j> {
-    /// The value that is the whole of a text.
+    /// Reads a text that consists of one value. Returns `None` if it does not.
     pub(crate) fn read(text: &'j str) -> Option<Self> {
         let mut reader = Reader::new(text);
         let value = reader.value().ok()?;
         reader.end().ok().map(|()| value)
     }
 
-    /// Its text.
+    /// The text of the value.
     pub(crate) fn get(self) -> &'j str {
         self.text
     }
@@ -63,7 +65,8 @@ impl<'j> Raw<'j> {
         self.text == "null"
     }
 
-    /// The string that it is, borrowed where it is written without escapes.
+    /// The decoded string, borrowed if it is written without escapes. Returns `None` if the value is not a
+    /// string, or has an invalid escape.
     #[inline(never)]
     pub(crate) fn string(self) -> Option<Cow<'j, str>> {
         if self.is_plain {
@@ -72,7 +75,7 @@ impl<'j> Raw<'j> {
         if self.text.starts_with('"') { unescaped(self.text) } else { None }
     }
 
-    /// The elements of the array that it is.
+    /// The elements of the array. Returns `None` if the value is not an array.
     pub(crate) fn array(self) -> Option<Vec<Raw<'j>>> {
         let mut reader = Reader::new(self.text);
         reader.enter(b'[').ok()?;
@@ -83,13 +86,14 @@ impl<'j> Raw<'j> {
         Some(elements)
     }
 
-    /// The strings of the array that it is; nothing if any element is something else.
+    /// The strings of the array. Returns `None` if the value is not an array, or has an element that is not a
+    /// string.
     pub(crate) fn strings(self) -> Option<Vec<Cow<'j, str>>> {
         self.array()?.into_iter().map(Self::string).collect()
     }
 
-    /// The number that it is, if it is at least 0 and below 2^53, as NumericDates are
-    /// ([RFC 7519 §2](https://www.rfc-editor.org/rfc/rfc7519#section-2)): an integer or a fraction.
+    /// The number as a NumericDate ([RFC 7519 §2](https://www.rfc-editor.org/rfc/rfc7519#section-2)), an
+    /// integer or a fraction. Returns `None` unless it is a number, at least 0 and below 2^53.
     #[inline(never)]
     pub(crate) fn numeric_date(self) -> Option<f64> {
         const LIMIT: f64 = 9_007_199_254_740_992.0;
@@ -105,7 +109,7 @@ impl<'j> Reader<'j> {
         Self { text, at: 0, is_fresh: false }
     }
 
-    /// Says that nothing but white space may follow.
+    /// Checks that only white space follows.
     pub(crate) fn end(&mut self) -> Result<()> {
         match self.peek() {
             None => Ok(()),
@@ -113,7 +117,7 @@ impl<'j> Reader<'j> {
         }
     }
 
-    /// The first byte of what comes next.
+    /// Skips white space and returns the next byte without consuming it.
     #[inline]
     pub(crate) fn peek(&mut self) -> Option<u8> {
         loop {
@@ -125,14 +129,14 @@ impl<'j> Reader<'j> {
         }
     }
 
-    /// Goes into an object (`{`) or an array (`[`).
+    /// Enters an object (`{`) or an array (`[`).
     pub(crate) fn enter(&mut self, bracket: u8) -> Result<()> {
         self.expect_byte(bracket)?;
         self.is_fresh = true;
         Ok(())
     }
 
-    /// The name of the next member, whose value comes next; nothing after the last one.
+    /// The name of the next member; its value comes next. Returns `None` after the last member.
     pub(crate) fn member(&mut self) -> Result<Option<Cow<'j, str>>> {
         if !self.next_item(b'}')? {
             return Ok(None);
@@ -141,8 +145,8 @@ impl<'j> Reader<'j> {
         self.rest_of_name().map(Some)
     }
 
-    /// The same, where some names are looked for, none of which needs escapes: they are compared where they lie, and their end
-    /// is not looked for.
+    /// Like [`member`](Self::member), but looks for `names`, none of which needs escapes. They are compared in
+    /// place, without a search for the end of the name.
     pub(crate) fn member_of(&mut self, names: &[&str]) -> Result<Option<Member<'j>>> {
         if !self.next_item(b'}')? {
             return Ok(None);
@@ -158,14 +162,14 @@ impl<'j> Reader<'j> {
         Ok(Some(Member::Wanted(place)))
     }
 
-    /// A member whose name is not written as any of `names`, though it may be one of them, with escapes.
+    /// Reads a name that is not written as any of `names`. With escapes, it may still be one of them.
     fn other_member(&mut self, names: &[&str]) -> Result<Member<'j>> {
         let name = self.rest_of_name()?;
         let place = names.iter().position(|wanted| *wanted == name);
         Ok(place.map_or(Member::Other(name), Member::Wanted))
     }
 
-    /// A name whose first quote was passed, and the colon after it.
+    /// Reads the rest of a name after its opening quote, and the colon after it.
     #[inline]
     fn rest_of_name(&mut self) -> Result<Cow<'j, str>> {
         let start = self.at;
@@ -177,12 +181,12 @@ impl<'j> Reader<'j> {
         Ok(name)
     }
 
-    /// Whether there is another element, which comes next.
+    /// Whether there is another element; it comes next.
     pub(crate) fn element(&mut self) -> Result<bool> {
         self.next_item(b']')
     }
 
-    /// The next value.
+    /// Reads the next value.
     pub(crate) fn value(&mut self) -> Result<Raw<'j>> {
         let is_string = self.peek() == Some(b'"');
         let start = self.at;
@@ -196,7 +200,7 @@ impl<'j> Reader<'j> {
         Ok(Raw { text: self.since(start)?, is_plain })
     }
 
-    /// Goes past the next value, however deep it is.
+    /// Skips the next value, however deep it is.
     pub(crate) fn skip(&mut self) -> Result<()> {
         match self.scalar_or_bracket()? {
             None => Ok(()),
@@ -212,7 +216,7 @@ impl<'j> Reader<'j> {
                 self.is_fresh = true;
                 open.push(bracket == b'{');
             }
-            // On to the next value: out of what is at its end, and past the name of a member.
+            // Advance to the next value: leave objects and arrays that end here, and skip the name of a member.
             loop {
                 match open.is_object() {
                     None => return Ok(()),
@@ -230,7 +234,7 @@ impl<'j> Reader<'j> {
         }
     }
 
-    /// Goes past a value that holds no others, or past the bracket with which another begins.
+    /// Skips a scalar, or the opening bracket of an object or array. Returns that bracket.
     fn scalar_or_bracket(&mut self) -> Result<Option<u8>> {
         match self.peek().ok_or(SyntaxError)? {
             b'"' => {
@@ -250,7 +254,7 @@ impl<'j> Reader<'j> {
         Ok(None)
     }
 
-    /// Goes to what follows in an object or an array, or past its end.
+    /// Advances to the next item of an object or array. Returns `false` at its end, which is skipped.
     #[inline]
     fn next_item(&mut self, end: u8) -> Result<bool> {
         let is_fresh = std::mem::take(&mut self.is_fresh);
@@ -262,7 +266,7 @@ impl<'j> Reader<'j> {
         if is_fresh { Ok(true) } else { Err(SyntaxError) }
     }
 
-    /// Goes past the rest of a string whose first quote was passed, and says whether it has no escapes.
+    /// Skips the rest of a string after its opening quote. Returns whether it has no escapes.
     #[inline]
     fn rest_of_string(&mut self) -> Result<bool> {
         self.at += plain(self.rest());
@@ -273,7 +277,7 @@ impl<'j> Reader<'j> {
         self.quoted_with_escapes().map(|()| false)
     }
 
-    /// The same from a first escape on.
+    /// Skips the rest of a string from its first escape on.
     #[cold]
     fn quoted_with_escapes(&mut self) -> Result<()> {
         let mut rest = self.rest();
@@ -315,7 +319,7 @@ impl<'j> Reader<'j> {
         Ok(())
     }
 
-    /// One digit or more.
+    /// Skips one or more digits.
     fn digits(&mut self) -> Result<()> {
         let rest = self.rest();
         let digits = rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len());
@@ -356,13 +360,14 @@ impl<'j> Reader<'j> {
     }
 }
 
-/// No escape is read here. Some stand for nothing: half a pair of surrogates.
+/// Decodes a quoted string. This module reads no escapes itself. Returns `None` for an escape without a
+/// meaning: half of a surrogate pair.
 #[cold]
 fn unescaped(string: &str) -> Option<Cow<'static, str>> {
     serde_json::from_str(string).ok().map(Cow::Owned)
 }
 
-/// How many bytes stand for themselves in a string: up to a quote, a backslash or a control character.
+/// The number of bytes before the first quote, backslash or control character.
 #[inline]
 fn plain(bytes: &[u8]) -> usize {
     let mut rest = bytes;
@@ -379,19 +384,19 @@ fn plain(bytes: &[u8]) -> usize {
     bytes.len() - rest.len() + rest.iter().position(|byte| is_special(*byte)).unwrap_or(rest.len())
 }
 
-/// Few strings are longer. Of those that are, many bytes are looked at at once, where the machine can.
+/// Few strings are longer. Longer ones are scanned in blocks, which the compiler can vectorize.
 const LONG: usize = 32;
 
 fn is_special(byte: u8) -> bool {
     (byte == b'"') | (byte == b'\\') | (byte < 0x20)
 }
 
-/// The highest bit of each byte that is special, and perhaps of others after the first one.
+/// A mask with the highest bit of each special byte. Only the lowest bit that is set is reliable.
 #[inline]
 fn specials(bytes: u64) -> u64 {
     const EACH: u64 = u64::from_le_bytes([1; 8]);
-    // A byte below 0x80 gets its highest bit if it is smaller than what is taken away. Borrows go up only, so the lowest
-    // of the bits is right.
+    // The subtraction sets the highest bit of a byte below 0x80 if the byte is smaller than the subtrahend.
+    // Borrows only move up, so the lowest of these bits is correct.
     let quote = (bytes ^ (EACH * u64::from(b'"'))).wrapping_sub(EACH);
     let backslash = (bytes ^ (EACH * u64::from(b'\\'))).wrapping_sub(EACH);
     let control = bytes.wrapping_sub(EACH * 0x20);
@@ -415,7 +420,7 @@ impl Nesting {
         }
     }
 
-    /// Of the innermost; nothing if none is open.
+    /// Whether the innermost open value is an object. Returns `None` if none is open.
     fn is_object(&self) -> Option<bool> {
         (self.depth > 0).then_some(self.innermost & 1 == 1)
     }

@@ -1,10 +1,10 @@
-//! Read as serde_json reads: tables, and every slip of the pen.
+//! Compares the reader with serde_json on tables of texts and on every one-character change of them.
 
 use serde::de::IgnoredAny;
 
 use super::*;
 
-/// What serde_json says, which has been looked at by more people.
+/// Whether serde_json accepts the text. It is the reference, because more people have reviewed it.
 fn is_json(text: &str) -> bool {
     serde_json::from_str::<IgnoredAny>(text).is_ok()
 }
@@ -98,7 +98,8 @@ fn what_is_json_is_decided_as_serde_json_does() {
     assert!(FINE.iter().all(|text| is_json(text)));
 }
 
-/// Every place of every text, with every byte that means something put there, put in its stead, or cut off.
+/// At every position of every text, each significant character is inserted or replaces the one there, or the
+/// text is cut off.
 #[test]
 fn no_slip_of_the_pen_is_read_in_another_way() {
     const SIGNS: &str = "\0\t\n \"\\/{}[]:,.-+eEu019ax\u{7f}\u{80}\u{2028}";
@@ -136,7 +137,7 @@ fn strings_are_found_at_every_length_and_read_as_serde_json_does() {
 #[test]
 fn what_is_open_is_closed_in_its_own_way_at_any_depth() {
     for depth in [1, 2, 63, 64, 65, 127, 128, 129, 1000, 100_000] {
-        // Objects and arrays in an order that does not repeat with 64.
+        // Objects and arrays in an order that does not repeat every 64 levels.
         let is_object = |level: usize| level.is_multiple_of(3) || level.is_multiple_of(7);
         let open = (0..depth).map(|level| if is_object(level) { "{\"a\":" } else { "[" });
         let close = (0..depth).rev().map(|level| if is_object(level) { "}" } else { "]" });

@@ -1,4 +1,4 @@
-//! What is read of true claims: in the dialects of the issuers, and nothing where the type is wrong.
+//! How claims are read: in the forms that issuers use, and never with a wrong type.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -18,14 +18,14 @@ use crate::verify::jwt::rules::JwtRules;
 const ISSUER: &str = "https://auth.example.com";
 const RESOURCE: &str = "https://api.example.com/mcp";
 
-/// The token of these claims, beside an issuer, a subject and an expiry at second 1000.
+/// A token with these claims, and also an issuer, a subject and an expiry at second 1000.
 fn token(claims: &str) -> Result<VerifiedToken, Denial> {
     let comma = if claims.is_empty() { "" } else { "," };
     let json = format!(r#"{{"iss":"{ISSUER}","sub":"alice","exp":1000{comma}{claims}}}"#);
     Claims::parse(json.into_bytes())?.into_token(&JwtRules::new(ISSUER))
 }
 
-/// The caller, at second 500.
+/// The caller with such a token, at second 500.
 fn caller(claims: &str) -> Result<AuthInfo, Denial> {
     let resource =
         ResourceContext { audiences: vec![RESOURCE.to_owned()], ..ResourceContext::default() };
@@ -59,7 +59,7 @@ fn scopes_are_read_in_every_dialect_by_table() {
         (r#""scp":["openid","read"]"#, "openid read"),
         (r#""scopes":["read"]"#, "read"),
         (r#""scopes":"read""#, "read"),
-        // The first that is there counts, never the union.
+        // The first claim that is present is used, never the union.
         (r#""scope":"read","scp":["admin"],"scopes":["root"]"#, "read"),
         (r#""scopes":["root"],"scp":["admin"],"scope":"read""#, "read"),
         (r#""scope":"","scp":"admin""#, ""),
@@ -158,7 +158,7 @@ fn a_claim_of_the_wrong_type_is_never_taken_for_a_missing_one() {
         ("azp", &["1", r#"["a"]"#]),
         ("appid", &["1"]),
         ("cid", &["1"]),
-        // Strings that are no Unicode.
+        // Strings that are not valid Unicode.
         ("aud", &[r#""\ud800""#]),
         ("scope", &[r#""read\udfff""#]),
         ("client_id", &[r#""\ud800""#]),

@@ -1,4 +1,4 @@
-//! The published test vectors, below the claims that they do not have; and what is read of claims.
+//! Published test vectors, which test the layers below the claims; and tests of the claims.
 
 mod claims;
 mod rfc_vectors;

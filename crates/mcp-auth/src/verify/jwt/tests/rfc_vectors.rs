@@ -1,4 +1,4 @@
-//! The examples that the RFCs print: RFC 7515, 7517, 7520, 7797, 8037 and 9964.
+//! The examples in RFC 7515, 7517, 7520, 7797, 8037 and 9964.
 
 use crate::model::denial::Denial;
 use crate::model::error_codes::Reason;
@@ -23,12 +23,12 @@ const P521_7520: &str = r#"{"kty":"EC","kid":"bilbo.baggins@hobbiton.example","u
 const ED25519_8037: &str =
     r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
 
-/// The claims of RFC 7515 A.1 to A.3: `iss` is joe, `exp` 1300819380, and the third is a URL's.
+/// The claims of RFC 7515 A.1 to A.3: `iss` is joe, `exp` is 1300819380, and the third is named by a URL.
 const JOE: &str = "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
 /// RFC 7520 figure 8.
 const FRODO: &str = "SXTigJlzIGEgZGFuZ2Vyb3VzIGJ1c2luZXNzLCBGcm9kbywgZ29pbmcgb3V0IHlvdXIgZG9vci4gWW91IHN0ZXAgb250byB0aGUgcm9hZCwgYW5kIGlmIHlvdSBkb24ndCBrZWVwIHlvdXIgZmVldCwgdGhlcmXigJlzIG5vIGtub3dpbmcgd2hlcmUgeW91IG1pZ2h0IGJlIHN3ZXB0IG9mZiB0by4";
 
-/// A signature that an RFC prints: its place, the key, the header, the payload, the signature.
+/// A signature from an RFC: its section, the key, the header, the payload, the signature.
 type Vector = (&'static str, &'static str, &'static str, &'static str, &'static str);
 
 const SIGNED: &[Vector] = &[
@@ -183,7 +183,7 @@ fn the_examples_that_are_no_asymmetric_compact_jws_are_refused() {
     }
 }
 
-/// "e" and "n" of RFC 7517 A.1, with its kid.
+/// The RSA key of RFC 7517 A.1, without the braces.
 const RSA_7517: &str = r#""kty":"RSA","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw","e":"AQAB","alg":"RS256","kid":"2011-04-29""#;
 const P256_7517: &str = r#""kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM","use":"enc","kid":"1""#;
 
@@ -197,7 +197,7 @@ fn of_the_printed_key_sets_only_public_keys_for_signatures_are_used() {
         r#"{{"keys":[{{{P256_7517},"d":"870MB6gfuTJ4HtUnUvYMyJpr5eUZNP4Bk43bVdj3eAE"}},{{{RSA_7517},"d":"X4cTteJY_gn4FYPsXB8rdXix5vwsg1FLN5E3EaG6RJoVH-HLLKD9"}}]}}"#
     );
     assert!(matches!(KeySet::parse(private.as_bytes()), Err(KeySetError::NoUsableKey(_))));
-    // RFC 7517 A.3: symmetric keys, one without an `alg` of ours.
+    // RFC 7517 A.3: symmetric keys, one of them without `alg`.
     let symmetric = br#"{"keys":[{"kty":"oct","alg":"A128KW","k":"GawgguFyGrWKav7AX4VKUg"},{"kty":"oct","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow","kid":"HMAC key used in JWS spec Appendix A.1 example"}]}"#;
     assert!(matches!(KeySet::parse(symmetric), Err(KeySetError::NoUsableKey(_))));
 }

