@@ -1,1 +1,1 @@
-//! The examples are beside this file, one folder each.
+//! An empty library: the examples are in the folders beside this file.

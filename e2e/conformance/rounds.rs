@@ -1,4 +1,4 @@
-//! Tools that ask for input in their answer, and are called again with what they asked for.
+//! Tools that request input in their answer, and are called again with that input.
 
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ErrorData, InputRequiredResult,
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::words::{asked, input, sampled, text};
 use super::{Context, Result, declares, read};
 
-/// Asks what is not answered yet, or completes.
+/// Requests the input that is still missing, or completes the call.
 pub(crate) fn call(request: &CallToolRequestParams, context: &Context) -> Result<CallToolResponse> {
     let name_of = |property: &str| json!({ property: { "type": "string" } });
     let roots = || json!({ "method": "roots/list", "params": {} });

@@ -1,9 +1,9 @@
-// The official conformance suite's server scenarios, with and without our layer before the same server: what passes and
-// what fails must be the same, to the last check.
+// Runs the official conformance suite against one server, with and without MCP Auth in front of it.
 //
-//   node run.mjs [REVISION...]     2025-11-25 and 2026-07-28, unless named
+//   node run.mjs [REVISION...]     default: 2025-11-25 and 2026-07-28
 //
-// The suite cannot send a token; a small proxy adds one. Both runs go through it, so that the layer is all that differs.
+// The same checks must pass and fail in both runs. The suite cannot send a token, so a small proxy adds one. Both runs
+// use the proxy, so that the layer is the only difference.
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { createServer, request } from 'node:http';
@@ -16,7 +16,7 @@ const suite = join(here, 'node_modules/@modelcontextprotocol/conformance/dist/in
 const server = join(process.env.E2E_EXAMPLES ?? '', 'conformance_server');
 const scratch = mkdtempSync(join(tmpdir(), 'mcp-auth-conformance-'));
 
-/** The suite needs Node 22: this one, or on Linux the one that is installed with it. */
+/** The suite needs Node 22: this one, or on Linux the one that is installed with the suite. */
 const node =
   Number(process.versions.node.split('.')[0]) >= 22
     ? process.execPath
@@ -40,7 +40,7 @@ function start(program, args, env = {}) {
   return child;
 }
 
-/** Listens on a free port, and passes everything on as it is, with a token. */
+/** Listens on a free port, and forwards everything unchanged, with a token. */
 async function proxy(port) {
   const listener = createServer((from, to) => {
     const headers = [...from.rawHeaders, 'Authorization', 'Bearer conformance'];
@@ -66,7 +66,7 @@ const freePort = async () => {
   return port;
 };
 
-/** What the suite finds: a line for each check of each scenario. */
+/** The results of the suite: a line for each check of each scenario. */
 async function run(revision, isProtected) {
   const port = await freePort();
   const served = start(server, [], { PORT: port, PROTECTED: isProtected });
@@ -107,7 +107,7 @@ const count = (lines) => {
   return `${of('SUCCESS')} passed, ${of('FAILURE')} failed, of ${lines.length}`;
 };
 
-/** The lines of `some` that are not among `others`, as often as they are not. */
+/** The lines of `some` that are not in `others`. Duplicates count. */
 function missing(some, others) {
   const left = others.map(({ check, status }) => `${status} ${check}`);
   return some.filter(({ check, status }) => {

@@ -1,10 +1,10 @@
-//! The server that the official conformance suite speaks with: bare, or behind MCP Auth.
+//! The server for the official conformance suite: bare, or behind MCP Auth.
 //!
 //! ```sh
 //! PORT=3000 PROTECTED=true cargo run --example conformance_server
 //! ```
 //!
-//! What its tools and prompts answer is what the suite's scenarios ask for; see `run.mjs` beside this file.
+//! Its tools and prompts answer as the suite's scenarios require; see `run.mjs` beside this file.
 
 #![expect(deprecated, reason = "the older revision's scenarios ask for logging")]
 
@@ -382,7 +382,7 @@ impl ServerHandler for Server {
     }
 }
 
-/// A result that the newer protocol lets clients keep for a while.
+/// A list result, which clients of the newer protocol may cache for a while.
 fn listed<T: DeserializeOwned>(member: &str, items: Vec<Value>, context: &Context) -> Result<T> {
     let mut result = json!({ "resultType": "complete", member: items });
     if context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28) {
@@ -425,7 +425,7 @@ fn read<T: DeserializeOwned>(value: Value) -> Result<T> {
         .map_err(|error| ErrorData::internal_error(error.to_string(), None))
 }
 
-/// With a rule for everything, so that each body is read, each header compared, and each list filtered.
+/// Has a rule for everything, so that each body is read, each header compared, and each list filtered.
 fn protection(resource: &str) -> std::result::Result<McpAuth, ConfigError> {
     let rules = ToolScopes::new()
         .tool("*", ["tools"])

@@ -1,4 +1,4 @@
-//! Tools whose work goes on after their answer.
+//! Tools whose work continues after their answer.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub(crate) const TOOLS: &[&str] = &[
     "test_tool_with_task",
 ];
 
-/// Refuses clients that did not say that they know tasks.
+/// Refuses clients that did not declare support for tasks.
 pub(crate) fn expect_known(context: &Context) -> Result<()> {
     if is_known(context) {
         return Ok(());
@@ -31,7 +31,7 @@ pub(crate) fn expect_known(context: &Context) -> Result<()> {
     Err(ErrorData::missing_required_client_capability(read(required)?))
 }
 
-/// Begins a task, if the client knows what that is.
+/// Starts a task, if the client supports tasks.
 pub(crate) async fn call(
     tasks: &TaskManager,
     request: CallToolRequestParams,

@@ -1,10 +1,10 @@
-//! Words of the protocol, as the scenarios want to hear them.
+//! Messages and contents of the protocol, as the scenarios expect them.
 
 use serde_json::{Value, json};
 
-/// One pixel.
+/// An image of one pixel.
 pub(crate) const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==";
-/// No sound at all.
+/// A WAV file without any sound.
 pub(crate) const WAV: &str = "UklGRiQAAABXQVZFZm10IBAAAAABAAEAQB8AAEAfAAABAAgAZGF0YQAAAAA=";
 
 pub(crate) fn tool(name: &str) -> Value {
@@ -30,14 +30,14 @@ pub(crate) fn resource(uri: &str, mime: &str, text: &str) -> Value {
     json!({ "type": "resource", "resource": { "uri": uri, "mimeType": mime, "text": text } })
 }
 
-/// A question to the user.
+/// An elicitation request to the user.
 pub(crate) fn asked(message: &str, properties: Value) -> Value {
     let names: Vec<_> = properties.as_object().into_iter().flat_map(|all| all.keys()).collect();
     let schema = json!({ "type": "object", "properties": properties, "required": names });
     json!({ "method": "elicitation/create", "params": { "mode": "form", "message": message, "requestedSchema": schema } })
 }
 
-/// A question to the client's model.
+/// A sampling request to the client's model.
 pub(crate) fn sampled(prompt: &str, max_tokens: u32) -> Value {
     let messages = json!([{ "role": "user", "content": text(prompt) }]);
     json!({ "method": "sampling/createMessage", "params": { "messages": messages, "maxTokens": max_tokens } })

@@ -1,10 +1,10 @@
 // What the user does in the browser: sign in, consent, and be sent back to the client.
 
-/** Follows an authorization URL through the issuer's forms; answers with the parameters of the redirect back (code, state, iss). */
+/** Follows an authorization URL through the issuer's forms; returns the parameters of the redirect back (code, state, iss). */
 export async function approve(authorizationUrl, redirectUrl, login = 'alice') {
   const cookies = new Map();
   let url = new URL(authorizationUrl);
-  let form; // to be sent to `url`; absent: GET it
+  let form; // to be sent to `url`; if absent, GET it
 
   for (let step = 0; step < 12; step += 1) {
     const response = await fetch(url, {
@@ -35,7 +35,7 @@ export async function approve(authorizationUrl, redirectUrl, login = 'alice') {
   throw new Error(`still not sent back to ${redirectUrl}, now at ${url}`);
 }
 
-/** What is sent when every field of the page is filled in, and its last button is pressed: that is the one that agrees. */
+/** The form with every field filled in, sent by the last button, which is the one that consents. */
 function filled(page, login) {
   const form = new URLSearchParams();
   for (const [tag] of page.matchAll(/<(?:input|button)\b[^>]*>/g)) {

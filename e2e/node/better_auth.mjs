@@ -1,11 +1,11 @@
-// Scenarios with better-auth: JWTs of an issuer that is part of an application, and signs more than access tokens.
+// Scenarios with better-auth: JWTs of an issuer that is part of an application and signs other tokens too.
 import { deepStrictEqual, strictEqual } from 'node:assert/strict';
 import { signIn } from './sign_in.mjs';
 
 const BETTER_AUTH = { make: 'better-auth' };
 const BY_NAME = { make: 'better-auth', byName: true }; // `AuthorizationServer::better_auth`, not `discover`
 
-/** The rows. */
+/** The rows of the table in run.mjs. */
 export function betterAuth({ flow, accepts, refuses, clients }) {
   async function twoAudiences(world) {
     const { tokens } = await signIn(world, { scope: 'openid read' });

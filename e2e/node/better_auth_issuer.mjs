@@ -1,10 +1,10 @@
-// A real authorization server: better-auth, as an application that has users of its own may embed it.
+// A real authorization server: better-auth, embedded in an application with its own users.
 //
 //   node better_auth_issuer.mjs --port 4000 --resource http://127.0.0.1:3000/mcp
 //
-// It issues JWT access tokens (ES256) for that resource and for http://other.example/mcp, and the issuer has a path, `/api/auth`. Clients
-// register themselves (RFC 7591). The pages to sign in and to agree are ours, since better-auth leaves them to the application; alice is
-// the only user. The one lever is `GET /admin/hits`, of issuer.mjs.
+// It issues JWT access tokens (ES256) for that resource and for http://other.example/mcp. The issuer has a path, `/api/auth`. Clients
+// register dynamically (RFC 7591). The login and consent pages are ours, since better-auth leaves them to the application. alice is
+// the only user. Of the levers of issuer.mjs it has only `GET /admin/hits`.
 import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
 import { parseArgs } from 'node:util';
@@ -45,7 +45,7 @@ const auth = betterAuth(options);
 await auth.api.signUpEmail({ body: { name: 'alice', email: 'alice@example.com', password: 'any password' } });
 const answer = toNodeHandler(auth);
 
-// ── the pages of the application: their scripts would call these endpoints, and go where the answer says ──
+// ── the pages of the application, which call these endpoints and redirect as the answer says ──
 
 const PAGES = {
   '/sign-in': {
@@ -60,7 +60,7 @@ const PAGES = {
   },
 };
 
-/** Shows a page, or does what it is for. Its query is signed by better-auth, and handed back. */
+/** Shows a page, or handles its form. The query is signed by better-auth and is sent back to it. */
 async function show({ fields, endpoint, body }, oauth_query, req, res) {
   if (req.method === 'GET') {
     res.writeHead(200, { 'Content-Type': 'text/html' });
@@ -83,7 +83,7 @@ async function show({ fields, endpoint, body }, oauth_query, req, res) {
 
 createServer({ keepAliveTimeout: 120_000 }, (req, res) => {
   console.log(req.method, req.url);
-  delete req.headers['sec-fetch-mode']; // Node's `fetch` says `cors`, and better-auth redirects only who navigates
+  delete req.headers['sec-fetch-mode']; // Node's `fetch` sends `cors`, but better-auth redirects only navigations
   if (req.url === '/admin/hits') return res.end('{}');
   const [path, query] = req.url.split('?', 2);
   const page = PAGES[path];

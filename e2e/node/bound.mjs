@@ -1,4 +1,4 @@
-// Scenarios with tokens that are bound to their sender: to a key (DPoP, RFC 9449) or to a TLS certificate (RFC 8705).
+// Scenarios with sender-constrained tokens: bound to a key (DPoP, RFC 9449) or to a TLS certificate (RFC 8705).
 import { deepStrictEqual, match, ok, strictEqual } from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { X509Certificate, createHash } from 'node:crypto';
@@ -16,7 +16,7 @@ const DPOP = { server };
 const NONCES = { server, environment: { NONCES: '1' } };
 const MTLS = { server, environment: { PROXY: '127.0.0.1' } };
 
-/** The rows. */
+/** The rows of the table in run.mjs. */
 export function bound({ client, refuses, accepts }) {
   async function signsIn(world) {
     const [program, ...args] = client.command;
@@ -45,7 +45,7 @@ export function bound({ client, refuses, accepts }) {
     strictEqual(await post(world, token, once), '401 invalid_dpop_proof');
     const other = await session.buildProof({ htm: 'POST', htu: 'http://other.example/mcp', accessToken: token });
     strictEqual(await post(world, token, other), '401 invalid_dpop_proof');
-    await accepts(world, await world.token()); // Bearer is as good as ever
+    await accepts(world, await world.token()); // bearer tokens are still accepted
   }
 
   async function withoutNonce(world) {
@@ -73,7 +73,7 @@ export function bound({ client, refuses, accepts }) {
       strictEqual(await call(owner), 200);
       strictEqual(await call(thief), 401);
       strictEqual(await call({}), 401);
-      await refuses(world, token); // without TLS, and without the proxy's word
+      await refuses(world, token); // without TLS and without the proxy's header
     } finally {
       issuer.close();
       resource.close();
@@ -144,11 +144,11 @@ function newCertificate(name) {
   return pair;
 }
 
-/** A proxy in front of a URL that ends TLS, and tells of the client's certificate as RFC 9440 says. */
+/** A proxy in front of a URL that terminates TLS and sends the client certificate as in RFC 9440. */
 async function endTls(target) {
   const { hostname, port: behind, pathname } = new URL(target);
   const proxy = https.createServer({ ...newCertificate('proxy'), requestCert: true, rejectUnauthorized: false }, (req, res) => {
-    const { 'client-cert': _, ...headers } = req.headers; // whatever the client says of itself
+    const { 'client-cert': _, ...headers } = req.headers; // a header that the client itself sent is dropped
     const certificate = req.socket.getPeerCertificate();
     if (certificate.raw) headers['client-cert'] = `:${certificate.raw.toString('base64')}:`;
     headers.host = `${hostname}:${behind}`;
@@ -162,7 +162,7 @@ async function endTls(target) {
   return { url: `https://127.0.0.1:${port}${pathname.replace(/\/$/, '')}`, close: () => proxy.close() };
 }
 
-/** A POST with a client certificate, or without. */
+/** A POST with or without a client certificate. */
 function send(url, certificate, headers, body) {
   return new Promise((resolve, reject) => {
     const options = { ...certificate, method: 'POST', headers, rejectUnauthorized: false, agent: false, timeout: 10_000 };

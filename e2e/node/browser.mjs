@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// A browser with alice in front of it: opens a page, signs in, agrees, and follows the way back to the client.
+// A browser that alice uses: opens a page, signs in, consents, and follows the redirect back to the client.
 //
 //   BROWSER=e2e/node/browser.mjs a-client
 import { approve } from './approve.mjs';

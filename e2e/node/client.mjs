@@ -1,10 +1,10 @@
-// The TypeScript SDK as a client, without a human: from a 401 to the answer of a tool.
+// The TypeScript SDK as a client, without a user: from a 401 to the answer of a tool.
 //
 //   node client.mjs v1|v2 http://127.0.0.1:3000/mcp            prints {"protocol", "tools", "whoami"}
-//   node client.mjs v1|v2 http://127.0.0.1:3000/mcp step-up    of the notes: prints {"protocol", "granted", "answers"}
-//   node client.mjs v2 http://127.0.0.1:3000/mcp dpop          as the first, with proofs, and prints {"thumbprint", "tokenType"} too
+//   node client.mjs v1|v2 http://127.0.0.1:3000/mcp step-up    for the notes: prints {"protocol", "granted", "answers"}
+//   node client.mjs v2 http://127.0.0.1:3000/mcp dpop          like the first, with proofs; also prints {"thumbprint", "tokenType"}
 //
-// With PROTOCOL=2025-11-25 in its environment, v2 speaks the older protocol.
+// With PROTOCOL=2025-11-25 in its environment, v2 uses the older protocol.
 import { approve } from './approve.mjs';
 
 const [version, url, task = 'whoami'] = process.argv.slice(2);
@@ -17,7 +17,7 @@ const { Client, DpopSession, StreamableHTTPClientTransport, UnauthorizedError } 
       }
     : await import('@modelcontextprotocol/client');
 
-const redirectUrl = 'http://127.0.0.1:9/callback'; // nobody listens there: `approve` stops at the redirect
+const redirectUrl = 'http://127.0.0.1:9/callback'; // nothing listens there: `approve` stops at the redirect
 const saved = {};
 let callback;
 
@@ -26,7 +26,7 @@ const authProvider = {
   clientMetadata: {
     client_name: `e2e ${version}`,
     redirect_uris: [redirectUrl],
-    application_type: 'native', // v2 says so by itself; better-auth takes a redirect to this machine from no other
+    application_type: 'native', // v2 sets it by itself; better-auth requires it for a redirect to this machine
     grant_types: ['authorization_code'], // v1 with a refresh token would refresh instead of stepping up: see README.md
     response_types: ['code'],
     token_endpoint_auth_method: 'none',
@@ -50,7 +50,7 @@ const newTransport = () => new StreamableHTTPClientTransport(new URL(url), { aut
 const mode = process.env.PROTOCOL === '2025-11-25' ? 'legacy' : 'auto';
 const newClient = () => new Client({ name: 'e2e', version: '1.0.0' }, { versionNegotiation: { mode } }); // v1 ignores it
 
-/** What an application does when the SDK has sent the user to the browser: waits for the way back. */
+/** What an application does after the SDK has sent the user to the browser: waits for the redirect back. */
 async function finish(transport, attempt) {
   await attempt.then(
     () => { throw new Error('it went on without asking the user'); },
@@ -60,7 +60,7 @@ async function finish(transport, attempt) {
   await transport.finishAuth(version === 'v1' ? callback.get('code') : callback);
 }
 
-// The first attempt ends where a browser would open; the second one has the token.
+// The first attempt ends where a browser would open. The second one has the token.
 const first = newTransport();
 await finish(first, newClient().connect(first));
 await first.close();
@@ -85,12 +85,12 @@ const tasks = {
     const granted = [saved.tokens.scope];
     const answers = [await text('list_notes')];
     const milk = { text: 'buy milk' };
-    for (const note of [milk, { ...milk, owner: 'bob' }]) { // for bob only an admin: the tool itself refuses
-      await finish(transport, text('add_note', note)); // 403: the SDK asks for more by itself
+    for (const note of [milk, { ...milk, owner: 'bob' }]) { // only an admin may write for bob: the tool itself refuses
+      await finish(transport, text('add_note', note)); // 403: the SDK steps up by itself
       answers.push(await text('add_note', note));
       granted.push(saved.tokens.scope);
     }
-    answers.push(await text('list_notes')); // what was granted before still is
+    answers.push(await text('list_notes')); // the scope that was granted first still is
     return { granted, answers };
   },
 };

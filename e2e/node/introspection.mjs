@@ -1,4 +1,4 @@
-// Scenarios with opaque tokens: the server asks the issuer about each (RFC 7662). Two issuers, of two makes.
+// Scenarios with opaque tokens, which the server introspects (RFC 7662), with two makes of issuers.
 import { deepStrictEqual, match, notStrictEqual, strictEqual } from 'node:assert/strict';
 import { signIn } from './sign_in.mjs';
 import { until } from './world.mjs';
@@ -15,7 +15,7 @@ const DJANGO = django('username', { BELIEVED_FOR: '1' });
 const DJANGO_WITH_SUB = django('sub');
 const DJANGO_BY_NAME = django('username', { SUBJECT_IS_USERNAME: '1' });
 
-/** The rows. */
+/** The rows of the table in run.mjs. */
 export function introspection({ flow, accepts, refuses, clients }) {
   async function oneQuestion(world) {
     const token = await world.token();
@@ -59,7 +59,7 @@ export function introspection({ flow, accepts, refuses, clients }) {
   }
 
   async function userWithoutSub(world) {
-    await accepts(world, await world.token()); // of a client, without a user
+    await accepts(world, await world.token()); // a token of a client, without a user
     const { tokens } = await signIn(world);
     await refuses(world, tokens.access_token);
   }

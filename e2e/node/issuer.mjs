@@ -1,18 +1,18 @@
-// A real authorization server: oidc-provider, with a few levers for the tests.
+// A real authorization server: oidc-provider, with levers by which the tests control it.
 //
 //   node issuer.mjs --port 4000 --resource http://127.0.0.1:3000/mcp [--alg RS256|ES256|EdDSA|Ed25519] [--path /tenant] [--keys keys.json] [--format opaque]
 //
-// Whoever asks for a token with a DPoP proof gets one bound to its key; the client `certified` gets one bound to the TLS
-// certificate of which a proxy tells in `Client-Cert` (see bound.mjs).
+// A token request with a DPoP proof gets a token bound to the key of the proof. The client `certified` gets tokens bound to the TLS
+// client certificate that a proxy sends in `Client-Cert` (see bound.mjs).
 //
-// It issues JWT access tokens (RFC 9068), or opaque ones, for that resource and for http://other.example/mcp. Clients register themselves
-// (RFC 7591) and sign in through its two forms; any login name is accepted. The levers, outside of the issuer's path:
+// It issues JWT access tokens (RFC 9068), or opaque ones, for that resource and for http://other.example/mcp. Clients register dynamically
+// (RFC 7591), and users sign in through its two forms; any login name is accepted. The levers, outside of the issuer's path:
 //
 //   GET  /admin/hits      {"metadata": n, "jwks": n}: how often each was fetched
-//   POST /admin/rotate    sign with the next key; publish it first, then those published before
-//   POST /admin/drop-old  publish only the key that signs now
-//   POST /admin/break     the JWKS, and the introspection endpoint, answer 500 from now on
-//   POST /admin/mend      and well again
+//   POST /admin/rotate    sign with the next key, and publish it before the others
+//   POST /admin/drop-old  publish only the active signing key
+//   POST /admin/break     the JWKS and the introspection endpoint answer 500 from now on
+//   POST /admin/mend      they answer normally again
 import { X509Certificate, generateKeyPairSync } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -26,7 +26,7 @@ const { values: args } = parseArgs({
     alg: { type: 'string', default: 'ES256' },
     path: { type: 'string', default: '' },
     format: { type: 'string', default: 'jwt' },
-    keys: { type: 'string' }, // a file: the keys are read from it, or written to it, and so outlive this process
+    keys: { type: 'string' }, // a file from which the keys are read, or to which they are written, to outlive this process
   },
 });
 const origin = `http://127.0.0.1:${args.port}`;
@@ -34,7 +34,7 @@ const issuer = origin + args.path;
 const resources = [args.resource, 'http://other.example/mcp'];
 const scope = 'read write notes:read notes:write admin';
 
-// ── keys: the provider holds all of them, the levers decide which are published and which one signs ──
+// ── keys: the provider has all of them; the levers decide which are published and which one signs ──
 
 const KEY_TYPES = {
   RS256: ['rsa', { modulusLength: 2048 }],
@@ -45,7 +45,7 @@ const KEY_TYPES = {
 
 function newKey(kid) {
   const jwk = generateKeyPairSync(...KEY_TYPES[args.alg]).privateKey.export({ format: 'jwk' });
-  // RSA keys say nothing about their algorithm, as those of several big providers; the others do.
+  // RSA keys have no `alg`, like those of several big providers. The other keys have one.
   return { kid, use: 'sig', ...(args.alg !== 'RS256' && { alg: args.alg }), ...jwk };
 }
 
@@ -85,7 +85,7 @@ const machine = (client_id) => ({
   response_types: [],
 });
 
-/** A protected server that asks about opaque tokens. Its secret needs every encoding there is. */
+/** A protected server that introspects opaque tokens. Its secret has characters that must be encoded. */
 const server = (client_id) => ({ ...machine(client_id), client_secret: 'a secret: %, & and +', grant_types: [] });
 
 const provider = new Provider(issuer, {
@@ -99,19 +99,19 @@ const provider = new Provider(issuer, {
   ],
   clientDefaults: { id_token_signed_response_alg: args.alg, introspection_signed_response_alg: args.alg },
   scopes: scope.split(' '),
-  // Clients register with the scopes they ask for at first. Held to these, they could never step up.
+  // Clients register with the scopes that they request first. Limited to these, they could never step up.
   extraClientMetadata: {
     properties: ['any_scope'],
     validator: (_, name, value, metadata) => { delete metadata.scope; },
   },
-  // Clients may register for refresh tokens, and get none: TypeScript v1 would refresh its token instead of stepping up.
+  // Clients may register for refresh tokens but get none: TypeScript v1 would refresh its token instead of stepping up.
   issueRefreshToken: () => false,
   cookies: { keys: ['only for tests'] },
   ttl: { Interaction: 600, Session: 600, Grant: 600, IdToken: 600 },
   findAccount: (_, accountId) => ({ accountId, claims: () => ({ sub: accountId }) }),
   formats: {
     customizers: {
-      // Tokens of the client `late` were issued an hour ago and lived for a minute: nobody has to wait for one to expire.
+      // Tokens of the client `late` were issued an hour ago for a minute, so that no test has to wait for expiry.
       jwt(_, token, { payload }) {
         if (token.clientId !== 'late') return;
         payload.iat -= 3600;
@@ -147,7 +147,7 @@ const provider = new Provider(issuer, {
 provider.on('server_error', (_, error) => console.error(error));
 const answer = provider.callback();
 
-/** The certificate of the client, of which the proxy tells (RFC 9440). */
+/** The client certificate that the proxy sends (RFC 9440). */
 function certificate(ctx) {
   const der = ctx.get('client-cert').match(/^:(.+):$/)?.[1];
   return der && new X509Certificate(Buffer.from(der, 'base64'));
@@ -160,14 +160,14 @@ function json(res, status, body) {
   res.end(JSON.stringify(body));
 }
 
-/** The URL as the provider knows it, without the issuer's path; null if it is not ours. */
+/** The URL without the issuer's path, as the provider knows it. Null if it is not below that path. */
 function local(url) {
   const inserted = `/.well-known/oauth-authorization-server${args.path}`; // RFC 8414 §3.1
   if (url === inserted) return '/.well-known/oauth-authorization-server';
   return url.startsWith(`${args.path}/`) ? url.slice(args.path.length) : null;
 }
 
-// Node closes idle connections after 5 s, just when a client on a slow machine may use one again.
+// By default Node closes idle connections after 5 s, when a client on a slow machine may just reuse one.
 createServer({ keepAliveTimeout: 120_000 }, (req, res) => {
   console.log(req.method, req.url);
   const lever = levers[`${req.method} ${req.url}`];
@@ -184,7 +184,7 @@ createServer({ keepAliveTimeout: 120_000 }, (req, res) => {
     if (broken) return json(res, 500, { error: 'broken' });
   }
   if (url.startsWith('/.well-known/')) hits.metadata += 1;
-  req.originalUrl = args.path + url; // from this the provider learns where it is mounted
+  req.originalUrl = args.path + url; // tells the provider where it is mounted
   req.url = url;
   return answer(req, res);
 }).listen(Number(args.port), '127.0.0.1', () => console.log(`issuer ${issuer}, ${args.alg}`));

@@ -1,4 +1,4 @@
-// The scenarios, in one table, and the loop that runs them.
+// The table of scenarios, and the loop that runs them.
 //
 //   node run.mjs [WORD...]     only the scenarios whose names contain one of the words
 import { deepStrictEqual, match, ok, strictEqual } from 'node:assert/strict';
@@ -11,7 +11,7 @@ import { examples, newWorld, output, scratch, stop, until } from './world.mjs';
 
 const inE2e = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
 
-// ── who signs in: a command and the protocol revision it should settle on ──
+// ── clients: a command, and the protocol revision that it should negotiate ──
 
 const TYPESCRIPT_1 = { name: 'TypeScript v1', protocol: '2025-11-25', command: [process.execPath, inE2e('node/client.mjs'), 'v1'] };
 const TYPESCRIPT_2 = { name: 'TypeScript v2', protocol: '2026-07-28', command: [process.execPath, inE2e('node/client.mjs'), 'v2'] };
@@ -19,7 +19,7 @@ const PYTHON = { name: 'Python', protocol: '2026-07-28', command: [inE2e('.venv/
 const RMCP = { name: 'rmcp', command: [join(examples, 'step_up')], parse: lines };
 const CLIENTS = [TYPESCRIPT_1, TYPESCRIPT_2, PYTHON];
 
-// ── where: worlds are started at their first use and shared by the scenarios that name them ──
+// ── worlds: started at their first use and shared by the scenarios that name them ──
 
 const RS256 = { alg: 'RS256' };
 const ES256 = { alg: 'ES256' };
@@ -32,10 +32,10 @@ const WITHDRAWAL = {};
 const OUTAGE = {};
 const NOTES = { server: 'notes' };
 const NOTES_WITHOUT_SESSIONS = { server: 'notes', sessions: false };
-const SUITE = { asleep: true }; // the suite starts a server of its own
+const SUITE = { asleep: true }; // the suite starts its own server
 const COLD_START = { keys: join(scratch, 'keys.json'), asleep: true }; // the scenario starts its processes itself
 
-// ── what: each row is a name, a world and a proof ──
+// ── scenarios: each row is a name, a world and a proof ──
 
 const flow = (where, world, client, subject) => [
   `${where}: ${client.name} signs in and calls a tool`,
@@ -106,7 +106,7 @@ async function stepsUp(world, client, version) {
   deepStrictEqual(each, [['notes:read'], ['notes:read', 'notes:write'], ['admin', 'notes:read', 'notes:write']]);
   const [before, added, addedForBob, after] = answers;
   ok(Number(addedForBob) >= 1, addedForBob);
-  strictEqual(after, [...before.split('\n').filter(Boolean), 'buy milk'].join('\n')); // notes of alice, whatever the client
+  strictEqual(after, [...before.split('\n').filter(Boolean), 'buy milk'].join('\n')); // alice's notes, whichever client wrote them
   strictEqual(added, String(after.split('\n').length));
 }
 
@@ -127,7 +127,7 @@ async function argumentsDecide(world) {
   deepStrictEqual(scopes.split(' ').sort(), ['admin', 'notes:read', 'notes:write']);
 }
 
-/** What the example `step_up` tells its user, line by line. */
+/** Parses what the example `step_up` prints. */
 function lines(text) {
   const after = (word) => [...text.matchAll(new RegExp(`^${word} +(.*)$`, 'gm'))].map(([, rest]) => rest);
   const granted = after('granted');
@@ -203,21 +203,21 @@ async function withdrawal(world) {
 
   await world.admin('rotate');
   await world.admin('drop-old');
-  await accepts(world, await world.token()); // so the server has seen the new set
+  await accepts(world, await world.token()); // so the server has fetched the new key set
   await refuses(world, old);
 }
 
 async function outage(world) {
   await accepts(world, await world.token());
   await world.admin('break');
-  await accepts(world, await world.token()); // another token, so that no cache of tokens answers for the keys
+  await accepts(world, await world.token()); // another token, so that the token cache does not hide missing keys
   const last = await world.token();
   await stop(world.processes.issuer);
   await accepts(world, last);
 }
 
 async function coldStart(world) {
-  await world.startIssuer(); // for a token only
+  await world.startIssuer(); // only to get a token
   const token = await world.token();
   await stop(world.processes.issuer);
 
@@ -226,13 +226,13 @@ async function coldStart(world) {
   const response = await world.post(token);
   strictEqual(response.status, 503);
   match(response.headers.get('retry-after') ?? 'none', /^[1-9]\d*$/);
-  strictEqual(challenge(response), null); // a client must not sign in again because of us
+  strictEqual(challenge(response), null); // an outage must not make a client sign in again
 
-  await world.startIssuer(); // with the keys it had
+  await world.startIssuer(); // with the same keys
   await until('the same token is accepted', async () => (await world.post(token)).status === 200);
 }
 
-// ── the words of the proofs ──
+// ── helpers for the proofs ──
 
 const challenge = (response) => response.headers.get('www-authenticate');
 

@@ -1,19 +1,19 @@
-// A client without an SDK: for tokens that no client would send here, and to see what the issuer gives.
+// A client without an SDK, for tokens that no SDK would send here, and to see what the issuer issues.
 import { createHash, randomBytes } from 'node:crypto';
 import { approve } from './approve.mjs';
 
-const redirectUrl = 'http://127.0.0.1:9/callback'; // nobody listens there: `approve` stops at the redirect
+const redirectUrl = 'http://127.0.0.1:9/callback'; // nothing listens there: `approve` stops at the redirect
 
 /**
- * Registers, lets alice sign in, and asks for a token for `target`, or for no resource if that is null. Answers with what
- * the issuer said: `client` (RFC 7591) and `tokens` (RFC 6749 §5.1).
+ * Registers a client, lets alice sign in, and requests a token for `target`, or for no resource if that is null. Returns the
+ * issuer's answers: `client` (RFC 7591) and `tokens` (RFC 6749 §5.1).
  */
 export async function signIn(world, { scope = 'read', target = world.resource } = {}) {
   const { origin, pathname } = new URL(world.issuer);
   const endpoints = await (await fetch(`${origin}/.well-known/oauth-authorization-server${pathname}`, within())).json();
   const client = await ask(endpoints.registration_endpoint, 'application/json', JSON.stringify({
     client_name: 'e2e by hand',
-    application_type: 'native', // otherwise better-auth takes no redirect to this machine
+    application_type: 'native', // otherwise better-auth refuses a redirect to this machine
     redirect_uris: [redirectUrl],
     grant_types: ['authorization_code'],
     response_types: ['code'],

@@ -1,4 +1,4 @@
-// A world: one issuer, one protected server, each a process on a port of its own, and what a test may do with them.
+// A world: one issuer and one protected server, each a process on its own port, and what a test can do with them.
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -11,10 +11,10 @@ const repository = fileURLToPath(new URL('../..', import.meta.url));
 export const examples = process.env.E2E_EXAMPLES; // where our examples are built; see the script `run`
 if (!examples) throw new Error('E2E_EXAMPLES is not set: start this by e2e/run');
 
-/** A folder for files that outlive a process, and not the run. */
+/** A folder for files that outlive a process but not the run. */
 export const scratch = mkdtempSync(join(tmpdir(), 'mcp-auth-e2e-'));
 
-/** Who issues: a command and what it takes, the issuer's path, and the endpoints below it that the raw requests need. */
+/** The issuers: a command and its options, the issuer's path, and the endpoints below it that the raw requests need. */
 const ISSUERS = {
   'oidc-provider': {
     command: [process.execPath, `${here}issuer.mjs`],
@@ -37,7 +37,7 @@ const ISSUERS = {
   },
 };
 
-/** What can be protected: a shell command, and what it requires of every request. */
+/** The protected servers: a shell command, and the scopes that every request requires. */
 const SERVERS = {
   whoami: { command: process.env.E2E_SERVER_CMD ?? `exec '${examples}/whoami'`, scopes: 'read' },
   notes: { command: `exec '${examples}/notes'`, scopes: 'notes:read' },
@@ -46,9 +46,9 @@ const SERVERS = {
 };
 
 /**
- * A world with an issuer of this `make`, which takes what it takes of `told`, and with the server `server` in an `environment`
- * of its own, whose older clients get a session or not. `byName` tells the server the issuer's provider. Nothing runs yet: see
- * `startIssuer` and `startServer`.
+ * A world with an issuer of this `make`, started with those of the options `told` that it knows, and with the server `server`,
+ * started with the variables of `environment`. `sessions` says whether older clients get a session. `byName` tells the server
+ * the issuer's provider. Nothing runs yet: see `startIssuer` and `startServer`.
  */
 export async function newWorld({ make = 'oidc-provider', server = 'whoami', sessions = true, byName = false, environment, ...told }) {
   const { command: issuerCommand, takes, token, revocation, provider, path = told.path ?? '' } = ISSUERS[make];
@@ -60,7 +60,7 @@ export async function newWorld({ make = 'oidc-provider', server = 'whoami', sess
   const resource = `${origin}/mcp`;
   const issuer = issuerOrigin + path;
 
-  /** Posts a form to one of the issuer's endpoints as the client `machine`, or as another with its secret. */
+  /** Posts a form to one of the issuer's endpoints, as the client `machine` or as another one with the same secret. */
   const ask = (endpoint, form, client = 'machine') =>
     fetch(issuer + endpoint, {
       method: 'POST',
@@ -112,7 +112,7 @@ export async function newWorld({ make = 'oidc-provider', server = 'whoami', sess
       return this.send(token, { jsonrpc: '2.0', id: 1, method: 'initialize', params });
     },
 
-    /** Sends a message, and answers with the head of the response. */
+    /** Sends a message, and returns the head of the response. */
     async send(token, message, headers = {}) {
       const response = await fetch(resource, {
         method: 'POST',
@@ -129,7 +129,7 @@ export async function newWorld({ make = 'oidc-provider', server = 'whoami', sess
       return response;
     },
 
-    /** Moves one of the issuer's levers, or reads `hits`: see issuer.mjs. */
+    /** Calls one of the issuer's levers, or reads `hits`: see issuer.mjs. */
     async admin(lever) {
       const response = await fetch(`${issuerOrigin}/admin/${lever}`, { method: lever === 'hits' ? 'GET' : 'POST' });
       return response.json();
@@ -137,7 +137,7 @@ export async function newWorld({ make = 'oidc-provider', server = 'whoami', sess
   };
 }
 
-/** Runs one command to its end and answers with what it prints. */
+/** Runs a command to its end and returns what it prints. */
 export async function output(command, args, env = {}, seconds = 30) {
   const child = start(command, args, { env: { ...process.env, ...env } });
   const deadline = setTimeout(() => stop(child), seconds * 1000);
@@ -147,7 +147,7 @@ export async function output(command, args, env = {}, seconds = 30) {
   return child.printed();
 }
 
-/** Asks until the answer is true; gives up after 20 seconds. */
+/** Repeats `ask` until it returns true. Fails after 20 seconds by default. */
 export async function until(what, ask, milliseconds = 20_000) {
   const deadline = Date.now() + milliseconds;
   while (!(await ask())) {
@@ -161,7 +161,7 @@ export async function until(what, ask, milliseconds = 20_000) {
 const children = new Set();
 
 function start(command, args, options = {}) {
-  // `detached` gives it a process group of its own, so that nothing it starts can outlive it.
+  // `detached` gives it its own process group, so that nothing it starts can outlive it.
   const child = spawn(command, args, { ...options, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
   let printed = '';
   let log = '';
@@ -186,7 +186,7 @@ function kill(child) {
   try {
     process.kill(-child.pid, 'SIGKILL');
   } catch {
-    // It has ended by itself.
+    // It has already ended.
   }
 }
 

@@ -29,7 +29,7 @@ async def approve(authorization_url: str, redirect_url: str, login: str = "alice
 
 
 def filled(page: str, login: str) -> dict[str, str]:
-    """What is sent when every field of the page is filled in, and its last button is pressed: that is the one that agrees."""
+    """The form with every field filled in, sent by the last button, which is the one that consents."""
     form = {}
     for tag in re.findall(r"<(?:input|button)\b[^>]*>", page):
         typed = {"text": login, "password": "any password"}.get(attribute(tag, "type"))

@@ -1,9 +1,9 @@
-"""The Python SDK as a client, without a human: from a 401 to the answer of a tool.
+"""The Python SDK as a client, without a user: from a 401 to the answer of a tool.
 
     python client.py http://127.0.0.1:3000/mcp            prints {"protocol", "tools", "whoami"}
-    python client.py http://127.0.0.1:3000/mcp step-up    of the notes: prints {"protocol", "granted", "answers"}
+    python client.py http://127.0.0.1:3000/mcp step-up    for the notes: prints {"protocol", "granted", "answers"}
 
-With PROTOCOL=2025-11-25 in its environment, it speaks the older protocol.
+With PROTOCOL=2025-11-25 in its environment, it uses the older protocol.
 """
 
 import asyncio
@@ -18,11 +18,11 @@ from mcp.client.auth import OAuthClientProvider
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.auth import AuthorizationCodeResult, OAuthClientMetadata
 
-REDIRECT = "http://127.0.0.1:9/callback"  # nobody listens there: `approve` stops at the redirect
+REDIRECT = "http://127.0.0.1:9/callback"  # nothing listens there: `approve` stops at the redirect
 
 
 class Memory:
-    """Where the provider keeps its registration and its tokens."""
+    """Stores the registration and the tokens of the provider."""
 
     tokens = client_info = None
 
@@ -51,10 +51,10 @@ async def step_up(client: Client, memory: Memory) -> dict:
     granted = [memory.tokens.scope]
     answers = [await text(client, "list_notes")]
     milk = {"text": "buy milk"}
-    for note in [milk, {**milk, "owner": "bob"}]:  # for bob only an admin: the tool itself refuses
-        answers.append(await text(client, "add_note", note))  # on 403 the SDK asks for more by itself
+    for note in [milk, {**milk, "owner": "bob"}]:  # only an admin may write for bob: the tool itself refuses
+        answers.append(await text(client, "add_note", note))  # on 403 the SDK steps up by itself
         granted.append(memory.tokens.scope)
-    answers.append(await text(client, "list_notes"))  # what was granted before still is
+    answers.append(await text(client, "list_notes"))  # the scope that was granted first still is
     return {"granted": granted, "answers": answers}
 
 

@@ -1,10 +1,11 @@
-"""A real authorization server: django-oauth-toolkit, with the levers of the tests.
+"""A real authorization server: django-oauth-toolkit, with levers by which the tests control it.
 
     python django_issuer.py --port 4000 --database issuer.sqlite3 [--answers username|sub]
 
-It issues opaque tokens. Its introspection endpoint answers with `username` and without `sub`, as it comes, or with `sub` too, by a view
-that a project may add. Clients register themselves (RFC 7591); alice, the only user, signs in and agrees in its pages. The issuer has
-a path, `/o`. The levers, outside of it, are some of those of ../node/issuer.mjs: `GET /admin/hits`, `POST /admin/break`, `POST /admin/mend`.
+It issues opaque tokens. By default its introspection endpoint answers with `username` and without `sub`. With a view that a project can
+add, it answers with `sub` too. Clients register dynamically (RFC 7591). alice, the only user, signs in and consents in its pages. The
+issuer has a path, `/o`. The levers, outside of it, are some of those of ../node/issuer.mjs: `GET /admin/hits`, `POST /admin/break`,
+`POST /admin/mend`.
 """
 
 import json
@@ -52,8 +53,8 @@ settings.configure(
     ],
     STATIC_URL="/static/",
     DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": args.database}},
-    MIGRATION_MODULES={app: None for app in [*apps, "oauth2_provider"]},  # makes the tables at once
-    # A real one takes its time, and the secret of whoever asks about a token is hashed too: a quarter of a second for each question.
+    MIGRATION_MODULES={app: None for app in [*apps, "oauth2_provider"]},  # creates the tables directly
+    # A real hasher is slow, and the secret of an introspection client is hashed too: a quarter of a second for each request.
     PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],
     OAUTH2_PROVIDER={
         "SCOPES": {"read": "Read", "write": "Write"},
@@ -72,7 +73,7 @@ from oauth2_provider.views import IntrospectTokenView  # noqa: E402
 
 
 class IntrospectView(IntrospectTokenView):
-    """Answers with `sub`, which stays when a user gets another name."""
+    """Answers with `sub` too, which stays the same when a user is renamed."""
 
     @staticmethod
     def get_token_response(token_value=None):
@@ -95,7 +96,7 @@ broken = False
 
 
 def levers(respond):
-    """The levers of the tests, before everything else."""
+    """The levers of the tests, which come before everything else."""
 
     def middleware(request):
         global broken

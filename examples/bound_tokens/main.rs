@@ -1,12 +1,12 @@
-//! An MCP server for tokens that a thief cannot use: bound to a key (DPoP) or to a client certificate.
+//! An MCP server for tokens that a thief cannot use: bound to a key (DPoP) or to a client certificate (mTLS).
 //!
 //! ```sh
 //! cargo run -- demo --resource http://127.0.0.1:3000/mcp    # an issuer
 //! cargo run --example bound_tokens
 //! ```
 //!
-//! `NONCES=1` demands nonces in proofs. `PROXY=127.0.0.1` names a proxy that ends TLS and tells of certificates
-//! in `Client-Cert`. Bearer tokens are accepted too.
+//! `NONCES=1` requires nonces in proofs. `PROXY=127.0.0.1` trusts a proxy that terminates TLS and sends client
+//! certificates in `Client-Cert`. Bearer tokens are accepted too.
 
 use std::env;
 use std::net::SocketAddr;
@@ -67,9 +67,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let listener = tokio::net::TcpListener::bind(format!("127.0.0.1:{port}")).await?;
     println!("{resource}");
-    // Without TCP_NODELAY an answer that is streamed in several parts would wait for 40 ms.
+    // Without TCP_NODELAY, a response streamed in several parts may be delayed by 40 ms.
     let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-    // So that it is known which requests come from the proxy.
+    // Makes the peer address known, to recognize requests from the proxy.
     let app = app.into_make_service_with_connect_info::<SocketAddr>();
     axum::serve(listener, app).await?;
     Ok(())

@@ -1,4 +1,4 @@
-//! Notes, with scopes per tool: who lacks one is told what to ask for, and clients that can do so ask.
+//! Notes with scopes per tool: a refusal names the missing scopes, and clients that support it request them.
 //!
 //! ```sh
 //! cargo run -- demo --resource http://127.0.0.1:3000/mcp --scopes 'notes:read notes:write notes:delete admin'    # an issuer
@@ -28,7 +28,7 @@ use rmcp::{
     tool_router,
 };
 
-/// Everybody's notes, as a resource.
+/// The URI of a resource with the notes of all users.
 const EVERYBODY: &str = "notes://everybody";
 
 struct Notes {
@@ -62,7 +62,7 @@ impl Notes {
         let (issuer, myself) = person(&auth);
         let owner = owner.unwrap_or_else(|| myself.clone());
         if owner != myself {
-            auth.require(["admin"])?; // whether it is needed, only the arguments say
+            auth.require(["admin"])?; // required only for some arguments
         }
         let mut notes = self.lock();
         let notes = notes.entry((issuer, owner)).or_default();
@@ -106,7 +106,7 @@ impl ServerHandler for Notes {
         request: ReadResourceRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        context.require(["admin"])?; // there is no router for resources that could be guarded
+        context.require(["admin"])?; // rmcp has no router for resources that could be guarded
         if request.uri != EVERYBODY {
             return Err(ErrorData::resource_not_found("there is no such resource", None));
         }
@@ -143,7 +143,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .resource("notes://*", ["admin"]);
     let auth = McpAuth::builder(&resource)
         .authorization_server(issuer)
-        .required_scopes(&*scopes) // of every request, and what a client asks for at first
+        .required_scopes(&*scopes) // for every request; also what a client requests first
         .tools(rules)
         .implies("admin", ["notes:read", "notes:write", "notes:delete"])
         .build()?;
@@ -163,7 +163,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let listener = tokio::net::TcpListener::bind(format!("127.0.0.1:{port}")).await?;
     println!("{resource}");
-    // Without TCP_NODELAY an answer that is streamed in several parts would wait for 40 ms.
+    // Without TCP_NODELAY, a response streamed in several parts may be delayed by 40 ms.
     let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
     axum::serve(listener, app).await?;
     Ok(())

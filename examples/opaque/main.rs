@@ -1,4 +1,4 @@
-//! The example `whoami` for opaque tokens: the issuer is asked about each.
+//! The example `whoami` for opaque tokens, which are introspected by their issuer.
 //!
 //! ```sh
 //! ISSUER=https://auth.example.com INTROSPECT_ID=notes-server INTROSPECT_SECRET=... cargo run --example opaque
@@ -49,7 +49,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         asking = asking.signed_responses();
     }
     if env::var("SUBJECT_IS_USERNAME").is_ok() {
-        asking = asking.dangerous_subject_is_username(); // of a server whose answers have no `sub`
+        asking = asking.dangerous_subject_is_username(); // for an issuer whose answers have no `sub`
     }
     let issuer = AuthorizationServer::discover(env::var("ISSUER")?).introspection(asking);
     let auth = McpAuth::builder(&resource)
@@ -65,7 +65,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let listener = tokio::net::TcpListener::bind(format!("127.0.0.1:{port}")).await?;
     println!("{resource}");
-    // Without TCP_NODELAY an answer that is streamed in several parts would wait for 40 ms.
+    // Without TCP_NODELAY, a response streamed in several parts may be delayed by 40 ms.
     let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
     axum::serve(listener, app).await?;
     Ok(())

@@ -1,10 +1,10 @@
-//! A client that logs in with as little as it can, and asks for more when a tool requires more.
+//! A client that logs in with as few scopes as possible, and requests more when a tool requires them.
 //!
 //! ```sh
-//! cargo run --example step_up                              # of the example `notes`: see there
-//! cargo run --example step_up http://127.0.0.1:7070/mcp    # of `mcp-auth demo`
-//! PROTOCOL=2025-11-25 cargo run --example step_up          # with a session, as older clients
-//! BROWSER=./log-me-in cargo run --example step_up          # opens the page to log in, in place of `xdg-open`
+//! cargo run --example step_up                              # for the example `notes`: see there
+//! cargo run --example step_up http://127.0.0.1:7070/mcp    # for `mcp-auth demo`
+//! PROTOCOL=2025-11-25 cargo run --example step_up          # with a session, like older clients
+//! BROWSER=./log-me-in cargo run --example step_up          # opens the login page with this program
 //! ```
 
 use std::env;
@@ -42,14 +42,14 @@ async fn main() -> Result {
     let mut client = Client::connect(server.parse()?, lifecycle).await?;
     client.show("list_notes", json!({})).await?;
     client.show("add_note", json!({ "text": "buy milk" })).await?;
-    // In `notes` only an admin writes for others. That depends on the arguments, so it is the tool that refuses.
+    // In `notes` only an admin can write notes for others. That depends on the arguments, so the tool itself refuses.
     client.show("add_note", json!({ "text": "buy milk", "owner": "bob" })).await?;
     client.show("list_notes", json!({})).await?;
     client.session.cancel().await?;
     Ok(())
 }
 
-/// A client of one server, and what it may do there.
+/// A client of one server, with its authorization.
 struct Client {
     server: Url,
     browser: Browser,
@@ -58,7 +58,7 @@ struct Client {
 }
 
 impl Client {
-    /// Knocks without a token: the answer says where to log in, and what to ask for.
+    /// Connects without a token first: the challenge says where to log in and which scopes to request.
     async fn connect(server: Url, lifecycle: ClientLifecycleMode) -> Result<Self> {
         let nobody = transport(&server, reqwest::Client::new());
         let refused = ().serve_with_lifecycle(nobody, lifecycle.clone()).await;
@@ -86,7 +86,7 @@ impl Client {
         Ok(client)
     }
 
-    /// Calls a tool. If it requires more than is granted, asks for that, once, and calls it again.
+    /// Calls a tool. If it requires more scopes than are granted, requests them once and calls it again.
     async fn call(&mut self, call: CallToolRequestParams) -> Result<CallToolResult> {
         let refused = match self.session.call_tool(call.clone()).await {
             Ok(result) => return Ok(result),
@@ -104,7 +104,7 @@ impl Client {
         if challenge.is_insufficient_scope() { challenge.scope } else { None }
     }
 
-    /// Asks for these scopes and for those that are held already. The session goes on with the new token.
+    /// Requests these scopes in addition to the granted ones. The session continues with the new token.
     async fn step_up(&mut self, scope: &str) -> Result {
         let manager = &self.auth.auth_manager;
         let url = manager.lock().await.request_scope_upgrade(scope).await?;
@@ -135,7 +135,7 @@ impl Client {
     }
 }
 
-/// Where the user logs in: a page of their browser, which leads back to a port of this machine.
+/// The browser in which the user logs in. It is redirected back to a port of this machine.
 struct Browser {
     redirect: String,
     callbacks: mpsc::Receiver<Uri>,
@@ -157,7 +157,7 @@ impl Browser {
         Ok(Self { redirect, callbacks })
     }
 
-    /// Opens a page, in `$BROWSER` if there is one, and gives the URL by which the user comes back.
+    /// Opens a page, with `$BROWSER` if it is set, and returns the URL of the redirect back.
     async fn visit(&mut self, page: &str) -> Result<String> {
         println!("log in   {page}");
         if let Ok(program) = env::var("BROWSER") {

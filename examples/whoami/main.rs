@@ -43,7 +43,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let issuer = setting("ISSUER", "http://127.0.0.1:7071");
     let scopes = setting("REQUIRED_SCOPES", "read");
 
-    // By its issuer; or by the name of its provider, if it is one that is a URL (`better_auth`, `authelia`, `duende`).
+    // By its issuer, or by the name of a provider that needs only a URL (`better_auth`, `authelia`, `duende`).
     let login = match env::var("PROVIDER") {
         Ok(id) => AuthorizationServer::provider(&id, [("url", &*setting("PROVIDER_URL", ""))]),
         Err(_) => AuthorizationServer::discover(issuer),
@@ -62,7 +62,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let listener = tokio::net::TcpListener::bind(format!("127.0.0.1:{port}")).await?;
     println!("{resource}");
-    // Without TCP_NODELAY an answer that is streamed in several parts would wait for 40 ms.
+    // Without TCP_NODELAY, a response streamed in several parts may be delayed by 40 ms.
     let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
     axum::serve(listener, app).await?;
     Ok(())

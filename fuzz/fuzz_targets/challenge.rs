@@ -1,4 +1,4 @@
-//! Any text as a `WWW-Authenticate` header: nothing panics, and what can be written again is read the same.
+//! Fuzzes `WWW-Authenticate`: nothing panics, and a challenge that can be written is parsed as the same again.
 
 #![no_main]
 
@@ -6,7 +6,7 @@ use http::HeaderValue;
 use libfuzzer_sys::fuzz_target;
 use mcp_auth::Challenge;
 
-/// The characters that RFC 6750 §3 allows in a description; all but the space in a scope or a URL.
+/// Whether all characters are allowed in a description (RFC 6750 §3). A scope or a URL has no spaces.
 fn may_be_written(text: &str) -> bool {
     text.bytes().all(|b| matches!(b, 0x20..=0x21 | 0x23..=0x5B | 0x5D..=0x7E))
 }
@@ -26,7 +26,7 @@ fuzz_target!(|header: &str| {
         assert!(written.starts_with("Bearer") && !written.contains('\\'));
         assert!(HeaderValue::from_str(&written).is_ok(), "{written}");
         assert_eq!(Challenge::parse(&written), Some(challenge), "{written}");
-        // In one field with another scheme's, before or after it.
+        // In one field with a challenge of another scheme, before or after it.
         for both in
             [format!("Basic realm=\"x\", {written}"), format!("{written}, DPoP algs=\"ES256\"")]
         {

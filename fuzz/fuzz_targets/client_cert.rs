@@ -1,5 +1,6 @@
-//! Any bytes as what a proxy says of a client certificate: nothing panics, and a token is admitted only if
-//! the certificate it is bound to is there, and no other.
+//! Fuzzes the headers in which proxies send client certificates.
+//!
+//! Nothing panics. A token is admitted only if the header has the certificate that it is bound to, and no other.
 
 #![no_main]
 
@@ -18,7 +19,7 @@ use mcp_auth::{
 const ISSUER: &str = "https://auth.example.com";
 const RESOURCE: &str = "https://api.example.com/mcp";
 
-/// A certificate as far as it matters here: `SEQUENCE { INTEGER 1 }`.
+/// What is taken for a certificate here: `SEQUENCE { INTEGER 1 }`.
 const BASE64: &str = "MAMCAQE=";
 
 const FORMS: [(ClientCertHeader, &str); 2] = [
@@ -74,7 +75,7 @@ fuzz_target!(|data: &[u8]| {
         let text = field.to_str().expect("ASCII");
         match form {
             ClientCertHeader::Rfc9440 => assert_eq!(text.trim_matches(' '), format!(":{BASE64}:")),
-            // Its digest, and no word of another, before nor after.
+            // The hash of the certificate, and no other one before or after it.
             _ => {
                 let hex: String = digest().as_ref().iter().map(|b| format!("{b:02x}")).collect();
                 let text = text.to_ascii_lowercase();

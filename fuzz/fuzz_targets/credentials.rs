@@ -1,4 +1,4 @@
-//! Any bytes as `Authorization` fields, one a line, beside a proof: what is taken for a token is one.
+//! Fuzzes `Authorization` fields, one per line, next to a DPoP proof: only a valid token is accepted as one.
 
 #![no_main]
 

@@ -1,8 +1,9 @@
-//! Any bytes as a DPoP proof, and any header and claims under a good signature: nothing panics, what is
-//! accepted says the same to a strict parser, and is accepted once.
+//! Fuzzes DPoP proofs: any bytes, and any header and claims under a valid signature.
 //!
-//! An input is tried as a proof; as a header on the first line and claims on the others, which are
-//! signed; or, after a `#`, as members picked from two lists, one by each letter, and signed too.
+//! Nothing panics. A strict parser reads the same from what is accepted, and it is accepted only once.
+//!
+//! An input is used as a proof, and as a header on the first line and claims on the other lines, which are
+//! signed. After a `#`, each letter picks a member of one of two lists instead, which is signed too.
 
 #![no_main]
 
@@ -29,7 +30,7 @@ const ISSUER: &str = "https://auth.example.com";
 const RESOURCE: &str = "https://api.example.com/mcp";
 const NOW: u64 = 1_700_000_000;
 
-/// `A`, `B` and so on, before the end of the line. The key is that of RFC 8037 A.1.
+/// Picked by the letters `A`, `B` and so on of the first line. The key is that of RFC 8037 A.1.
 const HEADER_MEMBERS: &[&str] = &[
     r#""typ":"dpop+jwt""#,
     r#""alg":"EdDSA""#,
@@ -50,7 +51,7 @@ const HEADER_MEMBERS: &[&str] = &[
     r#""kid":"1""#,
 ];
 
-/// `A`, `B` and so on, after the end of the line. The digest is that of the token `abc`.
+/// Picked by the letters `A`, `B` and so on after the first line. The hash is that of the token `abc`.
 const CLAIM_MEMBERS: &[&str] = &[
     r#""jti":"1""#,
     r#""htm":"POST""#,
@@ -85,7 +86,7 @@ static SIGNER: LazyLock<Ed25519KeyPair> = LazyLock::new(|| {
     Ed25519KeyPair::from_seed_and_public_key(&seed, &public).expect("a key pair")
 });
 
-/// A second opinion: serde's own reading.
+/// What serde reads, for comparison.
 #[derive(Deserialize)]
 struct Header {
     alg: String,
@@ -109,7 +110,7 @@ struct Claims {
     ath: String,
 }
 
-/// An object, no name twice.
+/// An object without duplicate names.
 struct Distinct;
 
 impl<'de> Deserialize<'de> for Distinct {
@@ -203,7 +204,7 @@ fn sign(header: &[u8], claims: &[u8]) -> Vec<u8> {
     format!("{signed}.{signature}").into_bytes()
 }
 
-/// An object of the members that these letters stand for.
+/// An object of the members that these letters pick.
 fn pick(members: &[&str], letters: &[u8]) -> String {
     let member = |letter: &u8| members[usize::from(letter.wrapping_sub(b'A')) % members.len()];
     format!("{{{}}}", letters.iter().map(member).collect::<Vec<_>>().join(","))

@@ -1,5 +1,7 @@
-//! Any bytes as the answer of an introspection endpoint: nothing panics, and what is taken for a good
-//! token is active, of the issuer that was asked, and somebody's, to another parser.
+//! Fuzzes the answers of introspection endpoints.
+//!
+//! Nothing panics. According to another parser, an accepted answer is about an active token of the issuer
+//! that was asked, and names a subject.
 
 #![no_main]
 
@@ -11,7 +13,7 @@ use serde_json::Value;
 
 const ISSUER: &str = "https://auth.example.com";
 
-/// What is read of an answer. What else it has is nobody's business, even half a surrogate pair.
+/// The members of an answer that are read. Others do not matter, even with an unpaired surrogate.
 #[derive(Deserialize)]
 struct Said {
     active: Value,
@@ -28,7 +30,7 @@ fuzz_target!(|data: &[u8]| {
     let said: Said = serde_json::from_slice(data).expect("what is taken is such an answer");
     assert_eq!(said.active, true);
     assert!(said.iss.is_none_or(|issuer| issuer == ISSUER));
-    // Whether the sender owns a token that is bound is judged later, by its `cnf`.
+    // Whether the sender may use a bound token is checked later, by its `cnf`.
     let is_bound = said.cnf.is_some();
     assert!(said.token_type.is_none_or(|kind| {
         kind.eq_ignore_ascii_case("Bearer") || (is_bound && kind.eq_ignore_ascii_case("DPoP"))

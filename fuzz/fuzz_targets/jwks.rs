@@ -1,4 +1,4 @@
-//! Any bytes as a key set: nothing panics, and only a key that is in the set verifies a token.
+//! Fuzzes key sets: nothing panics, and only a key that is in the set verifies a token.
 
 #![no_main]
 
@@ -12,7 +12,7 @@ use serde_json::Value;
 const TOKEN: &str = include_str!("../seeds/jws/signed.jwt");
 const PUBLIC: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
 
-/// Else a token that no key verifies would hide every fault.
+/// Checks once that a good key set verifies the token. Otherwise the target could find nothing.
 static GOOD: Once = Once::new();
 
 fn verifies(keys: &KeySet) -> bool {
@@ -29,7 +29,7 @@ fuzz_target!(|data: &[u8]| {
     let _ = format!("{keys:?}");
 
     if verifies(&keys) {
-        // Deeper than serde_json follows: no second opinion.
+        // Nested too deeply for serde_json: there is nothing to compare with.
         let Ok(set) = serde_json::from_slice::<Value>(data) else { return };
         let keys = set["keys"].as_array().expect("an array");
         assert!(keys.iter().any(|key| key["x"] == PUBLIC && key["kty"] == "OKP"));

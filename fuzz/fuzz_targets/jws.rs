@@ -1,9 +1,10 @@
-//! Any bytes as a token, and any header and claims under a good signature: nothing panics, and what
-//! is accepted says the same to a strict parser.
+//! Fuzzes JWTs: any bytes, and any header and claims under a valid signature.
 //!
-//! An input is tried as a token; as a header on the first line and claims on the others, which are
-//! signed; or, after a `#`, as members picked from two lists, one by each letter, and signed too. The
-//! last finds faults of judgement soon, the others faults of reading.
+//! Nothing panics. A strict parser reads the same from what is accepted.
+//!
+//! An input is used as a token, and as a header on the first line and claims on the other lines, which are
+//! signed. After a `#`, each letter picks a member of one of two lists instead, which is signed too. The
+//! last form finds errors in validation quickly, the others errors in parsing.
 
 #![no_main]
 
@@ -22,10 +23,10 @@ use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
 const ISSUER: &str = "https://auth.example.com";
 
-/// RFC 8037 A.1 as `ed`, and RFC 7515's keys on P-256 and of RSA, which the fuzzer cannot sign with.
+/// The key of RFC 8037 A.1 as `ed`, and RFC 7515's P-256 and RSA keys, which the fuzzer cannot sign with.
 const JWKS: &[u8] = br#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"ed","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},{"kty":"EC","crv":"P-256","kid":"ec","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"},{"kty":"RSA","kid":"rsa","e":"AQAB","n":"ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcDTW9gb54h4FRWyuXpoQ"}]}"#;
 
-/// `A`, `B` and so on, before the end of the line.
+/// Picked by the letters `A`, `B` and so on of the first line.
 const HEADER_MEMBERS: &[&str] = &[
     r#""alg":"EdDSA""#,
     r#""kid":"ed""#,
@@ -49,7 +50,7 @@ const HEADER_MEMBERS: &[&str] = &[
     r#""\u0078":[{}]"#,
 ];
 
-/// `A`, `B` and so on, after the end of the line.
+/// Picked by the letters `A`, `B` and so on after the first line.
 const CLAIM_MEMBERS: &[&str] = &[
     r#""iss":"https://auth.example.com""#,
     r#""sub":"alice""#,
@@ -112,7 +113,7 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
     }
 });
 
-/// A second opinion: serde's own reading.
+/// What serde reads, for comparison.
 #[derive(Deserialize)]
 struct Header {
     alg: String,
@@ -133,7 +134,7 @@ struct Claims {
     events: Option<IgnoredAny>,
 }
 
-/// An object, no name twice.
+/// An object without duplicate names.
 struct Distinct;
 
 impl<'de> Deserialize<'de> for Distinct {
@@ -209,7 +210,7 @@ fn sign_and_verify(header: &[u8], claims: &[u8]) {
     }
 }
 
-/// An object of the members that these letters stand for.
+/// An object of the members that these letters pick.
 fn pick(members: &[&str], letters: &[u8]) -> String {
     let member = |letter: &u8| members[usize::from(letter.wrapping_sub(b'A')) % members.len()];
     format!("{{{}}}", letters.iter().map(member).collect::<Vec<_>>().join(","))

@@ -1,5 +1,6 @@
-//! Any claims under a good signature as a logout token and as a security event: nothing panics, what is
-//! accepted says the same to another parser, and what is refused revokes nothing.
+//! Fuzzes logout tokens and other security events: any claims under a valid signature.
+//!
+//! Nothing panics. Another parser reads the same from what is accepted. What is refused revokes nothing.
 
 #![no_main]
 
@@ -20,7 +21,7 @@ use serde_json::Value;
 const ISSUER: &str = "https://auth.example.com";
 const CLIENT: &str = "client";
 
-/// RFC 8037 A.1.
+/// The key of RFC 8037 A.1.
 const JWKS: &[u8] =
     br#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"ed","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
 
@@ -38,7 +39,7 @@ fn sign(typ: &str, claims: &[u8]) -> String {
     format!("{input}.{}", encode(PAIR.sign(input.as_bytes()).as_ref()))
 }
 
-/// Nothing is waited for: the keys are given.
+/// The output of a future that is ready at once, since the keys are given.
 fn at_once(receiving: impl Future<Output = Result<(), Denial>>) -> Result<(), Denial> {
     match pin!(receiving).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(received) => received,
@@ -62,7 +63,7 @@ fuzz_target!(|data: &[u8]| {
     if logout.is_err() && event.is_err() {
         return;
     }
-    // Deeper than serde_json follows: no second opinion.
+    // Nested too deeply for serde_json: there is nothing to compare with.
     let Ok(claims) = serde_json::from_slice::<Value>(data) else { return };
     assert_eq!(claims["iss"], ISSUER);
     let aud = &claims["aud"];

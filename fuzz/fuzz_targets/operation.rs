@@ -1,5 +1,6 @@
-//! Whatever a request says, it is read in one way: where it is admitted to the rules, a full parse of its
-//! body sees the same methods and names.
+//! Fuzzes operations: a request can be read in one way only.
+//!
+//! If the library accepts it, a full parse of the body yields the same methods and names.
 
 #![no_main]
 
@@ -8,7 +9,7 @@ use libfuzzer_sys::fuzz_target;
 use mcp_auth::Operation;
 use serde_json::Value;
 
-/// Header fields, one a line, an empty line, and the body.
+/// Splits the input: header fields, one per line, then an empty line, then the body.
 fn request(data: &[u8]) -> (HeaderMap, &[u8]) {
     let split = data.windows(2).position(|pair| pair == b"\n\n");
     let (head, body) = split.map_or((&[][..], data), |at| (&data[..at], &data[at + 2..]));
@@ -24,7 +25,7 @@ fn request(data: &[u8]) -> (HeaderMap, &[u8]) {
     (headers, body)
 }
 
-/// The same that `Operation` shows, by a parser that builds everything.
+/// What `Operation` displays, from a full parse.
 fn shown(message: &Value) -> String {
     let Some(method) = message["method"].as_str() else { return "an answer".to_owned() };
     let params = &message["params"];
@@ -49,7 +50,7 @@ fuzz_target!(|data: &[u8]| {
     let (headers, body) = request(data);
     let Ok(operation) = Operation::read(&Method::POST, &headers, body) else { return };
     assert!(serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok(), "what is admitted is JSON");
-    // What is nested deeper than serde_json follows is nobody's message.
+    // Nested too deeply for serde_json: there is nothing to compare with.
     let Ok(full) = serde_json::from_slice::<Value>(body) else { return };
     let expected: Vec<_> = match &full {
         Value::Array(messages) => messages.iter().map(shown).collect(),

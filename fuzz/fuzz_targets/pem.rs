@@ -1,4 +1,4 @@
-//! Any bytes as PEM: nothing panics, and only the key that is in it verifies a token.
+//! Fuzzes keys in PEM: nothing panics, and only a key that is in the text verifies a token.
 
 #![no_main]
 
@@ -13,14 +13,14 @@ use mcp_auth::jwt::{self, JwtRules, KeySet};
 const TOKEN: &str = include_str!("../seeds/jws/signed.jwt");
 const PUBLIC: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
 
-/// Else a token that no key verifies would hide every fault.
+/// Checks once that the right key verifies the token. Otherwise the target could find nothing.
 static GOOD: Once = Once::new();
 
 fn verifies(keys: &KeySet) -> bool {
     jwt::verify(TOKEN.trim(), keys, &JwtRules::new("https://auth.example.com")).is_ok()
 }
 
-/// Whether a block holds the key: as bytes, wherever the base64 of it begins.
+/// Whether a decoded block contains the bytes of the key, at any offset.
 fn holds_the_key(pem: &str) -> bool {
     let key = URL_SAFE_NO_PAD.decode(PUBLIC).expect("base64url");
     pem.split("-----").any(|text| {

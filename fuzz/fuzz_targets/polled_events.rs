@@ -1,5 +1,6 @@
-//! Any bytes as the answer of a transmitter of security events: nothing panics, nothing is revoked, and what is
-//! reported with the next request was in the answer, to another parser too.
+//! Fuzzes the answers of transmitters of security events.
+//!
+//! Nothing panics and nothing is revoked. Another parser finds in the answer what the next request reports.
 
 #![no_main]
 
@@ -13,7 +14,7 @@ use mcp_auth::jwt::KeySet;
 use mcp_auth::{AuthorizationServer, BoxFuture, EventPoll, Fetch, FetchError, Limits, McpAuth};
 use serde_json::Value;
 
-/// RFC 8037 A.1.
+/// The key of RFC 8037 A.1.
 const JWKS: &[u8] =
     br#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"ed","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
 
@@ -25,7 +26,7 @@ static AUTH: LazyLock<McpAuth> = LazyLock::new(|| {
         .expect("a description")
 });
 
-/// Answers once, and never again. Keeps the bodies of the requests.
+/// Answers only the first request. Records the bodies of all requests.
 #[derive(Clone, Default)]
 struct Once {
     answer: Vec<u8>,
@@ -69,7 +70,7 @@ fuzz_target!(|data: &[u8]| {
     let Some(faults) = told.get("setErrs") else { return };
     let faults = faults.as_object().expect("an object");
     assert!((1..=50).contains(&faults.len()));
-    // Deeper than serde_json follows, or half a surrogate pair: no second opinion.
+    // Nested too deeply for serde_json, or an unpaired surrogate: there is nothing to compare with.
     let Ok(said) = serde_json::from_slice::<Value>(data) else { return };
     let sets = said["sets"].as_object().expect("an object");
     assert!(faults.keys().all(|jti| sets.contains_key(jti)), "{told}");

@@ -1,7 +1,9 @@
-//! Any bytes as the answer of GitHub's API or of Google's, with each status that matters: nothing panics, and
-//! who is admitted is the user whom another parser finds, of our own app, with no claim but those that are kept.
+//! Fuzzes the answers of GitHub's and Google's APIs, with each status that matters.
 //!
-//! The first byte says which API and which status; the rest is the answer.
+//! Nothing panics. An admitted caller is the user that another parser finds, with a token of our own app, and has
+//! only the claims that are kept.
+//!
+//! The first byte chooses the API and the status. The rest is the answer.
 
 #![no_main]
 
@@ -32,7 +34,7 @@ const STATUSES: [StatusCode; 4] = [
 static RUNTIME: LazyLock<Runtime> =
     LazyLock::new(|| Builder::new_current_thread().enable_time().build().expect("a runtime"));
 
-/// What GitHub says, to a parser that knows nothing else.
+/// GitHub's answer, as another parser reads it.
 #[derive(Deserialize)]
 struct GitHub {
     app: App,
@@ -49,7 +51,7 @@ struct User {
     id: u64,
 }
 
-/// What Google says.
+/// Google's answer, as another parser reads it.
 #[derive(Deserialize)]
 struct Google {
     aud: String,
@@ -57,7 +59,7 @@ struct Google {
     sub: String,
 }
 
-/// Answers every question with the same.
+/// Gives the same answer to every request.
 #[derive(Clone)]
 struct Answer(Arc<Mutex<(StatusCode, Bytes)>>);
 

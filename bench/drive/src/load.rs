@@ -1,4 +1,4 @@
-//! A load generator: connections that each send the next request when the answer to the last is there.
+//! A load generator: each connection sends its next request when the previous answer is complete.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::SocketAddr;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
-/// Writes the next request; false if there is none.
+/// Writes the next request. Returns false if there is none.
 pub type Next<'a> = &'a mut dyn FnMut(&mut Vec<u8>) -> bool;
 
 pub struct Load {
@@ -25,7 +25,7 @@ struct Connection {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Done {
     pub requests: u64,
-    /// Answers with another status than expected.
+    /// The number of answers with another status than expected.
     pub bad: u64,
     pub time: Duration,
 }
@@ -46,8 +46,8 @@ impl Load {
         Ok(Self { poll, connections })
     }
 
-    /// Keeps every connection busy, until the time is over or there is no next request, and then until
-    /// the last answer is there.
+    /// Keeps every connection busy until the time is over or there is no next request. Then waits for the
+    /// remaining answers.
     pub fn run(&mut self, next: Next<'_>, status: u16, time: Duration) -> io::Result<Done> {
         let mut done = Done::default();
         let mut events = Events::with_capacity(self.connections.len());
@@ -78,8 +78,8 @@ impl Load {
         Ok(done)
     }
 
-    /// Waits for answers without ever sleeping: to wake us would be the server's work, an interrupt that on a virtual machine goes
-    /// through its host, and the more of it the longer a server takes.
+    /// Waits for answers by busy polling. If it slept, the server would have to wake it by an interrupt, which on a virtual
+    /// machine goes through the host; and the longer a server takes, the more often.
     fn look_for(&mut self, events: &mut Events) -> io::Result<()> {
         let begin = Instant::now();
         loop {
@@ -93,7 +93,7 @@ impl Load {
         }
     }
 
-    /// One exchange, for a look at its answer.
+    /// Sends one request and returns its complete answer.
     pub fn once(&mut self, next: Next<'_>) -> io::Result<String> {
         let connection = &mut self.connections[0];
         connection.send(next)?;
@@ -112,7 +112,7 @@ impl Connection {
         self.answer.clear();
         self.is_busy = next(&mut self.request);
         if self.is_busy {
-            // A few kilobytes always fit into the empty buffer of a socket.
+            // A few kilobytes always fit into a socket's empty send buffer.
             let written = self.stream.write(&self.request)?;
             if written < self.request.len() {
                 return Err(io::Error::other("a request did not fit into the socket's buffer"));
@@ -121,7 +121,7 @@ impl Connection {
         Ok(self.is_busy)
     }
 
-    /// The status, when the answer is complete.
+    /// Returns the status if the answer is complete.
     fn receive(&mut self) -> io::Result<Option<u16>> {
         let mut part = [0; 4096];
         loop {
@@ -150,7 +150,7 @@ fn complete(answer: &[u8]) -> io::Result<Option<u16>> {
     let length = length.and_then(|it| std::str::from_utf8(it.value).ok()?.parse::<usize>().ok());
     let is_complete = match length {
         Some(length) => answer.len() >= head + length,
-        // In chunks: a stream of events, which ends.
+        // Chunked: an event stream that ends.
         None => answer.ends_with(b"\r\n0\r\n\r\n"),
     };
     Ok(is_complete.then_some(response.code.unwrap_or_default()))

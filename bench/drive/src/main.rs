@@ -1,4 +1,4 @@
-//! What a request costs a server behind mcp-auth, and one behind oauth-resource-server, in one run.
+//! Measures what a request costs a server behind mcp-auth and one behind oauth-resource-server, in one run.
 
 mod load;
 mod process;
@@ -17,17 +17,17 @@ use process::Server;
 
 const AUDIENCE: &str = "https://api.example.com/mcp";
 const CONNECTIONS: usize = 32;
-/// A round measures each row so often, one row after the other and then the other server: rows that are compared are neighbours, and are
-/// slowed down alike by whatever else the machine does in that fraction of a second.
+/// The number of slices in a round. Each slice measures every row of one server and then of the other. So rows that
+/// are compared run shortly after each other, and other load on the machine slows them down equally.
 const SLICES: usize = 4;
-/// Before each slice: what ran before left other code and data in the caches.
+/// Runs before each measurement, since earlier ones left other code and data in the CPU caches.
 const WARM_UP: Duration = Duration::from_millis(40);
 const FOREVER: Duration = Duration::from_secs(3600);
 
-/// The number of the next call: as many digits for each.
+/// The number of the next call. All numbers have as many digits.
 static NUMBER: AtomicU64 = AtomicU64::new(1_000_000_000);
 
-/// The core of the servers, one of which works at a time, and that of the load.
+/// The core of the servers, of which only one works at a time. The load generator has the other core.
 const SERVERS: usize = 0;
 const LOAD: usize = 1;
 
@@ -35,11 +35,11 @@ struct Settings {
     is_strict: bool,
     rounds: usize,
     time: Duration,
-    /// Never-seen tokens of each round.
+    /// The number of never-seen tokens in each round.
     tokens: usize,
-    /// Tokens of the memory run; none, and there is no such run.
+    /// The number of tokens in the memory run. With 0 there is no such run.
     memory: usize,
-    /// Only rows whose names contain one of these words are measured; all without a word.
+    /// Only rows whose names contain one of these words are measured. Without words, all rows are.
     words: Vec<String>,
 }
 
@@ -49,7 +49,7 @@ struct Scenario {
     head: &'static str,
     status: u16,
     tokens: Tokens,
-    /// What a POST has besides: the headers of its protocol version, and the body.
+    /// The rest of a POST: the headers of its protocol version, and the body.
     call: Call,
 }
 
@@ -57,19 +57,19 @@ struct Scenario {
 #[derive(Clone)]
 struct Call {
     headers: String,
-    /// With `#` where the number of the request belongs, which is never the same.
+    /// With `#` in place of the number of the request, which is unique.
     body: &'static str,
 }
 
 enum Tokens {
     None,
-    /// The same token again and again.
+    /// The same token in each request.
     One(String),
-    /// Each token once: this many for each round.
+    /// Each token once. A round uses `Settings::tokens` of them.
     Fresh(Arc<Vec<String>>),
 }
 
-/// What was measured of one scenario at one server, round by round.
+/// The measurements of one scenario at one server, round by round.
 #[derive(Default)]
 struct Measured {
     cpu: Vec<f64>,
@@ -178,14 +178,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         at_start[0], at_start[1], after_load[0], after_load[1]
     );
 
-    // Each: ours by the medians and by the least, the peer's by the medians, and the limit.
+    // The title; our value by medians and by minima, the peer's by medians; the limit.
     let mut verdicts = vec![];
     let mut over = |title: &str, name: &str, base: &str, limit: f64| {
         if cell(name, 0).cpu.is_empty() || cell(base, 0).cpu.is_empty() {
             return;
         }
         let by = |of: fn(&[f64]) -> f64, server| {
-            // Only our server has the bare signatures.
+            // Only our server has the routes that verify a signature alone.
             let base_server = if cell(base, server).cpu.is_empty() { 0 } else { server };
             of(&cell(name, server).cpu) - of(&cell(base, base_server).cpu)
         };
@@ -198,7 +198,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let (name, base) = (format!("whoami, never-seen {name}"), format!("signature of {name}"));
         over(&title, &name, &base, 3.0);
     }
-    // Slice by slice: see `SLICES`. The last two are there to compare.
+    // Slice by slice: see `SLICES`. The last two are only for comparison.
     for (what, name, base, limit) in [
         ("stateless", "mcp with rules", "mcp-open, a token sent", 5.0),
         ("2026-07-28", "2026 with rules", "2026-open, a token sent", 5.0),
@@ -287,7 +287,7 @@ fn scenarios(issuer: &Arc<Issuer>, settings: &Settings) -> Vec<Scenario> {
     ]
 }
 
-/// Tokens of consecutive serials, signed by two threads.
+/// Tokens with consecutive serials, signed by two threads.
 fn sign_many(issuer: &Issuer, kind: Kind, first: usize, number: usize) -> Vec<String> {
     let sign = |from: usize, to: usize| -> Vec<String> {
         (from..to).map(|serial| issuer.sign(Token::new(kind, serial))).collect()
@@ -314,12 +314,12 @@ impl Scenario {
         server == 0 || !(is_ours || self.name.starts_with("2026"))
     }
 
-    /// Whether each token comes once: those of a round are gone through once.
+    /// Whether each token is used once, so that the row is measured once per round.
     fn is_fresh(&self) -> bool {
         matches!(self.tokens, Tokens::Fresh(_))
     }
 
-    /// Has the server begin a session, where it has some: all calls are made in one.
+    /// Starts a session, if the row has sessions. All its calls are made in this session.
     fn begin_session(&mut self, load: &mut Load) -> Result<(), Box<dyn Error>> {
         const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":#,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"drive","version":"0"}}}"#;
         const INITIALIZED: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
@@ -338,7 +338,7 @@ impl Scenario {
         answer.starts_with("HTTP/1.1 202").then_some(()).ok_or_else(|| answer.into())
     }
 
-    /// Looks once whether the answer is what it should be.
+    /// Checks once that the answer is as expected.
     fn look(&self, load: &mut Load, server: usize) -> Result<(), Box<dyn Error>> {
         let token = match &self.tokens {
             Tokens::One(token) => Some(token),
@@ -402,7 +402,7 @@ impl Scenario {
     }
 }
 
-/// Writes a request, `head` being its method and path.
+/// Writes a request. `head` is its method and path.
 fn write_request(request: &mut Vec<u8>, head: &str, token: Option<&str>, call: &Call) -> bool {
     request.extend_from_slice(head.as_bytes());
     request.extend_from_slice(b" HTTP/1.1\r\nHost: 127.0.0.1\r\n");
@@ -441,7 +441,7 @@ impl Call {
     }
 }
 
-/// What the memory run found.
+/// The results of the memory run.
 struct Memory {
     before: f64,
     after: f64,
@@ -451,7 +451,7 @@ struct Memory {
     time: Duration,
 }
 
-/// As many requests, each with a token of its own. Ed25519, which is quick to sign.
+/// Sends this many requests, each with another token. They are signed with Ed25519, which is quick.
 fn million(issuer: &Arc<Issuer>, server: &Server, number: usize) -> Result<Memory, Box<dyn Error>> {
     let (sender, tokens) = mpsc::sync_channel(4096);
     let signer = issuer.clone();

@@ -1,4 +1,4 @@
-//! A server as a process: started, pinned to one core, and its CPU time and memory read from `/proc`.
+//! Starts a server process, pins it to one core, and reads its CPU time and memory from `/proc`.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -42,9 +42,9 @@ impl Server {
         Err(io::Error::other(format!("{} does not listen", program.display())))
     }
 
-    /// CPU time of all its threads so far. `taskset` replaces itself, so the process is the server.
+    /// CPU time of all its threads so far. `taskset` executes the server in its own process, so this is the server's.
     pub fn cpu(&self) -> Duration {
-        // What utime and stime are made from, in nanoseconds instead of ticks, where the kernel tells.
+        // The source of utime and stime, in nanoseconds instead of ticks, if the kernel provides it.
         let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id()));
         let times = threads.into_iter().flatten().flatten().map(|thread| {
             let text = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;
@@ -65,7 +65,7 @@ impl Server {
         fields.sum::<Option<u64>>().map(|ticks| Duration::from_millis(ticks * 10))
     }
 
-    /// Resident memory in MB: now, and the most there ever was.
+    /// Resident memory in MB: now, and at its peak.
     pub fn memory(&self) -> (f64, f64) {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))
             .unwrap_or_default();
@@ -92,7 +92,7 @@ pub fn can_pin() -> bool {
         && Command::new("taskset").arg("-V").output().is_ok_and(|it| it.status.success())
 }
 
-/// Pins this process, all its threads.
+/// Pins all threads of this process to a core.
 pub fn pin_self(core: usize) {
     let me = std::process::id().to_string();
     drop(Command::new("taskset").args(["-a", "-p", "-c", &core.to_string(), &me]).output());

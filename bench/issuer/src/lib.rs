@@ -1,4 +1,4 @@
-//! The issuer that the benches trust: its keys, its tokens, and its documents over loopback HTTP.
+//! The issuer that the benchmarks trust: its keys, its tokens, and its documents over loopback HTTP.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -15,13 +15,13 @@ use aws_lc_rs::signature::{
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-/// How long the claims of a 900-byte RS256 token are.
+/// The length of the claims in an RS256 token of 900 bytes, in bytes.
 pub const CLAIMS_BYTES: usize = 372;
 
-/// Who an anonymous caller is: as long as a subject, so that answers are equally long.
+/// The name of an anonymous caller. It is as long as a subject, so that answers are equally long.
 pub const NOBODY: &str = "nobody-000000";
 
-/// A signature algorithm, and the key of that name.
+/// A signature algorithm, and the key with the same name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Rs256,
@@ -40,7 +40,7 @@ impl Kind {
         }
     }
 
-    /// How long claims must be for a token of 900 bytes.
+    /// The length of the claims in a token of 900 bytes.
     pub fn claims_bytes_of_900(self) -> usize {
         match self {
             Self::Rs256 => CLAIMS_BYTES,
@@ -62,7 +62,7 @@ pub struct Issuer {
 #[derive(Clone, Copy)]
 pub struct Token {
     pub kind: Kind,
-    /// Part of `sub` and `jti`: tokens of different serials are different tokens.
+    /// Part of `sub` and `jti`, so that tokens with different serials differ.
     pub serial: usize,
     /// In seconds from now.
     pub expires_in: i64,
@@ -76,7 +76,7 @@ impl Token {
 }
 
 impl Issuer {
-    /// An issuer of this URL with new keys.
+    /// Creates an issuer with this URL and new keys.
     pub fn new(url: impl Into<String>, audience: impl Into<String>) -> Self {
         Self {
             url: url.into(),
@@ -93,7 +93,7 @@ impl Issuer {
         self.sign_with(token, "")
     }
 
-    /// Signs a token that is bound to a key, given by its thumbprint.
+    /// Signs a token that is bound to the key with this thumbprint.
     pub fn sign_bound(&self, token: Token, jkt: &str) -> String {
         self.sign_with(token, &format!(r#""cnf":{{"jkt":"{jkt}"}},"#))
     }
@@ -121,7 +121,7 @@ impl Issuer {
         text
     }
 
-    /// Signs a token, and takes it apart again: what was signed, and the signature.
+    /// Signs a token; returns the signing input and the signature.
     pub fn signed(&self, token: Token) -> (String, Vec<u8>) {
         let mut text = self.sign(token);
         let dot = text.rfind('.').expect("a dot");
@@ -146,14 +146,14 @@ impl Issuer {
         }
     }
 
-    /// The public keys by themselves, for [`BareKeys::read`].
+    /// The public keys as text, for [`BareKeys::read`].
     pub fn bare_keys(&self) -> String {
         let (n, e) = self.rsa_components();
         let parts = [n, e, self.ec.public_key().as_ref().to_vec(), self.ed_component()];
         parts.map(|part| URL_SAFE_NO_PAD.encode(part)).join(" ")
     }
 
-    /// The public key as the crypto library has it ready: what no verifier can do without.
+    /// The public key, parsed by the crypto library: the minimum that any verifier needs.
     pub fn public_key(&self, kind: Kind) -> ParsedPublicKey {
         match kind {
             Kind::Rs256 => {
@@ -215,7 +215,7 @@ impl Issuer {
         )
     }
 
-    /// The document at this path, if there is one.
+    /// Returns the document at this path, if there is one.
     pub fn document(&self, path: &str) -> Option<String> {
         match path {
             "/jwks" => Some(self.jwks()),
@@ -226,7 +226,7 @@ impl Issuer {
         }
     }
 
-    /// Serves the documents on a thread of its own, until the process ends.
+    /// Serves the documents on another thread until the process ends.
     pub fn serve(self: Arc<Self>, listener: TcpListener) {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -249,7 +249,7 @@ impl Issuer {
     }
 }
 
-/// The issuer's keys without anything around them, to see what a signature costs where it is verified.
+/// The issuer's parsed keys, to measure the cost of a signature alone in the server that verifies it.
 pub struct BareKeys([ParsedPublicKey; 3]);
 
 impl BareKeys {
@@ -266,7 +266,7 @@ impl BareKeys {
         ]))
     }
 
-    /// Verifies the signature of a token and nothing else.
+    /// Verifies only the signature of a token.
     pub fn verify(&self, kind: Kind, token: &str) -> bool {
         let Some((message, signature)) = token.rsplit_once('.') else { return false };
         let signature = URL_SAFE_NO_PAD.decode(signature).unwrap_or_default();

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering::Relaxed};
 
 struct Counting;
 
-/// Counting takes its time: off while time is measured.
+/// Off while time is measured, since counting takes time.
 static IS_ON: AtomicBool = AtomicBool::new(false);
 static IN_USE: AtomicIsize = AtomicIsize::new(0);
 static ALLOCATIONS: AtomicIsize = AtomicIsize::new(0);
@@ -13,7 +13,7 @@ static ALLOCATIONS: AtomicIsize = AtomicIsize::new(0);
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-// SAFETY: everything is left to the system's allocator; counting changes nothing.
+// SAFETY: all calls are forwarded to the system allocator; counting does not affect them.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if IS_ON.load(Relaxed) {
@@ -31,7 +31,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// The bytes that `work` leaves allocated, as they were asked for, and how many allocations it made.
+/// Returns the result of `work`, the requested bytes that it leaves allocated, and the number of its allocations.
 pub fn count<T>(work: impl FnOnce() -> T) -> (T, isize, isize) {
     let (in_use, allocations) = (IN_USE.load(Relaxed), ALLOCATIONS.load(Relaxed));
     IS_ON.store(true, Relaxed);

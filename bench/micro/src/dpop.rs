@@ -1,4 +1,4 @@
-//! A request with a DPoP proof, against one signature.
+//! A request with a DPoP proof, compared with one signature.
 
 use std::hint::black_box;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -17,10 +17,10 @@ use mcp_auth::McpAuth;
 use crate::race::Race;
 use crate::{RESOURCE, TOKENS, Verdicts, admit, base64_url, requests};
 
-/// Each proof is good for one request: enough for every turn.
+/// Each proof is valid for one request. These are enough for all turns.
 const PROOFS: usize = 60_000;
 
-/// Remembered tokens with new proofs, against the signature of a proof alone, and against Bearer.
+/// Cached tokens with new proofs, compared with the signature of a proof alone, and with Bearer.
 pub fn dpop(issuer: &Issuer, auth: &McpAuth, verdicts: &mut Verdicts) {
     let client = Client::new();
     let tokens: Vec<_> = (0..TOKENS)
@@ -32,12 +32,12 @@ pub fn dpop(issuer: &Issuer, auth: &McpAuth, verdicts: &mut Verdicts) {
     let bearer = requests(issuer, auth);
     let (mut a, mut b, mut c) = (all.iter().cycle(), all.iter(), bearer.iter().cycle());
     for _ in 0..TOKENS {
-        admit(auth, &parts(&b.next().expect("a request").0)); // from now on the tokens are remembered
+        admit(auth, &parts(&b.next().expect("a request").0)); // from now on the tokens are cached
     }
     let times = Race::new()
         .runner("a proof's signature alone", || {
             let (headers, message, signature) = a.next().expect("a request");
-            black_box(parts(headers)); // as it comes from the network, in both: none lies in a cache
+            black_box(parts(headers)); // in both: a new request, as from the network, not in a CPU cache
             assert!(key.verify_sig(black_box(message.as_bytes()), signature).is_ok());
         })
         .runner("admit, a hit, DPoP", || {
@@ -70,7 +70,7 @@ impl Client {
         digested(&self.jwk())
     }
 
-    /// The headers of a request with a proof of its own; what of the proof was signed; and the signature.
+    /// The headers of a request with its own proof; the proof's signing input; and its signature.
     fn request(&self, token: &str, number: usize) -> ([String; 2], String, Vec<u8>) {
         let header = format!(r#"{{"typ":"dpop+jwt","alg":"ES256","jwk":{}}}"#, self.jwk());
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();

@@ -1,4 +1,4 @@
-//! What verification, a cache hit, the layer and a cache entry cost, against what they cannot do without.
+//! The costs of verification, a cache hit, the layer and a cache entry, compared with the unavoidable minimum.
 
 mod counting;
 mod dpop;
@@ -31,10 +31,10 @@ use tower::{Layer as _, Service, service_fn};
 const ISSUER: &str = "https://auth.example.com/oidc";
 const RESOURCE: &str = "https://api.example.com/mcp";
 
-/// Different tokens take turns, so that no branch predictor learns one by heart.
+/// The number of tokens that take turns, so that the branch predictor cannot learn a single one.
 const TOKENS: usize = 64;
 
-/// What is measured, the number, and the limit.
+/// For each measurement: its name, its value, and the limit.
 struct Verdicts(Vec<(String, f64, f64)>);
 
 fn main() {
@@ -44,7 +44,7 @@ fn main() {
         tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let _entered = runtime.enter();
 
-    // Without a name among the arguments, everything.
+    // Without names among the arguments, everything is measured.
     let names: Vec<_> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
     let is_wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
     if is_wanted("verification") {
@@ -94,7 +94,7 @@ fn tokens(kind: Kind) -> impl Iterator<Item = Token> {
     (0..TOKENS).map(move |serial| Token { claims_bytes, ..Token::new(kind, serial) })
 }
 
-/// Full verification, against its signature alone and against jsonwebtoken.
+/// Full verification, compared with its signature alone and with jsonwebtoken.
 fn verification(issuer: &Issuer, kind: Kind, verdicts: &mut Verdicts) {
     let texts: Vec<_> = tokens(kind).map(|token| issuer.sign(token)).collect();
     let signed: Vec<_> = tokens(kind).map(|token| issuer.signed(token)).collect();
@@ -142,7 +142,7 @@ fn verification(issuer: &Issuer, kind: Kind, verdicts: &mut Verdicts) {
     verdicts.add(format!("{name}: verification / jsonwebtoken"), theirs, 1.0);
 }
 
-/// What a careful user of jsonwebtoken would read and check.
+/// The claims that a careful user of jsonwebtoken would read and check.
 #[derive(serde::Deserialize)]
 #[expect(dead_code, reason = "read for the sake of reading")]
 struct Claims {
@@ -190,7 +190,7 @@ fn base64_url(bytes: &[u8]) -> String {
     base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// A remembered token, against the digest by which it is remembered.
+/// A cached token, compared with the hash of the token that the cache needs.
 fn cache_hit(issuer: &Issuer, auth: &McpAuth, verdicts: &mut Verdicts) {
     let all = requests(issuer, auth);
     let texts: Vec<_> = all.iter().map(|(text, _)| text).collect();
@@ -218,7 +218,7 @@ fn cache_hit(issuer: &Issuer, auth: &McpAuth, verdicts: &mut Verdicts) {
     verdicts.add("a cache hit / SHA-256 of the token".into(), ratio, 1.5);
 }
 
-/// A remembered token that is opaque, against one that is a JWT: both as long, and with the same claims.
+/// A cached opaque token, compared with a cached JWT of the same length and with the same claims.
 fn introspected(issuer: &Arc<Issuer>, runtime: &tokio::runtime::Runtime, verdicts: &mut Verdicts) {
     let jwts_of = protected(issuer, runtime, 10_000);
     let jwts = requests(issuer, &jwts_of);
@@ -262,9 +262,9 @@ fn introspected(issuer: &Arc<Issuer>, runtime: &tokio::runtime::Runtime, verdict
     verdicts.add("a hit, a JWT beside opaque tokens / alone".into(), ratio, 1.1);
 }
 
-/// A token that was never seen, from its header to the `AuthInfo`, against its signature.
+/// A token that was never seen, from its header to the `AuthInfo`, compared with its signature.
 fn cache_miss(issuer: &Issuer, auth: &McpAuth, verdicts: &mut Verdicts) {
-    // Enough for every turn; then they begin again, long forgotten.
+    // So many that the cache has evicted a token before it is used again.
     let tokens = (0..30_000).map(|serial| Token {
         claims_bytes: Kind::Ed25519.claims_bytes_of_900(),
         ..Token::new(Kind::Ed25519, serial)
@@ -275,7 +275,7 @@ fn cache_miss(issuer: &Issuer, auth: &McpAuth, verdicts: &mut Verdicts) {
     let times = Race::new()
         .runner("signature alone", || {
             let (token, (message, signature)) = a.next().expect("a token");
-            black_box(parts(token)); // as it comes from the network, in both: none lies in a cache
+            black_box(parts(token)); // in both: a new request, as from the network, not in a CPU cache
             assert!(key.verify_sig(black_box(message.as_bytes()), signature).is_ok());
         })
         .runner("admit, never seen", || {
@@ -288,7 +288,7 @@ fn cache_miss(issuer: &Issuer, auth: &McpAuth, verdicts: &mut Verdicts) {
     verdicts.add("admit, never seen, over its signature, µs".into(), over, 3.0);
 }
 
-/// The whole layer on a hit, against the service without it.
+/// The whole layer on a cache hit, compared with the service without it.
 fn layer(issuer: &Issuer, auth: &McpAuth, verdicts: &mut Verdicts) {
     let all = requests(issuer, auth);
     async fn look<B>(request: Request<B>) -> Result<Response<Empty<Bytes>>, Infallible> {
@@ -318,14 +318,14 @@ fn layer(issuer: &Issuer, auth: &McpAuth, verdicts: &mut Verdicts) {
     verdicts.add("the layer on a hit, over the bare service, µs".into(), over, 1.5);
 }
 
-/// As many names as patterns, some of which look alike.
+/// As many names as patterns, some of which are similar.
 fn two_hundred_rules() -> ToolScopes {
     (0..100).fold(ToolScopes::new(), |rules, i| {
         rules.tool(format!("tool_{i}"), ["read"]).tool(format!("group_{i}_*"), ["write"])
     })
 }
 
-/// The decision on one operation: a `tools/call` of 1 KiB against 200 rules, over the same without rules.
+/// The decision on one operation: a `tools/call` of 1 KiB with 200 rules, compared with the same without rules.
 fn rules(issuer: &Issuer, plain: &McpAuth, ruled: &McpAuth, verdicts: &mut Verdicts) {
     let all = requests(issuer, plain);
     requests_known(&all, ruled);
@@ -418,10 +418,10 @@ where
     response
 }
 
-/// What a remembered token takes, and whether the cache stays within its bounds.
+/// The memory of a cached token, and whether the cache stays within its bounds.
 fn memory(issuer: &Arc<Issuer>, runtime: &tokio::runtime::Runtime, verdicts: &mut Verdicts) {
     const CAPACITY: usize = 10_000;
-    // With the claims of a 900-byte RS256 token; Ed25519, since it is quick to sign.
+    // With the claims of a 900-byte RS256 token, but signed with Ed25519, which is quick.
     let admit = |auth: &McpAuth, serials: std::ops::Range<usize>| {
         for serial in serials {
             self::admit(auth, &parts(&issuer.sign(Token::new(Kind::Ed25519, serial))));
@@ -443,7 +443,7 @@ fn memory(issuer: &Arc<Issuer>, runtime: &tokio::runtime::Runtime, verdicts: &mu
     verdicts.add("memory after 50,000 further tokens / before".into(), later / full, 1.05);
 }
 
-/// A protected resource whose issuer answers from memory, with keys in hand.
+/// A protected resource whose issuer answers from memory, with cached keys.
 fn protected(issuer: &Arc<Issuer>, runtime: &tokio::runtime::Runtime, capacity: usize) -> McpAuth {
     described(issuer, runtime, capacity).build().expect("a resource")
 }
@@ -485,7 +485,7 @@ impl Fetch for InMemory {
     }
 }
 
-/// The claims that a token had when it was a JWT, and that it is active.
+/// The introspection answer: the claims of the original JWT, and that it is active.
 fn answer_about(form: &str) -> String {
     use base64::Engine as _;
     let token = form.split('&').find_map(|pair| pair.strip_prefix("token=")).unwrap_or_default();
@@ -495,7 +495,7 @@ fn answer_about(form: &str) -> String {
     claims.replacen('{', r#"{"active":true,"#, 1)
 }
 
-/// Tokens with the headers that carry them, each admitted once before.
+/// Tokens and the request heads that carry them. Each was admitted once before.
 fn requests(issuer: &Issuer, auth: &McpAuth) -> Vec<(String, Parts)> {
     let signed = tokens(Kind::Rs256).map(|token| issuer.sign(token));
     let all: Vec<_> = signed.map(|token| (token.clone(), parts(&token))).collect();
@@ -516,7 +516,7 @@ fn admit(auth: &McpAuth, parts: &Parts) -> AuthInfo {
     at_once(auth.admit(parts, Empty::new())).expect("admitted").0
 }
 
-/// The answer of a future that waits for nothing, but lets others go first where a signature was verified.
+/// The output of a future that waits for nothing, but may yield once after it has verified a signature.
 fn at_once<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     for _ in 0..2 {

@@ -1,11 +1,11 @@
-//! Alternatives timed in turns, so that whatever else the machine does falls on all of them alike.
+//! Times alternatives in turns, so that other load on the machine affects all of them equally.
 
 use std::time::Instant;
 
-/// How often each alternative takes its turn.
+/// The number of turns of each alternative.
 const ROUNDS: usize = 101;
 
-/// How long a turn takes, about.
+/// The approximate duration of a turn.
 const TURN_NANOSECONDS: f64 = 3e6;
 
 pub struct Race<'a> {

@@ -17,7 +17,7 @@ use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, Stream
 use rmcp::{ServerHandler, tool, tool_handler, tool_router};
 use serde_json::{Value, json};
 
-/// As long as a subject, as `bench_issuer::NOBODY`.
+/// As long as a subject, like `bench_issuer::NOBODY`.
 const NOBODY: &str = "nobody-000000";
 
 #[derive(Clone)]

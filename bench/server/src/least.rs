@@ -1,6 +1,7 @@
-//! The least that auth can cost among HTTP: what is left of it if nothing is done but what the checks themselves ask for.
+//! The lower bound of the cost of authorization over HTTP: only what the checks themselves need.
 //!
-//! No product: it knows one kind of token and one rule, explains nothing, and takes what strict readers refuse.
+//! It is not a product. It knows one kind of token and one rule, explains nothing, and accepts what strict parsers
+//! refuse.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -22,7 +23,7 @@ use serde::Deserialize;
 use tower_layer::Layer;
 use tower_service::Service;
 
-/// Whom a token names, and what it permits.
+/// The caller that a token names, and what it permits.
 #[derive(Clone, Deserialize)]
 pub struct Caller {
     pub sub: String,
@@ -50,7 +51,7 @@ struct Params<'m> {
     name: &'m str,
 }
 
-/// Who is trusted, and which tokens were seen: by their last bytes, and then compared as a whole.
+/// What is trusted, and the cached tokens: found by their last bytes, and then compared as a whole.
 pub struct Known {
     pub keys: Option<Arc<BareKeys>>,
     pub issuer: String,
@@ -60,7 +61,7 @@ pub struct Known {
 }
 
 impl Known {
-    /// The caller with a token that may never have been seen.
+    /// Verifies a token and returns its caller. Does not use the cache.
     pub fn verified(&self, headers: &HeaderMap) -> Option<Caller> {
         let token = token(headers)?;
         let (head, rest) = token.split_once('.')?;
@@ -74,7 +75,7 @@ impl Known {
         (is_meant && is_true && caller.may(["read", "write"])).then_some(caller)
     }
 
-    /// The caller with a token that was seen, but for its first time.
+    /// Returns the caller of a cached token. Verifies and caches the token at its first use.
     fn recalled(&self, headers: &HeaderMap) -> Option<Arc<Caller>> {
         let token = token(headers)?;
         let end = *token.as_bytes().last_chunk()?;
@@ -102,7 +103,7 @@ fn token(headers: &HeaderMap) -> Option<&str> {
     headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
 }
 
-/// rmcp's service, called by reference as `protect_mcp` does, and not copied for each request.
+/// rmcp's service, called by reference as in `protect_mcp`, and not cloned for each request.
 pub struct Uncopied<S, M>(pub Arc<StreamableHttpService<S, M>>);
 
 impl<S, M> Clone for Uncopied<S, M> {
@@ -126,13 +127,13 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let service = self.0.clone();
-        let place = Box::new_uninit(); // first, so that the future is made in it, as `protect_mcp` does
+        let place = Box::new_uninit(); // first, so that the future is built in place, as in `protect_mcp`
         let future = Box::write(place, async move { Ok(service.handle(request).await) });
         Box::into_pin(future)
     }
 }
 
-/// A layer for calls of tools.
+/// A layer for tool calls.
 #[derive(Clone)]
 pub struct LeastLayer(pub Arc<Known>);
 

@@ -1,7 +1,14 @@
-//! The measured server: `GET /open`, `GET /whoami`, `POST /mcp-open`, `POST /mcp`, the second of each
-//! pair behind mcp-auth; `POST /mcp-rules`, with rules for tools as well; `/session-open` and `/session-rules`, the same with
-//! sessions and streams, as rmcp has it unless told otherwise; and what there is to compare with: `/uncopied-open`, the bare server as
-//! `protect_mcp` calls it, `GET /signature/..`, a signature and nothing else, and `/least` and `/least-open`, the least that auth can cost.
+//! The measured server, with and without mcp-auth.
+//!
+//! - `GET /open` and `GET /whoami`, `POST /mcp-open` and `POST /mcp`: the second of each pair is behind mcp-auth.
+//! - `POST /mcp-rules`: behind mcp-auth, with rules for tools as well.
+//! - `/session-open` and `/session-rules`: the same with sessions and streams, which is rmcp's default.
+//!
+//! For comparison:
+//!
+//! - `/uncopied-open`: the bare server as `protect_mcp` calls it.
+//! - `GET /signature/..`: only the verification of a signature.
+//! - `/least` and `/least-open`: the lower bound of the cost of authorization.
 
 mod least;
 
@@ -106,7 +113,7 @@ async fn open() -> Json<Value> {
     Json(json!({"sub": NOBODY}))
 }
 
-/// Nothing but the signature, where the others verify it as well: among HTTP and the kernel.
+/// Verifies only the signature, under the same conditions as the others: while a request is served.
 async fn signature(
     Path(name): Path<String>,
     State(keys): State<Option<Arc<BareKeys>>>,
@@ -120,7 +127,7 @@ async fn signature(
     if is_true { Ok(open().await) } else { Err(StatusCode::UNAUTHORIZED) }
 }
 
-/// The same with nothing but the checks.
+/// The same as `whoami`, with the necessary checks only.
 async fn whoami_at_least(
     State(known): State<Arc<least::Known>>,
     headers: HeaderMap,

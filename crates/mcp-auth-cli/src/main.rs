@@ -1,4 +1,4 @@
-//! The program: `mcp-auth demo` shows a protected MCP server at work.
+//! The command line program: `mcp-auth demo` shows a protected MCP server at work.
 
 mod demo;
 

@@ -1,4 +1,4 @@
-//! A readable line for each request, as it is decided: who, what, admitted or why not.
+//! Prints a line for each request: the caller, the operation, and whether it was admitted or why not.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -15,14 +15,14 @@ use serde_json::Value;
 
 use super::server::NotesServer;
 
-/// A demo's requests are small.
+/// The requests of the demo are small.
 const MAX_BODY_BYTES: usize = 64 * 1024;
 
-/// The caller, put into the response on its way out, for the line.
+/// The caller, added to the response so that the line can name it.
 #[derive(Clone)]
 struct Caller(AuthInfo);
 
-/// The protected service, and around it the journal.
+/// The protected service, wrapped in the journal.
 pub(super) fn keep(
     auth: &McpAuth,
     service: StreamableHttpService<NotesServer, NeverSessionManager>,
@@ -64,17 +64,17 @@ async fn write_a_line(request: Request, next: Next) -> Response {
     response
 }
 
-/// What was wrong, in a sentence that fits on the line.
+/// The reason of a refusal, in a sentence that fits on the line.
 fn why(denial: &Denial) -> &str {
     let detail = denial.operator_detail().unwrap_or("the client is told how to log in");
     match denial.kind() {
-        // What to do about it, the next lines show.
+        // Without the advice after the colon: the next lines show how a client asks for more.
         DenialKind::InsufficientScope(_) => detail.split(": ").next().unwrap_or(detail),
         _ => detail,
     }
 }
 
-/// The operation: a JSON-RPC method and the tool, or the method and path of HTTP.
+/// The operation: the JSON-RPC method and the tool, or the HTTP method and path.
 fn what(parts: &http::request::Parts, body: &Bytes) -> String {
     let message: Value = serde_json::from_slice(body).unwrap_or_default();
     let Some(method) = message["method"].as_str() else {
@@ -84,12 +84,12 @@ fn what(parts: &http::request::Parts, body: &Bytes) -> String {
     plain(format!("{method} {name}").trim_end())
 }
 
-/// On one line, from left to right, and not too long: strangers write this.
+/// Escapes untrusted text, so that it stays on one line and keeps its direction, and limits its length.
 fn plain(text: &str) -> String {
     text.escape_debug().take(60).collect()
 }
 
-/// Hours, minutes and seconds of UTC.
+/// The current time of day in UTC: hours, minutes and seconds.
 fn time_of_day() -> String {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     format!("{:02}:{:02}:{:02}", seconds / 3600 % 24, seconds / 60 % 60, seconds % 60)

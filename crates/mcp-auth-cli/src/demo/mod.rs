@@ -1,4 +1,4 @@
-//! A protected MCP server, its authorization server, and a line for each decision.
+//! Runs a protected MCP server and its authorization server, and prints a line for each decision.
 
 mod journal;
 mod server;
@@ -11,36 +11,36 @@ use mcp_auth::{AuthorizationServer, McpAuth};
 use mcp_auth_testkit::{ServeError, ServedIssuer, TestIssuer};
 use tokio::net::TcpListener;
 
-/// Where the demo listens unless the port is taken.
+/// The default port. A free port is used if it is taken.
 const SERVER_PORT: u16 = 7070;
 const ISSUER_PORT: u16 = 7071;
 
-/// Any error, for a program that can but tell it.
+/// Any error, for a program that can only print it.
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Walk the whole way with a real client, print each step, and end
+    /// Run the complete flow with a real client, print each step, and exit
     #[arg(long)]
     once: bool,
 
-    /// Let the issuer give tokens for a server of yours too
+    /// Let the issuer also issue tokens for a server of yours
     #[arg(long, value_name = "URL")]
     resource: Option<String>,
 
-    /// The scopes that your server knows
+    /// The scopes of your server
     #[arg(long, value_name = "SCOPES", default_value = "read write", requires = "resource")]
     scopes: String,
 }
 
-/// The two servers. They end when this is dropped.
+/// The running demo. The issuer stops when this is dropped.
 struct Demo {
     resource: String,
     issuer: ServedIssuer,
     other: Option<Other>,
 }
 
-/// A server of the user's: its URL and its scopes.
+/// A server of the user: its URL and its scopes.
 struct Other {
     url: String,
     scopes: String,
@@ -50,7 +50,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result {
     let Arguments { once, resource, scopes } = arguments;
     let other = resource.map(|url| Other { url, scopes });
     if once {
-        // Nobody is there to log in: alice is, and agrees to everything.
+        // No user is present, so alice is logged in and approves everything.
         let issuer = TestIssuer::builder().auto_approve("alice").build();
         let demo = Demo::start(issuer, other).await?;
         return walk::walk(&demo).await;
@@ -78,7 +78,7 @@ impl Demo {
 
         let auth = McpAuth::builder(&resource)
             .authorization_server(AuthorizationServer::discover(issuer.url()))
-            .required_scopes(["notes:read"]) // of every request; a client asks for more when it needs more
+            .required_scopes(["notes:read"]) // for every request; a client asks for more when it needs more
             .tools(server::rules())
             .allowed_origins(["http://localhost:*", "http://127.0.0.1:*"]) // the Inspector's page
             .metadata(|it| it.resource_name("Notes"))
@@ -144,7 +144,7 @@ async fn listen(port: u16) -> io::Result<TcpListener> {
     }
 }
 
-/// Whether the port is in use; then another is, and says so.
+/// Whether the port is in use. If so, prints that a free one is used instead.
 fn is_taken(error: &io::Error, port: u16) -> bool {
     let is_taken = error.kind() == io::ErrorKind::AddrInUse;
     if is_taken {

@@ -1,4 +1,4 @@
-//! The MCP server that is protected: notes, and who is calling.
+//! The MCP server of the demo: notes, and a tool that tells who is calling.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +10,7 @@ use rmcp::transport::streamable_http_server::session::never::NeverSessionManager
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use rmcp::{ServerHandler, schemars, tool, tool_handler, tool_router};
 
-/// Each person's notes, by issuer and subject: a subject is unique only with its issuer.
+/// The notes of each user, by issuer and subject: a subject is unique only with its issuer.
 type Notes = BTreeMap<(String, String), Vec<String>>;
 
 #[derive(Clone)]
@@ -26,7 +26,7 @@ struct NewNote {
     text: String,
 }
 
-/// What the tools require, as they declare it.
+/// The scopes that the tools declare.
 pub(super) fn rules() -> ToolScopes {
     ToolScopes::new().declared_by_tools(&NotesServer::tool_router())
 }

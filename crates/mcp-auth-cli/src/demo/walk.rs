@@ -1,4 +1,4 @@
-//! The whole way of a client, step by step: rmcp's own OAuth client, and then what must not pass.
+//! Runs the complete flow of rmcp's OAuth client step by step, and then sends requests that must be refused.
 
 use http::header::{ACCEPT, LOCATION, WWW_AUTHENTICATE};
 use mcp_auth::{Challenge, Scopes};
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::{Demo, Result};
 
-/// Nobody listens there: the walk reads the redirect itself.
+/// Nothing listens there: the redirect is read from the response.
 const CALLBACK: &str = "http://127.0.0.1:1/callback";
 
 pub(super) async fn walk(demo: &Demo) -> Result {
@@ -57,7 +57,7 @@ struct Client {
     session: RunningService<RoleClient, ()>,
 }
 
-/// An answer of the MCP server: its status, its challenge, the header of that.
+/// An answer of the MCP server: its status and its challenge.
 struct Answer {
     status: u16,
     challenge: Option<Challenge>,
@@ -97,7 +97,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Registers, sends alice to the login page, and comes back with a token.
+    /// Registers the client, sends alice to the login page, and gets a token.
     async fn logs_in(&self) -> Result<OAuthState> {
         let mut oauth = OAuthState::new(&*self.demo.resource, None).await?;
         let request = AuthorizationRequest::new(CALLBACK)
@@ -116,7 +116,7 @@ impl Walk<'_> {
         Ok(oauth)
     }
 
-    /// Opens a page of the issuer as alice's browser, and comes back with the URL of the redirect.
+    /// Opens a page of the issuer as alice's browser, and returns the URL of the redirect.
     async fn agrees(&self, page: &str) -> Result<String> {
         let answer = self.http.get(page).send().await?;
         let back =
@@ -143,7 +143,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Calls a tool that needs more than was asked for at first: is refused, asks for it, calls again.
+    /// Calls a tool that needs more scopes than granted: it is refused, requests them, and calls the tool again.
     async fn steps_up(&self, client: &Client) -> Result {
         let note = json!({ "text": "buy milk" }).as_object().cloned().unwrap_or_default();
         let call = CallToolRequestParams::new("add_note").with_arguments(note);

@@ -15,11 +15,10 @@ use crate::model::scheme::Scheme;
 use crate::model::scope::Scopes;
 use crate::model::verified_token::{TokenData, VerifiedToken};
 
-/// The caller of an admitted request. Whoever holds one holds the proof that everything was checked.
+/// The caller of an admitted request. An `AuthInfo` is proof that every check has passed.
 ///
-/// It is in the extensions of the request, and an extractor: an argument of axum handlers, and of
-/// rmcp's `#[tool]` and `#[prompt]` functions. It belongs to one request, never to a session. Clones
-/// are cheap.
+/// The layer puts it into the extensions of the request. It is also an extractor for axum handlers, and for
+/// rmcp's `#[tool]` and `#[prompt]` functions. It belongs to one request, never to a session. Clones are cheap.
 ///
 /// ```
 /// use mcp_auth::AuthInfo;
@@ -35,9 +34,9 @@ use crate::model::verified_token::{TokenData, VerifiedToken};
 #[derive(Clone)]
 pub struct AuthInfo(Arc<Admission>);
 
-/// A subject of one issuer. Subjects of two issuers are never the same, whatever their names are.
+/// A subject of one issuer. Subjects of different issuers are never equal, even if they have the same name.
 ///
-/// Its text is unambiguous, for a log or a key of a database.
+/// Its text ([`Display`](fmt::Display)) is unambiguous, so it can be used in a log or as a database key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Principal {
     issuer: Arc<str>,
@@ -45,13 +44,13 @@ pub struct Principal {
 }
 
 impl Principal {
-    /// Who speaks for the subject: `iss`.
+    /// The issuer of the subject: `iss`.
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.issuer
     }
 
-    /// Who it is, to its issuer: `sub`.
+    /// The subject, as its issuer names it: `sub`.
     #[must_use]
     pub fn subject(&self) -> &str {
         &self.subject
@@ -59,25 +58,25 @@ impl Principal {
 }
 
 impl fmt::Display for Principal {
-    /// Both quoted, so that no name can look like another pair.
+    /// Quotes both parts, so that different principals never have the same text.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?} of {:?}", self.subject, self.issuer)
     }
 }
 
-/// What the clones of one `AuthInfo` share: they belong to one request.
+/// The data that the clones of one `AuthInfo` share. All of them belong to one request.
 struct Admission {
     token: VerifiedToken,
-    /// By which the token came.
+    /// The scheme of the request.
     scheme: Scheme,
     access_token: AccessToken,
     resource: Arc<ResourceContext>,
-    /// What a handler required in vain: the layer answers with it.
+    /// The denial of a failed [`AuthInfo::require`]. The layer answers with it.
     denied: OnceLock<Denial>,
 }
 
 impl AuthInfo {
-    /// For `Policy::authorize` alone.
+    /// Only `Policy::authorize` may call this.
     pub(crate) fn admitted(
         token: VerifiedToken,
         credentials: Credentials,
@@ -88,16 +87,17 @@ impl AuthInfo {
         Self(Arc::new(Admission { token, scheme, access_token, resource, denied }))
     }
 
-    /// Requires more than the request needed to come here, depending on its arguments or on what they
-    /// name: `auth.require(["notes:write"])?`.
+    /// Requires more scopes than the request needed to reach the handler, for example depending on its
+    /// arguments: `auth.require(["notes:write"])?`.
     ///
-    /// If it is not granted, the layer answers 403 with a challenge that names what to ask for, whatever
-    /// else the handler answers. Once the head of the response is on its way (that of a stream: after its
-    /// first message, or after 100 ms), the error is all there is: return it.
+    /// If they are not granted, the layer answers 403 with a challenge that names the scopes to request,
+    /// whatever the handler answers. This is possible only until the head of the response is sent. For a
+    /// stream, that is after its first message, or after 100 ms. After that, only the returned error is left:
+    /// return it to the client.
     ///
     /// # Errors
     ///
-    /// [`InsufficientScope`](crate::DenialKind::InsufficientScope). To ask without consequences, see
+    /// [`InsufficientScope`](crate::DenialKind::InsufficientScope). To check scopes without this effect, use
     /// [`has`](Self::has).
     pub fn require(&self, scopes: impl Into<Require>) -> Result<(), Denial> {
         let known = &self.0.resource.scopes;
@@ -114,7 +114,7 @@ impl AuthInfo {
         Err(self.0.denied.get_or_init(|| denial).clone())
     }
 
-    /// Whether the token grants scopes, as the resource understands them: what implies what.
+    /// Whether the token grants these scopes, directly or through the scope hierarchy of the resource.
     #[must_use]
     pub fn has(&self, scopes: impl Into<Require>) -> bool {
         scopes.into().under(&self.0.resource.scopes.hierarchy).is_met_by(self.scopes())
@@ -124,24 +124,24 @@ impl AuthInfo {
         self.0.token.data()
     }
 
-    /// The names of the resource that admitted the caller.
+    /// The accepted audiences of the resource that admitted the caller.
     pub(crate) fn accepted_audiences(&self) -> &[String] {
         &self.0.resource.audiences
     }
 
-    /// What a handler required in vain.
+    /// The denial of the first failed [`require`](Self::require).
     pub(crate) fn denied(&self) -> Option<&Denial> {
         self.0.denied.get()
     }
 
-    /// The access token itself, redacted unless exposed. It must not be sent to any other server
-    /// (MCP authorization, *Access Token Privilege Restriction*).
+    /// The access token. It is redacted unless it is [exposed](AccessToken::expose). It must not be sent to any
+    /// other server (MCP authorization, *Access Token Privilege Restriction*).
     #[must_use]
     pub fn token(&self) -> &AccessToken {
         &self.0.access_token
     }
 
-    /// The scheme by which the token came: by [`Scheme::Dpop`] its sender has proven to hold its key
+    /// The scheme of the request. With [`Scheme::Dpop`], the sender has proven possession of the token's key
     /// ([RFC 9449](https://www.rfc-editor.org/rfc/rfc9449)).
     ///
     /// ```
@@ -156,20 +156,20 @@ impl AuthInfo {
         self.0.scheme
     }
 
-    /// Who issued the token: `iss`.
+    /// The issuer of the token: `iss`.
     #[must_use]
     pub fn issuer(&self) -> &str {
         self.0.token.issuer()
     }
 
-    /// Who the token speaks for: `sub`. Unique only together with the [`issuer`](Self::issuer).
+    /// The subject of the token: `sub`. Unique only together with the [`issuer`](Self::issuer).
     #[must_use]
     pub fn subject(&self) -> &str {
         self.0.token.subject()
     }
 
-    /// Who the caller is, by issuer and subject: what to bind a session or a record to. Where the
-    /// [provider](crate::Provider) says that another claim is the stable one, bind to that and the issuer.
+    /// The caller's issuer and subject. Bind sessions and records to it. If the [provider](crate::Provider) has
+    /// a stable claim other than `sub`, bind to that claim and the issuer instead.
     #[must_use]
     pub fn principal(&self) -> Principal {
         let data = self.0.token.data();
@@ -183,7 +183,8 @@ impl AuthInfo {
         data.client_id.as_ref().map(|id| id.of(&data.claims))
     }
 
-    /// The resources for which the token was issued: `aud`. This one is among them.
+    /// The audiences of the token: `aud`. This resource is among them, unless the issuer has another audience
+    /// rule.
     pub fn audience(&self) -> impl Iterator<Item = &str> {
         self.0.token.audiences()
     }
@@ -194,20 +195,22 @@ impl AuthInfo {
         &self.0.token.data().scopes
     }
 
-    /// When the token expires. Always there for a JWT, unless this system's clock does not reach that far.
+    /// When the token expires. A JWT always has an expiry; `None` then means that this system's clock cannot
+    /// represent it.
     #[must_use]
     pub fn expires_at(&self) -> Option<SystemTime> {
         let seconds = self.0.token.data().expires_at?.get();
         UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
     }
 
-    /// What the token is bound to, and its sender has shown to hold: nothing for a plain bearer token.
+    /// The key or certificate that the token is bound to. The sender has proven possession of it. Returns
+    /// `None` for a plain bearer token.
     #[must_use]
     pub fn confirmation(&self) -> Option<&Confirmation> {
         self.0.token.data().confirmation.as_deref()
     }
 
-    /// All claims, or those that `T` names.
+    /// Deserializes all claims, or those that `T` names.
     ///
     /// # Errors
     ///
@@ -216,7 +219,7 @@ impl AuthInfo {
         serde_json::from_str(self.claims_json())
     }
 
-    /// All claims as the JSON text that was signed, or with which the issuer answered.
+    /// All claims as JSON text: the signed text of a JWT, or the issuer's answer about the token.
     #[must_use]
     pub fn claims_json(&self) -> &str {
         &self.0.token.data().claims

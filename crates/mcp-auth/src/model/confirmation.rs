@@ -1,11 +1,12 @@
-//! What a token is bound to, so that it is of no use to a thief (`cnf`, RFC 7800).
+//! `Confirmation` (`cnf`, RFC 7800): what a token is bound to, so that it is useless to a thief.
 
 use base64_simd::URL_SAFE_NO_PAD;
 
 use crate::util::json::{Object, Raw};
 
-/// What a token is bound to, and its sender has shown to hold: a key, a certificate, or both
-/// ([RFC 7800 §3.1](https://www.rfc-editor.org/rfc/rfc7800#section-3.1)).
+/// The key, the certificate, or both that a token is bound to
+/// ([RFC 7800 §3.1](https://www.rfc-editor.org/rfc/rfc7800#section-3.1)). For an admitted request, the sender
+/// has proven possession of them.
 ///
 /// ```
 /// use mcp_auth::AuthInfo;
@@ -22,22 +23,22 @@ pub struct Confirmation {
 }
 
 impl Confirmation {
-    /// The SHA-256 thumbprint of the key of the sender's DPoP proofs, as `cnf.jkt` has it
+    /// The SHA-256 thumbprint of the sender's DPoP key, as in `cnf.jkt`
     /// ([RFC 9449 §6.1](https://www.rfc-editor.org/rfc/rfc9449#section-6.1)).
     #[must_use]
     pub fn jkt(&self) -> Option<String> {
         self.key.map(|thumbprint| URL_SAFE_NO_PAD.encode_to_string(thumbprint))
     }
 
-    /// The SHA-256 thumbprint of the sender's TLS certificate, as `cnf["x5t#S256"]` has it
+    /// The SHA-256 thumbprint of the sender's TLS client certificate, as in `cnf["x5t#S256"]`
     /// ([RFC 8705 §3.1](https://www.rfc-editor.org/rfc/rfc8705#section-3.1)).
     #[must_use]
     pub fn x5t_s256(&self) -> Option<String> {
         self.certificate.map(|thumbprint| URL_SAFE_NO_PAD.encode_to_string(thumbprint))
     }
 
-    /// Reads the claim `cnf`. What is not understood of it is remembered as that: the token is bound to
-    /// something nobody here can check.
+    /// Reads the claim `cnf`. If any part of it is unknown or malformed, [`is_understood`](Self::is_understood)
+    /// is `false`: the token is bound to something that cannot be checked here.
     pub(crate) fn read(cnf: &str) -> Self {
         let mut confirmation = Self { key: None, certificate: None, is_understood: false };
         let Ok(members) = Object::of(cnf) else { return confirmation };
@@ -55,7 +56,7 @@ impl Confirmation {
         confirmation
     }
 
-    /// Whether everything that it demands can be checked.
+    /// Whether everything that it requires can be checked.
     pub(crate) fn is_understood(&self) -> bool {
         self.is_understood
     }
@@ -69,7 +70,7 @@ impl Confirmation {
     }
 }
 
-/// A SHA-256 digest in base64url.
+/// Decodes a SHA-256 digest in base64url. Returns `None` if the value is anything else.
 fn thumbprint(value: Raw<'_>) -> Option<[u8; 32]> {
     let text = value.string()?;
     URL_SAFE_NO_PAD.decode_to_vec(text.as_bytes()).ok()?.try_into().ok()
@@ -109,7 +110,7 @@ mod tests {
             format!(r#"{{"jkt":"{JKT}="}}"#),
             format!(r#"{{"jkt":"{JKT}","jkt":"{JKT}"}}"#),
             format!(r#"{{"jkt":"{JKT}","x5t#S256":"x"}}"#),
-            // Two bits too many.
+            // The unused bits at its end are not zero.
             format!(r#"{{"x5t#S256":"{X5T}"}}"#),
             format!(r#"{{"jkt":"{JKT}","kid":"1"}}"#),
             format!(r#"{{"jkt":"{JKT}","unknown":{{}}}}"#),

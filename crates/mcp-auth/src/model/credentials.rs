@@ -1,4 +1,4 @@
-//! What arrived: the one access token of a request, and the proof that came with it.
+//! `Credentials`: the access token of a request and its DPoP proof, both unverified.
 
 use std::fmt;
 use std::ops::Range;
@@ -9,16 +9,17 @@ use crate::model::denial::Denial;
 use crate::model::error_codes::{BadProof, BadRequest, Reason};
 use crate::model::scheme::Scheme;
 
-/// The header with the proof ([RFC 9449 §4.1](https://www.rfc-editor.org/rfc/rfc9449#section-4.1)).
+/// The header that carries the DPoP proof
+/// ([RFC 9449 §4.1](https://www.rfc-editor.org/rfc/rfc9449#section-4.1)).
 pub(crate) const DPOP: HeaderName = HeaderName::from_static("dpop");
 
-/// The longest access token that is looked at, in bytes.
+/// The maximum length of an access token, in bytes. Longer tokens are refused.
 ///
-/// ML-DSA-87 tokens reach about 7 kB; Entra tokens with many groups stay below 8 kB. Beyond 16 KiB
+/// Tokens signed with ML-DSA-87 reach about 7 kB. Entra tokens with many groups stay below 8 kB. Beyond 16 KiB,
 /// most servers refuse the whole header.
 pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
 
-/// The credentials of a request, as they arrived in its headers.
+/// The credentials of a request, as sent in its headers. Nothing of them is verified.
 ///
 /// ```
 /// use mcp_auth::Credentials;
@@ -38,30 +39,32 @@ pub struct Credentials {
     proof: Option<Box<Proof>>,
 }
 
-/// A DPoP proof as it arrived; nothing of it is true yet. It does not show itself in logs.
+/// A DPoP proof as sent, not verified. `Debug` does not show it.
 #[derive(Clone)]
 struct Proof(HeaderValue);
 
 impl Credentials {
-    /// Reads the credentials of a request from its headers, and from nowhere else: never from its
-    /// query, its body or its cookies ([RFC 6750 §2.1](https://www.rfc-editor.org/rfc/rfc6750#section-2.1)).
+    /// Reads the credentials of a request from its headers, and never from its query, body or cookies
+    /// ([RFC 6750 §2.1](https://www.rfc-editor.org/rfc/rfc6750#section-2.1)).
     ///
     /// With the scheme `DPoP` there must be exactly one `DPoP` header
-    /// ([RFC 9449 §4.3](https://www.rfc-editor.org/rfc/rfc9449#section-4.3)). Beside `Bearer` it is not looked at.
+    /// ([RFC 9449 §4.3](https://www.rfc-editor.org/rfc/rfc9449#section-4.3)). With `Bearer`, that header is
+    /// ignored.
     ///
     /// # Errors
     ///
-    /// [`NoCredentials`](crate::DenialKind::NoCredentials) without an `Authorization` header or with one
-    /// of another scheme than `Bearer` and `DPoP`; [`BadRequest`] if there are several, or if what follows
-    /// the scheme is not one token; [`Reason::Oversize`] if it is longer than [`MAX_TOKEN_BYTES`];
-    /// [`BadProof`] if there is no proof where one is required, or more than one.
+    /// [`NoCredentials`](crate::DenialKind::NoCredentials) if there is no `Authorization` header, or its scheme
+    /// is neither `Bearer` nor `DPoP`; [`BadRequest`] if there are several such headers, or if the scheme is
+    /// not followed by exactly one token; [`Reason::Oversize`] if the token is longer than [`MAX_TOKEN_BYTES`];
+    /// [`BadProof`] if a required proof is missing, is sent more than once, or is not UTF-8.
     pub fn from_headers(headers: &HeaderMap) -> Result<Self, Denial> {
         let credentials = Self::parse_unchecked(headers)?;
         credentials.validate_token68()?;
         Ok(credentials)
     }
 
-    /// The same, but for the last step: what is taken for a token may be none, unless it is remembered as one.
+    /// Like [`from_headers`](Self::from_headers), but does not check the characters of a bearer token. A cached
+    /// token needs no such check. For any other, call [`validate_token68`](Self::validate_token68).
     pub(crate) fn parse_unchecked(headers: &HeaderMap) -> Result<Self, Denial> {
         let mut fields = headers.get_all(AUTHORIZATION).iter();
         let field = fields.next().ok_or_else(Denial::no_credentials)?;
@@ -86,26 +89,26 @@ impl Credentials {
         Ok(credentials)
     }
 
-    /// Looks at each byte of the token.
+    /// Checks that the token consists only of characters that `token68` allows.
     pub(crate) fn validate_token68(&self) -> Result<(), Denial> {
         let malformed = || Denial::bad_request(BadRequest::MalformedAuthorization);
         is_token68(self.token.as_bytes()).then_some(()).ok_or_else(malformed)
     }
 
-    /// Those of a token that was admitted, to be verified again.
+    /// The credentials to verify an admitted token again, without a proof.
     pub(crate) fn for_recheck(token: AccessToken) -> Self {
         Self { scheme: Scheme::Bearer, token, proof: None }
     }
 
-    /// The scheme by which the token came.
+    /// The scheme of the request.
     #[must_use]
     pub fn scheme(&self) -> Scheme {
         self.scheme
     }
 
-    /// The DPoP proof, where the token came by that scheme.
+    /// The DPoP proof. Returns `None` with the scheme `Bearer`.
     pub(crate) fn proof(&self) -> Option<&str> {
-        // It is UTF-8, by `Proof::from_headers`.
+        // `Proof::from_headers` has checked that it is UTF-8.
         std::str::from_utf8(self.proof.as_ref()?.0.as_bytes()).ok()
     }
 
@@ -140,22 +143,22 @@ impl fmt::Debug for Proof {
     }
 }
 
-/// An access token. It does not show itself in logs: [`expose`](Self::expose) it where it is needed.
+/// An access token. `Debug` does not show it; call [`expose`](Self::expose) where it is needed.
 #[derive(Clone)]
 pub struct AccessToken {
-    /// The header field in which it came: shared with the request, and not copied.
+    /// The header value that contains it, shared with the request and not copied.
     field: HeaderValue,
     place: Range<usize>,
 }
 
 impl AccessToken {
-    /// The token itself. Whoever holds it can act as its owner.
+    /// The token as text. Anyone who has it can act as its owner.
     #[must_use]
     pub fn expose(&self) -> &str {
         std::str::from_utf8(self.as_bytes()).unwrap_or_default() // it is ASCII
     }
 
-    /// The same, without a look at every byte.
+    /// The token as bytes, without checking that they are UTF-8.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.field.as_bytes().get(self.place.clone()).unwrap_or_default()
     }
@@ -175,7 +178,7 @@ impl fmt::Debug for AccessToken {
     }
 }
 
-/// The same without spaces at either end.
+/// The text without spaces at either end.
 fn trimmed(mut text: &[u8]) -> &[u8] {
     while let [b' ', rest @ ..] | [rest @ .., b' '] = text {
         text = rest;
@@ -183,15 +186,16 @@ fn trimmed(mut text: &[u8]) -> &[u8] {
     text
 }
 
-/// `token68` of [RFC 9110 §11.2](https://www.rfc-editor.org/rfc/rfc9110#section-11.2).
+/// Whether the token has the syntax `token68`
+/// ([RFC 9110 §11.2](https://www.rfc-editor.org/rfc/rfc9110#section-11.2)).
 fn is_token68(token: &[u8]) -> bool {
     let padding = token.iter().rev().take_while(|b| **b == b'=').count();
     let body = token.get(..token.len() - padding).unwrap_or_default();
-    // To the end in any case, and in numbers: many bytes at once, where the machine can.
+    // No early exit, and numbers instead of `bool`s, so that the compiler can vectorize it.
     !body.is_empty() && body.iter().fold(0, |all, b| all | token68_mismatch(*b)) == 0
 }
 
-/// 0 for a letter, for one of `-./0123456789` and for one of `+_~`: the least of the distances to them.
+/// Returns 0 for a letter, one of `-./0123456789`, or one of `+_~`. Returns another number for any other byte.
 fn token68_mismatch(b: u8) -> u8 {
     let letter = (b | 0x20).wrapping_sub(b'a').saturating_sub(b'z' - b'a');
     let digit = b.wrapping_sub(b'-').saturating_sub(b'9' - b'-');

@@ -1,4 +1,4 @@
-//! `Denial`: every refusal, as data.
+//! `Denial`: a refused request, as data.
 
 use std::error::Error;
 use std::fmt;
@@ -11,10 +11,10 @@ use crate::model::error_codes::{BadMessage, BadProof, BadRequest, Reason};
 use crate::model::scheme::Scheme;
 use crate::model::scope::Scopes;
 
-/// A refusal: what the client is told, and what only the operator may know.
+/// A refusal: what the client may know about it, and what only the operator may know.
 ///
-/// The layer puts the denial into the extensions of the response that it makes of it, so that a layer
-/// of yours can log or dress it:
+/// The layer puts the denial into the extensions of the response, so that a layer of yours can log it or change
+/// the response:
 ///
 /// ```
 /// use mcp_auth::{Denial, Reason, DenialKind};
@@ -26,67 +26,71 @@ use crate::model::scope::Scopes;
 #[derive(Clone, Debug)]
 pub struct Denial(Arc<Inner>);
 
-/// In the heap, so that whatever may be refused is small where it is not; and shared, by the log and the answer.
+/// On the heap, so that a `Result` with a `Denial` is small. Shared by the log and the response.
 #[derive(Clone, Debug)]
 struct Inner {
     kind: DenialKind,
-    /// The scheme of the request, in which the answer challenges.
+    /// The scheme of the request. The challenge uses the same one.
     scheme: Scheme,
-    /// The identifier of the JSON-RPC request that is refused, JSON.
+    /// The `id` of the refused JSON-RPC request, as JSON.
     request_id: Option<Arc<str>>,
     detail: Option<Arc<str>>,
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
-/// What is refused: one row of the table that becomes the response.
+/// Why a request is refused. It determines the response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DenialKind {
-    /// The MCP message is malformed, or its headers contradict it: 400 (413, 408) with a JSON-RPC error.
-    /// The client has to mend it.
+    /// The MCP message is malformed, or its headers contradict it: 400 (413, 408) with a JSON-RPC error. The
+    /// client must correct it.
     BadMessage(BadMessage),
-    /// The request is malformed: 400 `invalid_request`. The client has to mend it.
+    /// The request is malformed: 400 `invalid_request`. The client must correct it.
     BadRequest(BadRequest),
-    /// A rule forbids it, and no scope would help: no challenge, which some clients would take for
-    /// "log in again". A JSON-RPC error with status 200 for a request, 403 for anything else.
+    /// A rule forbids the operation, and no scope would help. There is no challenge, because some clients would
+    /// take it for "log in again". A JSON-RPC request is answered with a JSON-RPC error and status 200,
+    /// anything else with 403.
     Forbidden,
-    /// The request is made to a host by which the server is not called: 403 without a challenge.
+    /// The request names a host that is not one of the server's: 403 without a challenge.
     HostNotAllowed,
-    /// The request comes from a web page of an origin that is not allowed: 403 without a challenge.
+    /// The request comes from a web page whose origin is not allowed: 403 without a challenge.
     OriginNotAllowed,
-    /// The token does not grant what is required: 403 `insufficient_scope`. The client may ask for these scopes.
+    /// The token does not grant the required scopes: 403 `insufficient_scope`. The client may request these
+    /// scopes.
     InsufficientScope(Scopes),
     /// The user did not log in recently or strongly enough: 401 `insufficient_user_authentication`
-    /// ([RFC 9470](https://www.rfc-editor.org/rfc/rfc9470#section-3)). The client has to have them log in anew.
+    /// ([RFC 9470](https://www.rfc-editor.org/rfc/rfc9470#section-3)). The client must have the user log in
+    /// again.
     InsufficientUserAuthentication(Authentication),
-    /// The sender did not prove to hold the key of the token: 401 `invalid_dpop_proof` or
-    /// `use_dpop_nonce`. The client has to send another proof.
+    /// The sender did not prove possession of the token's key: 401 `invalid_dpop_proof` or `use_dpop_nonce`.
+    /// The client must send another proof.
     InvalidProof(BadProof),
-    /// The token is not valid here: 401 `invalid_token`. The client has to get another.
+    /// The token is not valid here: 401 `invalid_token`. The client must get another token.
     InvalidToken(Reason),
-    /// There is no bearer token: 401. The client has to start an authorization.
+    /// There is no access token: 401. The client must start an authorization.
     NoCredentials,
-    /// What is needed to judge the token is out of reach: 503. Time, or the operator, has to mend it.
+    /// The token cannot be verified at the moment, because something needed for that is unavailable: 503. A
+    /// retry may succeed, or the operator must fix the cause.
     Unavailable {
-        /// When another try may succeed.
+        /// After how long a retry may succeed.
         retry_after: Duration,
     },
 }
 
-/// How a user must have logged in.
+/// How the user must log in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Authentication {
-    /// The authentication context classes that are enough, the best liked first: any of them.
+    /// The accepted authentication context classes, in order of preference. Any one of them is enough.
     pub acr_values: Scopes,
-    /// How long ago the login may be.
+    /// The maximum time since the login.
     pub max_age: Option<Duration>,
-    /// The scopes to ask for on the same occasion.
+    /// The scopes to request together with the login.
     pub scope: Scopes,
 }
 
 impl Denial {
-    /// There is no bearer token.
+    /// There is no access token.
     #[cold]
     #[must_use]
     pub fn no_credentials() -> Self {
@@ -100,7 +104,7 @@ impl Denial {
         Self::new(DenialKind::BadRequest(why))
     }
 
-    /// The sender did not prove to hold the key of the token.
+    /// The sender did not prove possession of the token's key.
     #[cold]
     #[must_use]
     pub fn bad_proof(why: BadProof) -> Self {
@@ -114,7 +118,7 @@ impl Denial {
         Self::new(DenialKind::BadMessage(why))
     }
 
-    /// A rule forbids it, and no scope would help.
+    /// A rule forbids the operation, and no scope would help.
     #[cold]
     #[must_use]
     pub fn forbidden() -> Self {
@@ -135,37 +139,37 @@ impl Denial {
         Self::new(DenialKind::InvalidToken(reason))
     }
 
-    /// The token is valid, but must grant these scopes too.
+    /// The token is valid, but must also grant these scopes.
     #[cold]
     #[must_use]
     pub fn insufficient_scope(required: impl Into<Scopes>) -> Self {
         Self::new(DenialKind::InsufficientScope(required.into()))
     }
 
-    /// The request is made to a host by which the server is not called.
+    /// The request names a host that is not one of the server's.
     #[cold]
     #[must_use]
     pub fn host_not_allowed() -> Self {
         Self::new(DenialKind::HostNotAllowed)
     }
 
-    /// The request comes from a web page of an origin that is not allowed.
+    /// The request comes from a web page whose origin is not allowed.
     #[cold]
     #[must_use]
     pub fn origin_not_allowed() -> Self {
         Self::new(DenialKind::OriginNotAllowed)
     }
 
-    /// The token could not be judged; another try after `retry_after` may succeed.
+    /// The token cannot be verified at the moment. A retry after `retry_after` may succeed.
     #[cold]
     #[must_use]
     pub fn unavailable(retry_after: Duration) -> Self {
         Self::new(DenialKind::Unavailable { retry_after })
     }
 
-    /// Adds a sentence for the operator: what was found, what was expected, what to change.
+    /// Adds a detail for the operator: what was found, what was expected, what to change.
     ///
-    /// It is logged, and never sent. It must hold no secret, and nothing that a stranger wrote.
+    /// It is logged, and never sent to the client. It must contain no secret and no untrusted input.
     #[cold]
     #[must_use]
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
@@ -173,7 +177,7 @@ impl Denial {
         self
     }
 
-    /// Adds the error that led here, for the log.
+    /// Adds the error that caused the denial, for the log.
     #[cold]
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
@@ -181,7 +185,7 @@ impl Denial {
         self
     }
 
-    /// Names the JSON-RPC request that is refused, by its identifier as it was written.
+    /// Sets the `id` of the refused JSON-RPC request, as the client wrote it.
     #[cold]
     #[must_use]
     pub(crate) fn in_reply_to(mut self, request_id: Option<&str>) -> Self {
@@ -189,7 +193,7 @@ impl Denial {
         self
     }
 
-    /// States the scheme of the request.
+    /// Sets the scheme of the request.
     #[must_use]
     pub(crate) fn under(mut self, scheme: Scheme) -> Self {
         if self.0.scheme != scheme {
@@ -206,13 +210,13 @@ impl Denial {
         self.0.request_id.as_deref()
     }
 
-    /// What is refused.
+    /// Why the request is refused.
     #[must_use]
     pub fn kind(&self) -> &DenialKind {
         &self.0.kind
     }
 
-    /// Why the token is not valid, if that is what is refused.
+    /// Why the token is not valid. Returns `None` for any other kind of denial.
     #[must_use]
     pub fn reason(&self) -> Option<Reason> {
         match self.0.kind {
@@ -221,7 +225,7 @@ impl Denial {
         }
     }
 
-    /// The sentence for the operator: what was found, what was expected, what to change.
+    /// The detail for the operator: what was found, what was expected, what to change.
     #[must_use]
     pub fn operator_detail(&self) -> Option<&str> {
         self.0.detail.as_deref().or_else(|| match &self.0.kind {
@@ -233,7 +237,8 @@ impl Denial {
         })
     }
 
-    /// Whether it is found out from what the request asks for: where bodies are read, from all of the body.
+    /// Whether it depends on the operation. If bodies are read, the whole body has been read before such a
+    /// denial.
     pub(crate) fn is_about_operation(&self) -> bool {
         match self.0.kind {
             DenialKind::BadMessage(why) => {
@@ -246,7 +251,7 @@ impl Denial {
         }
     }
 
-    /// The HTTP status of the answer.
+    /// The HTTP status of the response.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self.0.kind {
@@ -266,7 +271,7 @@ impl Denial {
         }
     }
 
-    /// A stable word for logs and metrics: `no_credentials`, `expired`, `insufficient_scope`...
+    /// A stable code for logs and metrics: `no_credentials`, `expired`, `insufficient_scope`...
     #[must_use]
     pub fn code(&self) -> &'static str {
         match &self.0.kind {
@@ -284,7 +289,7 @@ impl Denial {
         }
     }
 
-    /// Cold, so that compilers lay what leads to it out of the way of those who may pass.
+    /// Cold, so that the compiler keeps refusals out of the path of admitted requests.
     #[cold]
     fn new(kind: DenialKind) -> Self {
         let scheme = Scheme::default();
@@ -293,7 +298,8 @@ impl Denial {
     }
 }
 
-/// For the operator: the code, the detail and what caused it. Never sent to a client.
+/// For the operator: the code and the detail. The cause is the [`source`](Error::source). Never sent to a
+/// client.
 impl fmt::Display for Denial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.code())?;
@@ -331,7 +337,8 @@ mod tests {
             .chain(BadRequest::ALL.iter().map(|why| why.description()))
             .chain(BadProof::ALL.iter().map(|why| why.description()));
         for sentence in sentences {
-            // rmcp and others search a whole challenge for these words; RFC 6750 §3 limits the characters.
+            // rmcp and other clients search the whole challenge for these words. RFC 6750 §3 limits the
+            // characters.
             assert!(
                 !["scope=", "error=", "resource_metadata="]
                     .iter()

@@ -1,43 +1,44 @@
-//! Why a request, a message, a proof or a token is refused: the codes for logs and metrics, and the fixed sentences for clients.
+//! Reasons for refusals: codes for logs and metrics, fixed sentences for clients, hints for operators.
 
-/// What is wrong with an MCP message, or with the headers that repeat what it says.
+/// What is wrong with an MCP message, or with the headers that mirror it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum BadMessage {
-    /// Two parsers could read it differently: a member twice, in another case, or with a NUL.
+    /// Two parsers could read it differently: a member occurs twice, in another case, or with a NUL.
     Ambiguous,
-    /// Several messages in an array, which this protocol version does not know, or too many.
+    /// It is an array of messages, which this protocol version does not support, or has too many messages.
     Batch,
-    /// A header is missing, comes twice, or says something else than the body.
+    /// An MCP header is missing, occurs twice, or differs from the body.
     HeaderMismatch,
-    /// No JSON-RPC request, notification or response.
+    /// It is not a JSON-RPC request, notification or response.
     NotAMessage,
-    /// No JSON in UTF-8.
+    /// It is not JSON in UTF-8.
     NotJson,
-    /// The body did not come to its end in time.
+    /// The body did not arrive completely in time.
     Timeout,
-    /// What the method applies to (a name, a URI) is missing, or cannot be one.
+    /// The target of the method (a name, a URI) is missing or invalid.
     Target,
     /// The body is longer than the limit.
     TooLarge,
-    /// The body broke off.
+    /// The body ended before it was complete.
     Incomplete,
-    /// The URI is not in its normal form, so that the server could read another one.
+    /// The URI is not in its normal form, so the server could take it for another one.
     Uri,
 }
 
-/// What is wrong with the request as a whole ([RFC 6750 §3.1](https://www.rfc-editor.org/rfc/rfc6750#section-3.1), `invalid_request`).
+/// What is wrong with the request as a whole: `invalid_request`
+/// ([RFC 6750 §3.1](https://www.rfc-editor.org/rfc/rfc6750#section-3.1)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum BadRequest {
-    /// The `Authorization` header is not `Bearer` and one token.
+    /// The `Authorization` header is not `Bearer` or `DPoP` followed by one token.
     MalformedAuthorization,
     /// There is more than one `Authorization` header.
     RepeatedAuthorization,
 }
 
 /// What is wrong with a DPoP proof: the checks of
-/// [RFC 9449 §4.3](https://www.rfc-editor.org/rfc/rfc9449#section-4.3), and the memory of proofs (§11.1).
+/// [RFC 9449 §4.3](https://www.rfc-editor.org/rfc/rfc9449#section-4.3), and replay detection (§11.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum BadProof {
@@ -45,15 +46,15 @@ pub enum BadProof {
     Algorithm,
     /// A claim is missing or of the wrong type (check 3).
     Claims,
-    /// It has no key, a private key, or one that must not be used so (checks 6 and 7).
+    /// Its key is missing, is private, or must not be used in this way (checks 6 and 7).
     Key,
-    /// It cannot be read (check 2).
+    /// It cannot be parsed (check 2).
     Malformed,
     /// It is for another method (`htm`, check 8).
     Method,
-    /// There is none.
+    /// There is no proof.
     Missing,
-    /// It has no nonce of this server, or an old one (check 10).
+    /// It has no nonce of this server, or an expired one (check 10).
     Nonce,
     /// The token is bound to another key (`cnf.jkt`, check 12).
     KeyMismatch,
@@ -63,7 +64,7 @@ pub enum BadProof {
     Repeated,
     /// It was used before (§11.1).
     Replayed,
-    /// Its signature is wrong (check 6).
+    /// Its signature is invalid (check 6).
     Signature,
     /// It is too old, or from the future (`iat`, check 11).
     Time,
@@ -73,7 +74,7 @@ pub enum BadProof {
     Url,
 }
 
-/// Why a token is not valid here. Goes to the log, to metrics and to the response's extensions.
+/// Why a token is not valid here. Used in logs, metrics and the extensions of the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {
@@ -81,15 +82,15 @@ pub enum Reason {
     Algorithm,
     /// It was issued for another resource.
     Audience,
-    /// It is bound to a key or a certificate (`cnf`), and the sender did not prove to hold it.
+    /// It is bound to a key or a certificate (`cnf`), and the sender did not prove possession of it.
     Binding,
-    /// It is bound to another client certificate than that of the connection, if that had one.
+    /// It is bound to a client certificate. The connection has another one, or none.
     Certificate,
     /// A claim is missing or of the wrong type.
     Claims,
-    /// It demands an extension (`crit`, `b64`) that is not supported.
+    /// It requires an extension (`crit`, `b64`) that is not supported.
     Critical,
-    /// A member appears twice in its header or its claims.
+    /// A member occurs twice in its header or its claims.
     Duplicate,
     /// It is not strictly base64url-encoded without padding.
     Encoding,
@@ -101,44 +102,44 @@ pub enum Reason {
     Inactive,
     /// Its issuer is not trusted here.
     Issuer,
-    /// The key it names must not be used so: `use`, `key_ops`, `alg`, or too short.
+    /// The key that it names must not be used in this way (`use`, `key_ops`, `alg`), or is too short.
     Key,
-    /// It cannot be read.
+    /// It cannot be parsed.
     Malformed,
-    /// It is not valid yet, or issued in the future.
+    /// It is not valid yet, or was issued in the future.
     NotYetValid,
     /// It is longer than the limit.
     Oversize,
-    /// Its signature is wrong.
+    /// Its signature is invalid.
     Signature,
     /// It is another kind of token: an ID token, a logout token, a DPoP proof...
     Type,
-    /// It is not bound to its sender, as it must be: by the settings, or by the scheme `DPoP`.
+    /// It is not sender-constrained, although the settings or the scheme `DPoP` require it.
     NotSenderConstrained,
-    /// Its issuer publishes no key that fits it.
+    /// Its issuer publishes no matching key.
     UnknownKey,
 }
 
-/// One declaration for a word list: variant, stable code, sentence on the wire, hint in the log.
+/// Declares the texts of each value: variant, stable code, sentence for the client, hint for the operator.
 macro_rules! error_codes {
     ($type:ident { $($variant:ident: $code:literal, $sentence:literal, $hint:literal;)* }) => {
         impl $type {
             /// Every value.
             pub const ALL: &'static [Self] = &[$(Self::$variant),*];
 
-            /// The stable word for logs and metrics.
+            /// The stable code for logs and metrics.
             #[must_use]
             pub const fn code(self) -> &'static str {
                 match self { $(Self::$variant => $code),* }
             }
 
-            /// The fixed sentence that the client is told in `error_description`.
+            /// The fixed sentence for the client, sent as `error_description`.
             #[must_use]
             pub const fn description(self) -> &'static str {
                 match self { $(Self::$variant => $sentence),* }
             }
 
-            /// What the operator is told to look at, where nothing more exact is known.
+            /// What the operator should check, if the denial has no specific detail.
             #[must_use]
             pub const fn hint(self) -> &'static str {
                 match self { $(Self::$variant => $hint),* }
@@ -181,7 +182,7 @@ error_codes!(BadMessage {
 });
 
 impl BadMessage {
-    /// The code of the JSON-RPC error: those of JSON-RPC, and of MCP for headers
+    /// The JSON-RPC error code: one of JSON-RPC's own, or MCP's code for header mismatches
     /// ([MCP, Server Validation](https://modelcontextprotocol.io/specification/2026-07-28/basic/transports/streamable-http#server-validation)).
     #[must_use]
     pub const fn json_rpc_code(self) -> i32 {

@@ -1,26 +1,27 @@
-//! What one issuer's tokens say differently from others': for whom they are, and where their scopes stand.
+//! `IssuerOverrides`: how the tokens of one issuer differ from the standards, such as in audience and scopes.
 
 use crate::model::provider::{Provider, TokenMarker};
 
-/// How the tokens of one issuer are to be understood. The default is that of the standards.
+/// How to interpret the tokens of one issuer. The default follows the standards.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct IssuerOverrides {
-    /// Other names that this issuer has for the resource, in `aud`.
+    /// Additional `aud` values that this issuer uses for the resource.
     pub(crate) audiences: Vec<String>,
-    /// The clients whose tokens are meant for the resource, though they name no audience.
+    /// The clients whose tokens are accepted for the resource although they have no `aud`.
     pub(crate) clients: Vec<String>,
-    /// Whether tokens are taken whatever their audience is.
+    /// Whether tokens are accepted with any audience.
     pub(crate) is_any_audience_ours: bool,
-    /// The claims that hold the scopes, the first that is there; the usual ones if empty.
+    /// The claims that may contain the scopes; the first one present counts. If empty, the usual claims are
+    /// read.
     pub(crate) scope_claims: Vec<Box<str>>,
-    /// The claim that must name the tenant, where the issuer does.
+    /// The claim that must name the same tenant as the issuer, if the issuer names one.
     pub(crate) tenant_claim: Option<Box<str>>,
-    /// The row of the table, if the issuer was named by it.
+    /// The provider, if the issuer was configured as one.
     pub(crate) provider: Option<&'static Provider>,
 }
 
 impl IssuerOverrides {
-    /// What a provider of the table says differently.
+    /// The overrides of a provider.
     pub(crate) fn of(provider: &'static Provider) -> Self {
         // `scope`, `scp` and `scopes` are read anyway.
         let has_more =
@@ -33,12 +34,12 @@ impl IssuerOverrides {
         }
     }
 
-    /// What an access token of this issuer has, and its other tokens have not.
+    /// The claims that this issuer's access tokens have and its other tokens do not have.
     pub(crate) fn markers(&self) -> &'static [TokenMarker] {
         self.provider.map_or(&[], |provider| provider.markers)
     }
 
-    /// Whether a token that names no audience is one for us, by the client it was issued to.
+    /// Whether a token without `aud` is accepted because of the client that it was issued to.
     pub(crate) fn is_for_our_client(&self, client_id: Option<&str>) -> bool {
         client_id.is_some_and(|id| self.clients.iter().any(|client| client == id))
     }

@@ -1,20 +1,21 @@
-//! Issuers that differ in one place, the tenant: which of them are meant.
+//! Issuer templates with a tenant placeholder, and which of their issuers are trusted.
 
 use std::collections::BTreeSet;
 
-/// The longest tenant that is looked at. A GUID has 36 bytes, a host name at most 253.
+/// The maximum length of a tenant. A GUID has 36 bytes, a host name at most 253.
 const MAX_TENANT_BYTES: usize = 253;
 
-/// An issuer with a placeholder, `https://login.example.com/{tenant}/v2.0`, or without one. The
-/// placeholder may come more than once, for the same tenant.
+/// An issuer, with or without a tenant placeholder: `https://login.example.com/{tenant}/v2.0`. The placeholder
+/// may occur several times, always for the same tenant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct IssuerPattern {
     text: Box<str>,
-    /// What stands before, between and behind the placeholders.
+    /// The literal text before, between and after the placeholders.
     pieces: Vec<Box<str>>,
 }
 
-/// The issuers of a template whose tenant is in a list, or all of them if somebody else decides.
+/// The issuers of a template whose tenant is in a list, or all issuers of the template if an issuer resolver
+/// decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct IssuerSet {
     pub(crate) template: IssuerPattern,
@@ -22,7 +23,7 @@ pub(crate) struct IssuerSet {
 }
 
 impl IssuerPattern {
-    /// Reads a template; nothing if it has two placeholders of different names, or a stray brace.
+    /// Parses a template. Returns `None` if it has two placeholders with different names, or a stray brace.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut pieces = vec![];
         let mut name = None;
@@ -39,7 +40,7 @@ impl IssuerPattern {
         (!rest.contains('}')).then(|| Self { text: text.into(), pieces })
     }
 
-    /// What stands for itself alone.
+    /// A pattern that matches only this issuer.
     pub(crate) fn exact(text: &str) -> Self {
         Self { text: text.into(), pieces: vec![text.into()] }
     }
@@ -48,8 +49,8 @@ impl IssuerPattern {
         self.pieces.len() > 1
     }
 
-    /// The tenant of an issuer of this template. It has nothing in it that would make another URL of
-    /// the issuer: letters, digits, `-`, `_` and `.` only.
+    /// The tenant of an issuer that matches this template. It consists of letters, digits, `-`, `_` and `.`
+    /// only, so it cannot turn the issuer into another URL. Returns `None` if the issuer does not match.
     pub(crate) fn tenant_of<'i>(&self, issuer: &'i str) -> Option<&'i str> {
         let placeholders = self.pieces.len() - 1;
         let fixed: usize = self.pieces.iter().map(|piece| piece.len()).sum();
@@ -59,7 +60,7 @@ impl IssuerPattern {
         (is_tenant(tenant) && self.is_filled(issuer, tenant)).then_some(tenant)
     }
 
-    /// Whether this is the issuer itself, or a template of it.
+    /// Whether the issuer equals this pattern, or matches it as a template.
     pub(crate) fn matches(&self, issuer: &str) -> bool {
         if self.has_placeholder() {
             self.tenant_of(issuer).is_some()
@@ -85,21 +86,21 @@ impl IssuerPattern {
 }
 
 impl IssuerSet {
-    /// Whether this is an issuer of the family.
+    /// Whether the issuer belongs to this set.
     pub(crate) fn contains(&self, issuer: &str) -> bool {
         self.template.tenant_of(issuer).is_some_and(|tenant| {
             self.tenants.as_ref().is_none_or(|tenants| tenants.contains(tenant))
         })
     }
 
-    /// The issuers of the tenants in the list.
+    /// The issuers of the listed tenants. Empty if there is no list.
     pub(crate) fn issuers(&self) -> Vec<String> {
         let tenants = self.tenants.iter().flatten();
         tenants.map(|tenant| self.template.issuer_of(tenant)).collect()
     }
 }
 
-/// Whether this can be the name of a tenant: something that stays within its place in a URL.
+/// Whether the text can be a tenant: it cannot reach beyond its place in a URL.
 pub(crate) fn is_tenant(text: &str) -> bool {
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
     (1..=MAX_TENANT_BYTES).contains(&text.len())

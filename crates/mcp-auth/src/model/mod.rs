@@ -1,4 +1,4 @@
-//! The types that everything else talks about: scopes, credentials, tokens, denials, providers.
+//! Shared data types: scopes, credentials, tokens, denials, providers.
 
 pub(crate) mod scheme;
 pub(crate) mod scope;

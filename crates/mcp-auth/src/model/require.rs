@@ -1,10 +1,10 @@
-//! Which scopes an operation requires, and which scope implies which.
+//! Scope requirements, and the hierarchy of scopes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::scope::Scopes;
 
-/// What must be granted: all of some scopes, or any of some scopes, or several such conditions.
+/// A requirement: all of some scopes, any of some scopes, or several such conditions.
 ///
 /// ```
 /// use mcp_auth::{AnyOf, Require, Scopes};
@@ -18,20 +18,20 @@ use crate::model::scope::Scopes;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Require {
-    /// Each of these must be met by at least one of its scopes.
+    /// All of these must be met, each by at least one of its scopes.
     conditions: Vec<Condition>,
 }
 
 /// One scope, or any of several.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Condition {
-    /// The scopes as they were required; the first is the one a client is told to ask for.
+    /// The required scopes. A client is told to request the first one.
     alternatives: Scopes,
     /// Scopes that imply one of the alternatives.
     implied_by: Scopes,
 }
 
-/// Any one of these scopes is enough. A client that has none is told to ask for the first.
+/// Any one of these scopes is enough. A client that has none of them is told to request the first one.
 ///
 /// ```
 /// use mcp_auth::{AnyOf, Require};
@@ -42,13 +42,14 @@ struct Condition {
 pub struct AnyOf<S>(pub S);
 
 impl Require {
-    /// Whether the granted scopes are enough.
+    /// Whether the granted scopes meet the requirement.
     #[must_use]
     pub fn is_met_by(&self, granted: &Scopes) -> bool {
         self.conditions.iter().all(|condition| condition.is_met_by(granted))
     }
 
-    /// The scopes a client should ask for to meet this: all that are required, and of alternatives the first.
+    /// The scopes that a client should request to meet this: all that are required, and the first one of
+    /// alternatives.
     #[must_use]
     pub fn to_request(&self) -> Scopes {
         self.conditions
@@ -57,14 +58,14 @@ impl Require {
             .collect()
     }
 
-    /// Both this and `other` must be met.
+    /// Requires both this and `other`.
     #[must_use]
     pub fn and(mut self, other: impl Into<Self>) -> Self {
         self.conditions.extend(other.into().conditions);
         self
     }
 
-    /// The same requirement, also met by the scopes that imply what it names.
+    /// The same requirement, also met by scopes that imply the named ones.
     #[must_use]
     pub fn under(mut self, hierarchy: &Hierarchy) -> Self {
         for condition in &mut self.conditions {
@@ -73,12 +74,13 @@ impl Require {
         self
     }
 
-    /// The scopes of which one each must be granted, as lists separated by spaces.
+    /// The alternatives of each condition, as lists separated by spaces. One scope of each list must be
+    /// granted.
     pub(crate) fn alternatives(&self) -> impl Iterator<Item = &str> {
         self.conditions.iter().map(|condition| condition.alternatives.as_str())
     }
 
-    /// Every scope that is named, also the empty name of a condition that nothing meets.
+    /// Every scope that the requirement names. Includes the empty name of a condition that can never be met.
     pub(crate) fn named(&self) -> impl Iterator<Item = &str> {
         self.conditions.iter().flat_map(|condition| condition.alternatives.as_str().split(' '))
     }
@@ -100,7 +102,8 @@ impl From<Scopes> for Require {
     }
 }
 
-/// Splits at spaces; all are required. Nothing meets an empty text: it may be an unset variable.
+/// Splits at spaces; all scopes are required. An empty text can never be met, since it may come from an unset
+/// variable.
 impl From<&str> for Require {
     fn from(scopes: &str) -> Self {
         match Scopes::from(scopes) {
@@ -134,7 +137,7 @@ impl From<AnyOf<Scopes>> for Require {
     }
 }
 
-/// Splits at spaces; any is enough.
+/// Splits at spaces; any one scope is enough.
 impl From<AnyOf<&str>> for Require {
     fn from(any_of: AnyOf<&str>) -> Self {
         AnyOf(Scopes::from(any_of.0)).into()
@@ -153,14 +156,14 @@ impl<S: AsRef<str>> From<AnyOf<Vec<S>>> for Require {
     }
 }
 
-/// Any of these, of which each is one scope. What holds a space is none: if it was made of an argument,
-/// the rest of it must not become an alternative of the caller's choice.
+/// Any of these, each of which is one scope. An element that contains a space is ignored. If it was built from
+/// an argument, the part after the space must not become an alternative of the caller's choice.
 fn one_by_one(scopes: &[impl AsRef<str>]) -> Require {
     let scopes = scopes.iter().map(AsRef::as_ref);
     AnyOf(scopes.filter(|scope| !scope.contains(' ')).collect::<Scopes>()).into()
 }
 
-/// Which scope implies which others, transitively.
+/// Which scopes imply which others, transitively.
 ///
 /// "Servers MUST account for scope hierarchies, where a broader scope implies narrower ones" (MCP
 /// authorization, *Scope Challenge Handling*). A challenge still names the narrow scope.
@@ -178,23 +181,23 @@ fn one_by_one(scopes: &[impl AsRef<str>]) -> Require {
 pub struct Hierarchy(BTreeMap<Box<str>, Scopes>);
 
 impl Hierarchy {
-    /// States that whoever holds `broad` also has `narrow`.
+    /// States that `broad` implies `narrow`.
     pub fn add(&mut self, broad: &str, narrow: impl Into<Scopes>) {
         let implied = self.0.entry(broad.into()).or_default();
         *implied = implied.iter().chain(narrow.into().iter()).collect();
     }
 
-    /// A scope that implies itself by a detour, if there is one: a hierarchy has no circles.
+    /// A scope that implies itself, directly or through others. Returns `None` if the hierarchy has no cycle.
     pub(crate) fn circular(&self) -> Option<&str> {
         self.0.keys().map(|scope| &**scope).find(|scope| self.implied_by(scope).contains(scope))
     }
 
-    /// Every scope that is named.
+    /// Every scope in the hierarchy.
     pub(crate) fn named(&self) -> impl Iterator<Item = &str> {
         self.0.iter().flat_map(|(broad, narrow)| std::iter::once(&**broad).chain(narrow.iter()))
     }
 
-    /// The scopes from which one of `wanted` follows.
+    /// The scopes that imply at least one of `wanted`.
     fn implying(&self, wanted: &Scopes) -> Scopes {
         let follows_from = |broad: &str| {
             let implied = self.implied_by(broad);
@@ -203,7 +206,7 @@ impl Hierarchy {
         self.0.keys().filter(|broad| follows_from(broad)).collect()
     }
 
-    /// Everything that follows from `broad`, by any number of steps.
+    /// Every scope that `broad` implies, in any number of steps.
     fn implied_by<'h>(&'h self, broad: &'h str) -> BTreeSet<&'h str> {
         let mut implied = BTreeSet::new();
         let mut next = vec![broad];

@@ -1,4 +1,4 @@
-//! The scopes that a resource knows, and the names by which clients request them.
+//! `ResourceScopes`: the scopes of a resource, and the names by which clients request them.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -6,35 +6,36 @@ use std::collections::BTreeMap;
 use crate::model::require::Hierarchy;
 use crate::model::scope::Scopes;
 
-/// Scopes of OpenID Connect, which are of the issuer and of no resource.
+/// OpenID Connect scopes, which belong to the issuer and not to a resource.
 const OPENID_SCOPES: [&str; 6] =
     ["openid", "profile", "email", "address", "phone", "offline_access"];
 
-/// The scopes that a resource knows, and how clients request them.
+/// The scopes of a resource, and how clients request them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ResourceScopes {
-    /// What follows from what.
+    /// Which scopes imply which others.
     pub(crate) hierarchy: Hierarchy,
-    /// Every scope that the resource requires anywhere, in a fixed order.
+    /// Every scope that the resource names anywhere, in a fixed order.
     pub(crate) known: Scopes,
-    /// By which name a client asks for a scope, where tokens name it otherwise.
+    /// The name by which clients request a scope, if it differs from the name in tokens.
     pub(crate) requested_as: BTreeMap<Box<str>, Box<str>>,
-    /// What stands before the name of every other scope when a client asks for it.
+    /// The prefix with which clients request every other scope, except those of OpenID Connect.
     pub(crate) request_prefix: Option<Box<str>>,
-    /// Whether a challenge names only what is required.
+    /// Whether a challenge names only the required scopes.
     pub(crate) is_strict: bool,
 }
 
 impl ResourceScopes {
-    /// What a client should ask for: what is required, and what it holds already, since many clients
-    /// replace their scopes by those of the challenge. Always in the same order.
+    /// The scopes of a challenge: the required ones, and (unless `is_strict`) the known ones that the token
+    /// grants already, since many clients replace their scopes with those of the challenge. Always in the same
+    /// order.
     pub(crate) fn to_challenge(&self, required: &Scopes, granted: &Scopes) -> Scopes {
         let is_kept = |scope: &&str| !self.is_strict && granted.contains(scope);
         let known = self.known.iter().filter(|scope| required.contains(scope) || is_kept(scope));
         known.chain(required.iter()).collect()
     }
 
-    /// The scopes as clients ask for them.
+    /// The scopes by the names that clients request.
     pub(crate) fn requested(&self, scopes: &Scopes) -> Scopes {
         if self.requested_as.is_empty() && self.request_prefix.is_none() {
             return scopes.clone();

@@ -1,12 +1,12 @@
-//! What is no longer believed, though it has not expired: one statement of it.
+//! `Revocation`: which tokens are refused although they have not expired.
 
 use std::time::SystemTime;
 
 use crate::util::unix_time::unix_secs;
 
-/// Tokens that are to be refused from now on. Given to [`McpAuth::revoke`](crate::McpAuth::revoke).
+/// Tokens to refuse from now on. Passed to [`McpAuth::revoke`](crate::McpAuth::revoke).
 ///
-/// Each speaks of one issuer: the same subject of another issuer is somebody else.
+/// A revocation applies to one issuer: the same subject at another issuer is a different subject.
 ///
 /// ```
 /// use mcp_auth::Revocation;
@@ -18,56 +18,58 @@ use crate::util::unix_time::unix_secs;
 pub struct Revocation {
     pub(crate) issuer: Box<str>,
     pub(crate) kind: RevokedKind,
-    /// The name of what is revoked; empty for everything.
+    /// The `jti`, `sid` or subject that is revoked. Empty for everything.
     pub(crate) name: Box<str>,
-    /// Tokens issued before this second are revoked; those of a session or an identifier always are.
+    /// Tokens issued before this second (since 1970) are revoked. Does not matter for a session or a single
+    /// token, which are always revoked.
     pub(crate) before: Option<u64>,
 }
 
-/// What a revocation is about.
+/// What is revoked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RevokedKind {
     Everything,
     Session,
     Subject,
-    /// A subject's tokens that name no session: nobody knows whether they are of one that ended.
+    /// A subject's tokens that name no session. They may belong to a session that ended.
     SubjectWithoutSession,
     Token,
 }
 
 impl Revocation {
-    /// One token, by its `jti`.
+    /// Revokes one token, by its `jti`.
     #[must_use]
     pub fn token(issuer: impl Into<String>, jti: impl Into<String>) -> Self {
         Self::new(issuer, RevokedKind::Token, jti)
     }
 
-    /// The tokens of one login, by their `sid`. Not every issuer puts it into access tokens: those
-    /// without are not hit.
+    /// Revokes the tokens of one login session, by their `sid`. Not every issuer puts it into access tokens.
+    /// Tokens without it are not affected.
     #[must_use]
     pub fn session(issuer: impl Into<String>, sid: impl Into<String>) -> Self {
         Self::new(issuer, RevokedKind::Session, sid)
     }
 
-    /// All tokens of a subject that were issued until now. Who logs in anew gets in again.
+    /// Revokes all tokens of a subject that were issued until now. After a new login, the subject is admitted
+    /// again.
     #[must_use]
     pub fn subject(issuer: impl Into<String>, subject: impl Into<String>) -> Self {
         Self::new(issuer, RevokedKind::Subject, subject)
     }
 
-    /// All tokens of an issuer that were issued before a moment: after a break-in there.
+    /// Revokes all tokens of an issuer that were issued before a moment, for example after a breach there.
     #[must_use]
     pub fn issued_before(issuer: impl Into<String>, moment: SystemTime) -> Self {
         let everything = Self::new(issuer, RevokedKind::Everything, "");
         Self { before: Some(unix_secs(moment)), ..everything }
     }
 
-    /// Those of a subject that were issued until this second, by the clock of the issuer.
+    /// Limits the revocation to tokens issued until this second, by the clock of the issuer.
     pub(crate) fn until(self, second: u64) -> Self {
         Self { before: Some(second.saturating_add(1)), ..self }
     }
 
-    /// A subject's tokens that do not name a session.
+    /// Revokes a subject's tokens that do not name a session.
     pub(crate) fn subject_without_session(issuer: &str, subject: &str) -> Self {
         Self::new(issuer, RevokedKind::SubjectWithoutSession, subject)
     }

@@ -1,4 +1,4 @@
-//! The two authentication schemes by which an access token comes.
+//! The authentication schemes for access tokens: `Bearer` and `DPoP`.
 
 use http::header::{AUTHORIZATION, HeaderMap};
 
@@ -6,10 +6,10 @@ use http::header::{AUTHORIZATION, HeaderMap};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Scheme {
-    /// Whoever holds the token may use it ([RFC 6750](https://www.rfc-editor.org/rfc/rfc6750)).
+    /// Anyone who has the token can use it ([RFC 6750](https://www.rfc-editor.org/rfc/rfc6750)).
     #[default]
     Bearer,
-    /// Each request proves that its sender holds the key of the token
+    /// Each request proves that its sender possesses the key of the token
     /// ([RFC 9449 §7.1](https://www.rfc-editor.org/rfc/rfc9449#section-7.1)).
     Dpop,
 }
@@ -26,7 +26,8 @@ impl Scheme {
         }
     }
 
-    /// The scheme in which a request is answered: the one it came in, and `Bearer` where it came in none.
+    /// The scheme in which a request is answered: `DPoP` if its `Authorization` header has that scheme,
+    /// otherwise `Bearer`.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let field = headers.get(AUTHORIZATION).map_or(&b""[..], |field| field.as_bytes());
         let is_dpop = field.get(..4).is_some_and(|word| word.eq_ignore_ascii_case(b"DPoP"))
@@ -34,7 +35,8 @@ impl Scheme {
         if is_dpop { Self::Dpop } else { Self::Bearer }
     }
 
-    /// What follows the name of this scheme.
+    /// The part of an `Authorization` header after this scheme. Returns `None` if the header has another
+    /// scheme.
     pub(crate) fn strip(self, field: &[u8]) -> Option<&[u8]> {
         let (word, rest) = field.split_at_checked(self.name().len())?;
         let is_this = word.eq_ignore_ascii_case(self.name().as_bytes())

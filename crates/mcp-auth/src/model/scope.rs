@@ -1,17 +1,17 @@
-//! Scopes: what a token grants.
+//! `Scopes`: a list of OAuth scopes.
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-/// Up to this many bytes each scope is compared with each other one. A forged token may have
-/// thousands of scopes, and they are read before its signature is verified.
+/// Up to this length in bytes, a list is searched for duplicates by comparing all pairs. A forged token may
+/// have thousands of scopes, and they are read before its signature is verified.
 const SHORT: usize = 256;
 
-/// A list of scope tokens, in the order in which they were given, each once.
+/// A list of scope tokens in the given order, without duplicates.
 ///
-/// Written as [RFC 6749 §3.3](https://www.rfc-editor.org/rfc/rfc6749#section-3.3) says: separated by
-/// single spaces, compared byte for byte.
+/// Written as in [RFC 6749 §3.3](https://www.rfc-editor.org/rfc/rfc6749#section-3.3): separated by single
+/// spaces, compared byte for byte.
 ///
 /// ```
 /// use mcp_auth::Scopes;
@@ -24,26 +24,29 @@ const SHORT: usize = 256;
 pub struct Scopes(Arc<str>);
 
 impl Scopes {
-    /// Whether this very scope is in the list. Nothing is implied here: see [`Hierarchy`].
+    /// Whether exactly this scope is in the list. Implied scopes do not count: see
+    /// [`Hierarchy`](crate::Hierarchy).
     #[must_use]
     pub fn contains(&self, scope: &str) -> bool {
         !scope.is_empty() && !scope.contains(' ') && self.holds(scope.as_bytes())
     }
 
-    /// The scopes, in their order.
+    /// The scopes, in order.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.split(' ').filter(|scope| !scope.is_empty())
     }
 
-    /// Whether a scope is in both lists.
+    /// Whether the lists have a scope in common.
     pub(crate) fn shares_one_with(&self, others: &Self) -> bool {
         let all = self.0.as_bytes();
-        // Mostly there is but one, and where all are held, so is one.
+        // Usually there is only one scope. If `others` contains the whole list in a row, it contains one of
+        // them.
         !all.is_empty()
             && (others.holds(all) || all.split(|byte| *byte == b' ').any(|it| others.holds(it)))
     }
 
-    /// Whether this is one of the words, or some of them in a row. Words are not cut out: each request looks for some.
+    /// Whether `word` is one of the scopes, or several of them in a row. Compares in place, since each request
+    /// needs such a search.
     fn holds(&self, word: &[u8]) -> bool {
         let mut rest = self.0.as_bytes();
         loop {
@@ -60,13 +63,13 @@ impl Scopes {
         }
     }
 
-    /// Whether there is no scope at all.
+    /// Whether the list is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The scopes as the `scope` parameter is written: separated by single spaces.
+    /// The scopes separated by single spaces, as in the `scope` parameter.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -91,7 +94,7 @@ impl fmt::Display for Scopes {
     }
 }
 
-/// Splits at spaces, as the `scope` member of a token or a challenge is written.
+/// Splits at spaces, as in the `scope` member of a token or a challenge.
 impl From<&str> for Scopes {
     fn from(scopes: &str) -> Self {
         let parts = || scopes.as_bytes().split(|byte| *byte == b' ');
@@ -149,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_hundred_thousand_scopes_are_read() {
-        // A stranger may write as many as fit into a token. Comparing each with each would take minutes here.
+        // An attacker may write as many as fit into a token. Comparing all pairs would take minutes here.
         let many: Vec<_> = (0..100_000).map(|i| i.to_string()).collect();
         let once = Scopes::from(&*many.join(" "));
         let twice = Scopes::from(&*[&many[..], &many[..]].concat().join(" "));

@@ -1,9 +1,9 @@
-//! Whom a session or an event id belongs to.
+//! `SessionOwner`: the caller that a session id or an event id belongs to.
 
 use crate::model::auth_info::AuthInfo;
 
-/// Whom a session or an event belongs to: issuer, subject and client, or anyone who is anonymous. Never a
-/// token, so that it stays the same when the token is renewed. Two different principals are different bytes.
+/// The owner of a session or an event: issuer, subject and client, or any anonymous caller. It does not include
+/// the token, so it stays the same when the token is renewed. Different owners have different bytes.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct SessionOwner(Box<[u8]>);
 

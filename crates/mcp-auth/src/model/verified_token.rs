@@ -1,4 +1,4 @@
-//! What is known of a verified token.
+//! `VerifiedToken`: an authentic token and its data.
 
 use std::fmt;
 use std::num::NonZeroU64;
@@ -14,14 +14,14 @@ use crate::util::json::{Object, Raw};
 use crate::util::str_span::{StrSpan, StrSpans, copied};
 use crate::util::unix_time::{expiry_secs, unix_secs};
 
-/// The issuer of callers with an API key. No issuer of tokens has this name: those are https URLs.
+/// The issuer of callers with an API key. No issuer of tokens can have this name, since those are https URLs.
 pub(crate) const API_KEY_ISSUER: &str = "urn:mcp-auth:api-key";
 
-/// A token whose statements are true: its signature was verified, or its issuer was asked, or your
-/// own [`Verifier`](crate::Verifier) vouches for it.
+/// An authentic token: its signature was verified, its issuer confirmed it, or your own
+/// [`Verifier`](crate::Verifier) vouches for it.
 ///
-/// True is not yet admitted: issuer, audience, expiry and scopes are judged after this, by
-/// [`Policy::authorize`](crate::Policy::authorize), whoever the verifier is.
+/// A verified token is not yet admitted. [`Policy::authorize`](crate::Policy::authorize) then checks issuer,
+/// audience, expiry and scopes, whatever the verifier.
 ///
 /// ```
 /// use mcp_auth::VerifiedToken;
@@ -34,7 +34,7 @@ pub(crate) const API_KEY_ISSUER: &str = "urn:mcp-auth:api-key";
 #[derive(Clone)]
 pub struct VerifiedToken(Arc<TokenData>);
 
-/// Everything a verifier found out. Kept small: each cached token has one.
+/// Everything that a verifier found out about a token. Kept small, since each cached token has one.
 #[derive(Clone)]
 pub(crate) struct TokenData {
     pub(crate) issuer: Arc<str>,
@@ -42,34 +42,36 @@ pub(crate) struct TokenData {
     pub(crate) client_id: Option<StrSpan>,
     pub(crate) audience: StrSpans,
     pub(crate) scopes: Scopes,
-    /// Seconds since 1970, as all times in a token.
+    /// In seconds since 1970, like all times in a token.
     pub(crate) expires_at: Option<NonZeroU64>,
-    /// 0 if the token does not say.
+    /// In seconds since 1970. 0 if the token has no such time.
     pub(crate) not_before: u64,
-    /// What its sender must show to hold. Boxed, since few tokens have it.
+    /// What the sender must prove possession of. Boxed, since few tokens have it.
     pub(crate) confirmation: Option<Box<Confirmation>>,
-    /// The token's digest as proofs name it (`ath`), where it is known already.
+    /// The digest of the token, as DPoP proofs contain it (`ath`), if it is known already.
     pub(crate) ath: Option<Box<str>>,
-    /// The claims as they were signed, a JSON object.
+    /// The claims as they were signed or received, a JSON object.
     pub(crate) claims: Box<str>,
-    /// What the issuer means by them, where that is not the usual.
+    /// How the claims of this issuer differ from the standards, if they do.
     pub(crate) overrides: Option<Arc<IssuerOverrides>>,
-    /// Whether its issuer is asked about it: what it answered holds for a time.
+    /// Whether its issuer is asked about it (introspection). The answer is valid only for a limited time.
     pub(crate) is_introspected: bool,
 }
 
 impl TokenData {
-    /// A claim, unless it is null. It is looked for in the text each time: not for every request.
+    /// A claim. Returns `None` if it is absent or null. Each call parses the claims, so do not call this for
+    /// every request.
     pub(crate) fn claim(&self, name: &str) -> Option<Raw<'_>> {
         Object::of(&self.claims).ok()?.get(name).filter(|value| value.get() != "null")
     }
 
-    /// When the token was issued, in seconds since 1970, if it says so. Read as [`claim`](Self::claim) is.
+    /// When the token was issued, in seconds since 1970. Returns `None` if it does not say. As expensive as
+    /// [`claim`](Self::claim).
     pub(crate) fn issued_at(&self) -> Option<u64> {
         self.claim("iat").and_then(Raw::numeric_date).map(|time| time as u64)
     }
 
-    /// Replaces the text of the claims, and keeps what was read from it.
+    /// Replaces the text of the claims. The values that were read from the old text stay the same.
     fn replace_claims(&mut self, claims: String) {
         let texts = std::iter::once(&mut self.subject)
             .chain(&mut self.client_id)
@@ -82,11 +84,11 @@ impl TokenData {
 }
 
 impl VerifiedToken {
-    /// Vouches for a token of `subject`, issued by `issuer`. For verifiers of your own.
+    /// Creates a token that a verifier of your own vouches for: it was issued by `issuer` for `subject`.
     ///
-    /// The issuer must be one that the protected resource trusts: one of its authorization servers,
-    /// or named with [`McpAuthBuilder::trusted_issuer`](crate::McpAuthBuilder::trusted_issuer).
-    /// Without an [`audience`](Self::audience) it will be refused.
+    /// The protected resource must trust the issuer: it is one of the authorization servers, or named with
+    /// [`McpAuthBuilder::trusted_issuer`](crate::McpAuthBuilder::trusted_issuer). A token without an
+    /// [`audience`](Self::audience) is refused.
     #[must_use]
     pub fn assert(issuer: impl AsRef<str>, subject: impl Into<String>) -> Self {
         Self(Arc::new(TokenData {
@@ -126,19 +128,20 @@ impl VerifiedToken {
         self.with(|data| data.scopes = scopes.into())
     }
 
-    /// Sets the moment at which the token expires. It is refused once the leeway of the resource has passed too.
-    /// A token without one does not expire.
+    /// Sets when the token expires. It is refused after that, once the leeway of the resource has passed too. A
+    /// token without an expiry does not expire.
     #[must_use]
     pub fn expires_at(self, moment: SystemTime) -> Self {
         self.with(|data| data.expires_at = Some(expiry_secs(unix_secs(moment))))
     }
 
-    /// Sets what [`claims`](AuthInfo::claims) gives: anything that serializes to a JSON object. What
-    /// the token says otherwise stays as it is, but for `cnf`: with it, the token is bound to its sender.
+    /// Sets the claims that [`AuthInfo::claims`](crate::AuthInfo::claims) returns: anything that serializes to
+    /// a JSON object. The other values of the token stay as they are. Only `cnf` has an effect: it binds the
+    /// token to its sender.
     ///
     /// # Errors
     ///
-    /// If `claims` cannot be written as a JSON object.
+    /// If `claims` does not serialize to a JSON object.
     pub fn with_claims(self, claims: &impl Serialize) -> Result<Self, serde_json::Error> {
         let claims: serde_json::Map<_, _> = serde_json::from_value(serde_json::to_value(claims)?)?;
         let cnf = claims.get("cnf").filter(|cnf| !cnf.is_null());
@@ -151,13 +154,13 @@ impl VerifiedToken {
         }))
     }
 
-    /// Who the token speaks for: `sub`. Unique only together with the [`issuer`](Self::issuer).
+    /// The subject of the token: `sub`. Unique only together with the [`issuer`](Self::issuer).
     #[must_use]
     pub fn subject(&self) -> &str {
         self.0.subject.of(&self.0.claims)
     }
 
-    /// Who issued the token: `iss`.
+    /// The issuer of the token: `iss`.
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.0.issuer
@@ -168,7 +171,7 @@ impl VerifiedToken {
         self.with(|data| data.confirmation = Some(confirmation))
     }
 
-    /// A token about which its issuer is asked.
+    /// Marks the token as one that its issuer is asked about (introspection).
     pub(crate) fn introspected(self) -> Self {
         self.with(|data| data.is_introspected = true)
     }

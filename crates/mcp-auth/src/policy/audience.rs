@@ -1,4 +1,4 @@
-//! Audience: is the token meant for this resource?
+//! The audience check: whether a token is meant for this resource.
 
 use crate::model::denial::Denial;
 use crate::model::error_codes::Reason;
@@ -7,9 +7,10 @@ use crate::model::provider::Provider;
 use crate::model::verified_token::VerifiedToken;
 use crate::util::url;
 
-/// Checks that `aud` holds one of the `accepted` audiences, or that the token's issuer has another rule.
+/// Checks that `aud` contains one of the `accepted` audiences, or that the issuer of the token has another rule
+/// that accepts it.
 pub(crate) fn check_audience(accepted: &[String], token: &VerifiedToken) -> Result<(), Denial> {
-    // Most are byte for byte one of ours; only others are parsed.
+    // Most audiences match byte for byte. Only the others are parsed.
     let is_equal = |audience: &str| accepted.iter().any(|ours| ours == audience);
     let is_same = |audience: &str| accepted.iter().any(|ours| is_same_resource(ours, audience));
     if token.audiences().any(is_equal) || token.audiences().any(is_same) {
@@ -21,7 +22,7 @@ pub(crate) fn check_audience(accepted: &[String], token: &VerifiedToken) -> Resu
     }
 }
 
-/// Whether the issuer of a token has another way to say that it is meant for this resource.
+/// Whether another audience rule of the token's issuer accepts it for this resource.
 fn audience_exception(overrides: &IssuerOverrides, token: &VerifiedToken) -> bool {
     let is_ours = |audience: &str| overrides.audiences.iter().any(|ours| ours == audience);
     let data = token.data();
@@ -51,8 +52,8 @@ fn wrong_audience(accepted: &[String], token: &VerifiedToken) -> Denial {
         .detail(format!("token `aud` is {found:?}, expected {expected:?}: {change}"))
 }
 
-/// Whether two audiences name the same resource: byte for byte, but for the case of scheme and host,
-/// and for the slash that stands for an empty path (`https://host` and `https://host/`).
+/// Whether two audiences name the same resource. They must be equal byte for byte, except for the case of
+/// scheme and host, and for the slash of an empty path (`https://host` and `https://host/`).
 ///
 /// "Implementations SHOULD accept uppercase scheme and host components" (MCP authorization,
 /// *Canonical Server URI*).

@@ -1,4 +1,4 @@
-//! `Policy`: which verified tokens may pass, and for which operations.
+//! `Policy`: which verified tokens are accepted, and for which operations.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -18,23 +18,25 @@ use crate::policy::rule::Rule;
 use crate::policy::tool_scopes::ToolScopes;
 use crate::policy::validity::Validity;
 
-/// What a protected resource demands of every token, whoever verified it.
+/// What a protected resource requires of every token, whatever verifier it comes from.
 ///
-/// A resource's policy is built by [`McpAuthBuilder`](crate::McpAuthBuilder). The default one trusts nobody.
+/// [`McpAuthBuilder`](crate::McpAuthBuilder) builds the policy of a resource. The default policy trusts no
+/// issuer.
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
     pub(crate) issuers: Vec<Arc<str>>,
-    /// Issuers that are trusted by their form.
+    /// Issuers that are trusted by a template.
     pub(crate) issuer_sets: Vec<IssuerSet>,
     pub(crate) validity: Validity,
     /// What every request requires.
     pub(crate) required: Rule,
-    /// What some operations require besides; nothing if the body of a request does not matter.
+    /// What some operations require in addition. `None` if no rule depends on the body of a request.
     pub(crate) operations: Option<ToolScopes>,
     pub(crate) resource: Arc<ResourceContext>,
 }
 
-/// A token that its [`Policy`] accepts: of a trusted issuer, in time, and meant for the resource.
+/// A token that its [`Policy`] accepts: its issuer is trusted, its time is valid, and it is meant for the
+/// resource.
 pub(crate) struct CheckedToken(VerifiedToken);
 
 impl Deref for CheckedToken {
@@ -46,15 +48,15 @@ impl Deref for CheckedToken {
 }
 
 impl Policy {
-    /// Admits a token for an operation: the only way to an [`AuthInfo`].
+    /// Authorizes a token for an operation. This is the only way to get an [`AuthInfo`].
     ///
     /// # Errors
     ///
-    /// [`Reason::Issuer`], [`Reason::NotYetValid`], [`Reason::Expired`], [`Reason::Audience`], then
-    /// [`Forbidden`](crate::DenialKind::Forbidden), a [login](crate::DenialKind::InsufficientUserAuthentication)
-    /// that is not enough, [`InsufficientScope`](crate::DenialKind::InsufficientScope): the first that
-    /// applies, so that an expired token is never told about scopes, and nobody asks for a scope that
-    /// would not help.
+    /// The first of these that applies: [`Reason::Issuer`], [`Reason::NotYetValid`], [`Reason::Expired`],
+    /// [`Reason::Audience`], [`Forbidden`](crate::DenialKind::Forbidden),
+    /// [`InsufficientUserAuthentication`](crate::DenialKind::InsufficientUserAuthentication),
+    /// [`InsufficientScope`](crate::DenialKind::InsufficientScope). This order ensures that an expired token
+    /// gets no scope challenge, and that no client requests a scope that would not help.
     pub fn authorize(
         &self,
         token: VerifiedToken,
@@ -65,7 +67,7 @@ impl Policy {
         self.authorize_operation(self.check_token(token, now)?, credentials, operation, now)
     }
 
-    /// Accepts a token that is one for this resource at all, whatever it is used for.
+    /// Checks whether the resource accepts the token at all, for any operation: issuer, time and audience.
     pub(crate) fn check_token(
         &self,
         token: VerifiedToken,
@@ -77,7 +79,7 @@ impl Policy {
         Ok(CheckedToken(token))
     }
 
-    /// Admits an accepted token for an operation: the second half of [`permit`](Self::authorize).
+    /// Authorizes an accepted token for an operation: the second half of [`authorize`](Self::authorize).
     pub(crate) fn authorize_operation(
         &self,
         CheckedToken(token): CheckedToken,
@@ -89,7 +91,7 @@ impl Policy {
         Ok(AuthInfo::admitted(token, credentials, self.resource.clone()))
     }
 
-    /// Whether what a token says is enough for an operation.
+    /// Checks that a token meets every rule for an operation.
     pub(crate) fn check_operation(
         &self,
         data: &TokenData,
@@ -101,7 +103,7 @@ impl Policy {
         if is_enough { Ok(()) } else { Err(self.refuse(data, operation, now)) }
     }
 
-    /// Whether somebody who did not say who they are may do this: whether no rule speaks of it.
+    /// Checks that an anonymous caller may use an operation: no rule applies to it.
     pub(crate) fn check_anonymous(&self, operation: &Operation<'_>) -> Result<(), Denial> {
         if self.rules_for(operation)?.into_iter().all(Rule::is_empty) {
             return Ok(());
@@ -109,7 +111,8 @@ impl Policy {
         Err(Denial::no_credentials())
     }
 
-    /// The scopes that a client asks for to be permitted an operation; nothing where no rule speaks of it.
+    /// The scopes that a client must request to be allowed an operation. Returns `None` if no rule applies to
+    /// it.
     pub(crate) fn scopes_to_request(&self, operation: &Operation<'_>) -> Option<Scopes> {
         let rules = self.rules_for(operation).ok().filter(|rules| !rules.is_empty())?;
         let all =
@@ -123,7 +126,7 @@ impl Policy {
         Ok(rules)
     }
 
-    /// Shows each rule that speaks of an operation, besides what every request requires.
+    /// Calls `show` for each rule that applies to an operation, except the one for every request.
     fn each_rule_for<'r>(
         &'r self,
         operation: &Operation<'_>,
@@ -143,7 +146,7 @@ impl Policy {
             && rule.scopes.is_met_by(&data.scopes)
     }
 
-    /// Why an operation is refused of which some rule is not met.
+    /// The denial for an operation of which some rule is not met.
     fn refuse(&self, data: &TokenData, operation: &Operation<'_>, now: SystemTime) -> Denial {
         let mut rules = match self.rules_for(operation) {
             Ok(rules) => rules,
@@ -155,7 +158,7 @@ impl Policy {
         }
         let rule = rules.iter().copied().cloned().fold(Rule::default(), Rule::and);
         if is_forbidden(&rule, data) {
-            return Self::forbid(operation); // each can be met, but not all of them at once
+            return Self::forbid(operation); // each rule can be met, but not all of them at once
         }
         let required = rule.scopes.to_request();
         let scope = self.resource.scopes.to_challenge(&required, &data.scopes);
@@ -199,7 +202,7 @@ impl Policy {
     }
 }
 
-/// Whether no scope would help.
+/// Whether the rule forbids the operation, so that no scope would help.
 fn is_forbidden(rule: &Rule, data: &TokenData) -> bool {
     let client = || data.client_id.as_ref().map(|id| id.of(&data.claims));
     rule.is_forbidden_by(&data.claims) || rule.is_forbidden_to(client)

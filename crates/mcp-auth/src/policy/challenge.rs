@@ -1,4 +1,4 @@
-//! The `WWW-Authenticate` header: the bytes that make clients log in, or ask for more.
+//! `Challenge`: the `WWW-Authenticate` header, which makes clients log in or request more scopes.
 
 use std::fmt;
 
@@ -11,8 +11,8 @@ use crate::model::scope::{Scopes, is_scope_token};
 /// [RFC 9449 §7.1](https://www.rfc-editor.org/rfc/rfc9449#section-7.1),
 /// [RFC 9728 §5.1](https://www.rfc-editor.org/rfc/rfc9728#section-5.1)).
 ///
-/// It is written in the one form that all clients read: `Bearer ` first, every value quoted, nothing
-/// to escape, `error_description` last.
+/// It is written in the one form that all clients can read: `Bearer ` first, every value quoted, no escapes,
+/// `error_description` last.
 ///
 /// ```
 /// use mcp_auth::Challenge;
@@ -25,32 +25,33 @@ use crate::model::scope::{Scopes, is_scope_token};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Challenge {
-    /// How to send the token.
+    /// The scheme by which to send the token.
     pub scheme: Scheme,
-    /// `invalid_request`, `invalid_token`, `insufficient_scope`, `invalid_dpop_proof`...; none where there was no token.
+    /// The error code: `invalid_request`, `invalid_token`, `insufficient_scope`, `invalid_dpop_proof`... `None`
+    /// if there was no token.
     pub error: Option<String>,
-    /// The scopes to ask for.
+    /// The scopes to request.
     pub scope: Option<Scopes>,
     /// The URL of the protected resource metadata.
     pub resource_metadata: Option<String>,
-    /// How the user must log in: any of these authentication context classes
+    /// The authentication context classes of which the login must have one
     /// ([RFC 9470 §3](https://www.rfc-editor.org/rfc/rfc9470#section-3)).
     pub acr_values: Option<Scopes>,
-    /// How long ago the login may be, in seconds
+    /// The maximum time since the login, in seconds
     /// ([RFC 9470 §3](https://www.rfc-editor.org/rfc/rfc9470#section-3)).
     pub max_age: Option<u64>,
-    /// The algorithms that DPoP proofs may be signed with, separated by spaces.
+    /// The signature algorithms that are accepted in DPoP proofs, separated by spaces.
     pub algs: Option<String>,
     /// A sentence for the developer of the client.
     pub error_description: Option<String>,
-    /// Another challenge in the same header, of which the client may choose.
+    /// An alternative challenge in the same header. The client may choose.
     pub next: Option<Box<Self>>,
 }
 
 impl Challenge {
-    /// The challenge that goes with a denial; nothing for denials that no login can mend.
+    /// The challenge for a denial. Returns `None` if no login can help.
     ///
-    /// `scope` is what this resource requires at least, `resource_metadata` the URL of its metadata.
+    /// `scope` is the minimum that this resource requires. `resource_metadata` is the URL of its metadata.
     #[must_use]
     pub fn for_denial(denial: &Denial, scope: &Scopes, resource_metadata: &str) -> Option<Self> {
         let (error, scope, description) = match denial.kind() {
@@ -83,7 +84,7 @@ impl Challenge {
             DenialKind::InsufficientUserAuthentication(required) => Some(required),
             _ => None,
         };
-        // What is no scope could end its quotes, or the header.
+        // An invalid scope could end the quoted string, or the header.
         let sound = |scope: &Scopes| scope.iter().filter(|scope| is_scope_token(scope)).collect();
         let some =
             |scopes: &Scopes| Some(sound(scopes)).filter(|scopes: &Scopes| !scopes.is_empty());
@@ -100,18 +101,18 @@ impl Challenge {
         })
     }
 
-    /// The same by DPoP alone.
+    /// The same challenge, by DPoP only.
     pub(crate) fn by_dpop(self, algs: Option<String>) -> Self {
         Self { scheme: Scheme::Dpop, algs, ..self }
     }
 
-    /// The same, and DPoP besides for who likes it better. Nothing of it has a name that the first has:
-    /// some clients search the whole header.
+    /// The same challenge, with a DPoP challenge as an alternative. The alternative repeats no parameter of the
+    /// first challenge, because some clients search the whole header.
     pub(crate) fn or_dpop(self, algs: Option<String>) -> Self {
         Self { next: Some(Box::new(Self::default().by_dpop(algs))), ..self }
     }
 
-    /// An answer to who came by DPoP, where Bearer would do as well: what is wrong stands with DPoP.
+    /// The challenge for a DPoP request where Bearer is accepted as well. The error is in the DPoP challenge.
     pub(crate) fn by_bearer_or_dpop(mut self, algs: Option<String>) -> Self {
         let wrong = Self {
             error: self.error.take(),
@@ -123,8 +124,9 @@ impl Challenge {
         Self { next: Some(Box::new(wrong.by_dpop(algs))), ..self }
     }
 
-    /// Reads the first `Bearer` challenge of a header, which may hold challenges of other schemes too.
-    /// Parameters that are not known are skipped; of a repeated one the first counts.
+    /// Parses the first `Bearer` challenge of a header, which may also contain challenges of other schemes.
+    /// Unknown parameters are skipped. Of a repeated parameter, the first one counts. Returns `None` if there
+    /// is no such challenge, or the header is malformed.
     #[must_use]
     pub fn parse(header: &str) -> Option<Self> {
         let mut rest = header;
@@ -190,14 +192,14 @@ fn set_scopes(scopes: &mut Option<Scopes>, value: &str) {
     scopes.get_or_insert_with(|| Scopes::from(value));
 }
 
-/// A token of RFC 9110 §5.6.2 and what follows it.
+/// Splits a `token` (RFC 9110 §5.6.2) from what follows it.
 fn token(text: &str) -> Option<(&str, &str)> {
     let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
     let end = text.find(|c| !is_token(c)).unwrap_or(text.len());
     (end > 0).then(|| text.split_at(end))
 }
 
-/// A parameter's value, quoted or not, and what follows it.
+/// Splits a parameter's value, quoted or not, from what follows it.
 fn parameter_value(text: &str) -> Option<(String, &str)> {
     let Some(quoted) = text.strip_prefix('"') else {
         let end = text.find([',', ' ', '\t']).unwrap_or(text.len());

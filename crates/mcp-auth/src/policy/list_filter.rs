@@ -1,4 +1,4 @@
-//! Lists that show what their reader may use: what is left out of the answer to `tools/list` and its like.
+//! Filters the results of `tools/list` and similar methods, so that callers see only what they may use.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,24 +8,24 @@ use crate::model::auth_info::AuthInfo;
 use crate::model::scope::Scopes;
 use crate::util::json::{self, ObjectError, Raw};
 
-/// What a list of an MCP server is of.
+/// The kind of items in a list of an MCP server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ListItemKind {
-    /// A tool, known by its `name`.
+    /// A tool, identified by its `name`.
     Tool,
-    /// A prompt, known by its `name`.
+    /// A prompt, identified by its `name`.
     Prompt,
-    /// A resource, known by its `uri`.
+    /// A resource, identified by its `uri`.
     Resource,
-    /// A template of resources, known by its `uriTemplate`.
+    /// A resource template, identified by its `uriTemplate`.
     ResourceTemplate,
 }
 
 impl ListItemKind {
     const ALL: [Self; 4] = [Self::Tool, Self::Prompt, Self::Resource, Self::ResourceTemplate];
 
-    /// The member of a result that has the list.
+    /// The member of a result that contains the list.
     const fn member(self) -> &'static str {
         match self {
             Self::Tool => "tools",
@@ -35,7 +35,7 @@ impl ListItemKind {
         }
     }
 
-    /// The member of an element by which it is asked for.
+    /// The member that identifies an item.
     const fn key(self) -> &'static str {
         match self {
             Self::Tool | Self::Prompt => "name",
@@ -45,22 +45,22 @@ impl ListItemKind {
     }
 }
 
-/// Whether a caller is shown what has this name.
+/// Whether a caller may see the item with this name.
 pub(crate) type ListPredicate = dyn Fn(Option<&AuthInfo>, ListItemKind, &str) -> bool + Send + Sync;
 
-/// The scopes that the tool of this name needs, if any.
+/// The scopes that the tool with this name needs, if any.
 pub(crate) type ToolScopeLookup = dyn Fn(&str) -> Option<Scopes> + Send + Sync;
 
-/// What of lists is shown to whom.
+/// What callers see of lists.
 #[derive(Default)]
 pub(crate) struct ListFilter {
-    /// Who is shown what; everybody everything, if it is not said.
+    /// Decides who sees which items. If `None`, everyone sees everything.
     pub(crate) keep: Option<Box<ListPredicate>>,
-    /// What to say in `securitySchemes` of a tool that says nothing itself.
-    pub(crate) needs: Option<Box<ToolScopeLookup>>,
+    /// The scopes to write into `securitySchemes` of a tool that has no such member itself.
+    pub(crate) required_scopes: Option<Box<ToolScopeLookup>>,
 }
 
-/// A message in which a list cannot be told from anything else, and so is not passed on.
+/// The message is not passed on, because a list in it cannot be recognized reliably.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct UnfilterableList;
 
@@ -70,15 +70,15 @@ impl From<ObjectError> for UnfilterableList {
     }
 }
 
-/// One change to a text.
+/// One change to a text: a range, and what replaces it.
 type Edit = (Range<usize>, String);
 
 impl ListFilter {
-    /// A JSON-RPC response, or a batch of them, as its reader may see it; nothing if that is as it is.
+    /// Filters a JSON-RPC response, or a batch of them, for a caller. Returns `None` if nothing changes.
     ///
-    /// Only what must change is written anew, all else stays byte for byte: numbers, the order, the cursor,
-    /// how long the list is fresh. Who else may keep it changes, since it is made for one reader: in results
-    /// that say how fresh they are, and in all of them if `may_be_cached`
+    /// Only what must change is rewritten. Everything else stays byte for byte: numbers, the order, the cursor,
+    /// `ttlMs`. `cacheScope` becomes `private`, since the list is for one caller: in results that have
+    /// `cacheScope` or `ttlMs`, and in all lists if `may_be_cached`
     /// ([MCP, *Caching*](https://modelcontextprotocol.io/specification/2026-07-28/server/utilities/caching)).
     pub(crate) fn shown_to(
         &self,
@@ -144,7 +144,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// The list written anew, if anything of it is left out or added.
+    /// The rewritten list. Returns `None` if nothing is left out or added.
     fn list(&self, listed: ListItemKind, list: Raw<'_>, elements: &[Raw<'_>]) -> Option<Edit> {
         let mut is_same = true;
         let mut shown = Vec::with_capacity(elements.len());
@@ -160,24 +160,26 @@ impl Reader<'_> {
         (!is_same).then(|| (self.place(list.get()), format!("[{}]", shown.join(","))))
     }
 
-    /// What has no name, or two, cannot be asked for, and is not shown.
+    /// An item without a name, or with two, cannot be requested, so it is not shown.
     fn is_shown(&self, listed: ListItemKind, element: Raw<'_>) -> bool {
         let Some(keep) = &self.lists.keep else { return true };
         let Ok([Some(name)]) = json::pick(element.get(), [listed.key()]) else { return false };
         name.string().is_some_and(|name| keep(self.caller, listed, &name))
     }
 
-    /// A tool with the scopes that it needs, if it does not say so itself.
+    /// The tool with the scopes that it needs. Returns `None` if it needs none, or has `securitySchemes`
+    /// itself.
     fn with_needs(&self, listed: ListItemKind, tool: &str) -> Option<String> {
-        let needs = self.lists.needs.as_ref().filter(|_| listed == ListItemKind::Tool)?;
+        let required_scopes =
+            self.lists.required_scopes.as_ref().filter(|_| listed == ListItemKind::Tool)?;
         let [name, schemes] = json::pick(tool, ["name", "securitySchemes"]).ok()?;
-        let scopes = needs(&name?.string()?).filter(|_| schemes.is_none())?;
+        let scopes = required_scopes(&name?.string()?).filter(|_| schemes.is_none())?;
         let scopes = serde_json::Value::from_iter(scopes.iter());
         let tool = tool.strip_suffix('}')?;
         Some(format!(r#"{tool},"securitySchemes":[{{"type":"oauth2","scopes":{scopes}}}]}}"#))
     }
 
-    /// Where in the whole message a part of it stands.
+    /// The range of a part in the whole message.
     fn place(&self, part: &str) -> Range<usize> {
         let start = part.as_ptr() as usize - self.whole.as_ptr() as usize;
         start..start + part.len()
@@ -210,12 +212,13 @@ impl fmt::Debug for ListFilter {
 pub(crate) mod tests {
     use super::*;
 
-    /// Shows what does not begin with `admin`; tools that begin with `w` need a scope.
+    /// Hides names that contain `admin`. Tools whose name begins with `w` need a scope.
     pub(crate) fn lists(with_needs: bool) -> ListFilter {
-        let needs = |tool: &str| tool.starts_with('w').then(|| Scopes::from(["notes:write"]));
+        let required_scopes =
+            |tool: &str| tool.starts_with('w').then(|| Scopes::from(["notes:write"]));
         ListFilter {
             keep: Some(Box::new(|_, _, name| !name.contains("admin"))),
-            needs: with_needs.then(|| Box::new(needs) as Box<ToolScopeLookup>),
+            required_scopes: with_needs.then(|| Box::new(required_scopes) as Box<ToolScopeLookup>),
         }
     }
 
@@ -242,17 +245,17 @@ pub(crate) mod tests {
                 r#"{"id":1,"result":{"resourceTemplates":[{"uriTemplate":"admin:{x}"},{"uriTemplate":"b:{x}"}]}}"#,
                 r#"{"id":1,"result":{"resourceTemplates":[{"uriTemplate":"b:{x}"}]}}"#,
             ),
-            // however it is written, and whatever cannot be asked for
+            // names with escapes, and items that cannot be requested
             (
                 r#"{"result":{"to\u006fls":[{"name":"\u0061dmin"},{"n\u0061me":"admin"},{"name":"x","name":"y"},{},1,{"name":1},{"name":"k"}]}}"#,
                 r#"{"result":{"to\u006fls":[{"name":"k"}]}}"#,
             ),
-            // other lists of the same result, and batches
+            // batches, and other lists
             (
                 r#" [ {"result":{"tools":[{"name":"admin"}]}} , {"method":"x"}, 1, {"result":{"prompts":[{"name":"admin"},{"name":"p"}]}}]"#,
                 r#" [ {"result":{"tools":[]}} , {"method":"x"}, 1, {"result":{"prompts":[{"name":"p"}]}}]"#,
             ),
-            // who may keep it
+            // `cacheScope`
             (
                 r#"{"result":{"cacheScope":"public","ttlMs":60000,"tools":[]}}"#,
                 r#"{"result":{"cacheScope":"private","ttlMs":60000,"tools":[]}}"#,

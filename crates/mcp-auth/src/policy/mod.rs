@@ -1,4 +1,4 @@
-//! What may pass: operations, rules and their authorization, and what is published about them.
+//! Authorization policy: operations, rules, challenges, and published metadata.
 
 pub(crate) mod operation;
 pub(crate) mod rule;

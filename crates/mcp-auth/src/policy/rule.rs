@@ -1,4 +1,4 @@
-//! What one operation requires: scopes, claims, and how the user logged in.
+//! `Rule`: the scopes, claims, client and login that an operation requires.
 
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
@@ -9,7 +9,7 @@ use crate::model::scope::Scopes;
 use crate::util::json::{Object, Raw};
 use crate::util::unix_time::unix_secs;
 
-/// What an operation requires of its caller. Scopes alone are rules already: `["notes:write"]`.
+/// What an operation requires of its caller. A list of scopes is a rule too: `["notes:write"]`.
 ///
 /// ```
 /// use mcp_auth::{AnyOf, Rule, ToolScopes};
@@ -25,32 +25,33 @@ use crate::util::unix_time::unix_secs;
 pub struct Rule {
     pub(crate) scopes: Require,
     claims: Vec<ClaimRule>,
-    /// The clients that are allowed: one of each list.
+    /// The allowed clients. The client must be in every list.
     clients: Vec<Vec<String>>,
     pub(crate) authentication: Authentication,
     is_never_met: bool,
 }
 
-/// A claim that must have one of some values, or hold one of them in an array.
+/// A claim that must be one of some values, or an array that contains one of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct ClaimRule {
-    /// The names on the way to the value.
+    /// The member names on the path to the value.
     path: Vec<String>,
     values: Vec<String>,
 }
 
 impl Rule {
-    /// Forbids the operation to everybody.
+    /// Forbids the operation to everyone.
     #[must_use]
     pub fn never() -> Self {
         Self { is_never_met: true, ..Self::default() }
     }
 
-    /// Requires a claim to be this string, or any of them, or an array that holds one of them.
+    /// Requires a claim to be this string, any of several strings, or an array that contains one of them.
     ///
-    /// The claim is named, or pointed at through objects by a JSON pointer
-    /// ([RFC 6901](https://www.rfc-editor.org/rfc/rfc6901)): `/realm_access/roles`. Who lacks it is
-    /// refused for good, since no scope would help.
+    /// `claim` is a name, or a JSON pointer through objects
+    /// ([RFC 6901](https://www.rfc-editor.org/rfc/rfc6901)): `/realm_access/roles`. A token that does not meet
+    /// this is refused without a challenge ([`Forbidden`](crate::DenialKind::Forbidden)), since no scope would
+    /// help.
     #[must_use]
     pub fn claim(mut self, claim: &str, values: impl Into<ClaimValues>) -> Self {
         let path = match claim.strip_prefix('/') {
@@ -64,8 +65,9 @@ impl Rule {
     }
 
     /// Requires that the token was issued to this client, or to [`AnyOf`] several
-    /// ([`AuthInfo::client_id`](crate::AuthInfo::client_id)). Another client is refused for good, since
-    /// no scope would help; so is a token that names no client, and an API key.
+    /// ([`AuthInfo::client_id`](crate::AuthInfo::client_id)). A token of another client, a token without a
+    /// client and an API key are refused without a challenge ([`Forbidden`](crate::DenialKind::Forbidden)),
+    /// since no scope would help.
     ///
     /// ```
     /// use mcp_auth::{AnyOf, McpAuth, Rule};
@@ -82,29 +84,31 @@ impl Rule {
         self
     }
 
-    /// Requires that the user logged in in one of these ways: `acr`
-    /// ([RFC 9470](https://www.rfc-editor.org/rfc/rfc9470)). Who did not is asked to log in anew.
+    /// Requires that the login has one of these authentication context classes: `acr`
+    /// ([RFC 9470](https://www.rfc-editor.org/rfc/rfc9470)). Users with another login are asked to log in
+    /// again.
     #[must_use]
     pub fn acr_values(mut self, values: impl Into<Scopes>) -> Self {
         self.authentication.acr_values = values.into();
         self
     }
 
-    /// Requires that the user logged in no longer ago than this: `auth_time`
-    /// ([RFC 9470](https://www.rfc-editor.org/rfc/rfc9470)). Who did is asked to log in anew.
+    /// Requires that the login is not older than this: `auth_time`
+    /// ([RFC 9470](https://www.rfc-editor.org/rfc/rfc9470)). Users whose login is older are asked to log in
+    /// again.
     #[must_use]
     pub fn max_age(mut self, age: Duration) -> Self {
         self.authentication.max_age = Some(age);
         self
     }
 
-    /// The same rule, with scopes also met by those that imply them.
+    /// The same rule, with scopes that are also met by those that imply them.
     pub(crate) fn under(mut self, hierarchy: &Hierarchy) -> Self {
         self.scopes = self.scopes.under(hierarchy);
         self
     }
 
-    /// Both this and `other`.
+    /// Requires both this and `other`.
     pub(crate) fn and(mut self, other: Self) -> Self {
         self.scopes = self.scopes.and(other.scopes);
         self.claims.extend(other.claims);
@@ -117,7 +121,7 @@ impl Rule {
             (true, _) => theirs.acr_values,
             (false, true) => std::mem::take(&mut mine.acr_values),
             (false, false) => {
-                // No login is in two ways at once.
+                // A login has only one `acr`, so it cannot meet both.
                 self.is_never_met |= both.is_empty();
                 both
             }
@@ -126,12 +130,12 @@ impl Rule {
         self
     }
 
-    /// Whether everybody meets it, even who did not say who they are.
+    /// Whether everyone meets it, even an anonymous caller.
     pub(crate) fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Whether claims forbid the operation, whatever the scopes.
+    /// Whether the operation is forbidden with these claims, whatever the scopes.
     pub(crate) fn is_forbidden_by(&self, claims: &str) -> bool {
         self.is_never_met || !self.claims.iter().all(|rule| rule.is_met_by(claims))
     }
@@ -142,7 +146,7 @@ impl Rule {
         !self.clients.iter().all(is_among)
     }
 
-    /// Whether the user logged in as required, at this moment.
+    /// Whether the user's login meets the rule at this moment.
     pub(crate) fn is_authenticated_by(
         &self,
         claims: &str,
@@ -182,12 +186,12 @@ impl ClaimRule {
     }
 }
 
-/// A member of an object that has each member once.
+/// A member of an object. Returns `None` if it is absent, or if the object has duplicate members.
 fn find<'c>(object: &'c str, name: &str) -> Option<Raw<'c>> {
     Object::of(object).ok()?.get(name)
 }
 
-/// The values of a claim that are enough: one, or [`AnyOf`] several.
+/// The accepted values of a claim: one, or [`AnyOf`] several.
 #[derive(Clone, Debug)]
 pub struct ClaimValues(Vec<String>);
 

@@ -1,4 +1,4 @@
-//! Time: `exp`, `nbf` and the age of tokens, with leeway.
+//! Time checks: `exp`, `nbf` and the age of tokens, with leeway.
 
 use std::num::NonZeroU64;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -8,12 +8,12 @@ use crate::model::error_codes::Reason;
 use crate::model::verified_token::{API_KEY_ISSUER, TokenData};
 use crate::util::unix_time::unix_secs;
 
-/// When tokens are valid at a resource.
+/// When a resource accepts tokens.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Validity {
-    /// By how much the clocks of issuers may differ from ours.
+    /// The tolerated difference between the clocks of issuers and ours.
     pub(crate) leeway: Duration,
-    /// How long ago a token may have been issued.
+    /// The maximum time since a token was issued.
     pub(crate) max_token_age: Option<Duration>,
 }
 
@@ -33,7 +33,7 @@ impl Validity {
 
     fn check_age(&self, token: &TokenData, now: u64, max_age: Duration) -> Result<(), Denial> {
         if *token.issuer == *API_KEY_ISSUER {
-            return Ok(()); // an API key has no `iat`, and lives as long as its list says
+            return Ok(()); // an API key has no `iat`; its list limits its lifetime
         }
         let issued_at = token.issued_at().ok_or_else(|| {
             Denial::invalid(Reason::Claims)
@@ -47,7 +47,7 @@ impl Validity {
         Ok(())
     }
 
-    /// The moment from which a token is refused. Returns `None` if it does not say when it expires.
+    /// The moment from which a token is refused. Returns `None` if it does not expire.
     pub(crate) fn end_of(&self, token: &TokenData) -> Option<SystemTime> {
         let max_age = self.max_token_age.filter(|_| *token.issuer != *API_KEY_ISSUER);
         let too_old =
@@ -58,7 +58,8 @@ impl Validity {
         UNIX_EPOCH.checked_add(Duration::from_secs(end))
     }
 
-    /// API keys have none: their expiry was written by this server's operator, and is measured by our own clock.
+    /// The leeway for a token. API keys have none: the operator of this server sets their expiry, and our own
+    /// clock measures it.
     fn leeway_for(&self, token: &TokenData) -> Duration {
         if *token.issuer == *API_KEY_ISSUER { Duration::ZERO } else { self.leeway }
     }

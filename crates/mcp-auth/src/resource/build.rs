@@ -34,7 +34,8 @@ impl McpAuthBuilder {
     ///
     /// The first problem in the configuration, and what to change.
     pub fn build(mut self) -> Result<McpAuth, ConfigError> {
-        self.servers = default_verifier::introspecting(self.servers, self.introspection.take())?;
+        self.servers =
+            default_verifier::with_introspection(self.servers, self.introspection.take())?;
         let metadata_url = self.check_resource()?;
         self.check_servers()?;
         self.check_scopes()?;
@@ -79,17 +80,19 @@ impl McpAuthBuilder {
             operations: Some(self.operations.under(&self.hierarchy)).filter(|it| !it.is_empty()),
             resource: ResourceContext { audiences, scopes }.into(),
         });
-        let by_rules = || list_rules::permitted(policy.clone(), clock.clone());
+        let by_rules = || list_rules::permitted_items(policy.clone(), clock.clone());
         let lists = ListFilter {
             keep: self.keep.or_else(|| self.filters_lists.then(by_rules)),
-            needs: self.has_security_schemes.then(|| list_rules::needs(policy.clone())),
+            required_scopes: self
+                .has_security_schemes
+                .then(|| list_rules::required_scopes(policy.clone())),
         };
         let sender = self.sender.ready(&self.resource, leeway)?;
         let capacity = self.cached_tokens.unwrap_or(10_000);
         let resolvers = issuer_resolvers::resolvers(self.resolvers, &clock)?;
-        let (verifier, keys_of) = match self.verifier {
+        let (verifier, required_servers) = match self.verifier {
             Some(verifier) => {
-                default_verifier::are_idle(&self.servers)?;
+                default_verifier::check_no_introspection(&self.servers)?;
                 (VerifierKind::Custom(verifier), Vec::new())
             }
             None => {
@@ -121,10 +124,11 @@ impl McpAuthBuilder {
             is_optional: self.is_optional,
             id_signer,
             streams_outlive_tokens: self.streams_outlive_tokens,
-            lists: Some(lists).filter(|lists| lists.keep.is_some() || lists.needs.is_some()),
+            lists: Some(lists)
+                .filter(|lists| lists.keep.is_some() || lists.required_scopes.is_some()),
             servers: self.servers,
             resolvers,
-            keys_of,
+            required_servers,
             keys_file,
             verifier,
             policy,

@@ -129,7 +129,7 @@ impl McpAuthBuilder {
     /// ```
     pub fn issuer_resolver<F>(
         mut self,
-        form: impl Into<String>,
+        pattern: impl Into<String>,
         resolve: impl Fn(String) -> F + Send + Sync + 'static,
     ) -> Self
     where
@@ -137,8 +137,8 @@ impl McpAuthBuilder {
             + Send
             + 'static,
     {
-        let ask: ResolveFn = Arc::new(move |issuer| Box::pin(resolve(issuer)));
-        self.resolvers.push(Resolver { form: form.into(), ask });
+        let resolve: ResolveFn = Arc::new(move |issuer| Box::pin(resolve(issuer)));
+        self.resolvers.push(Resolver { pattern: pattern.into(), resolve });
         self
     }
 
@@ -461,8 +461,8 @@ impl McpAuthBuilder {
     /// Uses these revocations, which several resources can share.
     ///
     /// By default, each resource has its own.
-    pub fn revocations(mut self, book: &Revocations) -> Self {
-        self.revocations = book.clone();
+    pub fn revocations(mut self, revocations: &Revocations) -> Self {
+        self.revocations = revocations.clone();
         self
     }
 

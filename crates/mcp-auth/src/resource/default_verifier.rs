@@ -41,10 +41,10 @@ pub(super) fn new(
     for server in servers {
         let introspects = server.introspects();
         let config_error = match (introspects, server.hmac_key()) {
-            (Some(asking), Some(_)) if asking.introspects_jwts() => Some(
+            (Some(introspection), Some(_)) if introspection.introspects_jwts() => Some(
                 "its tokens are signed with a secret, and it is not asked about those: leave `.introspect_jwts()` out",
             ),
-            (Some(asking), Some(_)) if asking.subject_is_username() => Some(
+            (Some(introspection), Some(_)) if introspection.subject_is_username() => Some(
                 "its tokens are signed with a secret, and say `sub`: leave `.dangerous_subject_is_username()` out",
             ),
             _ => introspects.and_then(Introspection::config_error),
@@ -93,7 +93,7 @@ pub(super) fn new(
 
 /// Fails if introspection is configured for one of the servers, because a custom verifier would leave it
 /// without effect.
-pub(super) fn are_idle(servers: &[AuthorizationServer]) -> Result<(), ConfigError> {
+pub(super) fn check_no_introspection(servers: &[AuthorizationServer]) -> Result<(), ConfigError> {
     match servers.iter().find(|server| server.introspects().is_some()) {
         Some(server) => {
             let issuer = server.issuer().to_owned();
@@ -105,7 +105,7 @@ pub(super) fn are_idle(servers: &[AuthorizationServer]) -> Result<(), ConfigErro
 }
 
 /// Adds the introspection settings to the only server. Fails unless there is exactly one.
-pub(super) fn introspecting(
+pub(super) fn with_introspection(
     servers: Vec<AuthorizationServer>,
     introspection: Option<Introspection>,
 ) -> Result<Vec<AuthorizationServer>, ConfigError> {

@@ -80,8 +80,8 @@ struct Polling {
 
 /// Why there is nothing new to acknowledge.
 enum Failure {
-    Exchange(FetchError),
-    NotNow(Denial),
+    Request(FetchError),
+    Unavailable(Denial),
     /// The transmitter sent again what the same request had acknowledged.
     Redelivered,
 }
@@ -91,7 +91,7 @@ impl Polling {
         loop {
             let begin = Instant::now();
             let outcome = self.poll_once().await.unwrap_or_else(|failure| {
-                self.tell(&failure);
+                self.log_failure(&failure);
                 PollOutcome::Failed
             });
             let least = self.backoff.after(outcome, self.events.interval());
@@ -108,17 +108,17 @@ impl Polling {
                 if matches!(error, FetchError::Status { status: 400 | 413 | 422, .. }) {
                     self.acks = Acks::default();
                 }
-                return Err(Failure::Exchange(error));
+                return Err(Failure::Request(error));
             }
         };
-        let told = std::mem::take(&mut self.acks);
+        let sent = std::mem::take(&mut self.acks);
         if sets.is_empty() {
             return Ok(PollOutcome::Quiet);
         }
-        let not_now = self.process(sets).await;
-        match not_now {
-            _ if self.acks.reports_more_than(&told) => Ok(PollOutcome::Progress),
-            Some(denial) => Err(Failure::NotNow(denial)),
+        let unavailable = self.process(sets).await;
+        match unavailable {
+            _ if self.acks.reports_more_than(&sent) => Ok(PollOutcome::Progress),
+            Some(denial) => Err(Failure::Unavailable(denial)),
             None => Err(Failure::Redelivered),
         }
     }
@@ -126,7 +126,7 @@ impl Polling {
     /// Validates events one by one, and records the results. Returns the denial if some cannot be verified at
     /// the moment.
     async fn process(&mut self, sets: Sets) -> Option<Denial> {
-        let mut not_now = None;
+        let mut unavailable = None;
         for (jti, set) in sets {
             let (kind, audiences) = (SecurityEventKind::Set, self.events.audiences());
             match self.auth.accept(kind, set.as_deref().unwrap_or_default(), audiences).await {
@@ -137,19 +137,19 @@ impl Polling {
                     self.acks.acknowledged(jti);
                 }
                 Err(denial) if matches!(denial.kind(), DenialKind::Unavailable { .. }) => {
-                    not_now = Some(denial);
+                    unavailable = Some(denial);
                 }
                 Err(denial) => {
-                    self.tell_of_refusal(&denial);
+                    self.log_refusal(&denial);
                     self.acks.refused(jti, set_error(&denial));
                 }
             }
             tokio::task::yield_now().await; // let requests run first
         }
-        not_now
+        unavailable
     }
 
-    fn tell_of_refusal(&mut self, denial: &Denial) {
+    fn log_refusal(&mut self, denial: &Denial) {
         if self.refusals.should_log() {
             let (url, code) = (self.events.url(), denial.code());
             let detail = denial.operator_detail();
@@ -157,14 +157,14 @@ impl Polling {
         }
     }
 
-    fn tell(&mut self, failure: &Failure) {
+    fn log_failure(&mut self, failure: &Failure) {
         if !self.failures.should_log() {
             return;
         }
         let url = self.events.url();
         let (why, error): (_, Option<&(dyn Error + 'static)>) = match failure {
-            Failure::Exchange(error) => (meaning(error), Some(error)),
-            Failure::NotNow(denial) => (
+            Failure::Request(error) => (advice(error), Some(error)),
+            Failure::Unavailable(denial) => (
                 "they cannot be judged, and so are not acknowledged: the keys of their issuer are out of reach",
                 denial.source(),
             ),
@@ -178,7 +178,7 @@ impl Polling {
 }
 
 /// What the operator can check, for the log.
-fn meaning(error: &FetchError) -> &'static str {
+fn advice(error: &FetchError) -> &'static str {
     match error {
         FetchError::Status { status: 401 | 403, .. } => {
             "the transmitter refuses this server's authorization: check the bearer token, and whether it has expired"

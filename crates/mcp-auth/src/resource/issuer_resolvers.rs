@@ -10,16 +10,16 @@ use crate::util::url;
 
 /// An issuer pattern, and the function that resolves the issuers that match it.
 pub(super) struct Resolver {
-    pub(super) form: String,
-    pub(super) ask: ResolveFn,
+    pub(super) pattern: String,
+    pub(super) resolve: ResolveFn,
 }
 
 impl Resolver {
     /// The issuers that match the pattern.
     pub(super) fn issuer_set(&self) -> Result<IssuerSet, ConfigError> {
-        let template = IssuerPattern::parse(&self.form).filter(IssuerPattern::has_placeholder);
+        let template = IssuerPattern::parse(&self.pattern).filter(IssuerPattern::has_placeholder);
         let template = template.filter(|template| url::is_secure(&template.issuer_of("tenant")));
-        let template = template.ok_or_else(|| ConfigError::Issuer(self.form.clone()))?;
+        let template = template.ok_or_else(|| ConfigError::Issuer(self.pattern.clone()))?;
         Ok(IssuerSet { template, tenants: None })
     }
 }
@@ -32,7 +32,7 @@ pub(super) fn resolvers(
     clock: &Arc<dyn Clock>,
 ) -> Result<Resolvers, ConfigError> {
     let resolvers = described.into_iter().map(|resolver| {
-        Ok(IssuerResolver::new(resolver.issuer_set()?, resolver.ask, clock.clone()))
+        Ok(IssuerResolver::new(resolver.issuer_set()?, resolver.resolve, clock.clone()))
     });
     resolvers.collect()
 }

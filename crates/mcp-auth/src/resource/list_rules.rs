@@ -9,9 +9,9 @@ use crate::policy::list_filter::{ListItemKind, ListPredicate, ToolScopeLookup};
 use crate::policy::operation::Operation;
 
 /// Keeps the items that the rules permit the caller at the moment.
-pub(super) fn permitted(policy: Arc<Policy>, clock: Arc<dyn Clock>) -> Box<ListPredicate> {
+pub(super) fn permitted_items(policy: Arc<Policy>, clock: Arc<dyn Clock>) -> Box<ListPredicate> {
     Box::new(move |caller: Option<&AuthInfo>, listed, name| {
-        let operation = use_of(listed, name);
+        let operation = operation_of(listed, name);
         let allowed = match caller {
             Some(caller) => policy.check_operation(caller.data(), &operation, clock.now()),
             None => policy.check_anonymous(&operation),
@@ -21,11 +21,11 @@ pub(super) fn permitted(policy: Arc<Policy>, clock: Arc<dyn Clock>) -> Box<ListP
 }
 
 /// The scopes that a client must request to call a tool. Returns `None` if no rule covers the tool.
-pub(super) fn needs(policy: Arc<Policy>) -> Box<ToolScopeLookup> {
+pub(super) fn required_scopes(policy: Arc<Policy>) -> Box<ToolScopeLookup> {
     Box::new(move |tool| policy.scopes_to_request(&Operation::of_tool(tool)))
 }
 
-fn use_of(listed: ListItemKind, name: &str) -> Operation<'_> {
+fn operation_of(listed: ListItemKind, name: &str) -> Operation<'_> {
     match listed {
         ListItemKind::Tool => Operation::of_tool(name),
         ListItemKind::Prompt => Operation::of_prompt(name),

@@ -64,7 +64,7 @@ pub(super) struct Inner {
     pub(super) resolvers: Resolvers,
     /// The servers without which tokens cannot be verified: for their keys, or for introspection. Empty with a
     /// custom verifier.
-    pub(super) keys_of: Vec<AuthorizationServer>,
+    pub(super) required_servers: Vec<AuthorizationServer>,
     /// The file of API keys, if one is configured.
     pub(super) keys_file: Option<KeysFile>,
     pub(super) verifier: VerifierKind,

@@ -54,7 +54,7 @@ impl McpAuth {
     /// ```
     #[must_use]
     pub fn readiness(&self) -> Readiness {
-        let issuers = self.0.keys_of.iter().map(|server| {
+        let issuers = self.0.required_servers.iter().map(|server| {
             let issuer_keys = server.issuer_keys();
             if server.may_have_keys() {
                 issuer_keys.refresh_if_due();
@@ -78,7 +78,7 @@ impl McpAuth {
             Some(file) => file.warm_up().await,
             None => Ok(()),
         };
-        for server in &self.0.keys_of {
+        for server in &self.0.required_servers {
             server.warm_up().await?;
         }
         file.map_err(|error| FetchIssuerError::of(API_KEY_ISSUER, error))

@@ -42,22 +42,22 @@ impl SenderConstraint {
         let Some(confirmation) = token.data().confirmation.as_deref() else {
             let is_plain = credentials.scheme() == Scheme::Bearer;
             let may_be_plain = !self.is_required && !self.certificates.is_required;
-            return if is_plain && may_be_plain { Ok(()) } else { unbound() };
+            return if is_plain && may_be_plain { Ok(()) } else { not_sender_constrained() };
         };
         if !confirmation.is_understood() {
             return Err(Denial::invalid(Reason::Binding));
         }
         match confirmation.x5t_s256_bytes() {
             Some(thumbprint) => self.certificates.verify(thumbprint, parts)?,
-            None if self.certificates.is_required => return unbound(),
+            None if self.certificates.is_required => return not_sender_constrained(),
             None => {}
         }
         match (confirmation.jkt_bytes(), credentials.scheme()) {
             (Some(key), Scheme::Dpop) => self.proofs.verify(token, credentials, key, parts, now),
             // RFC 9449 §7.2: otherwise a stolen token could be used by changing the scheme.
             (Some(_), Scheme::Bearer) => Err(Denial::invalid(Reason::Binding)),
-            (None, Scheme::Dpop) => unbound(),
-            (None, Scheme::Bearer) if self.is_required => unbound(),
+            (None, Scheme::Dpop) => not_sender_constrained(),
+            (None, Scheme::Bearer) if self.is_required => not_sender_constrained(),
             (None, Scheme::Bearer) => Ok(()),
         }
     }
@@ -82,6 +82,6 @@ impl SenderConstraint {
     }
 }
 
-fn unbound() -> Result<(), Denial> {
+fn not_sender_constrained() -> Result<(), Denial> {
     Err(Denial::invalid(Reason::NotSenderConstrained))
 }

@@ -30,7 +30,7 @@ impl Hosts {
         }
         let any_port = own.and_then(url::host_and_port).map(|(host, _)| (host.to_owned(), None));
         let listed = allowed.iter().filter_map(|entry| {
-            let host = listed(entry.trim());
+            let host = parse_entry(entry.trim());
             if host.is_none() {
                 tracing::warn!(target: "mcp_auth", entry, "an allowed host that names none, and so allows none");
             }
@@ -67,7 +67,7 @@ impl Hosts {
 }
 
 /// Parses an entry of a list: `host`, `host:port`, `host:*`, or an IPv6 address with or without brackets.
-fn listed(entry: &str) -> Option<(String, Port)> {
+fn parse_entry(entry: &str) -> Option<(String, Port)> {
     if entry.parse::<Ipv6Addr>().is_ok() {
         return Some((format!("[{entry}]"), None));
     }
@@ -193,7 +193,7 @@ mod tests {
             ("h\u{e9}", false),
             ("", false),
         ] {
-            assert_eq!(listed(entry).is_some(), is_one, "{entry}");
+            assert_eq!(parse_entry(entry).is_some(), is_one, "{entry}");
         }
     }
 

@@ -126,7 +126,7 @@ where
 #[expect(clippy::manual_async_fn, reason = "an `async fn` would hold its arguments twice")]
 pub(crate) fn handle<B, R, F, E>(
     auth: McpAuth,
-    found: Result<(), Denial>,
+    precheck: Result<(), Denial>,
     pass_on: impl FnOnce(Request<GuardedBody<B>>) -> F,
     mut parts: Parts,
     body: B,
@@ -139,11 +139,11 @@ where
     async move {
         let has_body = parts.version == Version::HTTP_11 && !body.is_end_stream();
         let origins = auth.allowed_origins();
-        let origin_check = match found.and_then(|()| cors::OriginCheck::of(&parts.headers, origins))
-        {
-            Ok(origin_check) => origin_check,
-            Err(denial) => return Ok(auth.refuse_request(&denial, &parts.headers, has_body)),
-        };
+        let origin_check =
+            match precheck.and_then(|()| cors::OriginCheck::of(&parts.headers, origins)) {
+                Ok(origin_check) => origin_check,
+                Err(denial) => return Ok(auth.refuse_request(&denial, &parts.headers, has_body)),
+            };
         if let Some(answer) = origin_check.preflight(origins, &parts.method, &parts.headers) {
             return Ok(answer.map(ResponseBody::whole));
         }
@@ -209,7 +209,7 @@ impl McpAuth {
         headers: &HeaderMap,
         has_body: bool,
     ) -> Response<ResponseBody<R>> {
-        let mut response = self.log_and_refuse(denial, decision_log::asked_for(headers));
+        let mut response = self.log_and_refuse(denial, decision_log::tool_name(headers));
         if has_body && !(self.reads_bodies() && denial.is_about_operation()) {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }

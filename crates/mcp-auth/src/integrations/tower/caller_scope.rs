@@ -33,7 +33,7 @@ pub(super) struct CallerScope<'a> {
     /// The scheme of the caller's credentials, which is also that of the challenge.
     scheme: Scheme,
     /// The name of the tool in the headers, for the log.
-    asked_for: Option<HeaderValue>,
+    tool_name: Option<HeaderValue>,
     /// The response to HEAD has the headers of a body, but no body.
     is_head: bool,
     /// A POST carries a request, so its response has a first message.
@@ -53,7 +53,7 @@ pub(super) enum Outcome<B> {
 pub(super) enum Pending<B> {
     Stream(Response<Pin<Box<SseBody<B>>>>),
     /// It may contain lists.
-    ListItemKind(Response<B>, RewriteFn),
+    Json(Response<B>, RewriteFn),
 }
 
 /// How long the response head is held back for the first message. It is long enough for a handler that looks
@@ -75,23 +75,24 @@ impl<'a> CallerScope<'a> {
         let (mut has_ids, mut is_modern, mut name) = (false, false, None);
         for (it, value) in headers.iter() {
             has_ids |= session_ids::is_id(it);
-            is_modern |= *it == decision_log::VERSION && decision_log::is_modern(value);
-            if *it == decision_log::NAME {
+            is_modern |=
+                *it == decision_log::MCP_PROTOCOL_VERSION && decision_log::is_modern(value);
+            if *it == decision_log::MCP_NAME {
                 name = name.or(Some(value));
             }
         }
-        let asked_for = name.filter(|_| is_modern).cloned();
+        let tool_name = name.filter(|_| is_modern).cloned();
         if has_ids {
             let owner = SessionOwner::of(caller);
-            if !session_ids::open_session(auth.id_signer(), &owner, headers) {
-                decision_log::foreign_session(auth);
+            if !session_ids::verify_session_id(auth.id_signer(), &owner, headers) {
+                decision_log::unverified_session_id(auth);
             }
-            if !session_ids::open_last_event(auth.id_signer(), &owner, headers) {
-                decision_log::foreign_event(auth);
+            if !session_ids::verify_last_event_id(auth.id_signer(), &owner, headers) {
+                decision_log::unverified_event_id(auth);
             }
         }
         let (caller, may_be_cached) = (caller.cloned(), is_modern);
-        Self { auth, caller, scheme, asked_for, is_head, is_post, may_be_cached }
+        Self { auth, caller, scheme, tool_name, is_head, is_post, may_be_cached }
     }
 
     /// Signs the session ids in the response. A stream is set up to end with the caller's token, and to be
@@ -105,16 +106,16 @@ impl<'a> CallerScope<'a> {
             return Outcome::Passed(refusal);
         }
         let owner = || SessionOwner::of(self.caller.as_ref());
-        session_ids::seal_sessions(self.auth.id_signer(), owner, response.headers_mut());
+        session_ids::sign_session_ids(self.auth.id_signer(), owner, response.headers_mut());
         if self.is_head {
             return Outcome::Passed(response.map(ResponseBody::inner));
         }
-        let show = self.show().filter(|_| response.status().is_success());
+        let rewrite = self.rewrite().filter(|_| response.status().is_success());
         if says(response.headers(), CONTENT_TYPE, "text/event-stream") {
-            return self.stream(response, show);
+            return self.stream(response, rewrite);
         }
-        match show.filter(|_| says(response.headers(), CONTENT_TYPE, "json")) {
-            Some(show) => Outcome::Pending(Pending::ListItemKind(response, show)),
+        match rewrite.filter(|_| says(response.headers(), CONTENT_TYPE, "json")) {
+            Some(rewrite) => Outcome::Pending(Pending::Json(response, rewrite)),
             None => Outcome::Passed(response.map(ResponseBody::inner)),
         }
     }
@@ -123,25 +124,26 @@ impl<'a> CallerScope<'a> {
     fn refusal<B>(&self, raised: Option<&Denial>) -> Option<Response<ResponseBody<B>>> {
         let denial = self.caller.as_ref().and_then(AuthInfo::denied).or(raised)?;
         let denial = denial.clone().under(self.scheme);
-        Some(self.auth.log_and_refuse(&denial, self.asked_for.as_ref()))
+        Some(self.auth.log_and_refuse(&denial, self.tool_name.as_ref()))
     }
 
     fn stream<B: Body<Data = Bytes>>(
         &self,
         mut response: Response<B>,
-        show: Option<RewriteFn>,
+        rewrite: Option<RewriteFn>,
     ) -> Outcome<B> {
-        let mut rules = StreamState::new(self.auth, self.caller.as_ref());
-        match (is_encoded(response.headers()), show) {
+        let mut state = StreamState::new(self.auth, self.caller.as_ref());
+        match (is_encoded(response.headers()), rewrite) {
             (true, Some(_)) => return Outcome::Passed(self.bad_gateway(FilterError::Encoded)),
             // It can be passed on, because an id that is not signed is never accepted.
             (true, None) => decision_log::encoded_stream(self.auth),
-            (false, show) => {
-                rules = rules.with_ids_of(SessionOwner::of(self.caller.as_ref())).with_lists(show);
+            (false, rewrite) => {
+                state =
+                    state.with_ids_of(SessionOwner::of(self.caller.as_ref())).with_lists(rewrite);
             }
         }
         response.headers_mut().remove(CONTENT_LENGTH);
-        let stream = response.map(|body| Box::pin(SseBody::new(body, rules)));
+        let stream = response.map(|body| Box::pin(SseBody::new(body, state)));
         Outcome::Pending(Pending::Stream(stream))
     }
 
@@ -151,7 +153,7 @@ impl<'a> CallerScope<'a> {
     ) -> Response<ResponseBody<B>> {
         match answer {
             Pending::Stream(response) => self.begin_stream(response).await,
-            Pending::ListItemKind(response, show) => self.filter(response, show).await,
+            Pending::Json(response, rewrite) => self.filter(response, rewrite).await,
         }
     }
 
@@ -183,13 +185,13 @@ impl<'a> CallerScope<'a> {
     async fn filter<B: Body<Data = Bytes>>(
         &self,
         response: Response<B>,
-        show: RewriteFn,
+        rewrite: RewriteFn,
     ) -> Response<ResponseBody<B>> {
         if is_encoded(response.headers()) {
             return self.bad_gateway(FilterError::Encoded);
         }
         let (mut parts, body) = response.into_parts();
-        match json_list_filter::shown(body, show).await {
+        match json_list_filter::rewritten(body, rewrite).await {
             Ok(body) => {
                 parts.headers.insert(CONTENT_LENGTH, body.len().into());
                 Response::from_parts(parts, ResponseBody::whole(body))
@@ -199,7 +201,7 @@ impl<'a> CallerScope<'a> {
     }
 
     /// The function that filters a message for the caller. Returns `None` if lists are not filtered.
-    fn show(&self) -> Option<RewriteFn> {
+    fn rewrite(&self) -> Option<RewriteFn> {
         self.auth.lists()?;
         let (auth, caller) = (self.auth.clone(), self.caller.clone());
         let may_be_cached = self.may_be_cached;

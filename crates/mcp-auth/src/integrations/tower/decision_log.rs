@@ -12,10 +12,10 @@ use crate::resource::mcp_auth::McpAuth;
 const TARGET: &str = "mcp_auth";
 
 /// The header with the name of the tool.
-pub(super) const NAME: HeaderName = HeaderName::from_static("mcp-name");
+pub(super) const MCP_NAME: HeaderName = HeaderName::from_static("mcp-name");
 
 /// The header with the version of the protocol.
-pub(super) const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+pub(super) const MCP_PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 
 /// Logs an admitted request, at debug because it names a person.
 pub(super) fn admitted(auth: &McpAuth, caller: &AuthInfo, headers: &HeaderMap) {
@@ -27,7 +27,7 @@ pub(super) fn admitted(auth: &McpAuth, caller: &AuthInfo, headers: &HeaderMap) {
         issuer = caller.issuer(),
         subject = caller.subject(),
         client_id = caller.client_id(),
-        tool = printable(asked_for(headers)),
+        tool = printable(tool_name(headers)),
         "admitted",
     );
 }
@@ -39,7 +39,7 @@ pub(super) fn anonymous(auth: &McpAuth, headers: &HeaderMap) {
         target: TARGET,
         decision = "anonymous",
         resource = auth.resource(),
-        tool = printable(asked_for(headers)),
+        tool = printable(tool_name(headers)),
         "admitted without credentials"
     );
 }
@@ -78,13 +78,13 @@ pub(super) fn refused_late(auth: &McpAuth, denial: &Denial) {
 }
 
 /// Logs a session id that does not verify: from before a restart, of another principal, or invented.
-pub(super) fn foreign_session(auth: &McpAuth) {
+pub(super) fn unverified_session_id(auth: &McpAuth) {
     metrics::foreign_id("session");
     tracing::info!(target: TARGET, resource = auth.resource(), "a session id that was not issued to this caller");
 }
 
 /// Logs an event id that does not verify.
-pub(super) fn foreign_event(auth: &McpAuth) {
+pub(super) fn unverified_event_id(auth: &McpAuth) {
     metrics::foreign_id("event");
     tracing::info!(target: TARGET, resource = auth.resource(), "an event id that was not issued to this caller");
 }
@@ -112,8 +112,8 @@ pub(super) fn bad_gateway(auth: &McpAuth, why: FilterError) {
 
 /// The name of the tool in the headers, in the revisions in which servers compare them with the body. It is
 /// good enough for a log line, but not for a decision.
-pub(super) fn asked_for(headers: &HeaderMap) -> Option<&HeaderValue> {
-    headers.get(NAME).filter(|_| headers.get(VERSION).is_some_and(is_modern))
+pub(super) fn tool_name(headers: &HeaderMap) -> Option<&HeaderValue> {
+    headers.get(MCP_NAME).filter(|_| headers.get(MCP_PROTOCOL_VERSION).is_some_and(is_modern))
 }
 
 /// Whether a version is 2026-07-28 or later. Since that version, lists have a `cacheScope`, and headers name

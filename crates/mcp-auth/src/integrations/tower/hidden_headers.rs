@@ -4,15 +4,15 @@ use http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 
 /// The headers that identify the sender, in addition to `Authorization`: a DPoP proof, and client certificates
 /// from a proxy.
-const OF_SENDER: [&str; 4] =
+const SENDER_HEADERS: [&str; 4] =
     ["dpop", "client-cert", "client-cert-chain", "x-forwarded-client-cert"];
 
 /// The headers that are verified, or compared with the body, before the inner service gets them.
-const JUDGED: [&str; 5] =
+const CHECKED_HEADERS: [&str; 5] =
     ["last-event-id", "mcp-method", "mcp-name", "mcp-protocol-version", "mcp-session-id"];
 
 /// The lengths of these names, one bit for each. Most other headers are skipped by their length.
-const LENGTHS: u32 = lengths(&OF_SENDER) | lengths(&JUDGED);
+const LENGTHS: u32 = lengths(&SENDER_HEADERS) | lengths(&CHECKED_HEADERS);
 
 const fn lengths(names: &[&str]) -> u32 {
     match names {
@@ -39,11 +39,11 @@ fn is_hidden(name: &HeaderName) -> bool {
     if name.len() >= 32 || LENGTHS >> name.len() & 1 == 0 {
         return false;
     }
-    OF_SENDER.iter().any(|hidden| reads_as(name, hidden))
-        || JUDGED.iter().any(|judged| reads_as(name, judged) && name != *judged)
+    SENDER_HEADERS.iter().any(|hidden| is_spelling_of(name, hidden))
+        || CHECKED_HEADERS.iter().any(|checked| is_spelling_of(name, checked) && name != *checked)
 }
 
-fn reads_as(name: &str, other: &str) -> bool {
+fn is_spelling_of(name: &str, other: &str) -> bool {
     let is_as = |(byte, as_byte): (u8, u8)| {
         byte == as_byte || (as_byte == b'-' && !byte.is_ascii_alphanumeric())
     };

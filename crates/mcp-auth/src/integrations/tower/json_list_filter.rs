@@ -12,7 +12,7 @@ use crate::policy::list_filter::UnfilterableList;
 
 /// The maximum size of a response that is read as a whole, in bytes: 16 MiB, which is also the maximum of the
 /// rmcp client.
-const LONGEST_ANSWER: usize = 16 * 1024 * 1024;
+const MAX_RESPONSE_BYTES: usize = 16 * 1024 * 1024;
 
 /// Why a response is not passed on: it broke off, or its lists cannot be filtered reliably.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,26 +51,26 @@ impl FilterError {
     }
 }
 
-/// The body as rewritten by `show`, or unchanged if `show` returns `None`.
-pub(super) async fn shown<B: Body<Data = Bytes>>(
+/// The body as rewritten by `rewrite`, or unchanged if `rewrite` returns `None`.
+pub(super) async fn rewritten<B: Body<Data = Bytes>>(
     body: B,
-    show: impl Fn(&str) -> Result<Option<String>, UnfilterableList>,
+    rewrite: impl Fn(&str) -> Result<Option<String>, UnfilterableList>,
 ) -> Result<Bytes, FilterError> {
-    let answer = whole(body).await?;
+    let answer = read_all(body).await?;
     if answer.is_empty() {
         return Ok(answer);
     }
     let text = std::str::from_utf8(&answer).map_err(|_| FilterError::UnfilterableList)?;
-    let shown = show(text).map_err(|UnfilterableList| FilterError::UnfilterableList)?;
+    let shown = rewrite(text).map_err(|UnfilterableList| FilterError::UnfilterableList)?;
     Ok(shown.map_or_else(|| answer.clone(), Bytes::from))
 }
 
-async fn whole<B: Body<Data = Bytes>>(body: B) -> Result<Bytes, FilterError> {
+async fn read_all<B: Body<Data = Bytes>>(body: B) -> Result<Bytes, FilterError> {
     let mut body = pin!(body);
     let mut whole = BytesMut::new();
     while let Some(frame) = poll_fn(|context| body.as_mut().poll_frame(context)).await {
         let data = frame.map_err(|_| FilterError::Broken)?.into_data().unwrap_or_default();
-        if whole.len() + data.len() > LONGEST_ANSWER {
+        if whole.len() + data.len() > MAX_RESPONSE_BYTES {
             return Err(FilterError::TooLong);
         }
         whole.extend(data);

@@ -21,7 +21,7 @@ const ROOT: &str = "/.well-known/oauth-protected-resource";
 #[derive(Clone, Debug)]
 pub struct MetadataService {
     document: Bytes,
-    inserted: String,
+    path: String,
 }
 
 impl McpAuth {
@@ -30,10 +30,7 @@ impl McpAuth {
     pub fn metadata_service(&self) -> MetadataService {
         let path = url::split(self.metadata_url()).map_or("", |(_, _, rest)| rest);
         let path = path.split('?').next().unwrap_or_default().trim_end_matches('/');
-        MetadataService {
-            document: self.metadata_json().to_owned().into(),
-            inserted: path.to_owned(),
-        }
+        MetadataService { document: self.metadata_json().to_owned().into(), path: path.to_owned() }
     }
 }
 
@@ -43,8 +40,8 @@ impl MetadataService {
     /// They are the well-known path with the resource's path inserted (RFC 9728 §3.1), with and without a
     /// trailing slash, and the root, because some clients look only there.
     pub fn paths(&self) -> impl Iterator<Item = String> {
-        let root = Some(ROOT.to_owned()).filter(|root| *root != self.inserted);
-        [self.inserted.clone(), format!("{}/", self.inserted)].into_iter().chain(root)
+        let root = Some(ROOT.to_owned()).filter(|root| *root != self.path);
+        [self.path.clone(), format!("{}/", self.path)].into_iter().chain(root)
     }
 }
 

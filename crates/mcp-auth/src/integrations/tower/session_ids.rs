@@ -21,7 +21,7 @@ pub(super) fn is_id(name: &HeaderName) -> bool {
 /// Anything else, including several ids, becomes one id that the inner server never issued. The server
 /// therefore answers as it answers an unknown session, and the header contains no byte that an attacker chose.
 /// Returns `false` if the id was replaced in this way.
-pub(super) fn open_session(
+pub(super) fn verify_session_id(
     id_signer: &IdSigner,
     owner: &SessionOwner,
     headers: &mut HeaderMap,
@@ -30,13 +30,13 @@ pub(super) fn open_session(
     if presented().next().is_none() {
         return true;
     }
-    let opened =
-        only(presented()).and_then(|sealed| id_signer.verify(Purpose::Session, owner, sealed));
-    let opened = opened.and_then(|id| HeaderValue::from_bytes(id).ok());
-    let is_theirs = opened.is_some();
+    let verified =
+        only(presented()).and_then(|signed| id_signer.verify(Purpose::Session, owner, signed));
+    let verified = verified.and_then(|id| HeaderValue::from_bytes(id).ok());
+    let is_theirs = verified.is_some();
     let all = || presented().collect::<Vec<_>>().join(&b", "[..]);
     let decoy_id = || id_signer.decoy_id(owner, &all()).try_into();
-    let id = opened.or_else(|| decoy_id().ok()).unwrap_or(NO_ID);
+    let id = verified.or_else(|| decoy_id().ok()).unwrap_or(NO_ID);
     headers.insert(SESSION_ID, id);
     is_theirs
 }
@@ -45,7 +45,7 @@ pub(super) fn open_session(
 ///
 /// An id that is not the caller's is removed, so that the caller gets a new stream. Returns `false` if the id
 /// was removed.
-pub(super) fn open_last_event(
+pub(super) fn verify_last_event_id(
     id_signer: &IdSigner,
     owner: &SessionOwner,
     headers: &mut HeaderMap,
@@ -54,9 +54,9 @@ pub(super) fn open_last_event(
     if presented().next().is_none() {
         return true;
     }
-    let opened =
-        only(presented()).and_then(|sealed| id_signer.verify(Purpose::Event, owner, sealed));
-    match opened.and_then(|id| HeaderValue::from_bytes(id).ok()) {
+    let verified =
+        only(presented()).and_then(|signed| id_signer.verify(Purpose::Event, owner, signed));
+    match verified.and_then(|id| HeaderValue::from_bytes(id).ok()) {
         Some(id) => headers.insert(LAST_EVENT_ID, id).is_some(),
         None => {
             headers.remove(LAST_EVENT_ID);
@@ -72,7 +72,7 @@ fn only<T>(mut all: impl Iterator<Item = T>) -> Option<T> {
 }
 
 /// Signs every session id that the inner server issues.
-pub(super) fn seal_sessions(
+pub(super) fn sign_session_ids(
     id_signer: &IdSigner,
     owner: impl Fn() -> SessionOwner,
     headers: &mut HeaderMap,
@@ -83,8 +83,8 @@ pub(super) fn seal_sessions(
     let owner = owner();
     if let Entry::Occupied(mut ids) = headers.entry(SESSION_ID) {
         for id in ids.iter_mut() {
-            let sealed = id_signer.sign(Purpose::Session, &owner, id.as_bytes());
-            *id = HeaderValue::from_bytes(&sealed).unwrap_or(NO_ID);
+            let signed = id_signer.sign(Purpose::Session, &owner, id.as_bytes());
+            *id = HeaderValue::from_bytes(&signed).unwrap_or(NO_ID);
         }
     }
 }
@@ -103,13 +103,13 @@ mod tests {
         let id_signer = IdSigner::random().expect("randomness");
         let owner = SessionOwner::of(None);
         let mut ours = headers(&SESSION_ID, &[b"s1", b"s.2", b"\xe4"]);
-        seal_sessions(&id_signer, || owner.clone(), &mut ours);
-        let sealed: Vec<&[u8]> =
+        sign_session_ids(&id_signer, || owner.clone(), &mut ours);
+        let signed: Vec<&[u8]> =
             ours.get_all(SESSION_ID).iter().map(HeaderValue::as_bytes).collect();
-        assert_eq!(sealed.len(), 3, "every value");
-        for (sealed, inner) in sealed.iter().zip([&b"s1"[..], b"s.2", b"\xe4"]) {
-            let mut request = headers(&SESSION_ID, &[sealed]);
-            assert!(open_session(&id_signer, &owner, &mut request));
+        assert_eq!(signed.len(), 3, "every value");
+        for (signed, inner) in signed.iter().zip([&b"s1"[..], b"s.2", b"\xe4"]) {
+            let mut request = headers(&SESSION_ID, &[signed]);
+            assert!(verify_session_id(&id_signer, &owner, &mut request));
             assert_eq!(request[SESSION_ID].as_bytes(), inner);
         }
         let event = id_signer.sign(Purpose::Event, &owner, b"s1");
@@ -118,35 +118,35 @@ mod tests {
             &[b""],
             &[b"\xff"],
             &[&event],
-            &[sealed[0], sealed[0]],
-            &[sealed[0], b"s1"],
-            &[b"s1", sealed[0]],
+            &[signed[0], signed[0]],
+            &[signed[0], b"s1"],
+            &[b"s1", signed[0]],
         ];
         for presented in foreign {
             let mut request = headers(&SESSION_ID, presented);
-            assert!(!open_session(&id_signer, &owner, &mut request), "{presented:?}");
+            assert!(!verify_session_id(&id_signer, &owner, &mut request), "{presented:?}");
             let given: Vec<_> = request.get_all(SESSION_ID).iter().collect();
             let expected = id_signer.decoy_id(&owner, &presented.join(&b", "[..]));
             assert_eq!(given, [&expected], "{presented:?}");
         }
-        assert!(open_session(&id_signer, &owner, &mut HeaderMap::new()));
+        assert!(verify_session_id(&id_signer, &owner, &mut HeaderMap::new()));
     }
 
     #[test]
     fn an_event_id_is_opened_or_removed() {
         let id_signer = IdSigner::random().expect("randomness");
         let owner = SessionOwner::of(None);
-        let sealed = id_signer.sign(Purpose::Event, &owner, b"0/7");
-        let mut request = headers(&LAST_EVENT_ID, &[&sealed]);
-        assert!(open_last_event(&id_signer, &owner, &mut request));
+        let signed = id_signer.sign(Purpose::Event, &owner, b"0/7");
+        let mut request = headers(&LAST_EVENT_ID, &[&signed]);
+        assert!(verify_last_event_id(&id_signer, &owner, &mut request));
         assert_eq!(request[LAST_EVENT_ID], "0/7");
         let session = id_signer.sign(Purpose::Session, &owner, b"0/7");
-        let foreign: [&[&[u8]]; 4] = [&[b"0/7"], &[&session], &[&sealed, &sealed], &[b""]];
+        let foreign: [&[&[u8]]; 4] = [&[b"0/7"], &[&session], &[&signed, &signed], &[b""]];
         for presented in foreign {
             let mut request = headers(&LAST_EVENT_ID, presented);
-            assert!(!open_last_event(&id_signer, &owner, &mut request), "{presented:?}");
+            assert!(!verify_last_event_id(&id_signer, &owner, &mut request), "{presented:?}");
             assert!(request.is_empty(), "{presented:?}");
         }
-        assert!(open_last_event(&id_signer, &owner, &mut HeaderMap::new()));
+        assert!(verify_last_event_id(&id_signer, &owner, &mut HeaderMap::new()));
     }
 }

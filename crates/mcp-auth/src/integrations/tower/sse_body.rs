@@ -21,10 +21,10 @@ pin_project! {
     pub(super) struct SseBody<B> {
         #[pin]
         body: Option<B>,
-        rules: Box<StreamState>,
+        state: Box<StreamState>,
         ready: VecDeque<Bytes>,
         trailers: Option<HeaderMap>,
-        held: u8,
+        held_frames: u8,
     }
 }
 
@@ -36,9 +36,9 @@ const MAX_HELD_FRAMES: u8 = 16;
 const MAX_JOINED_BYTES: usize = 8 * 1024;
 
 impl<B: Body<Data = Bytes>> SseBody<B> {
-    pub(super) fn new(body: B, rules: StreamState) -> Self {
+    pub(super) fn new(body: B, state: StreamState) -> Self {
         let (ready, trailers) = (VecDeque::new(), None);
-        Self { body: Some(body), rules: Box::new(rules), ready, trailers, held: 0 }
+        Self { body: Some(body), state: Box::new(state), ready, trailers, held_frames: 0 }
     }
 
     /// Ready when there is a message to send, or when the body has ended. Fails if the body breaks off before.
@@ -48,10 +48,10 @@ impl<B: Body<Data = Bytes>> SseBody<B> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), B::Error>> {
-        while self.body.is_some() && self.trailers.is_none() && self.held < MAX_HELD_FRAMES {
+        while self.body.is_some() && self.trailers.is_none() && self.held_frames < MAX_HELD_FRAMES {
             let known = self.ready.len();
             ready!(self.as_mut().poll_read(context))?;
-            *self.as_mut().project().held += 1;
+            *self.as_mut().project().held_frames += 1;
             if !self.ready.iter().skip(known).all(|bytes| is_preamble(bytes)) {
                 break;
             }
@@ -64,18 +64,18 @@ impl<B: Body<Data = Bytes>> SseBody<B> {
         let mut this = self.project();
         let Some(body) = this.body.as_mut().as_pin_mut() else { return Poll::Ready(Ok(())) };
         let read = match ready!(body.poll_frame(context)?).map(Frame::into_data) {
-            Some(Ok(chunk)) => this.rules.feed(chunk, this.ready),
+            Some(Ok(chunk)) => this.state.feed(chunk, this.ready),
             Some(Err(frame)) => {
                 *this.trailers = frame.into_trailers().ok();
-                this.rules.finish(this.ready)
+                this.state.finish(this.ready)
             }
             None => {
                 this.body.set(None);
-                this.rules.finish(this.ready)
+                this.state.finish(this.ready)
             }
         };
         if let Err(UnfilterableList) = read {
-            decision_log::bad_gateway(&this.rules.auth, FilterError::UnfilterableList);
+            decision_log::bad_gateway(&this.state.auth, FilterError::UnfilterableList);
             this.body.set(None);
             *this.trailers = None;
         }
@@ -99,8 +99,8 @@ impl<B: Body<Data = Bytes>> Body for SseBody<B> {
             // takes time too.
             let is_due = std::mem::take(&mut is_first) || this.ready.is_empty();
             let is_open = this.body.is_some() || !this.ready.is_empty() || this.trailers.is_some();
-            if is_due && is_open && this.rules.is_finished(context) {
-                decision_log::stream_ended(&this.rules.auth);
+            if is_due && is_open && this.state.is_finished(context) {
+                decision_log::stream_ended(&this.state.auth);
                 this.body.set(None);
                 this.ready.clear();
                 *this.trailers = None;
@@ -117,9 +117,9 @@ impl<B: Body<Data = Bytes>> Body for SseBody<B> {
             let is_read = self.as_mut().poll_read(context)?.is_ready();
             let this = self.as_mut().project();
             if !is_read {
-                ready!(this.rules.wait(context));
+                ready!(this.state.wait(context));
             } else if this.body.is_none() {
-                this.rules.tell_of_late_refusal();
+                this.state.log_late_refusal();
             }
         }
     }

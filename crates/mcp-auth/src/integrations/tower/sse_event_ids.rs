@@ -4,11 +4,13 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use crate::integrations::tower::sse_lines::{Cut, Lines, Piece, may_be, split_end, value};
+use crate::integrations::tower::sse_lines::{
+    ChunkOutput, Lines, Piece, may_be_field, split_end, value,
+};
 
 /// The maximum length of a line with an id, in bytes. Such a line is held until it is complete. Clients send
 /// the id back in a header.
-pub(super) const LONGEST_ID_LINE: usize = 1024;
+pub(super) const MAX_ID_LINE_BYTES: usize = 1024;
 
 /// Replaces the value of each `id` field by the result of `id_signer`, and passes everything else on unchanged.
 ///
@@ -21,7 +23,7 @@ pub(super) struct SseEventIds<S> {
     /// The start of a line that may be an id.
     held: Vec<u8>,
     /// Whether an LF is left out that belongs to the previous line, because that line was left out.
-    is_tail_left_out: bool,
+    is_tail_dropped: bool,
 }
 
 /// What is known about the line of the next byte.
@@ -29,7 +31,7 @@ pub(super) struct SseEventIds<S> {
 enum Line {
     Undecided,
     Other,
-    LeftOut,
+    Dropped,
 }
 
 impl<S: Fn(&[u8]) -> Vec<u8>> SseEventIds<S> {
@@ -39,25 +41,25 @@ impl<S: Fn(&[u8]) -> Vec<u8>> SseEventIds<S> {
             lines: Lines::default(),
             line: Line::Undecided,
             held: Vec::new(),
-            is_tail_left_out: false,
+            is_tail_dropped: false,
         }
     }
 
     pub(super) fn feed(&mut self, chunk: &Bytes, out: &mut VecDeque<Bytes>) {
-        let mut cut = Cut::of(chunk, out);
+        let mut cut = ChunkOutput::of(chunk, out);
         let mut start = 0;
         while let Some(rest) = chunk.get(start..).filter(|rest| !rest.is_empty()) {
             let (length, piece) = self.lines.next(rest);
             let (bytes, _) = rest.split_at(length);
             let place = start..start + length;
             start = place.end;
-            let is_end = piece == Piece::Outcome;
+            let is_end = piece == Piece::LineEnd;
             match (self.line, piece) {
-                (_, Piece::Tail) if self.is_tail_left_out => {}
-                (_, Piece::TokenMarker | Piece::Tail) | (Line::Other, _) => cut.keep(place),
-                (Line::LeftOut, _) => {}
+                (_, Piece::Tail) if self.is_tail_dropped => {}
+                (_, Piece::Bom | Piece::Tail) | (Line::Other, _) => cut.keep(place),
+                (Line::Dropped, _) => {}
                 (Line::Undecided, _) => {
-                    if self.held.is_empty() && !may_be(b"id", split_end(bytes).0, is_end) {
+                    if self.held.is_empty() && !may_be_field(b"id", split_end(bytes).0, is_end) {
                         cut.keep(place);
                         self.line = Line::Other;
                     } else {
@@ -67,7 +69,7 @@ impl<S: Fn(&[u8]) -> Vec<u8>> SseEventIds<S> {
                 }
             }
             if is_end {
-                self.is_tail_left_out = self.line == Line::LeftOut;
+                self.is_tail_dropped = self.line == Line::Dropped;
                 self.line = Line::Undecided;
             }
         }
@@ -76,29 +78,29 @@ impl<S: Fn(&[u8]) -> Vec<u8>> SseEventIds<S> {
 
     /// Outputs what is still held at the end of the stream: a last line without a line end.
     pub(super) fn finish(&mut self, out: &mut VecDeque<Bytes>) {
-        let rest = self.sealed();
+        let rest = self.signed_line();
         if !rest.is_empty() {
             out.push_back(rest.into());
         }
     }
 
     /// Classifies a line by the part of it that is held.
-    fn decide(&mut self, is_end: bool, cut: &mut Cut<'_>) {
-        if !may_be(b"id", split_end(&self.held).0, is_end) {
+    fn decide(&mut self, is_end: bool, cut: &mut ChunkOutput<'_>) {
+        if !may_be_field(b"id", split_end(&self.held).0, is_end) {
             cut.put(std::mem::take(&mut self.held));
             self.line = Line::Other;
-        } else if self.held.len() > LONGEST_ID_LINE {
+        } else if self.held.len() > MAX_ID_LINE_BYTES {
             self.held.clear();
-            self.line = Line::LeftOut;
+            self.line = Line::Dropped;
         } else if is_end {
-            let sealed = self.sealed();
-            self.line = if sealed.is_empty() { Line::LeftOut } else { Line::Other };
-            cut.put(sealed);
+            let signed = self.signed_line();
+            self.line = if signed.is_empty() { Line::Dropped } else { Line::Other };
+            cut.put(signed);
         }
     }
 
     /// The held line, with its value signed. Empty if the line is left out.
-    fn sealed(&mut self) -> Vec<u8> {
+    fn signed_line(&mut self) -> Vec<u8> {
         let line = std::mem::take(&mut self.held);
         let (said, end) = split_end(&line);
         match value(said, b"id") {
@@ -140,7 +142,7 @@ pub(super) mod tests {
         for (said, end) in lines {
             let id = said.strip_prefix(b"id:").filter(|id| !matches!(**id, [] | [b' ']));
             match id {
-                Some(_) if said.len() + end.len() > LONGEST_ID_LINE => {}
+                Some(_) if said.len() + end.len() > MAX_ID_LINE_BYTES => {}
                 Some(id) if id.contains(&0) => {}
                 Some([b' ', id @ ..]) => out.extend([b"id: <", id, b">", end].concat()),
                 Some(id) => out.extend([b"id:<", id, b">", end].concat()),
@@ -152,7 +154,7 @@ pub(super) mod tests {
 
     #[test]
     fn ids_are_sealed_by_table() {
-        let long = format!("id: {}\n", "x".repeat(LONGEST_ID_LINE));
+        let long = format!("id: {}\n", "x".repeat(MAX_ID_LINE_BYTES));
         let data = format!("data: {}\n", "id: 1 ".repeat(5000));
         let rows: [(&str, &str); 20] = [
             ("id: 0/0\ndata: \nretry: 3000\n\n", "id: <0/0>\ndata: \nretry: 3000\n\n"),

@@ -24,11 +24,11 @@ pub(super) struct Lines {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Piece {
     /// Part of the byte order mark at the start of the stream. It is not part of a line.
-    TokenMarker,
+    Bom,
     /// Part of a line that continues.
     Part,
     /// Part of a line, up to and including its line end.
-    Outcome,
+    LineEnd,
     /// The LF of a CRLF whose CR has already ended the previous line.
     Tail,
 }
@@ -39,7 +39,7 @@ impl Lines {
         let first = rest.first();
         if first == BOM.get(self.mark) {
             self.mark += 1;
-            return (1, Piece::TokenMarker);
+            return (1, Piece::Bom);
         }
         self.mark = BOM.len();
         if std::mem::take(&mut self.is_after_cr) && first == Some(&b'\n') {
@@ -55,7 +55,7 @@ impl Lines {
         let is_crlf = is_cr && rest.get(end + 1) == Some(&b'\n');
         let end = end + 1 + usize::from(is_crlf);
         self.is_after_cr = is_cr && !is_crlf && end == rest.len();
-        (end, Piece::Outcome)
+        (end, Piece::LineEnd)
     }
 }
 
@@ -92,18 +92,18 @@ pub(super) fn value<'l>(line: &'l [u8], name: &[u8]) -> Option<&'l [u8]> {
 }
 
 /// Whether a line is, or may become, a field of this name, as far as the line is known.
-pub(super) fn may_be(name: &[u8], line: &[u8], is_whole: bool) -> bool {
+pub(super) fn may_be_field(name: &[u8], line: &[u8], is_whole: bool) -> bool {
     value(line, name).is_some() || (!is_whole && name.starts_with(line))
 }
 
 /// The output for one chunk: ranges of it, which are not copied, and other bytes between them.
-pub(super) struct Cut<'c> {
+pub(super) struct ChunkOutput<'c> {
     chunk: &'c Bytes,
     kept: Range<usize>,
     out: &'c mut VecDeque<Bytes>,
 }
 
-impl<'c> Cut<'c> {
+impl<'c> ChunkOutput<'c> {
     pub(super) fn of(chunk: &'c Bytes, out: &'c mut VecDeque<Bytes>) -> Self {
         Self { chunk, kept: 0..0, out }
     }
@@ -200,19 +200,19 @@ pub(super) mod tests {
 
     #[test]
     fn lines_end_as_they_may_wherever_chunks_do() {
-        use Piece::{Outcome, Part, Tail, TokenMarker};
+        use Piece::{Bom, LineEnd, Part, Tail};
         type Row = (&'static [&'static str], &'static [(usize, Piece)]);
         let rows: [Row; 8] = [
-            (&["a\nb"], &[(2, Outcome), (1, Part)]),
-            (&["a\r\nb\n"], &[(3, Outcome), (2, Outcome)]),
-            (&["a\rb\r"], &[(2, Outcome), (2, Outcome)]),
-            (&["a\r", "\nb"], &[(2, Outcome), (1, Tail), (1, Part)]),
-            (&["a\r", "\r\n\n"], &[(2, Outcome), (2, Outcome), (1, Outcome)]),
-            (&["a\r", "b"], &[(2, Outcome), (1, Part)]),
-            (&["\n\r\n\r"], &[(1, Outcome), (2, Outcome), (1, Outcome)]),
+            (&["a\nb"], &[(2, LineEnd), (1, Part)]),
+            (&["a\r\nb\n"], &[(3, LineEnd), (2, LineEnd)]),
+            (&["a\rb\r"], &[(2, LineEnd), (2, LineEnd)]),
+            (&["a\r", "\nb"], &[(2, LineEnd), (1, Tail), (1, Part)]),
+            (&["a\r", "\r\n\n"], &[(2, LineEnd), (2, LineEnd), (1, LineEnd)]),
+            (&["a\r", "b"], &[(2, LineEnd), (1, Part)]),
+            (&["\n\r\n\r"], &[(1, LineEnd), (2, LineEnd), (1, LineEnd)]),
             (
                 &["\u{feff}a\n\u{feff}b\n"],
-                &[(1, TokenMarker), (1, TokenMarker), (1, TokenMarker), (2, Outcome), (5, Outcome)],
+                &[(1, Bom), (1, Bom), (1, Bom), (2, LineEnd), (5, LineEnd)],
             ),
         ];
         for (chunks, expected) in rows {
@@ -246,10 +246,10 @@ pub(super) mod tests {
         for (line, expected) in rows {
             let found = value(line.as_bytes(), b"id");
             assert_eq!(found, expected.map(str::as_bytes), "{line}");
-            assert_eq!(may_be(b"id", line.as_bytes(), true), expected.is_some(), "{line}");
+            assert_eq!(may_be_field(b"id", line.as_bytes(), true), expected.is_some(), "{line}");
         }
         for (line, expected) in [("", true), ("i", true), ("d", false), ("idx", false)] {
-            assert_eq!(may_be(b"id", line.as_bytes(), false), expected, "{line}");
+            assert_eq!(may_be_field(b"id", line.as_bytes(), false), expected, "{line}");
         }
     }
 }

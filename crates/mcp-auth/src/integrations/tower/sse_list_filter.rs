@@ -4,19 +4,21 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use crate::integrations::tower::sse_lines::{Cut, Lines, Piece, lines, may_be, split_end, value};
+use crate::integrations::tower::sse_lines::{
+    ChunkOutput, Lines, Piece, lines, may_be_field, split_end, value,
+};
 use crate::policy::list_filter::UnfilterableList;
 
 /// The maximum size of an event that is held, in bytes. A longer one is not passed on, and ends the stream. The
 /// rmcp client also accepts 16 MiB at most.
 pub(super) const MAX_EVENT_BYTES: usize = 16 * 1024 * 1024;
 
-/// Rewrites the data of events that are messages with `show`, which returns `None` for a message that stays
+/// Rewrites the data of events that are messages with `rewrite`, which returns `None` for a message that stays
 /// unchanged.
 ///
 /// Lines before the data of an event, and comments between events, pass at once.
 pub(super) struct SseListFilter<S> {
-    show: S,
+    rewrite: S,
     longest: usize,
     lines: Lines,
     state: State,
@@ -36,9 +38,9 @@ enum State {
 }
 
 impl<S: Fn(&str) -> Result<Option<String>, UnfilterableList>> SseListFilter<S> {
-    pub(super) fn new(show: S, longest: usize) -> Self {
+    pub(super) fn new(rewrite: S, longest: usize) -> Self {
         let lines = Lines::default();
-        Self { show, longest, lines, state: State::Undecided, held: Vec::new() }
+        Self { rewrite, longest, lines, state: State::Undecided, held: Vec::new() }
     }
 
     /// Processes a chunk. If an event cannot be filtered, what comes before it is still passed on.
@@ -47,7 +49,7 @@ impl<S: Fn(&str) -> Result<Option<String>, UnfilterableList>> SseListFilter<S> {
         chunk: &Bytes,
         out: &mut VecDeque<Bytes>,
     ) -> Result<(), UnfilterableList> {
-        let mut cut = Cut::of(chunk, out);
+        let mut cut = ChunkOutput::of(chunk, out);
         let outcome = self.rewrite(chunk, &mut cut);
         cut.flush();
         outcome
@@ -66,14 +68,18 @@ impl<S: Fn(&str) -> Result<Option<String>, UnfilterableList>> SseListFilter<S> {
         Ok(())
     }
 
-    fn rewrite(&mut self, chunk: &Bytes, cut: &mut Cut<'_>) -> Result<(), UnfilterableList> {
+    fn rewrite(
+        &mut self,
+        chunk: &Bytes,
+        cut: &mut ChunkOutput<'_>,
+    ) -> Result<(), UnfilterableList> {
         let mut start = 0;
         while let Some(rest) = chunk.get(start..).filter(|rest| !rest.is_empty()) {
             let (length, piece) = self.lines.next(rest);
             let (bytes, _) = rest.split_at(length);
             let place = start..start + length;
             start = place.end;
-            let is_end = piece == Piece::Outcome;
+            let is_end = piece == Piece::LineEnd;
             match (self.state, piece) {
                 (State::Holding { is_at_start }, _) => {
                     self.hold(bytes)?;
@@ -83,13 +89,13 @@ impl<S: Fn(&str) -> Result<Option<String>, UnfilterableList>> SseListFilter<S> {
                         cut.put(self.event()?);
                     }
                 }
-                (_, Piece::TokenMarker | Piece::Tail) => cut.keep(place),
+                (_, Piece::Bom | Piece::Tail) => cut.keep(place),
                 (State::Passing, _) => {
                     cut.keep(place);
                     self.state = State::after_other(is_end);
                 }
                 (State::Undecided, _) => {
-                    if self.held.is_empty() && !may_be(b"data", split_end(bytes).0, is_end) {
+                    if self.held.is_empty() && !may_be_field(b"data", split_end(bytes).0, is_end) {
                         cut.keep(place);
                         self.state = State::after_other(is_end);
                     } else {
@@ -103,9 +109,9 @@ impl<S: Fn(&str) -> Result<Option<String>, UnfilterableList>> SseListFilter<S> {
     }
 
     /// Classifies a line by the part of it that is held.
-    fn decide(&mut self, is_end: bool, cut: &mut Cut<'_>) {
+    fn decide(&mut self, is_end: bool, cut: &mut ChunkOutput<'_>) {
         let (said, _) = split_end(&self.held);
-        self.state = if !may_be(b"data", said, is_end) {
+        self.state = if !may_be_field(b"data", said, is_end) {
             cut.put(std::mem::take(&mut self.held));
             State::after_other(is_end)
         } else if is_end || said.len() > b"data".len() {
@@ -134,7 +140,7 @@ impl<S: Fn(&str) -> Result<Option<String>, UnfilterableList>> SseListFilter<S> {
             return Ok(event);
         }
         let data = std::str::from_utf8(&data).map_err(|_| UnfilterableList)?;
-        let Some(shown) = (self.show)(data)? else { return Ok(event) };
+        let Some(shown) = (self.rewrite)(data)? else { return Ok(event) };
         let mut rewritten = Vec::with_capacity(event.len());
         let mut shown = Some(shown);
         for line in lines(&event) {
@@ -173,12 +179,12 @@ mod tests {
     const LIST: &str = r#"{"result":{"tools":[{"name":"a"},{"name":"admin"}]}}"#;
     const SHOWN: &str = r#"{"result":{"tools":[{"name":"a"}]}}"#;
 
-    fn show(message: &str) -> Result<Option<String>, UnfilterableList> {
+    fn rewrite(message: &str) -> Result<Option<String>, UnfilterableList> {
         lists(false).shown_to(None, message, false)
     }
 
     fn rewritten(chunks: &[Bytes]) -> Result<Vec<u8>, UnfilterableList> {
-        let mut events = SseListFilter::new(show, 1024);
+        let mut events = SseListFilter::new(rewrite, 1024);
         let mut out = VecDeque::new();
         for chunk in chunks {
             events.feed(chunk, &mut out)?;
@@ -197,7 +203,7 @@ mod tests {
             let all: Vec<_> = event.iter().filter_map(|(said, _)| data(said)).collect();
             let all = String::from_utf8(all.join(&b'\n')).expect("text");
             let mut shown = match all.trim_start().chars().next() {
-                Some('{' | '[') => show(&all)?,
+                Some('{' | '[') => rewrite(&all)?,
                 _ => None,
             };
             let is_rewritten = shown.is_some();
@@ -260,7 +266,7 @@ mod tests {
     #[test]
     fn what_cannot_be_read_ends_the_stream_by_table() {
         let long = format!("data: [{}]\n\n", " ".repeat(1024));
-        let mut events = SseListFilter::new(show, 1024);
+        let mut events = SseListFilter::new(rewrite, 1024);
         let mut out = VecDeque::new();
         let chunk = Bytes::from_static(b"data: {}\n\ndata: {\n\ndata: {}\n\n");
         assert_eq!(events.feed(&chunk, &mut out), Err(UnfilterableList));
@@ -296,7 +302,7 @@ mod tests {
 
     #[test]
     fn what_stands_between_events_passes_at_once_and_uncopied() {
-        let mut events = SseListFilter::new(show, 1024);
+        let mut events = SseListFilter::new(rewrite, 1024);
         for (chunk, at_once) in [
             (":\n\n", ":\n\n"),
             ("id: 1\nda", "id: 1\n"),

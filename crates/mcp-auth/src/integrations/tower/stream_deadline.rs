@@ -32,7 +32,7 @@ struct Recheck {
     /// When the token was last checked.
     since: SystemTime,
     /// The recheck in flight.
-    question: Option<BoxFuture<'static, bool>>,
+    in_flight: Option<BoxFuture<'static, bool>>,
 }
 
 impl StreamDeadline {
@@ -41,13 +41,13 @@ impl StreamDeadline {
     }
 
     /// The same deadline, for a token that is introspected and must be rechecked.
-    pub(super) fn asking_again(mut self) -> Self {
-        self.recheck = Some(Recheck { since: self.clock.now(), question: None });
+    pub(super) fn with_recheck(mut self) -> Self {
+        self.recheck = Some(Recheck { since: self.clock.now(), in_flight: None });
         self
     }
 
     /// Whether the token has expired.
-    pub(super) fn has_come(&self) -> bool {
+    pub(super) fn has_expired(&self) -> bool {
         self.at.is_some_and(|at| at <= self.clock.now())
     }
 
@@ -63,10 +63,10 @@ impl StreamDeadline {
         if recheck.left(now).is_some_and(|left| !left.is_zero()) {
             return false;
         }
-        match recheck.question.get_or_insert_with(is_refused).as_mut().poll(context) {
+        match recheck.in_flight.get_or_insert_with(is_refused).as_mut().poll(context) {
             Poll::Pending => false,
             Poll::Ready(is_refused) => {
-                *recheck = Recheck { since: now, question: None };
+                *recheck = Recheck { since: now, in_flight: None };
                 is_refused
             }
         }
@@ -106,8 +106,8 @@ impl StreamDeadline {
     fn left(&self) -> Option<Duration> {
         let now = self.clock.now();
         let end = self.at.map(|at| at.duration_since(now).unwrap_or_default());
-        let question = self.recheck.as_ref().and_then(|recheck| recheck.left(now));
-        end.into_iter().chain(question).min()
+        let in_flight = self.recheck.as_ref().and_then(|recheck| recheck.left(now));
+        end.into_iter().chain(in_flight).min()
     }
 }
 
@@ -116,7 +116,7 @@ impl Recheck {
     fn left(&self, now: SystemTime) -> Option<Duration> {
         // If the clock was set back, a recheck is due at once.
         let passed = now.duration_since(self.since).unwrap_or(MAX_POLL_INTERVAL);
-        self.question.is_none().then(|| MAX_POLL_INTERVAL.saturating_sub(passed))
+        self.in_flight.is_none().then(|| MAX_POLL_INTERVAL.saturating_sub(passed))
     }
 }
 
@@ -179,15 +179,15 @@ mod tests {
     #[test]
     fn a_token_is_asked_about_every_ten_seconds_and_when_the_clock_was_set_back() {
         let clock = ManualClock::new();
-        let mut end = StreamDeadline::new(None, Arc::new(clock.clone())).asking_again();
+        let mut end = StreamDeadline::new(None, Arc::new(clock.clone())).with_recheck();
         let mut context = Context::from_waker(std::task::Waker::noop());
         let mut asked = |answer: bool| {
-            let mut can_introspect = false;
+            let mut was_started = false;
             let is_refused = end.is_refused(&mut context, || {
-                can_introspect = true;
+                was_started = true;
                 Box::pin(std::future::ready(answer))
             });
-            (can_introspect, is_refused)
+            (was_started, is_refused)
         };
         clock.advance(MAX_POLL_INTERVAL - Duration::from_millis(1));
         assert_eq!(asked(true), (false, false));

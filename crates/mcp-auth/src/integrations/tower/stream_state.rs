@@ -39,7 +39,7 @@ impl StreamState {
         let at = caller.and_then(|caller| auth.streams_end_at(caller));
         let mut end = StreamDeadline::new(at, auth.clock().clone());
         if caller.is_some_and(|caller| auth.needs_recheck(caller)) {
-            end = end.asking_again();
+            end = end.with_recheck();
         }
         let (auth, caller) = (auth.clone(), caller.cloned());
         Self { auth, caller, version: 0, end, lists: None, ids: None }
@@ -54,9 +54,9 @@ impl StreamState {
         self
     }
 
-    /// Filters the lists in the stream with `show`, if there is one.
-    pub(super) fn with_lists(mut self, show: Option<RewriteFn>) -> Self {
-        self.lists = show.map(|show| SseListFilter::new(show, MAX_EVENT_BYTES));
+    /// Filters the lists in the stream with `rewrite`, if there is one.
+    pub(super) fn with_lists(mut self, rewrite: Option<RewriteFn>) -> Self {
+        self.lists = rewrite.map(|rewrite| SseListFilter::new(rewrite, MAX_EVENT_BYTES));
         self
     }
 
@@ -67,7 +67,7 @@ impl StreamState {
         let is_revoked = |caller| is_news && self.auth.is_revoked(caller);
         let Some(caller) = &self.caller else { return false };
         is_revoked(caller)
-            || self.end.has_come()
+            || self.end.has_expired()
             || self.end.is_refused(context, || self.auth.is_refused(caller))
     }
 
@@ -81,7 +81,7 @@ impl StreamState {
     }
 
     /// Logs a refusal by the handler that was too late for a 403, because the head had been sent.
-    pub(super) fn tell_of_late_refusal(&self) {
+    pub(super) fn log_late_refusal(&self) {
         if let Some(denial) = self.caller.as_ref().and_then(AuthInfo::denied) {
             decision_log::refused_late(&self.auth, denial);
         }
@@ -124,6 +124,6 @@ impl StreamState {
 
 impl fmt::Debug for StreamState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Rules").finish_non_exhaustive()
+        f.debug_struct("StreamState").finish_non_exhaustive()
     }
 }

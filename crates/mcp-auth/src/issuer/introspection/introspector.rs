@@ -110,7 +110,7 @@ impl Introspector {
         token_hash: TokenHash,
         now: SystemTime,
     ) -> Outcome {
-        if let Some(known) = self.0.cache(&token_hash, now) {
+        if let Some(known) = self.0.cached(&token_hash, now) {
             return known;
         }
         let mut request = match self.0.join_or_start(token, token_hash, now) {
@@ -124,7 +124,7 @@ impl Introspector {
 }
 
 impl Shared {
-    fn cache(&self, token_hash: &TokenHash, now: SystemTime) -> Option<Outcome> {
+    fn cached(&self, token_hash: &TokenHash, now: SystemTime) -> Option<Outcome> {
         let active = self.active.get(token_hash, now).map(|known| Ok(known.token));
         active.or_else(|| self.refused.get(token_hash, now).map(Err))
     }
@@ -142,7 +142,7 @@ impl Shared {
             return Lookup::InFlight(request.clone());
         }
         // A response may have arrived since the caller's lookup; responses are cached under this lock.
-        if let Some(known) = self.cache(&token_hash, now) {
+        if let Some(known) = self.cached(&token_hash, now) {
             return Lookup::Cached(known);
         }
         let was_active = self.active.contains(&token_hash);

@@ -1,53 +1,53 @@
-//! The APIs by which providers tell of opaque tokens, where they have no introspection endpoint.
+//! Provider APIs that describe opaque tokens, for providers without an introspection endpoint.
 
-/// An API that tells of one token at a time.
+/// An API that describes one token per request.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Api {
-    /// In which words it is asked, and answers.
+    /// The format of requests and responses.
     pub(crate) protocol: ApiProtocol,
-    /// Where it is; filled in as the issuer is.
+    /// Its URL. Placeholders are filled in as in the issuer.
     pub(crate) endpoint: &'static str,
-    /// What it wants to be sent besides.
+    /// Additional headers of the request.
     pub(crate) headers: &'static [(&'static str, &'static str)],
-    /// How its tokens begin, if that is documented: letters, digits and `_` follow.
+    /// The prefixes of its tokens, if they are documented. Letters, digits and `_` follow.
     pub(crate) prefixes: &'static [&'static str],
-    /// The longest token that the provider gives, in bytes.
+    /// The maximum length of the provider's tokens, in bytes.
     pub(crate) longest_token: usize,
-    /// The members of an answer that become claims as they are. All others are dropped, since an answer may
-    /// hold the token itself.
+    /// The members of a response that become claims unchanged. All others are dropped, since a response may
+    /// contain the token itself.
     pub(crate) claims: &'static [&'static str],
-    /// What to say of a token that cannot be one of these.
+    /// Operator detail for a token that cannot be one of the provider's.
     pub(crate) about_shape: &'static str,
-    /// What to say of a token that it does not know.
+    /// Operator detail for a token that the provider does not know.
     pub(crate) about_unknown: &'static str,
-    /// What to say of a token that speaks for no user.
+    /// Operator detail for a token without a user.
     pub(crate) about_no_user: &'static str,
-    /// What it does when it answers a status, and what to change then.
+    /// What the API's status codes mean, and what to change then.
     pub(crate) about_status: &'static [(u16, &'static str)],
 }
 
-/// The words of one provider.
+/// The format of one provider's requests and responses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ApiProtocol {
     GitHub,
     Google,
 }
 
-/// What a token shows of whose it is.
+/// Whether a token was issued by this issuer, as far as its form shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Shape {
-    /// Not this issuer's.
+    /// It was not issued by this issuer.
     Foreign,
-    /// Perhaps this issuer's.
+    /// It may have been issued by this issuer.
     Possible,
-    /// This issuer's, and no other's.
+    /// It was issued by this issuer, and by no other.
     Own,
 }
 
 impl Api {
-    /// Whether a token can be one of this provider, as far as it shows.
+    /// Whether the provider can have issued a token, as far as its form shows.
     pub(crate) fn shape_of(&self, token: &str) -> Shape {
-        // A JWT begins like this, a JSON object in base64url. It is an ID token, or somebody else's.
+        // A JWT begins like this: a JSON object in base64url. It is an ID token, or from another issuer.
         if token.len() > self.longest_token || token.starts_with("eyJ") {
             return Shape::Foreign;
         }
@@ -60,7 +60,7 @@ impl Api {
         if is_own { Shape::Own } else { Shape::Foreign }
     }
 
-    /// What to change when it answers this status.
+    /// What to change if the API answers with this status. Returns `None` if there is no advice for it.
     pub(crate) fn advice(&self, status: u16) -> Option<&'static str> {
         self.about_status.iter().find(|(known, _)| *known == status).map(|(_, advice)| *advice)
     }

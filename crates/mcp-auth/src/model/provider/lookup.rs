@@ -1,23 +1,23 @@
-//! Finding a provider, and filling in its placeholders.
+//! Finds a provider, and fills in its placeholders.
 
 use crate::model::provider::row::Provider;
 use crate::model::provider::table;
 
 impl Provider {
-    /// Every row, in the order of the guide.
+    /// All providers, in the order of the guide.
     pub const ALL: &'static [&'static Self] = table::ALL;
 
-    /// What is so unless a row says otherwise.
+    /// The defaults of all rows.
     pub(crate) const DEFAULT: Self = table::DEFAULT;
 
-    /// The row of this name.
+    /// The provider with this `id`. Returns `None` if there is none.
     #[must_use]
     pub fn find(id: &str) -> Option<&'static Self> {
         Self::ALL.iter().copied().find(|provider| provider.id == id)
     }
 
-    /// The provider whose issuer this is, as far as its host shows it, or else the one that writes such
-    /// an audience.
+    /// The provider of an issuer, recognized by the host, or else by an audience that only this provider
+    /// writes. Returns `None` if neither is known.
     pub(crate) fn recognize(issuer: &str, audience: Option<&str>) -> Option<&'static Self> {
         let host = crate::util::url::split(issuer).map_or("", |(_, host, _)| host);
         let is_of = |provider: &&&Self| {
@@ -32,14 +32,14 @@ impl Provider {
         by_host.or_else(|| Self::ALL.iter().find(writes)).copied()
     }
 
-    /// Fills a form of this provider with what is to stand in its placeholders, one after the other. A
-    /// place stays open if nothing that could stand there is given: no issuer looks like that.
+    /// Replaces the placeholders in `form` with the given values, one after the other. A placeholder stays if
+    /// its value is empty or invalid: no issuer looks like that.
     pub(crate) fn fill(&self, form: &str, given: &[(&str, &str)]) -> String {
         let mut filled = form.to_owned();
         for (place, value) in given {
             let placeholder = format!("{{{place}}}");
             let value = value.trim_end_matches('/');
-            // `https://tenant.auth0.com/` for `tenant.auth0.com`: as it is copied from a browser.
+            // Accept `https://tenant.auth0.com/` for `tenant.auth0.com`, since users copy it from a browser.
             let value = match value.strip_prefix("https://") {
                 Some(host) if form.contains(&format!("https://{placeholder}")) => host,
                 _ => value,
@@ -53,7 +53,7 @@ impl Provider {
     }
 }
 
-/// Whether this is a GUID as `iss` writes it, in lower case.
+/// Whether the text is a GUID in lower case, as in `iss`.
 fn is_guid(text: &str) -> bool {
     let groups: Vec<_> = text.split('-').collect();
     let is_hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);

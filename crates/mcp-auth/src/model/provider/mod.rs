@@ -1,4 +1,4 @@
-//! Identity providers by name, as data: what their issuers look like, and what they put into a token.
+//! Identity providers as data: the form of their issuers, and the content of their tokens.
 
 mod api;
 mod row;

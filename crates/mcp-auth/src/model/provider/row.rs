@@ -1,9 +1,10 @@
-//! A provider: one row of the table.
+//! `Provider`: one row of the provider table.
 
 use crate::model::provider::api::Api;
 
-/// What is known of an identity provider. Nothing here is code: a provider is a row of one table, of
-/// which the [guide](https://github.com/mcp-auth/rust/blob/main/docs/guide/providers.md) is printed too.
+/// What is known about an identity provider. It is data only: one row of a table. The
+/// [guide](https://github.com/mcp-auth/rust/blob/main/docs/guide/providers.md) is generated from the same
+/// table.
 ///
 /// ```
 /// use mcp_auth::Provider;
@@ -15,54 +16,56 @@ use crate::model::provider::api::Api;
 #[derive(Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Provider {
-    /// The name of the row, which is also that of the constructor of
-    /// [`AuthorizationServer`](crate::AuthorizationServer): `auth0`.
+    /// The identifier. The constructor of [`AuthorizationServer`](crate::AuthorizationServer) has the same
+    /// name: `auth0`.
     pub id: &'static str,
     /// The name of the product.
     pub name: &'static str,
-    /// The issuer, byte for byte, with a placeholder for what differs. Empty if there is none.
+    /// The issuer, byte for byte, with placeholders for the parts that differ. Empty if there is none.
     pub issuer: &'static str,
-    /// What belongs into the placeholders.
+    /// What to fill into the placeholders.
     pub placeholders: &'static str,
     /// Which metadata documents it publishes.
     pub documents: &'static [MetadataKind],
-    /// Where its document is, if not where the issuer says.
+    /// The URL of its metadata document, if it is not derived from the issuer.
     pub metadata_url: Option<&'static str>,
     /// The `typ` in the header of its access tokens.
     pub typ: &'static str,
-    /// How its tokens say for whom they are.
+    /// How its tokens name their audience.
     pub audience: Audience,
-    /// The claims that hold the scopes; the first that is there counts. Empty if there is none.
+    /// The claims that contain the scopes; the first one present counts. Empty if there is none.
     pub scopes: &'static [&'static str],
-    /// What to know about scopes; may be empty.
+    /// Notes about scopes. May be empty.
     pub about_scopes: &'static str,
-    /// The claim that holds the client's identifier. Empty if there is none.
+    /// The claim that contains the client's identifier. Empty if there is none.
     pub client_id: &'static str,
-    /// The claim by which to know a user again, if it is not `sub`, and what to know about it.
+    /// The claim that identifies a user permanently, if it is not `sub`, with notes about it.
     pub subject: &'static str,
-    /// What its access tokens have, and its ID tokens have not, where `typ` does not tell.
+    /// The claims that its access tokens have and its ID tokens do not have, if `typ` does not distinguish
+    /// them.
     pub markers: &'static [TokenMarker],
-    /// The claims that say that a user logged in, where they say anything.
+    /// The claims whose presence with a meaningful value shows that a user logged in.
     pub(crate) login_claims: &'static [&'static str],
-    /// What to set on its side, so that tokens are for this resource. Ends in no full stop.
+    /// What to configure at the provider, so that its tokens are for this resource. Without a full stop at the
+    /// end.
     pub advice: &'static str,
-    /// Why its token is no JWT, and what to do. Empty if that does not happen.
+    /// Why its token may not be a JWT, and what to do then. Empty if that does not happen.
     pub opaque: &'static str,
-    /// Why tokens may come from an issuer of this provider that is not the one that is trusted. May be empty.
+    /// Why a token may come from an issuer of this provider that is not the trusted one. May be empty.
     pub(crate) about_issuer: &'static str,
-    /// Whether what belongs into the placeholders are GUIDs.
+    /// Whether the values of the placeholders are GUIDs.
     pub(crate) has_guids: bool,
-    /// Whether all its access tokens are those of RFC 9068, so that nothing else need be taken.
+    /// Whether all its access tokens follow RFC 9068, so that no others need to be accepted.
     pub(crate) is_rfc9068: bool,
-    /// Ends of host names that are this provider's own.
+    /// Suffixes of host names that belong to this provider only.
     pub(crate) hosts: &'static [&'static str],
-    /// Audiences that only this provider writes, and that stand for no resource.
+    /// Audiences that only this provider writes and that do not name a resource.
     pub(crate) known_audiences: &'static [&'static str],
-    /// The API that tells of its tokens, if they are opaque and it knows no introspection.
+    /// The API that describes its tokens, if they are opaque and it has no introspection endpoint.
     pub(crate) api: Option<Api>,
-    /// How sure this row is.
+    /// How reliable this row is.
     pub evidence: Evidence,
-    /// Where it was read.
+    /// The source of this row.
     pub source: &'static str,
 }
 
@@ -76,20 +79,21 @@ pub enum MetadataKind {
     Oidc,
 }
 
-/// How a provider's tokens say for whom they are.
+/// How a provider's tokens name their audience.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Audience {
-    /// `aud` is the resource, once the provider is told of it.
+    /// `aud` is the resource, once it is configured at the provider.
     Resource,
-    /// `aud` is this, whatever the resource; filled in as the issuer is.
+    /// `aud` is always this value, whatever the resource. Placeholders are filled in as in the issuer.
     Fixed(&'static str),
-    /// `aud` is a name that the provider chooses, such as a client's identifier: say so with
+    /// `aud` is a name that the provider chooses, such as a client's identifier: set it with
     /// `AuthorizationServer::audience`.
     Own,
-    /// There is no `aud`: `client_id` must be one of some clients.
+    /// There is no `aud`. `client_id` must be one of the configured clients.
     Clients,
-    /// The token is opaque, and the provider's API tells to which client it was issued: it must be one of some.
+    /// The token is opaque. The provider's API names the client that it was issued to, which must be one of the
+    /// configured clients.
     Asked,
 }
 
@@ -97,20 +101,20 @@ pub enum Audience {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TokenMarker {
-    /// The claim is there.
+    /// The claim is present.
     Has(&'static str),
     /// The claim has this value.
     Is(&'static str, &'static str),
 }
 
-/// How sure a row is.
+/// How reliable a row is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Evidence {
-    /// Documents and tokens of a running one were seen.
+    /// Documents and tokens of a running instance were examined.
     SeenLive,
     /// The vendor's documentation or source code says so.
     Vendor,
-    /// Others say so, who use it.
+    /// Users of the product say so.
     Others,
 }

@@ -1,9 +1,9 @@
-//! The table of providers. Every row is a statement about somebody else's product: keep its source.
+//! The table of providers. Every row describes a third-party product: keep its source.
 
 use crate::model::provider::api::{Api, ApiProtocol};
 use crate::model::provider::row::{Audience, Evidence, MetadataKind, Provider, TokenMarker};
 
-/// What is so unless a row says otherwise.
+/// The defaults of all rows.
 pub(super) const DEFAULT: Provider = Provider {
     id: "",
     name: "",
@@ -18,7 +18,7 @@ pub(super) const DEFAULT: Provider = Provider {
     client_id: "client_id",
     subject: "",
     markers: &[],
-    // RFC 9068 §2.2.1: of grants in which a user takes part.
+    // RFC 9068 §2.2.1: these claims belong to grants that involve a user.
     login_claims: &["auth_time", "amr"],
     advice: "",
     opaque: "",
@@ -99,7 +99,7 @@ const OKTA: Provider = Provider {
     ..DEFAULT
 };
 
-/// What all tokens of Entra have in common.
+/// What all rows of Entra have in common.
 const ENTRA_USUAL: Provider = Provider {
     issuer: "https://login.microsoftonline.com/{tenantid}/v2.0",
     placeholders: "`tenantid`: the Directory (tenant) ID, a GUID; a domain or `common` never stands in `iss`",
@@ -108,8 +108,9 @@ const ENTRA_USUAL: Provider = Provider {
     about_scopes: "`roles` count only where there is no `scp`: in tokens of an application without a user; clients ask for the Application ID URI, a slash and the scope, see `requested_with_prefix`",
     client_id: "azp",
     subject: "`oid` with `tid`; `sub` is another one for each client",
-    // Of the references of claims in access tokens and in ID tokens, only the former has `azp` and `appid`, which no
-    // optional claim and no mapping can add. `scp` may be absent, `roles` may stand in both.
+    // Microsoft's claim references list `azp` and `appid` for access tokens only, not for ID tokens. No
+    // optional claim and no claims mapping can add them. `scp` may be absent, and `roles` may be in both kinds
+    // of token.
     markers: &[TokenMarker::Has("azp")],
     has_guids: true,
     source: "https://learn.microsoft.com/en-us/entra/identity-platform/access-token-claims-reference",
@@ -351,9 +352,9 @@ const AUTHENTIK: Provider = Provider {
     about_scopes: "absent unless a property mapping adds them",
     client_id: "azp",
     subject: "by the provider's subject mode, a hash unless set",
-    // The one claim that only `to_access_token` adds; everything else is a copy of the ID token.
+    // The only claim that `to_access_token` adds. All others are copied from the ID token.
     markers: &[TokenMarker::Has("uid")],
-    // `create_client_credentials_response` sets `auth_time` to the present; `amr` is of a session only.
+    // `create_client_credentials_response` sets `auth_time` to the present. `amr` comes from a session only.
     login_claims: &["amr"],
     advice: "`aud` is the client's ID: name it with `.audience(..)`; select a signing key in the provider, since without one it signs with a shared secret",
     source: "https://docs.goauthentik.io/docs/add-secure-apps/providers/oauth2/",
@@ -440,7 +441,7 @@ const SPRING: Provider = Provider {
     about_scopes: "an array",
     client_id: "",
     subject: "the user's name, unless customized",
-    // `JwtGenerator` gives `nbf` to access tokens and `azp` to ID tokens.
+    // `JwtGenerator` writes `nbf` into access tokens and `azp` into ID tokens.
     markers: &[TokenMarker::Has("nbf")],
     advice: "`aud` is the client's ID: name it with `.audience(..)`; better, write the URL of this resource into `aud` with an `OAuth2TokenCustomizer`",
     source: "https://docs.spring.io/spring-authorization-server/reference/core-model-components.html#oauth2-token-customizer",
@@ -464,7 +465,8 @@ const BETTER_AUTH: Provider = Provider {
     placeholders: "`url`: of the application, `baseURL` in its settings; where `basePath` is another, use `AuthorizationServer::discover`",
     typ: "`at+jwt`; ID tokens and the JWTs of sessions have none",
     about_scopes: "`openid` adds the userinfo endpoint to `aud`",
-    // The plugin `jwt` signs sessions with the same keys, and its issuer and audience can be set to anything.
+    // The plugin `jwt` signs session tokens with the same keys, and its issuer and audience can be set to
+    // anything.
     is_rfc9068: true,
     advice: "let `oauthProvider` list the URL of this resource in `resources`, and in `clientRegistrationDefaultResources` for clients that register themselves",
     opaque: "Better Auth gives an opaque token unless the client sends `resource`: list the URL of this resource in the `resources` of `oauthProvider`, and use its plugin `jwt`",

@@ -1,4 +1,4 @@
-//! Who acts for the subject ([RFC 8693 §4](https://www.rfc-editor.org/rfc/rfc8693#section-4)).
+//! `Actor`: who acts for the subject ([RFC 8693 §4](https://www.rfc-editor.org/rfc/rfc8693#section-4)).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,20 +9,20 @@ use crate::model::auth_info::AuthInfo;
 use crate::policy::identity::claim_values::member;
 use crate::util::json::Raw;
 
-/// Somebody who acts, or may act, for the subject of a token.
+/// A party that acts, or may act, for the subject of a token.
 ///
-/// Whatever stands in the claim is an actor, even if nothing can be read from it: a token with an
-/// `act` is never taken for one that its subject uses.
+/// Any value of the claim is an actor, even if nothing can be read from it. A token with an `act` is never
+/// treated as one that its subject uses.
 #[derive(Clone, Copy)]
 pub struct Actor<'a>(Raw<'a>);
 
 impl AuthInfo {
-    /// Who uses the token in the name of its [subject](Self::subject): `act`
-    /// ([RFC 8693 §4.1](https://www.rfc-editor.org/rfc/rfc8693#section-4.1)). Nobody, if the subject
-    /// does so itself.
+    /// The party that uses the token on behalf of its [subject](Self::subject): `act`
+    /// ([RFC 8693 §4.1](https://www.rfc-editor.org/rfc/rfc8693#section-4.1)). Returns `None` if the subject
+    /// uses it directly.
     ///
-    /// It is the outermost actor, the one that acts now. Those before it are no matter for access
-    /// control, says the RFC, and [`Actor::prior`] gives them for logs only.
+    /// This is the outermost actor, the current one. According to the RFC, prior actors do not matter for
+    /// access control; [`Actor::prior`] returns them for logs only.
     ///
     /// ```
     /// fn who(auth: &mcp_auth::AuthInfo) -> String {
@@ -37,9 +37,9 @@ impl AuthInfo {
         self.data().claim("act").map(Actor)
     }
 
-    /// Who may become an actor for the subject: `may_act`
-    /// ([RFC 8693 §4.4](https://www.rfc-editor.org/rfc/rfc8693#section-4.4)). It is a matter for the
-    /// authorization server, which decides on it when tokens are exchanged.
+    /// The party that may become an actor for the subject: `may_act`
+    /// ([RFC 8693 §4.4](https://www.rfc-editor.org/rfc/rfc8693#section-4.4)). The authorization server uses
+    /// this claim when tokens are exchanged.
     #[must_use]
     pub fn may_act(&self) -> Option<Actor<'_>> {
         self.data().claim("may_act").map(Actor)
@@ -53,7 +53,7 @@ impl<'a> Actor<'a> {
         self.text("sub")
     }
 
-    /// The actor's `iss`; that of the token, if it is not there.
+    /// The actor's `iss`. If it is absent, the issuer is that of the token.
     #[must_use]
     pub fn issuer(&self) -> Option<Cow<'a, str>> {
         self.text("iss")
@@ -65,7 +65,7 @@ impl<'a> Actor<'a> {
         self.text("client_id")
     }
 
-    /// All that is said of the actor, or what `T` names.
+    /// Deserializes all members of the actor, or those that `T` names.
     ///
     /// # Errors
     ///

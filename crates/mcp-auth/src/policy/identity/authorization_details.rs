@@ -1,4 +1,4 @@
-//! Rich authorization: what exactly was granted ([RFC 9396](https://www.rfc-editor.org/rfc/rfc9396)).
+//! `AuthorizationDetail`: fine-grained permissions of a token ([RFC 9396](https://www.rfc-editor.org/rfc/rfc9396)).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,11 +15,11 @@ use crate::util::json::Raw;
 pub struct AuthorizationDetail<'a>(Raw<'a>);
 
 impl AuthInfo {
-    /// What was granted for this resource, of one `type`
+    /// The authorization details of one `type` that were granted for this resource
     /// ([RFC 9396 §9](https://www.rfc-editor.org/rfc/rfc9396#section-9)).
     ///
-    /// An element with `locations` is left out unless this resource is among them, and so is one that
-    /// is no object with a `type`.
+    /// An element with `locations` is left out unless this resource is among them. So is an element that is not
+    /// an object with a `type`.
     ///
     /// ```
     /// #[derive(serde::Deserialize)]
@@ -39,19 +39,19 @@ impl AuthInfo {
 }
 
 impl<'a> AuthorizationDetail<'a> {
-    /// What may be done ([RFC 9396 §2.2](https://www.rfc-editor.org/rfc/rfc9396#section-2.2)).
+    /// The permitted `actions` ([RFC 9396 §2.2](https://www.rfc-editor.org/rfc/rfc9396#section-2.2)).
     #[must_use]
     pub fn actions(&self) -> Vec<Cow<'a, str>> {
         member(self.0, "actions").map(values).unwrap_or_default()
     }
 
-    /// To what it may be done, if the element names one thing.
+    /// The `identifier` of the specific resource that the actions are permitted on, if the element has one.
     #[must_use]
     pub fn identifier(&self) -> Option<Cow<'a, str>> {
         member(self.0, "identifier").and_then(Raw::string)
     }
 
-    /// The whole element, or what `T` names of it.
+    /// Deserializes the whole element, or the members that `T` names.
     ///
     /// # Errors
     ///
@@ -66,7 +66,8 @@ impl<'a> AuthorizationDetail<'a> {
 
     fn is_for(&self, caller: &AuthInfo) -> bool {
         let Some(locations) = member(self.0, "locations") else { return true };
-        // The names that the policy accepts, too: the resource's, and those that the token's issuer has for it.
+        // The same names that the policy accepts: those of the resource, and those that the token's issuer uses
+        // for it.
         let of_issuer = caller.data().overrides.as_ref().map_or(&[][..], |it| &it.audiences);
         let is_ours = |place: Cow<'_, str>| {
             caller.accepted_audiences().iter().any(|ours| is_same_resource(ours, &place))

@@ -1,4 +1,4 @@
-//! Is the caller a person, a program, or nobody knows?
+//! `CallerKind`: whether the caller is a user, a client, the holder of an API key, or unknown.
 
 use crate::model::auth_info::AuthInfo;
 use crate::model::provider::Provider;
@@ -6,38 +6,38 @@ use crate::model::verified_token::{API_KEY_ISSUER, TokenData};
 use crate::policy::identity::claim_values::values;
 use crate::util::json::Raw;
 
-/// What kind of caller a token speaks for, as far as it says so.
+/// The kind of caller, as far as the token shows it.
 ///
-/// No standard claim tells. What does, and how sure it is:
+/// No standard claim states it. It is derived as follows:
 ///
-/// | kind | shown by | how sure |
+/// | kind | shown by | reliability |
 /// |---|---|---|
-/// | [`ApiKey`](Self::ApiKey) | the key itself | certain |
-/// | [`Client`](Self::Client) | Entra: `idtyp` is `app` | certain, if the provider is told to send it |
-/// | | Auth0: `gty` is `client-credentials`, or `sub` is the client with `@clients` | certain |
-/// | | `sub` is the client's identifier ([RFC 9068 §2.2](https://www.rfc-editor.org/rfc/rfc9068#section-2.2): Okta, Cognito, Logto and most others) | as sure as that no user can choose such a `sub` ([§5](https://www.rfc-editor.org/rfc/rfc9068#section-5)) |
+/// | [`ApiKey`](Self::ApiKey) | the API key itself | certain |
+/// | [`Client`](Self::Client) | Entra: `idtyp` is `app` | certain, if the provider is configured to send it |
+/// | | Auth0: `gty` is `client-credentials`, or `sub` is the client's identifier followed by `@clients` | certain |
+/// | | `sub` is the client's identifier ([RFC 9068 §2.2](https://www.rfc-editor.org/rfc/rfc9068#section-2.2): Okta, Cognito, Logto and most others) | reliable if no user can choose such a `sub` ([§5](https://www.rfc-editor.org/rfc/rfc9068#section-5)) |
 /// | [`User`](Self::User) | Entra: `idtyp` is `user` | certain |
-/// | | `auth_time` or `amr`, not empty: somebody logged in ([RFC 9068 §2.2.1](https://www.rfc-editor.org/rfc/rfc9068#section-2.2.1)); Okta: `uid` too; Authentik: `amr` only, since its service accounts have an `auth_time` | sure, if the issuer follows the RFC, or is named as the [provider](crate::Provider) that it is |
-/// | [`Unknown`](Self::Unknown) | nothing of the above: Keycloak's service accounts, and users of issuers that say little | - |
+/// | | `auth_time` or `amr` is not empty: a user logged in ([RFC 9068 §2.2.1](https://www.rfc-editor.org/rfc/rfc9068#section-2.2.1)); Okta: also `uid`; Authentik: only `amr`, since its service accounts have an `auth_time` | reliable if the issuer follows the RFC, or is configured as its [provider](crate::Provider) |
+/// | [`Unknown`](Self::Unknown) | none of the above: Keycloak's service accounts, and users of issuers that send few claims | - |
 ///
-/// A server for whom it matters must treat `Unknown` as the kind that it trusts less.
+/// If the kind matters to a server, it must treat `Unknown` as the kind that it trusts less.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CallerKind {
     /// A holder of an [API key](crate::ApiKeys).
     ApiKey,
-    /// A client in its own name: no user takes part
+    /// A client that acts on its own behalf, without a user
     /// ([RFC 6749 §4.4](https://www.rfc-editor.org/rfc/rfc6749#section-4.4)).
     Client,
-    /// The token does not tell.
+    /// The token does not show the kind.
     Unknown,
     /// A user, through a client.
     User,
 }
 
 impl AuthInfo {
-    /// Whether the caller is a user, a client in its own name, or the holder of an API key, as far as
-    /// the token tells.
+    /// Whether the caller is a user, a client that acts on its own behalf, or the holder of an API key, as far
+    /// as the token shows it.
     ///
     /// ```
     /// use mcp_auth::{AuthInfo, CallerKind};
@@ -77,7 +77,8 @@ fn kind(data: &TokenData) -> CallerKind {
     }
 }
 
-/// Whether there is anything in a claim: the first second of 1970, an empty list and an empty word say nothing.
+/// Whether a claim has a meaningful value. The first second of 1970, an empty list and empty strings do not
+/// count.
 fn says_something(claim: Raw<'_>) -> bool {
     match claim.numeric_date() {
         Some(second) => second >= 1.0,

@@ -1,11 +1,11 @@
-//! Values of claims, in the forms that providers write.
+//! Reads claim values in the forms that providers write.
 
 use std::borrow::Cow;
 
 use crate::util::json::{Object, Raw};
 
-/// Strings in an array, or the `value` of each object there (SCIM, RFC 7643 §2.4); or one string alone.
-/// Anything else is left out: it grants nothing.
+/// The strings of a claim: those of an array, the `value` of each object in an array (SCIM, RFC 7643 §2.4), or
+/// a single string. Anything else is left out, so it grants nothing.
 pub(super) fn values<'c>(claim: Raw<'c>) -> Vec<Cow<'c, str>> {
     let value = |one: Raw<'c>| one.string().or_else(|| member(one, "value").and_then(Raw::string));
     match claim.array() {
@@ -14,7 +14,7 @@ pub(super) fn values<'c>(claim: Raw<'c>) -> Vec<Cow<'c, str>> {
     }
 }
 
-/// A member of an object that has each member once, unless it is null.
+/// A member of an object. Returns `None` if it is absent or null, or if the object has duplicate members.
 pub(super) fn member<'c>(object: Raw<'c>, name: &str) -> Option<Raw<'c>> {
     Object::of(object.get()).ok()?.get(name).filter(|value| value.get() != "null")
 }

@@ -1,4 +1,4 @@
-//! What an admitted token says besides who its subject is, read from the claims when it is asked for.
+//! Claims of an admitted token besides its subject, such as roles, login and actor. Each call parses the claims.
 
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -20,8 +20,8 @@ impl AuthInfo {
     /// The roles of the subject: `roles`, an array of strings or of SCIM values
     /// ([RFC 9068 §2.2.3.1](https://www.rfc-editor.org/rfc/rfc9068#section-2.2.3.1)).
     ///
-    /// A provider that keeps them elsewhere (Keycloak: `realm_access.roles`) is read with
-    /// [`claims`](Self::claims), or judged with [`Rule::claim`](crate::Rule::claim).
+    /// If a provider keeps them elsewhere (Keycloak: `realm_access.roles`), read them with
+    /// [`claims`](Self::claims), or require them with [`Rule::claim`](crate::Rule::claim).
     ///
     /// ```
     /// fn is_editor(auth: &mcp_auth::AuthInfo) -> bool {
@@ -33,36 +33,36 @@ impl AuthInfo {
         self.values("roles")
     }
 
-    /// The groups that the subject belongs to: `groups`, as [`roles`](Self::roles) are written.
+    /// The groups that the subject belongs to: `groups`, in the same forms as [`roles`](Self::roles).
     #[must_use]
     pub fn groups(&self) -> Vec<Cow<'_, str>> {
         self.values("groups")
     }
 
-    /// What the subject is entitled to: `entitlements`, as [`roles`](Self::roles) are written.
+    /// What the subject is entitled to: `entitlements`, in the same forms as [`roles`](Self::roles).
     #[must_use]
     pub fn entitlements(&self) -> Vec<Cow<'_, str>> {
         self.values("entitlements")
     }
 
-    /// In which way the user logged in: `acr`, the authentication context class
-    /// ([RFC 9068 §2.2.1](https://www.rfc-editor.org/rfc/rfc9068#section-2.2.1)). To demand one, see
+    /// How the user logged in: `acr`, the authentication context class
+    /// ([RFC 9068 §2.2.1](https://www.rfc-editor.org/rfc/rfc9068#section-2.2.1)). To require one, see
     /// [`Rule::acr_values`](crate::Rule::acr_values).
     #[must_use]
     pub fn acr(&self) -> Option<Cow<'_, str>> {
         self.data().claim("acr").and_then(Raw::string)
     }
 
-    /// By which means the user logged in: `amr`, words of
-    /// [RFC 8176](https://www.rfc-editor.org/rfc/rfc8176#section-2) like `pwd`, `otp`, `hwk`.
+    /// The authentication methods of the login: `amr`, values of
+    /// [RFC 8176](https://www.rfc-editor.org/rfc/rfc8176#section-2) such as `pwd`, `otp`, `hwk`.
     #[must_use]
     pub fn amr(&self) -> Vec<Cow<'_, str>> {
         self.values("amr")
     }
 
     /// When the user logged in: `auth_time`
-    /// ([RFC 9068 §2.2.1](https://www.rfc-editor.org/rfc/rfc9068#section-2.2.1)). To demand a recent
-    /// login, see [`Rule::max_age`](crate::Rule::max_age).
+    /// ([RFC 9068 §2.2.1](https://www.rfc-editor.org/rfc/rfc9068#section-2.2.1)). To require a recent login,
+    /// see [`Rule::max_age`](crate::Rule::max_age).
     #[must_use]
     pub fn auth_time(&self) -> Option<SystemTime> {
         let seconds = self.data().claim("auth_time").and_then(Raw::numeric_date)?;

@@ -1,4 +1,4 @@
-//! What is read of claims, by tables.
+//! Tests of how claims are read.
 
 use http::header::{AUTHORIZATION, HeaderValue};
 use serde_json::{Value, json};

@@ -1,26 +1,26 @@
-//! Will MCP clients get along with this authorization server? One table of rules.
+//! Checks whether MCP clients can work with an authorization server, by a table of rules.
 
 use std::fmt;
 
 use crate::policy::metadata::server::ServerMetadata;
 use crate::util::url::is_secure;
 
-/// One rule's outcome.
+/// The outcome of one rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Finding {
-    /// How bad it is.
+    /// How serious it is.
     pub severity: Severity,
-    /// A stable word: `pkce_not_supported`, `pkce_supported`...
+    /// A stable code: `pkce_not_supported`, `pkce_supported`...
     pub code: &'static str,
-    /// What it means, for people.
+    /// What it means, for humans.
     pub message: &'static str,
 }
 
-/// How bad a finding is.
+/// How serious a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
-    /// The rule is kept.
+    /// The rule is met.
     Pass,
     /// Some clients, or some features, will not work.
     Warning,
@@ -34,17 +34,17 @@ impl fmt::Display for Finding {
     }
 }
 
-/// A rule: whether it is kept, and what to say in either case.
+/// A rule: whether it is met, and what to report in either case.
 struct Rule {
     is_kept: fn(&ServerMetadata) -> bool,
     kept: (&'static str, &'static str),
     broken: (Severity, &'static str, &'static str),
 }
 
-/// Judges a metadata document by what MCP clients and this resource server need of it.
+/// Checks a metadata document against what MCP clients and this resource server need.
 ///
-/// The codes are those of MCP Auth for Node and Python, and three more for what revision 2026-07-28
-/// asks. Only [`ServerMetadata::issuer`] and [`ServerMetadata::jwks_uri`] matter for verifying tokens.
+/// The codes are those of MCP Auth for Node and Python, and three more for the requirements of revision
+/// 2026-07-28. Only [`ServerMetadata::issuer`] and [`ServerMetadata::jwks_uri`] matter for verifying tokens.
 ///
 /// ```
 /// use mcp_auth::metadata::{ServerMetadata, Severity, validate};

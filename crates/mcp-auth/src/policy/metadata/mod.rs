@@ -1,4 +1,4 @@
-//! The published documents: of a protected resource (RFC 9728) and of an authorization server (RFC 8414, OpenID Connect).
+//! Metadata of protected resources (RFC 9728) and of authorization servers (RFC 8414, OpenID Connect).
 
 mod well_known;
 mod resource;

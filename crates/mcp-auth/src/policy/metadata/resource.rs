@@ -22,7 +22,7 @@ use crate::model::scope::Scopes;
 #[derive(Clone, Debug, Default)]
 pub struct ResourceMetadata(Map<String, Value>);
 
-/// One declaration per member of the document: the setter, its value's type, its meaning.
+/// Declares each member of the document: its setter, the type of its value, its meaning.
 macro_rules! members {
     ($($(#[$doc:meta])* $name:ident: $type:ty;)*) => {
         $($(#[$doc])* #[must_use]
@@ -32,7 +32,7 @@ macro_rules! members {
     };
 }
 
-/// The same for texts that may be given in several languages (RFC 9728 §2.1).
+/// Like `members!`, for texts that may be given in several languages (RFC 9728 §2.1).
 macro_rules! localized_members {
     ($($(#[$doc:meta])* $name:ident, $name_in:ident;)*) => {
         $($(#[$doc])* #[must_use]
@@ -52,7 +52,7 @@ macro_rules! localized_members {
 
 impl ResourceMetadata {
     localized_members! {
-        /// The name of the resource, for people.
+        /// The human-readable name of the resource.
         resource_name, resource_name_in;
         /// The URL of a page for developers.
         resource_documentation, resource_documentation_in;
@@ -63,31 +63,31 @@ impl ResourceMetadata {
     }
 
     members! {
-        /// The types of `authorization_details` that are understood ([RFC 9396](https://www.rfc-editor.org/rfc/rfc9396)).
+        /// The supported types of `authorization_details` ([RFC 9396](https://www.rfc-editor.org/rfc/rfc9396)).
         authorization_details_types_supported: Vec<String>;
         /// Whether only DPoP-bound tokens are accepted.
         dpop_bound_access_tokens_required: bool;
         /// The algorithms accepted in DPoP proofs.
         dpop_signing_alg_values_supported: Vec<String>;
-        /// The URL of the resource's own keys, with which it signs its answers.
+        /// The URL of the resource's own key set. It signs its responses with these keys.
         jwks_uri: String;
-        /// The algorithms with which the resource signs its answers.
+        /// The algorithms with which the resource signs its responses.
         resource_signing_alg_values_supported: Vec<String>;
-        /// These statements as a JWT that you have signed.
+        /// This metadata as a JWT that you have signed.
         signed_metadata: String;
         /// Whether tokens bound to client certificates are supported.
         tls_client_certificate_bound_access_tokens: bool;
     }
 
-    /// The scopes a client is told to ask for at first: the least that is of use. Unless this is set,
-    /// they are the required ones.
+    /// The scopes that a client should request at first: the minimum that is useful. Defaults to the required
+    /// scopes.
     #[must_use]
     pub fn scopes_supported(self, scopes: impl Into<Scopes>) -> Self {
         let scopes: Vec<Value> = scopes.into().iter().map(Value::from).collect();
         self.member("scopes_supported", scopes)
     }
 
-    /// Any other member. Empty arrays are left out, as RFC 9728 demands.
+    /// Sets any other member. Empty arrays are left out, as RFC 9728 requires.
     #[must_use]
     pub fn member(mut self, name: &str, value: impl Into<Value>) -> Self {
         match value.into() {
@@ -97,13 +97,13 @@ impl ResourceMetadata {
         self
     }
 
-    /// These members and those of `other`, which win.
+    /// Adds the members of `other`, which take precedence.
     pub(crate) fn with(mut self, other: Self) -> Self {
         self.0.extend(other.0);
         self
     }
 
-    /// The scopes that are published.
+    /// The published scopes, if they are set.
     pub(crate) fn published_scopes(&self) -> Option<Scopes> {
         let scopes = self.0.get("scopes_supported")?.as_array()?;
         Some(scopes.iter().filter_map(Value::as_str).collect())

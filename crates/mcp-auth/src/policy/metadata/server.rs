@@ -4,11 +4,11 @@ use serde_json::{Map, Value};
 
 use crate::util::json::{self, Object};
 
-/// A metadata document as it was published, every member of it.
+/// A metadata document as published, with every member.
 pub type MetadataDocument = Map<String, Value>;
 
 /// What an authorization server publishes about itself. A resource server needs its `issuer` and its
-/// `jwks_uri`; every other member is kept as it is.
+/// `jwks_uri`. Every other member is kept unchanged.
 ///
 /// ```
 /// use mcp_auth::metadata::ServerMetadata;
@@ -20,19 +20,19 @@ pub type MetadataDocument = Map<String, Value>;
 pub struct ServerMetadata(MetadataDocument);
 
 impl ServerMetadata {
-    /// The least there can be.
+    /// The minimum: the issuer and the URL of its key set.
     #[must_use]
     pub fn new(issuer: impl Into<String>, jwks_uri: impl Into<String>) -> Self {
         let members = [("issuer", issuer.into()), ("jwks_uri", jwks_uri.into())];
         Self(members.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect())
     }
 
-    /// Reads a document. Nothing is required of it but to be a JSON object without duplicate members:
-    /// [`validate`](super::validate) tells what it lacks.
+    /// Parses a document. It must be a JSON object without duplicate members, and is not checked further:
+    /// [`validate`](super::validate) reports what it lacks.
     ///
     /// # Errors
     ///
-    /// What is wrong, as a sentence.
+    /// A sentence that says what is wrong.
     pub fn parse(json: &[u8]) -> Result<Self, &'static str> {
         Object::read(json).map_err(|_| "it is no JSON object with distinct members")?;
         if !json::has_a_bottom(json) {
@@ -47,13 +47,13 @@ impl ServerMetadata {
         self.text("issuer").unwrap_or_default()
     }
 
-    /// Where its keys are.
+    /// The URL of its key set.
     #[must_use]
     pub fn jwks_uri(&self) -> Option<&str> {
         self.text("jwks_uri")
     }
 
-    /// Every member.
+    /// The whole document.
     #[must_use]
     pub fn document(&self) -> &MetadataDocument {
         &self.0
@@ -63,7 +63,7 @@ impl ServerMetadata {
         self.0.get(name)?.as_str()
     }
 
-    /// The strings of an array; nothing if the member is absent or something else.
+    /// The strings of an array. Returns `None` if the member is absent or is anything else.
     pub(crate) fn texts(&self, name: &str) -> Option<Vec<&str>> {
         self.0.get(name)?.as_array()?.iter().map(Value::as_str).collect()
     }

@@ -1,8 +1,8 @@
-//! Where documents are published ([RFC 8615](https://www.rfc-editor.org/rfc/rfc8615)). URLs stay the text they are.
+//! Well-known URLs of metadata ([RFC 8615](https://www.rfc-editor.org/rfc/rfc8615)). URLs are handled as text.
 
 use crate::util::url::split;
 
-/// Where a resource's metadata is: the well-known path put between host and path
+/// The URL of a resource's metadata: the well-known path is inserted between host and path
 /// ([RFC 9728 §3.1](https://www.rfc-editor.org/rfc/rfc9728#section-3.1)).
 pub(crate) fn resource_metadata_url(resource: &str) -> Option<String> {
     let (scheme, authority, rest) = split(resource)?;
@@ -13,7 +13,7 @@ pub(crate) fn resource_metadata_url(resource: &str) -> Option<String> {
     Some(format!("{scheme}://{authority}/.well-known/oauth-protected-resource{rest}"))
 }
 
-/// Where an issuer's metadata may be, in the order of the MCP specification (*Authorization Server
+/// The URLs at which an issuer's metadata may be, in the order of the MCP specification (*Authorization Server
 /// Metadata Discovery*).
 pub(crate) fn server_metadata_urls(issuer: &str) -> Vec<String> {
     let Some((scheme, authority, path)) = split(issuer) else { return Vec::new() };

@@ -1,4 +1,4 @@
-//! One MCP call: a method, and what it applies to.
+//! `Call`: one MCP message, its method and its target.
 
 use std::borrow::Cow;
 
@@ -7,14 +7,15 @@ use crate::policy::operation::target::Target;
 /// One message: its method, and what the method applies to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Call<'m> {
-    /// Nothing if it is the client's answer to a request of the server.
+    /// `None` if it is the client's response to a request of the server.
     pub(crate) method: Option<Cow<'m, str>>,
     pub(crate) target: Target<'m>,
-    /// The identifier of a request, JSON; nothing for a notification.
+    /// The `id` of a request, as JSON. `None` for a notification.
     pub(super) id: Option<&'m str>,
 }
 
-/// The methods of all revisions and of the tasks extension, first the one that is called most. What is not among them is unknown.
+/// The methods of all protocol revisions and of the tasks extension, the most frequent one first. Any other
+/// method is unknown.
 pub(super) const METHODS: &[&str] = &[
     "tools/call",
     "completion/complete",
@@ -43,7 +44,7 @@ pub(super) const METHODS: &[&str] = &[
     "tools/list",
 ];
 
-/// Whether a method is one of the protocol's.
+/// Whether the protocol defines a method.
 pub(crate) fn is_known_method(method: &str) -> bool {
     METHODS.contains(&method)
 }

@@ -1,4 +1,4 @@
-//! What the MCP headers say, and whether the body agrees.
+//! The MCP headers of a request, and whether the body agrees with them.
 
 use std::borrow::Cow;
 
@@ -7,10 +7,10 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, Header
 use crate::model::error_codes::BadMessage;
 use crate::policy::operation::call::Call;
 
-/// The last revision with batches; also the one that a request without a version speaks.
+/// The last revision with batches. A request without a version is treated as one of this revision.
 const LAST_WITH_BATCHES: &str = "2025-03-26";
 
-/// From this revision on the headers `Mcp-Method` and `Mcp-Name` must say what the body says.
+/// From this revision on, the headers `Mcp-Method` and `Mcp-Name` must agree with the body.
 const FIRST_WITH_HEADERS: &str = "2026-07-28";
 
 fn is_identity(coding: &str) -> bool {
@@ -18,7 +18,7 @@ fn is_identity(coding: &str) -> bool {
     coding.is_empty() || coding.eq_ignore_ascii_case("identity")
 }
 
-/// Whether nothing in a media type could be read as the name of another encoding.
+/// Whether nothing in a media type could be read as another encoding than UTF-8.
 fn is_in_utf8(media_type: &str) -> bool {
     const CHARSET: &str = "charset";
     let is_named = |text: &[u8]| text.eq_ignore_ascii_case(CHARSET.as_bytes());
@@ -33,23 +33,23 @@ fn is_in_utf8(media_type: &str) -> bool {
     })
 }
 
-/// The version, the method and the name.
+/// The headers with the version, the method and the name.
 const MCP: [HeaderName; 3] = [
     HeaderName::from_static("mcp-protocol-version"),
     HeaderName::from_static("mcp-method"),
     HeaderName::from_static("mcp-name"),
 ];
 
-/// The headers of interest, as they came.
+/// The relevant headers, not parsed.
 pub(super) struct RawHeaders<'h> {
     promises_utf8: bool,
-    /// Those of [`MCP`].
+    /// The values of the headers in [`MCP`].
     mcp: [Option<&'h HeaderValue>; 3],
     headers: &'h HeaderMap,
 }
 
 impl<'h> RawHeaders<'h> {
-    /// One look at each header.
+    /// Looks at each header once.
     pub(super) fn of(headers: &'h HeaderMap) -> Self {
         let (mut promises_utf8, mut mcp) = (true, [None; 3]);
         for (name, value) in headers {
@@ -65,15 +65,15 @@ impl<'h> RawHeaders<'h> {
         Self { promises_utf8, mcp, headers }
     }
 
-    /// Whether a body is what it looks like, by its headers: neither compressed, nor in another encoding than
-    /// UTF-8, which JSON is in ([RFC 8259 §8.1](https://www.rfc-editor.org/rfc/rfc8259#section-8.1)) and which
-    /// some servers let `charset` change: in UTF-7 plain ASCII hides other members.
+    /// Whether the headers declare a body that is neither compressed nor in another encoding than UTF-8. JSON
+    /// is always in UTF-8 ([RFC 8259 §8.1](https://www.rfc-editor.org/rfc/rfc8259#section-8.1)), but `charset`
+    /// changes the encoding for some servers: in UTF-7, plain ASCII hides other members.
     pub(super) fn promises_utf8(&self) -> bool {
         self.promises_utf8
     }
 }
 
-/// What the headers say.
+/// The parsed MCP headers.
 pub(super) struct McpHeaders<'h> {
     version: Option<&'h str>,
     method: Option<&'h str>,
@@ -84,7 +84,7 @@ impl<'h> McpHeaders<'h> {
     pub(super) fn of(said: &RawHeaders<'h>) -> Result<Self, BadMessage> {
         let headers = said.headers;
         let is_ours = |name: &HeaderName| name.as_str().starts_with("mcp-");
-        // Which of several counts, nobody knows. Mostly no header comes twice.
+        // If a header is repeated, it is not defined which one counts. Usually no header is repeated.
         if headers.keys_len() < headers.len() {
             let comes_twice = |name| headers.get_all(name).iter().nth(1).is_some();
             if headers.keys().any(|name| is_ours(name) && comes_twice(name)) {
@@ -95,7 +95,7 @@ impl<'h> McpHeaders<'h> {
         let [version, method, name] = said.mcp;
         let version = version.map(text).transpose()?;
         if version.is_none_or(|version| version < FIRST_WITH_HEADERS) {
-            // Nobody validates what older clients put there: it is not even looked at.
+            // In older revisions nothing validates these headers, so they are ignored.
             return Ok(Self { version, method: None, name: None });
         }
         let plain = |value| decoded(text(value)?).ok_or(BadMessage::HeaderMismatch);
@@ -106,18 +106,18 @@ impl<'h> McpHeaders<'h> {
         })
     }
 
-    /// Whether batches are part of the version.
+    /// Whether the protocol version has batches.
     pub(super) fn allows_batches(&self) -> bool {
         self.version.is_none_or(|version| version <= LAST_WITH_BATCHES)
     }
 
-    /// Whether a method is no longer part of the version: the server has to say so.
+    /// Whether the protocol version no longer has a method. Then it is for the server to refuse it.
     pub(super) fn has_removed(&self, method: &str) -> bool {
         self.version.is_some_and(|version| version >= FIRST_WITH_HEADERS)
             && matches!(method, "resources/subscribe" | "resources/unsubscribe")
     }
 
-    /// Whether headers and body say the same
+    /// Checks that headers and body agree
     /// ([MCP, Server Validation](https://modelcontextprotocol.io/specification/2026-07-28/basic/transports/streamable-http#server-validation)).
     pub(super) fn check_against_body(
         &self,
@@ -130,7 +130,7 @@ impl<'h> McpHeaders<'h> {
         if self.version.is_none_or(|version| version < FIRST_WITH_HEADERS) {
             return Ok(());
         }
-        // The headers of notifications are not defined, and `initialize` came before them.
+        // These headers are not defined for notifications, and `initialize` is older than they are.
         let may_lack = call.id.is_none() || method == "initialize";
         must(self.method.map_or(may_lack, |said| said == method))?;
         let mut names = call.target.names();
@@ -142,7 +142,7 @@ impl<'h> McpHeaders<'h> {
     }
 }
 
-/// Whether `Mcp-Name` says what this method applies to.
+/// Whether `Mcp-Name` contains the target of this method.
 fn mirrored(method: &str) -> bool {
     matches!(
         method,
@@ -157,7 +157,7 @@ fn mirrored(method: &str) -> bool {
     )
 }
 
-/// A header's value, which is wrapped in base64 where it could not stand in a header
+/// Decodes a header's value. A value that is not allowed in a header is wrapped in base64
 /// ([MCP, Value Encoding](https://modelcontextprotocol.io/specification/2026-07-28/basic/transports/streamable-http#value-encoding)).
 fn decoded(value: &str) -> Option<Cow<'_, str>> {
     let Some(wrapped) = value.strip_prefix("=?base64?").and_then(|rest| rest.strip_suffix("?="))

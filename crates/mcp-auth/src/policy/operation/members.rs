@@ -1,4 +1,4 @@
-//! Members of objects by name, each once and in one spelling.
+//! Reads members of objects by name. Duplicates and other spellings are refused.
 
 use crate::model::error_codes::BadMessage;
 use crate::util::json::{Member, Raw, Reader, SyntaxError};
@@ -9,7 +9,7 @@ impl From<SyntaxError> for BadMessage {
     }
 }
 
-/// The members of these names of a small object, each once and in one spelling.
+/// The values of the members with these names in a small object. Each name may occur once, and in one spelling.
 pub(super) fn fields<'m, const N: usize>(
     object: Raw<'m>,
     names: [&'static str; N],
@@ -17,7 +17,7 @@ pub(super) fn fields<'m, const N: usize>(
     members(&mut Reader::new(object.get()), &names)
 }
 
-/// The same of the object that comes next.
+/// Like [`fields`], for the object that comes next.
 pub(super) fn members<'m, const N: usize>(
     reader: &mut Reader<'m>,
     names: &[&'static str; N],
@@ -33,7 +33,7 @@ pub(super) fn members<'m, const N: usize>(
     Ok(found)
 }
 
-/// Goes into the object that must come next: MCP has no other messages, parameters and the like.
+/// Enters the object that must come next: in MCP, messages, parameters and the like are always objects.
 pub(super) fn enter(reader: &mut Reader<'_>) -> Result<(), BadMessage> {
     match reader.peek() {
         Some(b'{') => Ok(reader.enter(b'{')?),
@@ -44,7 +44,8 @@ pub(super) fn enter(reader: &mut Reader<'_>) -> Result<(), BadMessage> {
     }
 }
 
-/// The next member whose name is one of `names`; each may come once. Others are skipped.
+/// The index of the next member's name in `names`, or `None` after the last member. Each name may occur once.
+/// Other members are skipped.
 #[inline(always)]
 pub(super) fn next_of<const N: usize>(
     reader: &mut Reader<'_>,
@@ -55,7 +56,8 @@ pub(super) fn next_of<const N: usize>(
     next_among(reader, names, seen)
 }
 
-/// One for all objects: most of a request runs through code that is not in the nearest cache, and so little code is quick code.
+/// One function for all objects. Most of the code that a request runs is not in the nearest cache, so less code
+/// is faster.
 #[inline(never)]
 fn next_among(
     reader: &mut Reader<'_>,
@@ -75,12 +77,13 @@ fn next_among(
     Ok(None)
 }
 
-/// Skips a member that has none of the names. An error for what another parser could take for one of them:
-/// Go's ignores case, as Unicode folds it; C's ends at a NUL; Python's knows fields by two names, `taskId`
-/// and `task_id`; a copy in JavaScript inherits from `__proto__`; and serde_json's `Value` reads the string
-/// of its private member in place of the object.
+/// Skips a member that has none of the names. Fails if another parser could take its name for one of them:
+///
+/// Go ignores case, by Unicode's case folding. C ends a string at a NUL. Python knows fields by two names,
+/// `taskId` and `task_id`. In JavaScript, a copy of the object inherits from `__proto__`. serde_json's `Value`
+/// replaces an object that has its private member with what that member's string contains.
 fn pass_over(reader: &mut Reader<'_>, names: &[&str], member: &str) -> Result<(), BadMessage> {
-    // Of letters, digits and `-./`, as most: only their case can be in question.
+    // Most names consist of letters, digits and `-./`. Only their case can differ.
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() | matches!(byte, b'-'..=b'/');
     let is_simple = member.bytes().fold(true, |simple, byte| simple & is_plain(byte));
     let is_variant = |name: &&str| member.len() == name.len() && member.eq_ignore_ascii_case(name);
@@ -90,7 +93,8 @@ fn pass_over(reader: &mut Reader<'_>, names: &[&str], member: &str) -> Result<()
     Ok(reader.skip()?)
 }
 
-/// Whether another parser could take a name with signs, or with letters beyond ASCII, for one of the names.
+/// Whether another parser could take a name with special characters, or with letters beyond ASCII, for one of
+/// the names.
 fn is_odd(names: &[&str], member: &str) -> bool {
     let has_gaps = member.contains('_');
     let is_variant = |name: &&str| {
@@ -101,12 +105,12 @@ fn is_odd(names: &[&str], member: &str) -> bool {
     is_private || member.contains('\0') || names.iter().any(is_variant)
 }
 
-/// A name as Python's models see it: `task_id` and `taskId` are the same.
+/// A name without underscores and in lower case. Python's models treat `task_id` and `taskId` as the same name.
 fn without_gaps(name: &str) -> impl Iterator<Item = u8> {
     name.bytes().filter(|byte| *byte != b'_').map(|byte| byte.to_ascii_lowercase())
 }
 
-/// The two characters beyond ASCII that fold into it.
+/// Replaces the two characters beyond ASCII that case folding turns into ASCII letters.
 fn folded(member: &str) -> String {
     member.replace('\u{17f}', "s").replace('\u{212a}', "k")
 }

@@ -1,4 +1,4 @@
-//! A JSON-RPC message read in one pass, as far as rules need it. Nothing in it may be ambiguous.
+//! Parses a JSON-RPC message in one pass, as far as rules need it. Ambiguous messages are refused.
 
 use std::borrow::Cow;
 
@@ -10,20 +10,21 @@ use crate::policy::operation::params::Params;
 use crate::policy::operation::target::{Target, is_valid_name};
 use crate::util::json::{Raw, Reader};
 
-/// More than any client batches; each message is judged by itself.
+/// The maximum number of messages in a batch, more than any client sends. Each message is authorized
+/// separately.
 const MAX_BATCH: usize = 64;
 
-/// An identifier is sent back with an error, and clients count or take UUIDs.
+/// The maximum length of an `id`. It is sent back with an error. Clients use counters or UUIDs.
 const MAX_ID_BYTES: usize = 256;
 
-/// What a body holds: one message, or a batch of them.
+/// The content of a body: one message, or a batch of them.
 #[derive(Clone, Debug)]
 pub(super) enum Messages<M> {
     One(M),
     Batch(Vec<M>),
 }
 
-/// One message, taken apart as far as rules need it.
+/// One message, parsed as far as rules need it.
 #[derive(Default)]
 pub(super) struct Envelope<'m> {
     id: Option<Raw<'m>>,
@@ -66,7 +67,7 @@ impl<'m> Messages<Envelope<'m>> {
         Self::One(Envelope::default())
     }
 
-    /// Reads a body into an empty message, where it takes no copies; a batch takes its place.
+    /// Parses a body into an empty message, in place, to avoid copies. A batch replaces it.
     pub(super) fn read(&mut self, body: &'m [u8]) -> Result<(), BadMessage> {
         let text = std::str::from_utf8(body).map_err(|_| BadMessage::NotJson)?;
         let mut reader = Reader::new(text);
@@ -93,7 +94,7 @@ fn batch<'m>(reader: &mut Reader<'m>) -> Result<Vec<Envelope<'m>>, BadMessage> {
 }
 
 impl<'m> Envelope<'m> {
-    /// Reads the next message into an empty one.
+    /// Parses the next message into an empty one.
     fn read(&mut self, reader: &mut Reader<'m>) -> Result<(), BadMessage> {
         const NAMES: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
         let mut seen = 0;
@@ -113,14 +114,15 @@ impl<'m> Envelope<'m> {
         Ok(())
     }
 
-    /// The identifier, if it is one that can be sent back.
+    /// The `id`. Returns `None` if there is none, or if it cannot be sent back: it is not a string or a number,
+    /// or it is too long.
     pub(super) fn id(&self) -> Option<&'m str> {
         let id = self.id?.get();
         let is_scalar = id.starts_with(['"', '-']) || id.starts_with(|c: char| c.is_ascii_digit());
         (is_scalar && id.len() <= MAX_ID_BYTES).then_some(id)
     }
 
-    /// The version that the message itself claims to speak.
+    /// The protocol version that the message itself declares.
     pub(super) fn version(&self) -> Result<Option<Cow<'m, str>>, BadMessage> {
         let string = |version: Raw<'m>| version.string().ok_or(BadMessage::NotAMessage);
         self.params.version.map(|version| version.and_then(string)).transpose()
@@ -145,7 +147,8 @@ impl<'m> Envelope<'m> {
     }
 }
 
-/// Whether a method that is none of the protocol's can be a method, and is not meant to be one of those.
+/// Checks that a method that the protocol does not define has a valid name, and is not another spelling of one
+/// that it defines.
 fn check_unknown_method(method: &str) -> Result<(), BadMessage> {
     if !is_valid_name(method) {
         return Err(BadMessage::NotAMessage);

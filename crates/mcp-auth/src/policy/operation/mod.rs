@@ -1,4 +1,4 @@
-//! Which MCP operation is this? A strict look at a JSON-RPC message and the headers beside it.
+//! `Operation`: the MCP operation of a request, parsed strictly from its JSON-RPC message and its headers.
 
 mod members;
 mod target;
@@ -22,7 +22,7 @@ pub(crate) use target::Target;
 
 /// What a request asks for: one MCP message, several in a batch, or none (a `GET` for a stream).
 ///
-/// It is read from the body, which is the truth; headers may only contradict it.
+/// It is read from the body. The headers must agree with the body and cannot change the operation.
 ///
 /// ```
 /// use http::{HeaderMap, Method};
@@ -36,16 +36,16 @@ pub(crate) use target::Target;
 #[derive(Clone, Debug, Default)]
 pub struct Operation<'m>(Option<Messages<Call<'m>>>);
 
-/// All methods, names and URIs of a request are looked up among patterns, one by one.
+/// The maximum total length of the methods, names and URIs of a request. Each is compared with patterns.
 const MAX_WORD_BYTES: usize = 64 * 1024;
 
 impl<'m> Operation<'m> {
-    /// Reads what a request asks for. An empty body asks for nothing, unless the request is a `POST`.
+    /// Reads the operation of a request. An empty body asks for nothing, unless the request is a `POST`.
     ///
     /// # Errors
     ///
-    /// A [`BadMessage`] for what is no JSON-RPC message in UTF-8, for what two parsers could read differently,
-    /// and for headers that contradict the body.
+    /// A [`BadMessage`] if the body is not a JSON-RPC message in UTF-8, if two parsers could read it
+    /// differently, or if the headers contradict it.
     pub fn read(method: &Method, headers: &HeaderMap, body: &'m [u8]) -> Result<Self, Denial> {
         if body.is_empty() && method != Method::POST {
             return Ok(Self::default());
@@ -57,7 +57,7 @@ impl<'m> Operation<'m> {
         let mut messages = Messages::new();
         messages.read(body).map_err(Denial::bad_message)?;
         let understood = Self::understand(&said, &messages).and_then(|operation| {
-            // Each word stands somewhere in the body, and is no longer than there.
+            // Every method, name and URI is part of the body, so a short body needs no check.
             if body.len() > MAX_WORD_BYTES { operation.with_few_words() } else { Ok(operation) }
         });
         understood.map_err(|why| {
@@ -66,19 +66,19 @@ impl<'m> Operation<'m> {
         })
     }
 
-    /// A call of one tool, where there is no HTTP request to read it from.
+    /// A call of one tool, for use without an HTTP request.
     #[must_use]
     pub fn of_tool(name: &'m str) -> Self {
         Self::of("tools/call", Target::Tool(name.into()))
     }
 
-    /// A request for one prompt, where there is no HTTP request to read it from.
+    /// A request for one prompt, for use without an HTTP request.
     #[must_use]
     pub fn of_prompt(name: &'m str) -> Self {
         Self::of("prompts/get", Target::Prompt(name.into()))
     }
 
-    /// The reading of one resource, where there is no HTTP request to read it from.
+    /// A read of one resource, for use without an HTTP request.
     #[must_use]
     pub fn of_resource(uri: &'m str) -> Self {
         Self::of("resources/read", Target::Resources(vec![uri.into()]))
@@ -88,13 +88,14 @@ impl<'m> Operation<'m> {
         self.0.as_ref().map_or(&[], Messages::all)
     }
 
-    /// The identifier of the one request that this is.
+    /// The `id` of the request. Returns `None` for a batch, a notification or a response.
     pub(crate) fn request_id(&self) -> Option<&'m str> {
         let call = self.0.as_ref()?.only()?;
         call.method.as_ref().and(call.id)
     }
 
-    /// What it is called in a sentence for the operator: a stranger wrote it, and may have painted it.
+    /// Its name in a detail for the operator. The client wrote this name, so a long or unusual one is not
+    /// shown.
     pub(crate) fn label(&self) -> String {
         let text = self.to_string();
         let is_plain = text.len() <= 128 && text.bytes().all(|b| matches!(b, b' '..=b'~'));
@@ -125,7 +126,7 @@ impl<'m> Operation<'m> {
         Ok(Self(Some(calls)))
     }
 
-    /// The same, if all methods, names and URIs in it are short enough.
+    /// Checks that all methods, names and URIs are at most [`MAX_WORD_BYTES`] long in total.
     fn with_few_words(self) -> Result<Self, BadMessage> {
         let words = self
             .calls()
@@ -138,7 +139,7 @@ impl<'m> Operation<'m> {
     }
 }
 
-/// For log lines: methods and names as the client wrote them, so not for the wire.
+/// For logs. Contains methods and names as the client wrote them, so it must not be sent to clients.
 impl fmt::Display for Operation<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, call) in self.calls().iter().enumerate() {

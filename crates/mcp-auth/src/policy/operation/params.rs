@@ -12,14 +12,15 @@ pub(super) struct Params<'m> {
     pub(super) name: Option<Raw<'m>>,
     pub(super) uri: Option<Raw<'m>>,
     pub(super) task: Option<Raw<'m>>,
-    /// What `_meta` says of the protocol's version, or what is wrong with it.
+    /// The protocol version in `_meta`, or what is wrong with `_meta`.
     pub(super) version: Option<Result<Raw<'m>, BadMessage>>,
     pub(super) reference: Option<Raw<'m>>,
     pub(super) notifications: Option<Raw<'m>>,
 }
 
-/// The version in the `_meta` that comes next, or what is wrong with it, to be told with the identifier of the message. It is
-/// read as it is passed: in the revision that asks for it, it is longer than the rest of most messages.
+/// The version in the `_meta` that comes next, or what is wrong with it. That error is returned as a value, so
+/// that it can be reported with the `id` of the message. The version is read in the pass that skips `_meta`: in
+/// the revision that requires it, it is longer than the rest of most messages.
 fn version<'m>(reader: &mut Reader<'m>) -> Result<Option<Result<Raw<'m>, BadMessage>>, BadMessage> {
     let mut ahead = reader.clone();
     let is_null = ahead.peek() == Some(b'n');
@@ -36,7 +37,7 @@ fn version<'m>(reader: &mut Reader<'m>) -> Result<Option<Result<Raw<'m>, BadMess
 }
 
 impl<'m> Params<'m> {
-    /// JSON-RPC knows arrays here too, MCP does not.
+    /// JSON-RPC also allows arrays here. MCP does not.
     pub(super) fn read(&mut self, reader: &mut Reader<'m>) -> Result<(), BadMessage> {
         if reader.peek() == Some(b'n') {
             return Ok(reader.skip()?); // null
@@ -62,7 +63,7 @@ impl<'m> Params<'m> {
     }
 }
 
-/// As many resources as one request may subscribe to; each is judged by itself.
+/// The maximum number of resources that one request may subscribe to. Each is authorized separately.
 const MAX_SUBSCRIPTIONS: usize = 256;
 
 impl<'m> Params<'m> {
@@ -83,7 +84,7 @@ impl<'m> Params<'m> {
     }
 }
 
-/// What is completed: an argument of a prompt, or of a resource's URI.
+/// The target of a completion: the prompt or resource of which an argument is completed.
 fn completed(reference: Option<Raw<'_>>) -> Result<Target<'_>, BadMessage> {
     let [kind, name, uri] = fields(reference.ok_or(BadMessage::Target)?, ["type", "name", "uri"])?;
     match &*valid_name(kind)? {
@@ -93,7 +94,7 @@ fn completed(reference: Option<Raw<'_>>) -> Result<Target<'_>, BadMessage> {
     }
 }
 
-/// The resources whose changes are listened to.
+/// The resources to whose changes the client subscribes.
 fn listened(notifications: Option<Raw<'_>>) -> Result<Vec<Cow<'_, str>>, BadMessage> {
     let Some(notifications) = notifications else { return Ok(Vec::new()) };
     let [resources] = fields(notifications, ["resourceSubscriptions"])?;

@@ -1,14 +1,14 @@
-//! What a method applies to: a tool, a prompt, resources, a task.
+//! `Target`: what a method applies to, such as a tool, a prompt, resources or a task.
 
 use std::borrow::Cow;
 
 use crate::model::error_codes::BadMessage;
 use crate::util::json::Raw;
 
-/// Names of tools and URIs are looked up among patterns.
+/// The maximum length of a name or URI. Each is compared with patterns.
 const MAX_NAME_BYTES: usize = 8 * 1024;
 
-/// What a method applies to, as far as rules speak of it.
+/// What a method applies to, as far as rules need it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Target<'m> {
     #[default]
@@ -20,7 +20,7 @@ pub(crate) enum Target<'m> {
 }
 
 impl Target<'_> {
-    /// What it is called.
+    /// Its name, or its URIs.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         let (one, several) = match self {
             Self::None => (None, &[][..]),
@@ -31,19 +31,19 @@ impl Target<'_> {
     }
 }
 
-/// A name on which a decision rests: a string without control characters, of some length.
+/// A name that a decision may depend on: a string without control characters, not empty and not too long.
 pub(super) fn valid_name(value: Option<Raw<'_>>) -> Result<Cow<'_, str>, BadMessage> {
     let name = value.and_then(Raw::string).ok_or(BadMessage::Target)?;
     if is_valid_name(&name) { Ok(name) } else { Err(BadMessage::Target) }
 }
 
-/// Whether a decision can rest on it.
+/// Whether a decision may depend on the name.
 pub(super) fn is_valid_name(name: &str) -> bool {
     (1..=MAX_NAME_BYTES).contains(&name.len()) && !has_controls(name)
 }
 
 fn has_controls(name: &str) -> bool {
-    // To the end in any case: many bytes at once, where the machine can.
+    // No early exit, so that the compiler can vectorize it.
     let is_odd = name.bytes().fold(false, |odd, byte| odd | !matches!(byte, b' '..=b'~'));
     is_odd && name.contains(char::is_control)
 }

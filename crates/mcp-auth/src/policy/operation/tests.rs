@@ -1,4 +1,4 @@
-//! What a message asks for, and what is no message: tables.
+//! Tests of how messages are read, and which are refused.
 
 use http::{HeaderMap, HeaderValue, Method};
 

@@ -1,4 +1,4 @@
-//! Which rule applies to which operation: names and patterns, first the exact, then the longest.
+//! `ToolScopes`: which rules apply to an operation, by exact names and by patterns.
 
 mod pattern;
 mod uri;
@@ -12,12 +12,12 @@ use crate::model::require::Hierarchy;
 use crate::policy::operation::{Call, Target, is_known_method};
 use crate::policy::rule::Rule;
 
-/// What each tool requires, and likewise each prompt, resource and method. What no rule names needs
-/// only what the resource requires of every token.
+/// The rules for tools, prompts, resources and methods. An operation without a rule needs only what the
+/// resource requires of every token.
 ///
-/// Names are exact, or patterns in which `*` stands for anything; in URIs `{name}` stands for one
-/// segment ([RFC 6570](https://www.rfc-editor.org/rfc/rfc6570)). The exact name counts before
-/// patterns, and of patterns the one with the most letters; if several have as many, all count.
+/// A name is exact, or a pattern: `*` matches anything, and in URIs `{name}` matches one segment
+/// ([RFC 6570](https://www.rfc-editor.org/rfc/rfc6570)). An exact name takes precedence over patterns. Among
+/// patterns, the one with the most literal characters applies. If several have equally many, all of them apply.
 ///
 /// ```
 /// use mcp_auth::{AnyOf, McpAuth, ToolScopes};
@@ -43,76 +43,76 @@ pub struct ToolScopes {
     unknown_methods: Rule,
 }
 
-/// The rules for one kind of thing.
+/// The rules for one kind of target.
 #[derive(Clone, Debug, Default)]
 struct Table {
     exact: BTreeMap<Box<str>, Rule>,
-    /// By their beginnings, so that a name is compared with few of them.
+    /// The patterns by their literal prefixes, so that a name is compared with few of them.
     patterns: BTreeMap<Box<str>, Vec<(Pattern, Rule)>>,
-    /// How long these beginnings are.
+    /// The lengths of these prefixes.
     beginnings: BTreeSet<usize>,
 }
 
 impl ToolScopes {
-    /// No rules yet.
+    /// Creates an empty set of rules.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// States what calls of a tool require: `add_note`, or a pattern, `delete_*`.
+    /// Adds a rule for calls of a tool: `add_note`, or a pattern, `delete_*`.
     #[must_use]
     pub fn tool(mut self, name: impl AsRef<str>, rule: impl Into<Rule>) -> Self {
         self.tools.add(name.as_ref(), rule.into());
         self
     }
 
-    /// States what a prompt requires, and the completion of its arguments.
+    /// Adds a rule for a prompt, and for the completion of its arguments.
     #[must_use]
     pub fn prompt(mut self, name: impl AsRef<str>, rule: impl Into<Rule>) -> Self {
         self.prompts.add(name.as_ref(), rule.into());
         self
     }
 
-    /// States what reading a resource requires, and subscribing to it: a URI, or a pattern.
+    /// Adds a rule for reading a resource and subscribing to it: a URI, or a pattern.
     ///
-    /// Where there are such rules, a URI that is not in its normal form is refused, since the server
-    /// could take it for another ([RFC 3986 §6.2.2](https://www.rfc-editor.org/rfc/rfc3986#section-6.2.2)).
-    /// What cannot stand in a URI (`é`, a space) is the same as its percent-encoding, here and there.
+    /// If there are such rules, a URI that is not in its normal form is refused, since the server could take it
+    /// for another one ([RFC 3986 §6.2.2](https://www.rfc-editor.org/rfc/rfc3986#section-6.2.2)). A character
+    /// that is not allowed in a URI (`é`, a space) is equal to its percent-encoding, in rules and in requests.
     #[must_use]
     pub fn resource(mut self, uri: impl AsRef<str>, rule: impl Into<Rule>) -> Self {
         self.resources.add(&uri::encoded(uri.as_ref()), rule.into());
         self
     }
 
-    /// States what a method requires, besides what it applies to: `completion/complete`, `tasks/*`.
+    /// Adds a rule for a method, in addition to the rules for its target: `completion/complete`, `tasks/*`.
     #[must_use]
     pub fn method(mut self, method: impl AsRef<str>, rule: impl Into<Rule>) -> Self {
         self.methods.add(method.as_ref(), rule.into());
         self
     }
 
-    /// States what methods require that are neither of the protocol nor named by a rule;
-    /// [`Rule::never`] forbids them. Otherwise they need what every request needs.
+    /// Adds a rule for methods that the protocol does not define and no rule names. [`Rule::never`] forbids
+    /// them. Without such a rule, they need only what every request needs.
     #[must_use]
     pub fn unknown_methods(mut self, rule: impl Into<Rule>) -> Self {
         self.unknown_methods = rule.into();
         self
     }
 
-    /// A rule for a tool whose name is no pattern, whatever it looks like.
+    /// Adds a rule for a tool by its exact name, even if it looks like a pattern.
     pub(crate) fn exact_tool(mut self, name: &str, rule: Rule) -> Self {
         self.tools.add_exact(name.into(), rule);
         self
     }
 
-    /// A rule for a prompt whose name is no pattern, whatever it looks like.
+    /// Adds a rule for a prompt by its exact name, even if it looks like a pattern.
     pub(crate) fn exact_prompt(mut self, name: &str, rule: Rule) -> Self {
         self.prompts.add_exact(name.into(), rule);
         self
     }
 
-    /// These rules and others.
+    /// Combines these rules with others.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
         self.tools.append(other.tools);
@@ -123,12 +123,12 @@ impl ToolScopes {
         self
     }
 
-    /// Whether anything depends on the body of a request.
+    /// Whether there is no rule, so that nothing depends on the body of a request.
     pub(crate) fn is_empty(&self) -> bool {
         self.unknown_methods.is_empty() && self.tables().all(Table::is_empty)
     }
 
-    /// The same rules, with scopes also met by those that imply them.
+    /// The same rules, with scopes that are also met by those that imply them.
     pub(crate) fn under(mut self, hierarchy: &Hierarchy) -> Self {
         for rule in self.rules_mut() {
             *rule = std::mem::take(rule).under(hierarchy);
@@ -136,27 +136,27 @@ impl ToolScopes {
         self
     }
 
-    /// Every scope that is named.
+    /// Every scope that a rule names.
     pub(crate) fn named(&self) -> impl Iterator<Item = &str> {
         let rules = self.tables().flat_map(Table::rules).chain([&self.unknown_methods]);
         rules.flat_map(|rule| rule.scopes.named())
     }
 
-    /// Whether a rule has no name, perhaps that of an unset variable: nothing would ever meet it.
+    /// Whether a rule has an empty name, perhaps from an unset variable. It would never apply.
     pub(crate) fn has_nameless(&self) -> bool {
         self.tables().any(|table| table.exact.contains_key(""))
     }
 
-    /// The URI of a rule that no request meets, since such a one is refused.
+    /// The URI of a rule that would never apply, because a request with this URI is refused.
     pub(crate) fn odd_uri(&self) -> Option<&str> {
         self.resources.exact.keys().map(|uri| &**uri).find(|uri| !uri::is_normal(uri))
     }
 
-    /// Shows the rules that one call must meet.
+    /// Calls `found` for each rule that a call must meet.
     ///
     /// # Errors
     ///
-    /// [`BadMessage::Uri`] for a URI that the server could read as another.
+    /// [`BadMessage::Uri`] if the server could take a URI for another one.
     pub(crate) fn find<'r>(
         &'r self,
         call: &Call<'_>,
@@ -179,8 +179,8 @@ impl ToolScopes {
             }
             let name = if is_uri { uri::encoded(name) } else { name.into() };
             table.find(&name, found);
-            // Some servers decode a slash in what they take from a template, others do not: both
-            // readings must be permitted.
+            // Some servers decode a slash in a template variable, others do not. The caller must be allowed
+            // both readings.
             if is_uri && name.contains("%2F") {
                 table.find(&name.replace("%2F", "/"), found);
             }
@@ -222,7 +222,7 @@ impl Table {
         patterns.for_each(|(pattern, rule)| self.add_pattern(pattern, rule));
     }
 
-    /// Shows what applies to a name, and says whether anything does.
+    /// Calls `found` for each rule that applies to a name. Returns whether there is one.
     fn find<'r>(&'r self, name: &str, found: &mut impl FnMut(&'r Rule)) -> bool {
         if let Some(rule) = self.exact.get(name) {
             found(rule);
@@ -238,7 +238,7 @@ impl Table {
         most.is_some()
     }
 
-    /// The patterns that match a name: all, or those with so many letters.
+    /// The patterns that match a name: all, or those with this number of literal characters.
     fn matching(
         &self,
         name: &str,

@@ -1,6 +1,6 @@
-//! Names with gaps: globs, and the simplest of URI templates.
+//! Patterns for names: globs, and simple URI templates.
 
-/// A pattern: how it begins, and then gaps and literal texts.
+/// A pattern: a literal prefix, then wildcards and literal texts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pattern {
     beginning: Box<str>,
@@ -11,14 +11,14 @@ pub(super) struct Pattern {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
     Literal(Box<str>),
-    /// `*`, and what RFC 6570 lets cross a slash (`{+path}`): anything, also nothing.
+    /// `*`, and RFC 6570 expressions that may cross a slash (`{+path}`): any text, even empty.
     Anything,
-    /// `{name}`: at least one character, and no slash.
+    /// `{name}`: one or more characters, but no slash.
     Segment,
 }
 
 impl Pattern {
-    /// Nothing if the text has no gap: it is a name then.
+    /// Parses a pattern. Returns `None` if the text has no wildcard: then it is a name.
     pub(super) fn of(text: &str) -> Option<Self> {
         let mut parts = Vec::new();
         let mut rest = text;
@@ -56,18 +56,18 @@ impl Pattern {
         Some(Self { beginning, parts, letters })
     }
 
-    /// How a name begins that fits; empty if any may.
+    /// The literal prefix of every name that matches. May be empty.
     pub(super) fn beginning(&self) -> &str {
         &self.beginning
     }
 
-    /// How much of it is literal: the more, the more it says.
+    /// The length of its literal text. The longer, the more specific it is.
     pub(super) fn letters(&self) -> usize {
         self.letters
     }
 
-    /// Whether a name fits that begins as it must, by what follows. Takes time in proportion to the lengths of
-    /// both, whatever they are.
+    /// Whether a name with the right prefix matches, given the rest of the name. The time is at most
+    /// proportional to the length of the pattern times that of the rest.
     pub(super) fn matches(&self, rest: &str) -> bool {
         match &*self.parts {
             [Part::Anything] => true,
@@ -77,7 +77,7 @@ impl Pattern {
     }
 }
 
-/// Follows all ways through the parts at once: where could the next part begin?
+/// Follows all possible matches at once: `here` marks where the next part could begin.
 fn matches_all(parts: &[Part], text: &[u8]) -> bool {
     let mut here = vec![false; text.len() + 1];
     here[0] = true;

@@ -1,12 +1,12 @@
-//! URIs as rules compare them: in the one form that every server reads as the same.
+//! URIs as rules compare them, in a form that every server reads in the same way.
 
 use std::borrow::Cow;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// A URI as rules compare it: what cannot stand in one is percent-encoded, in capitals, and what can stand
-/// in each segment of a path is not, since servers decode what they take from a template
-/// ([RFC 3986 §6.2.2](https://www.rfc-editor.org/rfc/rfc3986#section-6.2.2), a little more).
-/// Braces stay, and with them the gaps of a template.
+/// A URI as rules compare it. Characters that are not allowed in a URI are percent-encoded, with capital
+/// digits. Characters that are allowed in every segment of a path are decoded, since servers decode what they
+/// take from a template ([RFC 3986 §6.2.2](https://www.rfc-editor.org/rfc/rfc3986#section-6.2.2), slightly
+/// extended). Braces stay, and with them the variables of a template.
 pub(super) fn encoded(uri: &str) -> Cow<'_, str> {
     if uri.bytes().all(|byte| stands(byte) && byte != b'%') {
         return Cow::Borrowed(uri);
@@ -37,7 +37,8 @@ pub(super) fn encoded(uri: &str) -> Cow<'_, str> {
     Cow::Owned(encoded)
 }
 
-/// Whether a mark means the same in a path whether it is encoded or not. `*` would be a gap in a rule.
+/// Whether a character means the same in a path whether it is encoded or not. `*` is not included: in a rule it
+/// would be a wildcard.
 fn is_plain_in_paths(byte: u8) -> bool {
     matches!(
         byte,
@@ -45,16 +46,15 @@ fn is_plain_in_paths(byte: u8) -> bool {
     )
 }
 
-/// Whether a byte may stand in a URI, or in a template of some.
+/// Whether a byte is allowed in a URI, or in a URI template.
 fn stands(byte: u8) -> bool {
     byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'|')
 }
 
-/// Whether a URI is written as a server must read it: no dot segments, no capitals in its scheme, nothing
-/// percent-encoded that need not be
-/// ([RFC 3986 §6.2.2](https://www.rfc-editor.org/rfc/rfc3986#section-6.2.2)), and nothing that a URL loses
-/// where it is parsed as browsers do: spaces around it, backslashes, an empty port
-/// ([URL](https://url.spec.whatwg.org/#url-parsing)).
+/// Whether a URI is in its normal form: no dot segments, no capitals in its scheme, no needless
+/// percent-encoding ([RFC 3986 §6.2.2](https://www.rfc-editor.org/rfc/rfc3986#section-6.2.2)), and nothing that
+/// a browser's URL parser removes or changes: spaces around it, backslashes, an empty port
+/// ([URL](https://url.spec.whatwg.org/#url-parsing)). Every server reads such a URI in the same way.
 pub(super) fn is_normal(uri: &str) -> bool {
     let (scheme, rest) = uri.split_once(':').unwrap_or((uri, ""));
     let is_dots = |segment: &str| matches!(segment, "." | "..");
@@ -84,7 +84,7 @@ pub(super) fn is_normal(uri: &str) -> bool {
     !decoded.split(['/', '\\', '?', '#']).any(is_dots)
 }
 
-/// Whether the part with the host is written in the one way that parsers of URLs leave as it is.
+/// Whether the authority is written in the one way that URL parsers leave unchanged.
 fn has_normal_authority(scheme: &str, rest: &str) -> bool {
     let default_port = match scheme {
         "file" => Some(""),
@@ -110,7 +110,7 @@ fn has_normal_authority(scheme: &str, rest: &str) -> bool {
     }
     match default_port {
         None => true,
-        // The letter of a drive may be written with a bar.
+        // A drive letter may be followed by `|` instead of `:`.
         Some("") if host.is_empty() => authority.is_empty() && !path.contains('|'),
         Some("") if host == "localhost" => false,
         Some(_) if user.is_some() || port == default_port => false,
@@ -118,7 +118,7 @@ fn has_normal_authority(scheme: &str, rest: &str) -> bool {
     }
 }
 
-/// Whether a host in brackets is an address in its shortest form.
+/// Whether a host in brackets is an IPv6 address in its shortest form. Returns `true` for any other host.
 fn is_normal_address(host: &str) -> bool {
     let Some(address) = host.strip_prefix('[') else { return true };
     let address = address.strip_suffix(']').unwrap_or_default();
@@ -126,8 +126,8 @@ fn is_normal_address(host: &str) -> bool {
     !address.contains('.') && parsed.is_ok_and(|parsed| parsed.to_string() == address)
 }
 
-/// Whether a host of the web is in small ASCII letters, and as an address only in the usual form. Variables
-/// of a template may stand in it.
+/// Whether a web host has only lower-case ASCII characters, and an IPv4 address only its usual form. It may
+/// contain variables of a template.
 fn is_normal_domain(host: &str) -> bool {
     if host.starts_with('[') {
         return true;
