@@ -112,7 +112,7 @@ impl TokenVerifier {
     /// The denial of a token that none of the issuers can have issued.
     fn refuse_shape(&self) -> Denial {
         let about: Vec<_> =
-            self.introspectors.iter().filter_map(Introspector::about_shape).collect();
+            self.introspectors.iter().filter_map(Introspector::shape_detail).collect();
         Denial::invalid(Reason::Malformed).detail(about.join("; "))
     }
 
@@ -162,7 +162,7 @@ fn with_confirmation_of(
         return Ok(jwt);
     }
     match (&answer.data().confirmation, &jwt.data().confirmation) {
-        (Some(confirmation), None) => Ok(jwt.clone().bound(confirmation.clone())),
+        (Some(confirmation), None) => Ok(jwt.clone().with_confirmation(confirmation.clone())),
         _ => Err(Denial::invalid(Reason::Binding)
             .detail("the token and the answer of its issuer name different keys (`cnf`)")),
     }

@@ -10,7 +10,7 @@ pub(crate) struct IssuerOverrides {
     /// The clients whose tokens are accepted for the resource although they have no `aud`.
     pub(crate) clients: Vec<String>,
     /// Whether tokens are accepted with any audience.
-    pub(crate) is_any_audience_ours: bool,
+    pub(crate) accepts_any_audience: bool,
     /// The claims that may contain the scopes; the first one present counts. If empty, the usual claims are
     /// read.
     pub(crate) scope_claims: Vec<Box<str>>,

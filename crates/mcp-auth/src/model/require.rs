@@ -88,7 +88,7 @@ impl Require {
 
 impl Condition {
     fn is_met_by(&self, granted: &Scopes) -> bool {
-        self.alternatives.shares_one_with(granted) || self.implied_by.shares_one_with(granted)
+        self.alternatives.intersects(granted) || self.implied_by.intersects(granted)
     }
 
     fn of(alternatives: Scopes) -> Self {

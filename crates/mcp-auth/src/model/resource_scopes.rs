@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn a_challenge_keeps_what_is_held_and_known_in_one_order() {
-        let vocabulary = |is_strict| ResourceScopes {
+        let resource_scopes = |is_strict| ResourceScopes {
             known: "a b c".into(),
             requested_as: [("b".into(), "api://x/b".into())].into(),
             is_strict,
@@ -73,9 +73,9 @@ mod tests {
             (true, "c", "b a", "c"),
         ] {
             let challenged_here =
-                vocabulary(is_strict).to_challenge(&required.into(), &granted.into());
+                resource_scopes(is_strict).to_challenge(&required.into(), &granted.into());
             assert_eq!(challenged_here.as_str(), challenged);
         }
-        assert_eq!(vocabulary(false).requested(&"a b".into()).as_str(), "a api://x/b");
+        assert_eq!(resource_scopes(false).requested(&"a b".into()).as_str(), "a api://x/b");
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 /// Up to this length in bytes, a list is searched for duplicates by comparing all pairs. A forged token may
 /// have thousands of scopes, and they are read before its signature is verified.
-const SHORT: usize = 256;
+const MAX_PAIRWISE_BYTES: usize = 256;
 
 /// A list of scope tokens in the given order, without duplicates.
 ///
@@ -28,7 +28,7 @@ impl Scopes {
     /// [`Hierarchy`](crate::Hierarchy).
     #[must_use]
     pub fn contains(&self, scope: &str) -> bool {
-        !scope.is_empty() && !scope.contains(' ') && self.holds(scope.as_bytes())
+        !scope.is_empty() && !scope.contains(' ') && self.contains_words(scope.as_bytes())
     }
 
     /// The scopes, in order.
@@ -37,17 +37,18 @@ impl Scopes {
     }
 
     /// Whether the lists have a scope in common.
-    pub(crate) fn shares_one_with(&self, others: &Self) -> bool {
+    pub(crate) fn intersects(&self, others: &Self) -> bool {
         let all = self.0.as_bytes();
         // Usually there is only one scope. If `others` contains the whole list in a row, it contains one of
         // them.
         !all.is_empty()
-            && (others.holds(all) || all.split(|byte| *byte == b' ').any(|it| others.holds(it)))
+            && (others.contains_words(all)
+                || all.split(|byte| *byte == b' ').any(|it| others.contains_words(it)))
     }
 
     /// Whether `word` is one of the scopes, or several of them in a row. Compares in place, since each request
     /// needs such a search.
-    fn holds(&self, word: &[u8]) -> bool {
+    fn contains_words(&self, word: &[u8]) -> bool {
         let mut rest = self.0.as_bytes();
         loop {
             if rest
@@ -98,7 +99,7 @@ impl fmt::Display for Scopes {
 impl From<&str> for Scopes {
     fn from(scopes: &str) -> Self {
         let parts = || scopes.as_bytes().split(|byte| *byte == b' ');
-        let is_canonical = scopes.len() <= SHORT
+        let is_canonical = scopes.len() <= MAX_PAIRWISE_BYTES
             && parts().enumerate().all(|(i, scope)| {
                 !scope.is_empty() && !parts().take(i).any(|earlier| earlier == scope)
             });

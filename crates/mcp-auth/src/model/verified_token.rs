@@ -167,7 +167,7 @@ impl VerifiedToken {
     }
 
     /// Binds the token to its sender.
-    pub(crate) fn bound(self, confirmation: Box<Confirmation>) -> Self {
+    pub(crate) fn with_confirmation(self, confirmation: Box<Confirmation>) -> Self {
         self.with(|data| data.confirmation = Some(confirmation))
     }
 

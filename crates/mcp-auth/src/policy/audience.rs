@@ -27,7 +27,7 @@ fn audience_exception(overrides: &IssuerOverrides, token: &VerifiedToken) -> boo
     let is_ours = |audience: &str| overrides.audiences.iter().any(|ours| ours == audience);
     let data = token.data();
     let client_id = data.client_id.as_ref().map(|id| id.of(&data.claims));
-    overrides.is_any_audience_ours
+    overrides.accepts_any_audience
         || token.audiences().any(is_ours)
         // The client counts only in a token without `aud`.
         || (data.audience.is_empty() && overrides.is_for_our_client(client_id))

@@ -102,18 +102,18 @@ impl Challenge {
     }
 
     /// The same challenge, by DPoP only.
-    pub(crate) fn by_dpop(self, algs: Option<String>) -> Self {
+    pub(crate) fn dpop_only(self, algs: Option<String>) -> Self {
         Self { scheme: Scheme::Dpop, algs, ..self }
     }
 
     /// The same challenge, with a DPoP challenge as an alternative. The alternative repeats no parameter of the
     /// first challenge, because some clients search the whole header.
-    pub(crate) fn or_dpop(self, algs: Option<String>) -> Self {
-        Self { next: Some(Box::new(Self::default().by_dpop(algs))), ..self }
+    pub(crate) fn with_dpop_alternative(self, algs: Option<String>) -> Self {
+        Self { next: Some(Box::new(Self::default().dpop_only(algs))), ..self }
     }
 
     /// The challenge for a DPoP request where Bearer is accepted as well. The error is in the DPoP challenge.
-    pub(crate) fn by_bearer_or_dpop(mut self, algs: Option<String>) -> Self {
+    pub(crate) fn with_error_in_dpop(mut self, algs: Option<String>) -> Self {
         let wrong = Self {
             error: self.error.take(),
             acr_values: self.acr_values.take(),
@@ -121,7 +121,7 @@ impl Challenge {
             error_description: self.error_description.take(),
             ..Self::default()
         };
-        Self { next: Some(Box::new(wrong.by_dpop(algs))), ..self }
+        Self { next: Some(Box::new(wrong.dpop_only(algs))), ..self }
     }
 
     /// Parses the first `Bearer` challenge of a header, which may also contain challenges of other schemes.

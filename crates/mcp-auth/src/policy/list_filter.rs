@@ -80,7 +80,7 @@ impl ListFilter {
     /// `ttlMs`. `cacheScope` becomes `private`, since the list is for one caller: in results that have
     /// `cacheScope` or `ttlMs`, and in all lists if `may_be_cached`
     /// ([MCP, *Caching*](https://modelcontextprotocol.io/specification/2026-07-28/server/utilities/caching)).
-    pub(crate) fn shown_to(
+    pub(crate) fn filter_for(
         &self,
         caller: Option<&AuthInfo>,
         message: &str,
@@ -153,7 +153,7 @@ impl Reader<'_> {
                 is_same = false;
                 continue;
             }
-            let completed = self.with_needs(listed, element.get());
+            let completed = self.with_security_schemes(listed, element.get());
             is_same &= completed.is_none();
             shown.push(completed.map_or(Cow::Borrowed(element.get()), Cow::Owned));
         }
@@ -169,7 +169,7 @@ impl Reader<'_> {
 
     /// The tool with the scopes that it needs. Returns `None` if it needs none, or has `securitySchemes`
     /// itself.
-    fn with_needs(&self, listed: ListItemKind, tool: &str) -> Option<String> {
+    fn with_security_schemes(&self, listed: ListItemKind, tool: &str) -> Option<String> {
         let required_scopes =
             self.lists.required_scopes.as_ref().filter(|_| listed == ListItemKind::Tool)?;
         let [name, schemes] = json::pick(tool, ["name", "securitySchemes"]).ok()?;
@@ -194,9 +194,9 @@ fn edited(text: &str, mut edits: Vec<Edit>) -> String {
     edits.sort_by_key(|(place, _)| place.start);
     let mut edited = String::with_capacity(text.len() + 64);
     let mut from = 0;
-    for (place, anew) in edits {
+    for (place, replacement) in edits {
         edited += text.get(from..place.start).unwrap_or_default();
-        edited += &anew;
+        edited += &replacement;
         from = place.end;
     }
     edited + text.get(from..).unwrap_or_default()
@@ -204,7 +204,7 @@ fn edited(text: &str, mut edits: Vec<Edit>) -> String {
 
 impl fmt::Debug for ListFilter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lists").finish_non_exhaustive()
+        f.debug_struct("ListFilter").finish_non_exhaustive()
     }
 }
 
@@ -213,17 +213,18 @@ pub(crate) mod tests {
     use super::*;
 
     /// Hides names that contain `admin`. Tools whose name begins with `w` need a scope.
-    pub(crate) fn lists(with_needs: bool) -> ListFilter {
+    pub(crate) fn lists(with_security_schemes: bool) -> ListFilter {
         let required_scopes =
             |tool: &str| tool.starts_with('w').then(|| Scopes::from(["notes:write"]));
         ListFilter {
             keep: Some(Box::new(|_, _, name| !name.contains("admin"))),
-            required_scopes: with_needs.then(|| Box::new(required_scopes) as Box<ToolScopeLookup>),
+            required_scopes: with_security_schemes
+                .then(|| Box::new(required_scopes) as Box<ToolScopeLookup>),
         }
     }
 
     fn shown(message: &str, may_be_cached: bool) -> Result<Option<String>, UnfilterableList> {
-        lists(false).shown_to(None, message, may_be_cached)
+        lists(false).filter_for(None, message, may_be_cached)
     }
 
     #[test]
@@ -322,6 +323,6 @@ pub(crate) mod tests {
     fn tools_say_what_they_need_unless_they_do() {
         let message = r#"{"result":{"tools":[{"name":"read"},{"name":"write"},{"name":"w2","securitySchemes":[]},{"name":"admin_w"}],"prompts":[{"name":"w"}]}}"#;
         let expected = r#"{"result":{"tools":[{"name":"read"},{"name":"write","securitySchemes":[{"type":"oauth2","scopes":["notes:write"]}]},{"name":"w2","securitySchemes":[]}],"prompts":[{"name":"w"}]}}"#;
-        assert_eq!(lists(true).shown_to(None, message, false), Ok(Some(expected.to_owned())));
+        assert_eq!(lists(true).filter_for(None, message, false), Ok(Some(expected.to_owned())));
     }
 }

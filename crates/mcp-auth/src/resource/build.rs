@@ -184,10 +184,10 @@ impl McpAuthBuilder {
         if let Some(scope) = self.hierarchy.circular() {
             return Err(ConfigError::CircularScopes(scope.to_owned()));
         }
-        if self.operations.has_nameless() {
+        if self.operations.has_empty_name() {
             return Err(ConfigError::NamelessRule);
         }
-        if let Some(uri) = self.operations.odd_uri() {
+        if let Some(uri) = self.operations.non_normal_uri() {
             return Err(ConfigError::RuleUri(uri.to_owned()));
         }
         let scopes = self.resource_scopes().known;

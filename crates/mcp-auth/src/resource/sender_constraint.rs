@@ -68,10 +68,12 @@ impl SenderConstraint {
         let algorithms = || Some(self.algorithms.clone());
         let is_login = denial.status() == http::StatusCode::UNAUTHORIZED;
         match denial.scheme() {
-            _ if self.is_required => challenge.by_dpop(algorithms()),
-            Scheme::Dpop if is_login => challenge.by_bearer_or_dpop(algorithms()),
-            Scheme::Dpop => challenge.by_dpop(algorithms()),
-            Scheme::Bearer if self.is_offered && is_login => challenge.or_dpop(algorithms()),
+            _ if self.is_required => challenge.dpop_only(algorithms()),
+            Scheme::Dpop if is_login => challenge.with_error_in_dpop(algorithms()),
+            Scheme::Dpop => challenge.dpop_only(algorithms()),
+            Scheme::Bearer if self.is_offered && is_login => {
+                challenge.with_dpop_alternative(algorithms())
+            }
             Scheme::Bearer => challenge,
         }
     }

@@ -22,7 +22,7 @@ pub(crate) enum StrSpans {
 impl StrSpan {
     /// The span of a string that was read from `text`. Returns `None` if the value is not a string.
     #[inline(never)]
-    pub(crate) fn place(text: &str, value: Raw<'_>) -> Option<Self> {
+    pub(crate) fn from_value(text: &str, value: Raw<'_>) -> Option<Self> {
         Self::within(text, value.string()?)
     }
 
@@ -42,7 +42,7 @@ impl StrSpan {
     }
 
     /// The span of any value that was read from `text`, as it is written there.
-    pub(crate) fn raw_place(text: &str, value: Raw<'_>) -> Option<Self> {
+    pub(crate) fn from_raw(text: &str, value: Raw<'_>) -> Option<Self> {
         let start = value.get().as_ptr() as usize - text.as_ptr() as usize;
         let end = start + value.get().len();
         Some(Self::Within { start: start.try_into().ok()?, end: end.try_into().ok()? })

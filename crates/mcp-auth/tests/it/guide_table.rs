@@ -82,7 +82,9 @@ fn audience(row: &Provider) -> String {
     match row.audience {
         Audience::Resource => "`aud` is the URL of the resource".to_owned(),
         Audience::Fixed(audience) => format!("`aud` is `{audience}`"),
-        Audience::Own => "`aud` is the provider's name for it: `.audience(..)`".to_owned(),
+        Audience::ProviderChosen => {
+            "`aud` is the provider's name for it: `.audience(..)`".to_owned()
+        }
         Audience::Clients => "no `aud`; `client_id` is one of yours".to_owned(),
         _ => "its API says to which client: one of yours".to_owned(),
     }

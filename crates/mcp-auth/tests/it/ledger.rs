@@ -164,3 +164,23 @@ fn a_test_that_is_not_there_is_noticed() {
         assert!(!is_there(name), "{name}");
     }
 }
+
+#[test]
+fn every_test_of_an_invariant_is_there() {
+    let page = fs::read_to_string(root().join("docs/invariants.md")).expect("the page");
+    let names =
+        page.split('`').filter(|name| name.starts_with("it::") || name.starts_with("lib::"));
+    // A file of tests is named as a whole where all of it proves the invariant.
+    let is_file = |name: &str| {
+        let path = name.replacen("it::", "crates/mcp-auth/tests/it/", 1);
+        let path = path.replacen("lib::", "crates/mcp-auth/src/", 1).replace("::", "/");
+        root().join(path + ".rs").exists()
+    };
+    let missing: Vec<_> = names
+        .filter(|name| *name != "it::" && *name != "lib::")
+        .filter(|name| !is_there(name) && !is_file(name))
+        .collect();
+    assert!(missing.is_empty(), "{missing:#?}");
+    let rows = page.lines().filter(|line| line.starts_with("| ") && line.contains("::"));
+    assert!(rows.count() >= 29);
+}

@@ -63,7 +63,7 @@ fn server(id: &str) -> Option<AuthorizationServer> {
 
 /// Whether only the provider's own API can validate its tokens: see `asked_providers.rs`.
 fn can_introspect(provider: &Provider) -> bool {
-    provider.audience == Audience::Asked
+    provider.audience == Audience::FromApi
 }
 
 /// A metadata document and two decoded tokens of one provider.

@@ -206,7 +206,7 @@ impl<'a> CallerScope<'a> {
         let (auth, caller) = (self.auth.clone(), self.caller.clone());
         let may_be_cached = self.may_be_cached;
         Some(Box::new(move |message| match auth.lists() {
-            Some(lists) => lists.shown_to(caller.as_ref(), message, may_be_cached),
+            Some(lists) => lists.filter_for(caller.as_ref(), message, may_be_cached),
             None => Ok(None),
         }))
     }

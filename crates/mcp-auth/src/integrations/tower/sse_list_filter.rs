@@ -180,7 +180,7 @@ mod tests {
     const SHOWN: &str = r#"{"result":{"tools":[{"name":"a"}]}}"#;
 
     fn rewrite(message: &str) -> Result<Option<String>, UnfilterableList> {
-        lists(false).shown_to(None, message, false)
+        lists(false).filter_for(None, message, false)
     }
 
     fn rewritten(chunks: &[Bytes]) -> Result<Vec<u8>, UnfilterableList> {

@@ -98,7 +98,7 @@ impl AuthorizationServer {
         let Some((row, api)) = self.row().and_then(|row| Some((row, row.api.as_ref()?))) else {
             return self;
         };
-        let endpoint = row.fill(api.endpoint, places);
+        let endpoint = row.fill_placeholders(api.endpoint, places);
         self.with(|settings| {
             settings.keys = KeySource::None;
             settings.introspection = Some(Introspection::provider_api(api, &endpoint, client));

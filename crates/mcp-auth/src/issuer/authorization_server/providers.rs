@@ -102,7 +102,7 @@ impl AuthorizationServer {
         let row = |provider: &'static Provider| {
             let given = tenants.into_iter().map(|tenant| {
                 // A value that is not a GUID leaves the placeholder, which is not a tenant: `build()` reports it.
-                provider.fill("{tenantid}", &[("tenantid", tenant.as_ref())])
+                provider.fill_placeholders("{tenantid}", &[("tenantid", tenant.as_ref())])
             });
             let template =
                 Self::template(provider.issuer, provider.metadata_url.unwrap_or_default());
@@ -157,7 +157,7 @@ impl AuthorizationServer {
     pub fn provider<'a>(id: &str, places: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let Some(provider) = Provider::find(id) else { return Self::discover(id) };
         let places: Vec<_> = places.into_iter().collect();
-        let fill = |form| provider.fill(form, &places);
+        let fill = |form| provider.fill_placeholders(form, &places);
         let source = match provider.metadata_url {
             Some(url) => Source::Url(fill(url).into()),
             None => Source::Discovery,
@@ -220,7 +220,7 @@ impl AuthorizationServer {
     /// access tokens, and whoever receives one can use it here.
     #[must_use]
     pub fn dangerous_any_audience(self) -> Self {
-        self.with_overrides(|overrides| overrides.is_any_audience_ours = true)
+        self.with_overrides(|overrides| overrides.accepts_any_audience = true)
     }
 
     /// Returns what is wrong with how the server was configured, if anything.
@@ -251,7 +251,7 @@ impl AuthorizationServer {
         }
         let row = overrides.provider?;
         let has_clients = match row.audience {
-            Audience::Asked => !overrides.clients.is_empty() || !overrides.audiences.is_empty(),
+            Audience::FromApi => !overrides.clients.is_empty() || !overrides.audiences.is_empty(),
             Audience::Clients => !overrides.clients.is_empty(),
             _ => true,
         };

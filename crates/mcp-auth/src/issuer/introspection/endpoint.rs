@@ -107,7 +107,7 @@ impl IntrospectionEndpoint {
         let invalid =
             |why: &str| FetchError::InvalidDocument { url: url.to_owned(), why: why.to_owned() };
         if is_unknown_token(api, response.status().as_u16(), response.body()) {
-            return Ok(Err(Denial::invalid(Reason::Inactive).detail(api.about_unknown)));
+            return Ok(Err(Denial::invalid(Reason::Inactive).detail(api.unknown_detail)));
         }
         if matches!(response.status().as_u16(), 400 | 404 | 422) {
             return Err(invalid("it refuses the question, and not in the words of its API"));

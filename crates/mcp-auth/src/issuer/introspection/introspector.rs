@@ -89,8 +89,8 @@ impl Introspector {
     }
 
     /// The denial's detail for a token that cannot be one of this server.
-    pub(crate) fn about_shape(&self) -> Option<&'static str> {
-        self.0.settings.api.map(|api| api.about_shape)
+    pub(crate) fn shape_detail(&self) -> Option<&'static str> {
+        self.0.settings.api.map(|api| api.shape_detail)
     }
 
     /// Whether the URL of the endpoint is known.

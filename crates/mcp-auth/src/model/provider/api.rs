@@ -17,13 +17,13 @@ pub(crate) struct Api {
     /// contain the token itself.
     pub(crate) claims: &'static [&'static str],
     /// Operator detail for a token that cannot be one of the provider's.
-    pub(crate) about_shape: &'static str,
+    pub(crate) shape_detail: &'static str,
     /// Operator detail for a token that the provider does not know.
-    pub(crate) about_unknown: &'static str,
+    pub(crate) unknown_detail: &'static str,
     /// Operator detail for a token without a user.
-    pub(crate) about_no_user: &'static str,
+    pub(crate) no_user_detail: &'static str,
     /// What the API's status codes mean, and what to change then.
-    pub(crate) about_status: &'static [(u16, &'static str)],
+    pub(crate) status_advice: &'static [(u16, &'static str)],
 }
 
 /// The format of one provider's requests and responses.
@@ -62,6 +62,6 @@ impl Api {
 
     /// What to change if the API answers with this status. Returns `None` if there is no advice for it.
     pub(crate) fn advice(&self, status: u16) -> Option<&'static str> {
-        self.about_status.iter().find(|(known, _)| *known == status).map(|(_, advice)| *advice)
+        self.status_advice.iter().find(|(known, _)| *known == status).map(|(_, advice)| *advice)
     }
 }

@@ -32,16 +32,16 @@ impl Provider {
         by_host.or_else(|| Self::ALL.iter().find(writes)).copied()
     }
 
-    /// Replaces the placeholders in `form` with the given values, one after the other. A placeholder stays if
+    /// Replaces the placeholders in `template` with the given values, one after the other. A placeholder stays if
     /// its value is empty or invalid: no issuer looks like that.
-    pub(crate) fn fill(&self, form: &str, given: &[(&str, &str)]) -> String {
-        let mut filled = form.to_owned();
+    pub(crate) fn fill_placeholders(&self, template: &str, given: &[(&str, &str)]) -> String {
+        let mut filled = template.to_owned();
         for (place, value) in given {
             let placeholder = format!("{{{place}}}");
             let value = value.trim_end_matches('/');
             // Accept `https://tenant.auth0.com/` for `tenant.auth0.com`, since users copy it from a browser.
             let value = match value.strip_prefix("https://") {
-                Some(host) if form.contains(&format!("https://{placeholder}")) => host,
+                Some(host) if template.contains(&format!("https://{placeholder}")) => host,
                 _ => value,
             };
             let value = if self.has_guids { value.to_ascii_lowercase() } else { value.to_owned() };
@@ -69,7 +69,7 @@ mod tests {
 
     fn filled(id: &str, given: &[(&str, &str)]) -> String {
         let provider = Provider::find(id).expect(id);
-        provider.fill(provider.issuer, given)
+        provider.fill_placeholders(provider.issuer, given)
     }
 
     #[test]

@@ -89,12 +89,12 @@ pub enum Audience {
     Fixed(&'static str),
     /// `aud` is a name that the provider chooses, such as a client's identifier: set it with
     /// `AuthorizationServer::audience`.
-    Own,
+    ProviderChosen,
     /// There is no `aud`. `client_id` must be one of the configured clients.
     Clients,
     /// The token is opaque. The provider's API names the client that it was issued to, which must be one of the
     /// configured clients.
-    Asked,
+    FromApi,
 }
 
 /// A claim by which access tokens differ from ID tokens.

@@ -64,7 +64,7 @@ fn kind(data: &TokenData) -> CallerKind {
         client.is_some_and(|client| subject.strip_suffix("@clients").unwrap_or(subject) == client);
     let provider = data.overrides.as_ref().and_then(|overrides| overrides.provider);
     let logins = provider.unwrap_or(&Provider::DEFAULT).login_claims;
-    let has_logged_in = logins.iter().any(|name| claim(name).is_some_and(says_something));
+    let has_logged_in = logins.iter().any(|name| claim(name).is_some_and(has_meaningful_value));
 
     if is("idtyp", "user") {
         CallerKind::User
@@ -79,7 +79,7 @@ fn kind(data: &TokenData) -> CallerKind {
 
 /// Whether a claim has a meaningful value. The first second of 1970, an empty list and empty strings do not
 /// count.
-fn says_something(claim: Raw<'_>) -> bool {
+fn has_meaningful_value(claim: Raw<'_>) -> bool {
     match claim.numeric_date() {
         Some(second) => second >= 1.0,
         None => values(claim).iter().any(|word| !word.is_empty()),

@@ -35,10 +35,10 @@ impl fmt::Display for Finding {
 }
 
 /// A rule: whether it is met, and what to report in either case.
-struct Rule {
-    is_kept: fn(&ServerMetadata) -> bool,
-    kept: (&'static str, &'static str),
-    broken: (Severity, &'static str, &'static str),
+struct Check {
+    is_met: fn(&ServerMetadata) -> bool,
+    pass: (&'static str, &'static str),
+    fail: (Severity, &'static str, &'static str),
 }
 
 /// Checks a metadata document against what MCP clients and this resource server need.
@@ -55,11 +55,11 @@ struct Rule {
 /// ```
 #[must_use]
 pub fn validate(metadata: &ServerMetadata) -> Vec<Finding> {
-    let check = |rule: &Rule| {
-        let (severity, (code, message)) = if (rule.is_kept)(metadata) {
-            (Severity::Pass, rule.kept)
+    let check = |rule: &Check| {
+        let (severity, (code, message)) = if (rule.is_met)(metadata) {
+            (Severity::Pass, rule.pass)
         } else {
-            let (severity, code, message) = rule.broken;
+            let (severity, code, message) = rule.fail;
             (severity, (code, message))
         };
         Finding { severity, code, message }
@@ -67,107 +67,107 @@ pub fn validate(metadata: &ServerMetadata) -> Vec<Finding> {
     RULES.iter().map(check).collect()
 }
 
-const RULES: &[Rule] = &[
-    Rule {
-        is_kept: |it| {
+const RULES: &[Check] = &[
+    Check {
+        is_met: |it| {
             is_secure(it.issuer())
                 && ["authorization_endpoint", "token_endpoint"]
                     .iter()
                     .all(|name| it.text(name).is_some())
                 && it.texts("response_types_supported").is_some()
         },
-        kept: ("server_metadata_valid", "The required members are there."),
-        broken: (
+        pass: ("server_metadata_valid", "The required members are there."),
+        fail: (
             Severity::Error,
             "invalid_server_metadata",
             "`issuer` (an https URL), `authorization_endpoint`, `token_endpoint` or `response_types_supported` is missing or malformed.",
         ),
     },
-    Rule {
-        is_kept: |it| it.jwks_uri().is_some_and(is_secure),
-        kept: ("jwks_uri_present", "The server publishes its keys."),
-        broken: (
+    Check {
+        is_met: |it| it.jwks_uri().is_some_and(is_secure),
+        pass: ("jwks_uri_present", "The server publishes its keys."),
+        fail: (
             Severity::Error,
             "missing_jwks_uri",
             "`jwks_uri` (an https URL) is missing: JWTs of this server cannot be verified.",
         ),
     },
-    Rule {
-        is_kept: |it| {
+    Check {
+        is_met: |it| {
             it.texts("response_types_supported").is_some_and(|types| {
                 types.iter().any(|one| one.split(' ').any(|word| word == "code"))
             })
         },
-        kept: ("code_response_type_supported", "The response type `code` is supported."),
-        broken: (
+        pass: ("code_response_type_supported", "The response type `code` is supported."),
+        fail: (
             Severity::Error,
             "code_response_type_not_supported",
             "`response_types_supported` lacks `code`: clients cannot log in.",
         ),
     },
-    Rule {
-        is_kept: |it| {
+    Check {
+        is_met: |it| {
             it.texts("grant_types_supported")
                 .is_none_or(|types| types.contains(&"authorization_code"))
         },
-        kept: ("authorization_code_grant_supported", "The authorization code grant is supported."),
-        broken: (
+        pass: ("authorization_code_grant_supported", "The authorization code grant is supported."),
+        fail: (
             Severity::Error,
             "authorization_code_grant_not_supported",
             "`grant_types_supported` lacks `authorization_code`: clients cannot log in.",
         ),
     },
-    Rule {
-        is_kept: |it| {
+    Check {
+        is_met: |it| {
             it.texts("code_challenge_methods_supported").is_some_and(|methods| !methods.is_empty())
         },
-        kept: ("pkce_supported", "PKCE is supported."),
-        broken: (
+        pass: ("pkce_supported", "PKCE is supported."),
+        fail: (
             Severity::Warning,
             "pkce_not_supported",
             "`code_challenge_methods_supported` is missing: MCP clients must refuse such a server, even if it supports PKCE (Entra and Cognito do); serve a completed document to them.",
         ),
     },
-    Rule {
-        is_kept: |it| {
+    Check {
+        is_met: |it| {
             it.texts("code_challenge_methods_supported")
                 .is_none_or(|methods| methods.is_empty() || methods.contains(&"S256"))
         },
-        kept: ("s256_code_challenge_method_supported", "The PKCE method S256 is not ruled out."),
-        broken: (
+        pass: ("s256_code_challenge_method_supported", "The PKCE method S256 is not ruled out."),
+        fail: (
             Severity::Error,
             "s256_code_challenge_method_not_supported",
             "`code_challenge_methods_supported` lacks `S256`: MCP clients must refuse this server.",
         ),
     },
-    Rule {
-        is_kept: |it| it.text("registration_endpoint").is_some(),
-        kept: ("dynamic_registration_supported", "Clients can register themselves (RFC 7591)."),
-        broken: (
+    Check {
+        is_met: |it| it.text("registration_endpoint").is_some(),
+        pass: ("dynamic_registration_supported", "Clients can register themselves (RFC 7591)."),
+        fail: (
             Severity::Warning,
             "dynamic_registration_not_supported",
             "`registration_endpoint` is missing: clients without Client ID Metadata Documents must be registered by hand.",
         ),
     },
-    Rule {
-        is_kept: |it| flag(it, "client_id_metadata_document_supported"),
-        kept: (
+    Check {
+        is_met: |it| flag(it, "client_id_metadata_document_supported"),
+        pass: (
             "client_id_metadata_document_supported",
             "Client ID Metadata Documents are supported.",
         ),
-        broken: (
+        fail: (
             Severity::Warning,
             "client_id_metadata_document_not_supported",
             "`client_id_metadata_document_supported` is not true: clients that rely on it must be registered otherwise.",
         ),
     },
-    Rule {
-        is_kept: |it| flag(it, "authorization_response_iss_parameter_supported"),
-        kept: (
+    Check {
+        is_met: |it| flag(it, "authorization_response_iss_parameter_supported"),
+        pass: (
             "issuer_identification_supported",
             "Authorization responses carry `iss` (RFC 9207).",
         ),
-        broken: (
+        fail: (
             Severity::Warning,
             "issuer_identification_not_supported",
             "`authorization_response_iss_parameter_supported` is not true: clients of several servers are open to mix-up attacks (RFC 9207).",
@@ -257,7 +257,7 @@ mod tests {
         for (member, value, severity, code) in rows {
             let mut document = complete();
             document[member] = value;
-            let broken: Vec<_> = findings_of(document)
+            let fail: Vec<_> = findings_of(document)
                 .into_iter()
                 .filter(|finding| finding.severity > Severity::Pass)
                 .collect();

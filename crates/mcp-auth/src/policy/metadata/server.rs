@@ -35,7 +35,7 @@ impl ServerMetadata {
     /// A sentence that says what is wrong.
     pub fn parse(json: &[u8]) -> Result<Self, &'static str> {
         Object::read(json).map_err(|_| "it is no JSON object with distinct members")?;
-        if !json::has_a_bottom(json) {
+        if !json::is_safe_for_serde_value(json) {
             return Err("it is nested too deep");
         }
         serde_json::from_slice(json).map(Self).map_err(|_| "it is no JSON object")

@@ -42,7 +42,7 @@ const MCP: [HeaderName; 3] = [
 
 /// The relevant headers, not parsed.
 pub(super) struct RawHeaders<'h> {
-    promises_utf8: bool,
+    declares_plain_utf8: bool,
     /// The values of the headers in [`MCP`].
     mcp: [Option<&'h HeaderValue>; 3],
     headers: &'h HeaderMap,
@@ -51,25 +51,25 @@ pub(super) struct RawHeaders<'h> {
 impl<'h> RawHeaders<'h> {
     /// Looks at each header once.
     pub(super) fn of(headers: &'h HeaderMap) -> Self {
-        let (mut promises_utf8, mut mcp) = (true, [None; 3]);
+        let (mut declares_plain_utf8, mut mcp) = (true, [None; 3]);
         for (name, value) in headers {
             if *name == CONTENT_TYPE {
-                promises_utf8 &=
+                declares_plain_utf8 &=
                     value == "application/json" || value.to_str().is_ok_and(is_in_utf8);
             } else if *name == CONTENT_ENCODING {
-                promises_utf8 &= value.to_str().is_ok_and(is_identity);
-            } else if let Some((_, said)) = MCP.iter().zip(&mut mcp).find(|(it, _)| *it == name) {
-                *said = Some(value);
+                declares_plain_utf8 &= value.to_str().is_ok_and(is_identity);
+            } else if let Some((_, place)) = MCP.iter().zip(&mut mcp).find(|(it, _)| *it == name) {
+                *place = Some(value);
             }
         }
-        Self { promises_utf8, mcp, headers }
+        Self { declares_plain_utf8, mcp, headers }
     }
 
     /// Whether the headers declare a body that is neither compressed nor in another encoding than UTF-8. JSON
     /// is always in UTF-8 ([RFC 8259 §8.1](https://www.rfc-editor.org/rfc/rfc8259#section-8.1)), but `charset`
     /// changes the encoding for some servers: in UTF-7, plain ASCII hides other members.
-    pub(super) fn promises_utf8(&self) -> bool {
-        self.promises_utf8
+    pub(super) fn declares_plain_utf8(&self) -> bool {
+        self.declares_plain_utf8
     }
 }
 
@@ -81,8 +81,8 @@ pub(super) struct McpHeaders<'h> {
 }
 
 impl<'h> McpHeaders<'h> {
-    pub(super) fn of(said: &RawHeaders<'h>) -> Result<Self, BadMessage> {
-        let headers = said.headers;
+    pub(super) fn of(raw: &RawHeaders<'h>) -> Result<Self, BadMessage> {
+        let headers = raw.headers;
         let is_ours = |name: &HeaderName| name.as_str().starts_with("mcp-");
         // If a header is repeated, it is not defined which one counts. Usually no header is repeated.
         if headers.keys_len() < headers.len() {
@@ -92,7 +92,7 @@ impl<'h> McpHeaders<'h> {
             }
         }
         let text = |value: &'h HeaderValue| value.to_str().map_err(|_| BadMessage::HeaderMismatch);
-        let [version, method, name] = said.mcp;
+        let [version, method, name] = raw.mcp;
         let version = version.map(text).transpose()?;
         if version.is_none_or(|version| version < FIRST_WITH_HEADERS) {
             // In older revisions nothing validates these headers, so they are ignored.
@@ -112,7 +112,7 @@ impl<'h> McpHeaders<'h> {
     }
 
     /// Whether the protocol version no longer has a method. Then it is for the server to refuse it.
-    pub(super) fn has_removed(&self, method: &str) -> bool {
+    pub(super) fn lacks_method(&self, method: &str) -> bool {
         self.version.is_some_and(|version| version >= FIRST_WITH_HEADERS)
             && matches!(method, "resources/subscribe" | "resources/unsubscribe")
     }
@@ -132,10 +132,10 @@ impl<'h> McpHeaders<'h> {
         }
         // These headers are not defined for notifications, and `initialize` is older than they are.
         let may_lack = call.id.is_none() || method == "initialize";
-        must(self.method.map_or(may_lack, |said| said == method))?;
+        must(self.method.map_or(may_lack, |header| header == method))?;
         let mut names = call.target.names();
-        match (mirrored(method), names.next(), &self.name) {
-            (true, Some(name), Some(said)) => must(said == name),
+        match (has_name_header(method), names.next(), &self.name) {
+            (true, Some(name), Some(header)) => must(header == name),
             (true, Some(_), None) => must(may_lack),
             _ => Ok(()),
         }
@@ -143,7 +143,7 @@ impl<'h> McpHeaders<'h> {
 }
 
 /// Whether `Mcp-Name` contains the target of this method.
-fn mirrored(method: &str) -> bool {
+fn has_name_header(method: &str) -> bool {
     matches!(
         method,
         "prompts/get"

@@ -66,7 +66,7 @@ fn next_among(
 ) -> Result<Option<usize>, BadMessage> {
     while let Some(member) = reader.member_of(names)? {
         match member {
-            Member::Other(name) => pass_over(reader, names, &name)?,
+            Member::Other(name) => skip_unambiguous(reader, names, &name)?,
             Member::Wanted(i) if *seen & (1 << i) == 0 => {
                 *seen |= 1 << i;
                 return Ok(Some(i));
@@ -82,12 +82,16 @@ fn next_among(
 /// Go ignores case, by Unicode's case folding. C ends a string at a NUL. Python knows fields by two names,
 /// `taskId` and `task_id`. In JavaScript, a copy of the object inherits from `__proto__`. serde_json's `Value`
 /// replaces an object that has its private member with what that member's string contains.
-fn pass_over(reader: &mut Reader<'_>, names: &[&str], member: &str) -> Result<(), BadMessage> {
+fn skip_unambiguous(
+    reader: &mut Reader<'_>,
+    names: &[&str],
+    member: &str,
+) -> Result<(), BadMessage> {
     // Most names consist of letters, digits and `-./`. Only their case can differ.
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() | matches!(byte, b'-'..=b'/');
     let is_simple = member.bytes().fold(true, |simple, byte| simple & is_plain(byte));
     let is_variant = |name: &&str| member.len() == name.len() && member.eq_ignore_ascii_case(name);
-    if names.iter().any(is_variant) || (!is_simple && is_odd(names, member)) {
+    if names.iter().any(is_variant) || (!is_simple && is_lookalike(names, member)) {
         return Err(BadMessage::Ambiguous);
     }
     Ok(reader.skip()?)
@@ -95,18 +99,18 @@ fn pass_over(reader: &mut Reader<'_>, names: &[&str], member: &str) -> Result<()
 
 /// Whether another parser could take a name with special characters, or with letters beyond ASCII, for one of
 /// the names.
-fn is_odd(names: &[&str], member: &str) -> bool {
-    let has_gaps = member.contains('_');
+fn is_lookalike(names: &[&str], member: &str) -> bool {
+    let has_underscores = member.contains('_');
     let is_variant = |name: &&str| {
         (!member.is_ascii() && folded(member).eq_ignore_ascii_case(name))
-            || (has_gaps && without_gaps(member).eq(without_gaps(name)))
+            || (has_underscores && without_underscores(member).eq(without_underscores(name)))
     };
     let is_private = member.starts_with("$serde_json::private::") || member == "__proto__";
     is_private || member.contains('\0') || names.iter().any(is_variant)
 }
 
 /// A name without underscores and in lower case. Python's models treat `task_id` and `taskId` as the same name.
-fn without_gaps(name: &str) -> impl Iterator<Item = u8> {
+fn without_underscores(name: &str) -> impl Iterator<Item = u8> {
     name.bytes().filter(|byte| *byte != b'_').map(|byte| byte.to_ascii_lowercase())
 }
 

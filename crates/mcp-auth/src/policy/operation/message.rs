@@ -30,7 +30,7 @@ pub(super) struct Envelope<'m> {
     id: Option<Raw<'m>>,
     method: Option<Raw<'m>>,
     params: Params<'m>,
-    is_answer: bool,
+    is_response: bool,
 }
 
 impl<M> Messages<M> {
@@ -106,7 +106,7 @@ impl<'m> Envelope<'m> {
                 "method" => self.method = Some(reader.value()?),
                 "params" => self.params.read(reader)?,
                 _ => {
-                    self.is_answer = true;
+                    self.is_response = true;
                     reader.skip()?;
                 }
             }
@@ -128,9 +128,9 @@ impl<'m> Envelope<'m> {
         self.params.version.map(|version| version.and_then(string)).transpose()
     }
 
-    pub(super) fn understand(&self, spoken: &McpHeaders<'_>) -> Result<Call<'m>, BadMessage> {
+    pub(super) fn to_call(&self, headers: &McpHeaders<'_>) -> Result<Call<'m>, BadMessage> {
         let id = self.id();
-        let method = match (self.method, self.is_answer) {
+        let method = match (self.method, self.is_response) {
             (Some(method), false) => method.string().ok_or(BadMessage::NotAMessage)?,
             (None, true) => return Ok(Call { method: None, target: Target::None, id }),
             _ => return Err(BadMessage::NotAMessage),
@@ -141,8 +141,8 @@ impl<'m> Envelope<'m> {
         if !is_known_method(&method) {
             check_unknown_method(&method)?;
         }
-        let is_nothing = self.params.uri.is_none() && spoken.has_removed(&method);
-        let target = if is_nothing { Target::None } else { self.params.target(&method)? };
+        let has_no_target = self.params.uri.is_none() && headers.lacks_method(&method);
+        let target = if has_no_target { Target::None } else { self.params.target(&method)? };
         Ok(Call { method: Some(method), target, id })
     }
 }

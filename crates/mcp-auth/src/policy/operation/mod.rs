@@ -37,7 +37,7 @@ pub(crate) use target::Target;
 pub struct Operation<'m>(Option<Messages<Call<'m>>>);
 
 /// The maximum total length of the methods, names and URIs of a request. Each is compared with patterns.
-const MAX_WORD_BYTES: usize = 64 * 1024;
+const MAX_TOTAL_NAME_BYTES: usize = 64 * 1024;
 
 impl<'m> Operation<'m> {
     /// Reads the operation of a request. An empty body asks for nothing, unless the request is a `POST`.
@@ -50,17 +50,21 @@ impl<'m> Operation<'m> {
         if body.is_empty() && method != Method::POST {
             return Ok(Self::default());
         }
-        let said = RawHeaders::of(headers);
-        if !said.promises_utf8() {
+        let raw = RawHeaders::of(headers);
+        if !raw.declares_plain_utf8() {
             return Err(Denial::bad_message(BadMessage::NotJson));
         }
         let mut messages = Messages::new();
         messages.read(body).map_err(Denial::bad_message)?;
-        let understood = Self::understand(&said, &messages).and_then(|operation| {
+        let operation = Self::from_messages(&raw, &messages).and_then(|operation| {
             // Every method, name and URI is part of the body, so a short body needs no check.
-            if body.len() > MAX_WORD_BYTES { operation.with_few_words() } else { Ok(operation) }
+            if body.len() > MAX_TOTAL_NAME_BYTES {
+                operation.check_total_length()
+            } else {
+                Ok(operation)
+            }
         });
-        understood.map_err(|why| {
+        operation.map_err(|why| {
             let id = messages.only().and_then(Envelope::id);
             Denial::bad_message(why).in_reply_to(id)
         })
@@ -110,30 +114,30 @@ impl<'m> Operation<'m> {
         Self(Some(Messages::One(Call { method: Some(method.into()), target, id: None })))
     }
 
-    fn understand(
-        said: &RawHeaders<'_>,
+    fn from_messages(
+        raw: &RawHeaders<'_>,
         messages: &Messages<Envelope<'m>>,
     ) -> Result<Self, BadMessage> {
-        let spoken = McpHeaders::of(said)?;
-        if messages.only().is_none() && !spoken.allows_batches() {
+        let headers = McpHeaders::of(raw)?;
+        if messages.only().is_none() && !headers.allows_batches() {
             return Err(BadMessage::Batch);
         }
         let calls = messages.try_map(|envelope| {
-            let call = envelope.understand(&spoken)?;
-            spoken.check_against_body(&call, envelope.version()?.as_deref())?;
+            let call = envelope.to_call(&headers)?;
+            headers.check_against_body(&call, envelope.version()?.as_deref())?;
             Ok::<_, BadMessage>(call)
         })?;
         Ok(Self(Some(calls)))
     }
 
-    /// Checks that all methods, names and URIs are at most [`MAX_WORD_BYTES`] long in total.
-    fn with_few_words(self) -> Result<Self, BadMessage> {
+    /// Checks that all methods, names and URIs are at most [`MAX_TOTAL_NAME_BYTES`] long in total.
+    fn check_total_length(self) -> Result<Self, BadMessage> {
         let words = self
             .calls()
             .iter()
             .flat_map(|call| call.method.as_deref().into_iter().chain(call.target.names()));
         match words.map(str::len).sum::<usize>() {
-            ..=MAX_WORD_BYTES => Ok(self),
+            ..=MAX_TOTAL_NAME_BYTES => Ok(self),
             _ => Err(BadMessage::Target),
         }
     }

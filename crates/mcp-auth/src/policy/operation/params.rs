@@ -77,15 +77,15 @@ impl<'m> Params<'m> {
             "tasks/cancel" | "tasks/get" | "tasks/result" | "tasks/update" => {
                 Target::Task(valid_name(self.task)?)
             }
-            "completion/complete" => completed(self.reference)?,
-            "subscriptions/listen" => Target::Resources(listened(self.notifications)?),
+            "completion/complete" => completion_target(self.reference)?,
+            "subscriptions/listen" => Target::Resources(subscribed_uris(self.notifications)?),
             _ => Target::None,
         })
     }
 }
 
 /// The target of a completion: the prompt or resource of which an argument is completed.
-fn completed(reference: Option<Raw<'_>>) -> Result<Target<'_>, BadMessage> {
+fn completion_target(reference: Option<Raw<'_>>) -> Result<Target<'_>, BadMessage> {
     let [kind, name, uri] = fields(reference.ok_or(BadMessage::Target)?, ["type", "name", "uri"])?;
     match &*valid_name(kind)? {
         "ref/prompt" => Ok(Target::Prompt(valid_name(name)?)),
@@ -95,7 +95,7 @@ fn completed(reference: Option<Raw<'_>>) -> Result<Target<'_>, BadMessage> {
 }
 
 /// The resources to whose changes the client subscribes.
-fn listened(notifications: Option<Raw<'_>>) -> Result<Vec<Cow<'_, str>>, BadMessage> {
+fn subscribed_uris(notifications: Option<Raw<'_>>) -> Result<Vec<Cow<'_, str>>, BadMessage> {
     let Some(notifications) = notifications else { return Ok(Vec::new()) };
     let [resources] = fields(notifications, ["resourceSubscriptions"])?;
     let Some(resources) = resources.filter(|value| !value.is_null()) else {

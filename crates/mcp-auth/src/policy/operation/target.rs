@@ -44,6 +44,6 @@ pub(super) fn is_valid_name(name: &str) -> bool {
 
 fn has_controls(name: &str) -> bool {
     // No early exit, so that the compiler can vectorize it.
-    let is_odd = name.bytes().fold(false, |odd, byte| odd | !matches!(byte, b' '..=b'~'));
-    is_odd && name.contains(char::is_control)
+    let is_lookalike = name.bytes().fold(false, |odd, byte| odd | !matches!(byte, b' '..=b'~'));
+    is_lookalike && name.contains(char::is_control)
 }

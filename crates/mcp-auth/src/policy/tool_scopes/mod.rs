@@ -50,7 +50,7 @@ struct Table {
     /// The patterns by their literal prefixes, so that a name is compared with few of them.
     patterns: BTreeMap<Box<str>, Vec<(Pattern, Rule)>>,
     /// The lengths of these prefixes.
-    beginnings: BTreeSet<usize>,
+    prefix_lengths: BTreeSet<usize>,
 }
 
 impl ToolScopes {
@@ -143,12 +143,12 @@ impl ToolScopes {
     }
 
     /// Whether a rule has an empty name, perhaps from an unset variable. It would never apply.
-    pub(crate) fn has_nameless(&self) -> bool {
+    pub(crate) fn has_empty_name(&self) -> bool {
         self.tables().any(|table| table.exact.contains_key(""))
     }
 
     /// The URI of a rule that would never apply, because a request with this URI is refused.
-    pub(crate) fn odd_uri(&self) -> Option<&str> {
+    pub(crate) fn non_normal_uri(&self) -> Option<&str> {
         self.resources.exact.keys().map(|uri| &**uri).find(|uri| !uri::is_normal(uri))
     }
 
@@ -212,8 +212,8 @@ impl Table {
     }
 
     fn add_pattern(&mut self, pattern: Pattern, rule: Rule) {
-        self.beginnings.insert(pattern.beginning().len());
-        self.patterns.entry(pattern.beginning().into()).or_default().push((pattern, rule));
+        self.prefix_lengths.insert(pattern.prefix().len());
+        self.patterns.entry(pattern.prefix().into()).or_default().push((pattern, rule));
     }
 
     fn append(&mut self, other: Self) {
@@ -231,7 +231,7 @@ impl Table {
         if self.patterns.is_empty() {
             return false;
         }
-        let most = self.matching(name, None).map(|(pattern, _)| pattern.letters()).max();
+        let most = self.matching(name, None).map(|(pattern, _)| pattern.literal_len()).max();
         if most.is_some() {
             self.matching(name, most).for_each(|(_, rule)| found(rule));
         }
@@ -242,14 +242,15 @@ impl Table {
     fn matching(
         &self,
         name: &str,
-        letters: Option<usize>,
+        literal_len: Option<usize>,
     ) -> impl Iterator<Item = &(Pattern, Rule)> {
-        let beginnings =
-            self.beginnings.iter().filter_map(move |length| name.split_at_checked(*length));
-        beginnings.flat_map(move |(beginning, rest)| {
-            let patterns = self.patterns.get(beginning).into_iter().flatten();
+        let prefix_lengths =
+            self.prefix_lengths.iter().filter_map(move |length| name.split_at_checked(*length));
+        prefix_lengths.flat_map(move |(prefix, rest)| {
+            let patterns = self.patterns.get(prefix).into_iter().flatten();
             patterns.filter(move |(pattern, _)| {
-                letters.is_none_or(|letters| letters == pattern.letters()) && pattern.matches(rest)
+                literal_len.is_none_or(|literal_len| literal_len == pattern.literal_len())
+                    && pattern.matches(rest)
             })
         })
     }

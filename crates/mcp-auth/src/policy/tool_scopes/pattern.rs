@@ -3,9 +3,9 @@
 /// A pattern: a literal prefix, then wildcards and literal texts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pattern {
-    beginning: Box<str>,
+    prefix: Box<str>,
     parts: Vec<Part>,
-    letters: usize,
+    literal_len: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,23 +47,23 @@ impl Pattern {
             return None;
         }
         let length = |part: &Part| if let Part::Literal(text) = part { text.len() } else { 0 };
-        let letters = parts.iter().map(length).sum();
-        let beginning = match parts.first() {
+        let literal_len = parts.iter().map(length).sum();
+        let prefix = match parts.first() {
             Some(Part::Literal(text)) => text.clone(),
             _ => Box::default(),
         };
-        parts.drain(..usize::from(!beginning.is_empty()));
-        Some(Self { beginning, parts, letters })
+        parts.drain(..usize::from(!prefix.is_empty()));
+        Some(Self { prefix, parts, literal_len })
     }
 
     /// The literal prefix of every name that matches. May be empty.
-    pub(super) fn beginning(&self) -> &str {
-        &self.beginning
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
     }
 
     /// The length of its literal text. The longer, the more specific it is.
-    pub(super) fn letters(&self) -> usize {
-        self.letters
+    pub(super) fn literal_len(&self) -> usize {
+        self.literal_len
     }
 
     /// Whether a name with the right prefix matches, given the rest of the name. The time is at most
@@ -142,7 +142,7 @@ mod tests {
         ];
         for (pattern, name, fits) in rows {
             let pattern = Pattern::of(pattern).expect(pattern);
-            let rest = name.strip_prefix(pattern.beginning());
+            let rest = name.strip_prefix(pattern.prefix());
             assert_eq!(rest.is_some_and(|it| pattern.matches(it)), fits, "{pattern:?} {name}");
         }
         assert_eq!(Pattern::of("plain"), None);

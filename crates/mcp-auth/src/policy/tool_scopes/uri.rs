@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 /// take from a template ([RFC 3986 §6.2.2](https://www.rfc-editor.org/rfc/rfc3986#section-6.2.2), slightly
 /// extended). Braces stay, and with them the variables of a template.
 pub(super) fn encoded(uri: &str) -> Cow<'_, str> {
-    if uri.bytes().all(|byte| stands(byte) && byte != b'%') {
+    if uri.bytes().all(|byte| is_allowed_in_uri(byte) && byte != b'%') {
         return Cow::Borrowed(uri);
     }
     let mut encoded = String::with_capacity(uri.len() + 32);
@@ -27,7 +27,7 @@ pub(super) fn encoded(uri: &str) -> Cow<'_, str> {
                     encoded += &format!("%{byte:02X}");
                 }
             }
-            None if stands(*first) => {
+            None if is_allowed_in_uri(*first) => {
                 is_path &= !matches!(first, b'?' | b'#');
                 encoded.push((*first).into());
             }
@@ -47,7 +47,7 @@ fn is_plain_in_paths(byte: u8) -> bool {
 }
 
 /// Whether a byte is allowed in a URI, or in a URI template.
-fn stands(byte: u8) -> bool {
+fn is_allowed_in_uri(byte: u8) -> bool {
     byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'|')
 }
 

@@ -107,7 +107,7 @@ pub(crate) fn pick<'a, const N: usize>(
     each_member(json, usize::MAX, |name, value| {
         let mut wanted = names.iter().zip(&mut picked);
         match wanted.find(|(wanted, _)| **wanted == name) {
-            Some((_, place)) => once(place, value),
+            Some((_, place)) => set_once(place, value),
             None => Ok(()),
         }
     })?;
@@ -133,7 +133,7 @@ pub(crate) fn each_member<'j>(
 }
 
 /// Stores the value of a member, which may occur only once.
-pub(crate) fn once<T>(place: &mut Option<T>, value: T) -> Result<(), ObjectError> {
+pub(crate) fn set_once<T>(place: &mut Option<T>, value: T) -> Result<(), ObjectError> {
     match place.replace(value) {
         None => Ok(()),
         Some(_) => Err(ObjectError::Duplicate),
@@ -170,19 +170,19 @@ impl<'de> Visitor<'de> for Name {
 /// Whether `json` can safely be read as a `serde_json::Value`. Returns `false` if it contains a private member
 /// name of serde_json: serde_json would parse that member's string as JSON again, with a new recursion limit.
 /// Also returns `false` if it is nested deeper than serde_json allows.
-pub(crate) fn has_a_bottom(json: &[u8]) -> bool {
-    serde_json::from_slice::<Bottomed>(json).is_ok()
+pub(crate) fn is_safe_for_serde_value(json: &[u8]) -> bool {
+    serde_json::from_slice::<SerdeSafe>(json).is_ok()
 }
 
-struct Bottomed;
+struct SerdeSafe;
 
-impl<'de> Deserialize<'de> for Bottomed {
+impl<'de> Deserialize<'de> for SerdeSafe {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(Self)
     }
 }
 
-impl<'de> Visitor<'de> for Bottomed {
+impl<'de> Visitor<'de> for SerdeSafe {
     type Value = Self;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

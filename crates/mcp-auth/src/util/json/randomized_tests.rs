@@ -9,10 +9,10 @@ use serde_json::value::RawValue;
 use super::*;
 
 /// A pseudo-random number generator with a fixed seed (xorshift).
-struct Dice(u64);
+struct Rng(u64);
 
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
+impl Rng {
+    fn below(&mut self, sides: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -20,7 +20,7 @@ impl Dice {
     }
 
     fn one_of<'a>(&mut self, all: &[&'a str]) -> &'a str {
-        all[self.roll(all.len())]
+        all[self.below(all.len())]
     }
 
     fn space(&mut self) -> &'static str {
@@ -54,7 +54,7 @@ impl Dice {
             "0123456789abcdef0123456789abcdef0123456789abcdef",
         ];
         let mut text = String::from('"');
-        for _ in 0..self.roll(4) {
+        for _ in 0..self.below(4) {
             text += self.one_of(&pieces);
         }
         text + "\""
@@ -74,11 +74,11 @@ impl Dice {
             "[]",
             "{}",
         ];
-        let value = match self.roll(if depth == 0 { 6 } else { 10 }) {
+        let value = match self.below(if depth == 0 { 6 } else { 10 }) {
             0..=2 => self.one_of(&scalars).to_owned(),
             3..=5 => self.string(),
             6..=7 => {
-                let all: Vec<_> = (0..self.roll(5)).map(|_| self.value(depth - 1)).collect();
+                let all: Vec<_> = (0..self.below(5)).map(|_| self.value(depth - 1)).collect();
                 format!("[{}{}]", self.space(), all.join(","))
             }
             _ => self.object(depth - 1),
@@ -88,10 +88,10 @@ impl Dice {
 
     fn object(&mut self, depth: usize) -> String {
         let number = [0, 1, 2, 3, 5, 9, 12, 20, 127, 128, 129, 140]
-            [self.roll(if depth == 0 { 12 } else { 6 })];
+            [self.below(if depth == 0 { 12 } else { 6 })];
         let members: Vec<_> = (0..number)
             .map(|i| {
-                let name = match self.roll(8) {
+                let name = match self.below(8) {
                     0 => self.string(),
                     1 => format!("\"\\u{:04x}{i}\"", b'm'),
                     _ => format!("\"m{i}\""),
@@ -103,17 +103,17 @@ impl Dice {
     }
 
     /// The text with one or two random changes.
-    fn spoilt(&mut self, text: &str) -> String {
+    fn mutated(&mut self, text: &str) -> String {
         let signs = [
             "\0", "\t", "\n", " ", "\"", "\\", "/", "{", "}", "[", "]", ":", ",", ".", "-", "+",
             "e", "E", "u", "0", "9", "a", "x", "null", "\\u12", "\u{1f}", "\u{7f}", "\u{a0}",
             "\u{feff}", "\u{ff11}",
         ];
         let mut text: Vec<char> = text.chars().collect();
-        for _ in 0..=self.roll(2) {
-            let place = self.roll(text.len() + 1);
-            let end = (place + self.roll(2)).min(text.len());
-            let sign = if self.roll(3) == 0 { "" } else { self.one_of(&signs) };
+        for _ in 0..=self.below(2) {
+            let place = self.below(text.len() + 1);
+            let end = (place + self.below(2)).min(text.len());
+            let sign = if self.below(3) == 0 { "" } else { self.one_of(&signs) };
             text.splice(place..end, sign.chars());
         }
         text.into_iter().collect()
@@ -233,17 +233,17 @@ fn compare(text: &str) -> usize {
 #[test]
 fn what_is_made_up_and_spoilt_is_read_as_serde_json_reads_it() {
     const ROUNDS: usize = 1500;
-    let (mut dice, mut compared) = (Dice(0x9e37_79b9_7f4a_7c15), 0);
+    let (mut dice, mut compared) = (Rng(0x9e37_79b9_7f4a_7c15), 0);
     for _ in 0..ROUNDS {
-        let depth = dice.roll(4);
-        let text = match dice.roll(3) {
+        let depth = dice.below(4);
+        let text = match dice.below(3) {
             0 => dice.value(depth),
             _ => dice.object(depth),
         };
         assert!(compare(&text) > 0, "{text:?}");
         for _ in 0..3 {
-            let spoilt = dice.spoilt(&text);
-            compared += compare(&spoilt).min(1);
+            let mutated = dice.mutated(&text);
+            compared += compare(&mutated).min(1);
         }
     }
     assert!(

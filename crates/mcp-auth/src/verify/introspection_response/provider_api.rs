@@ -111,12 +111,12 @@ fn to_claims_json(api: &Api, members: &Object<'_>, found: &Found) -> Option<Vec<
 
 fn token(api: &Api, claims: Claims, rules: &JwtRules) -> Result<VerifiedToken, Denial> {
     if !claims.has_subject() {
-        return Err(Denial::invalid(Reason::Claims).detail(api.about_no_user));
+        return Err(Denial::invalid(Reason::Claims).detail(api.no_user_detail));
     }
     // The policy checks the audience. If the response also names the client that got the token, it must be ours too.
     let is_ours = |client: &str| {
         rules.overrides.as_ref().is_some_and(|overrides| {
-            overrides.is_any_audience_ours || overrides.audiences.iter().any(|ours| ours == client)
+            overrides.accepts_any_audience || overrides.audiences.iter().any(|ours| ours == client)
         })
     };
     if claims.has_audience() && claims.client_id().is_some_and(|client| !is_ours(client)) {

@@ -70,7 +70,7 @@ impl Claims {
         let payload = String::from_utf8(payload).map_err(|_| Denial::invalid(Reason::Malformed))?;
         let text = &*payload;
         let found = RawClaims::read(text)?;
-        let place = |value| StrSpan::place(text, value);
+        let place = |value| StrSpan::from_value(text, value);
 
         let filled = |value| place(value).filter(|it: &StrSpan| !it.of(text).is_empty());
         let positive = |value: Raw<'_>| value.numeric_date().filter(|time| *time > 0.0);
@@ -206,7 +206,7 @@ impl<'a> RawClaims<'a> {
                     return others.add(name);
                 }
             };
-            json::once(place, value)
+            json::set_once(place, value)
         })?;
         Ok(found)
     }
@@ -273,10 +273,10 @@ fn is_text(value: Raw<'_>) -> bool {
 
 /// The spans of one string, or of an array of strings.
 fn places(text: &str, value: Raw<'_>) -> Option<StrSpans> {
-    if let Some(one) = StrSpan::place(text, value) {
+    if let Some(one) = StrSpan::from_value(text, value) {
         return Some(StrSpans::One(one));
     }
-    let places = value.array()?.into_iter().map(|element| StrSpan::place(text, element));
+    let places = value.array()?.into_iter().map(|element| StrSpan::from_value(text, element));
     places.collect::<Option<_>>().map(StrSpans::Several)
 }
 

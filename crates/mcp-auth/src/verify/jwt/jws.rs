@@ -139,7 +139,7 @@ impl<A> Header<A> {
         }
         let place = |text| StrSpan::within(&json, text);
         let (kid, typ) = (found.kid.and_then(place), found.typ.and_then(place));
-        let jwk = found.jwk.and_then(|jwk| StrSpan::raw_place(&json, jwk));
+        let jwk = found.jwk.and_then(|jwk| StrSpan::from_raw(&json, jwk));
         let has_nonce = found.has_nonce;
         Ok(Self { algorithm, has_nonce, kid, typ, jwk, json })
     }

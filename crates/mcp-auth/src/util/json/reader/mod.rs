@@ -269,7 +269,7 @@ impl<'j> Reader<'j> {
     /// Skips the rest of a string after its opening quote. Returns whether it has no escapes.
     #[inline]
     fn rest_of_string(&mut self) -> Result<bool> {
-        self.at += plain(self.rest());
+        self.at += plain_prefix_len(self.rest());
         if self.byte() == Some(b'"') {
             self.at += 1;
             return Ok(true);
@@ -297,7 +297,7 @@ impl<'j> Reader<'j> {
                 }
                 _ => return Err(SyntaxError),
             };
-            rest = rest.get(plain(rest)..).unwrap_or_default();
+            rest = rest.get(plain_prefix_len(rest)..).unwrap_or_default();
         }
     }
 
@@ -369,15 +369,15 @@ fn unescaped(string: &str) -> Option<Cow<'static, str>> {
 
 /// The number of bytes before the first quote, backslash or control character.
 #[inline]
-fn plain(bytes: &[u8]) -> usize {
+fn plain_prefix_len(bytes: &[u8]) -> usize {
     let mut rest = bytes;
     while let Some((chunk, after)) = rest.split_first_chunk() {
-        let found = specials(u64::from_le_bytes(*chunk));
+        let found = special_mask(u64::from_le_bytes(*chunk));
         if found != 0 {
             return bytes.len() - rest.len() + found.trailing_zeros() as usize / 8;
         }
         rest = after;
-        if bytes.len() - rest.len() == LONG {
+        if bytes.len() - rest.len() == BLOCK_SCAN_FROM {
             rest = skip_blocks(rest, is_special);
         }
     }
@@ -385,7 +385,7 @@ fn plain(bytes: &[u8]) -> usize {
 }
 
 /// Few strings are longer. Longer ones are scanned in blocks, which the compiler can vectorize.
-const LONG: usize = 32;
+const BLOCK_SCAN_FROM: usize = 32;
 
 fn is_special(byte: u8) -> bool {
     (byte == b'"') | (byte == b'\\') | (byte < 0x20)
@@ -393,7 +393,7 @@ fn is_special(byte: u8) -> bool {
 
 /// A mask with the highest bit of each special byte. Only the lowest bit that is set is reliable.
 #[inline]
-fn specials(bytes: u64) -> u64 {
+fn special_mask(bytes: u64) -> u64 {
     const EACH: u64 = u64::from_le_bytes([1; 8]);
     // The subtraction sets the highest bit of a byte below 0x80 if the byte is smaller than the subtrahend.
     // Borrows only move up, so the lowest of these bits is correct.

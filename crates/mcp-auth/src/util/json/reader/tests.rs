@@ -9,7 +9,7 @@ fn is_json(text: &str) -> bool {
     serde_json::from_str::<IgnoredAny>(text).is_ok()
 }
 
-const FINE: &[&str] = &[
+const VALID: &[&str] = &[
     "{}",
     "[]",
     r#" { "a" : [ 1 , -2.5e+3 , true , false , null , "x" , { } ] , "b" : { "c" : [ ] } } "#,
@@ -92,10 +92,10 @@ fn what_is_json_is_decided_as_serde_json_does() {
         "1\u{2028}",
         "\u{ff11}",
     ];
-    for text in rows.iter().chain(FINE) {
+    for text in rows.iter().chain(VALID) {
         assert_eq!(Raw::read(text).is_some(), is_json(text), "{text:?}");
     }
-    assert!(FINE.iter().all(|text| is_json(text)));
+    assert!(VALID.iter().all(|text| is_json(text)));
 }
 
 /// At every position of every text, each significant character is inserted or replaces the one there, or the
@@ -103,7 +103,7 @@ fn what_is_json_is_decided_as_serde_json_does() {
 #[test]
 fn no_slip_of_the_pen_is_read_in_another_way() {
     const SIGNS: &str = "\0\t\n \"\\/{}[]:,.-+eEu019ax\u{7f}\u{80}\u{2028}";
-    for text in FINE {
+    for text in VALID {
         let places = text.char_indices().map(|(place, _)| place);
         for (start, rest) in places.map(|place| text.split_at(place)) {
             assert_eq!(Raw::read(start).is_some(), is_json(start), "{start:?}");
