@@ -1,7 +1,7 @@
 # What CI runs, for a developer's hands.
 
 # Everything that must be true of a commit; what needs npm and PyPI is `e2e`
-check: fmt clippy test docs features deny
+check: fmt clippy test docs features package deny api
 
 # The formatting
 fmt:
@@ -28,6 +28,14 @@ features:
 # Licences and sources of the dependencies
 deny:
     cargo deny --all-features check bans licenses sources
+
+# What would be published, built from its packages
+package:
+    cargo package --workspace --exclude mcp-auth-examples
+
+# The public API against docs/public-api.txt; after a change that is meant: tools/public-api --write
+api:
+    ./tools/public-api
 
 # Real authorization servers and real MCP clients
 e2e:

@@ -36,6 +36,7 @@
 //!
 //! The [guide](https://github.com/mcp-auth/rust/tree/main/docs/guide) describes every option. The
 //! [architecture](https://github.com/mcp-auth/rust/blob/main/ARCHITECTURE.md) page describes the code.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(all(feature = "axum", feature = "rmcp", feature = "tower")),
     allow(dead_code, unused_imports, reason = "some parts serve features that are off")

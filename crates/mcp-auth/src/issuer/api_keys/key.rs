@@ -37,7 +37,7 @@ impl ApiKey {
     /// A key as it is sent. It is hashed at once, and not stored.
     ///
     /// It must have at least 22 characters, which 128 bits need. Whether they are random cannot be checked: see
-    /// [`ApiKeys::generate`].
+    /// [`ApiKeys::generate`](crate::ApiKeys::generate).
     #[must_use]
     pub fn new(name: impl Into<String>, key: impl AsRef<str>) -> Self {
         let key = key.as_ref();

@@ -47,7 +47,7 @@ pub enum FetchError {
     #[error("the connection failed")]
     Transport(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// No connection can be made: name resolution, TCP or TLS failed. Nothing was sent, so the request is not the
-    /// cause. A [`Fetch`] that cannot distinguish this returns [`Transport`](Self::Transport).
+    /// cause. A [`Fetch`](crate::Fetch) that cannot distinguish this returns [`Transport`](Self::Transport).
     #[error("no connection can be made")]
     Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
 }

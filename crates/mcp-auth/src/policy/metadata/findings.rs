@@ -257,7 +257,7 @@ mod tests {
         for (member, value, severity, code) in rows {
             let mut document = complete();
             document[member] = value;
-            let fail: Vec<_> = findings_of(document)
+            let broken: Vec<_> = findings_of(document)
                 .into_iter()
                 .filter(|finding| finding.severity > Severity::Pass)
                 .collect();
