@@ -1,5 +1,6 @@
-//! A complete development authorization server, in the process or on a loopback port, for tests of
-//! MCP servers protected by [`mcp_auth`].
+//! A complete development authorization server for tests of MCP servers protected by [`mcp_auth`].
+//!
+//! It runs in the process or on a loopback port.
 //!
 //! [`TestIssuer`] has two forms. Initially it needs no socket: it implements [`mcp_auth::Fetch`], uses
 //! a clock that the test moves, counts every request, and fails in the ways that a test chooses. Once

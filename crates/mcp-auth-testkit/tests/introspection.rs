@@ -25,7 +25,7 @@ async fn ask(issuer: &TestIssuer, token: &str, headers: &[(&str, &str)]) -> (u16
 }
 
 #[tokio::test]
-async fn it_tells_its_clients_about_tokens_until_they_are_revoked() {
+async fn the_endpoint_answers_its_clients_until_a_token_is_revoked() {
     let issuer = TestIssuer::builder().client("robot", "a b").build();
     let robot = format!("Basic {}", STANDARD.encode("robot:a+b"));
     let robot = [(AUTHORIZATION.as_str(), &*robot)];
@@ -51,7 +51,7 @@ async fn it_tells_its_clients_about_tokens_until_they_are_revoked() {
 }
 
 #[tokio::test]
-async fn its_answer_is_signed_if_one_asks_for_that() {
+async fn the_answer_is_signed_on_request() {
     let issuer = TestIssuer::new();
     issuer.introspection_bearer("ours");
     let accept = "application/token-introspection+jwt";
@@ -70,7 +70,7 @@ async fn its_answer_is_signed_if_one_asks_for_that() {
 }
 
 #[tokio::test]
-async fn it_breaks_alone() {
+async fn trouble_affects_the_introspection_endpoint_alone() {
     let issuer = TestIssuer::new();
     issuer.trouble(Endpoint::Introspection, Trouble::Status(500));
     assert_eq!(ask(&issuer, "x", &[]).await.0, 500);

@@ -187,7 +187,7 @@ async fn every_served_algorithm_signs_the_tokens_of_clients() {
 }
 
 #[tokio::test]
-async fn a_wrong_verifier_is_refused() {
+async fn a_wrong_code_verifier_is_refused() {
     let world = world(TestIssuer::builder().auto_approve("alice")).await;
     let client = world.public_client("Inspector").await;
     let answer = answer_of(&world.ask(&client, &scoped()).await);
@@ -218,7 +218,7 @@ async fn an_unknown_resource_is_refused_until_it_is_known() {
 }
 
 #[tokio::test]
-async fn clients_have_tokens_in_their_own_name_and_introspect() {
+async fn clients_can_use_client_credentials_and_introspect() {
     let world = world(TestIssuer::builder().auto_approve("alice").client("robot", "beep")).await;
     let request = world.http.post(world.at("/token")).basic_auth("robot", Some("beep"));
     let form = [("grant_type", "client_credentials"), ("scope", "read"), ("resource", RESOURCE)];
@@ -324,7 +324,7 @@ async fn no_other_site_decides_for_the_user() {
 }
 
 #[tokio::test]
-async fn what_a_client_says_about_itself_is_text() {
+async fn client_metadata_is_escaped_in_the_consent_page() {
     let world = world(TestIssuer::builder()).await;
     let client = world.public_client("<script>alert(1)</script>\"'&").await;
     let page = world.ask(&client, &scoped()).await.text().await.expect("a page");
@@ -333,7 +333,7 @@ async fn what_a_client_says_about_itself_is_text() {
 }
 
 #[tokio::test]
-async fn a_stranger_gets_a_page_and_no_redirect() {
+async fn an_unknown_client_gets_an_error_page_and_no_redirect() {
     let world = world(TestIssuer::builder()).await;
     let answer = world.ask("nobody", &[("redirect_uri", "https://evil.example/")]).await;
     assert_eq!(answer.status(), 400);
@@ -357,7 +357,7 @@ async fn client_site(document: impl Fn(SocketAddr) -> String) -> String {
 }
 
 #[tokio::test]
-async fn a_client_can_be_the_url_of_its_metadata() {
+async fn a_client_id_can_be_a_metadata_document_url() {
     let world = world(TestIssuer::builder().auto_approve("alice")).await;
     let site = client_site(|address| {
         json!({
@@ -386,7 +386,7 @@ async fn a_client_can_be_the_url_of_its_metadata() {
 }
 
 #[tokio::test]
-async fn client_metadata_must_be_honest_small_and_near_or_secure() {
+async fn client_metadata_documents_must_match_be_small_and_use_https_or_loopback() {
     let world = world(TestIssuer::builder()).await;
     let liar = client_site(|_| r#"{"client_id":"https://other.example/"}"#.to_owned()).await;
     let large = client_site(|_| " ".repeat(65 << 10)).await;
@@ -412,7 +412,7 @@ async fn it_is_served_to_this_machine_only() {
 }
 
 #[tokio::test]
-async fn documents_are_served_open_to_browsers_and_counted() {
+async fn documents_are_served_with_cors_and_counted() {
     let world = world(TestIssuer::builder()).await;
     for place in MetadataPath::ALL {
         let answer = world.http.get(place.url(world.issuer.url())).send().await;
@@ -449,7 +449,7 @@ async fn trouble_reaches_the_wire() {
 }
 
 #[tokio::test]
-async fn rotation_reaches_the_tokens_of_clients_and_loses_nobody() {
+async fn rotation_changes_the_signing_key_and_keeps_registered_clients() {
     let world = world(TestIssuer::builder().auto_approve("alice")).await;
     let client = world.public_client("Inspector").await;
     world.issuer.rotate();

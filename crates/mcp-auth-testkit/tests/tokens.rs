@@ -40,7 +40,7 @@ fn a_token_is_complete_by_default() {
 }
 
 #[test]
-fn every_token_has_a_number_of_its_own() {
+fn every_token_has_a_unique_jti() {
     let issuer = TestIssuer::new();
     drop(issuer.token().sign());
     assert_eq!(claims(&issuer.token().sign())["jti"], "token-2");
@@ -57,7 +57,7 @@ fn the_audience_is_the_latest_resource() {
 }
 
 #[test]
-fn everything_can_be_said_otherwise() {
+fn every_claim_and_header_can_be_changed() {
     let token = TestIssuer::new()
         .token()
         .subject("bob")
@@ -103,7 +103,7 @@ fn a_payload_need_not_be_json() {
 }
 
 #[test]
-fn a_kid_picks_its_key_or_names_none() {
+fn kid_selects_its_key_or_only_sets_the_header() {
     let issuer = TestIssuer::new();
     issuer.rotate();
     issuer.withdraw("es256-1");

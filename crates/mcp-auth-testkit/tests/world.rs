@@ -191,7 +191,7 @@ fn rotation_adds_a_key_and_withdrawal_takes_one_out() {
 }
 
 #[test]
-fn the_key_set_says_how_long_it_keeps() {
+fn the_key_set_can_have_max_age() {
     let issuer = TestIssuer::new();
     assert!(!fetch(&issuer, JWKS).expect("an answer").headers().contains_key("cache-control"));
     issuer.jwks_max_age(600);

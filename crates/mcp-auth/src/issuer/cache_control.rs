@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lifetime_keeps_its_bounds_by_table() {
+    fn the_cache_lifetime_is_clamped_to_its_bounds() {
         let default = Duration::from_secs(600);
         for (cache_control, age, seconds) in [
             (None, None, 600),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::issuer::authorization_server::{AuthorizationServer, VerifiedBy};
-use crate::issuer::resolver::{self, IssuerResolver};
+use crate::issuer::issuer_resolver::{self, IssuerResolver};
 use crate::issuer::token_cache::{CacheWeight, TokenCache};
 use crate::model::confirmation::Confirmation;
 use crate::model::denial::Denial;
@@ -72,7 +72,7 @@ impl JwtVerifier {
         let server = match known {
             Some(server) => server,
             None => {
-                resolved = resolver::resolve(&self.resolvers, issuer).await?;
+                resolved = issuer_resolver::resolve(&self.resolvers, issuer).await?;
                 resolved.as_ref().ok_or_else(|| self.refuse_issuer(issuer))?
             }
         };
@@ -112,7 +112,7 @@ impl JwtVerifier {
         let is_opaque = denial.reason() == Some(Reason::Encrypted) || token.split('.').count() < 3;
         let row = server.row().or_else(|| Provider::recognize(server.issuer(), None));
         match row.filter(|row| is_opaque && !row.opaque.is_empty()) {
-            Some(row) => denial.detail(format!("the token is no signed JWT: {}", row.opaque)),
+            Some(row) => denial.detail(format!("the token is not a signed JWT: {}", row.opaque)),
             None => denial,
         }
     }

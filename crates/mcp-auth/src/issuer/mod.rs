@@ -6,7 +6,7 @@ pub(crate) mod issuer_keys;
 pub(crate) mod token_cache;
 pub(crate) mod introspection;
 pub(crate) mod authorization_server;
-pub(crate) mod resolver;
+pub(crate) mod issuer_resolver;
 pub(crate) mod verifier;
 pub(crate) mod jwt_verifier;
 pub(crate) mod token_verifier;

@@ -9,10 +9,10 @@ use serde::de::DeserializeOwned;
 use crate::model::confirmation::Confirmation;
 use crate::model::credentials::{AccessToken, Credentials};
 use crate::model::denial::Denial;
-use crate::model::require::Require;
 use crate::model::resource_context::ResourceContext;
 use crate::model::scheme::Scheme;
 use crate::model::scope::Scopes;
+use crate::model::scope_requirement::Require;
 use crate::model::verified_token::{TokenData, VerifiedToken};
 
 /// The caller of an admitted request. An `AuthInfo` is proof that every check has passed.

@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_a_certificate_or_both_are_understood() {
+    fn jkt_and_x5t_s256_are_understood() {
         let jkt = read(&format!(r#"{{"jkt":"{JKT}"}}"#));
         assert_eq!((jkt.jkt().as_deref(), jkt.x5t_s256()), (Some(JKT), None));
         let x5t = read(&format!(r#"{{"x5t#S256":"{}"}}"#, JKT));
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_not_by_table() {
+    fn any_other_cnf_is_not_understood() {
         for cnf in [
             "{}".to_owned(),
             "null".to_owned(),

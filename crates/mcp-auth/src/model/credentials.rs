@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn each_byte_is_judged_as_rfc_9110_says() {
+    fn token68_bytes_are_those_of_rfc_9110() {
         for byte in 0..=u8::MAX {
             let is_one = byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
             assert_eq!(token68_mismatch(byte) == 0, is_one, "{byte:#x}");
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_refused_by_table() {
+    fn any_other_input_is_refused() {
         let none = DenialKind::NoCredentials;
         let malformed = DenialKind::BadRequest(BadRequest::MalformedAuthorization);
         let repeated = DenialKind::BadRequest(BadRequest::RepeatedAuthorization);
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proof_goes_with_the_scheme_dpop_alone_and_comes_once() {
+    fn a_dpop_proof_is_read_once_and_only_with_the_dpop_scheme() {
         let read = |scheme: &str, proofs: &[&[u8]]| {
             let mut headers = HeaderMap::new();
             let field = format!("{scheme} abc");

@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn the_display_is_for_the_operator() {
+    fn display_shows_the_operator_detail() {
         let denial = Denial::invalid(Reason::Audience).detail("expected `a`").caused_by("inner");
         assert_eq!(denial.to_string(), "audience: expected `a`");
         assert_eq!(denial.source().map(ToString::to_string).as_deref(), Some("inner"));

@@ -163,7 +163,7 @@ error_codes!(BadMessage {
         "the body is JSON, but no JSON-RPC request, notification or response: rules for tools are for MCP endpoints only";
     NotJson: "not_json",
         "Parse error: the body must be JSON in UTF-8",
-        "the body is no JSON in UTF-8 without a byte order mark: is it compressed, or cut off?";
+        "the body is not JSON in UTF-8 without a byte order mark: is it compressed, or cut off?";
     Timeout: "body_timeout",
         "The body of the request came too slowly",
         "the body did not come to its end within 30 seconds";
@@ -228,7 +228,7 @@ error_codes!(BadProof {
         "the DPoP proof has no nonce of this server, or an old one, and the client will try again: if it never succeeds, do all your processes share their `.nonce_keys(..)`?";
     KeyMismatch: "proof_key_mismatch",
         "The access token is bound to another key than that of the DPoP proof",
-        "the token's `cnf.jkt` is not the thumbprint of the proof's key: the token was stolen, or the client has lost its key and must log in anew";
+        "the token's `cnf.jkt` is not the thumbprint of the proof's key: the token was stolen, or the client has lost its key and must log in again";
     AthMismatch: "proof_ath_mismatch",
         "The DPoP proof is for another access token",
         "the DPoP proof's `ath` is not the SHA-256 of the token: the client must make a proof for each request";
@@ -237,7 +237,7 @@ error_codes!(BadProof {
         "the client, or a proxy on the way, adds a second `DPoP` header";
     Replayed: "proof_replayed",
         "The DPoP proof was used before",
-        "the same DPoP proof came twice: a client that sends a request again must make a new one; otherwise somebody has copied it";
+        "the same DPoP proof came twice: a client that sends a request again must make a new one; otherwise someone has copied it";
     Signature: "proof_signature",
         "The signature of the DPoP proof is wrong",
         "the DPoP proof was changed, or signed with another key than its `jwk`";
@@ -276,7 +276,7 @@ error_codes!(Reason {
         "a member comes twice in the token's header or claims: the issuer's serializer is broken, or the token forged";
     Encoding: "encoding",
         "The access token is malformed",
-        "a part of the token is not strict base64url: it was cut off or altered on its way, or is no JWT";
+        "a part of the token is not strict base64url: it was cut off or altered on its way, or is not a JWT";
     Encrypted: "encrypted",
         "Encrypted access tokens are not accepted",
         "the token is encrypted (JWE): let the issuer only sign tokens for this resource";

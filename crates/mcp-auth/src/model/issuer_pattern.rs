@@ -116,7 +116,7 @@ mod tests {
     const TWICE: &str = "https://{tenant}.ciamlogin.com/{tenant}/v2.0";
 
     #[test]
-    fn the_tenant_of_an_issuer_by_table() {
+    fn the_tenant_of_an_issuer_is_extracted() {
         for (template, issuer, tenant) in [
             (ENTRA, "https://login.microsoftonline.com/t1/v2.0", Some("t1")),
             (ENTRA, "https://login.microsoftonline.com//v2.0", None),
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn braces_that_make_no_sense_are_no_template() {
+    fn invalid_braces_are_not_a_template() {
         for text in ["https://{a}/{b}", "https://{a", "https://a}", "https://}{a}", "https://{a}}"]
         {
             assert_eq!(IssuerPattern::parse(text), None, "{text}");
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_family_is_its_list() {
+    fn an_issuer_set_contains_only_its_listed_tenants() {
         let template = IssuerPattern::parse(ENTRA).expect("a template");
         let tenants = ["t1", "t2"].map(Box::from);
         let issuer_set = IssuerSet { template: template.clone(), tenants: Some(tenants.into()) };

@@ -2,7 +2,7 @@
 
 pub(crate) mod scheme;
 pub(crate) mod scope;
-pub(crate) mod require;
+pub(crate) mod scope_requirement;
 pub(crate) mod resource_scopes;
 pub(crate) mod resource_context;
 pub(crate) mod error_codes;

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use crate::model::require::Hierarchy;
 use crate::model::scope::Scopes;
+use crate::model::scope_requirement::Hierarchy;
 
 /// OpenID Connect scopes, which belong to the issuer and not to a resource.
 const OPENID_SCOPES: [&str; 6] =
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_challenge_keeps_what_is_held_and_known_in_one_order() {
+    fn a_challenge_includes_granted_known_scopes_in_a_fixed_order() {
         let resource_scopes = |is_strict| ResourceScopes {
             known: "a b c".into(),
             requested_as: [("b".into(), "api://x/b".into())].into(),

@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn delays_grow_to_half_a_minute_and_end_with_an_answer() {
+    fn delays_grow_to_thirty_seconds_and_reset_after_an_answer() {
         let at = |second| SystemTime::UNIX_EPOCH + Duration::from_secs(second);
         let (mut backoff, mut now) = (Backoff::default(), 1000);
         for expected in [1, 2, 4, 8, 16, 30, 30] {

@@ -82,7 +82,7 @@ mod tests {
     const RESOURCE: &str = "https://api.example.com/mcp";
 
     #[test]
-    fn audiences_compare_by_table() {
+    fn audiences_are_compared_with_the_resource() {
         let rows = [
             (RESOURCE, "HTTPS://API.example.com/mcp", true),
             (RESOURCE, "https://api.example.com/MCP", false),

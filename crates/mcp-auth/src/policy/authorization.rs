@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_is_refused_by_table_the_first_failure_first() {
+    fn the_first_failed_check_decides_the_denial() {
         let other = || {
             VerifiedToken::assert("https://evil.example.com", "alice")
                 .audience(RESOURCE)
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn the_operator_reads_what_to_change() {
+    fn the_operator_detail_says_what_to_change() {
         let denial = authorize(VerifiedToken::assert(ISSUER, "a").audience("api://default"), 0)
             .expect_err("refused");
         let detail = denial.operator_detail().expect("a detail");

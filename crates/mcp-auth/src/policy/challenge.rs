@@ -225,7 +225,7 @@ mod tests {
     const METADATA: &str = "https://h/.well-known/oauth-protected-resource/mcp";
 
     #[test]
-    fn the_parameters_have_their_order_and_nothing_needs_an_escape() {
+    fn challenge_parameters_have_a_fixed_order_and_need_no_escapes() {
         let challenge = Challenge::for_denial(
             &Denial::invalid(Reason::Expired),
             &"read write".into(),
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn without_credentials_there_is_no_error() {
+    fn a_challenge_without_credentials_has_no_error_parameter() {
         let challenge =
             Challenge::for_denial(&Denial::no_credentials(), &Scopes::default(), METADATA)
                 .expect("a challenge");
@@ -250,14 +250,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_scope_does_not_break_the_header() {
+    fn an_invalid_scope_is_left_out_of_the_challenge() {
         let denial = Denial::insufficient_scope(["read", "a\"b", "\n"]);
         let challenge = Challenge::for_denial(&denial, &Scopes::default(), METADATA);
         assert_eq!(challenge.and_then(|challenge| challenge.scope), Some("read".into()));
     }
 
     #[test]
-    fn a_challenge_that_is_written_is_read_the_same() {
+    fn a_written_challenge_is_parsed_as_the_same() {
         for reason in Reason::ALL {
             let written = Challenge::for_denial(&Denial::invalid(*reason), &"a b".into(), METADATA)
                 .expect("a challenge");
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn challenges_of_others_are_read_by_table() {
+    fn challenges_of_other_servers_are_parsed() {
         let error = |header: &str| Challenge::parse(header).map(|challenge| challenge.error);
         for (header, expected) in [
             ("Bearer", Some(None)),

@@ -228,7 +228,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_is_left_out_by_table() {
+    fn forbidden_items_are_removed_from_lists() {
         let rows = [
             (
                 r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"a","x":1.0},{"name":"admin"},{"name":"b","n":12345678901234567890}],"nextCursor":"c"}}"#,
@@ -280,7 +280,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_stays_as_it_is_by_table() {
+    fn other_messages_are_unchanged() {
         for message in [
             r#"{"result":{"tools":[ {"name":"a" , "x":1.0}, {"name":"b"} ],"nextCursor":""}}"#,
             r#"{"result":{"tools":[],"cacheScope":"private","ttlMs":0}}"#,
@@ -300,7 +300,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_two_readers_could_read_differently_is_not_shown() {
+    fn an_ambiguous_list_is_unfilterable() {
         for message in [
             "",
             "x",
@@ -320,7 +320,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn tools_say_what_they_need_unless_they_do() {
+    fn security_schemes_are_added_to_tools_without_them() {
         let message = r#"{"result":{"tools":[{"name":"read"},{"name":"write"},{"name":"w2","securitySchemes":[]},{"name":"admin_w"}],"prompts":[{"name":"w"}]}}"#;
         let expected = r#"{"result":{"tools":[{"name":"read"},{"name":"write","securitySchemes":[{"type":"oauth2","scopes":["notes:write"]}]},{"name":"w2","securitySchemes":[]}],"prompts":[{"name":"w"}]}}"#;
         assert_eq!(lists(true).filter_for(None, message, false), Ok(Some(expected.to_owned())));

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use crate::model::denial::Authentication;
-use crate::model::require::{AnyOf, Hierarchy, Require};
 use crate::model::scope::Scopes;
+use crate::model::scope_requirement::{AnyOf, Hierarchy, Require};
 use crate::util::json::{Object, Raw};
 use crate::util::unix_time::unix_secs;
 
@@ -232,7 +232,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn claims_are_judged_by_table() {
+    fn claim_rules_are_checked() {
         let claims = r#"{"tenant":"acme","groups":["staff","hr"],"realm_access":{"roles":["admin"]},"a/b":"x","n":1,"o":{}}"#;
         let rows = [
             (Rule::default().claim("tenant", "acme"), true),
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn clients_are_judged_by_table() {
+    fn client_rules_are_checked() {
         let one = || Rule::default().client("inspector");
         let rows = [
             (one(), Some("inspector"), true),
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn logins_are_judged_by_table() {
+    fn login_rules_are_checked() {
         let mfa = || Rule::default().acr_values("mfa hardware");
         let fresh = || Rule::default().max_age(Duration::from_secs(300));
         let rows = [

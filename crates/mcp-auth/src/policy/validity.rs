@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn the_age_of_tokens_is_judged_by_table() {
+    fn max_token_age_is_enforced() {
         let validity = Validity {
             leeway: Duration::from_secs(60),
             max_token_age: Some(Duration::from_secs(600)),
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_token_is_the_moment_from_which_on_it_is_refused() {
+    fn the_end_of_a_token_is_when_it_starts_to_be_refused() {
         let token = || VerifiedToken::assert(ISSUER, "alice").expires_at(at(1000));
         let validity = Validity { leeway: Duration::from_millis(60_900), max_token_age: None };
         let end = validity.end_of(token().data()).expect("an end");

@@ -1,11 +1,10 @@
 //! `McpAuthBuilder::build`: checks the configuration and builds the resource; nothing is fetched.
 
-use crate::model::resource_context::ResourceContext;
-use crate::policy::validity::Validity;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::issuer::authorization_server::AuthorizationServer;
+use crate::model::resource_context::ResourceContext;
 use crate::model::resource_scopes::ResourceScopes;
 use crate::model::scope::is_scope_token;
 use crate::model::verified_token::API_KEY_ISSUER;
@@ -13,6 +12,7 @@ use crate::net::clock::SystemClock;
 use crate::policy::authorization::Policy;
 use crate::policy::list_filter::ListFilter;
 use crate::policy::metadata::{ResourceMetadata, resource_metadata_url};
+use crate::policy::validity::Validity;
 use crate::resource::builder::McpAuthBuilder;
 use crate::resource::config_error::ConfigError;
 use crate::resource::default_verifier::{self, VerifierKind};

@@ -57,7 +57,7 @@ pub enum ConfigError {
     /// A trusted proxy for client certificates is neither an address nor a network, or the network contains all
     /// addresses.
     #[error(
-        "{0:?} is no network to take client certificates from: it must be like 10.0.0.0/8, fd00::/8 or 127.0.0.1, and not all addresses. Is an environment variable unset?"
+        "{0:?} is not a network to trust for client certificates: it must be like 10.0.0.0/8, fd00::/8 or 127.0.0.1, and not all addresses. Is an environment variable unset?"
     )]
     Network(String),
     /// The system gave no random numbers for the key of DPoP nonces.
@@ -70,12 +70,12 @@ pub enum ConfigError {
     NoAuthorizationServer,
     /// There is no source for the keys of an authorization server.
     #[error(
-        "the keys of the issuer {0:?} can be had nowhere: discover it, give metadata with a `jwks_uri`, have it asked at an `.endpoint(..)`, or verify its tokens with `.verifier(..)`"
+        "the keys of the issuer {0:?} cannot be fetched from anywhere: discover it, give metadata with a `jwks_uri`, have it asked at an `.endpoint(..)`, or verify its tokens with `.verifier(..)`"
     )]
     NoKeys(String),
     /// The system gave no random numbers.
     #[error(
-        "this system gave no random numbers, which name sessions and remembered tokens: look at its source of randomness"
+        "this system gave no random numbers, which session ids and the token cache need: check its source of randomness"
     )]
     NoRandomness,
     /// The list of session keys is empty.

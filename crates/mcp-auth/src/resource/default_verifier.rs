@@ -97,7 +97,7 @@ pub(super) fn check_no_introspection(servers: &[AuthorizationServer]) -> Result<
     match servers.iter().find(|server| server.introspects().is_some()) {
         Some(server) => {
             let issuer = server.issuer().to_owned();
-            let why = "its tokens are judged by `.verifier(..)`, and nobody would ask about them: leave one of the two out";
+            let why = "its tokens are verified by `.verifier(..)`, so introspection would never be used: leave one of the two out";
             Err(ConfigError::Introspection { issuer, why })
         }
         None => Ok(()),

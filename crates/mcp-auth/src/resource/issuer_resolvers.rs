@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::issuer::resolver::{IssuerResolver, ResolveFn};
+use crate::issuer::issuer_resolver::{IssuerResolver, ResolveFn};
 use crate::model::issuer_pattern::{IssuerPattern, IssuerSet};
 use crate::net::clock::Clock;
 use crate::resource::config_error::ConfigError;

@@ -24,9 +24,9 @@ use crate::policy::authorization::{CheckedToken, Policy};
 use crate::policy::challenge::Challenge;
 use crate::policy::list_filter::ListFilter;
 use crate::policy::operation::Operation;
-use crate::resource::body::{self, GuardedBody};
 use crate::resource::builder::McpAuthBuilder;
 use crate::resource::default_verifier::VerifierKind;
+use crate::resource::guarded_body::{self, GuardedBody};
 use crate::resource::issuer_resolvers::Resolvers;
 use crate::resource::sender_constraint::SenderConstraint;
 use crate::verify::id_signer::IdSigner;
@@ -189,7 +189,7 @@ impl McpAuth {
         if !self.reads_bodies() {
             return Ok(GuardedBody::inner(body));
         }
-        let body = body::read(body, self.0.max_message_bytes, timeout).await;
+        let body = guarded_body::read(body, self.0.max_message_bytes, timeout).await;
         if let Some(token) = token {
             self.0.revocations.check(token.data())?; // reading may have taken a while
         }

@@ -1,7 +1,7 @@
 //! One protected resource: `McpAuth`, its builder, and the decision on each request.
 
 pub(crate) mod config_error;
-pub(crate) mod body;
+pub(crate) mod guarded_body;
 mod list_rules;
 mod sender_constraint;
 mod sender_settings;
@@ -15,4 +15,4 @@ pub(crate) mod readiness;
 mod recheck;
 mod revocation;
 mod security_events;
-mod event_polling;
+mod security_event_polling;

@@ -1,6 +1,6 @@
 //! Security events from issuers: validation, and the revocations that they cause.
 
-use crate::issuer::resolver;
+use crate::issuer::issuer_resolver;
 use crate::model::denial::Denial;
 use crate::model::error_codes::Reason;
 use crate::resource::mcp_auth::McpAuth;
@@ -74,7 +74,7 @@ impl McpAuth {
         let known = self.0.servers.iter().find(|server| server.issues(&event.issuer));
         let server = match known {
             Some(server) => Some(server.clone()),
-            None => resolver::resolve(&self.0.resolvers, &event.issuer).await?,
+            None => issuer_resolver::resolve(&self.0.resolvers, &event.issuer).await?,
         };
         let server = server.ok_or_else(|| Denial::invalid(Reason::Issuer))?;
         jwt::check_algorithm(&jws, server.rules())?;

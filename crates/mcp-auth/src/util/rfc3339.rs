@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_by_table() {
+    fn rfc_3339_times_are_parsed() {
         for (text, seconds) in [
             ("1970-01-01T00:00:01Z", Some(1)),
             ("1970-01-01T00:00:00Z", Some(1)),

@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls_have_one_normal_form_by_table() {
+    fn urls_are_normalized() {
         for (url, expected) in [
             ("https://api.example.com/mcp", Some("https://api.example.com/mcp")),
             ("HTTPS://API.Example.COM/mcp", Some("https://api.example.com/mcp")),
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn authorities_are_a_host_and_a_port_by_table() {
+    fn authorities_are_split_into_host_and_port() {
         for (authority, expected) in [
             ("h", Some(("h", None))),
             ("h:", Some(("h", None))),

@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_opens_for_its_owner_with_dots_and_without() {
+    fn a_signed_id_verifies_for_its_owner_with_or_without_dots() {
         let signer = IdSigner::random().expect("randomness");
         for text in ["", "0/0", "a.b.c", ".", "2f1ee1a4-0f3a-4d42-9d5c-000000000000", "a b"] {
             let signed = signed(&signer, text);
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_else_opens_it() {
+    fn a_signed_id_does_not_verify_for_another_owner_purpose_or_key() {
         let signer = IdSigner::random().expect("randomness");
         let signed = signed(&signer, "s1");
         for other in [
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn no_other_text_opens() {
+    fn altered_ids_do_not_verify() {
         let signer = IdSigner::random().expect("randomness");
         let signed = signed(&signer, "s1.x");
         let last = if signed.ends_with('A') { "B" } else { "A" };
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_key_seals_and_all_open_for_one_resource() {
+    fn the_first_key_signs_and_all_keys_verify_for_one_resource() {
         let (old, new) = ([1; 32], [2; 32]);
         let before = IdSigner::from_secrets(&[old], RESOURCE).expect("a key");
         let during = IdSigner::from_secrets(&[new, old], RESOURCE).expect("keys");
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stand_in_is_a_uuid_that_only_the_key_knows() {
+    fn a_decoy_id_is_a_uuid_that_depends_on_the_key() {
         let signer = IdSigner::random().expect("randomness");
         let id = signer.decoy_id(&alice(), b"forged");
         assert_eq!(id, signer.decoy_id(&alice(), b"forged"), "the same each time");

@@ -25,7 +25,7 @@ async fn refused(auth: &McpAuth, token: &str) -> Option<Reason> {
 }
 
 #[tokio::test]
-async fn a_key_admits_a_caller_of_its_own_kind() {
+async fn an_api_key_admits_a_caller_of_kind_api_key() {
     let issuer = TestIssuer::new();
     let new = ApiKeys::generate().expect("random numbers");
     assert!(new.key.starts_with("mcpk_") && new.key.len() == 5 + 43 && new.digest.len() == 64);
@@ -71,7 +71,7 @@ async fn rules_apply_to_keys_as_to_tokens() {
 
 /// API keys have no leeway, which exists for the clocks of issuers.
 #[tokio::test(start_paused = true)]
-async fn a_key_and_its_stream_end_in_the_second_that_was_said() {
+async fn an_api_key_and_its_stream_end_exactly_at_expires_at() {
     let issuer = TestIssuer::new();
     let end = mcp_auth::Clock::now(&issuer) + Duration::from_secs(60);
     let keys = ApiKeys::new().key(ApiKey::new("ci", KEY).expires_at(end));
@@ -88,7 +88,7 @@ async fn a_key_and_its_stream_end_in_the_second_that_was_said() {
 }
 
 #[tokio::test]
-async fn what_is_no_key_is_judged_as_before_by_table() {
+async fn only_listed_api_keys_are_accepted_and_other_tokens_are_verified_as_usual() {
     let issuer = TestIssuer::new();
     let looks_like_a_jwt = "mcpk_0123456789.abcdefghijkl.mnopqrstuv";
     let auth = protected(&issuer, ApiKeys::new().key(ApiKey::new("ci", KEY)));
@@ -119,7 +119,7 @@ async fn what_is_no_key_is_judged_as_before_by_table() {
 }
 
 #[tokio::test]
-async fn a_key_counts_in_the_authorization_header_only() {
+async fn an_api_key_is_read_from_the_authorization_header_only() {
     let auth = protected(&TestIssuer::new(), ApiKeys::new().key(ApiKey::new("ci", KEY)));
     let mut elsewhere = request(HeaderMap::new());
     *elsewhere.uri_mut() = format!("/mcp?access_token={KEY}&api_key={KEY}").parse().expect("a URI");
@@ -134,7 +134,7 @@ async fn a_key_counts_in_the_authorization_header_only() {
 }
 
 #[tokio::test]
-async fn keys_stand_beside_a_verifier_that_is_not_asked_about_them() {
+async fn api_keys_are_not_passed_to_a_custom_verifier() {
     let asked = Arc::new(AtomicUsize::new(0));
     let counter = asked.clone();
     let introspect = move |credentials: Credentials| {
@@ -164,7 +164,7 @@ async fn keys_stand_beside_a_verifier_that_is_not_asked_about_them() {
 }
 
 #[test]
-fn each_mistake_has_its_error() {
+fn each_invalid_setting_has_its_config_error() {
     let good = || ApiKey::new("ci", KEY);
     let digest = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
     let rows = [

@@ -11,7 +11,7 @@ use mcp_auth::{
 };
 use mcp_auth_testkit::TestIssuer;
 
-use crate::given_keys::KeysFile;
+use crate::static_keys::KeysFile;
 use crate::world::{RESOURCE, admit, bearer, status};
 
 const LOOK: Duration = Duration::from_secs(10);
@@ -73,7 +73,7 @@ async fn a_file_of_api_keys_is_read_again_when_it_changes() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_broken_or_gone_keeps_the_keys_in_hand_for_a_day() {
+async fn a_broken_or_missing_file_keeps_the_cached_keys_for_a_day() {
     let (issuer, file) = (TestIssuer::new(), KeysFile::new("broken.api-keys.json"));
     let (ci, other) = (new_key(), new_key());
     file.write(&list(&[("ci", &ci)]));
@@ -99,7 +99,7 @@ async fn a_file_that_is_broken_or_gone_keeps_the_keys_in_hand_for_a_day() {
 }
 
 #[tokio::test]
-async fn as_long_as_the_file_never_was_read_nobody_knows_what_is_a_key() {
+async fn an_unknown_key_is_503_before_the_file_was_ever_read() {
     let (issuer, file) = (TestIssuer::new(), KeysFile::new("missing.api-keys.json"));
     let (given, ci) = (new_key(), new_key());
     let asked = Arc::new(AtomicUsize::new(0));
@@ -133,7 +133,7 @@ async fn as_long_as_the_file_never_was_read_nobody_knows_what_is_a_key() {
 }
 
 #[tokio::test]
-async fn strangers_cannot_have_the_file_read_all_the_time() {
+async fn unknown_keys_do_not_cause_constant_reads_of_the_file() {
     let (issuer, file) = (TestIssuer::new(), KeysFile::new("strangers.api-keys.json"));
     let (ci, late) = (new_key(), new_key());
     file.write(&list(&[("ci", &ci)]));
@@ -150,7 +150,7 @@ async fn strangers_cannot_have_the_file_read_all_the_time() {
 }
 
 #[tokio::test]
-async fn what_an_entry_says_is_judged_as_of_a_key_that_is_given() {
+async fn file_entries_follow_the_same_rules_as_given_keys() {
     let (issuer, file) = (TestIssuer::new(), KeysFile::new("judged.api-keys.json"));
     let (old, new, unscoped) = (new_key(), new_key(), new_key());
     // The clock of the issuer begins at 2026-07-28T00:00:00Z.
@@ -170,7 +170,7 @@ async fn what_an_entry_says_is_judged_as_of_a_key_that_is_given() {
 }
 
 #[tokio::test]
-async fn a_mistake_in_the_file_is_said_with_its_place_and_no_value() {
+async fn an_error_in_the_file_names_its_line_and_no_value() {
     let (issuer, file) = (TestIssuer::new(), KeysFile::new("mistakes.api-keys.json"));
     let (ci, given) = (new_key(), new_key());
     let plain = list(&[("ci", &ci)]).replace(&ci.digest, &ci.key);
@@ -180,7 +180,7 @@ async fn a_mistake_in_the_file_is_said_with_its_place_and_no_value() {
         (list(&[("ci", &ci), ("ci", &new_key())]), "entry 2, line 1: its name comes twice"),
         (list(&[("ci", &ci), ("cd", &ci)]), "entry 2, line 1: its digest comes twice"),
         (list(&[("ci", &given)]), "also given by `ApiKeys::key(..)`"),
-        (ci.key.clone(), "it is no JSON, as line 1 shows"),
+        (ci.key.clone(), "it is not JSON, as line 1 shows"),
         (" ".repeat(513 * 1024), "longer than 524288 bytes"),
     ];
     for (text, expected) in rows {

@@ -92,7 +92,7 @@ fn expand<'t>(text: &'t str, before: &mut Vec<String>, paths: &mut Vec<Vec<Strin
 }
 
 #[test]
-fn there_are_eight_folders_and_lib_says_what_each_is() {
+fn there_are_at_most_eight_folders_and_each_is_documented_in_lib() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let entries = fs::read_dir(&src).expect("src").flatten();
     let names: BTreeSet<String> =
@@ -146,7 +146,7 @@ fn a_module_uses_only_modules_above_it() {
 }
 
 #[test]
-fn paths_are_read_by_table() {
+fn crate_paths_are_parsed() {
     for (text, expected) in [
         ("use crate::a;", &["a"][..]),
         ("use crate::a::b::C;", &["a::b::C"]),
@@ -162,7 +162,7 @@ fn paths_are_read_by_table() {
 }
 
 #[test]
-fn pure_folders_do_not_wait_and_do_not_look_at_the_clock() {
+fn pure_folders_are_not_async_and_read_no_clock() {
     let folders = declared().remove(&Vec::new()).expect("lib.rs");
     let pure: Vec<_> = folders.iter().take_while(|folder| *folder != "net").collect();
     assert_eq!(pure, ["util", "model", "policy", "verify"]);
@@ -187,7 +187,7 @@ fn pure_folders_do_not_wait_and_do_not_look_at_the_clock() {
 }
 
 #[test]
-fn each_foreign_crate_has_one_place() {
+fn each_external_crate_is_used_in_one_place() {
     let places = [
         ("aws_lc_rs", &["verify/jwt/crypto.rs"][..]),
         ("reqwest::", &["net/fetch/http_client.rs"]),
@@ -254,7 +254,7 @@ fn features_choose_modules_and_never_lines() {
 }
 
 #[test]
-fn nothing_foreign_is_unwrapped() {
+fn the_library_never_unwraps_or_panics() {
     for source in sources() {
         for line in &source.code {
             for word in [".unwrap()", ".expect(", "panic!(", "unreachable!("] {

@@ -78,7 +78,7 @@ async fn no_document_of_an_issuer_overflows_the_stack() {
 }
 
 #[tokio::test]
-async fn an_issuer_elsewhere_cannot_send_us_to_this_machine() {
+async fn a_remote_issuer_cannot_make_us_fetch_from_loopback() {
     let issuer = TestIssuer::new();
     let liar = Liar::telling(
         r#"{"issuer":"https://issuer.test","jwks_uri":"http://127.0.0.1:9200/_all"}"#,
@@ -98,7 +98,7 @@ async fn an_issuer_elsewhere_cannot_send_us_to_this_machine() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_map_that_hangs_is_an_outage_that_ends() {
+async fn a_hanging_map_metadata_is_503_and_recovers() {
     let issuer = TestIssuer::new();
     let calls = AtomicUsize::new(0);
     let server = issuer.authorization_server().map_metadata_async(move |document| {
@@ -119,7 +119,7 @@ async fn a_map_that_hangs_is_an_outage_that_ends() {
 }
 
 #[test]
-fn a_runtime_that_shuts_down_does_not_take_its_callers_along() {
+fn a_runtime_shutdown_does_not_hang_its_callers() {
     let (done, is_done) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let auth = TestIssuer::new().protects(RESOURCE).build().expect("a description");
@@ -153,7 +153,7 @@ async fn a_clock_that_was_ahead_does_not_keep_withdrawn_keys() {
 }
 
 #[test]
-fn a_denial_made_of_foreign_text_writes_no_parameter_of_its_own() {
+fn untrusted_text_in_a_denial_cannot_inject_challenge_parameters() {
     let auth = TestIssuer::new().protects(RESOURCE).build().expect("a description");
     for text in ["read\", error=\"x", "read \r\nset-cookie:a=b", "read \\", "read é"] {
         let response = auth.refuse(&Denial::insufficient_scope([text]));
@@ -168,7 +168,7 @@ fn a_denial_made_of_foreign_text_writes_no_parameter_of_its_own() {
 }
 
 #[test]
-fn an_unset_variable_does_not_switch_scopes_off() {
+fn an_empty_scope_from_an_unset_variable_is_a_config_error() {
     let unset = || Vec::from([String::new()]);
     for require in [Require::from(unset()), "".into(), [""].into(), AnyOf([""]).into()] {
         let built = McpAuth::builder(RESOURCE)
@@ -183,7 +183,7 @@ fn an_unset_variable_does_not_switch_scopes_off() {
 }
 
 #[tokio::test]
-async fn only_who_sends_no_credentials_is_anonymous() {
+async fn only_a_request_without_credentials_is_anonymous() {
     let issuer = TestIssuer::new();
     let revoked = |_: Credentials| async { Err::<VerifiedToken, _>(Denial::no_credentials()) };
     let auths = [
@@ -206,7 +206,7 @@ async fn only_who_sends_no_credentials_is_anonymous() {
 }
 
 #[tokio::test]
-async fn a_caller_of_another_resource_is_nobody_here() {
+async fn a_caller_of_an_outer_resource_is_anonymous_in_an_inner_one() {
     let issuer = TestIssuer::new();
     let outer = issuer.protects("https://api.example.com/").build().expect("a description");
     let token = issuer.token().sign();
@@ -226,7 +226,7 @@ async fn a_caller_of_another_resource_is_nobody_here() {
 }
 
 #[tokio::test]
-async fn a_path_that_looks_like_a_pattern_is_but_a_path() {
+async fn a_path_that_looks_like_a_route_pattern_is_taken_literally() {
     let issuer = TestIssuer::new();
     for path in ["/:tenant/mcp", "/*", "/a/*b", "//mcp", "/a//b", "/%7Bx%7D"] {
         let auth = issuer.protects(&format!("https://api.example.com{path}")).build();
@@ -240,7 +240,7 @@ async fn a_path_that_looks_like_a_pattern_is_but_a_path() {
 }
 
 #[tokio::test]
-async fn a_short_age_of_keys_lets_nobody_make_us_fetch() {
+async fn a_zero_jwks_max_age_still_limits_fetches_by_the_cooldown() {
     let issuer = TestIssuer::new();
     let server = issuer.authorization_server().jwks_max_age(Duration::ZERO);
     let auth = McpAuth::builder(RESOURCE)

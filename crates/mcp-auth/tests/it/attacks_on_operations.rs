@@ -58,7 +58,7 @@ impl World {
 }
 
 #[tokio::test]
-async fn a_uri_that_servers_read_as_a_forbidden_one_does_not_reach_them() {
+async fn a_uri_that_servers_normalize_to_a_forbidden_one_is_refused() {
     let forbidden = [
         "vault://admin/keys",
         "vault://admin/a%20b",
@@ -149,7 +149,7 @@ async fn a_uri_that_servers_read_as_a_forbidden_one_does_not_reach_them() {
 }
 
 #[tokio::test]
-async fn rules_for_uris_hold_however_the_rule_and_the_request_write_them() {
+async fn uri_rules_apply_to_every_equivalent_encoding() {
     for rule in ["n://a/é", "n://a/%C3%A9", "n://a/%c3%a9", "n://{owner}/é", "n://*/%c3%a9"] {
         let world = World::new(ToolScopes::new().resource(rule, ["admin"]));
         for uri in ["n://a/é", "n://a/%C3%A9", "n://a/%c3%a9"] {
@@ -160,7 +160,7 @@ async fn rules_for_uris_hold_however_the_rule_and_the_request_write_them() {
 }
 
 #[tokio::test]
-async fn a_mark_that_servers_decode_in_a_path_does_not_hide_it_from_its_rule() {
+async fn percent_encoding_does_not_hide_a_uri_from_its_rule() {
     let written = ["n://a/x:y@z", "n://a/x%3Ay%40z", "n://a/x%3ay@z"];
     for rule in written {
         let rules = ToolScopes::new().resource("n://a/{id}", ["read"]).resource(rule, ["admin"]);
@@ -184,7 +184,7 @@ async fn an_encoded_slash_does_not_lead_past_the_rule_for_a_folder() {
 }
 
 #[tokio::test]
-async fn a_body_that_its_headers_say_is_no_utf_8_does_not_reach_servers_that_believe_them() {
+async fn a_body_with_another_charset_or_content_encoding_is_refused() {
     let world = World::new(ToolScopes::new().tool("admin_x", ["admin"]));
     // Decoded as UTF-7, the string of `x` ends and another `name` follows. Express and the TypeScript SDK
     // decode by `charset`, with iconv-lite.
@@ -227,7 +227,7 @@ async fn a_body_that_its_headers_say_is_no_utf_8_does_not_reach_servers_that_bel
 }
 
 #[tokio::test]
-async fn members_as_python_names_them_do_not_pass_unseen() {
+async fn snake_case_member_names_are_refused() {
     let world = World::new(ToolScopes::new().resource("vault://*", ["admin"]));
     // Pydantic models with `populate_by_name`, such as those of the Python SDK 2, accept a field under either
     // name, unless that is switched off where they are used, as in the SDK's own server.
@@ -243,14 +243,14 @@ async fn members_as_python_names_them_do_not_pass_unseen() {
 }
 
 #[tokio::test]
-async fn members_that_become_the_prototype_of_what_javascript_copies_do_not_pass_unseen() {
+async fn proto_members_are_refused() {
     let world = World::new(ToolScopes::new().resource("vault://*", ["admin"]));
     let params = r#"{"notifications":{"__proto__":{"resourceSubscriptions":["vault://a"]}}}"#;
     assert_eq!(world.ask("subscriptions/listen", params).await, (400, false));
 }
 
 #[tokio::test]
-async fn an_argument_in_a_requirement_is_one_scope_however_it_is_written() {
+async fn spaces_do_not_split_a_required_scope() {
     let world = World::new(ToolScopes::new());
     for folder in ["x read", "read ", " read", "x read y"] {
         let headers = bearer(&world.issuer.token().scopes(["read"]).sign());
@@ -279,7 +279,7 @@ fn with(
 }
 
 #[tokio::test]
-async fn a_challenge_holds_nothing_of_an_argument_that_is_no_scope() {
+async fn an_invalid_scope_cannot_inject_into_the_challenge() {
     let world = World::new(ToolScopes::new());
     let headers = bearer(&world.issuer.token().scopes(["read"]).sign());
     let (parts, body) =
@@ -309,7 +309,7 @@ async fn many_long_names_before_many_patterns_take_no_time() {
 }
 
 #[tokio::test]
-async fn headers_that_gateways_to_scripts_take_for_ours_do_not_reach_them() {
+async fn headers_that_cgi_gateways_confuse_with_mcp_headers_are_removed() {
     // CGI, WSGI and PHP expose headers under names in which `-` and `_` are the same.
     let world = World::new(ToolScopes::new());
     let server = service_fn(|request: Request<GuardedBody<Full<Bytes>>>| async move {
@@ -337,7 +337,7 @@ async fn headers_that_gateways_to_scripts_take_for_ours_do_not_reach_them() {
 }
 
 #[test]
-fn a_rule_for_a_uri_that_no_request_may_have_is_a_mistake() {
+fn a_rule_for_a_non_normalized_uri_is_a_config_error() {
     for uri in ["https://example.com", "HTTPS://example.com/", "n://a/../b", "n://a/%61"] {
         let rules = ToolScopes::new().resource(uri, ["admin"]);
         let built = TestIssuer::new().protects(RESOURCE).tools(rules).build();

@@ -99,7 +99,7 @@ async fn notice(auth: &McpAuth, content_type: &str, body: String) -> u16 {
 /// `introspect_jwts` promises that a revoked JWT is refused before it expires. Each of these issuers answers that
 /// the token is not active.
 #[tokio::test]
-async fn a_jwt_that_is_to_be_asked_about_is_asked_about_whatever_its_issuer_looks_like() {
+async fn introspect_jwts_applies_to_every_kind_of_issuer() {
     let keys = TestIssuer::new();
     let asks = || basic().endpoint(QUESTIONS).introspect_jwts();
     let inactive = |web| Answering::new(web, |_: &str| Ok(r#"{"active":false}"#.to_owned()));
@@ -170,7 +170,7 @@ async fn a_jwt_that_is_to_be_asked_about_is_asked_about_whatever_its_issuer_look
 /// and URI fields", `conn_manager_utility.cc`), and a URI may contain commas. So the author of a certificate
 /// controls the end of the header, and RFC 8705 §2.2 allows self-signed certificates.
 #[tokio::test]
-async fn a_name_in_a_certificate_is_not_another_certificate() {
+async fn a_name_in_a_certificate_cannot_forge_an_xfcc_hash() {
     const VICTIM: &[u8] = &[0x30, 0x03, 0x02, 0x01, 0x01];
     let issuer = TestIssuer::new();
     let auth = issuer
@@ -194,7 +194,7 @@ async fn a_name_in_a_certificate_is_not_another_certificate() {
 /// A caller is a `User` only if a claim shows a login. `uid` does not: all access tokens of Authentik have it, those
 /// of service accounts too (in its row of the table it marks access tokens).
 #[tokio::test]
-async fn a_program_is_not_a_user_by_an_empty_word() {
+async fn uid_or_empty_login_claims_do_not_make_a_client_a_user() {
     let issuer = TestIssuer::new();
     let auth = issuer.protects(RESOURCE).build().expect("a description");
     let token = || issuer.token().subject("0a1b2c").client_id("batch");
@@ -215,7 +215,7 @@ async fn a_program_is_not_a_user_by_an_empty_word() {
 
 /// The replay cache never forgets a proof that would still be accepted (`verify/dpop/replay_cache.rs`).
 #[tokio::test]
-async fn a_clock_that_was_ahead_for_a_moment_lets_no_proof_pass_twice() {
+async fn a_clock_that_was_ahead_does_not_allow_a_proof_replay() {
     let issuer = TestIssuer::new();
     let auth = issuer.protects(RESOURCE).build().expect("a description");
     let key = DpopKey::generate(issuer.clone());
@@ -255,7 +255,7 @@ async fn a_user_with_several_keys_does_not_lock_out_the_others() {
 /// A failure that the token may have caused pauses only that token (docs/decisions). Firewalls, and nginx with
 /// `return 444`, close the connection on requests that they reject.
 #[tokio::test]
-async fn a_token_on_which_the_connection_is_closed_silences_the_server_for_nobody() {
+async fn a_token_that_closes_the_connection_does_not_pause_introspection_of_others() {
     let issuer = TestIssuer::new();
     let of_alice = json!({ "active": true, "sub": "alice", "aud": RESOURCE }).to_string();
     let web = Answering::new(Web::default(), move |token: &str| {
@@ -281,7 +281,7 @@ async fn a_token_on_which_the_connection_is_closed_silences_the_server_for_nobod
 
 /// A logout token names the user by `sub`, but the caller's subject is the `username`.
 #[tokio::test]
-async fn a_logout_counts_where_the_subject_is_the_username() {
+async fn a_logout_token_revokes_where_the_subject_is_the_username() {
     let issuer = issuer();
     let server = issuer.authorization_server();
     let server = server.introspection(basic().dangerous_subject_is_username());
@@ -300,7 +300,7 @@ async fn a_logout_counts_where_the_subject_is_the_username() {
 
 /// RFC 7662 §2.2 with RFC 9449 §6.2 and RFC 8705 §3.2: `cnf` in the answer binds the token.
 #[tokio::test]
-async fn a_jwt_that_its_issuer_says_is_bound_is_no_bearer_token() {
+async fn a_jwt_with_cnf_in_its_introspection_answer_is_not_a_bearer_token() {
     let issuer = TestIssuer::new();
     let key = DpopKey::generate(issuer.clone());
     let answer = json!({
@@ -325,7 +325,7 @@ async fn a_jwt_that_its_issuer_says_is_bound_is_no_bearer_token() {
 
 /// A text with the prefix of API keys that is not a listed key is refused at once, and never introspected.
 #[tokio::test]
-async fn what_begins_as_an_api_key_is_never_sent_to_an_issuer() {
+async fn a_token_with_the_api_key_prefix_is_never_introspected() {
     let key = "mcpk_2aVvwqjTq0dVz4yHcJkLmNoPqRsTuVwXyZ012345678";
     let issuer = issuer();
     let auth = issuer.protects(RESOURCE).introspect("notes", SECRET);
@@ -349,7 +349,7 @@ async fn what_begins_as_an_api_key_is_never_sent_to_an_issuer() {
 
 /// A body may take 30 seconds to arrive. If the token is revoked meanwhile, the operation must not be executed.
 #[tokio::test]
-async fn a_token_that_is_revoked_while_its_body_arrives_does_nothing() {
+async fn a_token_revoked_while_its_body_arrives_is_refused() {
     let issuer = TestIssuer::new();
     let auth = issuer.protects(RESOURCE).tools(ToolScopes::new().tool("pay", ["pay"]));
     let auth = auth.build().expect("a description");
@@ -375,7 +375,7 @@ async fn a_token_that_is_revoked_while_its_body_arrives_does_nothing() {
 
 /// A full revocation list refuses more tokens, not fewer (docs/decisions). An ended session stays ended.
 #[tokio::test]
-async fn a_full_book_does_not_open_a_session_that_had_ended() {
+async fn a_full_revocation_list_keeps_ended_sessions_revoked() {
     let issuer = TestIssuer::new();
     let of_session = || issuer.token().claim("sid", "s1").sign();
     for others in [vec![], vec!["bob", "carol"]] {
@@ -414,7 +414,7 @@ async fn no_spelling_of_a_certificate_header_reaches_the_inner_service() {
 /// A revoked token may be accepted only for the time of `Introspection::cache_for`. Its streams must end as well,
 /// although an answer need not have an `exp`.
 #[tokio::test(start_paused = true)]
-async fn a_stream_of_an_opaque_token_ends_some_time_after_its_issuer_has_revoked_it() {
+async fn a_stream_ends_after_its_opaque_token_is_revoked() {
     let issuer = issuer();
     let auth = issuer.protects(RESOURCE).introspect("notes", SECRET).build().expect("it");
     let token = issuer.token().without("exp").opaque();
@@ -430,7 +430,7 @@ async fn a_stream_of_an_opaque_token_ends_some_time_after_its_issuer_has_revoked
 /// The `aud` of Entra's v2 access tokens is the application, as in the constructor's example. So is the `aud` of ID
 /// tokens that the application gets for itself. These have a `nonce` only if the client sent one.
 #[tokio::test]
-async fn an_id_token_of_entra_for_the_same_application_is_no_access_token() {
+async fn an_entra_id_token_for_the_same_application_is_not_an_access_token() {
     let app = "11111111-1111-1111-1111-111111111111";
     let keys = TestIssuer::new();
     let url = format!("https://login.microsoftonline.com/{TENANT}/v2.0");
@@ -480,7 +480,7 @@ async fn an_issuer_known_at_run_time_can_log_out_its_users() {
 }
 
 #[tokio::test]
-async fn an_issuer_revokes_nothing_of_another_whatever_its_notice_names() {
+async fn an_issuer_cannot_revoke_tokens_of_another_issuer() {
     let (a, b) = (TestIssuer::new(), TestIssuer::builder().issuer("https://b.test").build());
     for issuer in [&a, &b] {
         issuer.resource(RESOURCE, [""; 0]);
@@ -511,7 +511,7 @@ async fn an_issuer_revokes_nothing_of_another_whatever_its_notice_names() {
 
 /// A panic during introspection is an outage for all waiting requests, and the next attempt comes on time.
 #[tokio::test]
-async fn a_question_that_panics_is_an_outage_for_those_who_wait_and_ends() {
+async fn a_panic_during_introspection_is_503_and_recovers() {
     let issuer = TestIssuer::new();
     let good = json!({ "active": true, "sub": "alice", "aud": RESOURCE }).to_string();
     let crashes = Arc::new(AtomicUsize::new(1));
@@ -535,7 +535,7 @@ async fn a_question_that_panics_is_an_outage_for_those_who_wait_and_ends() {
 
 /// The whole token is the key of the cache: no other text matches its entry.
 #[tokio::test]
-async fn no_change_of_a_remembered_token_is_remembered() {
+async fn a_changed_token_does_not_match_a_cached_one() {
     let issuer = issuer();
     let auth = issuer.protects(RESOURCE).introspect("notes", SECRET).build().expect("it");
     for token in [issuer.token().sign(), issuer.token().opaque()] {
@@ -554,7 +554,7 @@ async fn no_change_of_a_remembered_token_is_remembered() {
 
 /// Subjects with unusual characters: no two of them are the same principal, nor shown as the same.
 #[tokio::test]
-async fn odd_names_are_as_many_principals() {
+async fn unusual_subjects_are_distinct_principals() {
     let (a, b) = (issuer(), TestIssuer::builder().issuer("https://issuer.test/x").build());
     for issuer in [&a, &b] {
         issuer.resource(RESOURCE, [""; 0]);
@@ -626,7 +626,7 @@ async fn threads_do_not_share_a_proof() {
 
 /// A token that is revoked during its introspection is refused, whatever the answer.
 #[tokio::test]
-async fn a_revocation_overtakes_a_question_under_way() {
+async fn a_token_revoked_during_introspection_is_refused() {
     let issuer = issuer();
     let auth = issuer.protects(RESOURCE).introspect("notes", SECRET).build().expect("it");
     let token = issuer.token().opaque();
@@ -647,7 +647,7 @@ async fn a_revocation_overtakes_a_question_under_way() {
 /// The characters of a token are checked in several places, and late if it is cached or a JWT. No verifier receives a
 /// text that is not a token.
 #[tokio::test]
-async fn what_is_no_token_is_a_400_however_tokens_are_verified() {
+async fn a_malformed_token_is_400_with_every_verifier() {
     let issuer = issuer();
     let (jwt, opaque) = (issuer.token().sign(), issuer.token().opaque());
     let described = || issuer.protects(RESOURCE);

@@ -17,7 +17,7 @@ fn builder() -> McpAuthBuilder {
 }
 
 #[test]
-fn each_mistake_has_its_error() {
+fn each_invalid_setting_has_its_config_error() {
     use ConfigError as E;
     let text = str::to_owned;
     let resource =
@@ -93,7 +93,7 @@ fn each_mistake_has_its_error() {
 }
 
 #[test]
-fn what_is_right_is_taken() {
+fn valid_settings_are_accepted() {
     for url in [
         "https://h",
         "https://h/",
@@ -153,7 +153,7 @@ fn issuers_are_published_byte_for_byte_and_in_their_order() {
 }
 
 #[test]
-fn published_scopes_need_not_be_the_required_ones() {
+fn scopes_supported_may_differ_from_the_required_scopes() {
     let parts = |auth: Result<McpAuth, ConfigError>| {
         let auth = auth.expect("a description");
         let challenge = auth.challenge(&Denial::no_credentials()).expect("a challenge");
@@ -176,7 +176,7 @@ fn published_scopes_need_not_be_the_required_ones() {
 }
 
 #[tokio::test]
-async fn a_probe_that_waits_for_readiness_brings_it_about() {
+async fn polling_readiness_triggers_the_key_fetch() {
     let issuer = TestIssuer::new();
     issuer.trouble(Endpoint::Jwks, Trouble::Down);
     let auth = issuer.protects(RESOURCE).build().expect("a description");
@@ -199,7 +199,7 @@ async fn a_probe_that_waits_for_readiness_brings_it_about() {
 }
 
 #[tokio::test]
-async fn tokens_need_not_be_remembered() {
+async fn cached_tokens_zero_disables_the_token_cache() {
     let issuer = TestIssuer::new();
     let auth = issuer.protects(RESOURCE).cached_tokens(0).build().expect("a description");
     let token = issuer.token().sign();
@@ -207,7 +207,7 @@ async fn tokens_need_not_be_remembered() {
 }
 
 #[tokio::test]
-async fn replaced_claims_leave_the_caller_as_it_was() {
+async fn with_claims_does_not_change_subject_client_or_audience() {
     let issuer = TestIssuer::new();
     let keys = mcp_auth::jwt::KeySet::parse(issuer.jwks().as_bytes()).expect("keys");
     let rules = mcp_auth::jwt::JwtRules::new(issuer.url());

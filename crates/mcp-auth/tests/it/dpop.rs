@@ -86,7 +86,7 @@ fn challenge(response: &Response<Bytes>) -> &str {
 }
 
 #[tokio::test]
-async fn each_of_the_twelve_checks_is_met_and_violated() {
+async fn each_of_the_twelve_checks_of_rfc_9449_is_enforced() {
     let world = World::new();
     let other = DpopKey::generate(world.issuer.clone());
     let now: i64 = 1_785_196_800; // the start of the manual clock
@@ -248,7 +248,7 @@ async fn proofs_of_every_algorithm_that_is_named_are_accepted() {
 }
 
 #[tokio::test]
-async fn a_proof_is_accepted_once_and_after_its_time_never() {
+async fn a_proof_is_accepted_once_and_never_after_it_expires() {
     let world = World::new();
     let proof = world.proof().sign();
     let headers = dpop(&world.token, &proof);
@@ -289,7 +289,7 @@ async fn two_requests_at_once_do_not_share_a_proof() {
 }
 
 #[tokio::test]
-async fn who_has_no_true_token_of_this_resource_takes_no_place_in_the_memory_of_proofs() {
+async fn only_proofs_with_a_valid_token_use_the_replay_cache() {
     let world = World::with(Some(Dpop::optional().replay_cache_capacity(4)));
     let stranger = DpopKey::generate(world.issuer.clone());
     let elsewhere = world.token().audience("https://api.example.com/mail").dpop_bound(&stranger);
@@ -322,7 +322,7 @@ async fn who_has_no_true_token_of_this_resource_takes_no_place_in_the_memory_of_
 }
 
 #[tokio::test]
-async fn a_bound_token_is_no_bearer_token_and_an_unbound_one_needs_no_proof() {
+async fn a_bound_token_is_refused_as_bearer_and_an_unbound_one_needs_no_proof() {
     for settings in [None, Some(Dpop::optional())] {
         let world = World::with(settings);
         let refused = |headers: HeaderMap| {
@@ -362,7 +362,7 @@ async fn a_bound_token_is_no_bearer_token_and_an_unbound_one_needs_no_proof() {
 }
 
 #[tokio::test]
-async fn remembered_tokens_need_a_proof_each_time() {
+async fn cached_tokens_need_a_proof_for_each_request() {
     let world = World::new();
     for _ in 0..3 {
         assert_eq!(world.outcome(world.proof()).await, Ok(()));
@@ -374,7 +374,7 @@ async fn remembered_tokens_need_a_proof_each_time() {
 }
 
 #[tokio::test]
-async fn what_a_verifier_of_ones_own_says_is_bound_is_bound() {
+async fn cnf_from_a_custom_verifier_binds_the_token() {
     let world = World::new();
     let jkt = world.key.thumbprint();
     let verifier = move |_: Credentials| {
@@ -410,7 +410,7 @@ async fn where_dpop_is_required_bearer_tokens_are_refused_and_not_offered() {
 }
 
 #[tokio::test]
-async fn each_challenge_of_dpop_is_a_snapshot() {
+async fn dpop_challenges_match_their_snapshots() {
     type Row = (&'static str, Option<Dpop>, fn(&World) -> HeaderMap);
     let nothing: fn(&World) -> HeaderMap = |_| HeaderMap::new();
     let replayed: fn(&World) -> HeaderMap = |world| dpop(&world.token, "nonsense");
@@ -459,7 +459,7 @@ async fn each_challenge_of_dpop_is_a_snapshot() {
 }
 
 #[tokio::test]
-async fn clients_that_know_only_bearer_read_their_challenge_in_it() {
+async fn clients_that_know_only_bearer_can_parse_the_combined_challenge() {
     for (settings, headers) in [
         (Dpop::optional(), HeaderMap::new()),
         (Dpop::optional(), bearer("nonsense")),
@@ -499,7 +499,7 @@ fn last<'h>(header: &'h str, field: &str) -> Option<&'h str> {
 }
 
 #[tokio::test]
-async fn nonces_are_demanded_given_and_renewed() {
+async fn nonces_are_required_issued_and_renewed() {
     let world = World::with(Some(Dpop::optional().nonces()));
     let refused = world.answer(dpop(&world.token, &world.proof().sign())).await;
     assert_eq!(refused.status(), 401);
@@ -541,7 +541,7 @@ fn nonce_of(response: &Response<Bytes>) -> Option<String> {
 }
 
 #[tokio::test]
-async fn web_pages_may_send_proofs_and_read_nonces() {
+async fn cors_allows_dpop_and_exposes_dpop_nonce() {
     let world = World::with(Some(Dpop::optional().nonces()));
     let preflight = Request::options("/mcp")
         .header("origin", "https://api.example.com")
@@ -592,7 +592,7 @@ async fn the_inner_service_sees_neither_token_nor_proof() {
 }
 
 #[tokio::test]
-async fn below_the_resource_the_proof_is_for_the_whole_url() {
+async fn below_the_resource_htu_must_be_the_full_request_url() {
     let world = World::new();
     let inner =
         axum::routing::any(|auth: mcp_auth::AuthInfo| async move { auth.subject().to_owned() });
@@ -619,7 +619,7 @@ async fn below_the_resource_the_proof_is_for_the_whole_url() {
 }
 
 #[tokio::test]
-async fn optional_credentials_are_not_anonymous_because_they_are_dpop() {
+async fn an_invalid_dpop_request_is_not_anonymous_with_optional_auth() {
     let issuer = TestIssuer::new();
     let auth = issuer.protects(RESOURCE).optional().build().expect("a description");
     let key = DpopKey::generate(issuer.clone());
@@ -633,7 +633,7 @@ async fn optional_credentials_are_not_anonymous_because_they_are_dpop() {
 }
 
 #[test]
-fn a_wrong_setting_ends_at_build() {
+fn build_rejects_invalid_dpop_settings() {
     let issuer = TestIssuer::new();
     let build = |dpop| issuer.protects(RESOURCE).dpop(dpop).build();
     let short = build(Dpop::optional().nonce_keys(["short"])).expect_err("refused");
@@ -646,7 +646,7 @@ fn a_wrong_setting_ends_at_build() {
 }
 
 #[tokio::test]
-async fn a_rule_that_a_handler_raises_is_answered_in_the_scheme_of_the_request() {
+async fn a_handlers_denial_is_challenged_in_the_scheme_of_the_request() {
     let world = World::with(Some(Dpop::optional()));
     let handler =
         tower::service_fn(|request: Request<mcp_auth::GuardedBody<Full<Bytes>>>| async move {

@@ -310,7 +310,7 @@ impl Row {
 }
 
 #[test]
-fn every_token_is_judged_as_the_table_says() {
+fn every_row_is_accepted_or_refused_as_expected() {
     let rows: Vec<Row> = [
         algorithms(),
         embedded_keys(),
@@ -1216,7 +1216,7 @@ fn required_claims() -> Vec<Row> {
 
 fn other_claims() -> Vec<Row> {
     let mut rows = Vec::new();
-    // The policy checks the audience: see `a_token_without_our_audience_is_true_but_not_permitted`.
+    // The policy checks the audience: see `a_token_without_our_audience_is_verified_but_not_authorized`.
     for aud in ["null", r#""https://evil.example""#, "[]", r#"["a","b"]"#] {
         rows.push(accepted(format!("aud {aud}"), with("aud", Some(aud))));
     }
@@ -1547,7 +1547,7 @@ fn keys() -> Vec<Row> {
 // ── tests outside the table ──
 
 #[test]
-fn a_set_without_a_usable_key_is_no_set() {
+fn a_key_set_without_a_usable_key_is_an_error() {
     let malformed = [
         "",
         " ",
@@ -1601,7 +1601,7 @@ fn a_token_over_the_limit_does_not_reach_the_verifier() {
 }
 
 #[test]
-fn no_refusal_repeats_what_a_stranger_wrote() {
+fn no_denial_repeats_untrusted_input() {
     let word = "Xyzzy7";
     let quoted = format!("{word:?}");
     let usual = KeySet::parse(jwks().as_bytes()).expect("usable keys");

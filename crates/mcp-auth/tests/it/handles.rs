@@ -33,7 +33,7 @@ async fn ask(auth: &McpAuth, token: Option<&str>, method: &str, params: &str) ->
 }
 
 #[tokio::test]
-async fn whoever_comes_back_with_something_is_asked_who_they_are_and_what_they_may() {
+async fn tasks_handles_and_request_state_need_a_token_with_the_scopes() {
     let issuer = TestIssuer::new();
     let auth = protected(&issuer);
     let of = |sub: &str, scopes: &str| issuer.token().subject(sub).scopes([scopes]).sign();
@@ -71,7 +71,7 @@ fn context(auth: &AuthInfo, tool: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn what_is_bound_to_a_principal_is_found_and_opened_by_the_same_caller_only() {
+async fn state_bound_to_a_principal_is_available_to_that_principal_only() {
     let (issuer, key) = (TestIssuer::new(), "mcpk_0123456789abcdefghijkl");
     let other = TestIssuer::builder().issuer("https://other.test").build();
     let auth = issuer

@@ -46,7 +46,7 @@ fn behind(server: AuthorizationServer, issuer: &TestIssuer) -> McpAuth {
 }
 
 #[tokio::test]
-async fn the_simple_case_is_one_line() {
+async fn introspect_configures_introspection_in_one_line() {
     let issuer = issuer();
     let auth = issuer.protects(RESOURCE).required_scopes("read").introspect("notes server", SECRET);
     let auth = auth.build().expect("a description");
@@ -62,7 +62,7 @@ async fn the_simple_case_is_one_line() {
 }
 
 #[tokio::test]
-async fn this_server_says_who_it_is_in_four_ways() {
+async fn the_four_client_authentication_methods_work() {
     let issuer = issuer();
     issuer.introspection_bearer("a-token-of-our-own");
     let es256 = issuer.client_key("signer", SigningAlgorithm::Es256);
@@ -89,7 +89,7 @@ async fn this_server_says_who_it_is_in_four_ways() {
 }
 
 #[test]
-fn a_wrong_description_ends_at_build() {
+fn build_rejects_invalid_settings() {
     let server = || AuthorizationServer::discover("https://auth.example.com");
     let built = |introspection: Introspection| {
         McpAuth::builder(RESOURCE)
@@ -126,7 +126,7 @@ fn a_wrong_description_ends_at_build() {
 }
 
 #[tokio::test]
-async fn answers_are_judged_as_the_table_says() {
+async fn introspection_answers_are_validated() {
     const UNAVAILABLE: Option<Reason> = None;
     let issuer = issuer();
     issuer.resource(RESOURCE, [""; 0]);
@@ -228,7 +228,7 @@ async fn answers_are_judged_as_the_table_says() {
 }
 
 #[tokio::test]
-async fn an_absent_audience_may_be_said_dangerously_and_a_wrong_one_stays_wrong() {
+async fn dangerous_audience_if_absent_does_not_accept_a_wrong_audience() {
     let issuer = issuer();
     let auth = protected(&issuer, basic().dangerous_audience_if_absent(RESOURCE));
     assert_eq!(status(&auth, &issuer.token().without("aud").opaque()).await, 200);
@@ -237,7 +237,7 @@ async fn an_absent_audience_may_be_said_dangerously_and_a_wrong_one_stays_wrong(
 }
 
 #[tokio::test]
-async fn a_username_may_be_the_subject_dangerously_and_nothing_else_is_then() {
+async fn dangerous_subject_is_username_uses_only_the_username() {
     let issuer = issuer();
     let auth = protected(&issuer, basic().dangerous_subject_is_username());
     let admitted: &[(&str, Change)] = &[
@@ -276,7 +276,7 @@ async fn a_username_may_be_the_subject_dangerously_and_nothing_else_is_then() {
 }
 
 #[tokio::test]
-async fn where_the_username_is_the_subject_no_jwt_passes_by_its_sub() {
+async fn with_username_as_subject_no_jwt_is_accepted_by_its_sub() {
     let (issuer, other) = (issuer(), TestIssuer::builder().issuer("https://other.test").build());
     other.resource(RESOURCE, [""; 0]);
     let by_name = || basic().dangerous_subject_is_username();
@@ -309,7 +309,7 @@ async fn where_the_username_is_the_subject_no_jwt_passes_by_its_sub() {
 }
 
 #[tokio::test]
-async fn a_thousand_requests_with_one_token_ask_once() {
+async fn a_thousand_requests_with_one_token_cause_one_introspection() {
     let issuer = issuer();
     let auth = protected(&issuer, basic());
     let token = issuer.token().opaque();
@@ -329,7 +329,7 @@ async fn a_thousand_requests_with_one_token_ask_once() {
 }
 
 #[tokio::test]
-async fn a_question_outlives_the_request_that_caused_it() {
+async fn introspection_outlives_the_request_that_started_it() {
     let issuer = issuer();
     let auth = protected(&issuer, basic());
     let token = issuer.token().opaque();
@@ -349,7 +349,7 @@ async fn a_question_outlives_the_request_that_caused_it() {
 }
 
 #[tokio::test]
-async fn a_revoked_token_stops_within_the_stated_time() {
+async fn a_revoked_token_is_refused_after_cache_for() {
     let issuer = issuer();
     for (introspection, seconds) in
         [(basic(), 60), (basic().cache_for(5 * SECOND), 5), (basic().cache_for(Duration::ZERO), 0)]
@@ -367,7 +367,7 @@ async fn a_revoked_token_stops_within_the_stated_time() {
 }
 
 #[tokio::test]
-async fn no_answer_is_remembered_past_the_expiry() {
+async fn no_answer_is_cached_past_exp() {
     let issuer = issuer();
     let auth = protected(&issuer, basic());
     let token = issuer.token().expires_in(10 * SECOND).opaque();
@@ -394,7 +394,7 @@ async fn a_clock_set_back_keeps_no_answer_for_long() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_remembered_for_ten_seconds() {
+async fn an_inactive_answer_is_cached_for_ten_seconds() {
     let issuer = issuer();
     let auth = protected(&issuer, basic());
     let invented = "invented-by-a-stranger";
@@ -425,7 +425,7 @@ const TROUBLES: [Trouble; 13] = [
 ];
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_is_never_a_401_and_ends() {
+async fn an_outage_is_503_not_401_and_recovers() {
     for trouble in TROUBLES {
         let issuer = issuer();
         let auth = protected(&issuer, basic());
@@ -467,7 +467,7 @@ async fn in_an_outage_only_the_first_request_waits() {
 }
 
 #[tokio::test]
-async fn a_token_that_the_server_chokes_on_silences_it_for_nobody() {
+async fn a_token_that_makes_the_endpoint_fail_does_not_pause_introspection() {
     for trouble in
         [Trouble::Status(400), Trouble::Status(403), Trouble::Status(500), Trouble::Oversize]
     {
@@ -518,7 +518,7 @@ fn failing(failure: fn() -> FetchError) -> (TestIssuer, Failing, McpAuth) {
 }
 
 #[tokio::test]
-async fn a_token_that_hangs_silences_the_server_for_no_token_that_was_good() {
+async fn a_token_that_times_out_does_not_pause_tokens_that_were_active() {
     let (issuer, _, auth) = failing(TIMEOUT);
     let known = issuer.token().without("exp").opaque();
     assert_eq!(status(&auth, &known).await, 200);
@@ -534,7 +534,7 @@ async fn a_token_that_hangs_silences_the_server_for_no_token_that_was_good() {
 }
 
 #[tokio::test]
-async fn a_token_that_was_good_does_not_fail_by_itself() {
+async fn a_failure_for_a_token_that_was_active_starts_the_global_backoff() {
     for failure in [TIMEOUT, CLOSED] {
         let (issuer, web, auth) = failing(failure);
         let (known, other) = (issuer.token().opaque(), issuer.token().opaque());
@@ -559,7 +559,7 @@ async fn a_token_that_was_good_does_not_fail_by_itself() {
 }
 
 #[tokio::test]
-async fn without_a_connection_nobody_is_asked_about() {
+async fn an_unreachable_endpoint_pauses_all_introspection() {
     let issuer = issuer();
     let auth = protected(&issuer, basic());
     issuer.trouble(Endpoint::Introspection, Trouble::Down);
@@ -570,7 +570,7 @@ async fn without_a_connection_nobody_is_asked_about() {
 }
 
 #[tokio::test]
-async fn a_server_without_metadata_is_an_outage_that_ends() {
+async fn missing_server_metadata_is_503_and_recovers() {
     let issuer = issuer();
     let auth = protected(&issuer, basic());
     let token = issuer.token().opaque();
@@ -582,7 +582,7 @@ async fn a_server_without_metadata_is_an_outage_that_ends() {
 }
 
 #[tokio::test]
-async fn a_hundred_thousand_invented_tokens_are_bounded() {
+async fn invented_tokens_are_bounded_by_max_in_flight() {
     let issuer = issuer();
     let auth = protected(&issuer, basic().max_in_flight(8));
     let known = issuer.token().opaque();
@@ -621,7 +621,7 @@ async fn a_hundred_thousand_invented_tokens_are_bounded() {
 }
 
 #[tokio::test]
-async fn refusals_do_not_push_out_what_is_good() {
+async fn cached_refusals_do_not_evict_active_tokens() {
     let issuer = issuer();
     let auth = protected(&issuer, basic().cached_tokens(100));
     let known = issuer.token().opaque();
@@ -634,7 +634,7 @@ async fn refusals_do_not_push_out_what_is_good() {
 }
 
 #[tokio::test]
-async fn what_is_no_token_is_never_sent() {
+async fn a_malformed_token_is_never_introspected() {
     let issuer = issuer();
     let auth = protected(&issuer, basic());
     auth.warm_up().await.expect("the issuer is up");
@@ -646,7 +646,7 @@ async fn what_is_no_token_is_never_sent() {
 }
 
 #[tokio::test]
-async fn a_jwt_is_verified_and_anything_else_is_asked_about() {
+async fn jwts_are_verified_and_other_tokens_are_introspected() {
     let issuer = issuer();
     let auth = protected(&issuer, basic());
     let rows = [
@@ -673,7 +673,7 @@ async fn a_jwt_is_verified_and_anything_else_is_asked_about() {
 }
 
 #[tokio::test]
-async fn a_jwt_may_be_asked_about_too_once_it_is_verified() {
+async fn introspect_jwts_introspects_a_jwt_after_verification() {
     let issuer = issuer();
     let auth = protected(&issuer, basic().introspect_jwts());
     let token = issuer.token().subject("bob").introspectable();
@@ -725,7 +725,7 @@ async fn several_servers_are_asked_in_order_until_one_knows_the_token() {
 }
 
 #[tokio::test]
-async fn resources_that_share_a_server_share_what_it_answered_and_not_their_audience() {
+async fn resources_share_cached_answers_but_not_the_audience_check() {
     let issuer = issuer();
     issuer.resource(RESOURCE, [""; 0]);
     let server = issuer.authorization_server().introspection(basic());
@@ -739,7 +739,7 @@ async fn resources_that_share_a_server_share_what_it_answered_and_not_their_audi
 }
 
 #[tokio::test]
-async fn a_server_of_which_only_the_endpoint_is_known_is_enough() {
+async fn an_external_server_needs_only_an_introspection_endpoint() {
     let issuer = issuer();
     issuer.resource(RESOURCE, [""; 0]);
     let server = AuthorizationServer::external(issuer.url())
@@ -770,7 +770,7 @@ async fn a_server_without_keys_becomes_ready() {
 }
 
 #[tokio::test]
-async fn metadata_does_not_send_the_secret_anywhere_unencrypted() {
+async fn the_client_secret_is_never_sent_to_an_unencrypted_endpoint() {
     let issuer = issuer();
     for endpoint in ["http://issuer.test/introspect", "http://127.0.0.1/introspect", "ftp://x", ""]
     {
@@ -792,7 +792,7 @@ async fn metadata_does_not_send_the_secret_anywhere_unencrypted() {
 }
 
 #[tokio::test]
-async fn the_operator_reads_what_to_change() {
+async fn the_operator_detail_says_what_to_change() {
     let issuer = issuer();
     for (trouble, words) in [
         (Trouble::Status(401), "refuses this server's credentials: check the client id"),
@@ -837,7 +837,7 @@ impl Fetch for Answers {
 }
 
 #[tokio::test]
-async fn signed_answers_are_taken_as_the_table_says() {
+async fn signed_introspection_responses_are_validated() {
     let issuer = issuer();
     let auth = protected(&issuer, basic().signed_responses());
     assert_eq!(status(&auth, &issuer.token().opaque()).await, 200);
@@ -915,7 +915,7 @@ async fn signed_answers_are_taken_as_the_table_says() {
 }
 
 #[tokio::test]
-async fn signed_answers_without_keys_are_an_outage() {
+async fn signed_responses_without_keys_are_503() {
     let issuer = issuer();
     let auth = protected(&issuer, basic().signed_responses());
     let token = issuer.token().opaque();

@@ -57,7 +57,7 @@ async fn a_key_of_one_issuer_never_verifies_a_token_of_another() {
 }
 
 #[tokio::test]
-async fn issuers_that_name_one_key_set_have_it_each_for_itself() {
+async fn issuers_with_the_same_jwks_uri_cache_it_separately() {
     let keys = TestIssuer::new();
     let (issuer_a, issuer_b) = ("https://a.example.com", "https://b.example.com");
     let shared = "https://keys.example.com/jwks";
@@ -81,7 +81,7 @@ async fn issuers_that_name_one_key_set_have_it_each_for_itself() {
 }
 
 #[tokio::test]
-async fn a_key_that_names_its_issuer_signs_for_it_only() {
+async fn a_jwk_with_an_issuer_member_verifies_only_that_issuer() {
     let keys = TestIssuer::new();
     let own = "https://login.example.com/t1/v2.0";
     for (member, expected) in [
@@ -119,7 +119,7 @@ fn templated<const N: usize>(keys: &TestIssuer, jwks: String, tenants: [&str; N]
 }
 
 #[tokio::test]
-async fn only_tenants_of_the_list_are_admitted_and_only_as_themselves() {
+async fn only_listed_tenants_are_admitted_with_a_matching_tid() {
     let keys = TestIssuer::new();
     let auth = templated(&keys, keys.jwks(), ["t1", "t2"]);
     let issuer = |tenant: &str| format!("https://login.example.com/{tenant}/v2.0");
@@ -148,7 +148,7 @@ async fn only_tenants_of_the_list_are_admitted_and_only_as_themselves() {
 }
 
 #[tokio::test]
-async fn the_metadata_of_one_tenant_is_not_that_of_all() {
+async fn the_metadata_of_one_tenant_does_not_serve_a_template() {
     let keys = TestIssuer::new();
     let own = "https://login.example.com/t1/v2.0";
     let web = Web::default()
@@ -161,7 +161,7 @@ async fn the_metadata_of_one_tenant_is_not_that_of_all() {
 }
 
 #[test]
-fn an_issuer_is_trusted_by_one_description_only() {
+fn an_issuer_can_be_configured_only_once() {
     let template = |tenants: &[&str]| {
         AuthorizationServer::template(TEMPLATE, TEMPLATE_METADATA).tenants(tenants.iter().copied())
     };
@@ -257,7 +257,7 @@ fn web_of(keys: &TestIssuer, tenants: &[&str]) -> Web {
 }
 
 #[tokio::test]
-async fn an_issuer_is_asked_for_once_and_its_keys_are_its_own() {
+async fn the_resolver_is_called_once_per_issuer_and_keys_are_separate() {
     let keys = TestIssuer::new();
     let (customers, web) = (Customers::of(&["acme", "globex"]), web_of(&keys, &["acme", "globex"]));
     let auth = customers.auth(&keys, web.clone());
@@ -275,7 +275,7 @@ async fn an_issuer_is_asked_for_once_and_its_keys_are_its_own() {
 }
 
 #[tokio::test]
-async fn a_strangers_issuers_cost_no_fetch_and_displace_nobody() {
+async fn unknown_issuers_cause_no_fetch_and_evict_no_trusted_issuer() {
     let keys = TestIssuer::new();
     let (customers, web) = (Customers::of(&["acme"]), web_of(&keys, &["acme"]));
     let auth = customers.auth(&keys, web.clone());
@@ -312,7 +312,7 @@ async fn a_strangers_issuers_cost_no_fetch_and_displace_nobody() {
 }
 
 #[tokio::test]
-async fn a_strangers_notices_cost_what_a_strangers_tokens_do() {
+async fn logout_tokens_of_unknown_issuers_cost_no_more_than_access_tokens() {
     let keys = TestIssuer::new();
     let (customers, web) = (Customers::of(&["acme"]), web_of(&keys, &["acme"]));
     let auth = customers.auth(&keys, web.clone());
@@ -354,7 +354,7 @@ async fn a_strangers_notices_cost_what_a_strangers_tokens_do() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn strangers_wait_for_few_questions_at_once() {
+async fn concurrent_resolver_calls_are_limited() {
     let keys = TestIssuer::new();
     let hanging = resource(&keys)
         .authorization_server(AuthorizationServer::external("https://login.example.com"))
@@ -380,7 +380,7 @@ async fn strangers_wait_for_few_questions_at_once() {
 }
 
 #[tokio::test]
-async fn a_resolver_that_is_down_is_an_outage_and_a_withdrawn_tenant_is_refused() {
+async fn a_failing_resolver_is_503_and_a_withdrawn_tenant_is_refused() {
     let keys = TestIssuer::new();
     let (customers, web) = (Customers::of(&["acme"]), web_of(&keys, &["acme"]));
     let auth = customers.auth(&keys, web);
@@ -416,7 +416,7 @@ async fn a_resolver_that_is_down_is_an_outage_and_a_withdrawn_tenant_is_refused(
 }
 
 #[tokio::test]
-async fn an_answer_about_another_issuer_is_none() {
+async fn a_resolver_answer_for_another_issuer_is_ignored() {
     let keys = TestIssuer::new();
     let web = web_of(&keys, &["acme"]);
     let clock = keys.clock();
@@ -437,7 +437,7 @@ async fn an_answer_about_another_issuer_is_none() {
 }
 
 #[test]
-fn a_resolver_needs_a_form() {
+fn a_resolver_needs_a_template_with_one_placeholder() {
     for form in ["https://auth.example.com", "", "https://{a}/{b}", "http://{t}.example.com", "{t"]
     {
         let built = McpAuth::builder(RESOURCE)
@@ -449,7 +449,7 @@ fn a_resolver_needs_a_form() {
 }
 
 #[test]
-fn a_prefix_stands_before_what_clients_ask_for() {
+fn requested_with_prefix_prefixes_the_requested_scopes() {
     let auth = McpAuth::builder(RESOURCE)
         .authorization_server("https://auth.example.com")
         .required_scopes(["notes.read", "openid", "notes.write"])

@@ -71,7 +71,7 @@ async fn warm_up_fetches_before_the_first_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_thousand_first_requests_share_one_flight() {
+async fn ten_thousand_first_requests_share_one_fetch() {
     let issuer = TestIssuer::new();
     let auth = protected(&issuer);
     let requests: Vec<_> = (0..10_000)
@@ -87,7 +87,7 @@ async fn ten_thousand_first_requests_share_one_flight() {
 }
 
 #[tokio::test]
-async fn invented_keys_cost_one_fetch_per_cooldown() {
+async fn unknown_kids_cause_one_fetch_per_cooldown() {
     let issuer = TestIssuer::new();
     let auth = protected(&issuer);
     auth.warm_up().await.expect("the issuer is up");
@@ -117,7 +117,7 @@ fn unbase64(bytes: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn the_request_that_meets_a_rotated_key_waits_for_it() {
+async fn the_first_request_with_a_rotated_key_waits_and_succeeds() {
     let issuer = TestIssuer::new();
     let auth = protected(&issuer);
     let before = lasting(&issuer);
@@ -155,7 +155,7 @@ impl Fetch for Late {
 }
 
 #[tokio::test]
-async fn a_key_that_is_rotated_while_older_ones_are_on_their_way_is_met_too() {
+async fn a_key_rotated_during_a_fetch_is_fetched_again() {
     let issuer = TestIssuer::new();
     issuer.resource(RESOURCE, [""; 0]);
     let late =
@@ -186,7 +186,7 @@ async fn a_key_that_is_rotated_while_older_ones_are_on_their_way_is_met_too() {
 }
 
 #[tokio::test]
-async fn a_key_that_was_replaced_under_its_name_is_met_as_well() {
+async fn a_bad_signature_for_a_known_kid_causes_one_fetch_per_cooldown() {
     let issuer = TestIssuer::new();
     let auth = protected(&issuer);
     auth.warm_up().await.expect("the issuer is up");
@@ -206,7 +206,7 @@ async fn a_key_that_was_replaced_under_its_name_is_met_as_well() {
 }
 
 #[tokio::test]
-async fn all_who_meet_a_rotated_key_share_one_flight() {
+async fn concurrent_requests_with_a_rotated_key_share_one_fetch() {
     let issuer = TestIssuer::new();
     let auth = protected(&issuer);
     auth.warm_up().await.expect("the issuer is up");
@@ -224,7 +224,7 @@ async fn all_who_meet_a_rotated_key_share_one_flight() {
 }
 
 #[tokio::test]
-async fn a_withdrawn_key_takes_its_remembered_tokens_along() {
+async fn a_withdrawn_key_invalidates_its_cached_tokens() {
     let issuer = TestIssuer::new();
     let auth = protected(&issuer);
     let stolen = lasting(&issuer);
@@ -236,7 +236,7 @@ async fn a_withdrawn_key_takes_its_remembered_tokens_along() {
 }
 
 #[tokio::test]
-async fn keys_are_refreshed_ahead_of_their_end_in_the_background() {
+async fn keys_are_refreshed_in_the_background_before_they_expire() {
     let issuer = TestIssuer::new();
     let auth = protected(&issuer);
     let token = lasting(&issuer);
@@ -285,7 +285,7 @@ async fn after_an_idle_time_the_first_request_waits_for_new_keys() {
 }
 
 #[tokio::test]
-async fn keys_in_hand_outlive_an_outage_for_a_day() {
+async fn cached_keys_survive_an_outage_for_a_day() {
     for trouble in [
         Trouble::Down,
         Trouble::Status(500),
@@ -365,7 +365,7 @@ async fn a_hung_issuer_delays_only_those_who_need_it() {
 }
 
 #[tokio::test]
-async fn a_flight_outlives_the_request_that_began_it() {
+async fn a_key_fetch_outlives_the_request_that_started_it() {
     let issuer = TestIssuer::new();
     let auth = protected(&issuer);
     issuer.trouble(Endpoint::Jwks, Trouble::Hang);
@@ -390,7 +390,7 @@ async fn one_bad_key_does_not_spoil_the_others() {
 }
 
 #[tokio::test]
-async fn metadata_is_found_at_each_of_its_places_and_must_be_the_issuers_own() {
+async fn metadata_is_found_at_each_well_known_url_and_must_name_its_issuer() {
     for (path, requests) in
         [(MetadataPath::OAuth, 1), (MetadataPath::OidcInserted, 2), (MetadataPath::OidcAppended, 3)]
     {
@@ -417,7 +417,7 @@ async fn metadata_is_found_at_each_of_its_places_and_must_be_the_issuers_own() {
 }
 
 #[tokio::test]
-async fn metadata_can_be_given_or_mapped_or_elsewhere() {
+async fn metadata_can_be_given_mapped_or_at_another_url() {
     let issuer = TestIssuer::new();
     let token = issuer.token().sign();
     let protected = |server: AuthorizationServer| {
@@ -464,7 +464,7 @@ async fn metadata_can_be_given_or_mapped_or_elsewhere() {
 }
 
 #[tokio::test]
-async fn a_map_that_panics_is_an_outage_and_no_more() {
+async fn a_panicking_map_metadata_is_503() {
     let issuer = TestIssuer::new();
     let server = issuer.authorization_server().map_metadata(|_| panic!("a bug of the user's"));
     let auth = McpAuth::builder(RESOURCE)

@@ -142,9 +142,9 @@ fn is_scenario(name: &str) -> bool {
 fn a_test_that_is_not_there_is_noticed() {
     for name in [
         "it::ledger::a_test_that_is_not_there_is_noticed",
-        "lib::policy::audience::tests::audiences_compare_by_table",
+        "lib::policy::audience::tests::audiences_are_compared_with_the_resource",
         "lib::verify::jwt::tests::wycheproof::ed25519",
-        "lib::policy::identity::tests::logins_are_read_by_table",
+        "lib::policy::identity::tests::acr_and_auth_time_are_read",
         "testkit::world::the_metadata_can_lie",
         "e2e::a good token: 200",
         "e2e::RS256: Python signs in and calls a tool",

@@ -40,7 +40,7 @@ fn names(result: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn what_a_caller_may_not_use_is_not_listed_in_any_mode() {
+async fn forbidden_items_are_not_listed_in_any_mode() {
     let issuer = TestIssuer::new();
     let auth = filtering(&issuer);
     for mode in [Mode::Stateful, Mode::Json, Mode::Stored] {
@@ -133,7 +133,7 @@ const SHOWN: &str = r#"{"id":1,"result":{"tools":[{"name":"a","n":1.0}],"nextCur
 type Row = (&'static str, u16, &'static [(&'static str, &'static str)], u16, Option<&'static str>);
 
 #[tokio::test]
-async fn answers_by_table() {
+async fn answers_are_filtered_passed_on_or_502() {
     let call = r#"{ "id":1, "result": {"content":[], "n":12345678901234567890} }"#;
     let rows: [Row; 13] = [
         (TOOLS, 200, &[JSON], 200, Some(SHOWN)),
@@ -175,7 +175,7 @@ async fn answers_by_table() {
 }
 
 #[tokio::test]
-async fn a_stream_with_a_list_that_cannot_be_read_ends_before_it() {
+async fn a_stream_ends_before_an_unfilterable_list() {
     let issuer = TestIssuer::new();
     let auth = filtering(&issuer);
     let (frames, response) = streamed(&auth, Some(&issuer.token().sign()), &[EVENTS]).await;
@@ -189,7 +189,7 @@ async fn a_stream_with_a_list_that_cannot_be_read_ends_before_it() {
 }
 
 #[tokio::test]
-async fn an_answer_that_never_ends_or_breaks_off_is_not_kept() {
+async fn an_endless_or_broken_answer_is_502() {
     let issuer = TestIssuer::new();
     let auth = filtering(&issuer);
     let token = issuer.token().sign();

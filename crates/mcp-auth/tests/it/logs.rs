@@ -17,9 +17,9 @@ use tower::ServiceExt as _;
 use tracing::Level;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::asked_providers::{self, Api, Who};
-use crate::given_keys::KeysFile;
 use crate::polling::{Play, Transmitter, poll, revoking, sets};
+use crate::provider_apis::{self, Api, Who};
+use crate::static_keys::KeysFile;
 use crate::streams::{EVENTS, refused_by_handler, streamed_later};
 use crate::world::{RESOURCE, admit, answer, bearer, request, status};
 
@@ -111,7 +111,7 @@ async fn no_token_is_in_any_log_at_any_level() {
 }
 
 #[tokio::test]
-async fn neither_api_keys_nor_notices_are_in_any_log_at_any_level() {
+async fn api_keys_and_security_events_are_in_no_log_at_any_level() {
     let (log, _guard) = Log::at(Level::TRACE);
     let issuer = TestIssuer::new();
     let known = ApiKeys::generate().expect("random numbers");
@@ -136,7 +136,7 @@ async fn neither_api_keys_nor_notices_are_in_any_log_at_any_level() {
 }
 
 #[tokio::test]
-async fn a_mistake_in_a_file_of_api_keys_is_one_line_without_what_stands_there() {
+async fn an_api_key_file_error_is_logged_once_without_its_value() {
     let (issuer, file) = (TestIssuer::new(), KeysFile::new("log.api-keys.json"));
     let new = ApiKeys::generate().expect("random numbers");
     file.write(&format!(r#"{{"keys":[{{"name":"ci","sha256":"{}"}}]}}"#, new.key));
@@ -169,7 +169,7 @@ async fn a_mistake_in_a_file_of_api_keys_is_one_line_without_what_stands_there()
 }
 
 #[tokio::test]
-async fn neither_a_token_nor_a_secret_is_in_any_log_when_its_issuer_is_asked() {
+async fn introspected_tokens_and_client_secrets_are_in_no_log_at_any_level() {
     let (log, _guard) = Log::at(Level::TRACE);
     let issuer = TestIssuer::builder().client("notes-server", "very-secret-0").build();
     issuer.introspection_bearer("very-secret-1");
@@ -210,7 +210,7 @@ async fn neither_a_token_nor_a_secret_is_in_any_log_when_its_issuer_is_asked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_transmitter_of_events_fills_the_log_and_nothing_secret_is_in_it() {
+async fn event_polling_logs_few_lines_and_no_secrets() {
     let issuer = TestIssuer::new();
     let event = |sub: &str| revoking(&issuer, sub).sign();
     let nobody = |i: usize| (format!("n{i}"), revoking(&issuer, "x").without("sub_id").sign());
@@ -254,7 +254,7 @@ async fn no_transmitter_of_events_fills_the_log_and_nothing_secret_is_in_it() {
 }
 
 #[tokio::test]
-async fn what_a_provider_is_asked_about_is_in_no_log_at_any_level() {
+async fn tokens_sent_to_provider_apis_are_in_no_log_at_any_level() {
     let (log, _guard) = Log::at(Level::TRACE);
     for who in Who::ALL {
         let api = Api::of(who);
@@ -282,7 +282,7 @@ async fn what_a_provider_is_asked_about_is_in_no_log_at_any_level() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_refuses_this_server_is_told_of_once_in_a_while() {
+async fn refused_client_credentials_are_logged_only_once_in_a_while() {
     let issuer = TestIssuer::new();
     let server = issuer.authorization_server().introspection(Introspection::basic("id", "wrong"));
     let auth = McpAuth::builder(RESOURCE).authorization_server(server).clock(issuer.clone());
@@ -303,7 +303,7 @@ async fn an_endpoint_that_refuses_this_server_is_told_of_once_in_a_while() {
 }
 
 #[tokio::test]
-async fn each_decision_is_one_event_and_persons_are_named_at_debug_only() {
+async fn each_decision_is_one_event_and_subjects_appear_at_debug_only() {
     let issuer = TestIssuer::new();
     let auth = protected(&issuer);
     auth.warm_up().await.expect("the issuer is up");
@@ -356,7 +356,7 @@ async fn each_decision_is_one_event_and_persons_are_named_at_debug_only() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handler_that_refuses_is_told_of_once_also_when_it_is_too_late_for_a_challenge() {
+async fn a_handlers_denial_is_logged_once_even_if_too_late_for_a_challenge() {
     let issuer = TestIssuer::new();
     let auth = protected(&issuer);
     auth.warm_up().await.expect("the issuer is up");
@@ -386,7 +386,7 @@ async fn a_handler_that_refuses_is_told_of_once_also_when_it_is_too_late_for_a_c
 }
 
 #[tokio::test]
-async fn a_tool_is_named_by_a_header_only_where_servers_compare_it_with_the_body() {
+async fn mcp_name_is_logged_only_from_2026_07_28_on() {
     let issuer = TestIssuer::new();
     let auth = protected(&issuer);
     auth.warm_up().await.expect("the issuer is up");
@@ -407,7 +407,7 @@ async fn a_tool_is_named_by_a_header_only_where_servers_compare_it_with_the_body
 }
 
 #[tokio::test]
-async fn an_id_of_somebody_else_is_one_line_without_the_id() {
+async fn an_id_of_another_caller_is_logged_without_the_id() {
     let issuer = TestIssuer::new();
     let auth = protected(&issuer);
     let token = issuer.token().subject("bob-the-thief").scopes(["read"]).sign();
@@ -428,7 +428,7 @@ async fn an_id_of_somebody_else_is_one_line_without_the_id() {
 }
 
 #[tokio::test]
-async fn an_outage_is_told_once_with_its_cause_and_not_by_every_request() {
+async fn an_outage_is_logged_once_with_its_cause() {
     let issuer = TestIssuer::new();
     issuer.trouble(Endpoint::Metadata, Trouble::Down);
     let auth = protected(&issuer);
@@ -446,7 +446,7 @@ async fn an_outage_is_told_once_with_its_cause_and_not_by_every_request() {
 }
 
 #[tokio::test]
-async fn what_a_stranger_writes_makes_no_line_of_its_own() {
+async fn untrusted_input_cannot_inject_log_lines() {
     let issuer = TestIssuer::new();
     let auth = protected(&issuer);
     let (log, _guard) = Log::at(Level::TRACE);
@@ -459,7 +459,7 @@ async fn what_a_stranger_writes_makes_no_line_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_foreign_host_is_named_at_debug_only_and_an_entry_that_is_none_at_warn() {
+async fn a_host_that_is_not_allowed_is_logged_at_debug_and_an_invalid_entry_at_warn() {
     struct Server;
     impl rmcp::ServerHandler for Server {}
 

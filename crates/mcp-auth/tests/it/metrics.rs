@@ -159,7 +159,7 @@ async fn refreshes_are_counted_by_outcome_and_the_age_of_the_keys_is_known() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ids_of_others_ended_streams_and_withheld_answers_are_counted() {
+async fn ids_of_other_callers_ended_streams_and_bad_gateways_are_counted() {
     let counts = Counts::default();
     let _guard = counts.begin();
     let issuer = TestIssuer::new();
@@ -182,7 +182,7 @@ async fn ids_of_others_ended_streams_and_withheld_answers_are_counted() {
 }
 
 #[tokio::test]
-async fn a_thousand_strange_tokens_make_no_new_label() {
+async fn untrusted_tokens_create_no_new_labels() {
     let counts = Counts::default();
     let _guard = counts.begin();
     let issuer = TestIssuer::new();
@@ -219,7 +219,7 @@ async fn a_thousand_strange_tokens_make_no_new_label() {
 }
 
 #[tokio::test]
-async fn questions_are_counted_by_their_outcome() {
+async fn introspections_are_counted_by_outcome() {
     let counts = Counts::default();
     let _guard = counts.begin();
     let issuer = TestIssuer::builder().client("id", "secret").build();

@@ -80,7 +80,7 @@ fn xfcc(der: &[u8]) -> (&'static str, String) {
 }
 
 #[tokio::test]
-async fn a_token_is_for_the_certificate_it_is_bound_to_by_table() {
+async fn a_certificate_bound_token_needs_its_certificate() {
     let issuer = TestIssuer::new();
     let auth = issuer.protects(RESOURCE).build().expect("a description");
     let bound = token(&issuer).sign();
@@ -118,7 +118,7 @@ async fn a_token_is_for_the_certificate_it_is_bound_to_by_table() {
 }
 
 #[tokio::test]
-async fn a_proxy_is_believed_only_where_it_is_named_by_table() {
+async fn client_cert_headers_are_trusted_from_named_proxies_only() {
     let issuer = TestIssuer::new();
     let bound = token(&issuer).sign();
     let wrong = Some(Reason::Certificate);
@@ -171,7 +171,7 @@ async fn a_proxy_is_believed_only_where_it_is_named_by_table() {
 }
 
 #[tokio::test]
-async fn envoys_header_tells_of_one_certificate_or_of_none() {
+async fn xfcc_with_more_than_one_certificate_is_refused() {
     let issuer = TestIssuer::new();
     let auth = issuer
         .protects(RESOURCE)
@@ -194,7 +194,7 @@ async fn envoys_header_tells_of_one_certificate_or_of_none() {
 }
 
 #[tokio::test]
-async fn a_token_bound_to_both_must_be_proven_twice() {
+async fn a_token_bound_to_key_and_certificate_needs_both() {
     let issuer = TestIssuer::new();
     let auth = issuer.protects(RESOURCE).build().expect("a description");
     let key = DpopKey::generate(issuer.clone());
@@ -220,7 +220,7 @@ async fn a_token_bound_to_both_must_be_proven_twice() {
 }
 
 #[tokio::test]
-async fn where_it_is_required_other_tokens_are_refused_and_the_metadata_says_so() {
+async fn certificate_bound_tokens_required_refuses_others_and_is_in_the_metadata() {
     let issuer = TestIssuer::new();
     let auth = issuer
         .protects(RESOURCE)
@@ -247,7 +247,7 @@ async fn where_it_is_required_other_tokens_are_refused_and_the_metadata_says_so(
 }
 
 #[tokio::test]
-async fn the_refusals_are_those_of_a_bad_token() {
+async fn mtls_refusals_match_their_snapshots() {
     let issuer = TestIssuer::new();
     let auth = issuer.protects(RESOURCE).build().expect("a description");
     let required =
@@ -264,7 +264,7 @@ async fn the_refusals_are_those_of_a_bad_token() {
 }
 
 #[tokio::test]
-async fn axum_tells_who_the_peer_is() {
+async fn the_peer_address_comes_from_axum_connect_info() {
     use axum::extract::ConnectInfo;
     let issuer = TestIssuer::new();
     let auth = issuer
@@ -295,7 +295,7 @@ async fn axum_tells_who_the_peer_is() {
 }
 
 #[test]
-fn peers_that_are_none_or_everybody_end_at_build() {
+fn build_rejects_invalid_or_unlimited_proxy_networks() {
     let issuer = TestIssuer::new();
     let build = |peers: &[&str]| {
         let peers = peers.iter().copied();

@@ -279,7 +279,7 @@ async fn each_operation_has_its_own_rule_in_every_mode() {
 }
 
 #[tokio::test]
-async fn a_forbidden_tool_is_not_reached_however_it_is_asked_for() {
+async fn a_forbidden_tool_is_never_reached_however_the_call_is_written() {
     let call = |name: &str, more: &str| {
         format!(
             r#"{{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{{{name},"arguments":{{}}{more}}}}}"#
@@ -361,7 +361,7 @@ async fn a_forbidden_tool_is_not_reached_however_it_is_asked_for() {
 }
 
 #[tokio::test]
-async fn lying_headers_are_a_400_with_the_id_from_2026_on_and_nothing_before() {
+async fn mismatched_mcp_headers_are_400_from_2026_07_28_on() {
     let world = World::new(Mode::Modern).await;
     let honest = || world.call("read", "note");
     let with = |field: &'static str, value: &'static str| {
@@ -415,7 +415,7 @@ async fn lying_headers_are_a_400_with_the_id_from_2026_on_and_nothing_before() {
 }
 
 #[tokio::test]
-async fn a_body_that_never_ends_does() {
+async fn an_endless_body_is_413() {
     let world = World::new(Mode::Stateless).await;
     let endless = stream::repeat_with(|| Ok::<_, Infallible>(Bytes::from_static(&[b' '; 65536])));
     let (status, challenge, body) =
@@ -424,7 +424,7 @@ async fn a_body_that_never_ends_does() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_stands_still_is_given_up() {
+async fn a_stalled_body_is_408() {
     let world = World::new(Mode::Stateless).await;
     let half = stream::iter([Ok::<_, Infallible>(Bytes::from_static(b"{"))]);
     let stuck = futures_util::StreamExt::chain(half, stream::pending());
@@ -445,7 +445,7 @@ async fn a_body_is_not_read_for_a_token_of_another_resource() {
 }
 
 #[tokio::test]
-async fn what_a_handler_requires_is_a_403_with_a_challenge_also_in_a_session() {
+async fn a_scope_required_by_a_handler_is_403_with_a_challenge_in_every_mode() {
     for mode in [Mode::Modern, Mode::Stateless, Mode::Stateful] {
         let world = World::new(mode).await;
         let write = |scopes, is_public: bool| {
@@ -470,7 +470,7 @@ async fn what_a_handler_requires_is_a_403_with_a_challenge_also_in_a_session() {
 }
 
 #[tokio::test]
-async fn what_no_scope_permits_is_an_error_in_band_and_otherwise_a_403_without_challenge() {
+async fn a_rule_that_no_scope_satisfies_is_a_json_rpc_error_or_403_without_challenge() {
     let world = World::new(Mode::Stateless).await;
     let (status, challenge, body) = world.send(world.call("read admin", "hidden")).await;
     assert_eq!((status, challenge, world.reached()), (200, None, 0));
@@ -484,7 +484,7 @@ async fn what_no_scope_permits_is_an_error_in_band_and_otherwise_a_403_without_c
 }
 
 #[tokio::test]
-async fn logins_that_exclude_each_other_forbid_a_call_and_ask_for_none() {
+async fn contradictory_acr_rules_forbid_a_call_without_asking_for_a_login() {
     let issuer = TestIssuer::new();
     let by = |ways: &[&str]| Rule::default().acr_values(ways.to_vec());
     let rules = ToolScopes::new().tool("wire", by(&["mfa"])).tool("look", by(&["mfa", "password"]));
@@ -509,7 +509,7 @@ async fn logins_that_exclude_each_other_forbid_a_call_and_ask_for_none() {
 }
 
 #[tokio::test]
-async fn lists_follow_the_rules_and_say_what_tools_need() {
+async fn lists_are_filtered_by_rules_and_show_security_schemes() {
     const LIST: &str = r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"note"},{"name":"admin_x"},{"name":"hidden"}],"prompts":[{"name":"speech"}],"resources":[{"uri":"vault://public/a"},{"uri":"vault://x/a"}],"resourceTemplates":[{"uriTemplate":"vault://{name}/a"}]}}"#;
     let issuer = TestIssuer::new();
     let described = || {
@@ -597,7 +597,7 @@ async fn a_guarded_tool_is_guarded_without_the_layer() {
 }
 
 #[tokio::test]
-async fn anonymous_callers_do_what_no_rule_speaks_of() {
+async fn anonymous_callers_may_use_operations_without_rules() {
     let issuer = TestIssuer::new();
     let rules = ToolScopes::new().tool("admin_x", ["admin"]);
     let auth = issuer.protects(RESOURCE).optional().tools(rules).build().expect("a description");

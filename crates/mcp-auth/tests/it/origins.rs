@@ -98,7 +98,7 @@ async fn pages_of_allowed_origins_can_read_every_answer() {
 }
 
 #[tokio::test]
-async fn answers_vary_by_origin_only_where_pages_of_others_may_read_them() {
+async fn vary_origin_is_sent_only_with_allowed_origins_or_origin_refusals() {
     let issuer = TestIssuer::new();
     let token = issuer.token().scopes(["read"]).sign();
     let for_itself =
@@ -120,7 +120,7 @@ async fn answers_vary_by_origin_only_where_pages_of_others_may_read_them() {
 }
 
 #[tokio::test]
-async fn other_origins_are_refused_before_their_token_is_looked_at() {
+async fn origins_that_are_not_allowed_are_403_before_the_token_is_read() {
     let issuer = TestIssuer::new();
     let auth = protected(&issuer);
     for origins in [
@@ -145,7 +145,7 @@ async fn other_origins_are_refused_before_their_token_is_looked_at() {
 }
 
 #[tokio::test]
-async fn the_resources_own_pages_and_programs_need_no_entry() {
+async fn the_resources_own_origin_and_no_origin_need_no_entry() {
     let issuer = TestIssuer::new();
     let auth = issuer.protects(RESOURCE).build().expect("a description");
     let mut headers = bearer(&issuer.token().sign());
@@ -155,7 +155,7 @@ async fn the_resources_own_pages_and_programs_need_no_entry() {
 }
 
 #[tokio::test]
-async fn a_port_that_the_scheme_implies_is_not_written_by_browsers() {
+async fn default_ports_are_ignored_in_origins() {
     let issuer = TestIssuer::new();
     let resource = "https://api.example.com:443/mcp";
     let auth = issuer.protects(resource).allowed_origins(["http://app.example.com:80"]).build();

@@ -139,7 +139,7 @@ pub(crate) async fn poll(auth: &McpAuth, events: EventPoll, seconds: u64) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_is_judged_as_one_that_is_pushed_and_what_became_of_it_is_told_by_table() {
+async fn polled_events_are_validated_like_pushed_ones_and_acknowledged_or_reported() {
     let issuer = TestIssuer::new();
     let alice = || revoking(&issuer, "alice");
     let unknown = alice().claim("events", json!({ "https://example.com/event": {} }));
@@ -193,7 +193,7 @@ async fn an_event_is_judged_as_one_that_is_pushed_and_what_became_of_it_is_told_
 }
 
 #[tokio::test(start_paused = true)]
-async fn requests_have_the_form_that_transmitters_expect() {
+async fn poll_requests_follow_rfc_8936() {
     let issuer = TestIssuer::new();
     let script = [
         sets(vec![("good", revoking(&issuer, "alice").sign()), ("bad", "x".into())]),
@@ -227,7 +227,7 @@ async fn requests_have_the_form_that_transmitters_expect() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_judged_now_is_neither_acknowledged_nor_reported_and_comes_again() {
+async fn events_that_cannot_be_verified_yet_are_neither_acknowledged_nor_reported() {
     let issuer = TestIssuer::new();
     issuer.trouble(Endpoint::Jwks, Trouble::Down);
     let auth = protected(&issuer);
@@ -257,7 +257,7 @@ async fn what_cannot_be_judged_now_is_neither_acknowledged_nor_reported_and_come
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_to_be_told_survives_an_outage_by_table() {
+async fn pending_acknowledgements_survive_an_outage() {
     let issuer = TestIssuer::new();
     for (trouble, is_told_again) in [
         (Play::Down, true),
@@ -283,7 +283,7 @@ async fn what_was_to_be_told_survives_an_outage_by_table() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whatever_a_transmitter_does_it_is_asked_with_pauses_by_table() {
+async fn polling_is_rate_limited_whatever_the_transmitter_does() {
     let issuer = TestIssuer::new();
     let event = || revoking(&issuer, "alice").sign();
     let more = |sets: Value| Play::Send(json!({ "sets": sets, "moreAvailable": true }));
@@ -331,7 +331,7 @@ async fn whatever_a_transmitter_does_it_is_asked_with_pauses_by_table() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waited_for_an_event_asks_again_at_once_and_a_night_is_caught_up_with() {
+async fn a_backlog_is_caught_up_quickly_and_a_long_poll_repeats_at_once() {
     let issuer = TestIssuer::new();
     let set = |i: u32| json!({ format!("e{i}"): revoking(&issuer, &format!("user-{i}")).sign() });
     let backlog = (0..5).map(|i| Play::Send(json!({ "sets": set(i), "moreAvailable": i < 4 })));
@@ -345,7 +345,7 @@ async fn who_waited_for_an_event_asks_again_at_once_and_a_night_is_caught_up_wit
 }
 
 #[test]
-fn what_is_wrong_is_said_before_anything_is_fetched_by_table() {
+fn invalid_poll_settings_are_errors_before_any_fetch() {
     let issuer = TestIssuer::new();
     let auth = protected(&issuer);
     let at = |url: &str| EventPoll::at(url, [CLIENT]);

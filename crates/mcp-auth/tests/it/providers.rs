@@ -61,7 +61,7 @@ fn server(id: &str) -> Option<AuthorizationServer> {
     })
 }
 
-/// Whether only the provider's own API can validate its tokens: see `asked_providers.rs`.
+/// Whether only the provider's own API can validate its tokens: see `provider_apis.rs`.
 fn can_introspect(provider: &Provider) -> bool {
     provider.audience == Audience::FromApi
 }
@@ -151,7 +151,7 @@ async fn each_providers_access_token_is_understood() {
 }
 
 #[tokio::test]
-async fn its_id_token_another_tenants_and_another_resources_are_refused() {
+async fn id_tokens_and_tokens_of_other_tenants_or_resources_are_refused() {
     for fixture in with_fixture() {
         let (id, document, auth) = (fixture.provider.id, &fixture.document, fixture.auth());
         let of_id = &document["id_token"];
@@ -184,7 +184,7 @@ async fn its_id_token_another_tenants_and_another_resources_are_refused() {
 }
 
 #[tokio::test]
-async fn a_token_of_another_kind_passes_nowhere_by_the_rules_of_this_one() {
+async fn a_providers_audience_rule_applies_to_that_issuer_only() {
     // The audience rule of one provider does not admit a token of another issuer.
     let issuer = TestIssuer::new();
     let auth = McpAuth::builder(RESOURCE)
@@ -199,7 +199,7 @@ async fn a_token_of_another_kind_passes_nowhere_by_the_rules_of_this_one() {
 }
 
 #[tokio::test]
-async fn what_is_dangerous_is_said_so_and_holds_for_one_issuer() {
+async fn dangerous_settings_apply_to_one_issuer_only() {
     let (issuer, other) =
         (TestIssuer::new(), TestIssuer::builder().issuer("https://other.test").build());
     type Change = fn(AuthorizationServer) -> AuthorizationServer;
@@ -265,7 +265,7 @@ async fn authorization_details_may_name_the_resource_as_their_issuer_does() {
 }
 
 #[tokio::test]
-async fn entra_tells_applications_from_users() {
+async fn entra_scopes_come_from_scp_for_users_and_roles_for_applications() {
     let fixture = Fixture::of(Provider::find("entra").expect("a row"));
     let auth = fixture.auth();
     for (scp, roles, scopes) in [
@@ -286,7 +286,7 @@ async fn entra_tells_applications_from_users() {
 
 /// Which claims show that a user logged in depends on the provider.
 #[tokio::test]
-async fn programs_are_told_from_users_by_what_the_provider_means_by_its_claims() {
+async fn users_are_recognized_by_provider_specific_claims() {
     use CallerKind::{Unknown, User};
     let rows = [
         ("okta", &["auth_time"][..], User),
@@ -350,7 +350,7 @@ async fn an_opaque_token_is_explained_by_its_provider() {
 /// The tokens of the application's own pages are signed with the same keys, and the plugin that signs them can be
 /// configured with any issuer and audience.
 #[tokio::test]
-async fn a_session_of_better_auth_is_no_access_token() {
+async fn a_better_auth_session_token_is_not_an_access_token() {
     let fixture = Fixture::of(Provider::find("better_auth").expect("a row"));
     let (auth, session) = (fixture.auth(), &fixture.document["session_token"]);
     let as_it_is = fixture.claims(session);
@@ -364,7 +364,7 @@ async fn a_session_of_better_auth_is_no_access_token() {
 }
 
 #[tokio::test]
-async fn cognito_without_audience_goes_by_client_and_kind() {
+async fn cognito_tokens_are_checked_by_client_id_and_token_use() {
     let fixture = Fixture::of(Provider::find("cognito").expect("a row"));
     let auth = fixture.auth();
     for (claim, value, expected) in [
@@ -385,7 +385,7 @@ async fn cognito_without_audience_goes_by_client_and_kind() {
 }
 
 #[test]
-fn what_is_missing_in_a_name_is_said_at_build() {
+fn missing_provider_parameters_are_errors_of_build() {
     type Server = AuthorizationServer;
     for (server, word) in [
         (Server::entra("contoso.onmicrosoft.com"), "GUID"),
@@ -457,7 +457,7 @@ fn the_readme_says_how_many_there_are() {
 }
 
 #[test]
-fn the_page_is_that_of_the_table() {
+fn the_guide_page_matches_the_provider_table() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guide/providers.md");
     let found = fs::read_to_string(&page).expect("the page");
     let expected = guide_table::written_into(&found);

@@ -75,7 +75,7 @@ async fn a_service_that_shed_load_takes_requests_again_once_there_is_room() {
 }
 
 #[tokio::test]
-async fn a_place_is_kept_by_none_who_does_not_use_it() {
+async fn no_permit_is_held_without_being_used() {
     let (layer, headers) = world();
     let (told, panics) = (Arc::new(Notify::new()), Arc::new(AtomicBool::new(false)));
     let (inner, will_panic) = (slow(&told), panics.clone());
@@ -172,7 +172,7 @@ impl Service<Asked> for Strict {
 }
 
 #[tokio::test]
-async fn who_is_called_was_ready() {
+async fn only_an_instance_that_was_polled_ready_is_called() {
     let (layer, headers) = world();
     let mut service = layer.layer(Strict { polls: 0 });
     for _ in 0..20 {

@@ -17,7 +17,7 @@ fn protected(issuer: &TestIssuer) -> McpAuth {
 }
 
 #[tokio::test]
-async fn every_row_of_the_table() {
+async fn each_refusal_matches_its_snapshot() {
     let issuer = TestIssuer::new();
     let auth = protected(&issuer);
     let token = || issuer.token().scopes(["read", "write"]);
@@ -73,7 +73,7 @@ async fn every_row_of_the_table() {
 }
 
 #[tokio::test]
-async fn every_row_of_operations() {
+async fn each_operation_refusal_matches_its_snapshot() {
     let issuer = TestIssuer::new();
     let login = Rule::from(["pay"]).acr_values("urn:mfa").max_age(Duration::from_secs(300));
     let rules = ToolScopes::new()
@@ -114,7 +114,7 @@ async fn every_row_of_operations() {
 }
 
 #[tokio::test]
-async fn a_login_is_judged_and_asked_for_like_a_scope() {
+async fn a_missing_login_is_401_insufficient_user_authentication() {
     let issuer = TestIssuer::new();
     let rule = Rule::default().acr_values(["urn:mfa", "urn:key"]).max_age(Duration::from_secs(300));
     let auth = issuer.protects(RESOURCE).required(rule).build().expect("a description");
@@ -155,7 +155,7 @@ async fn a_login_is_judged_and_asked_for_like_a_scope() {
 }
 
 #[tokio::test]
-async fn clients_ask_for_scopes_by_the_names_of_the_issuer() {
+async fn challenges_and_metadata_use_the_issuers_names_for_scopes() {
     let issuer = TestIssuer::new();
     let auth = issuer
         .protects(RESOURCE)
@@ -190,7 +190,7 @@ async fn clients_ask_for_scopes_by_the_names_of_the_issuer() {
 }
 
 #[tokio::test]
-async fn a_challenge_is_the_same_whatever_order_the_token_grants_in() {
+async fn a_challenge_does_not_depend_on_the_order_of_granted_scopes() {
     let issuer = TestIssuer::new();
     let described = || {
         issuer
@@ -218,7 +218,7 @@ fn snapshot(name: &str, response: &Response<Bytes>) {
 }
 
 #[tokio::test]
-async fn the_reasons_of_a_bad_key_and_of_a_verifier_of_ones_own() {
+async fn refusals_for_a_bad_key_and_by_a_custom_verifier_match_their_snapshots() {
     let issuer = TestIssuer::new();
     issuer.trouble(Endpoint::Jwks, Trouble::UnusableKeys);
     let token = issuer.token().header("alg", "RS256").kid("rsa-1024").sign();
@@ -230,7 +230,7 @@ async fn the_reasons_of_a_bad_key_and_of_a_verifier_of_ones_own() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_judged_is_503_with_retry_after_and_without_a_challenge() {
+async fn an_unavailable_issuer_is_503_with_retry_after_and_no_challenge() {
     let issuer = TestIssuer::new();
     for endpoint in [Endpoint::Metadata, Endpoint::Jwks] {
         let auth = protected(&issuer);
@@ -242,7 +242,7 @@ async fn what_cannot_be_judged_is_503_with_retry_after_and_without_a_challenge()
 }
 
 #[tokio::test]
-async fn a_page_of_another_origin_is_refused_without_a_challenge() {
+async fn an_origin_that_is_not_allowed_is_403_without_a_challenge() {
     let issuer = TestIssuer::new();
     let mut headers = bearer(&issuer.token().scopes(["read", "write"]).sign());
     headers.insert("origin", HeaderValue::from_static("https://evil.example"));
@@ -251,7 +251,7 @@ async fn a_page_of_another_origin_is_refused_without_a_challenge() {
 }
 
 #[tokio::test]
-async fn without_credentials_any_request_gets_its_401_first() {
+async fn any_request_without_credentials_is_401() {
     let auth = protected(&TestIssuer::new());
     for method in
         [Method::GET, Method::POST, Method::DELETE, Method::PUT, Method::HEAD, Method::OPTIONS]
@@ -276,7 +276,7 @@ async fn without_credentials_any_request_gets_its_401_first() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_the_same_to_the_byte_each_time_and_names_the_reason_to_layers_only() {
+async fn refusals_are_byte_identical_and_only_layers_see_the_reason() {
     let issuer = TestIssuer::new();
     let auth = protected(&issuer);
     let denied = |token: String| {
@@ -296,7 +296,7 @@ async fn a_refusal_is_the_same_to_the_byte_each_time_and_names_the_reason_to_lay
 }
 
 #[tokio::test]
-async fn scopes_are_required_by_table() {
+async fn required_scopes_are_enforced() {
     let issuer = TestIssuer::new();
     let auth = issuer
         .protects(RESOURCE)
@@ -329,7 +329,7 @@ async fn scopes_are_required_by_table() {
 }
 
 #[tokio::test]
-async fn other_names_for_the_resource_are_audiences_too() {
+async fn configured_audiences_are_accepted_as_well_as_the_resource() {
     let issuer = TestIssuer::new();
     let auth =
         issuer.protects(RESOURCE).audience("api://orders").audience("5b1d").build().expect("it");
@@ -348,7 +348,7 @@ async fn other_names_for_the_resource_are_audiences_too() {
 }
 
 #[tokio::test]
-async fn optional_credentials_may_be_missing_but_not_bad() {
+async fn optional_auth_accepts_missing_but_not_invalid_credentials() {
     let issuer = TestIssuer::new();
     let auth = issuer
         .protects(RESOURCE)

@@ -51,7 +51,7 @@ fn subject(issuer: &TestIssuer, sub: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_remembered_token_is_refused_from_the_next_request_on() {
+async fn a_revoked_cached_token_is_refused_from_the_next_request_on() {
     let issuer = TestIssuer::new();
     let auth = protected(&issuer);
     let url = issuer.url();
@@ -78,7 +78,7 @@ async fn a_remembered_token_is_refused_from_the_next_request_on() {
 }
 
 #[tokio::test]
-async fn the_same_subject_of_another_issuer_is_somebody_else() {
+async fn the_same_subject_of_another_issuer_is_not_revoked() {
     let (one, two) = (TestIssuer::new(), TestIssuer::builder().issuer("https://two.test").build());
     let auth = one.protects(RESOURCE).authorization_server(two.authorization_server());
     let auth = auth.build().expect("a description");
@@ -96,7 +96,7 @@ async fn the_same_subject_of_another_issuer_is_somebody_else() {
 }
 
 #[tokio::test]
-async fn a_book_is_shared_by_those_who_say_so() {
+async fn revocations_are_shared_only_if_configured() {
     let issuer = TestIssuer::new();
     let book = Revocations::new();
     let shared = || issuer.protects(RESOURCE).revocations(&book).build().expect("a description");
@@ -110,7 +110,7 @@ async fn a_book_is_shared_by_those_who_say_so() {
 }
 
 #[tokio::test]
-async fn whatever_verified_a_token_its_revocation_counts() {
+async fn revocation_applies_to_tokens_of_every_verifier() {
     let key = "mcpk_0123456789abcdefghijkl";
     let secret = [7; 32];
     let issuer = TestIssuer::new();
@@ -138,7 +138,7 @@ async fn whatever_verified_a_token_its_revocation_counts() {
 }
 
 #[tokio::test]
-async fn who_waits_for_a_revocation_is_woken_by_it_alone() {
+async fn revoked_completes_only_for_its_own_caller() {
     let issuer = TestIssuer::new();
     let auth = protected(&issuer);
     let caller = admit(&auth, &bearer(&issuer.token().sign())).await.expect("admitted");
@@ -154,7 +154,7 @@ async fn who_waits_for_a_revocation_is_woken_by_it_alone() {
 }
 
 #[tokio::test]
-async fn a_logout_token_is_judged_by_table() {
+async fn logout_tokens_are_validated() {
     let issuer = TestIssuer::new();
     let now = Clock::now(&issuer).duration_since(std::time::UNIX_EPOCH).expect("later").as_secs();
     let token = || issuer.logout_token(CLIENT);
@@ -198,7 +198,7 @@ async fn a_logout_token_is_judged_by_table() {
         ("a nonce", token().claim("nonce", "n"), 400),
         ("a nonce of null", token().claim("nonce", Value::Null), 400),
         ("nobody", token().without("sub"), 400),
-        ("a subject that is no string", token().claim("sub", 7).claim("sid", "s1"), 400),
+        ("a subject that is not a string", token().claim("sub", 7).claim("sid", "s1"), 400),
         ("an empty session", token().claim("sid", ""), 400),
         ("unsigned", token().header("alg", "none"), 400),
         ("an unknown key", token().kid("invented"), 400),
@@ -215,7 +215,7 @@ async fn a_logout_token_is_judged_by_table() {
 }
 
 #[tokio::test]
-async fn a_logout_ends_a_session_and_what_may_be_of_it() {
+async fn a_logout_with_sid_revokes_the_session_and_tokens_without_sid() {
     let issuer = TestIssuer::new();
     let auth = protected(&issuer);
     let of = |sid: &str| issuer.token().claim("sid", sid).sign();
@@ -232,7 +232,7 @@ async fn a_logout_ends_a_session_and_what_may_be_of_it() {
 }
 
 #[tokio::test]
-async fn a_security_event_is_judged_by_table() {
+async fn security_events_are_validated() {
     let issuer = TestIssuer::new();
     let now = Clock::now(&issuer).duration_since(std::time::UNIX_EPOCH).expect("later").as_secs();
     let about = |sub_id: Value| issuer.security_event(CLIENT, SESSION_REVOKED, sub_id);
@@ -386,7 +386,7 @@ async fn no_kind_of_token_is_taken_for_another() {
 }
 
 #[tokio::test]
-async fn a_stranger_costs_one_bounded_look() {
+async fn invalid_requests_to_the_receiver_have_bounded_cost() {
     let issuer = TestIssuer::new();
     let auth = protected(&issuer);
     auth.warm_up().await.expect("the issuer is up");
@@ -424,7 +424,7 @@ async fn a_stranger_costs_one_bounded_look() {
 }
 
 #[tokio::test]
-async fn answers_have_the_form_that_senders_expect() {
+async fn receiver_responses_follow_rfc_8935_and_back_channel_logout() {
     let issuer = TestIssuer::new();
     let auth = protected(&issuer);
     let good =
@@ -463,7 +463,7 @@ async fn answers_have_the_form_that_senders_expect() {
 }
 
 #[tokio::test]
-async fn without_tower_a_notice_is_received_as_well() {
+async fn security_events_can_be_received_without_tower() {
     let issuer = TestIssuer::new();
     let auth = protected(&issuer);
     let token = issuer.token().sign();

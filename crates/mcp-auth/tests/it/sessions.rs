@@ -74,7 +74,7 @@ fn question(events: &str) -> String {
 }
 
 #[tokio::test]
-async fn anothers_session_is_an_unknown_one_whatever_is_sent_and_its_owner_notices_nothing() {
+async fn the_session_of_another_principal_is_unknown_and_stays_unaffected() {
     let issuer = TestIssuer::new();
     let auth = protected(&issuer);
     let (router, gate) = app(Some(&auth), Mode::Stateful);
@@ -145,7 +145,7 @@ async fn a_renewed_token_keeps_the_session() {
 }
 
 #[tokio::test]
-async fn a_subject_of_another_issuer_is_somebody_else() {
+async fn the_same_subject_of_another_issuer_cannot_use_the_session() {
     let issuer = TestIssuer::new();
     let other = TestIssuer::builder().issuer("https://other.test").build();
     let auth = issuer
@@ -184,7 +184,7 @@ async fn the_session_of_an_anonymous_caller_is_for_anonymous_callers() {
 }
 
 #[tokio::test]
-async fn keys_of_the_configuration_rotate_and_are_shared_by_replicas() {
+async fn session_keys_can_be_rotated_and_shared_by_replicas() {
     let issuer = TestIssuer::new();
     let built = |keys: &[&str]| {
         let keys = keys.iter().map(|key| key.repeat(32));
@@ -207,7 +207,7 @@ async fn keys_of_the_configuration_rotate_and_are_shared_by_replicas() {
 }
 
 #[tokio::test]
-async fn servers_without_sessions_ignore_them_as_ever() {
+async fn servers_without_sessions_ignore_mcp_session_id() {
     let issuer = TestIssuer::new();
     let auth = protected(&issuer);
     let token = issuer.token().sign();
@@ -280,7 +280,7 @@ async fn overheard(response: Response<Body>) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_of_ones_own_does_not_open_the_events_of_another() {
+async fn a_session_cannot_replay_the_events_of_another_principal() {
     let issuer = TestIssuer::new();
     let auth = protected(&issuer);
     for is_ours in [false, true] {
@@ -305,7 +305,7 @@ async fn a_session_of_ones_own_does_not_open_the_events_of_another() {
 }
 
 #[tokio::test]
-async fn a_server_sees_its_own_ids_and_nothing_of_a_strangers_choice() {
+async fn a_server_receives_only_its_own_session_ids_or_a_decoy() {
     let issuer = TestIssuer::new();
     let auth = protected(&issuer);
     // Answers with the session ids that it received, and issues two ids, one of them with dots.

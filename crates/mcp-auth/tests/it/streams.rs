@@ -127,7 +127,7 @@ async fn a_silent_stream_ends_as_well() {
 type Late<'t> = (bool, &'t [&'t str], &'t [&'t str]);
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_said_after_the_token_has_expired_whatever_comes_then() {
+async fn nothing_is_sent_after_the_token_has_expired() {
     let issuer = TestIssuer::new();
     let event = format!("data: {}\n\n", "x".repeat(9000));
     let unreadable = "data: {\"id\":1,\"result\":{\"tools\":[}\n\n";
@@ -202,7 +202,7 @@ async fn a_minute_later(issuer: &TestIssuer) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_ends_when_the_issuer_that_is_asked_says_so_and_others_go_on() {
+async fn a_stream_ends_when_introspection_says_inactive_and_others_continue() {
     type Token = fn(&TestIssuer, &str) -> String;
     let opaque: Token = |issuer, sub| issuer.token().subject(sub).without("exp").opaque();
     let signed: Token = |issuer, sub| {
@@ -236,7 +236,7 @@ async fn a_stream_ends_when_the_issuer_that_is_asked_says_so_and_others_go_on() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hundred_streams_of_a_token_ask_as_often_as_its_requests() {
+async fn streams_of_one_token_share_its_introspection() {
     let (issuer, auth) = asked(|it| it);
     let token = issuer.token().without("exp").opaque();
     let mut open = Vec::new();
@@ -264,7 +264,7 @@ async fn a_hundred_streams_of_a_token_ask_as_often_as_its_requests() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_of_an_issuer_that_is_asked_ends_no_stream() {
+async fn an_introspection_outage_ends_no_stream() {
     for trouble in [Trouble::Down, Trouble::Hang, Trouble::Status(500), Trouble::InvalidDocument] {
         let (issuer, auth) = asked(|it| it);
         let token = issuer.token().without("exp").opaque();
@@ -287,7 +287,7 @@ async fn an_outage_of_an_issuer_that_is_asked_ends_no_stream() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_is_asked_for_streams_that_outlive_their_tokens() {
+async fn streams_outlive_tokens_disables_introspection_of_streams() {
     let (issuer, auth) = asked(McpAuthBuilder::streams_outlive_tokens);
     let token = issuer.token().without("exp").opaque();
     let (_frames, response) = streamed(&auth, Some(&token), &[EVENTS]).await;
@@ -299,7 +299,7 @@ async fn nobody_is_asked_for_streams_that_outlive_their_tokens() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_does_not_end_by_itself_by_table() {
+async fn streams_without_a_deadline_stay_open() {
     let issuer = TestIssuer::new();
     let endless = |_: Credentials| async {
         Ok::<_, Denial>(VerifiedToken::assert("https://issuer.test", "alice").audience(RESOURCE))
@@ -377,7 +377,7 @@ async fn a_last_line_without_an_end_is_not_lost() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_compressed_stream_passes_as_it_is_and_ends_all_the_same() {
+async fn a_compressed_stream_is_passed_unchanged_and_ends_with_its_token() {
     let issuer = TestIssuer::new();
     let auth = issuer.protects(RESOURCE).build().expect("a description");
     let token = issuer.token().expires_in(5 * MINUTE).sign();
@@ -391,7 +391,7 @@ async fn a_compressed_stream_passes_as_it_is_and_ends_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_takes_the_inner_request_along() {
+async fn a_client_disconnect_cancels_the_inner_request() {
     let issuer = TestIssuer::new();
     let auth = issuer.protects(RESOURCE).build().expect("a description");
     let token = issuer.token().sign();
@@ -430,7 +430,7 @@ const PREAMBLE: &str = "id: 0\nretry: 3000\ndata: \n\n";
 type Begun<'t> = (&'t [(u64, &'t str)], u64, u16, &'t str);
 
 #[tokio::test(start_paused = true)]
-async fn the_head_of_an_answer_waits_a_moment_for_its_first_message() {
+async fn the_response_head_waits_up_to_100_ms_for_the_first_message() {
     let issuer = TestIssuer::new();
     let auth = issuer.protects(RESOURCE).build().expect("a description");
     let token = issuer.token().sign();
@@ -505,7 +505,7 @@ async fn at_once(
 }
 
 #[tokio::test]
-async fn what_was_waited_for_is_the_same_frames() {
+async fn waiting_for_the_first_message_does_not_change_the_body() {
     let issuer = TestIssuer::new();
     let auth = issuer.protects(RESOURCE).build().expect("a description");
     let text = |text: &'static str| Ok(Frame::data(Bytes::from_static(text.as_bytes())));
@@ -554,7 +554,7 @@ async fn what_was_waited_for_is_the_same_frames() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_always_ready_and_says_nothing_ends_with_its_token() {
+async fn an_always_ready_body_without_messages_ends_with_its_token() {
     for empty in ["", "id: \0\n", ":\n"] {
         for method in [Method::GET, Method::POST] {
             let issuer = TestIssuer::new();
@@ -577,7 +577,7 @@ async fn a_body_that_is_always_ready_and_says_nothing_ends_with_its_token() {
 }
 
 #[tokio::test]
-async fn a_refusal_counts_although_the_body_breaks_off() {
+async fn a_handlers_denial_is_403_even_if_the_body_breaks_off() {
     let issuer = TestIssuer::new();
     let auth = issuer.protects(RESOURCE).build().expect("a description");
     for (is_refused, status) in [(true, 403), (false, 502)] {
@@ -596,7 +596,7 @@ async fn a_refusal_counts_although_the_body_breaks_off() {
 }
 
 #[test]
-fn outside_of_tokio_nobody_waits_for_a_first_message() {
+fn without_tokio_the_head_does_not_wait_for_a_first_message() {
     let verifier = |_: Credentials| async {
         Ok::<_, Denial>(VerifiedToken::assert("https://issuer.test", "alice").audience(RESOURCE))
     };
@@ -643,7 +643,7 @@ async fn an_answer_that_is_over_at_once_can_be_sent_as_a_whole() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_no_answer_waits_for_no_message() {
+async fn only_authenticated_posts_wait_for_the_first_message() {
     let issuer = TestIssuer::new();
     let auth = issuer.protects(RESOURCE).optional().build().expect("a description");
     let service = auth.bearer_auth().layer(service_fn(|_: Request<_>| {
@@ -700,7 +700,7 @@ pub(crate) async fn refused_by_handler(
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_refuses_before_the_first_message_refuses_by_the_head() {
+async fn a_handlers_denial_before_the_first_message_is_403() {
     let issuer = TestIssuer::new();
     let auth = issuer.protects(RESOURCE).build().expect("a description");
     let token = issuer.token().scopes(["read"]).sign();
@@ -728,7 +728,7 @@ async fn who_refuses_before_the_first_message_refuses_by_the_head() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_listening_rmcp_client_listens_on_with_its_next_token() {
+async fn a_listening_rmcp_client_reconnects_with_its_next_token() {
     let issuer = TestIssuer::new();
     let auth = issuer.protects(RESOURCE).build().expect("a description");
     let (router, _) = app(Some(&auth), Mode::Stateful);

@@ -46,7 +46,7 @@ async fn by_row(credentials: Credentials) -> Result<VerifiedToken, Denial> {
 }
 
 #[tokio::test]
-async fn issuer_audience_expiry_and_scopes_are_still_checked() {
+async fn issuer_audience_expiry_and_scopes_are_checked_after_a_custom_verifier() {
     let auth = protected()
         .verifier(by_row)
         .trusted_issuer("https://partner.example")
@@ -69,7 +69,7 @@ async fn issuer_audience_expiry_and_scopes_are_still_checked() {
 }
 
 #[tokio::test]
-async fn a_type_or_a_closure_is_a_verifier_and_claims_are_theirs_to_give() {
+async fn a_type_or_a_closure_can_be_a_verifier_and_provide_claims() {
     struct Directory(&'static str);
 
     impl Verifier for Directory {
@@ -97,7 +97,7 @@ async fn a_type_or_a_closure_is_a_verifier_and_claims_are_theirs_to_give() {
 }
 
 #[test]
-fn what_a_verifier_of_ones_own_would_leave_without_effect_is_a_mistake() {
+fn settings_that_a_custom_verifier_would_ignore_are_config_errors() {
     let mistake = |described: McpAuthBuilder| {
         let mistake = described.verifier(by_row).build().expect_err("a mistake").to_string();
         assert!(mistake.contains("nobody would ask about them"), "{mistake}");

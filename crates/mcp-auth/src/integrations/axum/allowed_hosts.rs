@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_are_admitted_by_table() {
+    fn only_allowed_hosts_are_accepted() {
         const ALL: [&str; 10] = [
             "localhost",
             "127.0.0.1",
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn one_host_is_named_and_no_other_counts() {
+    fn repeated_or_conflicting_hosts_are_refused() {
         let hosts = Hosts::new(&["localhost".to_owned()], "https://api.example.com/mcp");
         for (uri, named, is_admitted) in [
             ("/mcp", &[][..], true), // it names none
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_entry_is_known_as_such() {
+    fn invalid_allowed_host_entries_are_detected() {
         for (entry, is_one) in [
             ("localhost", true),
             ("a_b.example-1.com:8080", true),
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_list_allows_any_and_one_that_says_nothing_the_resources_own() {
+    fn an_empty_list_allows_any_host_and_invalid_entries_only_the_resources_own() {
         let any = Hosts::new(&[], "https://api.example.com/mcp");
         assert!(admits(&any, "/mcp", &[b"evil.example"]) && admits(&any, "/mcp", &[]));
         let own = Hosts::new(&[String::new(), "a:b".to_owned()], "https://api.example.com/mcp");

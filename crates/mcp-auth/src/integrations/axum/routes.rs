@@ -13,7 +13,7 @@ use tower_service::Service;
 
 use crate::integrations::axum::connection_info::WithConnectionInfo;
 use crate::integrations::tower::ServerMetadataService;
-use crate::resource::body::GuardedBody;
+use crate::resource::guarded_body::GuardedBody;
 use crate::resource::mcp_auth::McpAuth;
 use crate::util::url;
 

@@ -8,7 +8,7 @@ use rmcp::{ErrorData, RoleServer};
 use crate::integrations::rmcp::caller::{caller, is_anonymous, unauthenticated};
 use crate::model::auth_info::AuthInfo;
 use crate::model::denial::{Denial, DenialKind};
-use crate::model::require::Require;
+use crate::model::scope_requirement::Require;
 
 /// The caller, where credentials are optional. `None` if the caller is anonymous.
 ///

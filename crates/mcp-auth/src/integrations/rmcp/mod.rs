@@ -2,7 +2,7 @@
 
 mod caller;
 mod extractors;
-mod declared;
+mod declared_scopes;
 
-pub use declared::requires;
+pub use declared_scopes::requires;
 pub use extractors::{AuthContext, OptionalAuthInfo};

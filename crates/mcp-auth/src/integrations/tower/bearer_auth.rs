@@ -16,12 +16,12 @@ use tower_service::Service;
 use crate::integrations::tower::caller_scope::{CallerScope, Outcome};
 use crate::integrations::tower::extensions::Anonymous;
 use crate::integrations::tower::response_body::ResponseBody;
-use crate::integrations::tower::{cors, decision_log, hidden_headers};
+use crate::integrations::tower::{cors, decision_log, stripped_headers};
 use crate::model::auth_info::AuthInfo;
 use crate::model::denial::Denial;
 use crate::model::scheme::Scheme;
 use crate::net::box_future::boxed;
-use crate::resource::body::GuardedBody;
+use crate::resource::guarded_body::GuardedBody;
 use crate::resource::mcp_auth::McpAuth;
 
 /// The header with the nonce for the next proof
@@ -150,7 +150,7 @@ where
         let scheme;
         let mut response = match auth.admit_or_anonymous(&parts, body).await {
             Ok((caller, body)) => {
-                hidden_headers::remove(&mut parts.headers);
+                stripped_headers::remove(&mut parts.headers);
                 scheme = caller.as_ref().map(AuthInfo::scheme).unwrap_or_default();
                 let scope = CallerScope::from_request(&auth, caller.as_ref(), scheme, &mut parts);
                 match caller {
@@ -237,7 +237,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_lies_in_the_heap_for_a_request_is_small() {
+    fn the_future_of_a_request_is_small() {
         let auth = McpAuth::builder("https://api.example.com/mcp")
             .authorization_server("https://auth.example.com")
             .build()

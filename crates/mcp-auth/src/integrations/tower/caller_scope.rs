@@ -1,17 +1,12 @@
 //! `CallerScope`: the parts of a request and its response that belong to one caller.
 
-use std::future::poll_fn;
 use std::pin::Pin;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use http::request::Parts;
 use http::{Method, Response};
 use http_body::Body;
-use tokio::runtime::Handle;
-use tokio::task::yield_now;
-use tokio::time::timeout;
 
 use crate::integrations::tower::content_headers::{is_encoded, says};
 use crate::integrations::tower::extensions::HandlerDenial;
@@ -29,7 +24,7 @@ use crate::resource::mcp_auth::McpAuth;
 /// An admitted request that waits for its response.
 pub(super) struct CallerScope<'a> {
     auth: &'a McpAuth,
-    caller: Option<AuthInfo>,
+    pub(super) caller: Option<AuthInfo>,
     /// The scheme of the caller's credentials, which is also that of the challenge.
     scheme: Scheme,
     /// The name of the tool in the headers, for the log.
@@ -37,7 +32,7 @@ pub(super) struct CallerScope<'a> {
     /// The response to HEAD has the headers of a body, but no body.
     is_head: bool,
     /// A POST carries a request, so its response has a first message.
-    is_post: bool,
+    pub(super) is_post: bool,
     /// Whether the request's MCP revision lets others cache lists that do not forbid it.
     may_be_cached: bool,
 }
@@ -55,10 +50,6 @@ pub(super) enum Pending<B> {
     /// It may contain lists.
     Json(Response<B>, RewriteFn),
 }
-
-/// How long the response head is held back for the first message. It is long enough for a handler that looks
-/// something up before it refuses, and too short for users to notice.
-const FIRST_MESSAGE_TIMEOUT: Duration = Duration::from_millis(100);
 
 impl<'a> CallerScope<'a> {
     /// Verifies the signed session and event ids of the request, and replaces them by the ids of the inner
@@ -121,7 +112,7 @@ impl<'a> CallerScope<'a> {
     }
 
     /// The response to send instead of the handler's, if the handler refused the caller.
-    fn refusal<B>(&self, raised: Option<&Denial>) -> Option<Response<ResponseBody<B>>> {
+    pub(super) fn refusal<B>(&self, raised: Option<&Denial>) -> Option<Response<ResponseBody<B>>> {
         let denial = self.caller.as_ref().and_then(AuthInfo::denied).or(raised)?;
         let denial = denial.clone().under(self.scheme);
         Some(self.auth.log_and_refuse(&denial, self.tool_name.as_ref()))
@@ -147,59 +138,6 @@ impl<'a> CallerScope<'a> {
         Outcome::Pending(Pending::Stream(stream))
     }
 
-    pub(super) async fn complete<B: Body<Data = Bytes>>(
-        &self,
-        answer: Pending<B>,
-    ) -> Response<ResponseBody<B>> {
-        match answer {
-            Pending::Stream(response) => self.begin_stream(response).await,
-            Pending::Json(response, rewrite) => self.filter(response, rewrite).await,
-        }
-    }
-
-    /// Holds back the head until the first message, so that a handler that refuses the caller at once can still
-    /// set the status. Servers with sessions send the head before they call the handler. Outside of tokio there
-    /// is no wait.
-    async fn begin_stream<B: Body<Data = Bytes>>(
-        &self,
-        mut response: Response<Pin<Box<SseBody<B>>>>,
-    ) -> Response<ResponseBody<B>> {
-        let mut begun = None;
-        if self.is_post && self.caller.is_some() && Handle::try_current().is_ok() {
-            let events = response.body_mut();
-            let first = poll_fn(|context| events.as_mut().poll_first_message(context));
-            let first = timeout(FIRST_MESSAGE_TIMEOUT, first).await;
-            begun = first.ok().map(|first| first.map_err(|_| FilterError::Broken));
-        }
-        match (self.refusal(None), begun) {
-            (Some(refusal), _) => return refusal,
-            (None, Some(Err(why))) => return self.bad_gateway(why),
-            // Most responses are complete after this, and are sent as a whole.
-            (None, Some(Ok(()))) => yield_now().await,
-            (None, None) => {}
-        }
-        response.map(ResponseBody::events)
-    }
-
-    /// Filters the lists in a JSON response.
-    async fn filter<B: Body<Data = Bytes>>(
-        &self,
-        response: Response<B>,
-        rewrite: RewriteFn,
-    ) -> Response<ResponseBody<B>> {
-        if is_encoded(response.headers()) {
-            return self.bad_gateway(FilterError::Encoded);
-        }
-        let (mut parts, body) = response.into_parts();
-        match json_list_filter::rewritten(body, rewrite).await {
-            Ok(body) => {
-                parts.headers.insert(CONTENT_LENGTH, body.len().into());
-                Response::from_parts(parts, ResponseBody::whole(body))
-            }
-            Err(why) => self.bad_gateway(why),
-        }
-    }
-
     /// The function that filters a message for the caller. Returns `None` if lists are not filtered.
     fn rewrite(&self) -> Option<RewriteFn> {
         self.auth.lists()?;
@@ -211,7 +149,7 @@ impl<'a> CallerScope<'a> {
         }))
     }
 
-    fn bad_gateway<B>(&self, why: FilterError) -> Response<ResponseBody<B>> {
+    pub(super) fn bad_gateway<B>(&self, why: FilterError) -> Response<ResponseBody<B>> {
         decision_log::bad_gateway(self.auth, why);
         json_list_filter::bad_gateway().map(ResponseBody::whole)
     }

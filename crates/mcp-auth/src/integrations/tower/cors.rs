@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn origins_match_by_table() {
+    fn origins_match_their_entries() {
         for (entry, origin, is_match) in [
             ("https://app.example.com", "https://app.example.com", true),
             ("https://app.example.com", "https://APP.example.com", true),
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn only_parameters_are_added_to_the_allowed_headers() {
+    fn only_mcp_param_headers_are_added_to_access_control_allow_headers() {
         let mut headers = HeaderMap::new();
         headers.insert(
             ACCESS_CONTROL_REQUEST_HEADERS,

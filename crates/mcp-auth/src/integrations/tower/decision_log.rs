@@ -100,14 +100,14 @@ pub(super) fn encoded_stream(auth: &McpAuth) {
     tracing::warn!(
         target: TARGET,
         resource = auth.resource(),
-        "a compressed event stream cannot be resumed, since the ids in it are not sealed: compress outside of `bearer_auth()`"
+        "a compressed event stream cannot be resumed, since its event ids are not signed: compress outside of `bearer_auth()`"
     );
 }
 
 /// Logs a response that broke off before its first message, or whose lists could not be filtered.
 pub(super) fn bad_gateway(auth: &McpAuth, why: FilterError) {
     metrics::bad_gateway(why.code());
-    tracing::error!(target: TARGET, resource = auth.resource(), "an answer is withheld: {}", why.advice());
+    tracing::error!(target: TARGET, resource = auth.resource(), "a response was replaced by 502: {}", why.advice());
 }
 
 /// The name of the tool in the headers, in the revisions in which servers compare them with the body. It is

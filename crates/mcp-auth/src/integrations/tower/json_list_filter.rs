@@ -45,7 +45,7 @@ impl FilterError {
                 "its lists cannot be filtered, since it is longer than 16 MiB: let the server page its lists"
             }
             Self::UnfilterableList => {
-                "its lists cannot be filtered, since it is no JSON, is longer than 16 MiB, or has a member twice: correct the server"
+                "its lists cannot be filtered, since it is not JSON, is longer than 16 MiB, or has a member twice: correct the server"
             }
         }
     }

@@ -20,7 +20,7 @@ use tower_service::Service;
 use crate::model::credentials::MAX_TOKEN_BYTES;
 use crate::model::denial::{Denial, DenialKind};
 use crate::model::error_codes::{BadMessage, Reason};
-use crate::resource::body;
+use crate::resource::guarded_body;
 use crate::resource::mcp_auth::McpAuth;
 use crate::verify::jwt::{self, SecurityEventKind};
 
@@ -106,7 +106,7 @@ where
             if let Err(denial) = &received {
                 let (code, detail) = (denial.code(), denial.operator_detail());
                 let cause = std::error::Error::source(denial);
-                tracing::info!(target: "mcp_auth", ?kind, detail, cause, "a notice was not accepted: {code}");
+                tracing::info!(target: "mcp_auth", ?kind, detail, cause, "a security event was not accepted: {code}");
             }
             Ok(answer(kind, received))
         })
@@ -120,7 +120,9 @@ impl SecurityEventReceiver {
         body: B,
     ) -> Result<(), Denial> {
         let patience = async { tokio::time::sleep(BODY_TIMEOUT).await };
-        let body = body::read(body, MAX_BODY_BYTES, patience).await.map_err(Denial::bad_message)?;
+        let body = guarded_body::read(body, MAX_BODY_BYTES, patience)
+            .await
+            .map_err(Denial::bad_message)?;
         let text = std::str::from_utf8(body.bytes());
         let text = text.map_err(|_| Denial::invalid(Reason::Malformed))?;
         let token = match kind {

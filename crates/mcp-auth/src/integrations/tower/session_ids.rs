@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sealed_is_opened_and_nothing_else_passes() {
+    fn only_a_signed_session_id_is_verified_and_any_other_becomes_a_decoy() {
         let id_signer = IdSigner::random().expect("randomness");
         let owner = SessionOwner::of(None);
         let mut ours = headers(&SESSION_ID, &[b"s1", b"s.2", b"\xe4"]);
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_id_is_opened_or_removed() {
+    fn a_last_event_id_is_verified_or_removed() {
         let id_signer = IdSigner::random().expect("randomness");
         let owner = SessionOwner::of(None);
         let signed = id_signer.sign(Purpose::Event, &owner, b"0/7");

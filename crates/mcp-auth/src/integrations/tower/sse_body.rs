@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn how_to_resume_is_no_message() {
+    fn a_resume_preamble_is_not_a_message() {
         for (text, expected) in [
             ("", true),
             ("id: 0/0\nretry: 3000\ndata: \n\n", true),
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_little_is_sent_together_and_what_is_much_as_it_lies() {
+    fn small_frames_are_joined_and_large_ones_are_not_copied() {
         let much = Bytes::from(vec![b'm'; 8192]);
         let little = Bytes::from_static(b"little");
         let mut ready =

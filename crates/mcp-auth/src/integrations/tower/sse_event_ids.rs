@@ -153,7 +153,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn ids_are_sealed_by_table() {
+    fn event_ids_are_signed() {
         let long = format!("id: {}\n", "x".repeat(MAX_ID_LINE_BYTES));
         let data = format!("data: {}\n", "id: 1 ".repeat(5000));
         let rows: [(&str, &str); 20] = [
@@ -189,7 +189,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn any_split_of_any_text_gives_the_same() {
+    fn any_chunking_gives_the_same_output() {
         for (text, chunks) in
             random_splits(&["id", "id:", "id: 1/2", "i", "id: \0", "data: {}", ":"])
         {
@@ -199,7 +199,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_is_no_id_passes_at_once_and_uncopied() {
+    fn other_lines_pass_at_once_without_a_copy() {
         let mut ids = SseEventIds::new(marked);
         for (chunk, at_once) in [(":\n\n", ":\n\n"), ("data: a", "data: a"), ("b\n\ni", "b\n\n")] {
             let chunk = Bytes::copy_from_slice(chunk.as_bytes());

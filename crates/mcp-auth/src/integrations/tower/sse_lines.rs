@@ -199,7 +199,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn lines_end_as_they_may_wherever_chunks_do() {
+    fn all_line_endings_are_found_at_any_chunk_boundary() {
         use Piece::{Bom, LineEnd, Part, Tail};
         type Row = (&'static [&'static str], &'static [(usize, Piece)]);
         let rows: [Row; 8] = [
@@ -231,7 +231,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn fields_are_found_by_table() {
+    fn sse_fields_are_parsed() {
         let rows: [(&str, Option<&str>); 9] = [
             ("id: 1", Some("1")),
             ("id:1", Some("1")),

@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_in_events_by_table() {
+    fn lists_in_events_are_filtered() {
         let two = LIST.replacen(':', ":\ndata:", 1);
         let two_shown = SHOWN.replacen(':', ":\ndata: ", 1);
         let rows = [
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_ends_the_stream_by_table() {
+    fn an_unfilterable_event_ends_the_stream() {
         let long = format!("data: [{}]\n\n", " ".repeat(1024));
         let mut events = SseListFilter::new(rewrite, 1024);
         let mut out = VecDeque::new();
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn any_split_of_any_text_gives_the_same() {
+    fn any_chunking_gives_the_same_output() {
         let list = format!("data: {LIST}");
         let words =
             [&*list, "data: {}", "data: [", "data: 1]", "data", "id: 1", ":", "data: x", "dat"];
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_between_events_passes_at_once_and_uncopied() {
+    fn text_between_events_passes_at_once() {
         let mut events = SseListFilter::new(rewrite, 1024);
         for (chunk, at_once) in [
             (":\n\n", ":\n\n"),

@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_sleeps_exactly_until_then() {
+    async fn the_deadline_fires_exactly_on_time() {
         let start = Instant::now();
         let clock = Paused(start, ManualClock::new().now());
         let at = clock.now() + Duration::from_millis(61_234);
@@ -170,14 +170,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_over_is_over_at_once() {
+    async fn a_past_deadline_fires_at_once() {
         let clock = ManualClock::new();
         let mut end = StreamDeadline::new(Some(clock.now()), Arc::new(clock));
         assert_eq!(poll_fn(|context| Poll::Ready(end.poll(context, never))).await, Poll::Ready(()));
     }
 
     #[test]
-    fn a_token_is_asked_about_every_ten_seconds_and_when_the_clock_was_set_back() {
+    fn a_token_is_rechecked_every_ten_seconds_and_after_the_clock_is_set_back() {
         let clock = ManualClock::new();
         let mut end = StreamDeadline::new(None, Arc::new(clock.clone())).with_recheck();
         let mut context = Context::from_waker(std::task::Waker::noop());
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_runtime_it_is_noticed_when_asked() {
+    fn without_a_tokio_runtime_the_deadline_is_checked_when_polled() {
         let clock = ManualClock::new();
         let mut end = StreamDeadline::new(
             Some(clock.now() + Duration::from_secs(1)),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::issuer::api_keys::file_format;
-use crate::issuer::api_keys::known_key::{PreparedKey, find};
+use crate::issuer::api_keys::prepared_key::{PreparedKey, find};
 use crate::model::denial::Denial;
 use crate::model::verified_token::{API_KEY_ISSUER, VerifiedToken};
 use crate::net::clock::Clock;
@@ -95,7 +95,7 @@ fn report(failure: Option<&FetchError>) {
         None => tracing::debug!(target: "mcp_auth", "read the file of API keys"),
         Some(error) => {
             let error = error as &dyn std::error::Error;
-            tracing::warn!(target: "mcp_auth", error, "could not read the file of API keys: those in hand stay in use, for a day at most");
+            tracing::warn!(target: "mcp_auth", error, "could not read the file of API keys: cached keys stay in use, for a day at most");
         }
     }
 }

@@ -17,9 +17,9 @@ const DIGEST: &str = "its `sha256` must be 64 hexadecimal digits, as `printf %s 
 /// Reads the keys of a file. Otherwise returns what is wrong, with the entry and the line, and never with the
 /// content.
 pub(super) fn read(text: &[u8], configured: &[[u8; 32]]) -> Result<Vec<ApiKey>, String> {
-    let text = std::str::from_utf8(text).map_err(|_| "it is no UTF-8")?;
+    let text = std::str::from_utf8(text).map_err(|_| "it is not UTF-8")?;
     serde_json::from_str::<IgnoredAny>(text)
-        .map_err(|error| format!("it is no JSON, as line {} shows", error.line()))?;
+        .map_err(|error| format!("it is not JSON, as line {} shows", error.line()))?;
     let entries = Object::of(text).ok().filter(|it| it.iter().count() == 1);
     let entries = entries.and_then(|list| list.get("keys").and_then(Raw::array));
     let entries = entries.ok_or("it must be an object with one member, `keys`, an array")?;
@@ -51,7 +51,7 @@ pub(super) fn read(text: &[u8], configured: &[[u8; 32]]) -> Result<Vec<ApiKey>, 
 fn read_entry(entry: Raw<'_>) -> Result<Vec<ApiKey>, &'static str> {
     let members = Object::of(entry.get()).map_err(|why| match why {
         ObjectError::Duplicate => "it has a member twice",
-        ObjectError::Malformed => "it is no object",
+        ObjectError::Malformed => "it is not an object",
     })?;
     if members.iter().any(|(name, _)| !MEMBERS.contains(&name)) {
         return Err("it has a member other than `name`, `sha256`, `scopes` and `expires_at`");
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_are_read_by_table() {
+    fn api_key_files_are_parsed() {
         let upper = A.to_uppercase();
         let rows = [
             (r#"{"keys":[]}"#.to_owned(), ""),
@@ -151,22 +151,22 @@ mod tests {
     }
 
     #[test]
-    fn each_mistake_is_said_with_its_place_and_without_what_stands_there_by_table() {
+    fn each_file_error_names_its_line_and_no_value() {
         let good = format!(r#"{{"name":"ci","sha256":"{A}"}}"#);
         let with = |members: &str| entry(&format!(r#"{{"name":"ci","sha256":"{A}",{members}}}"#));
         let second = |members: &str| entry(&format!("{good},\n    {members}"));
         let rows = [
-            (String::new(), "it is no JSON, as line 1 shows"),
-            (KEY.to_owned(), "it is no JSON, as line 1 shows"),
-            (entry(&format!("{good},\n    {KEY}")), "it is no JSON, as line 4 shows"),
-            (format!("{}{KEY}", entry(&good)), "it is no JSON, as line 5 shows"),
+            (String::new(), "it is not JSON, as line 1 shows"),
+            (KEY.to_owned(), "it is not JSON, as line 1 shows"),
+            (entry(&format!("{good},\n    {KEY}")), "it is not JSON, as line 4 shows"),
+            (format!("{}{KEY}", entry(&good)), "it is not JSON, as line 5 shows"),
             ("[]".to_owned(), "one member, `keys`"),
             (r#"{"keys":{}}"#.to_owned(), "one member, `keys`"),
             (r#"{"keys":[],"keys":[]}"#.to_owned(), "one member, `keys`"),
             (format!(r#"{{"keys":[],"{KEY}":1}}"#), "one member, `keys`"),
             (r#"{"Keys":[]}"#.to_owned(), "one member, `keys`"),
-            (entry(&format!("{KEY:?}")), "entry 1, line 3: it is no object"),
-            (second(&format!("{KEY:?}")), "entry 2, line 4: it is no object"),
+            (entry(&format!("{KEY:?}")), "entry 1, line 3: it is not an object"),
+            (second(&format!("{KEY:?}")), "entry 2, line 4: it is not an object"),
             (with(r#""name":"cd""#), "entry 1, line 3: it has a member twice"),
             (with(&format!(r#""key":"{KEY}""#)), "entry 1, line 3: it has a member other than"),
             (with(&format!(r#""{KEY}":1"#)), "entry 1, line 3: it has a member other than"),
@@ -212,7 +212,7 @@ mod tests {
             assert!(why.contains(expected), "{text}: {why}");
             assert!(!why.contains(&KEY[5..]) && !why.contains(&A[..8]) && !why.contains(&B[1..8]));
         }
-        assert!(read(b"\xff", &[]).is_err_and(|why| why == "it is no UTF-8"));
+        assert!(read(b"\xff", &[]).is_err_and(|why| why == "it is not UTF-8"));
         let taken = decode_32(A).expect("a digest");
         let why = read(entry(&good).as_bytes(), &[taken]).expect_err("given elsewhere");
         assert_eq!(why, "entry 1, line 3: its digest is also given by `ApiKeys::key(..)`");

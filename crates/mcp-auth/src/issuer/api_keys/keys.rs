@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::issuer::api_keys::file::KeysFile;
 use crate::issuer::api_keys::key::{ApiKey, GeneratedKey};
-use crate::issuer::api_keys::known_key::PreparedKey;
+use crate::issuer::api_keys::prepared_key::PreparedKey;
 use crate::issuer::api_keys::verifier::ApiKeyVerifier;
 use crate::issuer::verifier::Verifier;
 use crate::model::verified_token::API_KEY_ISSUER;

@@ -1,7 +1,7 @@
 //! API keys, accepted in addition to OAuth: a short list, stored as digests.
 
 mod key;
-mod known_key;
+mod prepared_key;
 mod file_format;
 mod file;
 mod verifier;

@@ -4,7 +4,7 @@ use std::future::ready;
 
 use crate::issuer::api_keys::file::KeysFile;
 use crate::issuer::api_keys::key::{MAX_KEY_BYTES, is_like_jwt};
-use crate::issuer::api_keys::known_key::{PreparedKey, find};
+use crate::issuer::api_keys::prepared_key::{PreparedKey, find};
 use crate::issuer::verifier::Verifier;
 use crate::model::credentials::Credentials;
 use crate::model::denial::Denial;
@@ -71,5 +71,5 @@ impl Verifier for ApiKeyVerifier {
 
 fn unknown() -> Denial {
     Denial::invalid(Reason::Inactive)
-        .detail("it begins as API keys do here, and is none of the list")
+        .detail("it has the prefix of API keys, and is not in the list")
 }

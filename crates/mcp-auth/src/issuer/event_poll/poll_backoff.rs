@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_by_table() {
+    fn poll_intervals_back_off_after_failures() {
         let usual = Duration::from_secs(10);
         let mut backoff = PollBackoff::default();
         let failures = [1, 2, 4, 8, 16, 30, 30].map(|seconds| (PollOutcome::Failed, seconds));
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn news_is_told_at_once_and_then_every_five_minutes() {
+    async fn a_log_line_is_written_at_once_and_then_every_five_minutes() {
         let mut news = LogLimiter::default();
         let mut told = 0;
         for _ in 0..3600 {

@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn the_others_by_table() {
+    fn client_secret_post_and_bearer_are_encoded() {
         let post = ClientAuthentication::Post("a b".into(), "c&d".into());
         assert_eq!(signed(&post), (String::new(), "client_id=a+b&client_secret=c%26d".into()));
         let bearer = ClientAuthentication::Bearer("mF_9".into());
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_found_and_nothing_is_shown() {
+    fn invalid_credentials_are_config_errors_and_debug_shows_no_secret() {
         let basic = |id: &str, secret: &str| ClientAuthentication::Basic(id.into(), secret.into());
         for (authentication, is_fine) in [
             (basic("id", "hush"), true),

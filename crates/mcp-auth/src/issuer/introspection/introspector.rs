@@ -154,7 +154,7 @@ impl Shared {
             metrics::introspection(self.server.issuer(), "crowded");
             return refuse(
                 FIRST_DELAY,
-                "too many questions are under way: it is slow, or a stranger sends invented tokens",
+                "too many requests are in flight: it is slow, or someone sends invented tokens",
             );
         }
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {

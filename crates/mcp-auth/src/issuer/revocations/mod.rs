@@ -153,8 +153,9 @@ impl Revocations {
 
     pub(crate) fn check(&self, data: &TokenData) -> Result<(), Denial> {
         if self.is_revoked(data) {
-            return Err(Denial::invalid(Reason::Inactive)
-                .detail("the token was revoked: by `.revoke(..)`, or by a notice of its issuer"));
+            return Err(Denial::invalid(Reason::Inactive).detail(
+                "the token was revoked: by `.revoke(..)`, or by a security event of its issuer",
+            ));
         }
         Ok(())
     }
@@ -232,7 +233,7 @@ fn evict(issuers: &mut HashMap<Box<str>, IssuerEntries>, capacity: usize, now: u
     };
     tracing::error!(
         target: "mcp_auth", %issuer, capacity,
-        "the book of revocations is full: everything that this issuer issued until now is revoked instead; give it more room with `Revocations::capacity(..)`",
+        "the list of revocations is full: everything that this issuer issued until now is revoked instead; raise `Revocations::capacity(..)`",
     );
     let entries = || most.0.iter().flat_map(HashMap::values);
     let until = entries().map(|entry| entry.until).max().unwrap_or(now);

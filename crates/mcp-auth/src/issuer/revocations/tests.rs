@@ -22,7 +22,7 @@ fn is_revoked(revocations: &Revocations, token: &VerifiedToken) -> bool {
 }
 
 #[test]
-fn a_revocation_hits_what_it_names_by_table() {
+fn a_revocation_matches_only_what_it_names() {
     let alice = || token(ISSUER, "alice", json!({"jti": "t1", "sid": "s1", "iat": 1000}));
     let later = || token(ISSUER, "alice", json!({"jti": "t2", "sid": "s2", "iat": 2000}));
     let bare = || token(ISSUER, "alice", json!({}));
@@ -63,7 +63,7 @@ fn a_revocation_hits_what_it_names_by_table() {
 
 /// As with `dangerous_subject_is_username`, or with a custom verifier.
 #[test]
-fn a_subject_is_known_by_its_name_here_and_by_its_sub() {
+fn a_subject_is_matched_by_subject_and_by_sub_claim() {
     let alice = || token(ISSUER, "alice", json!({"sub": "4711", "iat": 1000}));
     let in_session = || token(ISSUER, "alice", json!({"sub": "4711", "sid": "s1", "iat": 1000}));
     // Revoked at 1500. The columns: alice, and alice in a session.
@@ -86,7 +86,7 @@ fn a_subject_is_known_by_its_name_here_and_by_its_sub() {
 }
 
 #[test]
-fn until_now_means_some_seconds_more_and_until_then_means_then() {
+fn a_revocation_until_now_has_a_margin_and_an_explicit_until_has_none() {
     let issued = |second: u64| token(ISSUER, "alice", json!({"iat": second}));
     let revocations = Revocations::new();
     revocations.insert(&Revocation::subject(ISSUER, "alice"), at(1000));
@@ -119,7 +119,7 @@ fn entries_go_when_their_tokens_have_expired() {
 }
 
 #[test]
-fn a_full_book_refuses_more_and_never_less() {
+fn a_full_revocation_list_refuses_more_tokens_never_fewer() {
     let other = "https://other.example";
     let revocations = Revocations::new().capacity(100);
     revocations.insert(&Revocation::token(other, "t"), at(1000));
@@ -152,7 +152,7 @@ fn a_full_book_refuses_more_and_never_less() {
 }
 
 #[test]
-fn in_a_full_book_sessions_stay_ended_the_newest_in_half_of_it() {
+fn a_full_revocation_list_keeps_the_newest_sessions_in_half_of_its_space() {
     let later = |session: &str| token(ISSUER, "alice", json!({"sid": session, "iat": 5000}));
     let revocations = Revocations::new().capacity(100);
     for i in 0..40 {

@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn issuers_are_filled_in_by_table() {
+    fn issuer_placeholders_are_filled_in() {
         for (id, given, issuer) in [
             ("auth0", &[("domain", "t.eu.auth0.com")][..], "https://t.eu.auth0.com/"),
             ("auth0", &[("domain", "https://t.eu.auth0.com/")], "https://t.eu.auth0.com/"),
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn guids_are_told_from_names() {
+    fn guids_are_distinguished_from_names() {
         assert!(is_guid(GUID));
         for text in ["common", "", "22222222222222222222222222222222", &GUID.replace('a', "g")] {
             assert!(!is_guid(text), "{text}");

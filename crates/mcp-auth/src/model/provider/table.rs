@@ -189,7 +189,7 @@ const GOOGLE: Provider = Provider {
         longest_token: 2048,
         claims: &["sub", "aud", "azp", "scope", "email", "email_verified", "access_type"],
         shape_detail: "Google's access tokens are opaque, and no JWTs: let the client send its access token, not its ID token",
-        unknown_detail: "Google does not know the token: it has expired or was revoked, or it is no access token",
+        unknown_detail: "Google does not know the token: it has expired or was revoked, or it is not an access token",
         no_user_detail: "Google does not say whose the token is: let clients ask for the scope `openid`, with `.required_scopes([\"openid\"])`",
         status_advice: &[
             (
@@ -205,7 +205,7 @@ const GOOGLE: Provider = Provider {
     ..DEFAULT
 };
 
-const GOOGLE_LIMITS: &str = "takes no more questions from this address: remember answers longer, `.map_introspection(|it| it.cache_for(..))`";
+const GOOGLE_LIMITS: &str = "limits requests from this address: cache answers longer, `.map_introspection(|it| it.cache_for(..))`";
 
 const COGNITO: Provider = Provider {
     id: "cognito",
@@ -559,4 +559,4 @@ const GITHUB_API: Api = Api {
     ],
 };
 
-const GITHUB_LIMITS: &str = "takes no more questions of this app for now, which may ask some thousand times an hour, or the app is suspended: remember answers longer, `.map_introspection(|it| it.cache_for(..))`";
+const GITHUB_LIMITS: &str = "limits the requests of this app, a few thousand an hour, or the app is suspended: cache answers longer, `.map_introspection(|it| it.cache_for(..))`";

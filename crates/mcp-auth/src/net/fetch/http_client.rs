@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn no_connection_is_something_else_than_one_that_breaks_off() {
+    async fn a_refused_connection_is_unreachable_and_a_broken_one_is_a_transport_error() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}/", listener.local_addr().expect("an address"));
         let limits = Limits { timeout: Duration::from_secs(10), max_bytes: 1024 };

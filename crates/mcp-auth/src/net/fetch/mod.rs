@@ -2,7 +2,7 @@
 
 mod error;
 mod client;
-mod document;
+mod request;
 mod file;
 #[cfg(feature = "reqwest")]
 mod http_client;
@@ -10,7 +10,6 @@ mod http_client;
 use std::sync::Arc;
 
 pub use client::{Fetch, Limits};
-pub(crate) use document::{get_document, only_ok, post};
 pub use error::FetchError;
 pub(crate) use error::SharedFetchError;
 pub(crate) use file::read_file;
@@ -18,6 +17,7 @@ pub(crate) use file::read_file;
 use http_client::DEFAULT_CLIENT;
 #[cfg(feature = "reqwest")]
 pub use http_client::HttpClient;
+pub(crate) use request::{get_document, only_ok, post};
 #[cfg(not(feature = "reqwest"))]
 use std::option::Option::None as DEFAULT_CLIENT;
 

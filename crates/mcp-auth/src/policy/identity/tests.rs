@@ -40,7 +40,7 @@ fn caller_as(subject: &str, client: Option<&str>, claims: &Value) -> AuthInfo {
 }
 
 #[test]
-fn values_are_read_as_strings_and_as_scim_by_table() {
+fn claim_values_are_read_as_strings_or_scim_objects() {
     let rows: [(Value, &[&str]); 9] = [
         (json!(["a", "b"]), &["a", "b"]),
         (json!([{"value": "a", "display": "A"}, {"value": "b"}]), &["a", "b"]),
@@ -63,7 +63,7 @@ fn values_are_read_as_strings_and_as_scim_by_table() {
 }
 
 #[test]
-fn logins_are_read_by_table() {
+fn acr_and_auth_time_are_read() {
     let rows = [
         (json!({"acr": "mfa", "auth_time": 1000}), Some("mfa"), Some(1000)),
         (json!({"acr": 1, "auth_time": "1000"}), None, None),
@@ -80,7 +80,7 @@ fn logins_are_read_by_table() {
 }
 
 #[test]
-fn the_outermost_actor_acts_and_a_malformed_one_is_still_one() {
+fn the_outermost_act_is_the_actor_and_a_malformed_act_still_counts() {
     let nested = json!({
         "act": {"sub": "agent", "iss": "https://agents.example", "act": {"sub": "admin"}},
         "may_act": {"sub": "deputy", "client_id": "x"},
@@ -144,7 +144,7 @@ fn authorization_details_are_those_of_the_type_for_this_resource() {
 }
 
 #[test]
-fn kinds_of_callers_are_told_apart_by_table() {
+fn caller_kinds_are_distinguished() {
     use CallerKind::{ApiKey, Client, Unknown, User};
     let rows = [
         ("ci", None, json!({"iss": API_KEY_ISSUER}), ApiKey),

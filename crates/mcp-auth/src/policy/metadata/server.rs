@@ -34,11 +34,11 @@ impl ServerMetadata {
     ///
     /// A sentence that says what is wrong.
     pub fn parse(json: &[u8]) -> Result<Self, &'static str> {
-        Object::read(json).map_err(|_| "it is no JSON object with distinct members")?;
+        Object::read(json).map_err(|_| "it is not a JSON object with distinct members")?;
         if !json::is_safe_for_serde_value(json) {
             return Err("it is nested too deep");
         }
-        serde_json::from_slice(json).map(Self).map_err(|_| "it is no JSON object")
+        serde_json::from_slice(json).map(Self).map_err(|_| "it is not a JSON object")
     }
 
     /// The issuer identifier; empty if the document has none.

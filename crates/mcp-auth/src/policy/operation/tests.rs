@@ -31,7 +31,7 @@ fn message(method: &str, params: &str) -> String {
 }
 
 #[test]
-fn what_is_asked_for_is_read_by_table() {
+fn operations_are_parsed() {
     let rows = [
         (
             "tools/call",
@@ -97,7 +97,7 @@ fn what_is_asked_for_is_read_by_table() {
 }
 
 #[test]
-fn what_two_parsers_could_read_differently_is_refused_by_table() {
+fn ambiguous_messages_are_refused() {
     use BadMessage::{Ambiguous, Batch, NotAMessage, NotJson, Target};
     let rows: &[(&[u8], BadMessage)] = &[
         (b"", NotJson),
@@ -196,7 +196,7 @@ const NEW: &str = "2026-07-28";
 const OLD: &str = "2025-11-25";
 
 #[test]
-fn headers_and_body_must_agree_by_table() {
+fn mcp_headers_must_match_the_body() {
     let meta = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}"#;
     let call = message("tools/call", &format!(r#"{{"name":"héllo",{meta}}}"#));
     let plain = message("tools/call", r#"{"name":"héllo"}"#);
@@ -261,7 +261,7 @@ fn headers_and_body_must_agree_by_table() {
 }
 
 #[test]
-fn batches_belong_to_one_revision() {
+fn batches_are_refused_from_2025_06_18_on() {
     let batch = br#"[{"method":"ping"}]"#;
     for (version, fine) in [
         ("2025-03-26", true),
@@ -276,7 +276,7 @@ fn batches_belong_to_one_revision() {
 }
 
 #[test]
-fn the_identifier_goes_back_if_it_can_be_trusted() {
+fn the_request_id_is_returned_if_it_is_valid() {
     let rows = [
         (r#"{"id":7,"method":"Tools/call"}"#, Some("7")),
         (r#"{"id":7,"method":"tools/call","params":{"name":"a","_meta":[]}}"#, Some("7")),
@@ -303,7 +303,7 @@ fn the_identifier_goes_back_if_it_can_be_trusted() {
 }
 
 #[test]
-fn a_removed_method_without_its_uri_is_for_the_server_to_refuse() {
+fn a_removed_method_without_a_uri_is_left_to_the_server() {
     let body = r#"{"id":1,"method":"resources/subscribe","params":{"_meta":{}}}"#;
     let speaking = |version| {
         let fields = [("mcp-protocol-version", version), ("mcp-method", "resources/subscribe")];

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use pattern::Pattern;
 
 use crate::model::error_codes::BadMessage;
-use crate::model::require::Hierarchy;
+use crate::model::scope_requirement::Hierarchy;
 use crate::policy::operation::{Call, Target, is_known_method};
 use crate::policy::rule::Rule;
 
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_are_found_by_table() {
+    fn the_most_specific_rule_applies() {
         let rules = ToolScopes::new()
             .tool("*", ["any"])
             .tool("delete_*", ["delete"])

@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patterns_match_by_table() {
+    fn patterns_match_names_and_uris() {
         let rows = [
             ("*", "", true),
             ("*", "anything/at all", true),

@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn normal_uris_by_table() {
+    fn normalized_uris_are_recognized() {
         let rows = [
             ("notes://alice/1", true),
             ("notes://Alice/1", true),
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_stand_in_a_uri_is_encoded_by_table() {
+    fn characters_not_allowed_in_a_uri_are_encoded() {
         for (uri, normal) in [
             ("n://a/b%2Fc?d=e#f", "n://a/b%2Fc?d=e#f"),
             ("n://a/%c3%a9", "n://a/%C3%A9"),

@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_refused() {
+    fn anything_but_a_well_formed_object_is_refused() {
         let malformed = [
             "",
             "null",
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn some_members_are_picked_out_of_any_number_and_not_twice() {
+    fn picked_members_are_found_among_many_and_must_not_repeat() {
         let picked = |json: &str| {
             let picked = pick(json, ["a", "b"]).map(|values| values.map(|it| it.map(Raw::get)));
             picked.map(|values| values.map(|value| value.map(str::to_owned)))
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn deep_nesting_and_the_private_key_of_serde_json_do_no_harm() {
+    fn deep_nesting_and_the_raw_value_key_of_serde_json_are_harmless() {
         let deep = format!(r#"{{"a":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
         assert!(names(&deep).is_ok());
         assert_eq!(
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_what_they_say_by_table() {
+    fn values_are_read_by_type() {
         let value = |json| Raw::read(json).expect("JSON");
         for (json, expected) in [
             (r#""a""#, Some("a")),

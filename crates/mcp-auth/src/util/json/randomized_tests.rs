@@ -231,7 +231,7 @@ fn compare(text: &str) -> usize {
 }
 
 #[test]
-fn what_is_made_up_and_spoilt_is_read_as_serde_json_reads_it() {
+fn random_and_corrupted_json_is_parsed_like_serde_json() {
     const ROUNDS: usize = 1500;
     let (mut dice, mut compared) = (Rng(0x9e37_79b9_7f4a_7c15), 0);
     for _ in 0..ROUNDS {

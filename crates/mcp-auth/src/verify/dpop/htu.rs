@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_proof_may_be_made_for_by_table() {
+    fn htu_must_match_the_request_url() {
         const MCP: &str = "https://api.example.com/mcp";
         let rows = [
             // The resource itself: equivalent spellings match, other URLs do not.
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn where_the_router_tells_the_whole_path_it_counts() {
+    fn htu_is_compared_with_the_full_path_from_the_router() {
         let endpoint = HtuMatcher::new("https://h/mcp").expect("a URL");
         for (whole, htu, expected) in [
             ("/mcp/x", "https://h/mcp/x", true),

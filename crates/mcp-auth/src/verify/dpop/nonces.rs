@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn no_other_text_is_a_nonce() {
+    fn forged_nonces_are_refused() {
         let nonces = random();
         let first = nonce(&nonces, NOW);
         let mut later = from_base64url(&first).expect("base64url");
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn processes_share_nonces_by_their_secrets_and_resources_do_not() {
+    fn processes_with_the_same_keys_share_nonces_and_resources_do_not() {
         let (old, new) = ([1; 32], [2; 32]);
         let (before, during, after) =
             (under(&[old], RESOURCE), under(&[new, old], RESOURCE), under(&[new], RESOURCE));

@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proof_is_known_until_it_ends_and_then_forgotten() {
+    fn a_proof_is_cached_until_it_expires() {
         let replays = ReplayCache::new(100);
         let see = |id: &str, now| {
             replays.check_and_insert(quota_key("alice"), &[1; 32], id, now + 120, now)
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_forgotten_by_a_clock_that_was_ahead_is_not_new() {
+    fn proofs_evicted_by_a_clock_that_was_ahead_are_not_accepted_as_new() {
         let replays = ReplayCache::new(100);
         let see = |id: &str, now| {
             replays.check_and_insert(quota_key("alice"), &[1; 32], id, now + 120, now)
@@ -156,7 +156,7 @@ mod tests {
         assert_eq!(see("a", 600), ReplayCheck::New);
         assert_eq!(see("ahead", 6000), ReplayCheck::New);
         assert_eq!(see("a", 600), ReplayCheck::Unknown);
-        assert_eq!(see("b", 659), ReplayCheck::Unknown, "nobody knows");
+        assert_eq!(see("b", 659), ReplayCheck::Unknown, "unknown");
         assert_eq!(see("ahead", 6000), ReplayCheck::Replayed, "what lies ahead is still known");
         assert_eq!(see("b", 660), ReplayCheck::New, "two minutes later all is well");
         assert_eq!(see("b", 660), ReplayCheck::Replayed);
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn when_it_is_full_new_proofs_are_refused_and_known_ones_stay_known() {
+    fn a_full_cache_refuses_new_proofs_and_keeps_known_ones() {
         let replays = ReplayCache::new(8);
         let see =
             |name, key, id| replays.check_and_insert(quota_key(name), &[key; 32], id, 700, 600);
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn owners_are_told_apart_by_issuer_and_subject() {
+    fn quota_keys_differ_by_issuer_and_subject() {
         let of = |issuer, subject| ReplayQuotaKey::of(&VerifiedToken::assert(issuer, subject)).0;
         assert_eq!(of("https://a", "b"), of("https://a", "b"));
         assert_ne!(of("https://a", "b"), of("https://b", "b"));
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn an_identifier_of_any_length_takes_sixteen_bytes() {
+    fn a_jti_of_any_length_takes_sixteen_bytes() {
         let replays = ReplayCache::new(10);
         let long = "a".repeat(10_000);
         assert_eq!(
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_remembered_where_there_is_no_place() {
+    fn a_cache_without_capacity_is_always_full() {
         let seen =
             ReplayCache::new(0).check_and_insert(quota_key("alice"), &[1; 32], "a", 700, 600);
         assert_eq!(seen, ReplayCheck::Full);

@@ -107,7 +107,7 @@ impl DpopVerifier {
                 "the clock of this server was ahead and went back, and proofs of the time between were forgotten: new ones are accepted when the clock has passed it",
             )),
             ReplayCheck::Full => Err(Denial::unavailable(RETRY_AFTER).detail(
-                "there is no place left to remember DPoP proofs: raise `.replay_cache_capacity(..)`, or look for a client that sends too much",
+                "the replay cache of DPoP proofs is full: raise `.replay_cache_capacity(..)`, or look for a client that sends too much",
             )),
         }
     }

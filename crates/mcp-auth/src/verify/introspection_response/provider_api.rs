@@ -30,7 +30,8 @@ pub(crate) fn validate_provider_response(
     json: &[u8],
     rules: &JwtRules,
 ) -> Result<Result<VerifiedToken, Denial>, InvalidResponse> {
-    let members = Object::read(json).map_err(|_| "it is no JSON object with distinct members")?;
+    let members =
+        Object::read(json).map_err(|_| "it is not a JSON object with distinct members")?;
     let found = match api.protocol {
         ApiProtocol::GitHub => github(&members)?,
         ApiProtocol::Google => google(&members)?,
@@ -57,7 +58,7 @@ pub(crate) fn is_unknown_token(api: &Api, status: u16, json: &[u8]) -> bool {
 /// Reads a response of [Check a token](https://docs.github.com/en/rest/apps/oauth-applications#check-a-token). It
 /// has no audience: a token is meant for the owner of its app.
 fn github(members: &Object<'_>) -> Result<Found, InvalidResponse> {
-    let app = member(members, "app").and_then(object).ok_or("its `app` is no object")?;
+    let app = member(members, "app").and_then(object).ok_or("its `app` is not an object")?;
     let client_id = member(&app, "client_id").and_then(Raw::string);
     let client_id = client_id.ok_or("its `app` has no `client_id`")?.into_owned();
     if member(members, "scopes").is_some_and(|scopes| scopes.strings().is_none()) {
@@ -65,14 +66,14 @@ fn github(members: &Object<'_>) -> Result<Found, InvalidResponse> {
     }
     let sub = member(members, "user").map(user).transpose()?;
     let exp = member(members, "expires_at").map(|end| {
-        end.string().and_then(|end| rfc3339::parse(&end)).ok_or("its `expires_at` is no time")
+        end.string().and_then(|end| rfc3339::parse(&end)).ok_or("its `expires_at` is not a time")
     });
     Ok(Found { sub, client_id: Some(client_id), exp: exp.transpose()? })
 }
 
 /// The id of a user: the number, which stays the same when the name changes.
 fn user(user: Raw<'_>) -> Result<String, InvalidResponse> {
-    let user = object(user).ok_or("its `user` is no object")?;
+    let user = object(user).ok_or("its `user` is not an object")?;
     let id = member(&user, "id").map(Raw::get);
     let is_number = |id: &&str| id.parse::<u64>().is_ok();
     id.filter(is_number).map(str::to_owned).ok_or("its `user` has no number as `id`")
@@ -80,13 +81,13 @@ fn user(user: Raw<'_>) -> Result<String, InvalidResponse> {
 
 /// Reads a response of `tokeninfo` about an access token. Its numbers are strings.
 fn google(members: &Object<'_>) -> Result<Found, InvalidResponse> {
-    member(members, "aud").and_then(Raw::string).ok_or("its `aud` is no text")?;
+    member(members, "aud").and_then(Raw::string).ok_or("its `aud` is not a string")?;
     let exp = member(members, "exp").and_then(|exp| {
         let exp = exp.string().unwrap_or(exp.get().into());
         let is_number = exp.bytes().all(|b| b.is_ascii_digit());
         exp.parse().ok().filter(|end| is_number && *end > 0)
     });
-    Ok(Found { exp: Some(exp.ok_or("its `exp` is no time")?), ..Found::default() })
+    Ok(Found { exp: Some(exp.ok_or("its `exp` is not a time")?), ..Found::default() })
 }
 
 /// The claims as JSON: the members of the response that are kept, and `found`.

@@ -46,7 +46,8 @@ pub(crate) fn validate_response(
     audience_if_absent: Option<&str>,
     subject_is_username: bool,
 ) -> Result<Result<VerifiedToken, Denial>, &'static str> {
-    let members = Object::read(json).map_err(|_| "it is no JSON object with distinct members")?;
+    let members =
+        Object::read(json).map_err(|_| "it is not a JSON object with distinct members")?;
     match members.get("active").map(|active| active.get()) {
         Some("true") => {}
         Some("false") => return Ok(Err(Denial::invalid(Reason::Inactive))),

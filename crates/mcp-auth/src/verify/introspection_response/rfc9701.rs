@@ -25,9 +25,9 @@ impl<'r> SignedResponse<'r> {
         rules: &JwtRules,
         now: SystemTime,
     ) -> Result<Self, &'static str> {
-        let text = std::str::from_utf8(response).map_err(|_| "it is no JWT")?;
+        let text = std::str::from_utf8(response).map_err(|_| "it is not a JWT")?;
         let jws = Jws::parse(text.trim_ascii()).map_err(|_| {
-            "it is no signed JWT: let the server sign its answers (RFC 9701), and not encrypt them"
+            "it is not a signed JWT: let the server sign its answers (RFC 9701), and not encrypt them"
         })?;
         let is_typed = |typ: &str| typ.eq_ignore_ascii_case("token-introspection+jwt");
         if !jws.header.media_type().is_some_and(is_typed) {
@@ -49,7 +49,7 @@ fn read(
     now: SystemTime,
 ) -> Result<(String, String), &'static str> {
     let members =
-        Object::read(payload).map_err(|_| "it is no JSON object with distinct members")?;
+        Object::read(payload).map_err(|_| "it is not a JSON object with distinct members")?;
     let issuer = members.get("iss").and_then(Raw::string);
     let issuer = issuer.filter(|it| rules.apply_to(it)).ok_or("its `iss` is not the issuer")?;
     let audience = members.get("aud").ok_or("it has no `aud`")?;

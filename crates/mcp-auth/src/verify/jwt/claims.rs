@@ -5,10 +5,11 @@ use crate::model::denial::Denial;
 use crate::model::error_codes::Reason;
 use crate::model::scope::Scopes;
 use crate::model::verified_token::{TokenData, VerifiedToken};
-use crate::util::json::{self, MAX_MEMBERS, Names, Object, ObjectError, Raw};
+use crate::util::json::{Object, Raw};
 use crate::util::str_span::{StrSpan, StrSpans};
 use crate::util::unix_time::expiry_secs;
-use crate::verify::jwt::rules::JwtRules;
+use crate::verify::jwt::claim_names::{CLIENT_ID, RawClaims, SCOPE};
+use crate::verify::jwt::jwt_rules::JwtRules;
 
 /// The claims of a token. They are not verified yet.
 pub(crate) struct Claims {
@@ -29,31 +30,6 @@ pub(crate) struct Claims {
     pub(crate) has_issued_at: bool,
     pub(crate) has_token_id: bool,
 }
-
-/// The claims that are read, as raw JSON.
-#[derive(Default)]
-struct RawClaims<'a> {
-    iss: Option<Raw<'a>>,
-    sub: Option<Raw<'a>>,
-    aud: Option<Raw<'a>>,
-    exp: Option<Raw<'a>>,
-    iat: Option<Raw<'a>>,
-    nbf: Option<Raw<'a>>,
-    jti: Option<Raw<'a>>,
-    cnf: Option<Raw<'a>>,
-    /// In the order of [`CLIENT_ID`].
-    client_id: [Option<Raw<'a>>; 4],
-    /// In the order of [`SCOPE`].
-    scope: [Option<Raw<'a>>; 3],
-    non_access_token_kind: Option<&'static str>,
-}
-
-/// The claims that may hold the client id: RFC 9068, OpenID Connect and Entra v2, Entra v1, Okta. `sub` is not one of
-/// them, because an attacker may be able to choose a `sub` that looks like a client.
-const CLIENT_ID: [&str; 4] = ["client_id", "azp", "appid", "cid"];
-
-/// The claims that may hold the scopes: RFC 9068, Entra and Okta, some others.
-const SCOPE: [&str; 3] = ["scope", "scp", "scopes"];
 
 impl Claims {
     /// Parses the claims of a JWT. `iss`, `sub` and `exp` are required.
@@ -179,39 +155,6 @@ impl Claims {
     }
 }
 
-impl<'a> RawClaims<'a> {
-    /// Reads a JSON object. A duplicate member is an error.
-    fn read(text: &'a str) -> Result<Self, ObjectError> {
-        let (mut found, mut others) = (Self::default(), Names::default());
-        json::each_member(text, MAX_MEMBERS, |name, value| {
-            let place = match &*name {
-                "iss" => &mut found.iss,
-                "sub" => &mut found.sub,
-                "aud" => &mut found.aud,
-                "exp" => &mut found.exp,
-                "iat" => &mut found.iat,
-                "nbf" => &mut found.nbf,
-                "jti" => &mut found.jti,
-                "cnf" => &mut found.cnf,
-                "client_id" => &mut found.client_id[0],
-                "azp" => &mut found.client_id[1],
-                "appid" => &mut found.client_id[2],
-                "cid" => &mut found.client_id[3],
-                "scope" => &mut found.scope[0],
-                "scp" => &mut found.scope[1],
-                "scopes" => &mut found.scope[2],
-                _ => {
-                    found.non_access_token_kind =
-                        found.non_access_token_kind.or(non_access_token_kind(&name, value));
-                    return others.add(name);
-                }
-            };
-            json::set_once(place, value)
-        })?;
-        Ok(found)
-    }
-}
-
 /// The scopes in the first of these claims that is present.
 fn first_scopes<'n>(
     members: &Object<'_>,
@@ -251,22 +194,6 @@ fn is_present(value: &Raw<'_>) -> bool {
 
 /// The kind of token that this claim indicates: no access token has the claim, or the provider names the kind in it.
 #[inline(never)]
-fn non_access_token_kind(name: &str, value: Raw<'_>) -> Option<&'static str> {
-    let is_one_of = |values: &[&str]| value.string().is_some_and(|value| values.contains(&&*value));
-    match name {
-        "at_hash" | "c_hash" | "nonce" | "s_hash" => Some("an ID token"),
-        "token_use" if is_one_of(&["id"]) => Some("an ID token (Cognito)"),
-        "token_use" if is_one_of(&["refresh_token"]) => Some("a refresh token (Ory Hydra)"),
-        "typ" if is_one_of(&["ID", "Logout", "Offline", "Refresh"]) => {
-            Some("an ID, logout or refresh token (Keycloak)")
-        }
-        "events" => Some("a logout token or a security event"),
-        "htm" | "htu" => Some("a DPoP proof"),
-        "token_introspection" => Some("an introspection response"),
-        _ => None,
-    }
-}
-
 fn is_text(value: Raw<'_>) -> bool {
     value.string().is_some_and(|text| !text.is_empty())
 }

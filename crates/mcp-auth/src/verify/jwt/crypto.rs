@@ -192,7 +192,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_hash_is_of_the_whole_token_and_of_one_key() {
+    fn a_token_hash_depends_on_the_whole_token_and_the_key() {
         let token_hasher = TokenHasher::random().expect("randomness");
         let token = vec![b'a'; 1000];
         let mut all = HashSet::from([token_hasher.hash(&token).expect("a fingerprint")]);

@@ -9,7 +9,7 @@ use crate::verify::jwt::claims::Claims;
 use crate::verify::jwt::crypto::{HmacSha256, is_same_secret};
 use crate::verify::jwt::issuer_checks;
 use crate::verify::jwt::jws::Jws;
-use crate::verify::jwt::rules::JwtRules;
+use crate::verify::jwt::jwt_rules::JwtRules;
 
 /// Minimum length of a secret: the length of the digest
 /// ([RFC 7518 §3.2](https://www.rfc-editor.org/rfc/rfc7518#section-3.2), a MUST).
@@ -83,6 +83,6 @@ impl<'t> HmacJwt<'t> {
 
 impl fmt::Debug for HmacKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(redacted)")
+        f.write_str("HmacKey(redacted)")
     }
 }

@@ -5,7 +5,7 @@ use crate::model::error_codes::Reason;
 use crate::model::provider::TokenMarker;
 use crate::util::json::Raw;
 use crate::verify::jwt::claims::Claims;
-use crate::verify::jwt::rules::JwtRules;
+use crate::verify::jwt::jwt_rules::JwtRules;
 
 /// Checks that a token has the markers of the provider's access tokens, and that `iss` and the tenant claim name the
 /// same tenant.

@@ -26,7 +26,7 @@ pub(super) fn prepare_for(
             .transpose()
     };
     if jwk.get("kid").is_some_and(|kid| kid.string().is_none()) {
-        return Err("the issuer's key has a `kid` that is no string");
+        return Err("the issuer's key has a `kid` that is not a string");
     }
     if text("use")?.is_some_and(|usage| usage != "sig") {
         return Err("the issuer's key is not for signatures (`use`)");

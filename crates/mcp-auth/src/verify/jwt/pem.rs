@@ -21,7 +21,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_found_by_table() {
+    fn keys_are_read_from_pem() {
         for (text, der) in [
             (
                 "-----BEGIN PRIVATE KEY-----\nAQID\n-----END PRIVATE KEY-----\n",

@@ -4,7 +4,7 @@ use crate::model::denial::Denial;
 use crate::model::error_codes::Reason;
 use crate::verify::jwt::claims::Claims;
 use crate::verify::jwt::jws::Header;
-use crate::verify::jwt::rules::Profile;
+use crate::verify::jwt::jwt_rules::Profile;
 
 /// Known `typ` values of other tokens, so that the error names the kind. Any other `typ` is refused as well.
 const KNOWN_TYPES: [(&str, &str); 7] = [

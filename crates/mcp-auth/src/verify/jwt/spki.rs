@@ -180,7 +180,7 @@ et8iSJ76DgaJ2fZGIbWQ0iNbU40//Jy1pZebQjy6PgypQ6bL3KlO3chitSPkq6pu\
     }
 
     #[test]
-    fn keys_are_found_by_table() {
+    fn keys_are_read_from_pem() {
         let good = block("PUBLIC KEY", ED25519);
         let x = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
         for (name, pem, number) in [
@@ -213,7 +213,7 @@ et8iSJ76DgaJ2fZGIbWQ0iNbU40//Jy1pZebQjy6PgypQ6bL3KlO3chitSPkq6pu\
     }
 
     #[test]
-    fn everything_else_is_refused_by_table() {
+    fn any_other_input_is_refused() {
         let good = block("PUBLIC KEY", ED25519);
         let rows = [
             ("nothing", String::new(), "no PEM block"),
@@ -253,7 +253,7 @@ et8iSJ76DgaJ2fZGIbWQ0iNbU40//Jy1pZebQjy6PgypQ6bL3KlO3chitSPkq6pu\
     }
 
     #[test]
-    fn lengths_have_one_form_by_table() {
+    fn der_lengths_have_one_encoding() {
         let long = |head: &[u8], n: usize| [head, &vec![7; n]].concat();
         for (der, length) in [
             (vec![0x30, 0], Some(0)),

@@ -6,8 +6,8 @@ use crate::model::verified_token::VerifiedToken;
 use crate::verify::jwt::claims::Claims;
 use crate::verify::jwt::issuer_checks;
 use crate::verify::jwt::jws::Jws;
-use crate::verify::jwt::keys::KeySet;
-use crate::verify::jwt::rules::JwtRules;
+use crate::verify::jwt::jwt_rules::JwtRules;
+use crate::verify::jwt::key_set::KeySet;
 
 /// Verifies the form, the type, the issuer and the signature of `token` with `keys`.
 ///

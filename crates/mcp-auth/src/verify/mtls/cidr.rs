@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn networks_contain_addresses_by_table() {
+    fn networks_contain_their_addresses() {
         for (network, address, expected) in [
             ("10.0.0.0/8", "10.1.2.3", true),
             ("10.0.0.0/8", "11.0.0.0", false),
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_network_or_is_all_of_them_is_none() {
+    fn invalid_networks_and_the_whole_address_space_are_refused() {
         for text in [
             "",
             "/",

@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn client_cert_is_one_byte_sequence_by_table() {
+    fn client_cert_must_be_a_single_byte_sequence() {
         let expected = Some(ClientCertificate::from_der(DER));
         for (field, is_read) in [
             (format!(":{BASE64}:"), true),
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn xfcc_is_read_by_table() {
+    fn xfcc_headers_are_parsed() {
         let hash = digest();
         let other = "ab".repeat(32);
         let pem = "-----BEGIN%20CERTIFICATE-----%0AMAMCAf8%3D%0A-----END%20CERTIFICATE-----%0A";

@@ -62,13 +62,13 @@ impl TrustedProxies {
 
     fn read(&self, headers: &HeaderMap) -> Result<ClientCertificate, &'static str> {
         let mut fields = headers.get_all(self.header.name()).iter();
-        let field = fields.next().ok_or("the proxy tells of no client certificate: the client showed none, or the proxy is not set up to pass it on")?;
+        let field = fields.next().ok_or("the proxy sent no client certificate: the client showed none, or the proxy is not set up to pass it on")?;
         if fields.next().is_some() {
             return Err(
                 "the header with the client certificate comes twice: the proxy must replace what clients send under its name",
             );
         }
         let field = field.to_str().ok().and_then(|field| self.header.read(field));
-        field.ok_or("the header with the client certificate cannot be read, or tells of two: is the proxy set up for the form that `.client_certificates_from(..)` names, and to replace what it gets under that name (Envoy: `SANITIZE_SET`)?")
+        field.ok_or("the header with the client certificate cannot be read, or has two: is the proxy set up for the form that `.client_certificates_from(..)` names, and to replace what it gets under that name (Envoy: `SANITIZE_SET`)?")
     }
 }

@@ -19,7 +19,7 @@ const VALID: &[&str] = &[
 ];
 
 #[test]
-fn what_is_json_is_decided_as_serde_json_does() {
+fn json_is_accepted_exactly_as_by_serde_json() {
     let rows = [
         "",
         " ",
@@ -101,7 +101,7 @@ fn what_is_json_is_decided_as_serde_json_does() {
 /// At every position of every text, each significant character is inserted or replaces the one there, or the
 /// text is cut off.
 #[test]
-fn no_slip_of_the_pen_is_read_in_another_way() {
+fn single_character_changes_are_parsed_like_serde_json() {
     const SIGNS: &str = "\0\t\n \"\\/{}[]:,.-+eEu019ax\u{7f}\u{80}\u{2028}";
     for text in VALID {
         let places = text.char_indices().map(|(place, _)| place);
@@ -118,7 +118,7 @@ fn no_slip_of_the_pen_is_read_in_another_way() {
 }
 
 #[test]
-fn strings_are_found_at_every_length_and_read_as_serde_json_does() {
+fn strings_of_every_length_are_parsed_like_serde_json() {
     for length in 0..150 {
         for end in ["", "\\n", "\\u0041", "\\\"", "é", "\u{7f}", "\u{80}"] {
             for start in ["", "é", "\\\\"] {
@@ -135,7 +135,7 @@ fn strings_are_found_at_every_length_and_read_as_serde_json_does() {
 }
 
 #[test]
-fn what_is_open_is_closed_in_its_own_way_at_any_depth() {
+fn brackets_must_match_at_any_depth() {
     for depth in [1, 2, 63, 64, 65, 127, 128, 129, 1000, 100_000] {
         // Objects and arrays in an order that does not repeat every 64 levels.
         let is_object = |level: usize| level.is_multiple_of(3) || level.is_multiple_of(7);

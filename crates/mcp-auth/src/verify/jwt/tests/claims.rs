@@ -13,7 +13,7 @@ use crate::model::verified_token::VerifiedToken;
 use crate::policy::authorization::Policy;
 use crate::policy::operation::Operation;
 use crate::verify::jwt::claims::Claims;
-use crate::verify::jwt::rules::JwtRules;
+use crate::verify::jwt::jwt_rules::JwtRules;
 
 const ISSUER: &str = "https://auth.example.com";
 const RESOURCE: &str = "https://api.example.com/mcp";
@@ -43,7 +43,7 @@ fn caller(claims: &str) -> Result<AuthInfo, Denial> {
 }
 
 #[test]
-fn scopes_are_read_in_every_dialect_by_table() {
+fn scopes_are_read_from_scope_scp_and_scopes() {
     for (claims, expected) in [
         ("", ""),
         (r#""scope":"read write""#, "read write"),
@@ -75,7 +75,7 @@ fn scopes_are_read_in_every_dialect_by_table() {
 }
 
 #[test]
-fn the_client_is_read_in_every_dialect_by_table() {
+fn the_client_is_read_from_client_id_azp_appid_and_cid() {
     for (claims, expected) in [
         ("", None),
         (r#""client_id":"a""#, Some("a")),
@@ -96,7 +96,7 @@ fn the_client_is_read_in_every_dialect_by_table() {
 }
 
 #[test]
-fn audiences_are_one_string_or_several_by_table() {
+fn aud_is_a_string_or_an_array() {
     for (claims, expected) in [
         ("", &[][..]),
         (r#""aud":null"#, &[]),
@@ -115,7 +115,7 @@ fn audiences_are_one_string_or_several_by_table() {
 }
 
 #[test]
-fn times_are_rounded_against_the_caller_by_table() {
+fn fractional_times_are_rounded_against_the_caller() {
     for (claims, expected) in [
         ("", 0),
         (r#""nbf":5"#, 5),
@@ -146,7 +146,7 @@ fn times_are_rounded_against_the_caller_by_table() {
 }
 
 #[test]
-fn a_claim_of_the_wrong_type_is_never_taken_for_a_missing_one() {
+fn a_claim_of_the_wrong_type_is_not_treated_as_missing() {
     let wrong: &[(&str, &[&str])] = &[
         ("aud", &["1", "true", "{}", r#"["a",1]"#, "[null]", r#"[["a"]]"#, r#"{"a":"b"}"#]),
         ("nbf", &["\"5\"", "true", "{}", "[]", "[5]", "-1", "1e400", "9007199254740992"]),
@@ -173,7 +173,7 @@ fn a_claim_of_the_wrong_type_is_never_taken_for_a_missing_one() {
 }
 
 #[test]
-fn a_token_without_our_audience_is_true_but_not_permitted() {
+fn a_token_without_our_audience_is_verified_but_not_authorized() {
     for claims in [
         "",
         r#""aud":null"#,
@@ -213,7 +213,7 @@ fn the_claims_are_given_as_they_were_signed() {
 }
 
 #[test]
-fn a_deep_claim_is_carried_and_cannot_exhaust_the_stack() {
+fn a_deeply_nested_claim_is_kept_and_cannot_overflow_the_stack() {
     let deep = format!(r#""deep":{}{}"#, "[".repeat(5000), "]".repeat(5000));
     let auth = caller(&with_audience(&deep)).expect("admitted");
     assert!(auth.claims::<serde_json::Value>().is_err(), "serde_json stops at 128 levels");

@@ -4,10 +4,10 @@ use crate::model::denial::Denial;
 use crate::model::error_codes::Reason;
 use crate::verify::jwt;
 use crate::verify::jwt::jws::Jws;
-use crate::verify::jwt::keys::KeyLookupError;
-use crate::verify::jwt::keys::KeySet;
-use crate::verify::jwt::keys::KeySetError;
-use crate::verify::jwt::rules::JwtRules;
+use crate::verify::jwt::jwt_rules::JwtRules;
+use crate::verify::jwt::key_set::KeyLookupError;
+use crate::verify::jwt::key_set::KeySet;
+use crate::verify::jwt::key_set::KeySetError;
 
 /// RFC 7515 A.2.1, also the key of RFC 7519's examples.
 const RSA_7515: &str = r#"{"kty":"RSA","e":"AQAB","n":"ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcDTW9gb54h4FRWyuXpoQ"}"#;
@@ -97,7 +97,7 @@ fn refusal(token: &str, keys: &KeySet) -> Option<Reason> {
 }
 
 #[test]
-fn every_printed_signature_is_verified() {
+fn every_rfc_example_signature_verifies() {
     for (name, jwk, header, payload, signature) in SIGNED {
         let token = format!("{header}.{payload}.{signature}");
         assert_eq!(outcome(&token, &key_set(jwk)), Ok(()), "{name}");
@@ -105,7 +105,7 @@ fn every_printed_signature_is_verified() {
 }
 
 #[test]
-fn every_printed_signature_is_refused_when_one_character_is_another() {
+fn every_rfc_example_is_refused_after_a_one_character_change() {
     for (name, jwk, header, payload, signature) in SIGNED {
         let keys = key_set(jwk);
         let other = |text: &str| {
@@ -125,7 +125,7 @@ fn every_printed_signature_is_refused_when_one_character_is_another() {
 }
 
 #[test]
-fn the_examples_that_are_no_asymmetric_compact_jws_are_refused() {
+fn rfc_examples_other_than_asymmetric_compact_jws_are_refused() {
     let keys = key_set(RSA_7515);
     let (_, _, rs256, _, rsa_signature) = SIGNED[0];
     let (_, _, es256, _, ec_signature) = SIGNED[1];
@@ -188,7 +188,7 @@ const RSA_7517: &str = r#""kty":"RSA","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2
 const P256_7517: &str = r#""kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM","use":"enc","kid":"1""#;
 
 #[test]
-fn of_the_printed_key_sets_only_public_keys_for_signatures_are_used() {
+fn only_public_signature_keys_of_the_rfc_7517_examples_are_used() {
     // RFC 7517 A.1: the key on P-256 is for encryption.
     let public = format!(r#"{{"keys":[{{{P256_7517}}},{{{RSA_7517}}}]}}"#);
     assert_eq!(KeySet::parse(public.as_bytes()).map(|keys| keys.len()), Ok(1));
@@ -212,7 +212,7 @@ mod ml_dsa {
     const TOKEN: &str = include_str!("rfc9964_ml_dsa_44.jws");
 
     #[test]
-    fn the_printed_ml_dsa_44_signature_is_verified() {
+    fn the_ml_dsa_44_example_signature_verifies() {
         assert_eq!(outcome(TOKEN.trim(), &key_set(KEY)), Ok(()));
         let changed = TOKEN.trim().replacen(".SXT", ".SXU", 1);
         assert_eq!(outcome(&changed, &key_set(KEY)), Err(KeyLookupError::Signature));

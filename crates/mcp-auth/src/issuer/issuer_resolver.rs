@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_no_longer_trusted_is_a_stranger_again() {
+    fn an_issuer_moves_between_trusted_and_refused() {
         let template = IssuerPattern::parse("https://{t}.example.com").expect("a template");
         let resolve_fn: ResolveFn = Arc::new(|_| Box::pin(std::future::pending()));
         let issuer_set = IssuerSet { template, tenants: None };

@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_has_no_thumbprint() {
+    fn an_invalid_key_has_no_thumbprint() {
         for jwk in [
             "{}",
             r#"{"kty":"oct","k":"AQ"}"#,
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thousand_keys_are_remembered_and_the_same_text_gives_the_same_key() {
+    fn embedded_keys_are_cached_by_text_within_bounds() {
         let proof = |kid: &str| {
             let jwk = format!(
                 r#"{{"kid":"{kid}","kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}}"#

@@ -165,7 +165,7 @@ impl Polling {
         let (why, error): (_, Option<&(dyn Error + 'static)>) = match failure {
             Failure::Request(error) => (advice(error), Some(error)),
             Failure::Unavailable(denial) => (
-                "they cannot be judged, and so are not acknowledged: the keys of their issuer are out of reach",
+                "they cannot be verified, and are not acknowledged: the keys of their issuer are unavailable",
                 denial.source(),
             ),
             Failure::Redelivered => (

@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_hidden_by_table() {
+    fn sender_headers_and_odd_spellings_of_mcp_headers_are_hidden() {
         for (name, expected) in [
             ("dpop", true),
             ("client-cert", true),

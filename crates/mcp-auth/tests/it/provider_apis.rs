@@ -244,7 +244,7 @@ fn behind(server: AuthorizationServer, clock: &ManualClock) -> McpAuth {
 }
 
 #[tokio::test]
-async fn each_is_asked_in_its_own_words_and_its_answer_is_understood() {
+async fn each_provider_api_is_called_correctly_and_its_answer_is_understood() {
     for who in Who::ALL {
         let api = Api::of(who);
         let (auth, _) = api.protects();
@@ -276,7 +276,7 @@ async fn each_is_asked_in_its_own_words_and_its_answer_is_understood() {
 }
 
 #[tokio::test]
-async fn a_header_of_ones_own_counts() {
+async fn a_custom_header_replaces_the_default() {
     let api = Api::of(GitHub);
     let clock = ManualClock::new();
     let version = "x-github-api-version".parse().expect("a name");
@@ -294,7 +294,7 @@ async fn a_header_of_ones_own_counts() {
 }
 
 #[tokio::test]
-async fn another_apps_token_passes_by_no_name_of_the_resource() {
+async fn a_token_of_another_app_is_refused_unless_dangerously_allowed() {
     let other = "Iv1.0000000000000000";
     let api = Api::with(GitHub, |it| it["app"]["client_id"] = json!(other));
     type Change = fn(AuthorizationServer) -> AuthorizationServer;
@@ -313,7 +313,7 @@ async fn another_apps_token_passes_by_no_name_of_the_resource() {
 }
 
 #[tokio::test]
-async fn claims_are_what_was_answered_but_nothing_of_the_token() {
+async fn claims_are_those_of_the_answer_without_the_token() {
     #[derive(serde::Deserialize)]
     struct Said {
         app: App,
@@ -361,7 +361,7 @@ async fn claims_are_what_was_answered_but_nothing_of_the_token() {
 }
 
 #[tokio::test]
-async fn githubs_answers_are_judged_as_the_table_says() {
+async fn github_answers_are_validated() {
     const UNAVAILABLE: Option<Reason> = None;
     let set = |path: &'static str, value: Value| {
         move |it: &mut Value| *it.pointer_mut(path).expect(path) = value
@@ -481,7 +481,7 @@ async fn githubs_answers_are_judged_as_the_table_says() {
 }
 
 #[tokio::test]
-async fn googles_answers_are_judged_as_the_table_says() {
+async fn google_answers_are_validated() {
     const UNAVAILABLE: Option<Reason> = None;
     let other = "789-ghi.apps.googleusercontent.com";
     let rows: Vec<(&str, &str, Value, Judged)> = vec![
@@ -531,7 +531,7 @@ async fn googles_answers_are_judged_as_the_table_says() {
 }
 
 #[tokio::test]
-async fn what_is_no_answer_is_an_outage() {
+async fn an_unreadable_answer_is_503() {
     for who in Who::ALL {
         let good = who.fixture()["answer"].to_string();
         let inner = |object: &str, json: &str| {
@@ -568,7 +568,7 @@ async fn what_is_no_answer_is_an_outage() {
 }
 
 #[tokio::test]
-async fn an_unknown_token_is_a_401_and_not_asked_about_again_at_once() {
+async fn an_unknown_token_is_401_and_not_introspected_again_at_once() {
     for who in Who::ALL {
         let api = Api::of(who);
         let (auth, clock) = api.protects();
@@ -639,7 +639,7 @@ async fn a_token_of_another_form_is_never_sent() {
 }
 
 #[tokio::test]
-async fn a_token_that_shows_whose_it_is_is_shown_to_nobody_else() {
+async fn a_token_with_a_provider_prefix_is_sent_to_that_provider_only() {
     let clock = ManualClock::new();
     let (google, github) = (Api::of(Google), Api::of(GitHub));
     let asking = Introspection::basic("id", "secret").endpoint("https://login.test/introspect");
@@ -663,7 +663,7 @@ async fn a_token_that_shows_whose_it_is_is_shown_to_nobody_else() {
 }
 
 #[tokio::test]
-async fn a_jwt_costs_no_question_and_no_fetch() {
+async fn a_jwt_causes_no_request_to_the_provider() {
     let issuer = TestIssuer::new();
     for who in Who::ALL {
         let api = Api::of(who);
@@ -685,7 +685,7 @@ async fn a_jwt_costs_no_question_and_no_fetch() {
 }
 
 #[tokio::test]
-async fn a_thousand_requests_with_one_token_ask_once() {
+async fn a_thousand_requests_with_one_token_cause_one_introspection() {
     for who in Who::ALL {
         let api = Api::of(who);
         let (auth, _) = api.protects();
@@ -704,7 +704,7 @@ async fn a_thousand_requests_with_one_token_ask_once() {
 }
 
 #[tokio::test]
-async fn a_revoked_token_stops_within_the_stated_time() {
+async fn a_revoked_token_is_refused_after_cache_for() {
     type Change = fn(Introspection) -> Introspection;
     let rows: [(Change, u64); 3] =
         [(|it| it, 60), (|it| it.cache_for(5 * SECOND), 5), (|it| it.cache_for(Duration::ZERO), 0)];
@@ -722,7 +722,7 @@ async fn a_revoked_token_stops_within_the_stated_time() {
 }
 
 #[tokio::test]
-async fn no_answer_is_remembered_past_the_expiry() {
+async fn no_answer_is_cached_past_exp() {
     let api = Api::with(GitHub, |it| it["expires_at"] = json!("2026-07-28T00:00:10Z"));
     let (auth, clock) = api.protects();
     let caller = admit(&auth, &bearer(GitHub.token())).await.expect("admitted");
@@ -760,7 +760,7 @@ const TROUBLES: [(Trouble, &str); 17] = [
 ];
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_is_never_a_401_and_the_operator_reads_what_to_change() {
+async fn an_outage_is_503_not_401_and_the_operator_detail_says_what_to_change() {
     for (who, (trouble, words)) in
         Who::ALL.into_iter().flat_map(|who| TROUBLES.map(|row| (who, row)))
     {
@@ -790,7 +790,7 @@ async fn an_outage_is_never_a_401_and_the_operator_reads_what_to_change() {
 }
 
 #[tokio::test]
-async fn a_limit_pauses_all_questions() {
+async fn refused_credentials_or_a_rate_limit_pause_all_introspection() {
     for status_code in [401, 403, 429] {
         let api = Api::of(GitHub);
         let (auth, _) = api.protects();
@@ -803,7 +803,7 @@ async fn a_limit_pauses_all_questions() {
 }
 
 #[tokio::test]
-async fn nothing_is_fetched_before_the_first_token_and_they_are_ready_at_once() {
+async fn providers_with_an_api_are_ready_without_any_fetch() {
     for who in Who::ALL {
         let api = Api::of(who);
         let (auth, _) = api.protects();
@@ -818,7 +818,7 @@ async fn nothing_is_fetched_before_the_first_token_and_they_are_ready_at_once() 
 }
 
 #[tokio::test]
-async fn the_metadata_is_still_to_be_had_for_old_clients() {
+async fn server_metadata_is_still_available_for_old_clients() {
     let document = json!({
         "issuer": "https://github.com/login/oauth",
         "authorization_endpoint": "https://github.com/login/oauth/authorize",
@@ -833,7 +833,7 @@ async fn the_metadata_is_still_to_be_had_for_old_clients() {
 }
 
 #[test]
-fn a_wrong_description_ends_at_build() {
+fn build_rejects_invalid_settings() {
     type Server = AuthorizationServer;
     let github = || Server::github(APP, SECRET);
     let built = |server: Server| McpAuth::builder(RESOURCE).authorization_server(server).build();
@@ -868,7 +868,7 @@ fn a_wrong_description_ends_at_build() {
 }
 
 #[test]
-fn no_secret_shows_itself() {
+fn debug_shows_no_client_secret() {
     for who in Who::ALL {
         let shown = format!("{:?} {:#?}", who.server(), who.server());
         assert!(!shown.contains(SECRET), "{shown}");

@@ -230,7 +230,7 @@ impl Key {
             issuer.and_then(Raw::string).and_then(|issuer| IssuerPattern::parse(&issuer));
         let usable = members
             .as_ref()
-            .map_err(|_| "it is no JSON object with distinct members")
+            .map_err(|_| "it is not a JSON object with distinct members")
             .and_then(jwk::prepare)
             .and_then(|ready| match issuer {
                 Some(_) if template.is_none() => {

@@ -10,7 +10,7 @@ use rmcp::model::{Extensions, MetaObject};
 use serde_json::Value;
 
 use crate::integrations::rmcp::caller::{caller, is_anonymous, unauthenticated};
-use crate::model::require::{AnyOf, Require};
+use crate::model::scope_requirement::{AnyOf, Require};
 use crate::policy::operation::Operation;
 use crate::policy::rule::Rule;
 use crate::policy::tool_scopes::ToolScopes;

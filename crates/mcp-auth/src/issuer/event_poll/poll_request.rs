@@ -93,8 +93,8 @@ impl EventPoll {
 /// The first events of a response, at most `most`. The transmitter keeps the others, since they are not
 /// acknowledged.
 fn read(answer: &[u8], most: usize) -> Result<Sets, &'static str> {
-    let text = std::str::from_utf8(answer).map_err(|_| "it is no UTF-8")?;
-    let [sets] = json::pick(text, ["sets"]).map_err(|_| "it is no JSON object")?;
+    let text = std::str::from_utf8(answer).map_err(|_| "it is not UTF-8")?;
+    let [sets] = json::pick(text, ["sets"]).map_err(|_| "it is not a JSON object")?;
     let sets = sets.ok_or("it has no `sets`")?;
     first(sets, most).map_err(|_| "its `sets` are no object with distinct members")
 }
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_are_read_by_table() {
+    fn poll_responses_are_parsed() {
         let many = (0..10_000).map(|i| format!("\"{i:05}\":\"x\"")).collect::<Vec<_>>().join(",");
         let rows = [
             (r#"{"sets":{}}"#, Ok(vec![])),
@@ -138,10 +138,10 @@ mod tests {
                 &format!(r#"{{"sets":{{{many}}}}}"#),
                 Ok(vec![("00000", Some("x")), ("00001", Some("x")), ("00002", Some("x"))]),
             ),
-            ("", Err("it is no JSON object")),
-            ("[]", Err("it is no JSON object")),
-            (r#"{"sets":{}}{}"#, Err("it is no JSON object")),
-            (r#"{"sets":{},"sets":{}}"#, Err("it is no JSON object")),
+            ("", Err("it is not a JSON object")),
+            ("[]", Err("it is not a JSON object")),
+            (r#"{"sets":{}}{}"#, Err("it is not a JSON object")),
+            (r#"{"sets":{},"sets":{}}"#, Err("it is not a JSON object")),
             ("{}", Err("it has no `sets`")),
             (r#"{"sets":null}"#, Err("its `sets` are no object with distinct members")),
             (r#"{"sets":["a"]}"#, Err("its `sets` are no object with distinct members")),
@@ -158,11 +158,11 @@ mod tests {
             };
             assert_eq!(read(answer.as_bytes(), 3), expected.map(owned), "{answer:.60}");
         }
-        assert_eq!(read(b"{\"sets\":{\"a\":\"\xff\"}}", 3), Err("it is no UTF-8"));
+        assert_eq!(read(b"{\"sets\":{\"a\":\"\xff\"}}", 3), Err("it is not UTF-8"));
     }
 
     #[test]
-    fn a_request_tells_what_there_is_to_tell() {
+    fn a_poll_request_reports_ack_and_set_errs() {
         let mut acks = Acks::default();
         let request =
             |acks: &Acks| -> Value { serde_json::from_str(&acks.request(9)).expect("JSON") };

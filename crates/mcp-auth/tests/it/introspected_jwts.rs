@@ -79,7 +79,7 @@ fn behind(server: impl Into<AuthorizationServer>, keys: &TestIssuer) -> McpAuth 
 }
 
 #[tokio::test]
-async fn tenants_and_issuers_of_a_resolver_are_asked_and_what_they_answer_is_remembered() {
+async fn jwts_of_tenants_and_resolved_issuers_are_introspected_and_cached() {
     let keys = TestIssuer::new();
     let (of_tenants, of_customers) = (web_of(&keys), web_of(&keys));
     for (auth, web, issuer) in [
@@ -113,7 +113,7 @@ async fn tenants_and_issuers_of_a_resolver_are_asked_and_what_they_answer_is_rem
 }
 
 #[tokio::test]
-async fn an_opaque_token_of_a_tenant_is_whose_the_answer_says() {
+async fn an_opaque_token_of_a_template_needs_iss_of_a_listed_tenant() {
     let keys = TestIssuer::new();
     for (issuer, expected) in [
         (json!(TENANT), Ok(())),
@@ -133,7 +133,7 @@ async fn an_opaque_token_of_a_tenant_is_whose_the_answer_says() {
 }
 
 #[tokio::test]
-async fn a_resolved_server_that_is_asked_in_vain_or_in_the_open_is_refused() {
+async fn a_resolved_server_with_useless_or_unencrypted_introspection_is_refused() {
     let keys = TestIssuer::new();
     let token = keys.token().audience(RESOURCE).claim("iss", CUSTOMER).sign();
     let plain = Introspection::basic("notes", "a secret of this server").endpoint(QUESTIONS);
@@ -148,7 +148,7 @@ async fn a_resolved_server_that_is_asked_in_vain_or_in_the_open_is_refused() {
 }
 
 #[test]
-fn tokens_of_a_secret_are_not_asked_about_and_build_says_so() {
+fn build_rejects_introspect_jwts_with_a_shared_secret() {
     let server = || AuthorizationServer::with_secret("https://auth.example.com", [7; 32]);
     let plain = Introspection::basic("notes", "a secret of this server");
     let built = |asking| {
@@ -162,7 +162,7 @@ fn tokens_of_a_secret_are_not_asked_about_and_build_says_so() {
 
 /// One resource has no keys and introspects every token. The other one has keys as well.
 #[tokio::test]
-async fn what_was_answered_about_a_jwt_stands_for_no_signature() {
+async fn an_introspection_answer_does_not_replace_a_jwt_signature() {
     let keys = TestIssuer::new();
     let web = web_of(&keys);
     answers(&web, &good());
@@ -186,7 +186,7 @@ async fn what_was_answered_about_a_jwt_stands_for_no_signature() {
 }
 
 #[tokio::test]
-async fn an_answer_binds_a_jwt_and_never_frees_one() {
+async fn an_introspection_answer_can_add_cnf_to_a_jwt_but_never_remove_it() {
     let keys = TestIssuer::new();
     let (key, other) = (DpopKey::generate(keys.clone()), DpopKey::generate(keys.clone()));
     let bound_to = |key: Option<&DpopKey>| {
@@ -228,7 +228,7 @@ async fn an_answer_binds_a_jwt_and_never_frees_one() {
 
 /// Two resources share a server. One introspects again, and the other gets the same answer.
 #[tokio::test]
-async fn a_token_that_is_bound_later_is_bound_wherever_it_was_verified_before() {
+async fn cnf_in_a_later_answer_binds_the_token_in_every_resource() {
     let keys = TestIssuer::new();
     let web = web_of(&keys);
     let server = of_keys(&keys, &web);

@@ -38,7 +38,7 @@ async fn given_keys_need_no_network() {
 }
 
 #[tokio::test]
-async fn keys_in_pem_verify_what_they_signed_whatever_its_kid() {
+async fn pem_keys_verify_tokens_with_any_kid() {
     for algorithm in SigningAlgorithm::ALL {
         let issuer = TestIssuer::builder().algorithm(algorithm).build();
         let keys = KeySet::from_pem(&issuer.pem()).expect("a key");
@@ -63,7 +63,7 @@ async fn keys_in_pem_verify_what_they_signed_whatever_its_kid() {
 }
 
 #[tokio::test]
-async fn two_keys_in_pem_are_both_tried_and_named_ones_by_their_name() {
+async fn unnamed_pem_keys_are_all_tried_and_named_ones_match_by_kid() {
     let issuer = TestIssuer::new();
     let first = issuer.pem();
     let old = issuer.token();
@@ -142,7 +142,7 @@ async fn a_file_of_keys_is_read_again_when_it_changes() {
 }
 
 #[tokio::test]
-async fn a_file_that_breaks_leaves_the_keys_in_hand() {
+async fn a_broken_key_file_keeps_the_cached_keys() {
     let (issuer, file) = (TestIssuer::new(), KeysFile::new("breaks.json"));
     file.write(&issuer.jwks());
     let auth = trusting(&issuer, AuthorizationServer::with_keys_file(issuer.url(), &file.0));
@@ -209,7 +209,7 @@ async fn a_secret_verifies_what_was_signed_with_it_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn no_public_key_is_a_secret_and_no_secret_speaks_for_another_issuer() {
+async fn a_public_key_is_never_an_hmac_secret_and_a_secret_serves_one_issuer_only() {
     let (inside, outside) = (
         TestIssuer::builder().issuer("https://inside.test").build(),
         TestIssuer::builder().algorithm(SigningAlgorithm::Rs256).build(),

@@ -47,7 +47,7 @@ async fn whoami(auth: AuthInfo) -> String {
 }
 
 #[tokio::test]
-async fn axum_has_the_route_and_the_metadata_from_one_url() {
+async fn protect_mounts_the_route_and_the_metadata_from_one_url() {
     let issuer = TestIssuer::new();
     let app = protected(&issuer, RESOURCE).protect(get(whoami));
     let token = issuer.token().sign();
@@ -78,7 +78,7 @@ async fn a_resource_at_the_root_protects_everything_but_its_metadata() {
 }
 
 #[tokio::test]
-async fn rmcps_service_is_reached_where_any_other_would_be() {
+async fn protect_mcp_mounts_the_same_paths_as_protect() {
     struct Server;
     impl rmcp::ServerHandler for Server {}
 
@@ -117,7 +117,7 @@ async fn rmcps_service_is_reached_where_any_other_would_be() {
 
 /// DNS rebinding is refused before anything is read or fetched. The resource's own host needs no setting.
 #[tokio::test]
-async fn rmcps_service_is_called_by_its_own_hosts_only() {
+async fn protect_mcp_accepts_allowed_hosts_only() {
     struct Server;
     impl rmcp::ServerHandler for Server {}
 
@@ -176,7 +176,7 @@ async fn rmcps_service_is_called_by_its_own_hosts_only() {
 
 /// A caller cannot choose the path parameters of an outer router.
 #[tokio::test]
-async fn what_is_below_the_path_is_no_parameter() {
+async fn a_path_below_the_resource_is_not_a_path_parameter() {
     struct Server;
     impl rmcp::ServerHandler for Server {}
 
@@ -211,7 +211,7 @@ async fn what_is_below_the_path_is_no_parameter() {
 
 /// Such a route would answer without a check.
 #[tokio::test]
-async fn no_route_takes_a_method_of_what_is_protected() {
+async fn another_route_on_the_protected_path_is_a_conflict() {
     struct Server;
     impl rmcp::ServerHandler for Server {}
 
@@ -272,7 +272,7 @@ async fn the_layer_goes_around_a_router_a_route_or_a_nested_service() {
 }
 
 #[tokio::test]
-async fn extractors_tell_anonymous_callers_to_log_in_and_forgotten_layers_to_the_developer() {
+async fn extractors_answer_401_to_anonymous_callers_and_500_without_the_layer() {
     let issuer = TestIssuer::new();
     let auth = issuer.protects(RESOURCE).optional().build().expect("a description");
     let greet = |caller: Option<AuthInfo>| async move {
@@ -291,7 +291,7 @@ async fn extractors_tell_anonymous_callers_to_log_in_and_forgotten_layers_to_the
 }
 
 #[tokio::test]
-async fn old_clients_find_the_authorization_server_whole() {
+async fn server_metadata_is_mirrored_for_old_clients() {
     let issuer = TestIssuer::new();
     let auth = protected(&issuer, RESOURCE);
     let app = auth.protect(get(whoami)).merge(auth.server_metadata_routes());
@@ -306,7 +306,7 @@ async fn old_clients_find_the_authorization_server_whole() {
 }
 
 #[tokio::test]
-async fn the_metadata_is_for_web_pages_too() {
+async fn resource_metadata_allows_any_origin() {
     let issuer = TestIssuer::new();
     let app = protected(&issuer, RESOURCE).metadata_routes();
     let path = "/.well-known/oauth-protected-resource/mcp";
@@ -329,7 +329,7 @@ async fn the_metadata_is_for_web_pages_too() {
 }
 
 #[tokio::test]
-async fn the_metadata_is_the_same_whatever_the_request_says() {
+async fn resource_metadata_does_not_depend_on_request_headers() {
     let issuer = TestIssuer::new();
     let app = protected(&issuer, RESOURCE).protect(get(whoami));
     let strange = [
@@ -442,7 +442,7 @@ async fn a_refused_request_is_neither_read_nor_passed_on() {
 }
 
 #[tokio::test]
-async fn a_connection_keeps_no_identity() {
+async fn each_request_on_a_connection_is_authenticated() {
     let issuer = TestIssuer::new();
     let service = protected(&issuer, RESOURCE).bearer_auth().layer(service_fn(
         |_: Request<GuardedBody<hyper::body::Incoming>>| async {
@@ -477,7 +477,7 @@ async fn a_connection_keeps_no_identity() {
 /// read the body and closes the connection. The answer must announce that, so that a client that reuses the
 /// connection does not fail.
 #[tokio::test]
-async fn a_refusal_before_the_body_says_that_the_connection_ends() {
+async fn a_refusal_before_the_body_has_connection_close() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     let issuer = TestIssuer::new();
@@ -535,7 +535,7 @@ async fn backpressure_of_the_inner_service_is_respected() {
 }
 
 #[tokio::test]
-async fn raw_hyper_speaks_http_1_and_h2c_through_it() {
+async fn plain_hyper_serves_http_1_and_h2c_through_the_layer() {
     let issuer = TestIssuer::new();
     let token = issuer.token().sign();
     let hello = service_fn(|request: Request<GuardedBody<hyper::body::Incoming>>| async move {

@@ -223,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_requirement_is_met_by_table() {
+    fn a_requirement_is_met_by_granted_and_implied_scopes() {
         let mut hierarchy = Hierarchy::default();
         hierarchy.add("root", ["admin"]);
         hierarchy.add("admin", ["write", "audit"]);
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn what_to_ask_for_is_the_narrow_scope_and_the_first_alternative() {
+    fn the_requested_scope_is_the_narrow_one_and_the_first_alternative() {
         let mut hierarchy = Hierarchy::default();
         hierarchy.add("admin", ["read"]);
         let require = Require::from(["read"]).and(AnyOf(["a", "b"])).under(&hierarchy);
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn circles_are_found() {
+    fn circular_scopes_are_detected() {
         let mut hierarchy = Hierarchy::default();
         hierarchy.add("a", ["b"]);
         hierarchy.add("b", ["c"]);
