@@ -205,7 +205,7 @@ fn each_external_crate_is_used_in_one_place() {
             &[
                 "integrations/axum/mcp_service.rs",
                 "integrations/rmcp/caller.rs",
-                "integrations/rmcp/declared.rs",
+                "integrations/rmcp/declared_scopes.rs",
                 "integrations/rmcp/extractors.rs",
             ],
         ),

@@ -264,17 +264,17 @@ async fn tokens_sent_to_provider_apis_are_in_no_log_at_any_level() {
         }
         let caller = admit(&auth, &bearer(who.token())).await.expect("admitted");
         tracing::trace!(?caller, ?auth, claims = caller.claims_json(), "a user's own log");
-        api.trouble(Some(asked_providers::Trouble::Html(401)));
+        api.trouble(Some(provider_apis::Trouble::Html(401)));
         status(&auth, &format!("{}new", who.token())).await;
     }
     let text = log.text();
     assert!(text.contains("583231") && text.contains("refused: inactive"), "{text}");
-    let basic = STANDARD.encode(asked_providers::SECRET); // is in the Base64 of `id:secret`, given the length of the id
+    let basic = STANDARD.encode(provider_apis::SECRET); // is in the Base64 of `id:secret`, given the length of the id
     for secret in [
         "exampleexample",
         "Example_token",
         "personal-secret",
-        asked_providers::SECRET,
+        provider_apis::SECRET,
         &basic[..16],
     ] {
         assert!(!text.contains(secret), "{secret} in {text}");

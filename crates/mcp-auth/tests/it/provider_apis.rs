@@ -748,10 +748,10 @@ const TROUBLES: [(Trouble, &str); 17] = [
     (Trouble::Html(503), "check that it is up"),
     (Trouble::Json(400, r#"{"error":"invalid_request"}"#), "is it the right URL?"),
     (Trouble::Json(401, r#"{"message":"Bad credentials"}"#), "credentials"),
-    (Trouble::Json(403, r#"{"message":"API rate limit exceeded"}"#), "remember answers longer"),
+    (Trouble::Json(403, r#"{"message":"API rate limit exceeded"}"#), "cache answers longer"),
     (
         Trouble::Json(429, r#"{"message":"You have exceeded a secondary rate limit"}"#),
-        "remember answers longer",
+        "cache answers longer",
     ),
     (Trouble::Json(404, r#"["Not Found"]"#), "is it the right URL?"),
     (Trouble::Redirect(301), "a redirect, which is not followed"),

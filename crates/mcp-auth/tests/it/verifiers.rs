@@ -100,7 +100,7 @@ async fn a_type_or_a_closure_can_be_a_verifier_and_provide_claims() {
 fn settings_that_a_custom_verifier_would_ignore_are_config_errors() {
     let mistake = |described: McpAuthBuilder| {
         let mistake = described.verifier(by_row).build().expect_err("a mistake").to_string();
-        assert!(mistake.contains("nobody would ask about them"), "{mistake}");
+        assert!(mistake.contains("introspection would never be used"), "{mistake}");
     };
     let asking =
         || Introspection::basic("notes", "a secret").endpoint("https://keys.example.com/ask");
