@@ -40,3 +40,8 @@ pub use issuer::TestIssuer;
 pub use serve::{ServeError, ServedIssuer};
 pub use token::TokenBuilder;
 pub use trouble::{Endpoint, Trouble};
+
+/// The code of the README is compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

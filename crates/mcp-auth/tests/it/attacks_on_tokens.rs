@@ -391,7 +391,7 @@ async fn a_full_revocation_list_keeps_ended_sessions_revoked() {
 }
 
 /// The inner service never sees these headers, whoever sends them (docs/guide/bound-tokens.md). CGI and WSGI
-/// gateways do not distinguish `_` from `-`, so all spellings are removed (`hidden_headers.rs`).
+/// gateways do not distinguish `_` from `-`, so all spellings are removed (`stripped_headers.rs`).
 #[tokio::test]
 async fn no_spelling_of_a_certificate_header_reaches_the_inner_service() {
     let issuer = TestIssuer::new();

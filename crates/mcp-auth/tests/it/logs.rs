@@ -270,13 +270,9 @@ async fn tokens_sent_to_provider_apis_are_in_no_log_at_any_level() {
     let text = log.text();
     assert!(text.contains("583231") && text.contains("refused: inactive"), "{text}");
     let basic = STANDARD.encode(provider_apis::SECRET); // is in the Base64 of `id:secret`, given the length of the id
-    for secret in [
-        "exampleexample",
-        "Example_token",
-        "personal-secret",
-        provider_apis::SECRET,
-        &basic[..16],
-    ] {
+    for secret in
+        ["exampleexample", "Example_token", "personal-secret", provider_apis::SECRET, &basic[..16]]
+    {
         assert!(!text.contains(secret), "{secret} in {text}");
     }
 }

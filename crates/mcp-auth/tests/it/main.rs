@@ -25,6 +25,7 @@ mod metrics;
 mod mtls;
 mod operations;
 mod origins;
+mod packages;
 mod polling;
 mod providers;
 mod readiness;
