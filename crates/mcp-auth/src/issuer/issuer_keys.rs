@@ -18,7 +18,7 @@ enum Keys {
     /// Keys that never change.
     Static(Arc<KeySet>),
     /// No keys: the issuer signs with a shared secret.
-    None,
+    SharedSecret,
     /// Keys that are fetched, or read from a file, and may change.
     Remote(RefreshingCache<KeySet>),
 }
@@ -30,8 +30,8 @@ impl IssuerKeys {
     }
 
     /// No keys, because the issuer signs with a shared secret.
-    pub(crate) fn none(issuer: Arc<str>) -> Self {
-        Self { issuer, keys: Keys::None }
+    pub(crate) fn shared_secret(issuer: Arc<str>) -> Self {
+        Self { issuer, keys: Keys::SharedSecret }
     }
 
     /// Keys that are fetched or read from a file, and refreshed.
@@ -42,7 +42,7 @@ impl IssuerKeys {
     /// Fetches the keys if none are cached.
     pub(crate) async fn warm_up(&self) -> Result<(), RefreshError> {
         match &self.keys {
-            Keys::Static(_) | Keys::None => Ok(()),
+            Keys::Static(_) | Keys::SharedSecret => Ok(()),
             Keys::Remote(keys) => keys.current().await.map(|_| ()),
         }
     }
@@ -58,7 +58,7 @@ impl IssuerKeys {
     pub(crate) fn status(&self) -> (usize, Option<Duration>) {
         match &self.keys {
             Keys::Static(keys) => (keys.len(), None),
-            Keys::None => (1, None),
+            Keys::SharedSecret => (1, None),
             Keys::Remote(cache) => {
                 let keys = cache.peek().filter(|_| cache.is_usable());
                 (keys.map_or(0, |keys| keys.len()), cache.age())
@@ -71,7 +71,7 @@ impl IssuerKeys {
     pub(crate) async fn verify(&self, jws: &Jws<'_>, issuer: &str) -> Result<Arc<Key>, Denial> {
         let cache = match &self.keys {
             Keys::Static(keys) => return keys.verify(jws, issuer).map_err(Denial::from),
-            Keys::None => return Err(KeyLookupError::Algorithm.into()),
+            Keys::SharedSecret => return Err(KeyLookupError::Algorithm.into()),
             Keys::Remote(cache) => cache,
         };
         let had_keys = cache.is_usable();

@@ -64,9 +64,9 @@ type CacheEntry = Arc<RefreshingCache<Option<AuthorizationServer>>>;
 #[derive(Default)]
 struct ResolvedIssuers {
     trusted: HashMap<Arc<str>, CacheEntry>,
-    refused: HashMap<Arc<str>, CacheEntry>,
-    /// The issuers in `refused`, the oldest first.
-    refused_order: VecDeque<Arc<str>>,
+    untrusted: HashMap<Arc<str>, CacheEntry>,
+    /// The issuers in `untrusted`, the oldest first.
+    untrusted_order: VecDeque<Arc<str>>,
 }
 
 impl IssuerResolver {
@@ -85,9 +85,9 @@ impl IssuerResolver {
         &self,
         issuer: &str,
     ) -> Result<Option<AuthorizationServer>, Denial> {
-        let answer = self.known().answer(issuer, || self.new_entry(issuer));
-        let server = answer.current().await.map_err(unavailable)?;
-        self.known().file_under(issuer, answer, server.is_some());
+        let entry = self.known().entry(issuer, || self.new_entry(issuer));
+        let server = entry.current().await.map_err(unavailable)?;
+        self.known().file_under(issuer, entry, server.is_some());
         Ok(Option::clone(&server))
     }
 
@@ -97,7 +97,7 @@ impl IssuerResolver {
         let load = move |cached: Option<Arc<Option<AuthorizationServer>>>| {
             let (issuer, resolve_fn, permits) =
                 (issuer.clone(), resolve_fn.clone(), permits.clone());
-            let load: BoxFuture<'static, _> = Box::pin(async move {
+            let loading: BoxFuture<'static, _> = Box::pin(async move {
                 let is_trusted = cached.is_some_and(|server| server.is_some());
                 let permit = permits.try_acquire();
                 if permit.is_err() && !is_trusted {
@@ -106,12 +106,13 @@ impl IssuerResolver {
                 let answer =
                     tokio::time::timeout(RESOLVE_TIMEOUT, resolve_fn(issuer.to_string())).await;
                 let answer = answer.map_err(|_| FetchError::Timeout(RESOLVE_TIMEOUT))?;
-                let server = answer.map_err(FetchError::Transport)?;
+                // The error itself is not logged: it may contain the issuer that the caller named, or a secret.
+                let server = answer.map_err(|_| failed("the issuer resolver returned an error"))?;
                 let server = server.filter(|server| is_acceptable(server, &issuer));
                 let lifetime = if server.is_some() { POSITIVE_TTL } else { NEGATIVE_TTL };
                 Ok((server, lifetime))
             });
-            load
+            loading
         };
         let timing = Timing { cooldown: NEGATIVE_TTL, max_stale: MAX_STALE };
         Arc::new(RefreshingCache::new(self.clock.clone(), timing, Box::new(load)))
@@ -123,43 +124,44 @@ impl IssuerResolver {
 }
 
 impl ResolvedIssuers {
-    /// The cached answer about an issuer, or a new one that is still to be loaded.
-    fn answer(&mut self, issuer: &str, new_entry: impl FnOnce() -> CacheEntry) -> CacheEntry {
-        if let Some(known) = self.trusted.get(issuer).or_else(|| self.refused.get(issuer)) {
+    /// The cache entry of an issuer, or a new one that is still to be loaded.
+    fn entry(&mut self, issuer: &str, new_entry: impl FnOnce() -> CacheEntry) -> CacheEntry {
+        if let Some(known) = self.trusted.get(issuer).or_else(|| self.untrusted.get(issuer)) {
             return known.clone();
         }
-        let answer = new_entry();
-        self.insert_refused(issuer.into(), answer.clone());
-        answer
+        let entry = new_entry();
+        self.insert_untrusted(issuer.into(), entry.clone());
+        entry
     }
 
-    /// Moves an issuer to the map that its answer puts it in.
-    fn file_under(&mut self, issuer: &str, answer: CacheEntry, is_trusted: bool) {
+    /// Moves an issuer to the map of its answer.
+    fn file_under(&mut self, issuer: &str, entry: CacheEntry, is_trusted: bool) {
         if is_trusted == self.trusted.contains_key(issuer) {
             return;
         }
         if is_trusted {
-            let issuer = self.refused.remove_entry(issuer).map_or_else(|| issuer.into(), |it| it.0);
-            self.refused_order.retain(|refused| *refused != issuer);
+            let issuer =
+                self.untrusted.remove_entry(issuer).map_or_else(|| issuer.into(), |it| it.0);
+            self.untrusted_order.retain(|untrusted| *untrusted != issuer);
             if self.trusted.len() >= MAX_POSITIVE
                 && let Some(any) = self.trusted.keys().next().cloned()
             {
                 self.trusted.remove(&any);
             }
-            self.trusted.insert(issuer, answer);
-        } else if let Some((issuer, answer)) = self.trusted.remove_entry(issuer) {
-            self.insert_refused(issuer, answer);
+            self.trusted.insert(issuer, entry);
+        } else if let Some((issuer, entry)) = self.trusted.remove_entry(issuer) {
+            self.insert_untrusted(issuer, entry);
         }
     }
 
-    fn insert_refused(&mut self, issuer: Arc<str>, answer: CacheEntry) {
-        if self.refused_order.len() >= MAX_NEGATIVE
-            && let Some(oldest) = self.refused_order.pop_front()
+    fn insert_untrusted(&mut self, issuer: Arc<str>, entry: CacheEntry) {
+        if self.untrusted_order.len() >= MAX_NEGATIVE
+            && let Some(oldest) = self.untrusted_order.pop_front()
         {
-            self.refused.remove(&oldest);
+            self.untrusted.remove(&oldest);
         }
-        self.refused_order.push_back(issuer.clone());
-        self.refused.insert(issuer, answer);
+        self.untrusted_order.push_back(issuer.clone());
+        self.untrusted.insert(issuer, entry);
     }
 }
 
@@ -221,18 +223,18 @@ mod tests {
         let resolve_fn: ResolveFn = Arc::new(|_| Box::pin(std::future::pending()));
         let issuer_set = IssuerSet { template, tenants: None };
         let resolver = IssuerResolver::new(issuer_set, resolve_fn, Arc::new(ManualClock::new()));
-        let answer = resolver.new_entry("https://t.example.com");
+        let entry = resolver.new_entry("https://t.example.com");
         let mut known = ResolvedIssuers::default();
         for i in 0..100_000 {
             let issuer = format!("https://t{i}.example.com");
-            known.answer(&issuer, || answer.clone());
+            known.entry(&issuer, || entry.clone());
             if i % 2 == 0 {
-                known.file_under(&issuer, answer.clone(), true);
+                known.file_under(&issuer, entry.clone(), true);
             }
         }
         assert_eq!(known.trusted.len(), MAX_POSITIVE);
-        assert_eq!(known.refused.len(), MAX_NEGATIVE);
-        assert_eq!(known.refused_order.len(), MAX_NEGATIVE);
+        assert_eq!(known.untrusted.len(), MAX_NEGATIVE);
+        assert_eq!(known.untrusted_order.len(), MAX_NEGATIVE);
     }
 
     #[test]
@@ -242,15 +244,15 @@ mod tests {
         let issuer_set = IssuerSet { template, tenants: None };
         let resolver = IssuerResolver::new(issuer_set, resolve_fn, Arc::new(ManualClock::new()));
         let issuer = "https://t.example.com";
-        let answer = resolver.new_entry(issuer);
+        let entry = resolver.new_entry(issuer);
         let mut known = ResolvedIssuers::default();
         for is_trusted in [false, true, true, false, false, true] {
-            let same = known.answer(issuer, || answer.clone());
-            assert!(Arc::ptr_eq(&same, &answer));
+            let same = known.entry(issuer, || entry.clone());
+            assert!(Arc::ptr_eq(&same, &entry));
             known.file_under(issuer, same, is_trusted);
             assert_eq!(known.trusted.contains_key(issuer), is_trusted);
-            assert_eq!(known.refused.contains_key(issuer), !is_trusted);
-            assert_eq!(known.refused_order.len(), known.refused.len());
+            assert_eq!(known.untrusted.contains_key(issuer), !is_trusted);
+            assert_eq!(known.untrusted_order.len(), known.untrusted.len());
         }
     }
 }

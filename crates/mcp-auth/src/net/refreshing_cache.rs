@@ -234,14 +234,14 @@ impl RefreshState {
     /// How long no refresh may start. After failures this is a growing delay. After a refresh that a miss triggered,
     /// it is the cooldown, if a miss triggers this one too.
     fn delay_left(&self, now: SystemTime, trigger: Trigger, cooldown: Duration) -> Duration {
-        let (fetched_at, pause) = match (self.failures, trigger) {
+        let (since, delay) = match (self.failures, trigger) {
             (0, Trigger::Scheduled) => return Duration::ZERO,
             (0, Trigger::Miss) => (self.last_miss_at, cooldown),
             (n, _) => (self.last_finished_at, backoff::delay(n, cooldown)),
         };
         // A clock that was set back must not block refreshes.
-        let passed = fetched_at.map(|fetched_at| now.duration_since(fetched_at).unwrap_or(pause));
-        passed.map_or(Duration::ZERO, |passed| pause.saturating_sub(passed))
+        let passed = since.map(|since| now.duration_since(since).unwrap_or(delay));
+        passed.map_or(Duration::ZERO, |passed| delay.saturating_sub(passed))
     }
 }
 

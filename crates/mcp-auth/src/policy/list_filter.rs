@@ -86,7 +86,7 @@ impl ListFilter {
         message: &str,
         may_be_cached: bool,
     ) -> Result<Option<String>, UnfilterableList> {
-        let reader = Reader { lists: self, caller, may_be_cached, whole: message };
+        let reader = Reader { filter: self, caller, may_be_cached, whole: message };
         let mut edits = Vec::new();
         match message.trim_start().as_bytes().first() {
             Some(b'[') => {
@@ -102,7 +102,7 @@ impl ListFilter {
 }
 
 struct Reader<'a> {
-    lists: &'a ListFilter,
+    filter: &'a ListFilter,
     caller: Option<&'a AuthInfo>,
     may_be_cached: bool,
     whole: &'a str,
@@ -122,17 +122,17 @@ impl Reader<'_> {
         let names = [tools, prompts, resources, templates, "cacheScope", "ttlMs"];
         let [tools, prompts, resources, templates, scope, ttl] = json::pick(result, names)?;
         let mut is_list = false;
-        for (listed, list) in
+        for (item_kind, list) in
             ListItemKind::ALL.into_iter().zip([tools, prompts, resources, templates])
         {
             let list = list.and_then(|list| Some((list, list.array()?)));
             is_list |= list.is_some();
             if let Some((list, elements)) = list {
-                edits.extend(self.list(listed, list, &elements));
+                edits.extend(self.list(item_kind, list, &elements));
             }
         }
         match scope {
-            _ if !is_list || self.lists.keep.is_none() => {}
+            _ if !is_list || self.filter.keep.is_none() => {}
             Some(scope) if scope.get() == r#""private""# => {}
             Some(scope) => edits.push((self.place(scope.get()), r#""private""#.to_owned())),
             None if ttl.is_some() || self.may_be_cached => {
@@ -145,15 +145,15 @@ impl Reader<'_> {
     }
 
     /// The rewritten list. Returns `None` if nothing is left out or added.
-    fn list(&self, listed: ListItemKind, list: Raw<'_>, elements: &[Raw<'_>]) -> Option<Edit> {
+    fn list(&self, item_kind: ListItemKind, list: Raw<'_>, elements: &[Raw<'_>]) -> Option<Edit> {
         let mut is_same = true;
         let mut shown = Vec::with_capacity(elements.len());
         for &element in elements {
-            if !self.is_shown(listed, element) {
+            if !self.is_shown(item_kind, element) {
                 is_same = false;
                 continue;
             }
-            let completed = self.with_security_schemes(listed, element.get());
+            let completed = self.with_security_schemes(item_kind, element.get());
             is_same &= completed.is_none();
             shown.push(completed.map_or(Cow::Borrowed(element.get()), Cow::Owned));
         }
@@ -161,17 +161,17 @@ impl Reader<'_> {
     }
 
     /// An item without a name, or with two, cannot be requested, so it is not shown.
-    fn is_shown(&self, listed: ListItemKind, element: Raw<'_>) -> bool {
-        let Some(keep) = &self.lists.keep else { return true };
-        let Ok([Some(name)]) = json::pick(element.get(), [listed.key()]) else { return false };
-        name.string().is_some_and(|name| keep(self.caller, listed, &name))
+    fn is_shown(&self, item_kind: ListItemKind, element: Raw<'_>) -> bool {
+        let Some(keep) = &self.filter.keep else { return true };
+        let Ok([Some(name)]) = json::pick(element.get(), [item_kind.key()]) else { return false };
+        name.string().is_some_and(|name| keep(self.caller, item_kind, &name))
     }
 
     /// The tool with the scopes that it needs. Returns `None` if it needs none, or has `securitySchemes`
     /// itself.
-    fn with_security_schemes(&self, listed: ListItemKind, tool: &str) -> Option<String> {
+    fn with_security_schemes(&self, item_kind: ListItemKind, tool: &str) -> Option<String> {
         let required_scopes =
-            self.lists.required_scopes.as_ref().filter(|_| listed == ListItemKind::Tool)?;
+            self.filter.required_scopes.as_ref().filter(|_| item_kind == ListItemKind::Tool)?;
         let [name, schemes] = json::pick(tool, ["name", "securitySchemes"]).ok()?;
         let scopes = required_scopes(&name?.string()?).filter(|_| schemes.is_none())?;
         let scopes = serde_json::Value::from_iter(scopes.iter());

@@ -93,7 +93,7 @@ impl McpAuthBuilder {
         let (verifier, required_servers) = match self.verifier {
             Some(verifier) => {
                 default_verifier::check_no_introspection(&self.servers)?;
-                (VerifierKind::Custom(verifier), Vec::new())
+                (VerifierKind::Boxed(verifier), Vec::new())
             }
             None => {
                 let (servers, resolvers) = (&self.servers, resolvers.clone());
@@ -108,7 +108,7 @@ impl McpAuthBuilder {
             let installed = self.api_keys.wrap(verifier.boxed(), &self.resource, &clock);
             let (verifier, keys_file) =
                 installed.map_err(|(name, why)| ConfigError::ApiKey { name, why })?;
-            (VerifierKind::Custom(verifier), keys_file)
+            (VerifierKind::Boxed(verifier), keys_file)
         };
         Ok(McpAuth(Arc::new(Inner {
             allowed_origins: self

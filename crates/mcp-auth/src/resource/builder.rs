@@ -106,7 +106,8 @@ impl McpAuthBuilder {
     ///
     /// A tenant consists of letters, digits, `-`, `_` and `.`. Nothing is fetched from an issuer that is
     /// refused. Concurrent calls for the same issuer are coalesced into one. If `resolve` fails or takes longer
-    /// than 5 seconds, that counts as an outage: the client gets a 503 and keeps its token.
+    /// than 5 seconds, that counts as an outage: the client gets a 503 and keeps its token. The error is not
+    /// logged, because it may contain a secret or the issuer that the caller named: log it in `resolve`.
     ///
     /// Return a clone of an [`AuthorizationServer`] that you keep, because the cached keys belong to it. A
     /// server with [`introspection`](AuthorizationServer::introspection) must also set

@@ -16,14 +16,14 @@ use crate::util::url;
 pub(super) enum VerifierKind {
     /// Called directly, without a boxed future, because most requests carry a cached token.
     Default(DefaultVerifier),
-    Custom(Box<dyn Verifier>),
+    Boxed(Box<dyn Verifier>),
 }
 
 impl VerifierKind {
     pub(super) fn boxed(self) -> Box<dyn Verifier> {
         match self {
             Self::Default(verifier) => Box::new(verifier),
-            Self::Custom(verifier) => verifier,
+            Self::Boxed(verifier) => verifier,
         }
     }
 }
@@ -87,7 +87,7 @@ pub(super) fn new(
     let others = others.ok_or(ConfigError::NoRandomness)?;
     Ok(match with_secret.cloned().collect::<Vec<_>>() {
         none if none.is_empty() => VerifierKind::Default(others),
-        some => VerifierKind::Custom(Box::new(HmacVerifier::new(some, others))),
+        some => VerifierKind::Boxed(Box::new(HmacVerifier::new(some, others))),
     })
 }
 

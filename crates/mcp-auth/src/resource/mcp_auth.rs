@@ -170,7 +170,7 @@ impl McpAuth {
     ) -> Result<(VerifiedToken, SystemTime), Denial> {
         let (token, now) = match &self.0.verifier {
             VerifierKind::Default(verifier) => verifier.get_or_verify(credentials).await?,
-            VerifierKind::Custom(verifier) => {
+            VerifierKind::Boxed(verifier) => {
                 credentials.validate_token68()?;
                 (verifier.verify(credentials).await?, self.0.clock.now())
             }

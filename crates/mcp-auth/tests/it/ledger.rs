@@ -156,7 +156,7 @@ fn a_test_that_is_not_there_is_noticed() {
         "it::ledger::is_there",
         "it::ledger::no_such_test",
         "it::nowhere::a_test_that_is_not_there_is_noticed",
-        "lib::policy::audience::tests::no_such_test",
+        "lib::policy::audience::audiences_are_compared_with_the_resource",
         "e2e::a good token",
         "e2e::RS256: nobody signs in and calls a tool",
         "a_test_that_is_not_there_is_noticed",

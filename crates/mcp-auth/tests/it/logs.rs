@@ -495,3 +495,21 @@ fn offline_access_among_the_scopes_is_warned_of() {
         assert_eq!(log.text().matches("`offline_access`").count(), lines, "{}", log.text());
     }
 }
+
+#[tokio::test]
+async fn the_error_of_an_issuer_resolver_is_in_no_log_at_info_or_above() {
+    let (log, _guard) = Log::at(Level::INFO);
+    let issuer = TestIssuer::new();
+    let auth = issuer
+        .protects(RESOURCE)
+        .issuer_resolver("https://{tenant}.example.org", |issuer| async move {
+            Err(format!("postgres://user:very-secret@db has no {issuer}").into())
+        })
+        .build()
+        .expect("a configuration");
+    let token = issuer.token().claim("iss", "https://acme.example.org").sign();
+    assert_eq!(answer(&auth, request(bearer(&token))).await.status(), 503);
+    let text = log.text();
+    assert!(text.contains("the issuer resolver returned an error"), "{text}");
+    assert!(!text.contains("very-secret") && !text.contains("acme"), "{text}");
+}

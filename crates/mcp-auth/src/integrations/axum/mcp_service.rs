@@ -122,8 +122,8 @@ where
         let Self(served) = self.clone();
         let auth = served.auth.clone();
         let (parts, body) = request.into_parts();
-        let found = served.hosts.admit(&parts);
+        let precheck = served.hosts.admit(&parts);
         let pass_on = |request| async move { Ok(served.service.handle(request).await) };
-        boxed(|| handle(auth, found, pass_on, parts, body))
+        boxed(|| handle(auth, precheck, pass_on, parts, body))
     }
 }

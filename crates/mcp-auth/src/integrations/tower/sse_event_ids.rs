@@ -12,12 +12,12 @@ use crate::integrations::tower::sse_lines::{
 /// the id back in a header.
 pub(super) const MAX_ID_LINE_BYTES: usize = 1024;
 
-/// Replaces the value of each `id` field by the result of `id_signer`, and passes everything else on unchanged.
+/// Replaces the value of each `id` field by the result of `sign`, and passes everything else on unchanged.
 ///
 /// An id that cannot be replaced is left out: one that is too long, or one with a NUL, which clients ignore.
 /// Clients receive events without an id like others, and resume from the event before.
 pub(super) struct SseEventIds<S> {
-    id_signer: S,
+    sign: S,
     lines: Lines,
     line: Line,
     /// The start of a line that may be an id.
@@ -35,9 +35,9 @@ enum Line {
 }
 
 impl<S: Fn(&[u8]) -> Vec<u8>> SseEventIds<S> {
-    pub(super) fn new(id_signer: S) -> Self {
+    pub(super) fn new(sign: S) -> Self {
         Self {
-            id_signer,
+            sign,
             lines: Lines::default(),
             line: Line::Undecided,
             held: Vec::new(),
@@ -46,7 +46,7 @@ impl<S: Fn(&[u8]) -> Vec<u8>> SseEventIds<S> {
     }
 
     pub(super) fn feed(&mut self, chunk: &Bytes, out: &mut VecDeque<Bytes>) {
-        let mut cut = ChunkOutput::of(chunk, out);
+        let mut output = ChunkOutput::of(chunk, out);
         let mut start = 0;
         while let Some(rest) = chunk.get(start..).filter(|rest| !rest.is_empty()) {
             let (length, piece) = self.lines.next(rest);
@@ -56,15 +56,15 @@ impl<S: Fn(&[u8]) -> Vec<u8>> SseEventIds<S> {
             let is_end = piece == Piece::LineEnd;
             match (self.line, piece) {
                 (_, Piece::Tail) if self.is_tail_dropped => {}
-                (_, Piece::Bom | Piece::Tail) | (Line::Other, _) => cut.keep(place),
+                (_, Piece::Bom | Piece::Tail) | (Line::Other, _) => output.keep(place),
                 (Line::Dropped, _) => {}
                 (Line::Undecided, _) => {
                     if self.held.is_empty() && !may_be_field(b"id", split_end(bytes).0, is_end) {
-                        cut.keep(place);
+                        output.keep(place);
                         self.line = Line::Other;
                     } else {
                         self.held.extend(bytes);
-                        self.decide(is_end, &mut cut);
+                        self.decide(is_end, &mut output);
                     }
                 }
             }
@@ -73,7 +73,7 @@ impl<S: Fn(&[u8]) -> Vec<u8>> SseEventIds<S> {
                 self.line = Line::Undecided;
             }
         }
-        cut.flush();
+        output.flush();
     }
 
     /// Outputs what is still held at the end of the stream: a last line without a line end.
@@ -85,9 +85,9 @@ impl<S: Fn(&[u8]) -> Vec<u8>> SseEventIds<S> {
     }
 
     /// Classifies a line by the part of it that is held.
-    fn decide(&mut self, is_end: bool, cut: &mut ChunkOutput<'_>) {
+    fn decide(&mut self, is_end: bool, output: &mut ChunkOutput<'_>) {
         if !may_be_field(b"id", split_end(&self.held).0, is_end) {
-            cut.put(std::mem::take(&mut self.held));
+            output.put(std::mem::take(&mut self.held));
             self.line = Line::Other;
         } else if self.held.len() > MAX_ID_LINE_BYTES {
             self.held.clear();
@@ -95,7 +95,7 @@ impl<S: Fn(&[u8]) -> Vec<u8>> SseEventIds<S> {
         } else if is_end {
             let signed = self.signed_line();
             self.line = if signed.is_empty() { Line::Dropped } else { Line::Other };
-            cut.put(signed);
+            output.put(signed);
         }
     }
 
@@ -109,7 +109,7 @@ impl<S: Fn(&[u8]) -> Vec<u8>> SseEventIds<S> {
             Some(id) if id.contains(&0) => Vec::new(),
             Some(id) => {
                 let (name, _) = said.split_at(said.len() - id.len());
-                [name, &(self.id_signer)(id), end].concat()
+                [name, &(self.sign)(id), end].concat()
             }
         }
     }

@@ -49,9 +49,9 @@ impl<S: Fn(&str) -> Result<Option<String>, UnfilterableList>> SseListFilter<S> {
         chunk: &Bytes,
         out: &mut VecDeque<Bytes>,
     ) -> Result<(), UnfilterableList> {
-        let mut cut = ChunkOutput::of(chunk, out);
-        let outcome = self.rewrite(chunk, &mut cut);
-        cut.flush();
+        let mut output = ChunkOutput::of(chunk, out);
+        let outcome = self.filter(chunk, &mut output);
+        output.flush();
         outcome
     }
 
@@ -68,10 +68,10 @@ impl<S: Fn(&str) -> Result<Option<String>, UnfilterableList>> SseListFilter<S> {
         Ok(())
     }
 
-    fn rewrite(
+    fn filter(
         &mut self,
         chunk: &Bytes,
-        cut: &mut ChunkOutput<'_>,
+        output: &mut ChunkOutput<'_>,
     ) -> Result<(), UnfilterableList> {
         let mut start = 0;
         while let Some(rest) = chunk.get(start..).filter(|rest| !rest.is_empty()) {
@@ -86,21 +86,21 @@ impl<S: Fn(&str) -> Result<Option<String>, UnfilterableList>> SseListFilter<S> {
                     self.state = State::Holding { is_at_start: is_end || piece == Piece::Tail };
                     // A blank line ends the event.
                     if is_at_start && is_end && split_end(bytes).0.is_empty() {
-                        cut.put(self.event()?);
+                        output.put(self.event()?);
                     }
                 }
-                (_, Piece::Bom | Piece::Tail) => cut.keep(place),
+                (_, Piece::Bom | Piece::Tail) => output.keep(place),
                 (State::Passing, _) => {
-                    cut.keep(place);
+                    output.keep(place);
                     self.state = State::after_other(is_end);
                 }
                 (State::Undecided, _) => {
                     if self.held.is_empty() && !may_be_field(b"data", split_end(bytes).0, is_end) {
-                        cut.keep(place);
+                        output.keep(place);
                         self.state = State::after_other(is_end);
                     } else {
                         self.hold(bytes)?;
-                        self.decide(is_end, cut);
+                        self.decide(is_end, output);
                     }
                 }
             }
@@ -109,10 +109,10 @@ impl<S: Fn(&str) -> Result<Option<String>, UnfilterableList>> SseListFilter<S> {
     }
 
     /// Classifies a line by the part of it that is held.
-    fn decide(&mut self, is_end: bool, cut: &mut ChunkOutput<'_>) {
+    fn decide(&mut self, is_end: bool, output: &mut ChunkOutput<'_>) {
         let (said, _) = split_end(&self.held);
         self.state = if !may_be_field(b"data", said, is_end) {
-            cut.put(std::mem::take(&mut self.held));
+            output.put(std::mem::take(&mut self.held));
             State::after_other(is_end)
         } else if is_end || said.len() > b"data".len() {
             State::Holding { is_at_start: is_end }

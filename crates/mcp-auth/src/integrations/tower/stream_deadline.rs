@@ -106,8 +106,8 @@ impl StreamDeadline {
     fn left(&self) -> Option<Duration> {
         let now = self.clock.now();
         let end = self.at.map(|at| at.duration_since(now).unwrap_or_default());
-        let in_flight = self.recheck.as_ref().and_then(|recheck| recheck.left(now));
-        end.into_iter().chain(in_flight).min()
+        let recheck = self.recheck.as_ref().and_then(|recheck| recheck.left(now));
+        end.into_iter().chain(recheck).min()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::issuer::authorization_server::server::AuthorizationServer;
-use crate::issuer::authorization_server::settings::Source;
+use crate::issuer::authorization_server::settings::MetadataSource;
 use crate::model::issuer_overrides::IssuerOverrides;
 use crate::model::provider::{Audience, Provider};
 use crate::verify::jwt::Profile;
@@ -159,8 +159,8 @@ impl AuthorizationServer {
         let places: Vec<_> = places.into_iter().collect();
         let fill = |form| provider.fill_placeholders(form, &places);
         let source = match provider.metadata_url {
-            Some(url) => Source::Url(fill(url).into()),
-            None => Source::Discovery,
+            Some(url) => MetadataSource::Url(fill(url).into()),
+            None => MetadataSource::Discovery,
         };
         let mut overrides = IssuerOverrides::of(provider);
         if let Audience::Fixed(audience) = provider.audience {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::issuer::authorization_server::keys_file;
 use crate::issuer::authorization_server::settings::{
-    KeySource, MAX_DOCUMENT_BYTES, Settings, Source,
+    KeySource, MAX_DOCUMENT_BYTES, MetadataSource, Settings,
 };
 use crate::issuer::cache_control;
 use crate::issuer::introspection::{IntrospectionEndpoint, Introspector};
@@ -74,11 +74,11 @@ impl Settings {
         let issuer_keys = match &self.keys {
             KeySource::Static(keys) => IssuerKeys::fixed(issuer, keys.clone()),
             KeySource::None => IssuerKeys::fixed(issuer, Arc::default()),
-            KeySource::Hmac(_) => IssuerKeys::none(issuer),
+            KeySource::Hmac(_) => IssuerKeys::shared_secret(issuer),
             KeySource::File(path) => {
                 IssuerKeys::remote(issuer, keys_file::keys(self.clone(), path.clone(), timing))
             }
-            KeySource::Metadata => {
+            KeySource::JwksUri => {
                 IssuerKeys::remote(issuer, self.clone().published_keys(metadata.clone(), timing))
             }
         };
@@ -122,26 +122,26 @@ impl Settings {
 
     async fn load_metadata(&self) -> Result<ServerMetadata, FetchError> {
         let urls = match &self.source {
-            Source::Discovery => server_metadata_urls(&self.rules.issuer),
-            Source::Metadata(metadata) => {
+            MetadataSource::Discovery => server_metadata_urls(&self.rules.issuer),
+            MetadataSource::Static(metadata) => {
                 return self.accept(&self.rules.issuer, ServerMetadata::clone(metadata)).await;
             }
-            Source::External => Vec::new(),
-            Source::Url(url) => vec![url.to_string()],
+            MetadataSource::External => Vec::new(),
+            MetadataSource::Url(url) => vec![url.to_string()],
         };
-        let mut first_error = None;
+        let mut error_to_report = None;
         for url in urls {
             match self.load_metadata_at(&url).await {
                 Ok(metadata) => return Ok(metadata),
                 // Not found, or not a metadata document: the next URL may have it.
-                Err(error @ FetchError::InvalidDocument { .. }) => first_error = Some(error),
+                Err(error @ FetchError::InvalidDocument { .. }) => error_to_report = Some(error),
                 Err(error @ FetchError::Status { status: 300..=499, .. }) => {
-                    first_error = first_error.or(Some(error))
+                    error_to_report = error_to_report.or(Some(error))
                 }
                 Err(error) => return Err(error),
             }
         }
-        Err(first_error
+        Err(error_to_report
             .unwrap_or_else(|| FetchError::Transport("there is no place to fetch it from".into())))
     }
 

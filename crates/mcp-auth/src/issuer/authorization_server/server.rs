@@ -10,7 +10,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::issuer::authorization_server::error::FetchIssuerError;
 use crate::issuer::authorization_server::remote::{Remote, VerifiedBy};
-use crate::issuer::authorization_server::settings::{KeySource, Settings, Source};
+use crate::issuer::authorization_server::settings::{KeySource, MetadataSource, Settings};
 use crate::issuer::introspection::{Introspection, Introspector};
 use crate::issuer::issuer_keys::IssuerKeys;
 use crate::model::issuer_overrides::IssuerOverrides;
@@ -51,20 +51,20 @@ impl AuthorizationServer {
     /// matters (Auth0's issuers have one).
     #[must_use]
     pub fn discover(issuer: impl AsRef<str>) -> Self {
-        Self::new(issuer.as_ref(), Source::Discovery)
+        Self::new(issuer.as_ref(), MetadataSource::Discovery)
     }
 
     /// A server whose metadata is at a custom URL. The `issuer` in the metadata must still be this one.
     #[must_use]
     pub fn from_metadata_url(issuer: impl AsRef<str>, url: impl AsRef<str>) -> Self {
-        Self::new(issuer.as_ref(), Source::Url(url.as_ref().into()))
+        Self::new(issuer.as_ref(), MetadataSource::Url(url.as_ref().into()))
     }
 
     /// A server whose metadata is known; only its keys are fetched.
     #[must_use]
     pub fn from_metadata(metadata: ServerMetadata) -> Self {
         let metadata = Arc::new(metadata);
-        Self::new(metadata.issuer(), Source::Metadata(metadata.clone()))
+        Self::new(metadata.issuer(), MetadataSource::Static(metadata.clone()))
     }
 
     /// A server whose keys are given, as a JWKS ([`KeySet::parse`]) or PEM ([`KeySet::from_pem`]). No network
@@ -130,7 +130,7 @@ impl AuthorizationServer {
     /// are told to log in there; nothing is fetched from it.
     #[must_use]
     pub fn external(issuer: impl AsRef<str>) -> Self {
-        Self::new(issuer.as_ref(), Source::External)
+        Self::new(issuer.as_ref(), MetadataSource::External)
     }
 
     /// Timeout of one fetch: 5 seconds unless set, since even a login page would be slow by then.
@@ -209,7 +209,7 @@ impl AuthorizationServer {
     /// Introspects the opaque tokens of this server ([RFC 7662](https://www.rfc-editor.org/rfc/rfc7662)). Its JWTs
     /// are still verified with its keys.
     ///
-    /// This also works for a server that is only [`named`](Self::external), if the
+    /// This also works for a server that is only [advertised](Self::external), if the
     /// [endpoint](Introspection::endpoint) is given.
     #[must_use]
     pub fn introspection(self, introspection: Introspection) -> Self {
@@ -293,7 +293,7 @@ impl AuthorizationServer {
 
     /// Whether its keys are fetched over the network.
     pub(crate) fn has_remote_keys(&self) -> bool {
-        matches!(self.settings.keys, KeySource::Metadata)
+        matches!(self.settings.keys, KeySource::JwksUri)
     }
 
     /// The introspector of its tokens, if introspection is configured.
@@ -309,7 +309,7 @@ impl AuthorizationServer {
     pub(crate) fn has_keys(&self) -> bool {
         match self.settings.keys {
             KeySource::None => false,
-            KeySource::Metadata => !matches!(self.settings.source, Source::External),
+            KeySource::JwksUri => !matches!(self.settings.source, MetadataSource::External),
             KeySource::File(_) | KeySource::Static(_) | KeySource::Hmac(_) => true,
         }
     }
@@ -329,10 +329,10 @@ impl AuthorizationServer {
     /// The URL of the first document to fetch. Returns `None` if there is none.
     pub(crate) fn first_url(&self) -> Option<String> {
         match &self.settings.source {
-            Source::Discovery => server_metadata_urls(self.issuer()).into_iter().next(),
-            Source::Metadata(metadata) => metadata.jwks_uri().map(str::to_owned),
-            Source::External => None,
-            Source::Url(url) => Some(url.to_string()),
+            MetadataSource::Discovery => server_metadata_urls(self.issuer()).into_iter().next(),
+            MetadataSource::Static(metadata) => metadata.jwks_uri().map(str::to_owned),
+            MetadataSource::External => None,
+            MetadataSource::Url(url) => Some(url.to_string()),
         }
     }
 
@@ -341,13 +341,13 @@ impl AuthorizationServer {
     }
 
     pub(super) fn with_keys_from(issuer: &str, keys: KeySource) -> Self {
-        Self::new(issuer, Source::Discovery).with(|settings| settings.keys = keys)
+        Self::new(issuer, MetadataSource::Discovery).with(|settings| settings.keys = keys)
     }
 
-    pub(super) fn new(issuer: &str, source: Source) -> Self {
+    pub(super) fn new(issuer: &str, source: MetadataSource) -> Self {
         let settings = Settings {
             source,
-            keys: KeySource::Metadata,
+            keys: KeySource::JwksUri,
             rules: JwtRules::new(issuer),
             timeout: Duration::from_secs(5),
             cooldown: Duration::from_secs(30),

@@ -18,7 +18,7 @@ pub(super) const MAX_DOCUMENT_BYTES: usize = 512 * 1024;
 
 #[derive(Clone)]
 pub(super) struct Settings {
-    pub(super) source: Source,
+    pub(super) source: MetadataSource,
     pub(super) keys: KeySource,
     pub(super) rules: JwtRules,
     pub(super) timeout: Duration,
@@ -37,9 +37,9 @@ pub(super) struct Settings {
 
 /// Where the metadata comes from.
 #[derive(Clone)]
-pub(super) enum Source {
+pub(super) enum MetadataSource {
     Discovery,
-    Metadata(Arc<ServerMetadata>),
+    Static(Arc<ServerMetadata>),
     External,
     Url(Arc<str>),
 }
@@ -50,7 +50,7 @@ pub(super) enum KeySource {
     File(Arc<Path>),
     Static(Arc<KeySet>),
     /// From the `jwks_uri` of the metadata.
-    Metadata,
+    JwksUri,
     /// No keys: its tokens are opaque, and its JWTs, if there are any, are not access tokens.
     None,
     /// No keys: its tokens are signed with a shared secret.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::issuer::authorization_server::server::AuthorizationServer;
-use crate::issuer::authorization_server::settings::Source;
+use crate::issuer::authorization_server::settings::MetadataSource;
 use crate::model::issuer_pattern::{IssuerPattern, IssuerSet, is_tenant};
 
 /// An authorization server whose tenants share their metadata and their keys, before the trusted tenants are given.
@@ -97,7 +97,8 @@ impl IssuerTemplate {
         tenants: impl IntoIterator<Item = S>,
     ) -> AuthorizationServer {
         let tenants: BTreeSet<Box<str>> = tenants.into_iter().map(Into::into).collect();
-        let server = AuthorizationServer::new(&self.template, Source::Url(self.metadata_url));
+        let server =
+            AuthorizationServer::new(&self.template, MetadataSource::Url(self.metadata_url));
         // An invalid template matches no issuer of a tenant; `build()` reports it.
         let template = IssuerPattern::parse(&self.template)
             .unwrap_or_else(|| IssuerPattern::exact(&self.template));

@@ -53,7 +53,7 @@ pub(crate) struct LogLimiter(Option<Instant>);
 
 impl LogLimiter {
     pub(crate) fn should_log(&mut self) -> bool {
-        let should_log = self.0.is_none_or(|told| told.elapsed() >= LOG_INTERVAL);
+        let should_log = self.0.is_none_or(|logged_at| logged_at.elapsed() >= LOG_INTERVAL);
         if should_log {
             self.0 = Some(Instant::now());
         }
@@ -85,12 +85,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_log_line_is_written_at_once_and_then_every_five_minutes() {
-        let mut news = LogLimiter::default();
-        let mut told = 0;
+        let mut limiter = LogLimiter::default();
+        let mut lines = 0;
         for _ in 0..3600 {
-            told += u32::from(news.should_log());
+            lines += u32::from(limiter.should_log());
             tokio::time::advance(Duration::from_secs(1)).await;
         }
-        assert_eq!(told, 12);
+        assert_eq!(lines, 12);
     }
 }

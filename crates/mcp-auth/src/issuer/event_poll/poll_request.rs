@@ -29,8 +29,8 @@ impl Acks {
         self.0.insert(jti, None);
     }
 
-    pub(crate) fn refused(&mut self, jti: String, fault: SetError) {
-        self.0.insert(jti, Some(fault));
+    pub(crate) fn refused(&mut self, jti: String, error: SetError) {
+        self.0.insert(jti, Some(error));
     }
 
     /// Whether it reports on an event that `earlier` does not.
@@ -38,19 +38,19 @@ impl Acks {
         self.0.keys().any(|jti| !earlier.0.contains_key(jti))
     }
 
-    fn has_faults(&self) -> bool {
+    fn has_errors(&self) -> bool {
         self.0.values().any(Option::is_some)
     }
 
     /// The body of a request ([RFC 8936 §2.2](https://www.rfc-editor.org/rfc/rfc8936#section-2.2)).
     fn request(&self, max_events: usize) -> String {
-        let (mut taken, mut faults) = (Vec::new(), Map::new());
-        for (jti, fault) in &self.0 {
-            match fault {
+        let (mut taken, mut errors) = (Vec::new(), Map::new());
+        for (jti, error) in &self.0 {
+            match error {
                 None => taken.push(jti),
                 Some((code, description)) => {
-                    let fault = json!({ "err": code, "description": description });
-                    faults.insert(jti.clone(), fault);
+                    let error = json!({ "err": code, "description": description });
+                    errors.insert(jti.clone(), error);
                 }
             }
         }
@@ -58,8 +58,8 @@ impl Acks {
         if !taken.is_empty() {
             request["ack"] = json!(taken);
         }
-        if !faults.is_empty() {
-            request["setErrs"] = Value::Object(faults);
+        if !errors.is_empty() {
+            request["setErrs"] = Value::Object(errors);
         }
         request.to_string()
     }
@@ -76,7 +76,7 @@ impl EventPoll {
         if let Some(bearer) = bearer {
             headers.insert(AUTHORIZATION, bearer);
         }
-        if acks.has_faults() {
+        if acks.has_errors() {
             headers.insert(CONTENT_LANGUAGE, HeaderValue::from_static("en"));
         }
         let limits = Limits { timeout: self.timeout, max_bytes: MAX_RESPONSE_BYTES };
@@ -170,9 +170,9 @@ mod tests {
         acks.acknowledged("a".into());
         let earlier = std::mem::take(&mut acks);
         acks.acknowledged("a".into());
-        assert!(!acks.reports_more_than(&earlier) && !acks.has_faults());
+        assert!(!acks.reports_more_than(&earlier) && !acks.has_errors());
         acks.refused("\"b".into(), ("invalid_key", "why"));
-        assert!(acks.reports_more_than(&earlier) && acks.has_faults());
+        assert!(acks.reports_more_than(&earlier) && acks.has_errors());
         let expected = json!({
             "maxEvents": 9,
             "returnImmediately": false,

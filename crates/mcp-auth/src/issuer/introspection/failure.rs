@@ -25,11 +25,11 @@ pub(super) enum FailureScope {
 }
 
 impl Failure {
-    /// Which tokens it affects. `is_known` says whether the token of the request was active before. A failure that
+    /// Which tokens it affects. `was_active` says whether the token of the request was active before. A failure that
     /// the token itself may have caused must not affect others: an attacker who knows a token that makes the server
     /// fail, or a firewall in front of it, could stop introspection for everyone. A token that was active is not
     /// such a token.
-    pub(super) fn scope(&self, api: Option<&Api>, is_known: bool) -> FailureScope {
+    pub(super) fn scope(&self, api: Option<&Api>, was_active: bool) -> FailureScope {
         let error = match self {
             Self::Interrupted => return FailureScope::ThisToken,
             Self::Unavailable(..) => return FailureScope::All,
@@ -40,7 +40,7 @@ impl Failure {
             FetchError::Status { status: 401 | 429 | 503, .. } => FailureScope::All,
             // A provider's API answers so when it is asked too often.
             FetchError::Status { status: 403, .. } if api.is_some() => FailureScope::All,
-            FetchError::Timeout(_) | FetchError::Transport(_) if is_known => FailureScope::All,
+            FetchError::Timeout(_) | FetchError::Transport(_) if was_active => FailureScope::All,
             // As far as is known, the next request would time out too.
             FetchError::Timeout(_) => FailureScope::Unverified,
             _ => FailureScope::ThisToken,

@@ -113,13 +113,13 @@ impl Introspector {
         if let Some(known) = self.0.cached(&token_hash, now) {
             return known;
         }
-        let mut request = match self.0.join_or_start(token, token_hash, now) {
+        let mut outcome = match self.0.join_or_start(token, token_hash, now) {
             Lookup::Cached(outcome) => return outcome,
-            Lookup::InFlight(request) => request,
+            Lookup::InFlight(outcome) => outcome,
         };
-        let answered = request.wait_for(Option::is_some).await;
+        let answered = outcome.wait_for(Option::is_some).await;
         let outcome = answered.ok().and_then(|outcome| outcome.clone());
-        outcome.unwrap_or_else(|| Err(self.0.unavailable(FIRST_DELAY, "the question broke off")))
+        outcome.unwrap_or_else(|| Err(self.0.unavailable(FIRST_DELAY, "the request broke off")))
     }
 }
 
@@ -138,8 +138,8 @@ impl Shared {
     ) -> Lookup {
         let refuse = |retry_after, why| Lookup::Cached(Err(self.unavailable(retry_after, why)));
         let mut requests = self.requests();
-        if let Some(request) = requests.in_flight.get(&token_hash) {
-            return Lookup::InFlight(request.clone());
+        if let Some(outcome) = requests.in_flight.get(&token_hash) {
+            return Lookup::InFlight(outcome.clone());
         }
         // A response may have arrived since the caller's lookup; responses are cached under this lock.
         if let Some(known) = self.cached(&token_hash, now) {
@@ -160,20 +160,20 @@ impl Shared {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return refuse(FIRST_DELAY, "there is no tokio runtime to ask it from");
         };
-        let (answer, request) = watch::channel(None);
-        requests.in_flight.insert(token_hash, request.clone());
-        let asked = IntrospectionRequest {
+        let (sender, outcome) = watch::channel(None);
+        requests.in_flight.insert(token_hash, outcome.clone());
+        let request = IntrospectionRequest {
             shared: self.clone(),
             token_hash,
             is_compact: jwt::is_compact(token),
             was_active,
             sent_at: now,
-            answer,
+            sender,
             outcome: None,
         };
         drop(requests); // a runtime that shuts down drops the request at once, and its `Drop` takes this lock
-        runtime.spawn(asked.ask(token.to_owned()));
-        Lookup::InFlight(request)
+        runtime.spawn(request.send(token.to_owned()));
+        Lookup::InFlight(outcome)
     }
 
     /// A quarter is reserved for tokens that were active before, so that invented tokens cannot take all.
@@ -250,8 +250,8 @@ impl Shared {
 impl Requests {
     /// What is left of the backoff. `was_active` says whether the token was active before.
     fn backoff_left(&self, was_active: bool, now: SystemTime) -> Option<Duration> {
-        let for_unknown = self.backoff_for_unverified.left(now).filter(|_| !was_active);
-        self.backoff.left(now).max(for_unknown)
+        let for_unverified = self.backoff_for_unverified.left(now).filter(|_| !was_active);
+        self.backoff.left(now).max(for_unverified)
     }
 
     fn reset_backoff(&mut self) {
@@ -268,12 +268,12 @@ struct IntrospectionRequest {
     /// Whether the token was active before.
     was_active: bool,
     sent_at: SystemTime,
-    answer: watch::Sender<Option<Outcome>>,
+    sender: watch::Sender<Option<Outcome>>,
     outcome: Option<Result<Outcome, Failure>>,
 }
 
 impl IntrospectionRequest {
-    async fn ask(mut self, token: String) {
+    async fn send(mut self, token: String) {
         let shared = self.shared.clone();
         self.outcome = Some(shared.server.introspect(&shared.settings, &token).await);
     }
@@ -283,7 +283,7 @@ impl Drop for IntrospectionRequest {
     fn drop(&mut self) {
         let answer = self.outcome.take().unwrap_or(Err(Failure::Interrupted));
         let outcome = self.shared.record(self, answer);
-        self.answer.send_replace(Some(outcome));
+        self.sender.send_replace(Some(outcome));
     }
 }
 

@@ -210,13 +210,13 @@ impl Introspection {
             return Some("its endpoint must be an https URL (http only on this machine)");
         }
         if self.has_signed_responses && self.authentication.client_id().is_none() {
-            return Some("signed answers are for a client: authenticate with a client id");
+            return Some("signed responses are for a client: authenticate with a client id");
         }
         let has_rfc7662_only =
             self.has_signed_responses || self.introspects_jwts || self.audience_if_absent.is_some();
         if self.api.is_some() && has_rfc7662_only {
             return Some(
-                "signed answers, questions about JWTs and an absent audience are of RFC 7662, and this provider has an API of its own",
+                "signed responses, introspection of JWTs and an absent audience are of RFC 7662, and this provider has an API of its own",
             );
         }
         if self.introspects_jwts && self.subject_is_username {
@@ -225,7 +225,7 @@ impl Introspection {
             );
         }
         if self.max_in_flight == 0 {
-            return Some("with no question in flight none is answered");
+            return Some("with no request in flight no token is introspected");
         }
         if self.audience_if_absent.as_ref().is_some_and(|audience| audience.is_empty()) {
             return Some("the audience is empty: is an environment variable unset?");

@@ -126,8 +126,8 @@ impl Revocations {
             _ => before.unwrap_or(now.saturating_add(1 + SKEW)),
         };
         let mut issuers = self.shared.issuers.write().unwrap_or_else(PoisonError::into_inner);
-        let entries = issuers.get(issuer).and_then(|of| of.table(*kind).get(name));
-        if entries.is_none() && entry_count(&issuers) >= self.capacity {
+        let entry = issuers.get(issuer).and_then(|of| of.table(*kind).get(name));
+        if entry.is_none() && entry_count(&issuers) >= self.capacity {
             evict(&mut issuers, self.capacity, now);
         }
         let entries = issuers.entry(issuer.clone()).or_default();

@@ -55,19 +55,19 @@ struct Check {
 /// ```
 #[must_use]
 pub fn validate(metadata: &ServerMetadata) -> Vec<Finding> {
-    let check = |rule: &Check| {
-        let (severity, (code, message)) = if (rule.is_met)(metadata) {
-            (Severity::Pass, rule.pass)
+    let check = |check: &Check| {
+        let (severity, (code, message)) = if (check.is_met)(metadata) {
+            (Severity::Pass, check.pass)
         } else {
-            let (severity, code, message) = rule.fail;
+            let (severity, code, message) = check.fail;
             (severity, (code, message))
         };
         Finding { severity, code, message }
     };
-    RULES.iter().map(check).collect()
+    CHECKS.iter().map(check).collect()
 }
 
-const RULES: &[Check] = &[
+const CHECKS: &[Check] = &[
     Check {
         is_met: |it| {
             is_secure(it.issuer())

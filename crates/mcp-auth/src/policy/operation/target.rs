@@ -44,6 +44,6 @@ pub(super) fn is_valid_name(name: &str) -> bool {
 
 fn has_controls(name: &str) -> bool {
     // No early exit, so that the compiler can vectorize it.
-    let is_lookalike = name.bytes().fold(false, |odd, byte| odd | !matches!(byte, b' '..=b'~'));
-    is_lookalike && name.contains(char::is_control)
+    let has_other = name.bytes().fold(false, |other, byte| other | !matches!(byte, b' '..=b'~'));
+    has_other && name.contains(char::is_control)
 }

@@ -104,11 +104,11 @@ impl ReplayCache {
 
 /// Truncates a digest. Enough is kept that nobody finds another digest that begins with the same bytes.
 fn truncate<const N: usize>(digest: [u8; 32]) -> [u8; N] {
-    let mut truncate = [0; N];
-    for (kept, byte) in truncate.iter_mut().zip(digest) {
+    let mut start = [0; N];
+    for (kept, byte) in start.iter_mut().zip(digest) {
         *kept = byte;
     }
-    truncate
+    start
 }
 
 #[cfg(test)]
@@ -156,7 +156,7 @@ mod tests {
         assert_eq!(see("a", 600), ReplayCheck::New);
         assert_eq!(see("ahead", 6000), ReplayCheck::New);
         assert_eq!(see("a", 600), ReplayCheck::Unknown);
-        assert_eq!(see("b", 659), ReplayCheck::Unknown, "unknown");
+        assert_eq!(see("b", 659), ReplayCheck::Unknown);
         assert_eq!(see("ahead", 6000), ReplayCheck::Replayed, "what lies ahead is still known");
         assert_eq!(see("b", 660), ReplayCheck::New, "two minutes later all is well");
         assert_eq!(see("b", 660), ReplayCheck::Replayed);

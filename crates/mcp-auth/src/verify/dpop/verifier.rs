@@ -61,7 +61,7 @@ impl DpopVerifier {
         resource: &str,
         leeway: Duration,
         nonces: Option<Nonces>,
-        cache: usize,
+        capacity: usize,
     ) -> Option<Self> {
         Some(Self {
             htu: HtuMatcher::new(resource)?,
@@ -69,7 +69,7 @@ impl DpopVerifier {
             max_ahead: leeway.min(MAX_IAT_SKEW).as_secs(),
             nonces,
             keys: EmbeddedKeyCache::default(),
-            replays: ReplayCache::new(cache),
+            replays: ReplayCache::new(capacity),
         })
     }
 

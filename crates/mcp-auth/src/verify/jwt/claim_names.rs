@@ -60,6 +60,8 @@ impl<'a> RawClaims<'a> {
     }
 }
 
+/// The kind of token that this claim indicates: no access token has the claim, or the provider names the kind in it.
+#[inline(never)]
 fn non_access_token_kind(name: &str, value: Raw<'_>) -> Option<&'static str> {
     let is_one_of = |values: &[&str]| value.string().is_some_and(|value| values.contains(&&*value));
     match name {

@@ -192,8 +192,6 @@ fn is_present(value: &Raw<'_>) -> bool {
     !value.is_null()
 }
 
-/// The kind of token that this claim indicates: no access token has the claim, or the provider names the kind in it.
-#[inline(never)]
 fn is_text(value: Raw<'_>) -> bool {
     value.string().is_some_and(|text| !text.is_empty())
 }

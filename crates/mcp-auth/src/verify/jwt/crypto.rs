@@ -195,19 +195,19 @@ mod tests {
     fn a_token_hash_depends_on_the_whole_token_and_the_key() {
         let token_hasher = TokenHasher::random().expect("randomness");
         let token = vec![b'a'; 1000];
-        let mut all = HashSet::from([token_hasher.hash(&token).expect("a fingerprint")]);
+        let mut all = HashSet::from([token_hasher.hash(&token).expect("a token hash")]);
         assert!(
-            !all.insert(token_hasher.hash(&token).expect("a fingerprint")),
+            !all.insert(token_hasher.hash(&token).expect("a token hash")),
             "the same each time"
         );
         for place in 0..token.len() {
             let mut other = token.clone();
             other[place] ^= 1;
-            assert!(all.insert(token_hasher.hash(&other).expect("a fingerprint")), "byte {place}");
-            assert!(all.insert(token_hasher.hash(&token[..place]).expect("a fingerprint")));
+            assert!(all.insert(token_hasher.hash(&other).expect("a token hash")), "byte {place}");
+            assert!(all.insert(token_hasher.hash(&token[..place]).expect("a token hash")));
         }
         let others = TokenHasher::random().expect("randomness");
-        assert!(all.insert(others.hash(&token).expect("a fingerprint")), "another key");
+        assert!(all.insert(others.hash(&token).expect("a token hash")), "another key");
         assert!(token_hasher.hash(&vec![b'a'; MAX_TOKEN_BYTES]).is_some());
         assert!(token_hasher.hash(&vec![b'a'; MAX_TOKEN_BYTES + 1]).is_none());
     }

@@ -19,8 +19,8 @@ pub(super) fn check(claims: &Claims, rules: &JwtRules) -> Result<(), Denial> {
     let says = |claim: &str, value: &str| {
         members.get(claim).and_then(Raw::string).is_some_and(|said| said == value)
     };
-    for mark in overrides.markers() {
-        let (claim, is_there) = match *mark {
+    for marker in overrides.markers() {
+        let (claim, is_there) = match *marker {
             TokenMarker::Has(claim) => (claim, members.get(claim).is_some()),
             TokenMarker::Is(claim, value) => (claim, says(claim, value)),
         };

@@ -283,8 +283,8 @@ impl fmt::Debug for Key {
 }
 
 impl From<KeyLookupError> for Denial {
-    fn from(missing: KeyLookupError) -> Self {
-        match missing {
+    fn from(error: KeyLookupError) -> Self {
+        match error {
             KeyLookupError::Algorithm => {
                 Self::invalid(Reason::Algorithm).detail("the token's `alg` is not that of its key")
             }

@@ -69,6 +69,6 @@ impl TrustedProxies {
             );
         }
         let field = field.to_str().ok().and_then(|field| self.header.read(field));
-        field.ok_or("the header with the client certificate cannot be read, or has two: is the proxy set up for the form that `.client_certificates_from(..)` names, and to replace what it gets under that name (Envoy: `SANITIZE_SET`)?")
+        field.ok_or("the header with the client certificate cannot be read, or has two certificates: is the proxy set up for the form that `.client_certificates_from(..)` names, and to replace what it gets under that name (Envoy: `SANITIZE_SET`)?")
     }
 }
