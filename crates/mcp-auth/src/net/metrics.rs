@@ -2,17 +2,26 @@
 //!
 //! Label values are constants of this crate or configured strings, so that untrusted input cannot create new ones.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 /// `mcp_auth_decisions_total{decision}`: requests, by `admitted`, `anonymous` or the code of the denial.
 pub(crate) fn decision(code: &'static str) {
-    metrics::counter!("mcp_auth_decisions_total", "decision" => code).increment(1);
+    match code {
+        // Literal labels need no allocation, and most requests are admitted.
+        "admitted" => metrics::counter!("mcp_auth_decisions_total", "decision" => "admitted"),
+        code => metrics::counter!("mcp_auth_decisions_total", "decision" => code),
+    }
+    .increment(1);
 }
 
 /// `mcp_auth_token_cache_total{outcome}`: token look-ups, by `hit` or `miss`.
 pub(crate) fn token_cache(is_hit: bool) {
-    let outcome = if is_hit { "hit" } else { "miss" };
-    metrics::counter!("mcp_auth_token_cache_total", "outcome" => outcome).increment(1);
+    match is_hit {
+        true => metrics::counter!("mcp_auth_token_cache_total", "outcome" => "hit"),
+        false => metrics::counter!("mcp_auth_token_cache_total", "outcome" => "miss"),
+    }
+    .increment(1);
 }
 
 /// `mcp_auth_foreign_ids_total{kind}`: presented `session` or `event` ids that were not issued to the caller.
@@ -38,9 +47,9 @@ pub(crate) fn refresh(document: &'static str, issuer: &str, is_ok: bool) {
 }
 
 /// `mcp_auth_keys_age_seconds{issuer}`: the age of the keys in use, recorded at each look-up that needs them.
-pub(crate) fn keys_age(issuer: &str, age: impl FnOnce() -> Option<Duration>) {
+pub(crate) fn keys_age(issuer: &Arc<str>, age: impl FnOnce() -> Option<Duration>) {
     if let Some(age) = age() {
-        metrics::gauge!("mcp_auth_keys_age_seconds", "issuer" => issuer.to_owned())
+        metrics::gauge!("mcp_auth_keys_age_seconds", "issuer" => issuer.clone())
             .set(age.as_secs_f64());
     }
 }

@@ -118,7 +118,7 @@ where
     }
 }
 
-/// Handles one request. `found` is the result of earlier checks of it; `pass_on` passes an admitted request to
+/// Handles one request. `precheck` is the result of earlier checks of it; `pass_on` passes an admitted request to
 /// the inner service.
 ///
 /// The future is kept as small as possible, apart from that of the inner service: each request allocates one on
