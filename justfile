@@ -1,4 +1,4 @@
-# What CI runs, for a developer's hands.
+# The commands of CI, and benchmarks.
 
 # Everything that must be true of a commit; what needs npm and PyPI is `e2e`
 check: fmt clippy test docs features package deny api
@@ -11,7 +11,7 @@ fmt:
 clippy:
     cargo clippy --workspace --all-targets --all-features -- -D warnings
 
-# The tests, and the walk through the demo
+# The tests, and every step of the demo
 test:
     cargo test --workspace
     cargo test -p mcp-auth --all-features --lib --tests
@@ -41,10 +41,10 @@ api:
 e2e:
     ./e2e/run
 
-# Every parser of foreign bytes, for some seconds each
+# Every parser of untrusted input, for some seconds each
 fuzz seconds="10":
     ./fuzz/run {{seconds}}
 
-# Micro benches with their limits beside them
+# Both benchmarks, with their limits
 bench:
     ./bench/run

@@ -4,7 +4,7 @@
 //
 // It issues JWT access tokens (ES256) for that resource and for http://other.example/mcp. The issuer has a path, `/api/auth`. Clients
 // register dynamically (RFC 7591). The login and consent pages are ours, since better-auth leaves them to the application. alice is
-// the only user. Of the levers of issuer.mjs it has only `GET /admin/hits`.
+// the only user. Of the admin endpoints of issuer.mjs it has only `GET /admin/hits`.
 import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
 import { parseArgs } from 'node:util';

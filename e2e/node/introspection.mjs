@@ -47,7 +47,7 @@ export function introspection({ flow, accepts, refuses, clients }) {
     strictEqual(response.status, 503);
     match(response.headers.get('retry-after') ?? 'none', /^[1-9]\d*$/);
     strictEqual(response.headers.get('www-authenticate'), null);
-    await world.admin('mend');
+    await world.admin('repair');
     await until('the same token is accepted', async () => (await world.post(token)).status === 200);
   }
 

@@ -1,4 +1,4 @@
-// A real authorization server: oidc-provider, with levers by which the tests control it.
+// A real authorization server: oidc-provider, with admin endpoints by which the tests control it.
 //
 //   node issuer.mjs --port 4000 --resource http://127.0.0.1:3000/mcp [--alg RS256|ES256|EdDSA|Ed25519] [--path /tenant] [--keys keys.json] [--format opaque]
 //
@@ -6,13 +6,13 @@
 // client certificate that a proxy sends in `Client-Cert` (see bound.mjs).
 //
 // It issues JWT access tokens (RFC 9068), or opaque ones, for that resource and for http://other.example/mcp. Clients register dynamically
-// (RFC 7591), and users sign in through its two forms; any login name is accepted. The levers, outside of the issuer's path:
+// (RFC 7591), and users sign in through its two forms; any login name is accepted. The admin endpoints, outside of the issuer's path:
 //
 //   GET  /admin/hits      {"metadata": n, "jwks": n}: how often each was fetched
 //   POST /admin/rotate    sign with the next key, and publish it before the others
 //   POST /admin/drop-old  publish only the active signing key
 //   POST /admin/break     the JWKS and the introspection endpoint answer 500 from now on
-//   POST /admin/mend      they answer normally again
+//   POST /admin/repair    they answer normally again
 import { X509Certificate, generateKeyPairSync } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -34,7 +34,7 @@ const issuer = origin + args.path;
 const resources = [args.resource, 'http://other.example/mcp'];
 const scope = 'read write notes:read notes:write admin';
 
-// ── keys: the provider has all of them; the levers decide which are published and which one signs ──
+// ── keys: the provider has all of them; the admin endpoints decide which are published and which one signs ──
 
 const KEY_TYPES = {
   RS256: ['rsa', { modulusLength: 2048 }],
@@ -64,7 +64,7 @@ const hits = { metadata: 0, jwks: 0 };
 
 const publicPart = ({ kty, use, alg, kid, crv, x, y, n, e }) => ({ kty, use, alg, kid, crv, x, y, n, e });
 
-const levers = {
+const adminEndpoints = {
   'GET /admin/hits': () => hits,
   'POST /admin/rotate': () => {
     signing = keys[keys.indexOf(signing) + 1];
@@ -72,7 +72,7 @@ const levers = {
   },
   'POST /admin/drop-old': () => { published = [signing]; },
   'POST /admin/break': () => { broken = true; },
-  'POST /admin/mend': () => { broken = false; },
+  'POST /admin/repair': () => { broken = false; },
 };
 
 // ── the provider ──
@@ -153,7 +153,7 @@ function certificate(ctx) {
   return der && new X509Certificate(Buffer.from(der, 'base64'));
 }
 
-// ── HTTP: the levers, our JWKS, and the provider below its path ──
+// ── HTTP: the admin endpoints, our JWKS, and the provider below its path ──
 
 function json(res, status, body) {
   res.writeHead(status, { 'Content-Type': 'application/json' });
@@ -170,8 +170,8 @@ function local(url) {
 // By default Node closes idle connections after 5 s, when a client on a slow machine may just reuse one.
 createServer({ keepAliveTimeout: 120_000 }, (req, res) => {
   console.log(req.method, req.url);
-  const lever = levers[`${req.method} ${req.url}`];
-  if (lever) return json(res, 200, lever() ?? {});
+  const endpoint = adminEndpoints[`${req.method} ${req.url}`];
+  if (endpoint) return json(res, 200, endpoint() ?? {});
 
   const url = local(req.url);
   if (url === null) return json(res, 404, { error: 'not_found' });

@@ -129,9 +129,9 @@ export async function newWorld({ make = 'oidc-provider', server = 'whoami', sess
       return response;
     },
 
-    /** Calls one of the issuer's levers, or reads `hits`: see issuer.mjs. */
-    async admin(lever) {
-      const response = await fetch(`${issuerOrigin}/admin/${lever}`, { method: lever === 'hits' ? 'GET' : 'POST' });
+    /** Calls one of the issuer's admin endpoints, or reads `hits`: see issuer.mjs. */
+    async admin(name) {
+      const response = await fetch(`${issuerOrigin}/admin/${name}`, { method: name === 'hits' ? 'GET' : 'POST' });
       return response.json();
     },
   };

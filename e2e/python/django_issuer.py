@@ -1,11 +1,11 @@
-"""A real authorization server: django-oauth-toolkit, with levers by which the tests control it.
+"""A real authorization server: django-oauth-toolkit, with admin endpoints by which the tests control it.
 
     python django_issuer.py --port 4000 --database issuer.sqlite3 [--answers username|sub]
 
 It issues opaque tokens. By default its introspection endpoint answers with `username` and without `sub`. With a view that a project can
 add, it answers with `sub` too. Clients register dynamically (RFC 7591). alice, the only user, signs in and consents in its pages. The
-issuer has a path, `/o`. The levers, outside of it, are some of those of ../node/issuer.mjs: `GET /admin/hits`, `POST /admin/break`,
-`POST /admin/mend`.
+issuer has a path, `/o`. The admin endpoints, outside of it, are some of those of ../node/issuer.mjs: `GET /admin/hits`, `POST /admin/break`,
+`POST /admin/repair`.
 """
 
 import json
@@ -35,7 +35,7 @@ settings.configure(
     USE_TZ=True,
     INSTALLED_APPS=[*(f"django.contrib.{app}" for app in apps), "oauth2_provider"],
     MIDDLEWARE=[
-        f"{__name__}.levers",
+        f"{__name__}.admin_endpoints",
         "django.contrib.sessions.middleware.SessionMiddleware",
         "django.middleware.csrf.CsrfViewMiddleware",
         "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -95,15 +95,15 @@ hits = {"introspection": 0}
 broken = False
 
 
-def levers(respond):
-    """The levers of the tests, which come before everything else."""
+def admin_endpoints(respond):
+    """The admin endpoints of the tests, which come before everything else."""
 
     def middleware(request):
         global broken
         match request.method, request.path:
             case "GET", "/admin/hits":
                 return JsonResponse(hits)
-            case "POST", "/admin/break" | "/admin/mend":
+            case "POST", "/admin/break" | "/admin/repair":
                 broken = request.path == "/admin/break"
                 return JsonResponse({})
             case _, "/o/introspect/":

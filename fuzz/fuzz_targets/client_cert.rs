@@ -67,7 +67,7 @@ fn admits(auth: &McpAuth, peer: &str, name: &str, fields: &[&HeaderValue]) -> bo
 fuzz_target!(|data: &[u8]| {
     let Ok(field) = HeaderValue::from_bytes(data) else { return };
     for ((form, name), auth) in FORMS.iter().zip(&*RESOURCES) {
-        assert!(!admits(auth, "127.0.0.2", name, &[&field]), "a stranger is believed");
+        assert!(!admits(auth, "127.0.0.2", name, &[&field]), "an untrusted address is trusted");
         if !admits(auth, "127.0.0.1", name, &[&field]) {
             continue;
         }

@@ -309,7 +309,11 @@ impl TestIssuer {
     /// let token = issuer.logout_token("my-client").claim("sid", "session-1").sign();
     /// ```
     pub fn logout_token(&self, client_id: &str) -> TokenBuilder {
-        self.notice("logout+jwt", client_id, "http://schemas.openid.net/event/backchannel-logout")
+        self.security_event(
+            "logout+jwt",
+            client_id,
+            "http://schemas.openid.net/event/backchannel-logout",
+        )
     }
 
     /// Starts a security event token for a receiver
@@ -328,11 +332,11 @@ impl TestIssuer {
         event: &str,
         subject: impl Into<serde_json::Value>,
     ) -> TokenBuilder {
-        let token = self.notice("secevent+jwt", audience, event).without("sub").without("exp");
+        let token = self.event_token("secevent+jwt", audience, event).without("sub").without("exp");
         token.claim("sub_id", subject)
     }
 
-    fn notice(&self, typ: &str, audience: &str, event: &str) -> TokenBuilder {
+    fn event_token(&self, typ: &str, audience: &str, event: &str) -> TokenBuilder {
         let token = self.token().typ(typ).audience(audience).without("client_id");
         token.claim("events", serde_json::json!({ event: {} }))
     }

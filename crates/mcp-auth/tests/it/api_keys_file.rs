@@ -95,7 +95,7 @@ async fn a_broken_or_missing_file_keeps_the_cached_keys_for_a_day() {
     assert_eq!(status(&auth, &issuer.token().sign()).await, 200);
     file.write(&list(&[("ci", &ci)]));
     issuer.clock().advance(Duration::from_secs(30));
-    assert_eq!(status(&auth, &ci.key).await, 200, "mended within half a minute");
+    assert_eq!(status(&auth, &ci.key).await, 200, "fixed within half a minute");
 }
 
 #[tokio::test]
@@ -134,7 +134,7 @@ async fn an_unknown_key_is_503_before_the_file_was_ever_read() {
 
 #[tokio::test]
 async fn unknown_keys_do_not_cause_constant_reads_of_the_file() {
-    let (issuer, file) = (TestIssuer::new(), KeysFile::new("strangers.api-keys.json"));
+    let (issuer, file) = (TestIssuer::new(), KeysFile::new("unknown.api-keys.json"));
     let (ci, late) = (new_key(), new_key());
     file.write(&list(&[("ci", &ci)]));
     let auth = protected(&issuer, &file);

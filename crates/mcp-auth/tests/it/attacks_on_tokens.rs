@@ -89,8 +89,8 @@ fn dpop(token: &str, proof: &str) -> HeaderMap {
     headers
 }
 
-async fn notice(auth: &McpAuth, content_type: &str, body: String) -> u16 {
-    let request = Request::post("/notices").header(CONTENT_TYPE, content_type);
+async fn send_event(auth: &McpAuth, content_type: &str, body: String) -> u16 {
+    let request = Request::post("/security-events").header(CONTENT_TYPE, content_type);
     let request = request.body(Full::<Bytes>::new(body.into())).expect("a request");
     let response = auth.security_event_receiver([CLIENT]).oneshot(request).await;
     response.unwrap_or_else(|never| match never {}).status().as_u16()
@@ -293,7 +293,7 @@ async fn a_logout_token_revokes_where_the_subject_is_the_username() {
     assert_eq!(caller.subject(), "alice");
 
     let logout = format!("logout_token={}", issuer.logout_token(CLIENT).subject("4711").sign());
-    let answer = notice(&auth, "application/x-www-form-urlencoded", logout).await;
+    let answer = send_event(&auth, "application/x-www-form-urlencoded", logout).await;
     // The receiver must not report a revocation that has no effect.
     assert_eq!((answer, status(&auth, &token).await), (200, 401));
 }
@@ -475,7 +475,7 @@ async fn an_issuer_known_at_run_time_can_log_out_its_users() {
     assert_eq!(status(&auth, &token).await, 200);
     let logout = keys.logout_token(CLIENT).claim("iss", customer).sign();
     let logout = format!("logout_token={logout}");
-    let answer = notice(&auth, "application/x-www-form-urlencoded", logout).await;
+    let answer = send_event(&auth, "application/x-www-form-urlencoded", logout).await;
     assert_eq!((answer, status(&auth, &token).await), (200, 401));
 }
 
@@ -499,13 +499,13 @@ async fn an_issuer_cannot_revoke_tokens_of_another_issuer() {
     ] {
         let event = "https://schemas.openid.net/secevent/caep/event-type/session-revoked";
         let event = a.security_event(CLIENT, event, sub_id.clone()).sign();
-        assert_eq!(notice(&auth, "application/secevent+jwt", event).await, 202);
+        assert_eq!(send_event(&auth, "application/secevent+jwt", event).await, 202);
         assert_eq!(status(&auth, &of_b).await, 200, "{sub_id}");
     }
     // Nor by a logout token in the name of the other issuer, signed with its own key.
     let forged = a.logout_token(CLIENT).claim("iss", b.url()).sign();
     let forged = format!("logout_token={forged}");
-    assert_eq!(notice(&auth, "application/x-www-form-urlencoded", forged).await, 400);
+    assert_eq!(send_event(&auth, "application/x-www-form-urlencoded", forged).await, 400);
     assert_eq!(status(&auth, &of_b).await, 200);
 }
 
@@ -641,7 +641,7 @@ async fn a_token_revoked_during_introspection_is_refused() {
     auth.revoke(Revocation::subject(issuer.url(), "alice"));
     issuer.recover();
     assert_eq!(waiting.await.expect("an answer"), 401);
-    assert_eq!(status(&auth, &token).await, 401, "and it is remembered in vain");
+    assert_eq!(status(&auth, &token).await, 401, "from the cache too");
 }
 
 /// The characters of a token are checked in several places, and late if it is cached or a JWT. No verifier receives a

@@ -291,13 +291,13 @@ async fn two_requests_at_once_do_not_share_a_proof() {
 #[tokio::test]
 async fn only_proofs_with_a_valid_token_use_the_replay_cache() {
     let world = World::with(Some(Dpop::optional().replay_cache_capacity(4)));
-    let stranger = DpopKey::generate(world.issuer.clone());
-    let elsewhere = world.token().audience("https://api.example.com/mail").dpop_bound(&stranger);
-    let expired = world.token().expired().dpop_bound(&stranger);
-    let forged = TestIssuer::new().token().dpop_bound(&stranger);
+    let other_key = DpopKey::generate(world.issuer.clone());
+    let elsewhere = world.token().audience("https://api.example.com/mail").dpop_bound(&other_key);
+    let expired = world.token().expired().dpop_bound(&other_key);
+    let forged = TestIssuer::new().token().dpop_bound(&other_key);
     for token in [elsewhere.sign(), expired.sign(), forged.sign(), world.token.clone()] {
         for _ in 0..250 {
-            let proof = stranger.proof("POST", RESOURCE).token(&token).sign();
+            let proof = other_key.proof("POST", RESOURCE).token(&token).sign();
             assert!(admit(&world.auth, &dpop(&token, &proof)).await.is_err());
         }
     }

@@ -397,7 +397,7 @@ async fn a_clock_set_back_keeps_no_answer_for_long() {
 async fn an_inactive_answer_is_cached_for_ten_seconds() {
     let issuer = issuer();
     let auth = protected(&issuer, basic());
-    let invented = "invented-by-a-stranger";
+    let invented = "invented-token";
     for _ in 0..10 {
         assert_eq!(status(&auth, invented).await, 401);
         issuer.clock().advance(SECOND);
@@ -843,7 +843,7 @@ async fn signed_introspection_responses_are_validated() {
     assert_eq!(status(&auth, &issuer.token().opaque()).await, 200);
     assert_eq!(status(&auth, "invented").await, 401);
 
-    let stranger = TestIssuer::new();
+    let other_issuer = TestIssuer::new();
     let said = || json!({ "active": true, "sub": "mallory", "aud": RESOURCE });
     let signed = |issuer: &TestIssuer| {
         let token = issuer.token().typ("token-introspection+jwt").audience("notes server");
@@ -877,7 +877,7 @@ async fn signed_introspection_responses_are_validated() {
         ("an access token", JWT, issuer.token().sign(), 503),
         ("of another type", JWT, signed(&issuer).typ("JWT").sign(), 503),
         ("without a type", JWT, signed(&issuer).without_header("typ").sign(), 503),
-        ("another key", JWT, signed(&stranger).sign(), 503),
+        ("another key", JWT, signed(&other_issuer).sign(), 503),
         (
             "of another issuer",
             JWT,

@@ -93,9 +93,9 @@ async fn a_jwk_with_an_issuer_member_verifies_only_that_issuer() {
         (json!(7), Some(Reason::Key)),
     ] {
         let mut jwks: Value = serde_json::from_str(&keys.jwks()).expect("JSON");
-        let stranger = jwks["keys"][0].clone();
+        let other_key = jwks["keys"][0].clone();
         jwks["keys"][0]["issuer"] = member.clone();
-        let mut other = stranger;
+        let mut other = other_key;
         other["kid"] = json!("another");
         jwks["keys"].as_array_mut().expect("keys").push(other);
         let auth = templated(&keys, jwks.to_string(), ["t1"]);
@@ -304,7 +304,7 @@ async fn unknown_issuers_cause_no_fetch_and_evict_no_trusted_issuer() {
             assert_eq!(reason(&auth, &token).await, Some(Reason::Issuer));
         }
     }
-    assert_eq!(customers.asked(), 1501, "each stranger once");
+    assert_eq!(customers.asked(), 1501, "each unknown issuer once");
     let token = keys.token().claim("iss", customer("acme")).subject("bob").sign();
     assert_eq!(status(&auth, &token).await, 200);
     assert_eq!(customers.asked(), 1501, "who is trusted is still known");
@@ -341,10 +341,14 @@ async fn logout_tokens_of_unknown_issuers_cost_no_more_than_access_tokens() {
         assert_eq!(receive(forged).await, Err(Some(Reason::Signature)));
         assert_eq!(receive(logout(&acme).sign()).await, Ok(()));
     }
-    assert_eq!(customers.asked(), 2, "tokens and notices ask the same");
+    assert_eq!(customers.asked(), 2, "tokens and security events ask the same resolver");
     let token = keys.token().claim("iss", &*acme).sign();
     assert_eq!(reason(&auth, &token).await, Some(Reason::Inactive));
-    assert_eq!((customers.asked(), web.asked_for().len()), (2, 3), "metadata, keys, and keys anew");
+    assert_eq!(
+        (customers.asked(), web.asked_for().len()),
+        (2, 3),
+        "metadata, keys, and keys again"
+    );
 
     let customers = Customers::of(&["acme"]);
     let auth = customers.auth(&keys, web);

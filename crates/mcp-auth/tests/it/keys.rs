@@ -193,7 +193,11 @@ async fn a_bad_signature_for_a_known_kid_causes_one_fetch_per_cooldown() {
     let successor = TestIssuer::new(); // the same issuer after the loss of its key: the same `kid`, a new key
     assert_eq!((successor.url(), successor.kid()), (issuer.url(), issuer.kid()));
     for _ in 0..100 {
-        assert_eq!(status(&auth, &successor.token().sign()).await, 401, "a stranger's signature");
+        assert_eq!(
+            status(&auth, &successor.token().sign()).await,
+            401,
+            "another issuer's signature"
+        );
     }
     assert_eq!(issuer.jwks_requests(), 2, "costs one fetch per cooldown");
     issuer.trouble(Endpoint::Jwks, Trouble::Down);

@@ -100,15 +100,19 @@ async fn protect_mcp_mounts_the_same_paths_as_protect() {
         let apps = [auth.protect_mcp::<_, LocalSessionManager>(mcp.clone()), auth.protect(mcp)];
         let audience = if resource == root { "https://mcp.example.com/" } else { resource };
         let token = issuer.token().audience(audience).sign();
-        for (door, app) in apps.iter().enumerate() {
+        for (index, app) in apps.iter().enumerate() {
             for path in reached {
-                assert_eq!(fetch(app, path, None).await.0, 401, "{door} {resource} {path}");
+                assert_eq!(fetch(app, path, None).await.0, 401, "{index} {resource} {path}");
                 // rmcp was reached, and refuses the request because it has no `Host`.
                 let (status, body) = fetch(app, path, Some(&token)).await;
-                assert_eq!((status, body.contains("Host")), (400, true), "{door} {path} {body}");
+                assert_eq!((status, body.contains("Host")), (400, true), "{index} {path} {body}");
             }
             for path in elsewhere {
-                assert_eq!(fetch(app, path, Some(&token)).await.0, 404, "{door} {resource} {path}");
+                assert_eq!(
+                    fetch(app, path, Some(&token)).await.0,
+                    404,
+                    "{index} {resource} {path}"
+                );
             }
             assert_eq!(fetch(app, "/.well-known/oauth-protected-resource", None).await.0, 200);
         }

@@ -117,18 +117,18 @@ async fn api_keys_and_security_events_are_in_no_log_at_any_level() {
     let known = ApiKeys::generate().expect("random numbers");
     let keys = ApiKeys::new().key(ApiKey::new("ci", &known.key));
     let auth = issuer.protects(RESOURCE).api_keys(keys.clone()).build().expect("a description");
-    let stranger = ApiKeys::generate().expect("random numbers");
+    let unknown = ApiKeys::generate().expect("random numbers");
     status(&auth, &known.key).await;
-    status(&auth, &stranger.key).await;
-    let notices = [issuer.logout_token("my-client").sign(), issuer.logout_token("other").sign()];
-    for notice in &notices {
-        let _ = auth.receive_logout_token(notice, &["my-client"]).await;
+    status(&auth, &unknown.key).await;
+    let events = [issuer.logout_token("my-client").sign(), issuer.logout_token("other").sign()];
+    for token in &events {
+        let _ = auth.receive_logout_token(token, &["my-client"]).await;
     }
     tracing::trace!(?keys, ?known, ?auth, "a user's own log");
 
     let text = log.text();
     assert!(text.contains("inactive") && text.contains("revoked"), "the log was written: {text}");
-    let secrets = [&known.key, &stranger.key, &notices[0], &notices[1]];
+    let secrets = [&known.key, &unknown.key, &events[0], &events[1]];
     for part in secrets.iter().flat_map(|secret| secret.split(['.', '_'])).filter(|it| it.len() > 5)
     {
         assert!(!text.contains(part), "{part} in {text}");
@@ -179,7 +179,7 @@ async fn introspected_tokens_and_client_secrets_are_in_no_log_at_any_level() {
         token().opaque(),
         token().audience("https://api.example.com/mail").opaque(),
         token().payload("very-secret-nonsense").opaque(),
-        "invented-by-a-stranger".to_owned(),
+        "invented-token".to_owned(),
     ];
     issuer.resource(RESOURCE, [""; 0]);
     for introspection in [

@@ -140,7 +140,7 @@ async fn client_cert_headers_are_trusted_from_named_proxies_only() {
             ("another of the network", Sent::by("10.255.255.255", &[said(CERTIFICATE)]), None),
             ("as the system may show it", Sent::by("::ffff:10.1.2.3", &[said(CERTIFICATE)]), None),
             ("by IPv6", Sent::by("::1", &[said(CERTIFICATE)]), None),
-            ("a stranger", Sent::by("203.0.113.9", &[said(CERTIFICATE)]), wrong),
+            ("an untrusted address", Sent::by("203.0.113.9", &[said(CERTIFICATE)]), wrong),
             ("this machine, not named", Sent::by("127.0.0.1", &[said(CERTIFICATE)]), wrong),
             (
                 "nobody knows who",

@@ -465,5 +465,5 @@ fn the_guide_page_matches_the_provider_table() {
         fs::write(&page, expected).expect("the page can be written");
         return;
     }
-    assert!(found == expected, "run it with UPDATE_GUIDE=1 to print the table anew");
+    assert!(found == expected, "run it with UPDATE_GUIDE=1 to write the table again");
 }

@@ -27,7 +27,7 @@ fn protected(issuer: &TestIssuer) -> McpAuth {
 
 /// The receiver's answer to a POST of this content type.
 async fn post(auth: &McpAuth, content_type: &str, body: impl Into<Bytes>) -> Response<Bytes> {
-    let request = Request::post("/notices").header(CONTENT_TYPE, content_type);
+    let request = Request::post("/security-events").header(CONTENT_TYPE, content_type);
     send(auth, request.body(Full::new(body.into())).expect("a request")).await
 }
 
@@ -74,7 +74,11 @@ async fn a_revoked_cached_token_is_refused_from_the_next_request_on() {
     }
     auth.revoke(Revocation::subject(url, "alice"));
     issuer.clock().advance(Duration::from_secs(10));
-    assert_eq!(status(&auth, &issuer.token().sign()).await, 200, "who logs in anew gets in again");
+    assert_eq!(
+        status(&auth, &issuer.token().sign()).await,
+        200,
+        "whoever logs in again is admitted"
+    );
 }
 
 #[tokio::test]
@@ -227,7 +231,7 @@ async fn a_logout_with_sid_revokes_the_session_and_tokens_without_sid() {
     assert_eq!(log_out(&auth, issuer.logout_token(CLIENT)).await, 200);
     assert_eq!(status(&auth, &tokens[1]).await, 401);
     issuer.clock().advance(Duration::from_secs(1));
-    assert_eq!(status(&auth, &of("s3")).await, 200, "logged in anew, a second later");
+    assert_eq!(status(&auth, &of("s3")).await, 200, "logged in again, a second later");
     assert_eq!(status(&auth, &of("s1")).await, 401, "but the session stays ended");
 }
 
@@ -352,11 +356,11 @@ async fn a_replay_revokes_nothing_more() {
     let event = issuer.security_event(CLIENT, SESSION_REVOKED, subject(&issuer, "alice")).sign();
     assert_eq!(post(&auth, EVENT, event.clone()).await.status(), 202);
     issuer.clock().advance(Duration::from_secs(60));
-    let anew = issuer.token().sign();
+    let later_token = issuer.token().sign();
     for _ in 0..100 {
         assert_eq!(post(&auth, EVENT, event.clone()).await.status(), 202);
     }
-    assert_eq!((status(&auth, &anew).await, auth.revocations().len()), (200, 1));
+    assert_eq!((status(&auth, &later_token).await, auth.revocations().len()), (200, 1));
 }
 
 #[tokio::test]

@@ -36,7 +36,7 @@ impl Server {
 
     #[tool(description = "Hello, whoever you are")]
     fn greet(&self, OptionalAuthInfo(caller): OptionalAuthInfo) -> String {
-        caller.map_or("hello, stranger".into(), |caller| format!("hello, {}", caller.subject()))
+        caller.map_or("hello, anonymous".into(), |caller| format!("hello, {}", caller.subject()))
     }
 }
 
@@ -137,7 +137,7 @@ async fn a_stateless_server_and_its_anonymous_callers() {
     for (token, tool, expected) in [
         (Some(&*alice), "whoami", "you are alice"),
         (Some(&*alice), "greet", "hello, alice"),
-        (None, "greet", "hello, stranger"),
+        (None, "greet", "hello, anonymous"),
         (None, "whoami", "needs an authenticated caller"),
     ] {
         let (status, _, body) = post(&app, token, None, &call(tool)).await;

@@ -62,8 +62,8 @@ impl McpAuth {
     /// let auth = McpAuth::builder("https://api.example.com/mcp")
     ///     .authorization_server("https://auth.example.com")
     ///     .build()?;
-    /// let notices = auth.security_event_receiver(["my-client-id"]);
-    /// let app: axum::Router = axum::Router::new().route_service("/auth-notices", notices);
+    /// let events = auth.security_event_receiver(["my-client-id"]);
+    /// let app: axum::Router = axum::Router::new().route_service("/security-events", events);
     /// # Ok::<(), mcp_auth::ConfigError>(())
     /// ```
     #[must_use]

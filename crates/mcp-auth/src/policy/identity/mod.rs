@@ -1,4 +1,4 @@
-//! Claims of an admitted token besides its subject, such as roles, login and actor. Each call parses the claims.
+//! Claims of an admitted token beyond its subject, such as roles, login and actor. Each call parses the claims.
 
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
