@@ -205,10 +205,10 @@ impl<T: Send + Sync + 'static> Shared<T> {
 
     fn failed(&self) -> RefreshError {
         let state = self.state();
-        let pause = state.delay_left(self.clock.now(), Trigger::Scheduled, self.timing.cooldown);
+        let delay = state.delay_left(self.clock.now(), Trigger::Scheduled, self.timing.cooldown);
         RefreshError::Failed {
             why: state.last_failure.clone(),
-            retry_after: pause.max(FIRST_DELAY),
+            retry_after: delay.max(FIRST_DELAY),
         }
     }
 

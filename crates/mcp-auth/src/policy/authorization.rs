@@ -126,15 +126,15 @@ impl Policy {
         Ok(rules)
     }
 
-    /// Calls `show` for each rule that applies to an operation, except the one for every request.
+    /// Calls `visit` for each rule that applies to an operation, except the one for every request.
     fn each_rule_for<'r>(
         &'r self,
         operation: &Operation<'_>,
-        mut show: impl FnMut(&'r Rule),
+        mut visit: impl FnMut(&'r Rule),
     ) -> Result<(), Denial> {
         let Some(operations) = &self.operations else { return Ok(()) };
         for call in operation.calls() {
-            let found = operations.find(call, &mut show);
+            let found = operations.find(call, &mut visit);
             found.map_err(|why| Denial::bad_message(why).in_reply_to(operation.request_id()))?;
         }
         Ok(())

@@ -94,7 +94,7 @@ impl Polling {
                 self.log_failure(&failure);
                 PollOutcome::Failed
             });
-            let least = self.backoff.after(outcome, self.events.interval());
+            let least = self.backoff.after(outcome, self.events.min_interval());
             sleep(least.saturating_sub(begin.elapsed())).await;
         }
     }

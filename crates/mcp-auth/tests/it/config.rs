@@ -188,7 +188,7 @@ async fn polling_readiness_triggers_the_key_fetch() {
         readiness.is_ready()
     };
     assert!(!probe().await && !probe().await);
-    assert_eq!(issuer.jwks_requests(), 1, "the pause after the failure is kept");
+    assert_eq!(issuer.jwks_requests(), 1, "the backoff after the failure is kept");
     issuer.recover();
     issuer.clock().advance(Duration::from_secs(1));
     assert!(!probe().await && probe().await);

@@ -456,13 +456,13 @@ async fn in_an_outage_only_the_first_request_waits() {
         assert_eq!(status(&auth, &issuer.token().opaque()).await, 503);
     }
     assert_eq!((begin.elapsed(), issuer.introspection_requests()), (5 * SECOND, 1));
-    for pause in [1, 2, 4, 8, 16, 30, 30] {
-        issuer.clock().advance(Duration::from_secs(pause));
+    for delay in [1, 2, 4, 8, 16, 30, 30] {
+        issuer.clock().advance(Duration::from_secs(delay));
         let before = issuer.introspection_requests();
         for _ in 0..10 {
             status(&auth, &issuer.token().opaque()).await;
         }
-        assert_eq!(issuer.introspection_requests(), before + 1, "after {pause} s");
+        assert_eq!(issuer.introspection_requests(), before + 1, "after {delay} s");
     }
 }
 
@@ -529,7 +529,7 @@ async fn a_token_that_times_out_does_not_pause_tokens_that_were_active() {
         let before = issuer.introspection_requests();
         assert_eq!((status(&auth, &new).await, issuer.introspection_requests()), (503, before));
         assert_eq!(status(&auth, &known).await, 200);
-        assert_eq!(status(&auth, &new).await, 200, "the answer ends the pause");
+        assert_eq!(status(&auth, &new).await, 200, "the answer ends the backoff");
     }
 }
 
@@ -543,13 +543,13 @@ async fn a_failure_for_a_token_that_was_active_starts_the_global_backoff() {
         }
         issuer.clock().advance(60 * SECOND);
         web.has_failed_wholly.store(true, Ordering::SeqCst);
-        for pause in [1, 2, 4, 8, 16, 30, 30] {
+        for delay in [1, 2, 4, 8, 16, 30, 30] {
             assert_eq!(status(&auth, &known).await, 503);
             for _ in 0..10 {
                 assert_eq!(status(&auth, &other).await, 503);
                 assert_eq!(status(&auth, &issuer.token().opaque()).await, 503);
             }
-            issuer.clock().advance(Duration::from_secs(pause));
+            issuer.clock().advance(Duration::from_secs(delay));
         }
         assert_eq!(issuer.introspection_requests(), 2 + 7);
         web.has_failed_wholly.store(false, Ordering::SeqCst);

@@ -30,7 +30,7 @@ pub struct EventPoll {
     pub(super) headers: HeaderMap,
     pub(super) max_events: usize,
     pub(super) timeout: Duration,
-    pub(super) pause: Duration,
+    pub(super) interval: Duration,
     pub(super) fetch: Option<Arc<dyn Fetch>>,
 }
 
@@ -51,7 +51,7 @@ impl EventPoll {
             headers: HeaderMap::new(),
             max_events: 50,
             timeout: Duration::from_secs(90),
-            pause: Duration::from_secs(10),
+            interval: Duration::from_secs(10),
             fetch: default_client(),
         }
     }
@@ -89,8 +89,8 @@ impl EventPoll {
     /// Interval between requests to a transmitter that answers at once and has no events: 10 seconds unless set,
     /// and at least one second.
     #[must_use]
-    pub fn pause(self, pause: Duration) -> Self {
-        Self { pause, ..self }
+    pub fn interval(self, interval: Duration) -> Self {
+        Self { interval, ..self }
     }
 
     /// Fetches with this client instead of an [`HttpClient`](crate::HttpClient).
@@ -108,8 +108,8 @@ impl EventPoll {
     }
 
     /// The interval between two requests after a response without events.
-    pub(crate) fn interval(&self) -> Duration {
-        self.pause
+    pub(crate) fn min_interval(&self) -> Duration {
+        self.interval
     }
 
     /// Returns what is wrong with the settings, if anything.

@@ -147,7 +147,7 @@ impl Shared {
         }
         let was_active = self.active.contains(&token_hash);
         if let Some(left) = requests.backoff_left(was_active, now) {
-            return refuse(left, "it is out of reach, and is asked again after a pause");
+            return refuse(left, "it is out of reach, and is asked again after a delay");
         }
         if requests.in_flight.len() >= self.limit_for(was_active) {
             drop(requests);
