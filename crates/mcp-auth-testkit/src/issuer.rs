@@ -309,7 +309,7 @@ impl TestIssuer {
     /// let token = issuer.logout_token("my-client").claim("sid", "session-1").sign();
     /// ```
     pub fn logout_token(&self, client_id: &str) -> TokenBuilder {
-        self.security_event(
+        self.event_token(
             "logout+jwt",
             client_id,
             "http://schemas.openid.net/event/backchannel-logout",
