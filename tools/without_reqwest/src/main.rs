@@ -31,9 +31,10 @@ impl Documents {
     }
 
     /// A JWT for `alice`.
-    fn token(&self) -> String {
-        let claims =
-            format!(r#"{{"iss":"{ISSUER}","sub":"alice","aud":"{RESOURCE}","exp":99999999999}}"#);
+    fn token(&self, audience: &str, expires_at: u64, scope: &str) -> String {
+        let claims = format!(
+            r#"{{"iss":"{ISSUER}","sub":"alice","aud":"{audience}","exp":{expires_at},"scope":"{scope}"}}"#
+        );
         let parts =
             [r#"{"alg":"EdDSA","kid":"1"}"#, &claims].map(|json| URL_SAFE_NO_PAD.encode(json));
         let input = parts.join(".");
@@ -51,7 +52,7 @@ impl Documents {
                 Some(format!(r#"{{"keys":[{{"kty":"OKP","crv":"Ed25519","kid":"1","x":"{x}"}}]}}"#))
             }
             "/introspect" if body.starts_with(b"token=opaque&") => {
-                Some(format!(r#"{{"active":true,"sub":"bob","aud":"{RESOURCE}"}}"#))
+                Some(format!(r#"{{"active":true,"sub":"bob","aud":"{RESOURCE}","scope":"read"}}"#))
             }
             "/introspect" => Some(r#"{"active":false}"#.to_owned()),
             _ => None,
@@ -96,12 +97,21 @@ async fn main() {
         .fetch(documents.clone())
         .introspection(Introspection::basic("notes", "a secret"));
     let auth =
-        McpAuth::builder(RESOURCE).authorization_server(server).build().expect("a description");
-    assert_eq!(admit(&auth, &documents.token()).await.expect("a JWT").subject(), "alice");
+        McpAuth::builder(RESOURCE).authorization_server(server).required_scopes(["read"]).build();
+    let auth = auth.expect("a description");
+    let far = 99_999_999_999;
+    let good = documents.token(RESOURCE, far, "read");
+    assert_eq!(admit(&auth, &good).await.expect("a JWT").subject(), "alice");
+    for (bad, code) in [
+        (documents.token("https://bank.example.com", far, "read"), "audience"),
+        (documents.token(RESOURCE, 1, "read"), "expired"),
+        (documents.token(RESOURCE, far, "write"), "insufficient_scope"),
+        (Documents::new().token(RESOURCE, far, "read"), "signature"),
+    ] {
+        assert_eq!(admit(&auth, &bad).await.expect_err(code).code(), code);
+    }
     assert_eq!(admit(&auth, "opaque").await.expect("an opaque token").subject(), "bob");
     assert!(admit(&auth, "unknown").await.is_err());
-    let forged = Documents::new().token();
-    assert!(admit(&auth, &forged).await.is_err());
     assert!(documents.fetches.load(Ordering::Relaxed) >= 4, "metadata, keys, two introspections");
     println!("without the feature `reqwest`, a `Fetch` of one's own serves JWTs and opaque tokens");
 }

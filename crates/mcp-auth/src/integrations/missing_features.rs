@@ -5,7 +5,7 @@ use crate::resource::mcp_auth::McpAuth;
 /// Not implemented for any type.
 #[diagnostic::on_unimplemented(
     message = "`McpAuth::protect_mcp` needs the features `axum` and `rmcp` of the crate `mcp-auth`",
-    label = "in Cargo.toml: mcp-auth = {{ version = \"0.1\", features = [\"axum\", \"rmcp\"] }}"
+    label = "add `features = [\"axum\", \"rmcp\"]` to the dependency `mcp-auth` in Cargo.toml"
 )]
 pub trait NeedsAxumAndRmcp {
     /// What the method would return.

@@ -184,6 +184,13 @@ fn is_acceptable(server: &AuthorizationServer, issuer: &str) -> bool {
     let is_its_own = server.issuer() == issuer && server.issues(issuer);
     let config_error = match server.introspects() {
         _ if !is_its_own => Some("it is another server, or one without keys"),
+        _ if !server.can_fetch()
+            && (server.has_remote_keys() || server.introspects().is_some()) =>
+        {
+            Some(
+                "it has no HTTP client: enable the feature `reqwest`, or give it one with `.fetch(..)`",
+            )
+        }
         Some(asking) if !asking.introspects_jwts() => Some(
             "it is to be asked about opaque tokens, which name no issuer: say `.introspect_jwts()`, or leave `.introspection(..)` out",
         ),
@@ -191,11 +198,11 @@ fn is_acceptable(server: &AuthorizationServer, issuer: &str) -> bool {
         None => None,
     };
     if let Some(why) = config_error {
+        // The issuer that was asked for is untrusted text, and the answer may repeat it.
+        tracing::debug!(target: "mcp_auth", asked_for = issuer, answered = server.issuer(), "refused by its resolver's answer");
         tracing::warn!(
             target: "mcp_auth",
-            asked_for = issuer,
-            answered = server.issuer(),
-            "the issuer is refused for what the issuer resolver answered: {why}",
+            "an issuer (logged at debug) is refused for what the issuer resolver answered: {why}",
         );
     }
     config_error.is_none()

@@ -44,7 +44,7 @@ pub(crate) struct TokenData {
     pub(crate) scopes: Scopes,
     /// In seconds since 1970, like all times in a token.
     pub(crate) expires_at: Option<NonZeroU64>,
-    /// In seconds since 1970. 0 if the token has no such time.
+    /// The later of `nbf` and `iat`, in seconds since 1970. 0 if the token has neither.
     pub(crate) not_before: u64,
     /// What the sender must prove possession of. Boxed, since few tokens have it.
     pub(crate) confirmation: Option<Box<Confirmation>>,

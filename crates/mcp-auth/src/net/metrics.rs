@@ -1,6 +1,7 @@
 //! The metrics of this crate, recorded through the `metrics` facade.
 //!
-//! Label values are constants of this crate or configured strings, so that untrusted input cannot create new ones.
+//! Label values are constants of this crate, configured strings, and issuers that the application's issuer resolver
+//! trusts. A resolver that trusts every issuer lets untrusted tokens create new ones.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,7 +41,7 @@ pub(crate) fn bad_gateway(reason: &'static str) {
     metrics::counter!("mcp_auth_bad_gateway_total", "reason" => reason).increment(1);
 }
 
-/// `mcp_auth_refreshes_total{document, issuer, outcome}`: fetches of keys and metadata, by `ok` or `failed`.
+/// `mcp_auth_refreshes_total{document, issuer, outcome}`: fetches of keys and metadata, and reads of the file of API keys, by `ok` or `failed`.
 pub(crate) fn refresh(document: &'static str, issuer: &str, is_ok: bool) {
     let outcome = if is_ok { "ok" } else { "failed" };
     metrics::counter!("mcp_auth_refreshes_total", "document" => document, "issuer" => issuer.to_owned(), "outcome" => outcome).increment(1);

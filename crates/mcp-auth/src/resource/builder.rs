@@ -100,7 +100,7 @@ impl McpAuthBuilder {
 
     /// Trusts issuers that are known only at run time, such as those of new customers.
     ///
-    /// `form` is the issuer with a placeholder for the tenant, such as `https://{tenant}.auth.example.com`. For
+    /// `pattern` is the issuer with a placeholder for the tenant, such as `https://{tenant}.auth.example.com`. For
     /// a token of a matching issuer, `resolve` is called with the issuer. It returns the authorization server,
     /// or `None` to refuse the issuer. The result is cached for 5 minutes, or for 1 minute if it is `None`.
     ///
@@ -229,7 +229,7 @@ impl McpAuthBuilder {
         self
     }
 
-    /// The clock skew that is tolerated when `exp` and `nbf` are checked.
+    /// The clock skew that is tolerated when `exp`, `nbf` and `iat` are checked.
     ///
     /// Default: 60 seconds, as in MCP Auth for Python and Spring Security. Maximum: 5 minutes.
     pub fn leeway(mut self, leeway: Duration) -> Self {

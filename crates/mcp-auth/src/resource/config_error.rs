@@ -31,11 +31,11 @@ pub enum ConfigError {
         why: &'static str,
     },
     /// A scope implies itself, by way of other scopes.
-    #[error("the scope {0:?} implies itself: remove one `.implies(..)` of the circle")]
+    #[error("the scope {0:?} implies itself: remove one `.implies(..)` of the cycle")]
     CircularScopes(String),
     /// An issuer is not an https URL, or appears twice.
     #[error(
-        "the issuer {0:?} must be an https URL (http only on this machine), without query or fragment, and come once"
+        "the issuer {0:?} must be an https URL (http only on this machine), without query or fragment, and be listed once"
     )]
     Issuer(String),
     /// The introspection at an authorization server is not configured correctly.
@@ -70,7 +70,7 @@ pub enum ConfigError {
     NoAuthorizationServer,
     /// There is no source for the keys of an authorization server.
     #[error(
-        "the keys of the issuer {0:?} cannot be fetched from anywhere: discover it, give metadata with a `jwks_uri`, have it asked at an `.endpoint(..)`, or verify its tokens with `.verifier(..)`"
+        "the keys of the issuer {0:?} cannot be fetched from anywhere: discover it, give metadata with a `jwks_uri`, configure introspection at an `.endpoint(..)`, or verify its tokens with `.verifier(..)`"
     )]
     NoKeys(String),
     /// The system gave no random numbers.
@@ -101,7 +101,7 @@ pub enum ConfigError {
     /// A rule has a URI that is not in its normal form. Requests for such a URI are refused before any rule
     /// applies.
     #[error(
-        "no request meets the rule for {0:?}: write the URI in its normal form, such as https://example.com/ with small letters, a slash and no default port (RFC 3986, 6.2)"
+        "no request meets the rule for {0:?}: write the URI in its normal form, such as https://example.com/ in lower case, with a slash and no default port (RFC 3986, 6.2)"
     )]
     RuleUri(String),
     /// An authorization server is configured by provider or by template, and something is missing.

@@ -120,7 +120,9 @@ fn a_module_uses_only_modules_above_it() {
             let is_used = line.replace("pub(super)", "").contains("super::");
             assert!(!is_used, "{}: `{line}`: name it from `crate` on", source.path);
         }
-        for path in crate_paths(&source.code.join("\n")) {
+        let code = source.code.join("\n");
+        assert!(!code.contains("use crate as"), "{}", source.path);
+        for path in crate_paths(&code) {
             // The part of the path that consists of modules.
             let mut used: Vec<String> = Vec::new();
             for name in path {
@@ -180,8 +182,12 @@ fn pure_folders_are_not_async_and_read_no_clock() {
                 "Instant::now",
                 "tokio::",
                 "reqwest::",
-                "std::fs",
+                "fs::",
+                "env::",
+                "thread::",
+                "use std::{",
                 "std::net::Tcp",
+                ".elapsed()",
             ] {
                 assert!(!line.contains(word), "{}: `{line}`", source.path);
             }
@@ -217,7 +223,9 @@ fn each_external_crate_is_used_in_one_place() {
         ("metrics::histogram", &[]),
         ("quick_cache", &["issuer/token_cache.rs"]),
         ("AuthInfo::admitted(", &["policy/authorization.rs"]),
+        ("AuthInfo as", &[]),
         ("pub(crate) fn admitted(", &["model/auth_info.rs"]),
+        ("doc(hidden)", &["integrations/missing_features.rs"]), // not in the list of the public API
         ("extensions.insert(caller)", &["integrations/tower/bearer_auth.rs"]),
     ];
     for (word, places) in places {
@@ -240,7 +248,11 @@ fn each_external_crate_is_used_in_one_place() {
 #[test]
 fn features_choose_modules_and_never_lines() {
     for source in sources() {
-        assert!(!source.code.iter().any(|line| line.contains("#[path")), "{}", source.path);
+        for line in source.code.iter().filter(|_| source.path != "lib.rs") {
+            for word in ["#[path", "#![cfg", "cfg!(", "cfg_attr"] {
+                assert!(!line.contains(word), "{}: `{line}`", source.path);
+            }
+        }
         let mut lines = source.code.iter().map(|line| line.trim());
         while let Some(line) = lines.next() {
             if line.starts_with("#[cfg(") {
@@ -261,8 +273,16 @@ fn features_choose_modules_and_never_lines() {
 #[test]
 fn the_library_never_unwraps_or_panics() {
     for source in sources() {
-        for line in &source.code {
-            for word in [".unwrap()", ".expect(", "panic!(", "unreachable!("] {
+        for line in source.code.iter().filter(|line| !line.contains("const {")) {
+            for word in [
+                ".unwrap()",
+                ".expect(",
+                "panic!(",
+                "unreachable!(",
+                "todo!(",
+                "assert!(",
+                "assert_eq!(",
+            ] {
                 assert!(!line.contains(word), "{}: `{line}`", source.path);
             }
         }

@@ -8,7 +8,7 @@ use crate::model::denial::{Denial, DenialKind};
 use crate::net::metrics;
 use crate::resource::mcp_auth::McpAuth;
 
-/// The target of all log events of this crate.
+/// The target of the log events, as in the rest of this crate.
 const TARGET: &str = "mcp_auth";
 
 /// The header with the name of the tool.

@@ -15,11 +15,13 @@ pub struct FetchIssuerError {
 }
 
 impl FetchIssuerError {
+    /// The issuer, or [`ApiKeys::ISSUER`](crate::ApiKeys::ISSUER) for the file of API keys.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
     pub(crate) fn of(issuer: &str, error: RefreshError) -> Self {
-        let why = match error {
-            RefreshError::Failed { why, .. } => why,
-            RefreshError::CoolingDown => None,
-        };
-        Self { issuer: issuer.into(), why }
+        Self { issuer: issuer.into(), why: error.cause() }
     }
 }

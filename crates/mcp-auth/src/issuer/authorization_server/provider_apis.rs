@@ -76,7 +76,7 @@ impl AuthorizationServer {
     /// use std::time::Duration;
     ///
     /// let github = AuthorizationServer::github("Iv1.8a61f9b3a7aba766", secret)
-    ///     .map_introspection(|asking| asking.cache_for(Duration::from_secs(5 * 60)));
+    ///     .map_introspection(|introspection| introspection.cache_for(Duration::from_secs(5 * 60)));
     /// ```
     #[must_use]
     pub fn map_introspection(self, change: impl FnOnce(Introspection) -> Introspection) -> Self {

@@ -87,12 +87,9 @@ impl IntrospectionEndpoint {
         let signed = signed.map_err(invalid)?;
         match self.issuer_keys.verify(&signed.jws, &signed.issuer).await {
             Ok(_) => validate(signed.json.as_bytes()),
-            Err(denial) if matches!(denial.kind(), DenialKind::Unavailable { .. }) => {
-                Err(Failure::Unavailable(
-                    "the keys are out of reach by which its answers are verified",
-                    None,
-                ))
-            }
+            Err(denial) if matches!(denial.kind(), DenialKind::Unavailable { .. }) => Err(
+                Failure::Unavailable("the keys that verify its responses are out of reach", None),
+            ),
             Err(_) => Err(invalid("no key of the issuer has signed it")),
         }
     }

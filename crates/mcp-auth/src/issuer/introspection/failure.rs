@@ -56,7 +56,7 @@ impl Failure {
         let denial = Denial::unavailable(retry_after);
         let detail = |why: &str| format!("the introspection endpoint of {issuer:?} {why}");
         match self {
-            Self::Interrupted => denial.detail(detail("was not asked to the end")),
+            Self::Interrupted => denial.detail(detail("did not answer: the request was cancelled")),
             Self::Unavailable(why, cause) => {
                 let denial = denial.detail(detail(&format!("cannot be asked: {why}")));
                 match cause {

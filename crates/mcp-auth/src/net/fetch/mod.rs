@@ -18,6 +18,7 @@ use http_client::DEFAULT_CLIENT;
 #[cfg(feature = "reqwest")]
 pub use http_client::HttpClient;
 pub(crate) use request::{get_document, only_ok, post};
+// Without the feature `reqwest`, the constant `DEFAULT_CLIENT` is `None`.
 #[cfg(not(feature = "reqwest"))]
 use std::option::Option::None as DEFAULT_CLIENT;
 
