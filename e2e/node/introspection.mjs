@@ -83,7 +83,7 @@ export function introspection({ flow, accepts, refuses, clients }) {
     ['opaque: a revoked token ends with its answer', SHORT, revoked],
     ['opaque: an invented token: 401 invalid_token', OPAQUE, invented],
     ['opaque: a token for another resource: 401 invalid_token', OPAQUE, otherResource],
-    ['opaque: the endpoint fails: 503, and 200 once it is well again', SHORT, endpointFails],
+    ['opaque: the endpoint fails: 503, and 200 after it recovered', SHORT, endpointFails],
     ['opaque: answers that the issuer signs', SIGNED, signed],
 
     ...clients.map((client) => flow('django, sub added', DJANGO_WITH_SUB, client, '1')),
@@ -94,6 +94,6 @@ export function introspection({ flow, accepts, refuses, clients }) {
     ['django: a revoked token ends with its answer', DJANGO, revoked],
     ['django: an invented token: 401 invalid_token', DJANGO, invented],
     ['django: a token for another resource: 401 invalid_token', DJANGO, otherResource],
-    ['django: the endpoint fails: 503, and 200 once it is well again', DJANGO, endpointFails],
+    ['django: the endpoint fails: 503, and 200 after it recovered', DJANGO, endpointFails],
   ];
 }

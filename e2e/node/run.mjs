@@ -75,7 +75,7 @@ const scenarios = [
   ['first use: twenty requests at once, one discovery, one fetch of the keys', CROWD, firstUse],
   ['rotation: the new key is accepted at once, for one more fetch of the keys', ROTATION, rotation],
   ['withdrawal: tokens of a key that is no longer published end', WITHDRAWAL, withdrawal],
-  ['outage: keys failing, then the issuer gone: with keys in hand still 200', OUTAGE, outage],
+  ['outage: keys failing, then the issuer gone: with cached keys still 200', OUTAGE, outage],
   ['cold start: 503 while the issuer is down, 200 once it is up', COLD_START, coldStart],
 
   ...betterAuth({ flow, accepts, refuses, clients: CLIENTS }),
