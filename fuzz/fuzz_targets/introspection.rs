@@ -6,7 +6,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mcp_auth::jwt;
+use mcp_auth::introspected;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
