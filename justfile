@@ -31,7 +31,7 @@ deny:
 
 # What would be published, built from its packages
 package:
-    cargo package --workspace --exclude mcp-auth-examples
+    cargo package --workspace
 
 # The public API against docs/public-api.txt; after a change that is meant: tools/public-api --write
 api:
