@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::denial::Denial;
-use crate::net::metrics;
+use crate::net::metrics::{self, IssuerLabel};
 use crate::net::refreshing_cache::{RefreshError, RefreshingCache};
 use crate::verify::jwt::{Jws, Key, KeyLookupError, KeySet};
 
@@ -20,7 +20,7 @@ enum Keys {
     /// No keys: the issuer signs with a shared secret.
     SharedSecret,
     /// Keys that are fetched, or read from a file, and may change.
-    Remote(RefreshingCache<KeySet>),
+    Remote(RefreshingCache<KeySet>, IssuerLabel),
 }
 
 impl IssuerKeys {
@@ -35,21 +35,25 @@ impl IssuerKeys {
     }
 
     /// Keys that are fetched or read from a file, and refreshed.
-    pub(crate) fn remote(issuer: Arc<str>, keys: RefreshingCache<KeySet>) -> Self {
-        Self { issuer, keys: Keys::Remote(keys) }
+    pub(crate) fn remote(
+        issuer: Arc<str>,
+        label: IssuerLabel,
+        keys: RefreshingCache<KeySet>,
+    ) -> Self {
+        Self { issuer, keys: Keys::Remote(keys, label) }
     }
 
     /// Fetches the keys if none are cached.
     pub(crate) async fn warm_up(&self) -> Result<(), RefreshError> {
         match &self.keys {
             Keys::Static(_) | Keys::SharedSecret => Ok(()),
-            Keys::Remote(keys) => keys.current().await.map(|_| ()),
+            Keys::Remote(keys, _) => keys.current().await.map(|_| ()),
         }
     }
 
     /// Fetches the keys in the background, if there are none or a refresh is due.
     pub(crate) fn refresh_if_due(&self) {
-        if let Keys::Remote(keys) = &self.keys {
+        if let Keys::Remote(keys, _) = &self.keys {
             keys.refresh_if_due();
         }
     }
@@ -59,7 +63,7 @@ impl IssuerKeys {
         match &self.keys {
             Keys::Static(keys) => (keys.len(), None),
             Keys::SharedSecret => (1, None),
-            Keys::Remote(cache) => {
+            Keys::Remote(cache, _) => {
                 let keys = cache.peek().filter(|_| cache.is_usable());
                 (keys.map_or(0, |keys| keys.len()), cache.age())
             }
@@ -69,14 +73,14 @@ impl IssuerKeys {
     /// Returns the key that signed the token. Waits for the keys if there are none yet, and at most once for newer
     /// ones if none of them verifies the token.
     pub(crate) async fn verify(&self, jws: &Jws<'_>, issuer: &str) -> Result<Arc<Key>, Denial> {
-        let cache = match &self.keys {
+        let (cache, label) = match &self.keys {
             Keys::Static(keys) => return keys.verify(jws, issuer).map_err(Denial::from),
             Keys::SharedSecret => return Err(KeyLookupError::Algorithm.into()),
-            Keys::Remote(cache) => cache,
+            Keys::Remote(cache, label) => (cache, label),
         };
         let had_keys = cache.is_usable();
         let keys = cache.current().await.map_err(|error| self.unavailable(error))?;
-        metrics::keys_age(&self.issuer, || cache.age());
+        metrics::keys_age(label, || cache.age());
         let missing = match keys.verify(jws, issuer) {
             // An issuer may rotate a key without a new `kid`, and may rotate while older keys are being fetched. If
             // there were no usable keys before, these are new, and are not fetched again.

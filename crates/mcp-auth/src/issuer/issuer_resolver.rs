@@ -94,9 +94,11 @@ impl IssuerResolver {
     fn new_entry(&self, issuer: &str) -> CacheEntry {
         let (issuer, resolve_fn, permits): (Arc<str>, _, _) =
             (issuer.into(), self.resolve_fn.clone(), self.permits.clone());
+        let pattern: Arc<str> = self.issuer_set.template.as_str().into();
         let load = move |cached: Option<Arc<Option<AuthorizationServer>>>| {
             let (issuer, resolve_fn, permits) =
                 (issuer.clone(), resolve_fn.clone(), permits.clone());
+            let pattern = pattern.clone();
             let loading: BoxFuture<'static, _> = Box::pin(async move {
                 let is_trusted = cached.is_some_and(|server| server.is_some());
                 let permit = permits.try_acquire();
@@ -109,6 +111,9 @@ impl IssuerResolver {
                 // The error itself is not logged: it may contain the issuer that the caller named, or a secret.
                 let server = answer.map_err(|_| failed("the issuer resolver returned an error"))?;
                 let server = server.filter(|server| is_acceptable(server, &issuer));
+                if let Some(server) = &server {
+                    server.metrics_label().set_pattern(&pattern);
+                }
                 let lifetime = if server.is_some() { POSITIVE_TTL } else { NEGATIVE_TTL };
                 Ok((server, lifetime))
             });

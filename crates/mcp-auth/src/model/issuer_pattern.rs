@@ -23,6 +23,10 @@ pub(crate) struct IssuerSet {
 }
 
 impl IssuerPattern {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.text
+    }
+
     /// Parses a template. Returns `None` if it has two placeholders with different names, or a stray brace.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut pieces = vec![];

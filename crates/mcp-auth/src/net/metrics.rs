@@ -1,10 +1,33 @@
 //! The metrics of this crate, recorded through the `metrics` facade.
 //!
-//! Label values are constants of this crate, configured strings, and issuers that the application's issuer resolver
-//! trusts. A resolver that trusts every issuer lets untrusted tokens create new ones.
+//! Label values are constants of this crate or configured strings, so that untrusted input cannot create new ones.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+
+/// The label `issuer` of an authorization server: its issuer, or the pattern of the issuer resolver that returned the
+/// server. Which issuers a resolver is asked for is untrusted input, and it may trust all of them.
+#[derive(Clone, Debug)]
+pub(crate) struct IssuerLabel {
+    issuer: Arc<str>,
+    /// Shared by clones.
+    pattern: Arc<OnceLock<Arc<str>>>,
+}
+
+impl IssuerLabel {
+    pub(crate) fn new(issuer: Arc<str>) -> Self {
+        Self { issuer, pattern: Arc::default() }
+    }
+
+    /// Sets the pattern of the resolver that returned the server. Later calls have no effect.
+    pub(crate) fn set_pattern(&self, pattern: &Arc<str>) {
+        let _ = self.pattern.set(pattern.clone());
+    }
+
+    fn value(&self) -> Arc<str> {
+        self.pattern.get().unwrap_or(&self.issuer).clone()
+    }
+}
 
 /// `mcp_auth_decisions_total{decision}`: requests, by `admitted`, `anonymous` or the code of the denial.
 pub(crate) fn decision(code: &'static str) {
@@ -42,21 +65,21 @@ pub(crate) fn bad_gateway(reason: &'static str) {
 }
 
 /// `mcp_auth_refreshes_total{document, issuer, outcome}`: fetches of keys and metadata, and reads of the file of API keys, by `ok` or `failed`.
-pub(crate) fn refresh(document: &'static str, issuer: &str, is_ok: bool) {
+pub(crate) fn refresh(document: &'static str, issuer: &IssuerLabel, is_ok: bool) {
     let outcome = if is_ok { "ok" } else { "failed" };
-    metrics::counter!("mcp_auth_refreshes_total", "document" => document, "issuer" => issuer.to_owned(), "outcome" => outcome).increment(1);
+    metrics::counter!("mcp_auth_refreshes_total", "document" => document, "issuer" => issuer.value(), "outcome" => outcome).increment(1);
 }
 
 /// `mcp_auth_keys_age_seconds{issuer}`: the age of the keys in use, recorded at each look-up that needs them.
-pub(crate) fn keys_age(issuer: &Arc<str>, age: impl FnOnce() -> Option<Duration>) {
+pub(crate) fn keys_age(issuer: &IssuerLabel, age: impl FnOnce() -> Option<Duration>) {
     if let Some(age) = age() {
-        metrics::gauge!("mcp_auth_keys_age_seconds", "issuer" => issuer.clone())
+        metrics::gauge!("mcp_auth_keys_age_seconds", "issuer" => issuer.value())
             .set(age.as_secs_f64());
     }
 }
 
 /// `mcp_auth_introspections_total{issuer, outcome}`: introspections, by `active`, `refused`, `failed`, or `crowded`
 /// if too many requests were in flight.
-pub(crate) fn introspection(issuer: &str, outcome: &'static str) {
-    metrics::counter!("mcp_auth_introspections_total", "issuer" => issuer.to_owned(), "outcome" => outcome).increment(1);
+pub(crate) fn introspection(issuer: &IssuerLabel, outcome: &'static str) {
+    metrics::counter!("mcp_auth_introspections_total", "issuer" => issuer.value(), "outcome" => outcome).increment(1);
 }

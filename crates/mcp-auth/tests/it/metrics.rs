@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::header::HeaderMap;
-use mcp_auth::McpAuth;
+use mcp_auth::{AuthorizationServer, McpAuth};
 use mcp_auth_testkit::{Endpoint, TestIssuer, Trouble};
 use metrics::{
     Counter, Gauge, Histogram, Key, KeyName, LocalRecorderGuard, Metadata, Recorder, SharedString,
@@ -14,7 +14,7 @@ use metrics::{
 };
 
 use crate::streams::{EVENTS, data, next, streamed};
-use crate::world::{RESOURCE, answer, bearer, request, status};
+use crate::world::{RESOURCE, Web, answer, bearer, request, status};
 
 /// Records each metric under its name and labels; a gauge as the bits of its value.
 #[derive(Default)]
@@ -216,6 +216,28 @@ async fn untrusted_tokens_create_no_new_labels() {
     }
     assert_eq!(counts.names(), before);
     assert!(before.iter().all(|name| !name.contains("strange")), "{before:?}");
+}
+
+/// The resolver trusts every tenant, so untrusted tokens choose which issuers are fetched from.
+#[tokio::test]
+async fn servers_of_a_resolver_have_its_pattern_as_label() {
+    let counts = Counts::default();
+    let _guard = counts.begin();
+    let issuer = TestIssuer::new();
+    let auth = issuer
+        .protects(RESOURCE)
+        .issuer_resolver("https://{tenant}.example.org", |issuer| async move {
+            Ok(Some(AuthorizationServer::discover(issuer).fetch(Web::default())))
+        })
+        .build()
+        .expect("a configuration");
+    for i in 0..50 {
+        let token = issuer.token().claim("iss", format!("https://strange-{i}.example.org")).sign();
+        assert_eq!(status(&auth, &token).await, 503);
+    }
+    let labels = "document=metadata issuer=https://{tenant}.example.org outcome=failed";
+    assert_eq!(counts.of(&format!("mcp_auth_refreshes_total {labels}")), 50);
+    assert!(counts.names().iter().all(|name| !name.contains("strange")), "{:?}", counts.names());
 }
 
 #[tokio::test]

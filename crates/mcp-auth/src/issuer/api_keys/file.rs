@@ -10,7 +10,7 @@ use crate::model::denial::Denial;
 use crate::model::verified_token::{API_KEY_ISSUER, VerifiedToken};
 use crate::net::clock::Clock;
 use crate::net::fetch::{FetchError, Limits, read_file};
-use crate::net::metrics;
+use crate::net::metrics::{self, IssuerLabel};
 use crate::net::refreshing_cache::{RefreshError, RefreshingCache, Timing};
 
 /// How long the keys are used before the file is read again, as for a file of an issuer's keys.
@@ -90,7 +90,7 @@ async fn load(
 }
 
 fn report(failure: Option<&FetchError>) {
-    metrics::refresh("api_keys", API_KEY_ISSUER, failure.is_none());
+    metrics::refresh("api_keys", &IssuerLabel::new(API_KEY_ISSUER.into()), failure.is_none());
     match failure {
         None => tracing::debug!(target: "mcp_auth", "read the file of API keys"),
         Some(error) => {

@@ -71,21 +71,27 @@ impl Settings {
             }),
         ));
         let issuer = self.rules.issuer.clone();
+        let label = self.metrics_label.clone();
         let issuer_keys = match &self.keys {
             KeySource::Static(keys) => IssuerKeys::fixed(issuer, keys.clone()),
             KeySource::None => IssuerKeys::fixed(issuer, Arc::default()),
             KeySource::Hmac(_) => IssuerKeys::shared_secret(issuer),
-            KeySource::File(path) => {
-                IssuerKeys::remote(issuer, keys_file::keys(self.clone(), path.clone(), timing))
-            }
-            KeySource::JwksUri => {
-                IssuerKeys::remote(issuer, self.clone().published_keys(metadata.clone(), timing))
-            }
+            KeySource::File(path) => IssuerKeys::remote(
+                issuer,
+                label,
+                keys_file::keys(self.clone(), path.clone(), timing),
+            ),
+            KeySource::JwksUri => IssuerKeys::remote(
+                issuer,
+                label,
+                self.clone().published_keys(metadata.clone(), timing),
+            ),
         };
         let issuer_keys = Arc::new(issuer_keys);
         let introspector = self.introspection.clone().map(|introspection| {
             let endpoint = IntrospectionEndpoint {
                 rules: self.rules.clone(),
+                metrics_label: self.metrics_label.clone(),
                 metadata: metadata.clone(),
                 issuer_keys: issuer_keys.clone(),
                 headers: self.headers.clone(),
@@ -208,7 +214,7 @@ impl Settings {
 
     pub(super) fn report(&self, document: &'static str, failure: Option<&FetchError>) {
         let issuer = &*self.rules.issuer;
-        metrics::refresh(document, issuer, failure.is_none());
+        metrics::refresh(document, &self.metrics_label, failure.is_none());
         match failure {
             None => tracing::debug!(target: "mcp_auth", issuer, "fetched the {document}"),
             Some(error) => {

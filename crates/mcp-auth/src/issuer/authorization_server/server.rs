@@ -16,6 +16,7 @@ use crate::issuer::issuer_keys::IssuerKeys;
 use crate::model::issuer_overrides::IssuerOverrides;
 use crate::net::clock::{Clock, SystemClock};
 use crate::net::fetch::{Fetch, default_client};
+use crate::net::metrics::IssuerLabel;
 use crate::net::refreshing_cache::RefreshError;
 use crate::policy::metadata::{MetadataDocument, ServerMetadata, server_metadata_urls};
 use crate::verify::jwt::{Algorithm, HmacKey, JwtRules, Key, KeySet, Profile};
@@ -340,6 +341,11 @@ impl AuthorizationServer {
         FetchIssuerError::of(self.issuer(), error)
     }
 
+    /// The label of its metrics.
+    pub(crate) fn metrics_label(&self) -> &IssuerLabel {
+        &self.settings.metrics_label
+    }
+
     pub(super) fn with_keys_from(issuer: &str, keys: KeySource) -> Self {
         Self::new(issuer, MetadataSource::Discovery).with(|settings| settings.keys = keys)
     }
@@ -349,6 +355,7 @@ impl AuthorizationServer {
             source,
             keys: KeySource::JwksUri,
             rules: JwtRules::new(issuer),
+            metrics_label: IssuerLabel::new(issuer.into()),
             timeout: Duration::from_secs(5),
             cooldown: Duration::from_secs(30),
             max_age: Duration::from_secs(10 * 60),
@@ -365,7 +372,9 @@ impl AuthorizationServer {
 
     /// A changed copy shares nothing with the original.
     pub(super) fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
-        change(Arc::make_mut(&mut self.settings));
+        let settings = Arc::make_mut(&mut self.settings);
+        change(settings);
+        settings.metrics_label = IssuerLabel::new(settings.rules.issuer.clone());
         self.remote = Arc::default();
         self
     }

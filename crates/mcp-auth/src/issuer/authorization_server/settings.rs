@@ -10,6 +10,7 @@ use crate::issuer::introspection::Introspection;
 use crate::net::box_future::BoxFuture;
 use crate::net::clock::Clock;
 use crate::net::fetch::Fetch;
+use crate::net::metrics::IssuerLabel;
 use crate::policy::metadata::{MetadataDocument, ServerMetadata};
 use crate::verify::jwt::{HmacKey, JwtRules, KeySet};
 
@@ -21,6 +22,7 @@ pub(super) struct Settings {
     pub(super) source: MetadataSource,
     pub(super) keys: KeySource,
     pub(super) rules: JwtRules,
+    pub(super) metrics_label: IssuerLabel,
     pub(super) timeout: Duration,
     pub(super) cooldown: Duration,
     pub(super) max_age: Duration,

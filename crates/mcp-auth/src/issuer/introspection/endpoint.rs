@@ -17,6 +17,7 @@ use crate::model::provider::Api;
 use crate::model::verified_token::VerifiedToken;
 use crate::net::clock::Clock;
 use crate::net::fetch::{Fetch, FetchError, Limits, only_ok, post};
+use crate::net::metrics::IssuerLabel;
 use crate::net::refreshing_cache::RefreshingCache;
 use crate::policy::metadata::ServerMetadata;
 use crate::util::url;
@@ -32,6 +33,7 @@ const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 /// What is needed to send introspection requests to a server.
 pub(crate) struct IntrospectionEndpoint {
     pub(crate) rules: JwtRules,
+    pub(crate) metrics_label: IssuerLabel,
     pub(crate) metadata: Arc<RefreshingCache<ServerMetadata>>,
     pub(crate) issuer_keys: Arc<IssuerKeys>,
     pub(crate) headers: HeaderMap,

@@ -151,7 +151,7 @@ impl Shared {
         }
         if requests.in_flight.len() >= self.limit_for(was_active) {
             drop(requests);
-            metrics::introspection(self.server.issuer(), "crowded");
+            metrics::introspection(&self.server.metrics_label, "crowded");
             return refuse(
                 FIRST_DELAY,
                 "too many requests are in flight: it is slow, or someone sends invented tokens",
@@ -228,7 +228,7 @@ impl Shared {
         };
         requests.in_flight.remove(&token_hash);
         drop(requests);
-        metrics::introspection(self.server.issuer(), metric_outcome);
+        metrics::introspection(&self.server.metrics_label, metric_outcome);
         if let (Err(denial), true) = (&outcome, should_log) {
             self.log_failure(denial);
         }
