@@ -4,7 +4,7 @@ use crate::model::auth_info::AuthInfo;
 
 /// The owner of a session or an event: issuer, subject and client, or any anonymous caller. It does not include
 /// the token, so it stays the same when the token is renewed. Different owners have different bytes.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct SessionOwner(Box<[u8]>);
 
 impl SessionOwner {

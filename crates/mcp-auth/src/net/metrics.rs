@@ -53,9 +53,10 @@ pub(crate) fn foreign_id(kind: &'static str) {
     metrics::counter!("mcp_auth_foreign_ids_total", "kind" => kind).increment(1);
 }
 
-/// `mcp_auth_streams_ended_total`: streams that ended because their token expired or is no longer accepted.
-pub(crate) fn stream_ended() {
-    metrics::counter!("mcp_auth_streams_ended_total").increment(1);
+/// `mcp_auth_streams_ended_total{reason}`: listening streams whose token has `expired`, and open requests whose token
+/// was `revoked`.
+pub(crate) fn stream_ended(reason: &'static str) {
+    metrics::counter!("mcp_auth_streams_ended_total", "reason" => reason).increment(1);
 }
 
 /// `mcp_auth_bad_gateway_total{reason}`: responses that broke off before their first message, or whose lists could

@@ -16,6 +16,7 @@ use crate::policy::validity::Validity;
 use crate::resource::builder::McpAuthBuilder;
 use crate::resource::config_error::ConfigError;
 use crate::resource::default_verifier::{self, VerifierKind};
+use crate::resource::listening_streams::ListeningStreams;
 use crate::resource::mcp_auth::{Inner, McpAuth};
 use crate::resource::{issuer_resolvers, list_rules};
 use crate::util::url;
@@ -124,6 +125,7 @@ impl McpAuthBuilder {
             is_optional: self.is_optional,
             id_signer,
             streams_outlive_tokens: self.streams_outlive_tokens,
+            listening_streams: ListeningStreams::default(),
             lists: Some(lists)
                 .filter(|lists| lists.keep.is_some() || lists.required_scopes.is_some()),
             servers: self.servers,

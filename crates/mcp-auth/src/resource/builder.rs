@@ -350,14 +350,15 @@ impl McpAuthBuilder {
         self
     }
 
-    /// Leaves event streams open when the token with which they were opened has expired.
+    /// Leaves listening streams open when the token with which they were opened has expired.
     ///
-    /// By default, an event stream ends when its token expires (plus leeway), and the client opens another one
-    /// with a fresh token. With this setting, **anyone who once had a valid token can keep reading** for as
-    /// long as the connection lasts: after the token has expired, after the user has logged out, after the
-    /// account was closed. A token that is [revoked](crate::McpAuth::revoke) still ends its streams, but tokens
-    /// are not introspected again while a stream is open. Use this setting for clients that cannot reconnect,
-    /// and for servers that end their streams themselves.
+    /// By default, a listening stream (a GET, or `subscriptions/listen`) ends when its token expires (plus leeway),
+    /// and the client opens another one with a fresh token. A stream that answers another request does not end
+    /// then: the request was authorized when it arrived. With this setting, **anyone who once had a valid token
+    /// can keep listening** for as long as the connection lasts: after the token has expired, after the user has
+    /// logged out, after the account was closed. A token that is [revoked](crate::McpAuth::revoke) still ends its
+    /// streams, but tokens are not introspected again while a stream is open. Use this setting for clients that do
+    /// not listen again, and for servers that end their streams themselves.
     ///
     /// ```
     /// let auth = mcp_auth::McpAuth::builder("https://api.example.com/mcp")

@@ -4,12 +4,14 @@ use std::future::Future;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use crate::model::error_codes::BadMessage;
+use crate::resource::captured_message::CapturedMessage;
+use crate::resource::joined_frames::{JoinedFrames, TooLong};
 
 pin_project! {
     /// The body of a request that passed [`BearerAuth`](crate::BearerAuth). It has exactly the bytes that were
@@ -25,7 +27,7 @@ pin_project! {
     #[project = KindProjected]
     #[derive(Debug)]
     enum Kind<B> {
-        Inner { #[pin] body: B },
+        Inner { #[pin] body: B, captured: CapturedMessage },
         Held { data: Option<Bytes>, trailers: Option<Box<HeaderMap>> },
     }
 }
@@ -33,13 +35,24 @@ pin_project! {
 impl<B> GuardedBody<B> {
     /// A body that was not read.
     pub(crate) fn inner(body: B) -> Self {
-        Self { kind: Kind::Inner { body } }
+        Self { kind: Kind::Inner { body, captured: CapturedMessage::default() } }
     }
 
     /// A body that was read and is buffered.
     fn held(data: Bytes, trailers: Option<Box<HeaderMap>>) -> Self {
         let data = Some(data).filter(|data| !data.is_empty());
         Self { kind: Kind::Held { data, trailers } }
+    }
+
+    /// The message of the request. If the layer has not read it, it is recorded when it passes through.
+    pub(crate) fn capture(&mut self) -> CapturedMessage {
+        match &mut self.kind {
+            Kind::Inner { captured, .. } => {
+                *captured = CapturedMessage::passing();
+                captured.clone()
+            }
+            Kind::Held { data, .. } => data.as_ref().map(CapturedMessage::read).unwrap_or_default(),
+        }
     }
 
     /// The buffered bytes. Empty if the body was not read.
@@ -62,7 +75,7 @@ pub(crate) async fn read<B: Body<Data = Bytes>>(
         return Err(BadMessage::TooLarge);
     }
     let (mut body, mut timeout) = (pin!(body), pin!(timeout));
-    let mut read = Read::default();
+    let (mut frames, mut trailers) = (JoinedFrames::default(), None);
     loop {
         let frame = std::future::poll_fn(|context| match body.as_mut().poll_frame(context) {
             Poll::Ready(frame) => Poll::Ready(Ok(frame)),
@@ -71,53 +84,14 @@ pub(crate) async fn read<B: Body<Data = Bytes>>(
         let Some(frame) = frame.await? else { break };
         let frame = frame.map_err(|_| BadMessage::Incomplete)?;
         match frame.into_data() {
-            // Most messages are one frame, which is not copied.
-            Ok(data) if read.is_nothing() && data.len() <= limit => read.first = data,
-            other => read.add(other, limit)?,
+            Ok(data) => frames.add(data, limit).map_err(|TooLong| BadMessage::TooLarge)?,
+            Err(frame) => trailers = frame.into_trailers().ok().map(Box::new),
         }
         if body.is_end_stream() {
             break; // most bodies report this with their last frame
         }
     }
-    Ok(GuardedBody::held(read.whole(), read.trailers))
-}
-
-/// What has been read of a body.
-#[derive(Default)]
-struct Read {
-    first: Bytes,
-    /// All frames joined, if there are several.
-    all: BytesMut,
-    trailers: Option<Box<HeaderMap>>,
-}
-
-impl Read {
-    fn is_nothing(&self) -> bool {
-        self.first.is_empty() && self.all.is_empty()
-    }
-
-    /// Adds what follows the first frame. Not inlined, because few bodies have more than one frame.
-    #[inline(never)]
-    fn add(&mut self, frame: Result<Bytes, Frame<Bytes>>, limit: usize) -> Result<(), BadMessage> {
-        match frame {
-            Ok(data) if self.first.len() + self.all.len() + data.len() > limit => {
-                return Err(BadMessage::TooLarge);
-            }
-            Ok(data) => {
-                self.all.extend_from_slice(&std::mem::take(&mut self.first));
-                self.all.extend_from_slice(&data);
-            }
-            Err(frame) => self.trailers = frame.into_trailers().ok().map(Box::new),
-        }
-        Ok(())
-    }
-
-    fn whole(&mut self) -> Bytes {
-        match self.all.is_empty() {
-            true => std::mem::take(&mut self.first),
-            false => std::mem::take(&mut self.all).freeze(),
-        }
-    }
+    Ok(GuardedBody::held(frames.into_bytes(), trailers))
 }
 
 impl<B: Body<Data = Bytes>> Body for GuardedBody<B> {
@@ -129,7 +103,15 @@ impl<B: Body<Data = Bytes>> Body for GuardedBody<B> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         match self.project().kind.project() {
-            KindProjected::Inner { body } => body.poll_frame(context),
+            KindProjected::Inner { body, captured } => {
+                let polled = body.poll_frame(context);
+                if let Poll::Ready(Some(Ok(frame))) = &polled
+                    && let Some(data) = frame.data_ref()
+                {
+                    captured.record(data);
+                }
+                polled
+            }
             KindProjected::Held { data, trailers } => {
                 let frame = data.take().map(Frame::data);
                 let trailers = || trailers.take().map(|trailers| Frame::trailers(*trailers));
@@ -140,14 +122,14 @@ impl<B: Body<Data = Bytes>> Body for GuardedBody<B> {
 
     fn is_end_stream(&self) -> bool {
         match &self.kind {
-            Kind::Inner { body } => body.is_end_stream(),
+            Kind::Inner { body, .. } => body.is_end_stream(),
             Kind::Held { data, trailers } => data.is_none() && trailers.is_none(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
-            Kind::Inner { body } => body.size_hint(),
+            Kind::Inner { body, .. } => body.size_hint(),
             Kind::Held { data, .. } => {
                 SizeHint::with_exact(data.as_ref().map_or(0, |data| data.len() as u64))
             }

@@ -18,6 +18,7 @@ use crate::model::credentials::Credentials;
 use crate::model::denial::Denial;
 use crate::model::scheme::Scheme;
 use crate::model::scope::Scopes;
+use crate::model::session_owner::SessionOwner;
 use crate::model::verified_token::VerifiedToken;
 use crate::net::clock::Clock;
 use crate::policy::authorization::{CheckedToken, Policy};
@@ -28,6 +29,7 @@ use crate::resource::builder::McpAuthBuilder;
 use crate::resource::default_verifier::VerifierKind;
 use crate::resource::guarded_body::{self, GuardedBody};
 use crate::resource::issuer_resolvers::Resolvers;
+use crate::resource::listening_streams::{ListeningStreams, StreamEnd};
 use crate::resource::sender_constraint::SenderConstraint;
 use crate::verify::id_signer::IdSigner;
 
@@ -58,6 +60,7 @@ pub(super) struct Inner {
     pub(super) is_optional: bool,
     pub(super) id_signer: IdSigner,
     pub(super) streams_outlive_tokens: bool,
+    pub(super) listening_streams: ListeningStreams,
     pub(super) lists: Option<ListFilter>,
     pub(super) servers: Vec<AuthorizationServer>,
     /// Finds the authorization servers of issuers that are known only at run time.
@@ -263,10 +266,16 @@ impl McpAuth {
         self.0.is_optional
     }
 
-    /// When streams that were opened with the caller's token end. Returns `None` if the token does not expire,
-    /// or if streams may outlive it.
-    pub(crate) fn streams_end_at(&self, caller: &AuthInfo) -> Option<SystemTime> {
+    /// From when on the caller's token is refused, if its listening streams end then. Returns `None` if it does not
+    /// expire, or if streams may outlive it.
+    pub(crate) fn end_of_token(&self, caller: &AuthInfo) -> Option<SystemTime> {
         self.0.policy.validity.end_of(caller.data()).filter(|_| !self.0.streams_outlive_tokens)
+    }
+
+    /// The end of a listening stream that was opened with the caller's token.
+    pub(crate) fn end_of_stream(&self, caller: &AuthInfo) -> Option<StreamEnd> {
+        let end = self.end_of_token(caller)?;
+        Some(self.0.listening_streams.reserve(SessionOwner::of(Some(caller)), end))
     }
 
     pub(crate) fn id_signer(&self) -> &IdSigner {

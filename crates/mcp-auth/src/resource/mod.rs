@@ -1,12 +1,15 @@
 //! One protected resource: `McpAuth`, its builder, and the decision on each request.
 
 pub(crate) mod config_error;
+mod joined_frames;
+pub(crate) mod captured_message;
 pub(crate) mod guarded_body;
 mod list_rules;
 mod sender_constraint;
 mod sender_settings;
 mod issuer_resolvers;
 mod default_verifier;
+pub(crate) mod listening_streams;
 pub(crate) mod builder;
 pub(crate) mod mcp_auth;
 mod build;

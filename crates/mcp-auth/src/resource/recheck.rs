@@ -1,14 +1,14 @@
-//! Rechecks of the token of an open stream.
+//! Rechecks of the token of an open request.
 
 use crate::model::auth_info::AuthInfo;
 use crate::model::credentials::Credentials;
 use crate::model::denial::{Denial, DenialKind};
 use crate::net::box_future::BoxFuture;
 use crate::resource::mcp_auth::McpAuth;
+use crate::util::unix_time::unix_secs;
 
 impl McpAuth {
-    /// Whether the caller's token is introspected again while its streams are open. They end if it is refused
-    /// then.
+    /// Whether the caller's token is introspected again while its requests are open.
     pub(crate) fn needs_recheck(&self, caller: &AuthInfo) -> bool {
         caller.data().is_introspected && !self.0.streams_outlive_tokens
     }
@@ -21,6 +21,13 @@ impl McpAuth {
             let denied = auth.recheck(&credentials).await.err();
             denied.is_some_and(|it| !matches!(it.kind(), DenialKind::Unavailable { .. }))
         })
+    }
+
+    /// Whether the caller's token may have expired for its issuer, whose clock may be ahead of ours.
+    pub(crate) fn may_have_expired(&self, caller: &AuthInfo) -> bool {
+        let now =
+            unix_secs(self.0.clock.now()).saturating_add(self.0.policy.validity.leeway.as_secs());
+        caller.data().expires_at.is_some_and(|end| end.get() <= now)
     }
 
     async fn recheck(&self, credentials: &Credentials) -> Result<(), Denial> {

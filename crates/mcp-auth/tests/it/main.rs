@@ -23,6 +23,7 @@ mod lists;
 mod logs;
 mod metrics;
 mod mtls;
+mod open_requests;
 mod operations;
 mod origins;
 mod packages;

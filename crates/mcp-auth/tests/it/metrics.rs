@@ -178,7 +178,7 @@ async fn ids_of_other_callers_ended_streams_and_bad_gateways_are_counted() {
     issuer.clock().advance(Duration::from_secs(360));
     assert_eq!(next(&mut response.into_body()).await, None);
     assert_eq!(counts.of("mcp_auth_bad_gateway_total reason=unreadable"), 1);
-    assert_eq!(counts.of("mcp_auth_streams_ended_total"), 1);
+    assert_eq!(counts.of("mcp_auth_streams_ended_total reason=expired"), 1);
 }
 
 #[tokio::test]

@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
-use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
+use futures_util::{FutureExt as _, StreamExt as _};
 use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
 use http::{Method, Request, Response};
 use http_body::{Body as _, Frame};
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use mcp_auth::{
-    ApiKey, ApiKeys, AuthInfo, Credentials, Denial, Introspection, McpAuth, McpAuthBuilder,
-    ResponseBody, Revocation, VerifiedToken,
+    ApiKey, ApiKeys, AuthInfo, BoxFuture, Credentials, Denial, GuardedBody, Introspection, McpAuth,
+    McpAuthBuilder, ResponseBody, Revocation, VerifiedToken,
 };
 use mcp_auth_testkit::{Endpoint, TestIssuer, Trouble};
 use rmcp::ServiceExt as _;
@@ -47,34 +47,50 @@ fn stream() -> (Frames, Stream) {
     (sender, StreamBody::new(frames.boxed()))
 }
 
-/// The answer of a streaming service behind `auth`, with these response headers.
+/// The listening stream (GET) of a streaming service behind `auth`, with these response headers.
 pub(crate) async fn streamed(
     auth: &McpAuth,
     token: Option<&str>,
     headers: &[(&'static str, &str)],
 ) -> (Frames, Response<ResponseBody<Stream>>) {
-    let (frames, response) = streamed_later(auth, token, headers);
+    let mut request = request(token.map(bearer).unwrap_or_default());
+    *request.method_mut() = Method::GET;
+    let (frames, response) = streaming(auth, request, headers);
     (frames, response.await)
 }
 
-/// The same, but the answer is a future.
+/// The answer of such a service to a POST, as a future.
 pub(crate) fn streamed_later(
     auth: &McpAuth,
     token: Option<&str>,
     headers: &[(&'static str, &str)],
-) -> (Frames, impl Future<Output = Response<ResponseBody<Stream>>> + use<>) {
+) -> (Frames, BoxFuture<'static, Response<ResponseBody<Stream>>>) {
+    streaming(auth, request(token.map(bearer).unwrap_or_default()), headers)
+}
+
+/// The answer of a streaming service behind `auth` to a request.
+pub(crate) fn streaming(
+    auth: &McpAuth,
+    request: Request<Full<Bytes>>,
+    headers: &[(&'static str, &str)],
+) -> (Frames, BoxFuture<'static, Response<ResponseBody<Stream>>>) {
     let (frames, body) = stream();
     let mut response = Response::new(body);
     for (name, value) in headers {
         response.headers_mut().append(*name, value.parse().expect("a value"));
     }
     let response = Arc::new(Mutex::new(Some(response)));
-    let service = auth.bearer_auth().layer(service_fn(move |_: Request<_>| {
-        let response = response.lock().expect("it").take();
-        ready(Ok::<_, Infallible>(response.expect("one request")))
-    }));
-    let answer = service.oneshot(request(token.map(bearer).unwrap_or_default()));
-    (frames, async { answer.await.unwrap_or_else(|never| match never {}) })
+    let service = service_fn(move |request: Request<GuardedBody<Full<Bytes>>>| {
+        let response = response.clone();
+        let answer = async move {
+            request.into_body().collect().await.unwrap_or_else(|never| match never {});
+            let response = response.lock().expect("it").take();
+            Ok::<_, Infallible>(response.expect("one request"))
+        };
+        Box::pin(answer) as BoxFuture<'static, _>
+    });
+    let answer = auth.bearer_auth().layer(service).oneshot(request);
+    (frames, answer.map(|answer| answer.unwrap_or_else(|never| match never {})).boxed())
 }
 
 pub(crate) const EVENTS: (&str, &str) = ("content-type", "text/event-stream");
@@ -557,14 +573,17 @@ async fn waiting_for_the_first_message_does_not_change_the_body() {
 async fn an_always_ready_body_without_messages_ends_with_its_token() {
     for empty in ["", "id: \0\n", ":\n"] {
         for method in [Method::GET, Method::POST] {
+            let is_listening = method == Method::GET;
             let issuer = TestIssuer::new();
             let auth = issuer.protects(RESOURCE).build().expect("a description");
             let headers = bearer(&issuer.token().expires_in(5 * MINUTE).sign());
-            let (clock, mut polls) = (issuer.clock(), 0);
+            let (clock, revoking, mut polls) = (issuer.clock(), auth.clone(), 0);
             let frames = std::iter::repeat_with(move || {
                 polls += 1;
-                if polls == 1000 {
+                if polls == 1000 && is_listening {
                     clock.advance(DAY);
+                } else if polls == 1000 {
+                    revoking.revoke(Revocation::subject("https://issuer.test", "alice"));
                 }
                 data(empty)
             });

@@ -1,7 +1,7 @@
 //! `BearerAuthLayer` and its service `BearerAuth`: authenticate, authorize, refuse.
 
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use tower_service::Service;
 
 use crate::integrations::tower::caller_scope::{CallerScope, Outcome};
 use crate::integrations::tower::extensions::Anonymous;
+use crate::integrations::tower::open_request::OpenRequest;
 use crate::integrations::tower::response_body::ResponseBody;
 use crate::integrations::tower::{cors, decision_log, stripped_headers};
 use crate::model::auth_info::AuthInfo;
@@ -49,10 +50,13 @@ pub struct BearerAuthLayer(McpAuth);
 /// issuer, subject and client of the request, and so is each event id of a stream. For any other caller, such a
 /// session does not exist.
 ///
-/// An event stream ends when the token with which it was opened expires or is revoked. The head of a stream
-/// that answers a `POST` is held back until its first message, 100 ms at most: a handler that
-/// [refuses](AuthInfo::require) its caller within this time answers with a 403. Both use tokio's timer, which
-/// must be enabled in a runtime that you build yourself.
+/// A response may take longer than its token is valid. A listening stream (the response to a `GET` or to
+/// `subscriptions/listen`) ends when the token with which it was opened expires, or up to 32 seconds later if the
+/// same caller has other streams. If the token is revoked, everything that is open ends: the client gets a
+/// JSON-RPC error for each request that waits for a response. The head of a stream that answers a `POST` is held
+/// back until its first message, 100 ms at most: a handler that [refuses](AuthInfo::require) its caller within this
+/// time answers with a 403. All this uses tokio's timer, which must be enabled in a runtime that you build
+/// yourself.
 ///
 /// Lists are filtered if [`list_only`](crate::McpAuthBuilder::list_only) or
 /// [`filter_lists`](crate::McpAuthBuilder::filter_lists) is set.
@@ -118,6 +122,18 @@ where
     }
 }
 
+/// Boxed, so that the future of a request stays small.
+fn boxed_scope<'a, B>(
+    auth: &'a McpAuth,
+    caller: Option<&AuthInfo>,
+    scheme: Scheme,
+    parts: &mut Parts,
+    body: &mut GuardedBody<B>,
+) -> Box<CallerScope<'a>> {
+    let request = OpenRequest::new(parts, body);
+    Box::new(CallerScope::from_request(auth, caller, scheme, parts, request))
+}
+
 /// Handles one request. `precheck` is the result of earlier checks of it; `pass_on` passes an admitted request to
 /// the inner service.
 ///
@@ -149,10 +165,10 @@ where
         }
         let scheme;
         let mut response = match auth.admit_or_anonymous(&parts, body).await {
-            Ok((caller, body)) => {
+            Ok((caller, mut body)) => {
                 stripped_headers::remove(&mut parts.headers);
                 scheme = caller.as_ref().map(AuthInfo::scheme).unwrap_or_default();
-                let scope = CallerScope::from_request(&auth, caller.as_ref(), scheme, &mut parts);
+                let scope = boxed_scope(&auth, caller.as_ref(), scheme, &mut parts, &mut body);
                 match caller {
                     Some(caller) => parts.extensions.insert(caller).map(drop),
                     None => {
@@ -160,8 +176,21 @@ where
                         parts.extensions.insert(Anonymous(auth.clone())).map(drop)
                     }
                 };
-                let response = pass_on(Request::from_parts(parts, body)).await?;
-                match scope.on_response(response) {
+                let outcome = {
+                    let (scope, mut watch) = (&*scope, None);
+                    let mut response = pin!(pass_on(Request::from_parts(parts, body)));
+                    let outcome = poll_fn(move |context| match response.as_mut().poll(context) {
+                        Poll::Ready(response) => {
+                            Poll::Ready(response.map(|response| scope.on_response(response)))
+                        }
+                        Poll::Pending => {
+                            let revoked = scope.poll_revoked(&mut watch, context);
+                            revoked.map(|response| Ok(Outcome::Passed(response)))
+                        }
+                    });
+                    outcome.await?
+                };
+                match outcome {
                     Outcome::Passed(response) => response,
                     Outcome::Pending(answer) => boxed(|| scope.complete(answer)).await,
                 }

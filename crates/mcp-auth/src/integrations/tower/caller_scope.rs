@@ -11,6 +11,7 @@ use http_body::Body;
 use crate::integrations::tower::content_headers::{is_encoded, says};
 use crate::integrations::tower::extensions::HandlerDenial;
 use crate::integrations::tower::json_list_filter::{self, FilterError};
+use crate::integrations::tower::open_request::OpenRequest;
 use crate::integrations::tower::response_body::ResponseBody;
 use crate::integrations::tower::sse_body::SseBody;
 use crate::integrations::tower::stream_state::{RewriteFn, StreamState};
@@ -23,16 +24,15 @@ use crate::resource::mcp_auth::McpAuth;
 
 /// An admitted request that waits for its response.
 pub(super) struct CallerScope<'a> {
-    auth: &'a McpAuth,
+    pub(super) auth: &'a McpAuth,
     pub(super) caller: Option<AuthInfo>,
     /// The scheme of the caller's credentials, which is also that of the challenge.
     scheme: Scheme,
     /// The name of the tool in the headers, for the log.
-    tool_name: Option<HeaderValue>,
+    pub(super) tool_name: Option<HeaderValue>,
     /// The response to HEAD has the headers of a body, but no body.
     is_head: bool,
-    /// A POST carries a request, so its response has a first message.
-    pub(super) is_post: bool,
+    pub(super) request: OpenRequest,
     /// Whether the request's MCP revision lets others cache lists that do not forbid it.
     may_be_cached: bool,
 }
@@ -59,8 +59,9 @@ impl<'a> CallerScope<'a> {
         caller: Option<&AuthInfo>,
         scheme: Scheme,
         parts: &mut Parts,
+        request: OpenRequest,
     ) -> Self {
-        let (is_head, is_post) = (parts.method == Method::HEAD, parts.method == Method::POST);
+        let is_head = parts.method == Method::HEAD;
         let headers = &mut parts.headers;
         // One pass over the names is faster than four lookups.
         let (mut has_ids, mut is_modern, mut name) = (false, false, None);
@@ -83,7 +84,7 @@ impl<'a> CallerScope<'a> {
             }
         }
         let (caller, may_be_cached) = (caller.cloned(), is_modern);
-        Self { auth, caller, scheme, tool_name, is_head, is_post, may_be_cached }
+        Self { auth, caller, scheme, tool_name, is_head, request, may_be_cached }
     }
 
     /// Signs the session ids in the response. A stream is set up to end with the caller's token, and to be
@@ -123,8 +124,9 @@ impl<'a> CallerScope<'a> {
         mut response: Response<B>,
         rewrite: Option<RewriteFn>,
     ) -> Outcome<B> {
-        let mut state = StreamState::new(self.auth, self.caller.as_ref());
-        match (is_encoded(response.headers()), rewrite) {
+        let mut state = StreamState::new(self.auth, self.caller.as_ref(), self.request.clone());
+        let is_encoded = is_encoded(response.headers());
+        match (is_encoded, rewrite) {
             (true, Some(_)) => return Outcome::Passed(self.bad_gateway(FilterError::Encoded)),
             // It can be passed on, because an id that is not signed is never accepted.
             (true, None) => decision_log::encoded_stream(self.auth),
@@ -134,7 +136,7 @@ impl<'a> CallerScope<'a> {
             }
         }
         response.headers_mut().remove(CONTENT_LENGTH);
-        let stream = response.map(|body| Box::pin(SseBody::new(body, state)));
+        let stream = response.map(|body| Box::pin(SseBody::new(body, state, is_encoded)));
         Outcome::Pending(Pending::Stream(stream))
     }
 

@@ -3,6 +3,7 @@
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::integrations::tower::json_list_filter::FilterError;
+use crate::integrations::tower::token_watch::TokenEnd;
 use crate::model::auth_info::AuthInfo;
 use crate::model::denial::{Denial, DenialKind};
 use crate::net::metrics;
@@ -89,10 +90,19 @@ pub(super) fn unverified_event_id(auth: &McpAuth) {
     tracing::info!(target: TARGET, resource = auth.resource(), "an event id that was not issued to this caller");
 }
 
-/// Logs a stream that ended with its token.
-pub(super) fn stream_ended(auth: &McpAuth) {
-    metrics::stream_ended();
-    tracing::debug!(target: TARGET, resource = auth.resource(), "a stream ended with its token");
+/// Logs a response that ended with its token, at info if the token was revoked.
+pub(super) fn stream_ended(auth: &McpAuth, why: TokenEnd) {
+    let resource = auth.resource();
+    match why {
+        TokenEnd::Expired => {
+            metrics::stream_ended("expired");
+            tracing::debug!(target: TARGET, resource, "a stream ended with its token");
+        }
+        TokenEnd::Revoked => {
+            metrics::stream_ended("revoked");
+            tracing::info!(target: TARGET, resource, "an open request ended because its token was revoked");
+        }
+    }
 }
 
 /// Logs a stream whose events cannot be read here.

@@ -1,11 +1,11 @@
-//! The response for a denial: the only function that builds one.
+//! The response for a denial: the only function that builds one. JSON-RPC errors as a response.
 
 use bytes::Bytes;
 use http::Response;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, VARY, WWW_AUTHENTICATE};
-use serde_json::json;
-use serde_json::value::RawValue;
+use serde_json::Value;
 
+use crate::integrations::tower::json_rpc;
 use crate::model::denial::{Denial, DenialKind};
 use crate::resource::mcp_auth::McpAuth;
 
@@ -36,12 +36,8 @@ impl McpAuth {
     #[must_use]
     pub fn refuse(&self, denial: &Denial) -> Response<Bytes> {
         let challenge = self.challenge(denial);
-        let message = |code: i32, message: &str| {
-            // The id is already JSON, and of bounded length.
-            let id =
-                denial.request_id().and_then(|id| serde_json::from_str::<Box<RawValue>>(id).ok());
-            json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code, "message": message } })
-        };
+        let message =
+            |code: i32, message: &str| json_rpc::error(denial.request_id(), code, message);
         let (error, description) = match denial.kind() {
             DenialKind::HostNotAllowed => {
                 (Some("forbidden_host"), Some("This server is not called by this host"))
@@ -71,18 +67,20 @@ impl McpAuth {
             (DenialKind::Forbidden, _) if denial.request_id().is_some() => {
                 message(FORBIDDEN, REFUSED)
             }
-            (_, Some(error)) => json!({ "error": error, "error_description": description }),
+            (_, Some(error)) => {
+                Value::from_iter([("error", Some(error)), ("error_description", description)])
+                    .to_string()
+            }
             // RFC 6750 §3.1: no error code where no token was sent.
             (_, None) => {
-                json!({ "error_description": description, "resource_metadata": self.metadata_url() })
+                let metadata_url = ("resource_metadata", Some(self.metadata_url()));
+                Value::from_iter([("error_description", description), metadata_url]).to_string()
             }
         };
 
-        let mut response = Response::new(Bytes::from(body.to_string()));
+        let mut response = json(body);
         *response.status_mut() = denial.status();
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(challenge) =
             challenge.and_then(|challenge| challenge.to_string().try_into().ok())
         {
@@ -97,4 +95,20 @@ impl McpAuth {
         response.extensions_mut().insert(denial.clone());
         response
     }
+}
+
+/// The response that consists of these JSON-RPC messages.
+pub(super) fn json_rpc(messages: &[String]) -> Response<Bytes> {
+    match messages {
+        [message] => json(message.clone()),
+        batch => json(format!("[{}]", batch.join(","))),
+    }
+}
+
+fn json(body: String) -> Response<Bytes> {
+    let mut response = Response::new(body.into());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }

@@ -3,10 +3,14 @@
 mod extensions;
 mod sse_lines;
 mod sse_event_ids;
+mod sent_events;
 mod json_list_filter;
-mod decision_log;
+mod json_rpc;
+mod open_request;
 mod sse_list_filter;
 mod stream_deadline;
+mod token_watch;
+mod decision_log;
 mod stream_state;
 mod sse_body;
 mod response_body;

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,12 +19,47 @@ use crate::integrations::tower::json_list_filter::{self, FilterError};
 use crate::integrations::tower::response_body::ResponseBody;
 use crate::integrations::tower::sse_body::SseBody;
 use crate::integrations::tower::stream_state::RewriteFn;
+use crate::integrations::tower::token_watch::{TokenEnd, TokenWatch};
+use crate::integrations::tower::{decision_log, denial_response};
+use crate::model::denial::Denial;
+use crate::model::error_codes::Reason;
 
 /// How long the response head is held back for the first message. It is long enough for a handler that looks
 /// something up before it refuses, and too short for users to notice.
 const FIRST_MESSAGE_TIMEOUT: Duration = Duration::from_millis(100);
 
 impl CallerScope<'_> {
+    /// While the inner service has not answered: ready with a response if the caller's token is revoked. `watch` is created
+    /// at the first call.
+    pub(super) fn poll_revoked<B>(
+        &self,
+        watch: &mut Option<Box<TokenWatch>>,
+        context: &mut Context<'_>,
+    ) -> Poll<Response<ResponseBody<B>>> {
+        let Some(caller) = &self.caller else { return Poll::Pending };
+        // The request was authorized when it arrived, so it may outlive its token.
+        let watch = watch.get_or_insert_with(|| Box::new(TokenWatch::new(self.auth, caller, None)));
+        loop {
+            match watch.ended(context) {
+                Some(TokenEnd::Revoked) => return Poll::Ready(self.revoked_response()),
+                Some(TokenEnd::Expired) => watch.ignore_expiry(),
+                None => ready!(watch.wait(context)),
+            }
+        }
+    }
+
+    /// The response to a request whose token was revoked before the inner service has answered.
+    fn revoked_response<B>(&self) -> Response<ResponseBody<B>> {
+        let errors = self.request.revoked_errors();
+        if errors.is_empty() {
+            return self
+                .auth
+                .log_and_refuse(&Denial::invalid(Reason::Inactive), self.tool_name.as_ref());
+        }
+        decision_log::stream_ended(self.auth, TokenEnd::Revoked);
+        denial_response::json_rpc(&errors).map(ResponseBody::whole)
+    }
+
     pub(super) async fn complete<B: Body<Data = Bytes>>(
         &self,
         answer: Pending<B>,
@@ -42,7 +78,7 @@ impl CallerScope<'_> {
         mut response: Response<Pin<Box<SseBody<B>>>>,
     ) -> Response<ResponseBody<B>> {
         let mut begun = None;
-        if self.is_post && self.caller.is_some() && Handle::try_current().is_ok() {
+        if self.request.is_post() && self.caller.is_some() && Handle::try_current().is_ok() {
             let events = response.body_mut();
             let first = poll_fn(|context| events.as_mut().poll_first_message(context));
             let first = timeout(FIRST_MESSAGE_TIMEOUT, first).await;

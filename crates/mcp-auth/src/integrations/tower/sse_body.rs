@@ -11,6 +11,7 @@ use pin_project_lite::pin_project;
 
 use crate::integrations::tower::decision_log;
 use crate::integrations::tower::json_list_filter::FilterError;
+use crate::integrations::tower::sent_events::SentEvents;
 use crate::integrations::tower::sse_lines::{lines, split_end, value};
 use crate::integrations::tower::stream_state::StreamState;
 use crate::policy::list_filter::UnfilterableList;
@@ -25,6 +26,9 @@ pin_project! {
         ready: VecDeque<Bytes>,
         trailers: Option<HeaderMap>,
         held_frames: u8,
+        sent: SentEvents,
+        // It was ended before its body was.
+        has_ended: bool,
     }
 }
 
@@ -36,9 +40,16 @@ const MAX_HELD_FRAMES: u8 = 16;
 const MAX_JOINED_BYTES: usize = 8 * 1024;
 
 impl<B: Body<Data = Bytes>> SseBody<B> {
-    pub(super) fn new(body: B, state: StreamState) -> Self {
-        let (ready, trailers) = (VecDeque::new(), None);
-        Self { body: Some(body), state: Box::new(state), ready, trailers, held_frames: 0 }
+    pub(super) fn new(body: B, state: StreamState, is_encoded: bool) -> Self {
+        Self {
+            body: Some(body),
+            state: Box::new(state),
+            ready: VecDeque::new(),
+            trailers: None,
+            held_frames: 0,
+            sent: if is_encoded { SentEvents::encoded() } else { SentEvents::default() },
+            has_ended: false,
+        }
     }
 
     /// Ready when there is a message to send, or when the body has ended. Fails if the body breaks off before.
@@ -99,13 +110,19 @@ impl<B: Body<Data = Bytes>> Body for SseBody<B> {
             // takes time too.
             let is_due = std::mem::take(&mut is_first) || this.ready.is_empty();
             let is_open = this.body.is_some() || !this.ready.is_empty() || this.trailers.is_some();
-            if is_due && is_open && this.state.is_finished(context) {
-                decision_log::stream_ended(&this.state.auth);
+            if is_due
+                && is_open
+                && !*this.has_ended
+                && let Some(last_messages) = this.state.ended(context)
+            {
+                *this.has_ended = true;
                 this.body.set(None);
-                this.ready.clear();
                 *this.trailers = None;
+                this.ready.clear();
+                this.ready.extend(this.sent.last_events(last_messages));
             }
             if let Some(bytes) = joined(this.ready) {
+                this.sent.record(&bytes);
                 return Poll::Ready(Some(Ok(Frame::data(bytes))));
             }
             if let Some(trailers) = this.trailers.take() {

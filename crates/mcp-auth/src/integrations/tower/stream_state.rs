@@ -1,4 +1,4 @@
-//! `StreamState`: the deadline of one event stream, and how its events are rewritten for its reader.
+//! `StreamState`: when one event stream ends, and how its events are rewritten for its reader.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -7,12 +7,14 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 
 use crate::integrations::tower::decision_log;
+use crate::integrations::tower::open_request::OpenRequest;
 use crate::integrations::tower::sse_event_ids::SseEventIds;
 use crate::integrations::tower::sse_list_filter::{MAX_EVENT_BYTES, SseListFilter};
-use crate::integrations::tower::stream_deadline::StreamDeadline;
+use crate::integrations::tower::token_watch::{TokenEnd, TokenWatch};
 use crate::model::auth_info::AuthInfo;
 use crate::model::session_owner::SessionOwner;
 use crate::policy::list_filter::UnfilterableList;
+use crate::resource::listening_streams::StreamEnd;
 use crate::resource::mcp_auth::McpAuth;
 use crate::verify::id_signer::Purpose;
 
@@ -20,9 +22,11 @@ use crate::verify::id_signer::Purpose;
 pub(super) struct StreamState {
     pub(super) auth: McpAuth,
     caller: Option<AuthInfo>,
-    /// The version of the revocations at which the caller was last looked up.
-    version: usize,
-    end: StreamDeadline,
+    request: OpenRequest,
+    /// `None` if the caller is anonymous.
+    watch: Option<TokenWatch>,
+    /// `None` if the stream does not end with its token.
+    _end: Option<StreamEnd>,
     lists: Option<SseListFilter<RewriteFn>>,
     ids: Option<SseEventIds<SignId>>,
 }
@@ -34,15 +38,19 @@ pub(super) type RewriteFn =
     Box<dyn Fn(&str) -> Result<Option<String>, UnfilterableList> + Send + Sync>;
 
 impl StreamState {
-    /// A stream that ends when the caller's token expires or is revoked.
-    pub(super) fn new(auth: &McpAuth, caller: Option<&AuthInfo>) -> Self {
-        let at = caller.and_then(|caller| auth.streams_end_at(caller));
-        let mut end = StreamDeadline::new(at, auth.clock().clone());
-        if caller.is_some_and(|caller| auth.needs_recheck(caller)) {
-            end = end.with_recheck();
-        }
+    /// A stream that ends when the caller's token is revoked. A listening stream also ends when it expires.
+    pub(super) fn new(auth: &McpAuth, caller: Option<&AuthInfo>, request: OpenRequest) -> Self {
+        let listening = caller.filter(|_| request.declares_listening());
+        let end = listening.and_then(|caller| auth.end_of_stream(caller));
+        let watch = caller.map(|caller| {
+            let at = match &end {
+                Some(end) => end.at(),
+                None => auth.end_of_token(caller),
+            };
+            TokenWatch::new(auth, caller, at)
+        });
         let (auth, caller) = (auth.clone(), caller.cloned());
-        Self { auth, caller, version: 0, end, lists: None, ids: None }
+        Self { auth, caller, request, watch, _end: end, lists: None, ids: None }
     }
 
     /// Signs the event ids, so that only this owner can resume the stream.
@@ -60,24 +68,26 @@ impl StreamState {
         self
     }
 
-    /// Whether the stream must end, even if its body continues.
-    pub(super) fn is_finished(&mut self, context: &mut Context<'_>) -> bool {
-        let version = self.auth.revocations().version();
-        let is_news = std::mem::replace(&mut self.version, version) != version;
-        let is_revoked = |caller| is_news && self.auth.is_revoked(caller);
-        let Some(caller) = &self.caller else { return false };
-        is_revoked(caller)
-            || self.end.has_expired()
-            || self.end.is_refused(context, || self.auth.is_refused(caller))
+    /// The last messages of the stream, if it must end now, even if its body continues.
+    pub(super) fn ended(&mut self, context: &mut Context<'_>) -> Option<Vec<String>> {
+        let watch = self.watch.as_mut()?;
+        let why = watch.ended(context)?;
+        let last_messages = match why {
+            TokenEnd::Revoked => self.request.revoked_errors(),
+            TokenEnd::Expired if self.request.is_listening() => self.request.subscription_results(),
+            // The response to a request that was authorized when it arrived, however long it takes.
+            TokenEnd::Expired => {
+                watch.ignore_expiry();
+                return None;
+            }
+        };
+        decision_log::stream_ended(&self.auth, why);
+        Some(last_messages)
     }
 
-    /// Ready when the stream must be checked again with [`is_finished`](Self::is_finished).
+    /// Ready when [`ended`](Self::ended) must be called again.
     pub(super) fn wait(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let (auth, caller) = (&self.auth, &self.caller);
-        self.end.poll(context, || match caller {
-            Some(caller) => Box::pin(auth.revoked(caller)),
-            None => Box::pin(std::future::pending()),
-        })
+        self.watch.as_mut().map_or(Poll::Pending, |watch| watch.wait(context))
     }
 
     /// Logs a refusal by the handler that was too late for a 403, because the head had been sent.

@@ -28,7 +28,7 @@ pub(super) enum Messages<M> {
 #[derive(Default)]
 pub(super) struct Envelope<'m> {
     id: Option<Raw<'m>>,
-    method: Option<Raw<'m>>,
+    pub(super) method: Option<Raw<'m>>,
     params: Params<'m>,
     is_response: bool,
 }

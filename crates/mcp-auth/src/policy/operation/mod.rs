@@ -6,6 +6,7 @@ mod call;
 mod headers;
 mod params;
 mod message;
+mod open_requests;
 
 use std::fmt;
 
@@ -18,6 +19,7 @@ use crate::model::denial::Denial;
 use crate::model::error_codes::BadMessage;
 
 pub(crate) use call::{Call, is_known_method};
+pub(crate) use open_requests::{OpenRequest, open_requests};
 pub(crate) use target::Target;
 
 /// What a request asks for: one MCP message, several in a batch, or none (a `GET` for a stream).

@@ -1,0 +1,124 @@
+//! When listening streams end: the streams of one principal at different moments.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::model::session_owner::SessionOwner;
+
+/// The longest time for which a listening stream outlives its token. A client whose stream ends refreshes its token.
+/// If two streams of a client end in the same moment, both refresh, and an issuer that rotates refresh tokens takes the
+/// second refresh for a theft and ends the login.
+const MAX_DELAY: Duration = Duration::from_secs(32);
+
+/// The shortest time between the ends of two streams of a principal, as long as its streams are at most 32. A client
+/// refreshes its token faster.
+const MIN_GAP: Duration = Duration::from_secs(1);
+
+/// The ends of all open listening streams, in milliseconds since 1970. Clones share them.
+#[derive(Clone, Default)]
+pub(super) struct ListeningStreams(Arc<Mutex<Ends>>);
+
+type Ends = HashMap<SessionOwner, BTreeSet<u64>>;
+
+/// The end of one stream. No other stream of its principal ends at the same moment, while it exists.
+pub(crate) struct StreamEnd {
+    streams: ListeningStreams,
+    owner: SessionOwner,
+    at: u64,
+}
+
+impl ListeningStreams {
+    /// The end of a stream whose token ends at `end`: the same moment, or shortly after if other streams of the owner end
+    /// then.
+    pub(super) fn reserve(&self, owner: SessionOwner, end: SystemTime) -> StreamEnd {
+        let end = end.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mut all = self.lock();
+        let ends = all.entry(owner.clone()).or_default();
+        let at = free_moment(ends, millis(end));
+        ends.insert(at);
+        drop(all);
+        StreamEnd { streams: self.clone(), owner, at }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Ends> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A moment that is not near any of `ends`: `end`, or at most [`MAX_DELAY`] later.
+fn free_moment(ends: &BTreeSet<u64>, end: u64) -> u64 {
+    let gap = millis(MIN_GAP);
+    let max_streams = millis(MAX_DELAY) / gap;
+    let delays = (0..max_streams as u32).map(|i| millis(MAX_DELAY.mul_f64(spread(i))));
+    let mut moments = delays.map(|delay| end.saturating_add(delay));
+    let is_free = |at: &u64| {
+        ends.range((at + 1).saturating_sub(gap)..at.saturating_add(gap)).next().is_none()
+    };
+    moments.find(is_free).unwrap_or_else(|| {
+        // More streams than a client has. Only the same moment is avoided, as far as there is one.
+        let start = end.saturating_add(millis(MAX_DELAY.mul_f64(spread(ends.len() as u32))));
+        (start..end.saturating_add(millis(MAX_DELAY)))
+            .find(|at| !ends.contains(at))
+            .unwrap_or(start)
+    })
+}
+
+/// Numbers from 0 to 1 that are far from all numbers before: 0, 1/2, 1/4, 3/4, 1/8, ... (van der Corput's sequence).
+fn spread(i: u32) -> f64 {
+    f64::from(i.reverse_bits()) / 2_f64.powi(32)
+}
+
+fn millis(duration: Duration) -> u64 {
+    duration.as_millis().try_into().unwrap_or(u64::MAX)
+}
+
+impl StreamEnd {
+    pub(crate) fn at(&self) -> Option<SystemTime> {
+        UNIX_EPOCH.checked_add(Duration::from_millis(self.at))
+    }
+}
+
+impl Drop for StreamEnd {
+    fn drop(&mut self) {
+        let mut all = self.streams.lock();
+        if let Some(ends) = all.get_mut(&self.owner) {
+            ends.remove(&self.at);
+            if ends.is_empty() {
+                all.remove(&self.owner);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_of_a_principal_end_a_second_apart_and_soon() {
+        let streams = ListeningStreams::default();
+        let owner = || SessionOwner::of(None);
+        let end = UNIX_EPOCH + Duration::from_secs(1000);
+        let first = streams.reserve(owner(), end);
+        assert_eq!(first.at(), Some(end), "the first one ends with its token");
+        let others: Vec<_> = (1..32).map(|_| streams.reserve(owner(), end)).collect();
+        let mut ends: Vec<_> = others.iter().chain([&first]).map(|it| it.at).collect();
+        ends.sort_unstable();
+        assert!(ends.windows(2).all(|two| two[1] - two[0] >= 1000), "{ends:?}");
+        assert!(*ends.last().expect("32 streams") < 1_000_000 + 32_000);
+        assert!(others[0].at - first.at >= 8000, "the first few are further apart");
+
+        let renewed = streams.reserve(owner(), end + Duration::from_millis(16_300));
+        assert!(ends.iter().all(|at| at.abs_diff(renewed.at) > 0));
+
+        let mut many: Vec<_> = (0..10_000).map(|_| streams.reserve(owner(), end)).collect();
+        let distinct: BTreeSet<_> = many.iter().map(|it| it.at).collect();
+        assert_eq!(distinct.len(), many.len());
+        assert!(*distinct.last().expect("many") <= 1_000_000 + 32_000);
+
+        many.clear();
+        drop((first, others, renewed));
+        assert!(streams.lock().is_empty(), "nothing is left");
+    }
+}
