@@ -282,6 +282,7 @@ fn the_library_never_unwraps_or_panics() {
                 "todo!(",
                 "assert!(",
                 "assert_eq!(",
+                "json!(", // it unwraps what it cannot serialize, such as the number 1e999
             ] {
                 assert!(!line.contains(word), "{}: `{line}`", source.path);
             }

@@ -364,3 +364,69 @@ async fn optional_auth_accepts_missing_but_not_invalid_credentials() {
     assert_eq!(status(&auth, &issuer.token().expired().sign()).await, 401);
     assert_eq!(status(&auth, "nonsense").await, 401);
 }
+
+/// The id of a message is JSON of the client, which a parser may change or refuse.
+#[tokio::test]
+async fn ids_come_back_as_their_own_bytes() {
+    let issuer = TestIssuer::new();
+    let rules = ToolScopes::new()
+        .tool("never", Rule::never())
+        .tool("admin", ["admin"])
+        .resource("notes://a", ["admin"]);
+    let builder = || issuer.protects(RESOURCE).tools(rules.clone());
+    let required = builder().build().expect("a description");
+    let optional = builder().optional().build().expect("a description");
+    let token = issuer.token().sign();
+    let ids = [
+        "1",
+        "-0",
+        "1e2",
+        "1E+2",
+        "1.50",
+        "1e999",
+        "-1e-999",
+        "18446744073709551616",
+        "123456789012345678901234567890.5",
+        r#""""#,
+        r#""a\u0062\/""#,
+        r#""\ud800""#,
+        r#""é\n""#,
+    ];
+    let messages = [
+        r#"{"jsonrpc":"2.0","id":ID,"method":"tools/call","params":{"name":"never"}}"#,
+        r#"{"jsonrpc":"2.0","id":ID,"method":"resources/read","params":{"uri":"notes://a/../a"}}"#,
+        r#"{"jsonrpc":"2.0","id":ID,"method":"tools/call","params":{}}"#,
+    ];
+    for id in ids {
+        for message in messages {
+            for (auth, headers) in [
+                (&required, bearer(&token)),
+                (&optional, bearer(&token)),
+                (&optional, HeaderMap::new()),
+            ] {
+                let message = message.replace("ID", id);
+                let is_anonymous = headers.is_empty() && message.contains("never");
+                let request = request(headers).map(|_| Full::from(message.clone()));
+                let response = answer(auth, request).await;
+                if is_anonymous {
+                    assert_eq!(response.status(), 401, "{message}"); // a login may help
+                    continue;
+                }
+                let body = std::str::from_utf8(response.body()).expect("text");
+                assert!(
+                    body.contains(&format!(r#","id":{id},"jsonrpc":"2.0"}}"#)),
+                    "{message} {body}"
+                );
+            }
+        }
+    }
+    // An id that cannot be sent back, and one of another type than MCP allows.
+    for id in ["{}", "[1]", "null", "true", &format!("{:?}", "x".repeat(300)), "1e", "01"] {
+        let message = messages[0].replace("ID", id);
+        let request = request(bearer(&token)).map(|_| Full::from(message));
+        let response = answer(&required, request).await;
+        assert_eq!(response.status(), 400, "{id}");
+        let body = std::str::from_utf8(response.body()).expect("text");
+        assert!(body.contains(r#","id":null,"jsonrpc":"2.0"}"#), "{id} {body}");
+    }
+}

@@ -4,6 +4,7 @@ use rmcp::handler::server::common::{AsRequestContext, FromContextPart};
 use rmcp::model::ErrorCode;
 use rmcp::service::{NotificationContext, RequestContext};
 use rmcp::{ErrorData, RoleServer};
+use serde_json::Value;
 
 use crate::integrations::rmcp::caller::{caller, is_anonymous, unauthenticated};
 use crate::model::auth_info::AuthInfo;
@@ -112,7 +113,7 @@ impl From<Denial> for ErrorData {
             DenialKind::InsufficientScope(scope) => Some(scope.as_str()),
             _ => None,
         };
-        let data = serde_json::json!({ "error": denial.code(), "scope": scope });
+        let data = Value::from_iter([("error", Some(denial.code())), ("scope", scope)]);
         let code = ErrorCode(denial.status().as_u16().into());
         Self::new(code, "this is not permitted to this caller", Some(data))
     }

@@ -14,7 +14,7 @@ use http::header::{
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::Full;
-use serde_json::json;
+use serde_json::Value;
 use tower_service::Service;
 
 use crate::model::credentials::MAX_TOKEN_BYTES;
@@ -171,11 +171,12 @@ fn answer(kind: SecurityEventKind, received: Result<(), Denial>) -> Response<Ful
     let (error, description) = jwt::set_error(&denial);
     let body = match kind {
         SecurityEventKind::Logout => {
-            json!({ "error": "invalid_request", "error_description": description })
+            [("error", "invalid_request"), ("error_description", description)]
         }
-        SecurityEventKind::Set => json!({ "err": error, "description": description }),
+        SecurityEventKind::Set => [("err", error), ("description", description)],
     };
-    let mut response = empty(status).map(|_| Full::new(body.to_string().into()));
+    let body = Value::from_iter(body).to_string();
+    let mut response = empty(status).map(|_| Full::new(body.into()));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CONTENT_LANGUAGE, HeaderValue::from_static("en"));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LANGUAGE, HeaderValue};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::issuer::event_poll::settings::EventPoll;
 use crate::issuer::introspection::sensitive_header;
@@ -47,21 +47,17 @@ impl Acks {
         let (mut taken, mut errors) = (Vec::new(), Map::new());
         for (jti, error) in &self.0 {
             match error {
-                None => taken.push(jti),
+                None => taken.push(jti.as_str()),
                 Some((code, description)) => {
-                    let error = json!({ "err": code, "description": description });
+                    let error = Value::from_iter([("err", *code), ("description", *description)]);
                     errors.insert(jti.clone(), error);
                 }
             }
         }
-        let mut request = json!({ "maxEvents": max_events, "returnImmediately": false });
-        if !taken.is_empty() {
-            request["ack"] = json!(taken);
-        }
-        if !errors.is_empty() {
-            request["setErrs"] = Value::Object(errors);
-        }
-        request.to_string()
+        let settings = [("maxEvents", max_events.into()), ("returnImmediately", false.into())];
+        let acks = (!taken.is_empty()).then(|| ("ack", taken.into()));
+        let errors = (!errors.is_empty()).then_some(("setErrs", Value::Object(errors)));
+        Value::from_iter(settings.into_iter().chain(acks).chain(errors)).to_string()
     }
 }
 
@@ -115,6 +111,8 @@ fn first(sets: Raw<'_>, most: usize) -> Result<Sets, ObjectError> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

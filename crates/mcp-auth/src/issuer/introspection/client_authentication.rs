@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use base64_simd::STANDARD;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
-use serde_json::json;
+use serde_json::Value;
 
 use crate::issuer::introspection::form::{Form, encode};
 use crate::issuer::introspection::secret::Secret;
@@ -116,20 +116,17 @@ fn assertion(
 ) -> Option<String> {
     // The deprecated name `EdDSA` is the one that every server of today understands.
     let alg = if key.algorithm == Algorithm::Ed25519 { "EdDSA" } else { key.algorithm.name() };
-    let header = match kid {
-        Some(kid) => json!({ "alg": alg, "kid": kid }),
-        None => json!({ "alg": alg }),
-    };
+    let header = Value::from_iter([("alg", alg)].into_iter().chain(kid.map(|kid| ("kid", kid))));
     let now = unix_secs(now);
-    let claims = json!({
-        "iss": client_id,
-        "sub": client_id,
-        "aud": issuer,
-        "iat": now,
-        "exp": now.saturating_add(ASSERTION_SECONDS),
-        "jti": to_base64url(&jwt::random::<16>()?),
-    });
-    let encode = |json: serde_json::Value| to_base64url(json.to_string().as_bytes());
+    let claims = Value::from_iter([
+        ("iss", Value::from(client_id)),
+        ("sub", client_id.into()),
+        ("aud", issuer.into()),
+        ("iat", now.into()),
+        ("exp", now.saturating_add(ASSERTION_SECONDS).into()),
+        ("jti", to_base64url(&jwt::random::<16>()?).into()),
+    ]);
+    let encode = |json: Value| to_base64url(json.to_string().as_bytes());
     let input = format!("{}.{}", encode(header), encode(claims));
     let signature = key.sign(input.as_bytes())?;
     Some(format!("{input}.{}", to_base64url(&signature)))

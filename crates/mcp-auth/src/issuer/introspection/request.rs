@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use http::header::{ACCEPT, HeaderMap, HeaderValue, USER_AGENT};
-use serde_json::json;
+use serde_json::Value;
 
 use crate::issuer::introspection::form::Form;
 use crate::issuer::introspection::settings::Introspection;
@@ -46,7 +46,7 @@ impl Introspection {
         self.authentication.authenticate(issuer, now, headers, &mut form)?;
         Some(match self.api.map(|api| api.protocol) {
             Some(ApiProtocol::GitHub) => {
-                ("application/json", json!({ "access_token": token }).to_string())
+                ("application/json", Value::from_iter([("access_token", token)]).to_string())
             }
             Some(ApiProtocol::Google) | None => (FORM, form.into_text()),
         })

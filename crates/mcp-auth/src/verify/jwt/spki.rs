@@ -3,7 +3,7 @@
 //! The keys are validated as JWKs, not here.
 
 use base64_simd::STANDARD;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::verify::jwt::base64url;
 
@@ -60,9 +60,8 @@ fn public_key(der: &[u8]) -> Result<Value, &'static str> {
     let point = |curve: &str| {
         let coordinates = key.strip_prefix(&[4])?; // uncompressed point
         let (x, y) = coordinates.split_at(coordinates.len() / 2);
-        Some(json!({
-            "kty": "EC", "crv": curve, "x": base64url::encode(x), "y": base64url::encode(y),
-        }))
+        let (x, y) = (base64url::encode(x), base64url::encode(y));
+        Some(Value::from_iter([("kty", "EC"), ("crv", curve), ("x", &x), ("y", &y)]))
     };
     let compressed = "it has a key on a curve as a compressed point: write it uncompressed";
     match (kind, parameters) {
@@ -71,7 +70,8 @@ fn public_key(der: &[u8]) -> Result<Value, &'static str> {
         (oid::EC, oid::P384) => point("P-384").ok_or(compressed),
         (oid::EC, oid::P521) => point("P-521").ok_or(compressed),
         (oid::ED25519, _) => {
-            Ok(json!({ "kty": "OKP", "crv": "Ed25519", "x": base64url::encode(key) }))
+            let key = base64url::encode(key);
+            Ok(Value::from_iter([("kty", "OKP"), ("crv", "Ed25519"), ("x", &key)]))
         }
         (oid::ML_DSA_44, _) => Ok(ml_dsa("ML-DSA-44", key)),
         (oid::ML_DSA_65, _) => Ok(ml_dsa("ML-DSA-65", key)),
@@ -81,7 +81,7 @@ fn public_key(der: &[u8]) -> Result<Value, &'static str> {
 }
 
 fn ml_dsa(algorithm: &str, key: &[u8]) -> Value {
-    json!({ "kty": "AKP", "alg": algorithm, "pub": base64url::encode(key) })
+    Value::from_iter([("kty", "AKP"), ("alg", algorithm), ("pub", &base64url::encode(key))])
 }
 
 /// Object identifiers, DER-encoded without tag and length.
@@ -114,8 +114,8 @@ fn rsa(der: &[u8]) -> Option<Value> {
     let (e, []) = value(INTEGER, rest)? else { return None };
     // A JWK has no sign, so a negative number would become another number.
     let is_negative = |integer: &[u8]| integer.first().is_none_or(|first| first & 0x80 != 0);
-    (!is_negative(n) && !is_negative(e))
-        .then(|| json!({ "kty": "RSA", "n": base64url::encode(n), "e": base64url::encode(e) }))
+    let jwk = |n: &str, e: &str| Value::from_iter([("kty", "RSA"), ("n", n), ("e", e)]);
+    (!is_negative(n) && !is_negative(e)).then(|| jwk(&base64url::encode(n), &base64url::encode(e)))
 }
 
 /// The `SubjectPublicKeyInfo` of a certificate. Everything else in it is ignored.
@@ -151,6 +151,8 @@ fn value(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     const ED25519: &str = "MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
