@@ -4,26 +4,11 @@
 
 #![no_main]
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::Method;
 use libfuzzer_sys::fuzz_target;
 use mcp_auth::Operation;
+use mcp_auth_fuzz::request;
 use serde_json::Value;
-
-/// Splits the input: header fields, one per line, then an empty line, then the body.
-fn request(data: &[u8]) -> (HeaderMap, &[u8]) {
-    let split = data.windows(2).position(|pair| pair == b"\n\n");
-    let (head, body) = split.map_or((&[][..], data), |at| (&data[..at], &data[at + 2..]));
-    let mut headers = HeaderMap::new();
-    for line in head.split(|byte| *byte == b'\n') {
-        let mut parts = line.splitn(2, |byte| *byte == b':');
-        let name = parts.next().and_then(|name| HeaderName::from_bytes(name).ok());
-        let value = parts.next().and_then(|value| HeaderValue::from_bytes(value).ok());
-        if let (Some(name), Some(value)) = (name, value) {
-            headers.append(name, value);
-        }
-    }
-    (headers, body)
-}
 
 /// What `Operation` displays, from a full parse.
 fn shown(message: &Value) -> String {
