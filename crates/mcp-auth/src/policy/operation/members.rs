@@ -98,23 +98,20 @@ fn skip_unambiguous(
 }
 
 /// Whether another parser could take a name with special characters, or with letters beyond ASCII, for one of
-/// the names.
+/// the names. Compares in place, because a message may have very many such members.
 fn is_lookalike(names: &[&str], member: &str) -> bool {
-    let has_underscores = member.contains('_');
-    let is_variant = |name: &&str| {
-        (!member.is_ascii() && folded(member).eq_ignore_ascii_case(name))
-            || (has_underscores && without_underscores(member).eq(without_underscores(name)))
-    };
     let is_private = member.starts_with("$serde_json::private::") || member == "__proto__";
-    is_private || member.contains('\0') || names.iter().any(is_variant)
+    let may_vary = member.contains('_') || !member.is_ascii();
+    let is_variant = |name: &&str| folded(member).eq(folded(name));
+    is_private || member.contains('\0') || (may_vary && names.iter().any(is_variant))
 }
 
-/// A name without underscores and in lower case. Python's models treat `task_id` and `taskId` as the same name.
-fn without_underscores(name: &str) -> impl Iterator<Item = u8> {
-    name.bytes().filter(|byte| *byte != b'_').map(|byte| byte.to_ascii_lowercase())
-}
-
-/// Replaces the two characters beyond ASCII that case folding turns into ASCII letters.
-fn folded(member: &str) -> String {
-    member.replace('\u{17f}', "s").replace('\u{212a}', "k")
+/// The characters of a name without underscores, since Python's models treat `task_id` and `taskId` as the same
+/// name, and in lower case. Two characters beyond ASCII are folded into ASCII letters.
+fn folded(name: &str) -> impl Iterator<Item = char> {
+    name.chars().filter(|c| *c != '_').map(|c| match c {
+        '\u{17f}' => 's',
+        '\u{212a}' => 'k',
+        c => c.to_ascii_lowercase(),
+    })
 }
