@@ -242,7 +242,8 @@ impl Denial {
     pub(crate) fn is_about_operation(&self) -> bool {
         match self.0.kind {
             DenialKind::BadMessage(why) => {
-                !matches!(why, BadMessage::Timeout | BadMessage::TooLarge | BadMessage::Incomplete)
+                use BadMessage::{Incomplete, Timeout, TooLarge, Upgrade};
+                !matches!(why, Timeout | TooLarge | Incomplete | Upgrade)
             }
             DenialKind::Forbidden
             | DenialKind::InsufficientScope(_)

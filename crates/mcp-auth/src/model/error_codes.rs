@@ -22,7 +22,9 @@ pub enum BadMessage {
     TooLarge,
     /// The body ended before it was complete.
     Incomplete,
-    /// The URI is not in its normal form, so the server could take it for another one.
+    /// The request asks to leave HTTP (`Upgrade`, `CONNECT`), and there are rules for operations.
+    Upgrade,
+    /// The URI is not in canonical form, so the server could take it for another one.
     Uri,
 }
 
@@ -176,9 +178,12 @@ error_codes!(BadMessage {
     Incomplete: "incomplete_body",
         "The body of the request broke off",
         "the client went away before its request was complete";
+    Upgrade: "upgrade",
+        "This server does not switch protocols here",
+        "the request asks to leave HTTP (`Upgrade`, or the method CONNECT): the rules for operations could not see the messages of such a connection, so mount what needs it beside the protected service";
     Uri: "uri_form",
-        "Invalid params: the URI is not in its normal form (RFC 3986, 6.2.2)",
-        "the URI has dot segments, capitals in its scheme or needless percent-encoding: the server could read another resource than the rules see";
+        "Invalid params: the URI is not in canonical form (RFC 3986, 6.2.2)",
+        "the URI has empty or dot segments, a fragment, a port or needless percent-encoding, or lacks a needed one: the server could read another resource than the rules see";
 });
 
 impl BadMessage {

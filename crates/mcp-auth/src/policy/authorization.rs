@@ -135,7 +135,7 @@ impl Policy {
         let Some(operations) = &self.operations else { return Ok(()) };
         for call in operation.calls() {
             let found = operations.find(call, &mut visit);
-            found.map_err(|why| Denial::bad_message(why).in_reply_to(operation.request_id()))?;
+            found.map_err(|denial| denial.in_reply_to(operation.request_id()))?;
         }
         Ok(())
     }

@@ -20,10 +20,13 @@ pub enum ListItemKind {
     Resource,
     /// A resource template, identified by its `uriTemplate`.
     ResourceTemplate,
+    /// A skill, identified by its `uri`. The files that it lists are resources.
+    Skill,
 }
 
 impl ListItemKind {
-    const ALL: [Self; 4] = [Self::Tool, Self::Prompt, Self::Resource, Self::ResourceTemplate];
+    const ALL: [Self; 5] =
+        [Self::Tool, Self::Prompt, Self::Resource, Self::ResourceTemplate, Self::Skill];
 
     /// The member of a result that contains the list.
     const fn member(self) -> &'static str {
@@ -32,6 +35,7 @@ impl ListItemKind {
             Self::Prompt => "prompts",
             Self::Resource => "resources",
             Self::ResourceTemplate => "resourceTemplates",
+            Self::Skill => "skills",
         }
     }
 
@@ -39,7 +43,7 @@ impl ListItemKind {
     const fn key(self) -> &'static str {
         match self {
             Self::Tool | Self::Prompt => "name",
-            Self::Resource => "uri",
+            Self::Resource | Self::Skill => "uri",
             Self::ResourceTemplate => "uriTemplate",
         }
     }
@@ -118,18 +122,24 @@ impl Reader<'_> {
     }
 
     fn result(&self, result: &str, edits: &mut Vec<Edit>) -> Result<(), UnfilterableList> {
-        let [tools, prompts, resources, templates] = ListItemKind::ALL.map(ListItemKind::member);
-        let names = [tools, prompts, resources, templates, "cacheScope", "ttlMs"];
-        let [tools, prompts, resources, templates, scope, ttl] = json::pick(result, names)?;
+        let [tools, prompts, resources, templates, skills] =
+            ListItemKind::ALL.map(ListItemKind::member);
+        let names = [tools, prompts, resources, templates, skills, "skill", "cacheScope", "ttlMs"];
+        let [tools, prompts, resources, templates, skills, skill, scope, ttl] =
+            json::pick(result, names)?;
         let mut is_list = false;
         for (item_kind, list) in
-            ListItemKind::ALL.into_iter().zip([tools, prompts, resources, templates])
+            ListItemKind::ALL.into_iter().zip([tools, prompts, resources, templates, skills])
         {
             let list = list.and_then(|list| Some((list, list.array()?)));
             is_list |= list.is_some();
             if let Some((list, elements)) = list {
-                edits.extend(self.list(item_kind, list, &elements));
+                edits.extend(self.list(item_kind, list, &elements)?);
             }
+        }
+        if let Some(skill) = skill.filter(is_object) {
+            is_list = true;
+            edits.extend(self.files(skill.get())?);
         }
         match scope {
             _ if !is_list || self.filter.keep.is_none() => {}
@@ -145,7 +155,12 @@ impl Reader<'_> {
     }
 
     /// The rewritten list. Returns `None` if nothing is left out or added.
-    fn list(&self, item_kind: ListItemKind, list: Raw<'_>, elements: &[Raw<'_>]) -> Option<Edit> {
+    fn list(
+        &self,
+        item_kind: ListItemKind,
+        list: Raw<'_>,
+        elements: &[Raw<'_>],
+    ) -> Result<Option<Edit>, UnfilterableList> {
         let mut is_same = true;
         let mut shown = Vec::with_capacity(elements.len());
         for &element in elements {
@@ -153,11 +168,32 @@ impl Reader<'_> {
                 is_same = false;
                 continue;
             }
-            let completed = self.with_security_schemes(item_kind, element.get());
-            is_same &= completed.is_none();
-            shown.push(completed.map_or(Cow::Borrowed(element.get()), Cow::Owned));
+            let rewritten = match item_kind {
+                ListItemKind::Tool => self.with_security_schemes(element.get()),
+                ListItemKind::Skill => self.with_shown_files(element.get())?,
+                _ => None,
+            };
+            is_same &= rewritten.is_none();
+            shown.push(rewritten.map_or(Cow::Borrowed(element.get()), Cow::Owned));
         }
-        (!is_same).then(|| (self.place(list.get()), format!("[{}]", shown.join(","))))
+        Ok((!is_same).then(|| (self.place(list.get()), format!("[{}]", shown.join(",")))))
+    }
+
+    /// The rewritten list of the files of a skill. Returns `None` if nothing is left out.
+    fn files(&self, skill: &str) -> Result<Option<Edit>, UnfilterableList> {
+        let [files] = json::pick(skill, ["resources"])?;
+        let files = files.and_then(|files| Some((files, files.array()?)));
+        let Some((files, elements)) = files else { return Ok(None) };
+        self.list(ListItemKind::Resource, files, &elements)
+    }
+
+    /// The skill without the files that its reader may not read. Returns `None` if nothing is left out.
+    fn with_shown_files(&self, skill: &str) -> Result<Option<String>, UnfilterableList> {
+        let start = self.place(skill).start;
+        let edit = self.files(skill)?;
+        Ok(edit.map(|(place, files)| {
+            edited(skill, vec![(place.start - start..place.end - start, files)])
+        }))
     }
 
     /// An item without a name, or with two, cannot be requested, so it is not shown.
@@ -169,9 +205,8 @@ impl Reader<'_> {
 
     /// The tool with the scopes that it needs. Returns `None` if it needs none, or has `securitySchemes`
     /// itself.
-    fn with_security_schemes(&self, item_kind: ListItemKind, tool: &str) -> Option<String> {
-        let required_scopes =
-            self.filter.required_scopes.as_ref().filter(|_| item_kind == ListItemKind::Tool)?;
+    fn with_security_schemes(&self, tool: &str) -> Option<String> {
+        let required_scopes = self.filter.required_scopes.as_ref()?;
         let [name, schemes] = json::pick(tool, ["name", "securitySchemes"]).ok()?;
         let scopes = required_scopes(&name?.string()?).filter(|_| schemes.is_none())?;
         let scopes = serde_json::Value::from_iter(scopes.iter());
@@ -246,6 +281,15 @@ pub(crate) mod tests {
                 r#"{"id":1,"result":{"resourceTemplates":[{"uriTemplate":"admin:{x}"},{"uriTemplate":"b:{x}"}]}}"#,
                 r#"{"id":1,"result":{"resourceTemplates":[{"uriTemplate":"b:{x}"}]}}"#,
             ),
+            // skills, and the files that they list
+            (
+                r#"{"id":1,"result":{"skills":[{"uri":"admin:x","resources":[]},{"uri":"b:x", "resources":[ {"uri":"b:x"},{"uri":"admin:y"}, {"uri":"b:z"}],"n":1.0},{"uri":"c:x","resources":"dynamic"}]}}"#,
+                r#"{"id":1,"result":{"skills":[{"uri":"b:x", "resources":[{"uri":"b:x"},{"uri":"b:z"}],"n":1.0},{"uri":"c:x","resources":"dynamic"}]}}"#,
+            ),
+            (
+                r#"{"id":1,"result":{"skill":{"uri":"b:x","resources":[{"uri":"admin:y"}]},"ttlMs":5}}"#,
+                r#"{"id":1,"result":{"cacheScope":"private","skill":{"uri":"b:x","resources":[]},"ttlMs":5}}"#,
+            ),
             // names with escapes, and items that cannot be requested
             (
                 r#"{"result":{"to\u006fls":[{"name":"\u0061dmin"},{"n\u0061me":"admin"},{"name":"x","name":"y"},{},1,{"name":1},{"name":"k"}]}}"#,
@@ -311,6 +355,7 @@ pub(crate) mod tests {
             r#"{"result":{"tools":[],"tools":[{"name":"admin"}]}}"#,
             r#"{"result":{"tools":[],"to\u006fls":[{"name":"admin"}]}}"#,
             r#"{"result":{"tools":[],"cacheScope":"private","cacheScope":"public"}}"#,
+            r#"{"result":{"skills":[{"uri":"b:x","resources":[],"resources":[{"uri":"admin:y"}]}]}}"#,
             r#"[{"result":{},"result":{}}]"#,
             r#"[{"result":{}},"#,
             "\u{feff}{}",

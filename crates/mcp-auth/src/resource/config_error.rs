@@ -98,10 +98,10 @@ pub enum ConfigError {
         "the resource {0:?} must be the https URL that clients connect to (http only on this machine), without a fragment, without braces, and with a number for a port if it has one"
     )]
     Resource(String),
-    /// A rule has a URI that is not in its normal form. Requests for such a URI are refused before any rule
-    /// applies.
+    /// A rule has a URI or a pattern that protects nothing: URL parsers rewrite such a URI, or requests for it are
+    /// refused before any rule applies.
     #[error(
-        "no request meets the rule for {0:?}: write the URI in its normal form, such as https://example.com/ in lower case, with a slash and no default port (RFC 3986, 6.2)"
+        "no request meets the rule for {0:?}: write the URI in canonical form, such as https://example.com/ in lower case, with a slash and no default port, without empty or dot segments and without needless percent-encoding (RFC 3986, 6.2)"
     )]
     RuleUri(String),
     /// An authorization server is configured by provider or by template, and something is missing.

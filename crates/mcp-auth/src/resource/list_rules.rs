@@ -29,6 +29,7 @@ fn operation_of(listed: ListItemKind, name: &str) -> Operation<'_> {
     match listed {
         ListItemKind::Tool => Operation::of_tool(name),
         ListItemKind::Prompt => Operation::of_prompt(name),
-        ListItemKind::Resource | ListItemKind::ResourceTemplate => Operation::of_resource(name),
+        ListItemKind::Resource | ListItemKind::Skill => Operation::of_resource(name),
+        ListItemKind::ResourceTemplate => Operation::of_template(name),
     }
 }

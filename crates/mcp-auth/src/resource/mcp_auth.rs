@@ -24,7 +24,7 @@ use crate::net::clock::Clock;
 use crate::policy::authorization::{CheckedToken, Policy};
 use crate::policy::challenge::Challenge;
 use crate::policy::list_filter::ListFilter;
-use crate::policy::operation::Operation;
+use crate::policy::operation::{Operation, check_no_upgrade};
 use crate::resource::builder::McpAuthBuilder;
 use crate::resource::default_verifier::VerifierKind;
 use crate::resource::guarded_body::{self, GuardedBody};
@@ -120,7 +120,7 @@ impl McpAuth {
         let (token, now) = self.verify(&credentials).await?; //             401 400 503 signature, or introspection
         let token = self.0.policy.check_token(token, now)?; //              401         issuer, time, audience
         self.0.sender.verify(&token, &credentials, parts, now)?; //         401 503     sender constraint: DPoP, mTLS
-        let body = self.read(Some(&token), body, timeout).await?; //        401 413     only if rules need the body
+        let body = self.read(Some(&token), parts, body, timeout).await?; // 400 401 413 only if rules need the body
         let operation = self.operation(parts, &body)?; //                   400
         let caller = self.0.policy.authorize_operation(token, credentials, &operation, now)?; // 401 403
         Ok((caller, body))
@@ -133,7 +133,7 @@ impl McpAuth {
         parts: &Parts,
         body: B,
     ) -> Result<GuardedBody<B>, Denial> {
-        let body = self.read(None, body, timeout).await?;
+        let body = self.read(None, parts, body, timeout).await?;
         self.check_anonymous(&self.operation(parts, &body)?)?;
         Ok(body)
     }
@@ -186,12 +186,14 @@ impl McpAuth {
     async fn read<B: Body<Data = Bytes>>(
         &self,
         token: Option<&CheckedToken>,
+        parts: &Parts,
         body: B,
         timeout: impl Future<Output = ()>,
     ) -> Result<GuardedBody<B>, Denial> {
         if !self.reads_bodies() {
             return Ok(GuardedBody::inner(body));
         }
+        check_no_upgrade(&parts.method, &parts.headers)?;
         let body = guarded_body::read(body, self.0.max_message_bytes, timeout).await;
         if let Some(token) = token {
             self.0.revocations.check(token.data())?; // reading may have taken a while

@@ -111,6 +111,10 @@ async fn each_operation_refusal_matches_its_snapshot() {
         .map(|_| Full::from(call("add_note")));
     lying.headers_mut().insert("mcp-protocol-version", HeaderValue::from_static("2026-07-28"));
     snapshot("header mismatch", &answer(&auth, lying).await);
+    let mut leaving = request(bearer(&issuer.token().scopes(["read"]).sign()))
+        .map(|_| Full::from(call("add_note")));
+    leaving.headers_mut().insert("upgrade", HeaderValue::from_static("websocket"));
+    snapshot("upgrade", &answer(&auth, leaving).await);
 }
 
 #[tokio::test]

@@ -44,7 +44,8 @@ pub struct BearerAuthLayer(McpAuth);
 /// removed, and so are the headers in which a proxy reports a client certificate (`Client-Cert`,
 /// `X-Forwarded-Client-Cert`). Bodies are streamed in both directions, except where rules for operations or
 /// filtered lists require reading them. A refusal is a response with the [`Denial`](crate::Denial) in its
-/// extensions; the request does not reach the inner service.
+/// extensions; the request does not reach the inner service. Where there are rules for operations, a request to
+/// leave HTTP (`Upgrade`, `CONNECT`) is refused, and `Upgrade: h2c` is removed.
 ///
 /// Sessions belong to their callers: each `Mcp-Session-Id` that the inner service issues is signed for the
 /// issuer, subject and client of the request, and so is each event id of a stream. For any other caller, such a
@@ -167,6 +168,9 @@ where
         let mut response = match auth.admit_or_anonymous(&parts, body).await {
             Ok((caller, mut body)) => {
                 stripped_headers::remove(&mut parts.headers);
+                if auth.reads_bodies() {
+                    stripped_headers::remove_upgrade(&mut parts.headers);
+                }
                 scheme = caller.as_ref().map(AuthInfo::scheme).unwrap_or_default();
                 let scope = boxed_scope(&auth, caller.as_ref(), scheme, &mut parts, &mut body);
                 match caller {

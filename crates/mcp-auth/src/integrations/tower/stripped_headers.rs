@@ -1,6 +1,6 @@
 //! Headers that the inner service does not see: those of the sender, and names that could pass for MCP headers.
 
-use http::header::{AUTHORIZATION, HeaderMap, HeaderName};
+use http::header::{AUTHORIZATION, CONNECTION, HeaderMap, HeaderName, UPGRADE};
 
 /// The headers that identify the sender, in addition to `Authorization`: a DPoP proof, and client certificates
 /// from a proxy.
@@ -28,6 +28,16 @@ pub(super) fn remove(headers: &mut HeaderMap) {
     let others: Vec<HeaderName> = headers.keys().filter(|name| is_hidden(name)).cloned().collect();
     for name in others {
         headers.remove(name);
+    }
+}
+
+/// Removes a request for an upgrade, with the other headers that belong to the connection
+/// ([RFC 9110 §7.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1)), so that nothing behind the layer
+/// switches protocols.
+pub(super) fn remove_upgrade(headers: &mut HeaderMap) {
+    if headers.remove(UPGRADE).is_some() {
+        headers.remove(CONNECTION);
+        headers.remove("http2-settings");
     }
 }
 

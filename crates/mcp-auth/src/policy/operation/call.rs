@@ -1,21 +1,35 @@
-//! `Call`: one MCP message, its method and its target.
+//! `Call`: one MCP message, its method and its targets.
 
 use std::borrow::Cow;
 
 use crate::policy::operation::target::Target;
 
-/// One message: its method, and what the method applies to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One message: its method, and what it names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Call<'m> {
     /// `None` if it is the client's response to a request of the server.
     pub(crate) method: Option<Cow<'m, str>>,
-    pub(crate) target: Target<'m>,
+    /// What the protocol says that the method applies to.
+    pub(super) first: Option<Target<'m>>,
+    /// Everything else that the message names. Usually empty, so that it needs no allocation.
+    pub(super) others: Vec<Target<'m>>,
     /// The `id` of a request, as JSON. `None` for a notification.
     pub(super) id: Option<&'m str>,
 }
 
-/// The methods of all protocol revisions and of the tasks extension, the most frequent one first. Any other
-/// method is unknown.
+impl<'m> Call<'m> {
+    pub(crate) fn targets(&self) -> impl Iterator<Item = &Target<'m>> {
+        self.first.iter().chain(&self.others)
+    }
+
+    /// The names of its targets.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.targets().filter_map(|target| target.name.as_deref())
+    }
+}
+
+/// The methods of all protocol revisions and of the tasks and skills extensions, the most frequent one first.
+/// Any other method is unknown.
 pub(super) const METHODS: &[&str] = &[
     "tools/call",
     "completion/complete",
@@ -25,16 +39,20 @@ pub(super) const METHODS: &[&str] = &[
     "notifications/initialized",
     "notifications/progress",
     "notifications/roots/list_changed",
+    "notifications/tasks",
     "notifications/tasks/status",
     "ping",
     "prompts/get",
     "prompts/list",
+    "resources/directory/read",
     "resources/list",
     "resources/read",
     "resources/subscribe",
     "resources/templates/list",
     "resources/unsubscribe",
     "server/discover",
+    "skills/get",
+    "skills/list",
     "subscriptions/listen",
     "tasks/cancel",
     "tasks/get",

@@ -111,10 +111,10 @@ impl<'h> McpHeaders<'h> {
         self.version.is_none_or(|version| version <= LAST_WITH_BATCHES)
     }
 
-    /// Whether the protocol version no longer has a method. Then it is for the server to refuse it.
-    pub(super) fn lacks_method(&self, method: &str) -> bool {
+    /// Whether the protocol version no longer has `resources/subscribe` and `resources/unsubscribe`. Then it is
+    /// for the server to refuse them.
+    pub(super) fn lacks_subscriptions(&self) -> bool {
         self.version.is_some_and(|version| version >= FIRST_WITH_HEADERS)
-            && matches!(method, "resources/subscribe" | "resources/unsubscribe")
     }
 
     /// Checks that headers and body agree
@@ -133,7 +133,7 @@ impl<'h> McpHeaders<'h> {
         // These headers are not defined for notifications, and `initialize` is older than they are.
         let may_lack = call.id.is_none() || method == "initialize";
         must(self.method.map_or(may_lack, |header| header == method))?;
-        let mut names = call.target.names();
+        let mut names = call.names();
         match (has_name_header(method), names.next(), &self.name) {
             (true, Some(name), Some(header)) => must(header == name),
             (true, Some(_), None) => must(may_lack),

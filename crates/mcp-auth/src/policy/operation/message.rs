@@ -6,8 +6,8 @@ use crate::model::error_codes::BadMessage;
 use crate::policy::operation::call::{Call, METHODS, is_known_method};
 use crate::policy::operation::headers::McpHeaders;
 use crate::policy::operation::members::{enter, next_of};
-use crate::policy::operation::params::Params;
-use crate::policy::operation::target::{Target, is_valid_name};
+use crate::policy::operation::params::{Params, Targets};
+use crate::policy::operation::target::is_valid_name;
 use crate::util::json::{Raw, Reader};
 
 /// The maximum number of messages in a batch, more than any client sends. Each message is authorized
@@ -132,7 +132,7 @@ impl<'m> Envelope<'m> {
         let id = self.id();
         let method = match (self.method, self.is_response) {
             (Some(method), false) => method.string().ok_or(BadMessage::NotAMessage)?,
-            (None, true) => return Ok(Call { method: None, target: Target::None, id }),
+            (None, true) => return Ok(Call { id, ..Call::default() }),
             _ => return Err(BadMessage::NotAMessage),
         };
         if self.id.is_some() && id.is_none() {
@@ -141,9 +141,9 @@ impl<'m> Envelope<'m> {
         if !is_known_method(&method) {
             check_unknown_method(&method)?;
         }
-        let has_no_target = self.params.uri.is_none() && headers.lacks_method(&method);
-        let target = if has_no_target { Target::None } else { self.params.target(&method)? };
-        Ok(Call { method: Some(method), target, id })
+        let Targets { first, others } =
+            self.params.targets(&method, headers.lacks_subscriptions())?;
+        Ok(Call { method: Some(method), first, others, id })
     }
 }
 

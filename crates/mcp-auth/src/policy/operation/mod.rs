@@ -7,6 +7,7 @@ mod headers;
 mod params;
 mod message;
 mod open_requests;
+mod upgrade;
 
 use std::fmt;
 
@@ -20,7 +21,8 @@ use crate::model::error_codes::BadMessage;
 
 pub(crate) use call::{Call, is_known_method};
 pub(crate) use open_requests::{OpenRequest, open_requests};
-pub(crate) use target::Target;
+pub(crate) use target::{Target, TargetKind};
+pub(crate) use upgrade::check_no_upgrade;
 
 /// What a request asks for: one MCP message, several in a batch, or none (a `GET` for a stream).
 ///
@@ -75,19 +77,24 @@ impl<'m> Operation<'m> {
     /// A call of one tool, for use without an HTTP request.
     #[must_use]
     pub fn of_tool(name: &'m str) -> Self {
-        Self::of("tools/call", Target::Tool(name.into()))
+        Self::of("tools/call", TargetKind::Tool, name)
     }
 
     /// A request for one prompt, for use without an HTTP request.
     #[must_use]
     pub fn of_prompt(name: &'m str) -> Self {
-        Self::of("prompts/get", Target::Prompt(name.into()))
+        Self::of("prompts/get", TargetKind::Prompt, name)
     }
 
     /// A read of one resource, for use without an HTTP request.
     #[must_use]
     pub fn of_resource(uri: &'m str) -> Self {
-        Self::of("resources/read", Target::Resources(vec![uri.into()]))
+        Self::of("resources/read", TargetKind::Resource, uri)
+    }
+
+    /// A read of the resources of a template.
+    pub(crate) fn of_template(template: &'m str) -> Self {
+        Self::of("resources/read", TargetKind::Template, template)
     }
 
     pub(crate) fn calls(&self) -> &[Call<'m>] {
@@ -112,8 +119,9 @@ impl<'m> Operation<'m> {
         }
     }
 
-    fn of(method: &'static str, target: Target<'m>) -> Self {
-        Self(Some(Messages::One(Call { method: Some(method.into()), target, id: None })))
+    fn of(method: &'static str, kind: TargetKind, name: &'m str) -> Self {
+        let first = Some(Target::of(kind, name));
+        Self(Some(Messages::One(Call { method: Some(method.into()), first, ..Call::default() })))
     }
 
     fn from_messages(
@@ -137,7 +145,7 @@ impl<'m> Operation<'m> {
         let words = self
             .calls()
             .iter()
-            .flat_map(|call| call.method.as_deref().into_iter().chain(call.target.names()));
+            .flat_map(|call| call.method.as_deref().into_iter().chain(call.names()));
         match words.map(str::len).sum::<usize>() {
             ..=MAX_TOTAL_NAME_BYTES => Ok(self),
             _ => Err(BadMessage::Target),
@@ -151,7 +159,7 @@ impl fmt::Display for Operation<'_> {
         for (i, call) in self.calls().iter().enumerate() {
             f.write_str(if i == 0 { "" } else { ", " })?;
             f.write_str(call.method.as_deref().unwrap_or("an answer"))?;
-            for name in call.target.names() {
+            for name in call.names() {
                 write!(f, " {name}")?;
             }
         }

@@ -1,4 +1,4 @@
-//! `Target`: what a method applies to, such as a tool, a prompt, resources or a task.
+//! `Target`: what a message names, such as a tool, a prompt, a resource or a task.
 
 use std::borrow::Cow;
 
@@ -8,26 +8,42 @@ use crate::util::json::Raw;
 /// The maximum length of a name or URI. Each is compared with patterns.
 const MAX_NAME_BYTES: usize = 8 * 1024;
 
-/// What a method applies to, as far as rules need it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Target<'m> {
-    #[default]
-    None,
-    Prompt(Cow<'m, str>),
-    Resources(Vec<Cow<'m, str>>),
-    Task(Cow<'m, str>),
-    Tool(Cow<'m, str>),
+/// A name in the `params` of a message, which rules may cover.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Target<'m> {
+    pub(crate) kind: TargetKind,
+    /// `None` if it is not a name that a decision may depend on. Then the message is refused if there are rules
+    /// of this kind.
+    pub(crate) name: Option<Cow<'m, str>>,
 }
 
-impl Target<'_> {
-    /// Its name, or its URIs.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        let (one, several) = match self {
-            Self::None => (None, &[][..]),
-            Self::Prompt(name) | Self::Task(name) | Self::Tool(name) => (Some(name), &[][..]),
-            Self::Resources(uris) => (None, &uris[..]),
-        };
-        one.into_iter().chain(several).map(|name| &**name)
+/// The kind of a [`Target`]. It decides which rules apply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TargetKind {
+    Prompt,
+    /// The URI of a resource.
+    Resource,
+    Task,
+    /// A URI template, or a URI, of which an argument is completed.
+    Template,
+    Tool,
+    /// A name in a message of which it is not known whether it names tools or prompts.
+    ToolOrPrompt,
+}
+
+impl<'m> Target<'m> {
+    pub(super) fn of(kind: TargetKind, name: impl Into<Cow<'m, str>>) -> Self {
+        Self { kind, name: Some(name.into()) }
+    }
+
+    /// The target of a method that requires one.
+    pub(super) fn required(kind: TargetKind, value: Option<Raw<'m>>) -> Result<Self, BadMessage> {
+        Ok(Self { kind, name: Some(valid_name(value)?) })
+    }
+
+    /// A target that the method does not require.
+    pub(super) fn optional(kind: TargetKind, value: Raw<'m>) -> Self {
+        Self { kind, name: valid_name(Some(value)).ok() }
     }
 }
 

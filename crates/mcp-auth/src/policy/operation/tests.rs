@@ -67,7 +67,21 @@ fn operations_are_parsed() {
         ("tools/list", "null", "tools/list"),
         ("server/discover", "{}", "server/discover"),
         ("initialize", r#"{"protocolVersion":"2025-11-25","capabilities":{}}"#, "initialize"),
-        ("vendor/method", r#"{"name":"x"}"#, "vendor/method"),
+        ("vendor/method", r#"{"name":"x"}"#, "vendor/method x"),
+        (
+            "vendor/method",
+            r#"{"uri":"a:b","names":["x",5],"uris":["c:d"],"ref":{"name":"y","uri":"e:f"},"notifications":{"resourceSubscriptions":["g:h"]}}"#,
+            "vendor/method g:h a:b x c:d y e:f",
+        ),
+        (
+            "vendor/method",
+            r#"{"name":5,"uri":null,"names":"x","uris":{},"ref":"main","notifications":true}"#,
+            "vendor/method main main",
+        ),
+        ("tools/call", r#"{"name":"x","uri":"a:b"}"#, "tools/call x a:b"),
+        ("skills/get", r#"{"uri":"a:b"}"#, "skills/get a:b"),
+        ("skills/list", "{}", "skills/list"),
+        ("resources/directory/read", r#"{"uri":"a:b"}"#, "resources/directory/read a:b"),
         ("notifications/cancelled", r#"{"requestId":1}"#, "notifications/cancelled"),
     ];
     for (method, params, asked) in rows {

@@ -1,15 +1,19 @@
 //! `ToolScopes`: which rules apply to an operation, by exact names and by patterns.
 
 mod pattern;
+mod table;
 mod uri;
+mod rule_uri;
+mod readings;
+mod resources;
 
-use std::collections::{BTreeMap, BTreeSet};
+use resources::ResourceRules;
+use table::Table;
 
-use pattern::Pattern;
-
+use crate::model::denial::Denial;
 use crate::model::error_codes::BadMessage;
 use crate::model::scope_requirement::Hierarchy;
-use crate::policy::operation::{Call, Target, is_known_method};
+use crate::policy::operation::{Call, Target, TargetKind, is_known_method};
 use crate::policy::rule::Rule;
 
 /// The rules for tools, prompts, resources and methods. An operation without a rule needs only what the
@@ -38,19 +42,9 @@ use crate::policy::rule::Rule;
 pub struct ToolScopes {
     tools: Table,
     prompts: Table,
-    resources: Table,
+    resources: ResourceRules,
     methods: Table,
     unknown_methods: Rule,
-}
-
-/// The rules for one kind of target.
-#[derive(Clone, Debug, Default)]
-struct Table {
-    exact: BTreeMap<Box<str>, Rule>,
-    /// The patterns by their literal prefixes, so that a name is compared with few of them.
-    patterns: BTreeMap<Box<str>, Vec<(Pattern, Rule)>>,
-    /// The lengths of these prefixes.
-    prefix_lengths: BTreeSet<usize>,
 }
 
 impl ToolScopes {
@@ -74,14 +68,19 @@ impl ToolScopes {
         self
     }
 
-    /// Adds a rule for reading a resource and subscribing to it: a URI, or a pattern.
+    /// Adds a rule for reading a resource, subscribing to it, and whatever else a method does with it: a URI, or
+    /// a pattern.
     ///
-    /// If there are such rules, a URI that is not in its normal form is refused, since the server could take it
-    /// for another one ([RFC 3986 §6.2.2](https://www.rfc-editor.org/rfc/rfc3986#section-6.2.2)). A character
-    /// that is not allowed in a URI (`é`, a space) is equal to its percent-encoding, in rules and in requests.
+    /// If there are such rules, a request for a URI that is not in canonical form is refused, since the server
+    /// could take it for another one: a URI with empty segments or dot segments, a fragment, user information or
+    /// a port, needless percent-encoding, or characters that must be percent-encoded (`é`, a space). The
+    /// exception is a URI that a rule names, byte for byte. A pattern that begins with a port allows the port.
+    ///
+    /// In a rule, a character that must be percent-encoded is equal to its encoding. A URI with and without a
+    /// slash at its end is the same. A URI with a query must also be allowed without it.
     #[must_use]
     pub fn resource(mut self, uri: impl AsRef<str>, rule: impl Into<Rule>) -> Self {
-        self.resources.add(&uri::encoded(uri.as_ref()), rule.into());
+        self.resources.add(uri.as_ref(), rule.into());
         self
     }
 
@@ -147,125 +146,64 @@ impl ToolScopes {
         self.tables().any(|table| table.exact.contains_key(""))
     }
 
-    /// The URI of a rule that would never apply, because a request with this URI is refused.
+    /// The URI of a rule that would never apply, because a request for such a URI is refused.
     pub(crate) fn non_normal_uri(&self) -> Option<&str> {
-        self.resources.exact.keys().map(|uri| &**uri).find(|uri| !uri::is_normal(uri))
+        self.resources.never_matching()
     }
 
     /// Calls `found` for each rule that a call must meet.
     ///
     /// # Errors
     ///
-    /// [`BadMessage::Uri`] if the server could take a URI for another one.
+    /// A [`BadMessage`] if the server could take a name for another one.
     pub(crate) fn find<'r>(
         &'r self,
         call: &Call<'_>,
         found: &mut impl FnMut(&'r Rule),
-    ) -> Result<(), BadMessage> {
+    ) -> Result<(), Denial> {
         let Some(method) = &call.method else { return Ok(()) };
         if !self.methods.find(method, found) && !is_known_method(method) {
             found(&self.unknown_methods);
         }
-        let table = match call.target {
-            Target::None | Target::Task(_) => return Ok(()),
-            Target::Tool(_) => &self.tools,
-            Target::Prompt(_) => &self.prompts,
-            Target::Resources(_) => &self.resources,
+        call.targets().try_for_each(|target| self.find_for(target, found))
+    }
+
+    fn find_for<'r>(
+        &'r self,
+        target: &Target<'_>,
+        found: &mut impl FnMut(&'r Rule),
+    ) -> Result<(), Denial> {
+        let (tables, has_uri): (&[&Table], bool) = match target.kind {
+            TargetKind::Task => (&[], false),
+            TargetKind::Tool => (&[&self.tools], false),
+            TargetKind::Prompt => (&[&self.prompts], false),
+            TargetKind::ToolOrPrompt => (&[&self.tools, &self.prompts], false),
+            TargetKind::Resource | TargetKind::Template => (&[], !self.resources.is_empty()),
         };
-        let is_uri = matches!(call.target, Target::Resources(_)) && !table.is_empty();
-        for name in call.target.names() {
-            if is_uri && !uri::is_normal(name) {
-                return Err(BadMessage::Uri);
+        let has_rules = has_uri || tables.iter().any(|table| !table.is_empty());
+        match &target.name {
+            None if has_rules => return Err(Denial::bad_message(BadMessage::Target)),
+            None => {}
+            Some(uri) if has_uri => {
+                self.resources.find(uri, target.kind == TargetKind::Template, found)?;
             }
-            let name = if is_uri { uri::encoded(name) } else { name.into() };
-            table.find(&name, found);
-            // Some servers decode a slash in a template variable, others do not. The caller must be allowed
-            // both readings.
-            if is_uri && name.contains("%2F") {
-                table.find(&name.replace("%2F", "/"), found);
+            Some(name) => {
+                for table in tables {
+                    table.find(name, found);
+                }
             }
         }
         Ok(())
     }
 
     fn tables(&self) -> impl Iterator<Item = &Table> {
-        [&self.methods, &self.tools, &self.prompts, &self.resources].into_iter()
+        [&self.methods, &self.tools, &self.prompts].into_iter().chain(self.resources.tables())
     }
 
     fn rules_mut(&mut self) -> impl Iterator<Item = &mut Rule> {
-        let tables = [&mut self.tools, &mut self.prompts, &mut self.resources, &mut self.methods];
-        tables.into_iter().flat_map(Table::rules_mut).chain([&mut self.unknown_methods])
-    }
-}
-
-impl Table {
-    fn add(&mut self, name: &str, rule: Rule) {
-        match Pattern::of(name) {
-            None => self.add_exact(name.into(), rule),
-            Some(pattern) => self.add_pattern(pattern, rule),
-        }
-    }
-
-    fn add_exact(&mut self, name: Box<str>, rule: Rule) {
-        let slot = self.exact.entry(name).or_default();
-        *slot = std::mem::take(slot).and(rule);
-    }
-
-    fn add_pattern(&mut self, pattern: Pattern, rule: Rule) {
-        self.prefix_lengths.insert(pattern.prefix().len());
-        self.patterns.entry(pattern.prefix().into()).or_default().push((pattern, rule));
-    }
-
-    fn append(&mut self, other: Self) {
-        other.exact.into_iter().for_each(|(name, rule)| self.add_exact(name, rule));
-        let patterns = other.patterns.into_values().flatten();
-        patterns.for_each(|(pattern, rule)| self.add_pattern(pattern, rule));
-    }
-
-    /// Calls `found` for each rule that applies to a name. Returns whether there is one.
-    fn find<'r>(&'r self, name: &str, found: &mut impl FnMut(&'r Rule)) -> bool {
-        if let Some(rule) = self.exact.get(name) {
-            found(rule);
-            return true;
-        }
-        if self.patterns.is_empty() {
-            return false;
-        }
-        let most = self.matching(name, None).map(|(pattern, _)| pattern.literal_len()).max();
-        if most.is_some() {
-            self.matching(name, most).for_each(|(_, rule)| found(rule));
-        }
-        most.is_some()
-    }
-
-    /// The patterns that match a name: all, or those with this number of literal characters.
-    fn matching(
-        &self,
-        name: &str,
-        literal_len: Option<usize>,
-    ) -> impl Iterator<Item = &(Pattern, Rule)> {
-        let prefix_lengths =
-            self.prefix_lengths.iter().filter_map(move |length| name.split_at_checked(*length));
-        prefix_lengths.flat_map(move |(prefix, rest)| {
-            let patterns = self.patterns.get(prefix).into_iter().flatten();
-            patterns.filter(move |(pattern, _)| {
-                literal_len.is_none_or(|literal_len| literal_len == pattern.literal_len())
-                    && pattern.matches(rest)
-            })
-        })
-    }
-
-    fn is_empty(&self) -> bool {
-        self.exact.is_empty() && self.patterns.is_empty()
-    }
-
-    fn rules(&self) -> impl Iterator<Item = &Rule> {
-        self.exact.values().chain(self.patterns.values().flatten().map(|(_, rule)| rule))
-    }
-
-    fn rules_mut(&mut self) -> impl Iterator<Item = &mut Rule> {
-        let patterns = self.patterns.values_mut().flatten();
-        self.exact.values_mut().chain(patterns.map(|(_, rule)| rule))
+        let tables = [&mut self.tools, &mut self.prompts, &mut self.methods];
+        let tables = tables.into_iter().chain(self.resources.tables_mut());
+        tables.flat_map(Table::rules_mut).chain([&mut self.unknown_methods])
     }
 }
 
@@ -276,7 +214,7 @@ mod tests {
     use super::*;
     use crate::policy::operation::Operation;
 
-    fn scopes_for(rules: &ToolScopes, body: &str) -> Result<String, BadMessage> {
+    fn scopes_for(rules: &ToolScopes, body: &str) -> Result<String, Denial> {
         let operation =
             Operation::read(&Method::POST, &HeaderMap::new(), body.as_bytes()).expect(body);
         let mut found = Vec::new();
@@ -321,17 +259,19 @@ mod tests {
             (
                 "completion/complete",
                 r#""ref":{"type":"ref/resource","uri":"notes://{owner}"}"#,
-                "owner",
+                "owner notes",
             ),
             ("resources/read", r#""uri":"notes://alice/secret""#, "secret"),
             ("resources/read", r#""uri":"notes://alice/other""#, "notes"),
-            ("resources/subscribe", r#""uri":"notes://bob""#, "owner"),
+            ("resources/subscribe", r#""uri":"notes://bob""#, "owner notes"), // as `notes://bob/`
             ("resources/read", r#""uri":"other://bob""#, ""),
             (
                 "subscriptions/listen",
                 r#""notifications":{"resourceSubscriptions":["notes://a","notes://alice/secret"]}"#,
-                "owner secret",
+                "owner notes secret",
             ),
+            ("skills/get", r#""uri":"notes://alice/secret""#, "secret"),
+            ("resources/directory/read", r#""uri":"notes://alice/other""#, "notes"),
             ("tasks/get", r#""taskId":"t1""#, "tasks"),
             ("vendor/known", "", "vendor"),
             ("vendor/other", "", "unknown"),
@@ -339,11 +279,11 @@ mod tests {
         for (method, params, scopes) in rows {
             let body =
                 format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{{params}}}}}"#);
-            assert_eq!(scopes_for(&rules, &body).as_deref(), Ok(scopes), "{body}");
+            assert_eq!(scopes_for(&rules, &body).ok().as_deref(), Some(scopes), "{body}");
         }
         let hidden =
             r#"{"id":1,"method":"resources/read","params":{"uri":"notes://bob/../alice/secret"}}"#;
-        assert_eq!(scopes_for(&rules, hidden), Err(BadMessage::Uri));
-        assert_eq!(scopes_for(&ToolScopes::new(), hidden).as_deref(), Ok(""));
+        assert_eq!(scopes_for(&rules, hidden).map_err(|denial| denial.code()), Err("uri_form"));
+        assert_eq!(scopes_for(&ToolScopes::new(), hidden).ok().as_deref(), Some(""));
     }
 }

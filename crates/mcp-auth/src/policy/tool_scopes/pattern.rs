@@ -6,12 +6,13 @@ pub(super) struct Pattern {
     prefix: Box<str>,
     parts: Vec<Part>,
     literal_len: usize,
+    has_query: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
     Literal(Box<str>),
-    /// `*`, and RFC 6570 expressions that may cross a slash (`{+path}`): any text, even empty.
+    /// `*`, and RFC 6570 expressions that may cross a slash (`{+path}`, `{path*}`): any text, even empty.
     Anything,
     /// `{name}`: one or more characters, but no slash.
     Segment,
@@ -28,7 +29,9 @@ impl Pattern {
                 Some(after) => (Part::Anything, after),
                 None => match gap[1..].split_once('}') {
                     Some((name, after)) => {
-                        let is_simple = name.starts_with(|c: char| c.is_alphanumeric() || c == '_');
+                        // `{path*}` crosses slashes in FastMCP.
+                        let is_simple = name.starts_with(|c: char| c.is_alphanumeric() || c == '_')
+                            && !name.ends_with('*');
                         (if is_simple { Part::Segment } else { Part::Anything }, after)
                     }
                     None => break,
@@ -53,7 +56,7 @@ impl Pattern {
             _ => Box::default(),
         };
         parts.drain(..usize::from(!prefix.is_empty()));
-        Some(Self { prefix, parts, literal_len })
+        Some(Self { prefix, parts, literal_len, has_query: text.contains('?') })
     }
 
     /// The literal prefix of every name that matches. May be empty.
@@ -66,12 +69,18 @@ impl Pattern {
         self.literal_len
     }
 
+    /// Whether it names a query, as text or as a variable.
+    pub(super) fn has_query(&self) -> bool {
+        self.has_query
+    }
+
     /// Whether a name with the right prefix matches, given the rest of the name. The time is at most
     /// proportional to the length of the pattern times that of the rest.
     pub(super) fn matches(&self, rest: &str) -> bool {
         match &*self.parts {
             [Part::Anything] => true,
             [Part::Anything, Part::Literal(end)] => rest.ends_with(&**end),
+            [.., Part::Literal(end)] if !rest.ends_with(&**end) => false,
             parts => matches_all(parts, rest.as_bytes()),
         }
     }
@@ -133,6 +142,7 @@ mod tests {
             ("n://{owner}/*", "n:///b", false),
             ("n://{+path}", "n://a/b", true),
             ("n://{/path*}", "n://a/b", true),
+            ("n://{path*}", "n://a/b", true),
             ("{a}{b}", "x", false),
             ("{a}{b}", "xy", true),
             ("{a}-{b}", "x-y-z", true),

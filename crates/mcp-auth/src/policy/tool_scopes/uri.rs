@@ -1,91 +1,154 @@
-//! URIs as rules compare them, in a form that every server reads in the same way.
+//! The canonical form of URIs, which every server reads in the same way.
 
-use std::borrow::Cow;
 use std::net::{Ipv4Addr, Ipv6Addr};
-
-/// A URI as rules compare it. Characters that are not allowed in a URI are percent-encoded, with capital
-/// digits. Characters that are allowed in every segment of a path are decoded, since servers decode what they
-/// take from a template ([RFC 3986 §6.2.2](https://www.rfc-editor.org/rfc/rfc3986#section-6.2.2), slightly
-/// extended). Braces stay, and with them the variables of a template.
-pub(super) fn encoded(uri: &str) -> Cow<'_, str> {
-    if uri.bytes().all(|byte| is_allowed_in_uri(byte) && byte != b'%') {
-        return Cow::Borrowed(uri);
-    }
-    let mut encoded = String::with_capacity(uri.len() + 32);
-    let (mut rest, mut is_path) = (uri.as_bytes(), true);
-    while let [first, after @ ..] = rest {
-        rest = after;
-        let digits = after.get(..2).filter(|_| *first == b'%');
-        let digits = digits.and_then(|digits| std::str::from_utf8(digits).ok());
-        let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        match byte {
-            Some(byte) => {
-                rest = after.get(2..).unwrap_or_default();
-                if is_path && is_plain_in_paths(byte) {
-                    encoded.push(byte.into());
-                } else {
-                    encoded += &format!("%{byte:02X}");
-                }
-            }
-            None if is_allowed_in_uri(*first) => {
-                is_path &= !matches!(first, b'?' | b'#');
-                encoded.push((*first).into());
-            }
-            None => encoded += &format!("%{first:02X}"),
-        }
-    }
-    Cow::Owned(encoded)
-}
 
 /// Whether a character means the same in a path whether it is encoded or not. `*` is not included: in a rule it
 /// would be a wildcard.
-fn is_plain_in_paths(byte: u8) -> bool {
+pub(super) fn is_plain_in_paths(byte: u8) -> bool {
     matches!(
         byte,
         b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'+' | b',' | b':' | b';' | b'=' | b'@'
     )
 }
 
-/// Whether a byte is allowed in a URI, or in a URI template.
-fn is_allowed_in_uri(byte: u8) -> bool {
-    byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'|')
+/// How a URI is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// In the one form that every server reads in the same way.
+    Canonical,
+    /// Canonical, except that its authority has a port or user information, or is empty, or is there in the URI
+    /// of a file. Some servers ignore those. The authority ends at this byte.
+    Authority { end: usize },
+    /// In another way, for this reason.
+    Other(&'static str),
 }
 
-/// Whether a URI is in its normal form: no dot segments, no capitals in its scheme, no needless
-/// percent-encoding ([RFC 3986 §6.2.2](https://www.rfc-editor.org/rfc/rfc3986#section-6.2.2)), and nothing that
-/// a browser's URL parser removes or changes: spaces around it, backslashes, an empty port
-/// ([URL](https://url.spec.whatwg.org/#url-parsing)). Every server reads such a URI in the same way.
-pub(super) fn is_normal(uri: &str) -> bool {
-    let (scheme, rest) = uri.split_once(':').unwrap_or((uri, ""));
-    let is_dots = |segment: &str| matches!(segment, "." | "..");
-    if uri.trim_matches(' ').len() != uri.len()
-        || uri.contains('\\')
-        || scheme.bytes().any(|b| b.is_ascii_uppercase())
-        || !has_normal_authority(scheme, rest)
-    {
-        return false;
+/// How a URI is written ([RFC 3986 §6.2.2](https://www.rfc-editor.org/rfc/rfc3986#section-6.2.2), and stricter).
+///
+/// Servers parse a URI, or match it as text, before or after they decode it; and they use it as a path. In the
+/// canonical form all of them read the same: no empty segments and no dot segments; no fragment; each character
+/// that may be written as itself is, and no other; nothing that a browser's URL parser removes or changes
+/// ([URL](https://url.spec.whatwg.org/#url-parsing)). A query may follow.
+pub(super) fn form(uri: &str) -> Form {
+    match read_form(uri) {
+        Ok(form) => form,
+        Err(why) => Form::Other(why),
     }
-    let mut decoded = String::with_capacity(uri.len());
-    let mut rest = uri;
-    while let Some((before, encoded)) = rest.split_once('%') {
-        decoded.push_str(before);
-        let byte = encoded.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        match byte {
-            None => return false,
-            Some(b'-' | b'.' | b'_' | b'~' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z') => {
-                return false;
+}
+
+fn read_form(uri: &str) -> Result<Form, &'static str> {
+    let (scheme, rest) = uri.split_once(':').ok_or("it has no scheme")?;
+    let is_letter = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'+' | b'-' | b'.');
+    if !scheme.starts_with(|c: char| c.is_ascii_lowercase()) || !scheme.bytes().all(is_letter) {
+        return Err("its scheme is not in lower case");
+    }
+    let (authority, path) = match rest.strip_prefix("//") {
+        Some(rest) => rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len())),
+        None if rest.starts_with('/') => return Err("it has one slash after its scheme"),
+        None => ("", rest),
+    };
+    if !has_normal_authority(scheme, rest) {
+        return Err("a URL parser would change its authority, or its default port");
+    }
+    check_characters(authority, true)?;
+    check_characters(path, false)?;
+    check_segments(path, scheme == "file")?;
+    let has_port = authority.rsplit(']').next().is_some_and(|end| end.contains(':'));
+    let is_odd =
+        authority.contains('@') || has_port || (authority.is_empty() != (scheme == "file"));
+    if is_odd && rest.starts_with("//") {
+        return Ok(Form::Authority { end: uri.len() - path.len() });
+    }
+    Ok(Form::Canonical)
+}
+
+/// Checks that each character is written in the one canonical way.
+fn check_characters(text: &str, is_authority: bool) -> Result<(), &'static str> {
+    let (mut rest, mut is_query) = (text.as_bytes(), false);
+    while let [first, after @ ..] = rest {
+        rest = after;
+        match first {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {}
+            b'[' | b']' if is_authority => {}
+            b'\'' if is_query => return Err("its query has a `'`, which URL parsers encode"),
+            byte if is_plain_in_paths(*byte) => {}
+            b'?' => is_query = true,
+            b'%' => {
+                let (decoded, length) = decoded(rest).ok_or(
+                    "its percent-encoding is not two capital digits for each byte of UTF-8",
+                )?;
+                let is_plain = match u8::try_from(decoded) {
+                    Ok(byte) => {
+                        byte.is_ascii_alphanumeric()
+                            || matches!(byte, b'-' | b'.' | b'_' | b'~')
+                            || (!is_query && is_plain_in_paths(byte))
+                    }
+                    Err(_) => false,
+                };
+                rest = rest.get(length..).unwrap_or_default();
+                let is_encoded_again = decoded == '%'
+                    && matches!(rest, [a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit());
+                if is_plain || is_encoded_again {
+                    return Err(
+                        "it has percent-encoding that is not needed, or that is encoded again",
+                    );
+                }
+                if matches!(decoded, '/' | '\\') || decoded.is_control() {
+                    return Err("it has an encoded slash, backslash or control character");
+                }
             }
-            Some(0..=0x1f | 0x7f) => return false,
-            Some(byte) => decoded.push(if byte.is_ascii() { byte.into() } else { '\u{fffd}' }),
+            b'#' => return Err("it has a fragment"),
+            b' '..=b'~' => return Err("it has a character that must be percent-encoded"),
+            _ => return Err("it has a character beyond ASCII, which must be percent-encoded"),
         }
-        rest = &encoded[2..];
     }
-    decoded.push_str(rest);
-    !decoded.split(['/', '\\', '?', '#']).any(is_dots)
+    Ok(())
+}
+
+/// The character that is percent-encoded at the start of a text, after the first percent sign, and the length of
+/// the rest of its encoding.
+fn decoded(text: &[u8]) -> Option<(char, usize)> {
+    let byte = |at: usize| {
+        let digits = text.get(at..at + 2)?;
+        let is_digit = |b: &u8| matches!(b, b'0'..=b'9' | b'A'..=b'F');
+        let digits = digits.iter().all(is_digit).then(|| std::str::from_utf8(digits).ok())??;
+        u8::from_str_radix(digits, 16).ok()
+    };
+    let mut character = [byte(0)?, 0, 0, 0];
+    let width = match character[0] {
+        0..=0x7f => 1,
+        0xc0..=0xdf => 2,
+        0xe0..=0xef => 3,
+        _ => 4,
+    };
+    for (i, place) in character.iter_mut().enumerate().take(width).skip(1) {
+        *place = text.get(3 * i - 1).filter(|b| **b == b'%').and_then(|_| byte(3 * i))?;
+    }
+    let character = std::str::from_utf8(character.get(..width)?).ok()?;
+    Some((character.chars().next()?, 3 * width - 1))
+}
+
+/// Checks that no segment could be left out, or be taken for another one.
+fn check_segments(path: &str, is_file: bool) -> Result<(), &'static str> {
+    let is_empty_between = |(one, next): (u8, u8)| one == b'/' && next == b'/';
+    if path.bytes().zip(path.bytes().skip(1)).any(is_empty_between) {
+        return Err("it has an empty segment");
+    }
+    for segment in path.split(['/', '?']) {
+        // Java servers ignore what follows a semicolon.
+        if matches!(segment.split(';').next(), Some("." | "..")) {
+            return Err("it has a dot segment");
+        }
+        // Windows ignores such an end of a name.
+        if is_file && (segment.ends_with('.') || segment.ends_with("%20")) {
+            return Err("the name of a file in it ends with a dot or a space");
+        }
+    }
+    Ok(())
 }
 
 /// Whether the authority is written in the one way that URL parsers leave unchanged.
-fn has_normal_authority(scheme: &str, rest: &str) -> bool {
+pub(super) fn has_normal_authority(scheme: &str, rest: &str) -> bool {
     let default_port = match scheme {
         "file" => Some(""),
         "ftp" => Some("21"),
@@ -148,70 +211,119 @@ mod tests {
     use super::*;
 
     #[test]
-    fn normalized_uris_are_recognized() {
-        let rows = [
-            ("notes://alice/1", true),
-            ("notes://Alice/1", true),
-            ("file:///a%20b/c%2Fd", true),
-            ("file:///%C3%A9", true),
-            ("urn:x:y", true),
-            ("notes://a/..b/b..", true),
-            ("notes://a/../b", false),
-            ("notes://a/./b", false),
-            ("notes://a/..", false),
-            ("notes://a/..?x", false),
-            ("notes://a/%2e%2e/b", false),
-            ("notes://a%2f..%2fb", false),
-            ("notes://a\\..\\b", false),
-            ("notes://a%5c..%5cb", false),
-            ("notes://%61lice", false),
-            ("NOTES://alice", false),
-            ("notes://a%", false),
-            ("notes://a%2", false),
-            ("notes://a%zz", false),
-            ("notes://a%+1", false),
-            ("notes://a%00", false),
-            (" notes://a", false),
-            ("notes://a ", false),
-            ("notes://a/b c", true),
-            ("notes://a\\b", false),
-            ("notes://a@b.example/1", true),
-            ("notes://@a/1", false),
-            ("notes://a:/1", false),
-            ("notes://[::1]:80/1", true),
-            ("notes://[0::1]/1", false),
-            ("https://a.example/", true),
-            ("https://a.example", false),
-            ("https://A.example/", false),
-            ("https://a.example:443/", false),
-            ("https://a.example:8443/", true),
-            ("https:/a.example/", false),
-            ("https://{Host}.example/{+path}", true),
-            ("http://127.0.0.1/", true),
-            ("http://127.1/", false),
-            ("http://[::1]/", true),
-            ("file:///a", true),
-            ("file://server/a", true),
-            ("file://localhost/a", false),
-            ("file:///C|/a", false),
-        ];
-        for (uri, normal) in rows {
-            assert_eq!(is_normal(uri), normal, "{uri}");
+    fn canonical_uris_are_recognized() {
+        use Form::Canonical;
+        for uri in [
+            "notes://alice/1",
+            "notes://Alice/1",
+            "notes://alice",
+            "notes://alice/",
+            "greeting://World",
+            "config://app",
+            "memo://insights",
+            "file:///a%20b/c",
+            "file:///home/a/My%20File.txt",
+            "file:///",
+            "file:///C:/keys",
+            "file:///a/C%23/x.cs",
+            "file:///%C3%A9/%E4%BD%A0/%F0%9F%98%80",
+            "urn:x:y",
+            "vault:admin",
+            "notes://a/..b/b..",
+            "notes://a/it's(1)+2,3;4=5@6:7&8!$",
+            "notes://a/%2A%7Bkeys%7D%5Bx%5D%25",
+            "https://a.example/",
+            "https://example.com/x?y=z&a=/b?c",
+            "https://example.com/?q=a%26b%20c",
+            "http://127.0.0.1/",
+            "http://[::1]/",
+        ] {
+            assert_eq!(form(uri), Canonical, "{uri}");
+        }
+        for (uri, authority) in [
+            ("http://127.0.0.1:3000/a", "http://127.0.0.1:3000"),
+            ("https://a.example:8443/", "https://a.example:8443"),
+            ("notes://a@b.example/1", "notes://a@b.example"),
+            ("notes://[::1]:80/1", "notes://[::1]:80"),
+            ("notes:///1", "notes://"),
+            ("file://server/a", "file://server"),
+            ("notes://a:1", "notes://a:1"),
+        ] {
+            assert_eq!(form(uri), Form::Authority { end: authority.len() }, "{uri}");
         }
     }
 
     #[test]
-    fn characters_not_allowed_in_a_uri_are_encoded() {
-        for (uri, normal) in [
-            ("n://a/b%2Fc?d=e#f", "n://a/b%2Fc?d=e#f"),
-            ("n://a/%c3%a9", "n://a/%C3%A9"),
-            ("n://a/é b", "n://a/%C3%A9%20b"),
-            ("n://{owner}/<*>", "n://{owner}/%3C*%3E"),
-            ("n://abc/%", "n://abc/%"),
-            ("n://a%40b/%3a%2B+%2f%2a?c%40d#e%40", "n://a@b/:++%2F%2A?c%40d#e%40"),
-            ("", ""),
+    fn other_forms_are_recognized() {
+        for uri in [
+            "",
+            "x",
+            "1a:b",
+            "NOTES://alice",
+            " notes://a",
+            "notes://a ",
+            "notes://a/b c",
+            "notes:/alice",
+            "notes://a//b",
+            "notes://a/b//",
+            "file:////etc",
+            "notes://a/../b",
+            "notes://a/./b",
+            "notes://a/..",
+            "notes://a/..;x/b",
+            "notes://a/..?x",
+            "notes://a/x?y/../z",
+            "notes://a/%2e%2e/b",
+            "notes://a/%2E%2E/b",
+            "notes://a%2f..%2fb",
+            "notes://a%2Fb",
+            "notes://a\\..\\b",
+            "notes://a%5C..%5Cb",
+            "notes://%61lice",
+            "notes://a/b%3Ac",
+            "notes://a/b%7Ec",
+            "notes://a/%c3%a9",
+            "notes://a/é",
+            "notes://a/%C3",
+            "notes://a/%C3%28",
+            "notes://a/%FF",
+            "notes://a/%C0%AF",
+            "notes://a/%E2%80%9",
+            "notes://a/%C2%85",
+            "notes://a/%252F",
+            "notes://a/%252e",
+            "notes://a%",
+            "notes://a%2",
+            "notes://a%zz",
+            "notes://a%+1",
+            "notes://a%00",
+            "notes://a%0A",
+            "notes://a\n",
+            "notes://a/x#y",
+            "notes://a/x#",
+            "notes://a/{keys}",
+            "notes://a/*",
+            "notes://a/x|y",
+            "notes://a/[x]",
+            "notes://a/x?it's",
+            "notes://@a/1",
+            "notes://a:/1",
+            "notes://a:01/1",
+            "notes://[0::1]/1",
+            "https://a.example",
+            "https://A.example/",
+            "https://a.example:443/",
+            "https:/a.example/",
+            "https:a.example/",
+            "http://127.1/",
+            "http://2130706433/",
+            "file:/a",
+            "file://localhost/a",
+            "file:///C|/a",
+            "file:///secret./a",
+            "file:///secret%20/a",
         ] {
-            assert_eq!(encoded(uri), normal, "{uri}");
+            assert!(matches!(form(uri), Form::Other(_)), "{uri}: {:?}", form(uri));
         }
     }
 }
