@@ -10,25 +10,51 @@ use mcp_auth::Operation;
 use mcp_auth_fuzz::request;
 use serde_json::Value;
 
-/// What `Operation` displays, from a full parse.
+/// What `Operation` displays, from a full parse: the method, what it applies to, and all else that it names.
 fn shown(message: &Value) -> String {
     let Some(method) = message["method"].as_str() else { return "an answer".to_owned() };
     let params = &message["params"];
-    let names: Vec<&Value> = match method {
-        "tools/call" | "prompts/get" => vec![&params["name"]],
-        "resources/read" | "resources/subscribe" | "resources/unsubscribe" => vec![&params["uri"]],
-        "tasks/cancel" | "tasks/get" | "tasks/result" | "tasks/update" => vec![&params["taskId"]],
-        "completion/complete" if params["ref"]["type"] == "ref/prompt" => vec![&params["ref"]["name"]],
-        "completion/complete" => vec![&params["ref"]["uri"]],
-        "subscriptions/listen" => {
-            let uris = params["notifications"]["resourceSubscriptions"].as_array();
-            uris.into_iter().flatten().collect()
-        }
-        _ => vec![],
+    let (mut first, mut others) = (Vec::new(), Vec::new());
+    let each = |list: &Value| list.as_array().map_or(&[][..], |list| &list[..list.len().min(256)]).to_vec();
+    let is_listen = method == "subscriptions/listen";
+    if is_listen || params["notifications"].is_object() {
+        others.extend(each(&params["notifications"]["resourceSubscriptions"]));
+    }
+    let mut name = |member: &str, is_first: bool| {
+        let names = if is_first { &mut first } else { &mut others };
+        names.push(params[member].clone());
     };
-    names.into_iter().fold(method.to_owned(), |text, name| {
-        text + " " + name.as_str().expect("a name is a string")
-    })
+    name("name", matches!(method, "tools/call" | "prompts/get"));
+    name(
+        "uri",
+        matches!(
+            method,
+            "resources/directory/read"
+                | "resources/read"
+                | "resources/subscribe"
+                | "resources/unsubscribe"
+                | "skills/get"
+        ),
+    );
+    if matches!(method, "tasks/cancel" | "tasks/get" | "tasks/result" | "tasks/update") {
+        name("taskId", true);
+    }
+    others.extend(each(&params["names"]));
+    others.extend(each(&params["uris"]));
+    let reference = &params["ref"];
+    match method {
+        "completion/complete" if reference["type"] == "ref/prompt" => first.push(reference["name"].clone()),
+        "completion/complete" => first.push(reference["uri"].clone()),
+        _ if reference.is_object() => others.extend([reference["name"].clone(), reference["uri"].clone()]),
+        _ => others.extend([reference.clone(), reference.clone()]),
+    }
+    let names = first.iter().chain(&others).filter_map(Value::as_str);
+    names.filter(|name| is_valid(name)).fold(method.to_owned(), |text, name| text + " " + name)
+}
+
+/// Whether a rule may apply to a name. A message with any other name is refused where rules exist.
+fn is_valid(name: &str) -> bool {
+    (1..=8 * 1024).contains(&name.len()) && !name.contains(char::is_control)
 }
 
 fuzz_target!(|data: &[u8]| {
