@@ -19,8 +19,35 @@ use crate::util::json::{Object, Raw};
 pub struct Confirmation {
     key: Option<[u8; 32]>,
     certificate: Option<[u8; 32]>,
-    is_understood: bool,
+    /// Why it cannot be checked, for the operator. Such a token is refused.
+    uncheckable: Option<&'static str>,
 }
+
+/// What the operator reads about a registered method that is not checked here.
+macro_rules! unsupported {
+    ($method:literal) => {
+        concat!(
+            "the token's `cnf` has `",
+            $method,
+            "`, which is not checked here: let the issuer bind it to a DPoP key (`jkt`) or to a client certificate (`x5t#S256`) instead"
+        )
+    };
+}
+
+const NOT_AN_OBJECT: &str = "the token's `cnf` is not a JSON object with distinct members, as RFC 7800 §3.1 wants it: let the issuer correct it";
+const NOTHING_KNOWN: &str = "no member of the token's `cnf` is known here, so nobody can prove to be its owner: let the issuer bind it to a DPoP key (`jkt`) or to a client certificate (`x5t#S256`), or not at all";
+const BAD_JKT: &str = "the `jkt` in the token's `cnf` is not a SHA-256 thumbprint in base64url without padding (RFC 9449 §6.1): let the issuer correct it";
+const BAD_X5T: &str = "the `x5t#S256` in the token's `cnf` is not a SHA-256 thumbprint in base64url without padding (RFC 8705 §3.1): let the issuer correct it";
+
+/// The registered methods that are not checked here, each with what the operator reads. The other registered ones
+/// are `jkt` and `x5t#S256` ([JWT Confirmation Methods](https://www.iana.org/assignments/jwt/jwt.xhtml)).
+const UNSUPPORTED: [(&str, &str); 5] = [
+    ("jwe", unsupported!("jwe")),
+    ("jku", unsupported!("jku")),
+    ("jwk", unsupported!("jwk")),
+    ("kid", unsupported!("kid")),
+    ("osc", unsupported!("osc")),
+];
 
 impl Confirmation {
     /// The SHA-256 thumbprint of the sender's DPoP key, as in `cnf.jkt`
@@ -37,28 +64,42 @@ impl Confirmation {
         self.certificate.map(|thumbprint| URL_SAFE_NO_PAD.encode_to_string(thumbprint))
     }
 
-    /// Reads the claim `cnf`. If any part of it is unknown or malformed, [`is_understood`](Self::is_understood)
-    /// is `false`: the token is bound to something that cannot be checked here.
+    /// Reads the claim `cnf`, which is present and not null.
+    ///
+    /// Members that are not understood are ignored, as RFC 7800 §3.1 wants it: issuers add notes of their own, such
+    /// as Keycloak's `kc-jkt-type`. A registered method is understood. If it cannot be checked here, neither can the
+    /// token. The same is true if no member is understood. A member that is null is absent, like a claim that is null.
     pub(crate) fn read(cnf: &str) -> Self {
-        let mut confirmation = Self { key: None, certificate: None, is_understood: false };
-        let Ok(members) = Object::of(cnf) else { return confirmation };
-        let mut understood = 0;
-        for (name, value) in members.iter() {
-            let place = match name {
-                "jkt" => &mut confirmation.key,
-                "x5t#S256" => &mut confirmation.certificate,
-                _ => continue,
+        let mut confirmation = Self { key: None, certificate: None, uncheckable: None };
+        let Ok(members) = Object::of(cnf) else {
+            confirmation.uncheckable = Some(NOT_AN_OBJECT);
+            return confirmation;
+        };
+        for (name, value) in members.iter().filter(|(_, value)| !value.is_null()) {
+            let (place, complaint) = match name {
+                "jkt" => (&mut confirmation.key, BAD_JKT),
+                "x5t#S256" => (&mut confirmation.certificate, BAD_X5T),
+                _ => {
+                    let method = UNSUPPORTED.iter().find(|(method, _)| *method == name);
+                    let complaint = method.map(|(_, complaint)| *complaint);
+                    confirmation.uncheckable = confirmation.uncheckable.or(complaint);
+                    continue;
+                }
             };
             *place = thumbprint(value);
-            understood += usize::from(place.is_some());
+            if place.is_none() {
+                confirmation.uncheckable = Some(complaint);
+            }
         }
-        confirmation.is_understood = understood > 0 && understood == members.iter().count();
+        if confirmation.key.is_none() && confirmation.certificate.is_none() {
+            confirmation.uncheckable.get_or_insert(NOTHING_KNOWN);
+        }
         confirmation
     }
 
-    /// Whether everything that it requires can be checked.
-    pub(crate) fn is_understood(&self) -> bool {
-        self.is_understood
+    /// Why it cannot be checked whether the sender is the owner. Returns `None` if it can be.
+    pub(crate) fn uncheckable(&self) -> Option<&'static str> {
+        self.uncheckable
     }
 
     pub(crate) fn jkt_bytes(&self) -> Option<&[u8; 32]> {
@@ -88,39 +129,64 @@ mod tests {
     }
 
     #[test]
-    fn jkt_and_x5t_s256_are_understood() {
+    fn jkt_and_x5t_s256_are_read() {
         let jkt = read(&format!(r#"{{"jkt":"{JKT}"}}"#));
         assert_eq!((jkt.jkt().as_deref(), jkt.x5t_s256()), (Some(JKT), None));
-        let x5t = read(&format!(r#"{{"x5t#S256":"{}"}}"#, JKT));
+        let x5t = read(&format!(r#"{{"x5t#S256":"{JKT}"}}"#));
         assert_eq!((x5t.jkt(), x5t.x5t_s256().as_deref()), (None, Some(JKT)));
         let both = read(&format!(r#"{{"jkt":"{JKT}","x5t\u0023S256":"{JKT}"}}"#));
-        assert!([jkt, x5t, both].iter().all(Confirmation::is_understood));
+        assert_eq!((both.jkt().as_deref(), both.x5t_s256().as_deref()), (Some(JKT), Some(JKT)));
+        assert!([jkt, x5t, both].iter().all(|it| it.uncheckable().is_none()));
     }
 
     #[test]
-    fn any_other_cnf_is_not_understood() {
-        for cnf in [
-            "{}".to_owned(),
-            "null".to_owned(),
-            "[]".to_owned(),
-            format!("{JKT:?}"),
-            r#"{"jkt":"x"}"#.to_owned(),
-            r#"{"jkt":null}"#.to_owned(),
-            format!(r#"{{"jkt":["{JKT}"]}}"#),
-            format!(r#"{{"jkt":"{JKT}="}}"#),
-            format!(r#"{{"jkt":"{JKT}","jkt":"{JKT}"}}"#),
-            format!(r#"{{"jkt":"{JKT}","x5t#S256":"x"}}"#),
-            // The unused bits at its end are not zero.
-            format!(r#"{{"x5t#S256":"{X5T}"}}"#),
-            format!(r#"{{"jkt":"{JKT}","kid":"1"}}"#),
-            format!(r#"{{"jkt":"{JKT}","unknown":{{}}}}"#),
-            format!(r#"{{"JKT":"{JKT}"}}"#),
-            format!(r#"{{"x5t":"{JKT}"}}"#),
-            r#"{"jwk":{"kty":"EC"}}"#.to_owned(),
-            r#"{"jwe":"a.b.c.d.e"}"#.to_owned(),
-            r#"{"jku":"https://evil.example/keys","kid":"1"}"#.to_owned(),
+    fn what_is_not_understood_is_ignored_beside_something_that_is_checked() {
+        for members in [
+            r#""kc-jkt-type":"DPoP""#,
+            r#""unknown":{}"#,
+            r#""x5t":"AQ","JKT":5,"":[]"#,
+            r#""kid":null,"x5t#S256":null"#,
         ] {
-            assert!(!read(&cnf).is_understood(), "{cnf}");
+            let confirmation = read(&format!(r#"{{"jkt":"{JKT}",{members}}}"#));
+            assert_eq!(confirmation.uncheckable(), None, "{members}");
+            assert_eq!(confirmation, read(&format!(r#"{{"jkt":"{JKT}"}}"#)), "{members}");
+        }
+    }
+
+    #[test]
+    fn a_cnf_that_cannot_be_checked_says_why() {
+        let many = (0..200).map(|i| format!(r#","{i}":0"#)).collect::<String>();
+        for (cnf, why) in [
+            ("[]".to_owned(), "not a JSON object"),
+            ("5".to_owned(), "not a JSON object"),
+            (format!("{JKT:?}"), "not a JSON object"),
+            (format!(r#"{{"jkt":"{JKT}","jkt":"{JKT}"}}"#), "distinct members"),
+            (format!(r#"{{"jkt":"{JKT}","x":1,"\u0078":1}}"#), "distinct members"),
+            (format!(r#"{{"jkt":"{JKT}"{many}}}"#), "not a JSON object"),
+            ("{}".to_owned(), "no member"),
+            (r#"{"jkt":null}"#.to_owned(), "no member"),
+            (r#"{"kc-jkt-type":"DPoP"}"#.to_owned(), "no member"),
+            (format!(r#"{{"JKT":"{JKT}"}}"#), "no member"),
+            (format!(r#"{{"x5t":"{JKT}"}}"#), "no member"),
+            (r#"{"jkt":"x"}"#.to_owned(), "the `jkt`"),
+            (r#"{"jkt":""}"#.to_owned(), "the `jkt`"),
+            (r#"{"jkt":5}"#.to_owned(), "the `jkt`"),
+            (format!(r#"{{"jkt":["{JKT}"]}}"#), "the `jkt`"),
+            (format!(r#"{{"jkt":"{JKT}="}}"#), "the `jkt`"),
+            (format!(r#"{{"jkt":"{JKT}AA"}}"#), "the `jkt`"),
+            (format!(r#"{{"jkt":5,"x5t#S256":"{JKT}"}}"#), "the `jkt`"),
+            (format!(r#"{{"jkt":"{JKT}","x5t#S256":"x"}}"#), "the `x5t#S256`"),
+            // The unused bits at its end are not zero.
+            (format!(r#"{{"x5t#S256":"{X5T}"}}"#), "the `x5t#S256`"),
+            (format!(r#"{{"jkt":"{JKT}","kid":"1"}}"#), "has `kid`"),
+            (format!(r#"{{"kid":{{}},"x5t#S256":"{JKT}","kc":1}}"#), "has `kid`"),
+            (r#"{"jwk":{"kty":"EC"}}"#.to_owned(), "has `jwk`"),
+            (r#"{"jwe":"a.b.c.d.e"}"#.to_owned(), "has `jwe`"),
+            (r#"{"jku":"https://evil.example/keys","kid":"1"}"#.to_owned(), "has `jku`"),
+            (r#"{"osc":{}}"#.to_owned(), "has `osc`"),
+        ] {
+            let said = read(&cnf).uncheckable();
+            assert!(said.is_some_and(|said| said.contains(why)), "{cnf}: {said:?}");
         }
     }
 }

@@ -266,7 +266,7 @@ error_codes!(Reason {
         "set the audience (API, resource) in your provider, or accept its name for this resource with `.audience(..)`";
     Binding: "binding",
         "The access token is bound to a key and cannot be used as a bearer token",
-        "the token has a `cnf` claim that the request does not meet: bound to a key (`jkt`), it must come as `Authorization: DPoP` with a proof; what is neither `jkt` nor `x5t#S256` cannot be checked";
+        "the token has a `cnf` claim that the request does not meet: bound to a key (`jkt`), it must come as `Authorization: DPoP` with a proof";
     Certificate: "certificate",
         "The access token is bound to another client certificate",
         "the token's `cnf` names a client certificate (`x5t#S256`) that this connection does not show: put a `ClientCertificate` into the extensions of the request, or name your proxy with `.client_certificates_from(..)`";

@@ -44,8 +44,8 @@ impl SenderConstraint {
             let may_be_plain = !self.is_required && !self.certificates.is_required;
             return if is_plain && may_be_plain { Ok(()) } else { not_sender_constrained() };
         };
-        if !confirmation.is_understood() {
-            return Err(Denial::invalid(Reason::Binding));
+        if let Some(why) = confirmation.uncheckable() {
+            return Err(Denial::invalid(Reason::Binding).detail(why));
         }
         match confirmation.x5t_s256_bytes() {
             Some(thumbprint) => self.certificates.verify(thumbprint, parts)?,

@@ -10,6 +10,7 @@ mod attacks_on_tokens;
 mod attacks_on_operations;
 mod attacks_on_uris;
 mod config;
+mod confirmation;
 mod layer;
 mod dpop;
 mod forged_tokens;

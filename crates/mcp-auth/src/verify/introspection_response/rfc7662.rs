@@ -72,15 +72,16 @@ fn token(
             "the server answers about a token of another `iss`: set the issuer as it writes it, a final slash matters",
         );
     }
+    let names_key = claims.confirmation.as_ref().is_some_and(|cnf| cnf.jkt_bytes().is_some());
     match member("token_type").map(Raw::string) {
         None => {}
         Some(Some(kind)) if kind.eq_ignore_ascii_case("Bearer") => {}
         // The response must name the key (`cnf`), so that the sender's proof can be compared with it.
-        Some(Some(kind)) if kind.eq_ignore_ascii_case("DPoP") && claims.confirmation.is_some() => {}
+        Some(Some(kind)) if kind.eq_ignore_ascii_case("DPoP") && names_key => {}
         Some(Some(kind)) if kind.eq_ignore_ascii_case("DPoP") => {
             return refuse(
                 Reason::Binding,
-                "the answer's `token_type` is `DPoP`, and it has no `cnf`: let the server put it in",
+                "the answer's `token_type` is `DPoP`, and it has no `cnf` with a valid `jkt`: let the server put it in",
             );
         }
         Some(_) => {
