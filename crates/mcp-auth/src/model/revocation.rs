@@ -20,9 +20,19 @@ pub struct Revocation {
     pub(crate) kind: RevokedKind,
     /// The `jti`, `sid` or subject that is revoked. Empty for everything.
     pub(crate) name: Box<str>,
-    /// Tokens issued before this second (since 1970) are revoked. Does not matter for a session or a single
-    /// token, which are always revoked.
-    pub(crate) before: Option<u64>,
+    pub(crate) before: Before,
+}
+
+/// Tokens issued before this are revoked. Does not matter for a session or a single token, which are always
+/// revoked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Before {
+    /// The moment at which the revocation is inserted.
+    Now,
+    /// A second since 1970, by our clock.
+    Ours(u64),
+    /// A second since 1970, by the clock of the issuer, which also wrote the `iat` of its tokens.
+    Issuers(u64),
 }
 
 /// What is revoked.
@@ -61,12 +71,12 @@ impl Revocation {
     #[must_use]
     pub fn issued_before(issuer: impl Into<String>, moment: SystemTime) -> Self {
         let everything = Self::new(issuer, RevokedKind::Everything, "");
-        Self { before: Some(unix_secs(moment)), ..everything }
+        Self { before: Before::Ours(unix_secs(moment)), ..everything }
     }
 
     /// Limits the revocation to tokens issued until this second, by the clock of the issuer.
     pub(crate) fn until(self, second: u64) -> Self {
-        Self { before: Some(second.saturating_add(1)), ..self }
+        Self { before: Before::Issuers(second.saturating_add(1)), ..self }
     }
 
     /// Revokes a subject's tokens that do not name a session.
@@ -75,6 +85,6 @@ impl Revocation {
     }
 
     fn new(issuer: impl Into<String>, kind: RevokedKind, name: impl Into<String>) -> Self {
-        Self { issuer: issuer.into().into(), kind, name: name.into().into(), before: None }
+        Self { issuer: issuer.into().into(), kind, name: name.into().into(), before: Before::Now }
     }
 }

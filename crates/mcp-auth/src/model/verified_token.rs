@@ -10,9 +10,9 @@ use serde::Serialize;
 use crate::model::confirmation::Confirmation;
 use crate::model::issuer_overrides::IssuerOverrides;
 use crate::model::scope::Scopes;
-use crate::util::json::{Object, Raw};
+use crate::util::json::{self, ObjectError, Raw};
 use crate::util::str_span::{StrSpan, StrSpans, copied};
-use crate::util::unix_time::{expiry_secs, unix_secs};
+use crate::util::unix_time::{nonzero_secs, unix_secs};
 
 /// The issuer of callers with an API key. No issuer of tokens can have this name, since those are https URLs.
 pub(crate) const API_KEY_ISSUER: &str = "urn:mcp-auth:api-key";
@@ -46,6 +46,8 @@ pub(crate) struct TokenData {
     pub(crate) expires_at: Option<NonZeroU64>,
     /// The later of `nbf` and `iat`, in seconds since 1970. 0 if the token has neither.
     pub(crate) not_before: u64,
+    /// `iat`. `None` if the token does not say when it was issued.
+    pub(crate) issued_at: Option<NonZeroU64>,
     /// What the sender must prove possession of. Boxed, since few tokens have it.
     pub(crate) confirmation: Option<Box<Confirmation>>,
     /// The digest of the token, as DPoP proofs contain it (`ath`), if it is known already.
@@ -62,13 +64,8 @@ impl TokenData {
     /// A claim. Returns `None` if it is absent or null. Each call parses the claims, so do not call this for
     /// every request.
     pub(crate) fn claim(&self, name: &str) -> Option<Raw<'_>> {
-        Object::of(&self.claims).ok()?.get(name).filter(|value| value.get() != "null")
-    }
-
-    /// When the token was issued, in seconds since 1970. Returns `None` if it does not say. As expensive as
-    /// [`claim`](Self::claim).
-    pub(crate) fn issued_at(&self) -> Option<u64> {
-        self.claim("iat").and_then(Raw::numeric_date).map(|time| time as u64)
+        let [claim] = json::pick(&self.claims, [name]).ok()?;
+        claim.filter(|value| !value.is_null())
     }
 
     /// Replaces the text of the claims. The values that were read from the old text stay the same.
@@ -99,6 +96,7 @@ impl VerifiedToken {
             scopes: Scopes::default(),
             expires_at: None,
             not_before: 0,
+            issued_at: None,
             confirmation: None,
             ath: None,
             claims: "{}".into(),
@@ -132,24 +130,26 @@ impl VerifiedToken {
     /// token without an expiry does not expire.
     #[must_use]
     pub fn expires_at(self, moment: SystemTime) -> Self {
-        self.with(|data| data.expires_at = Some(expiry_secs(unix_secs(moment))))
+        self.with(|data| data.expires_at = Some(nonzero_secs(unix_secs(moment))))
     }
 
     /// Sets the claims that [`AuthInfo::claims`](crate::AuthInfo::claims) returns: anything that serializes to
-    /// a JSON object. The other values of the token stay as they are. Only `cnf` has an effect: it binds the
-    /// token to its sender.
+    /// a JSON object. The other values of the token stay as they are. `cnf` binds the token to its sender.
+    /// Revocations look at `iat`, `jti`, `sid` and `sub`, and rules at the claims that they name.
     ///
     /// # Errors
     ///
-    /// If `claims` does not serialize to a JSON object.
+    /// If `claims` does not serialize to a JSON object, or one of those five claims occurs twice.
     pub fn with_claims(self, claims: &impl Serialize) -> Result<Self, serde_json::Error> {
-        let claims: serde_json::Map<_, _> = serde_json::from_value(serde_json::to_value(claims)?)?;
-        let cnf = claims.get("cnf").filter(|cnf| !cnf.is_null());
-        let cnf = cnf.map(serde_json::to_string).transpose()?;
-        let confirmation = cnf.map(|cnf| Box::new(Confirmation::read(&cnf)));
-        let claims = serde_json::to_string(&claims)?;
+        let claims = serde_json::to_string(claims)?;
+        let found = json::pick(&claims, ["cnf", "iat", "jti", "sid", "sub"]);
+        let [cnf, iat, ..] = found.map_err(not_claims)?;
+        let cnf = cnf.filter(|cnf| !cnf.is_null());
+        let confirmation = cnf.map(|cnf| Box::new(Confirmation::read(cnf.get())));
+        let issued_at = iat.and_then(Raw::numeric_date).map(|time| nonzero_secs(time as u64));
         Ok(self.with(|data| {
             data.confirmation = confirmation;
+            data.issued_at = issued_at;
             data.replace_claims(claims);
         }))
     }
@@ -188,6 +188,13 @@ impl VerifiedToken {
         change(Arc::make_mut(&mut self.0));
         self
     }
+}
+
+fn not_claims(error: ObjectError) -> serde_json::Error {
+    serde::ser::Error::custom(match error {
+        ObjectError::Duplicate => "a claim occurs twice",
+        ObjectError::Malformed => "the claims are not a JSON object",
+    })
 }
 
 impl From<TokenData> for VerifiedToken {

@@ -35,11 +35,11 @@ impl Validity {
         if *token.issuer == *API_KEY_ISSUER {
             return Ok(()); // an API key has no `iat`; its list limits its lifetime
         }
-        let issued_at = token.issued_at().ok_or_else(|| {
+        let issued_at = token.issued_at.ok_or_else(|| {
             Denial::invalid(Reason::Claims)
                 .detail("the token does not say how old it is, which `.max_token_age(..)` limits: let the issuer put `iat` into it")
         })?;
-        if has_expired(issued_at.saturating_add(max_age.as_secs()), now, self.leeway) {
+        if has_expired(issued_at.get().saturating_add(max_age.as_secs()), now, self.leeway) {
             return Err(Denial::invalid(Reason::Expired).detail(
                 "the token is older than `.max_token_age(..)` allows: the client has to refresh it",
             ));
@@ -51,7 +51,7 @@ impl Validity {
     pub(crate) fn end_of(&self, token: &TokenData) -> Option<SystemTime> {
         let max_age = self.max_token_age.filter(|_| *token.issuer != *API_KEY_ISSUER);
         let too_old =
-            max_age.and_then(|age| Some(token.issued_at()?.saturating_add(age.as_secs())));
+            max_age.and_then(|age| Some(token.issued_at?.get().saturating_add(age.as_secs())));
         let end = token.expires_at.map(NonZeroU64::get).into_iter().chain(too_old).min()?;
         // In whole seconds, as `has_expired` counts.
         let end = end.saturating_add(self.leeway_for(token).as_secs());

@@ -118,7 +118,7 @@ impl McpAuth {
     ) -> Result<(AuthInfo, GuardedBody<B>), Denial> {
         let credentials = Credentials::parse_unchecked(&parts.headers)?; // 401 400     headers only
         let (token, now) = self.verify(&credentials).await?; //             401 400 503 signature, or introspection
-        let token = self.0.policy.check_token(token, now)?; //              401         issuer, time, audience
+        let token = self.check_token(token, now)?; //                       401         issuer, time, audience, revocations
         self.0.sender.verify(&token, &credentials, parts, now)?; //         401 503     sender constraint: DPoP, mTLS
         let body = self.read(Some(&token), parts, body, timeout).await?; // 400 401 413 only if rules need the body
         let operation = self.operation(parts, &body)?; //                   400
@@ -178,8 +178,19 @@ impl McpAuth {
                 (verifier.verify(credentials).await?, self.0.clock.now())
             }
         };
-        self.0.revocations.check(token.data())?; // cached tokens too
         Ok((token, now))
+    }
+
+    /// Checks a verified token, cached or not. Revocations come last: they learn the clock of the issuer from
+    /// tokens that are valid.
+    pub(super) fn check_token(
+        &self,
+        token: VerifiedToken,
+        now: SystemTime,
+    ) -> Result<CheckedToken, Denial> {
+        let token = self.0.policy.check_token(token, now)?;
+        self.0.revocations.check(token.data(), now, self.0.policy.validity.leeway)?;
+        Ok(token)
     }
 
     /// Reads the body if there are rules for operations.
@@ -196,7 +207,9 @@ impl McpAuth {
         check_no_upgrade(&parts.method, &parts.headers)?;
         let body = guarded_body::read(body, self.0.max_message_bytes, timeout).await;
         if let Some(token) = token {
-            self.0.revocations.check(token.data())?; // reading may have taken a while
+            // Reading may have taken a while.
+            let (now, leeway) = (self.0.clock.now(), self.0.policy.validity.leeway);
+            self.0.revocations.check(token.data(), now, leeway)?;
         }
         body.map_err(Denial::bad_message)
     }

@@ -32,6 +32,6 @@ impl McpAuth {
 
     async fn recheck(&self, credentials: &Credentials) -> Result<(), Denial> {
         let (token, now) = self.verify(credentials).await?;
-        self.0.policy.check_token(token, now).map(drop)
+        self.check_token(token, now).map(drop)
     }
 }

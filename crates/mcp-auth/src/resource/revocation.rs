@@ -36,7 +36,8 @@ impl McpAuth {
     /// Whether the caller's token has been revoked since it was admitted. For work that takes long.
     #[must_use]
     pub fn is_revoked(&self, caller: &AuthInfo) -> bool {
-        self.0.revocations.is_revoked(caller.data())
+        let (now, leeway) = (self.0.clock.now(), self.0.policy.validity.leeway);
+        self.0.revocations.is_revoked(caller.data(), now, leeway)
     }
 
     /// Completes when the caller's token is revoked, and never if it is not.

@@ -3,10 +3,9 @@
 use std::num::NonZeroU64;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The expiry time, in seconds since 1970, as a `NonZeroU64`: the token is refused from this second on.
-/// `Option<NonZeroU64>` is as small as a `u64`, which matters because each cached token stores one. An expiry
-/// of 0 becomes 1: both are past.
-pub(crate) fn expiry_secs(seconds: u64) -> NonZeroU64 {
+/// A time in seconds since 1970, such as `exp` or `iat`, as a `NonZeroU64`. `Option<NonZeroU64>` is as small as a
+/// `u64`, which matters because each cached token stores some. 0 becomes 1: both are long past.
+pub(crate) fn nonzero_secs(seconds: u64) -> NonZeroU64 {
     NonZeroU64::new(seconds).unwrap_or(NonZeroU64::MIN)
 }
 

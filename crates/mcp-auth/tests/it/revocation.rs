@@ -81,6 +81,118 @@ async fn a_revoked_cached_token_is_refused_from_the_next_request_on() {
     );
 }
 
+/// A token of a verifier of one's own, with any number of claims and with claims of any type.
+#[tokio::test]
+async fn a_claim_that_cannot_be_found_is_not_taken_for_absent() {
+    let issuer = TestIssuer::new();
+    let many = |number: usize| {
+        let others = (0..number).map(|i| (format!("c{i}"), json!(i)));
+        let ours = json!({ "jti": "t1", "sid": "s1", "sub": "4711", "iat": 1_785_196_800 });
+        let ours = ours.as_object().expect("an object").clone();
+        Value::Object(others.chain(ours).collect())
+    };
+    for claims in [many(0), many(124), many(125), many(129), many(5000)] {
+        let number = claims.as_object().expect("an object").len();
+        let own = move |_: Credentials| {
+            let token = VerifiedToken::assert("https://issuer.test", "alice").audience(RESOURCE);
+            let token = token.with_claims(&claims);
+            async move { token.map_err(|_| Denial::invalid(Reason::Claims)) }
+        };
+        for revocation in [
+            Revocation::token(issuer.url(), "t1"),
+            Revocation::session(issuer.url(), "s1"),
+            Revocation::subject(issuer.url(), "alice"),
+            Revocation::subject(issuer.url(), "4711"),
+        ] {
+            let auth = issuer.protects(RESOURCE).verifier(own.clone()).build();
+            let auth = auth.expect("a description");
+            let caller = admit(&auth, &bearer("opaque")).await.expect("admitted");
+            auth.revoke(revocation.clone());
+            assert_eq!(status(&auth, "opaque").await, 401, "{number} {revocation:?}");
+            assert!(auth.is_revoked(&caller), "{number} {revocation:?}");
+        }
+    }
+}
+
+#[test]
+fn claims_of_a_custom_verifier_do_not_occur_twice() {
+    let raw = |text: &str| serde_json::value::RawValue::from_string(text.to_owned());
+    for (claims, is_accepted) in [
+        (r#"{"jti":"a","x":1}"#, true),
+        (r#"{"jti":"a","jti":"b"}"#, false),
+        (r#"{"cnf":{"jkt":"x"},"cnf":null}"#, false),
+        (r#"{"cnf":{"jkt":"x"},"\u0063nf":null}"#, false),
+        (r#"{"iat":1,"iat":2}"#, false),
+        (r#"{"sid":"a","sid":"b"}"#, false),
+        (r#"{"sub":"a","sub":"b"}"#, false),
+        (r#"["jti"]"#, false),
+        (r#""jti""#, false),
+        ("null", false),
+    ] {
+        let claims = raw(claims).expect("JSON");
+        let token = VerifiedToken::assert("https://issuer.test", "alice").with_claims(&claims);
+        assert_eq!(token.is_ok(), is_accepted, "{claims}: {token:?}");
+    }
+}
+
+/// The clocks differ by less than the leeway, so that the tokens are admitted.
+#[tokio::test]
+async fn a_revocation_reaches_tokens_of_an_issuer_whose_clock_is_ahead() {
+    for ahead in [0_u64, 5, 10, 30, 55, 60] {
+        let issuer = TestIssuer::new();
+        let auth = protected(&issuer);
+        let now = || Clock::now(&issuer).duration_since(std::time::UNIX_EPOCH);
+        let now = || now().expect("later").as_secs();
+        let login = |user: &str| {
+            issuer.token().subject(user).claim("iat", now() + ahead).claim("jti", now()).sign()
+        };
+        // Alice's token is known here, and Bob's is not.
+        let (alice, bob) = (login("alice"), login("bob"));
+        assert_eq!(status(&auth, &alice).await, 200, "{ahead}");
+        issuer.clock().advance(Duration::from_secs(2));
+        for user in ["alice", "bob"] {
+            auth.revoke(Revocation::subject(issuer.url(), user));
+        }
+        for wait in [0, 1, 10, 50, 100] {
+            issuer.clock().advance(Duration::from_secs(wait));
+            for token in [&alice, &bob] {
+                assert_eq!(status(&auth, token).await, 401, "{ahead} {wait}");
+            }
+        }
+        assert_eq!(status(&auth, &login("alice")).await, 200, "{ahead}");
+
+        // Seconds after the revocation.
+        auth.revoke(Revocation::subject(issuer.url(), "alice"));
+        issuer.clock().advance(Duration::from_secs(7));
+        assert_eq!(status(&auth, &login("alice")).await, 200, "{ahead}: logged in again");
+    }
+}
+
+#[tokio::test]
+async fn the_logouts_of_one_issuer_revoke_nobody_elses_tokens() {
+    let (one, two) = (TestIssuer::new(), TestIssuer::builder().issuer("https://two.test").build());
+    let auth = one.protects(RESOURCE).authorization_server(two.authorization_server());
+    let auth = auth.revocations(&Revocations::new().capacity(100)).build().expect("a description");
+    let carol = one.token().subject("carol").sign();
+    assert_eq!(status(&auth, &carol).await, 200);
+    for i in 0..60 {
+        assert_eq!(
+            log_out(&auth, one.logout_token(CLIENT).subject(format!("user {i}"))).await,
+            200
+        );
+    }
+    for i in 0..200 {
+        assert_eq!(
+            log_out(&auth, two.logout_token(CLIENT).subject(format!("user {i}"))).await,
+            200
+        );
+        assert_eq!(status(&auth, &carol).await, 200, "{i}");
+    }
+    assert_eq!(status(&auth, &one.token().subject("user 7").sign()).await, 401);
+    let dave = two.token().subject("dave").sign();
+    assert_eq!(status(&auth, &dave).await, 401, "its own quota is full");
+}
+
 #[tokio::test]
 async fn the_same_subject_of_another_issuer_is_not_revoked() {
     let (one, two) = (TestIssuer::new(), TestIssuer::builder().issuer("https://two.test").build());

@@ -1,37 +1,41 @@
 //! `Revocations`: a bounded list of revocations, which is checked on every request.
 
-use std::cmp::Reverse;
+mod entries;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
+use crate::issuer::revocations::entries::{Entry, IssuerEntries, SKEW};
 use crate::model::denial::Denial;
 use crate::model::error_codes::Reason;
-use crate::model::revocation::{Revocation, RevokedKind};
+use crate::model::revocation::{Before, Revocation, RevokedKind};
 use crate::model::verified_token::{API_KEY_ISSUER, TokenData};
 use crate::net::notify::Notify;
-use crate::util::json::{Object, Raw};
 use crate::util::unix_time::unix_secs;
 
 /// How long a revocation is kept. Tokens live for up to a day at Auth0 and Okta, and for 28 hours at Entra with
 /// continuous access evaluation.
 const RETENTION: Duration = Duration::from_secs(48 * 60 * 60);
 
-/// Maximum number of revocations, about 15 MB. An issuer with as many logouts in two days has millions of users.
+/// Maximum number of revocations of one issuer, about 15 MB. An issuer with as many logouts in two days has millions
+/// of users.
 const CAPACITY: usize = 100_000;
 
-/// How many seconds the clock of an issuer may be ahead of ours where a revocation means "until now": the accuracy
-/// of NTP, and a margin.
-const SKEW: u64 = 5;
+/// How many times the capacity of one issuer all issuers may use together: 150 MB. Few resources trust more than ten
+/// issuers that revoke much; a resolver may trust thousands, and this bounds their memory.
+const TOTAL: usize = 10;
 
 /// A list of revocations. Clones share one list, so that several resources can use it.
 ///
 /// A revocation is kept for 48 hours; by then the tokens it names have expired. Revocations of API keys, which need
-/// not expire, are kept as long as the list exists. If the list is full, all tokens that the issuer with the most
-/// revocations has issued until then are revoked instead: its clients have to refresh their tokens once. Sessions
-/// that it has ended stay ended, but only the newest are kept, in up to half of its entries.
+/// not expire, are kept as long as the list exists.
+///
+/// Each issuer has a quota. If an issuer exceeds it, all tokens that this issuer has issued until then are revoked
+/// instead: its clients have to refresh their tokens once. Sessions that it has ended stay ended, but only the newest
+/// are kept, in up to half of its entries. Tokens of other issuers are not affected.
 ///
 /// The list is kept in memory: it is empty after a restart.
 ///
@@ -66,19 +70,6 @@ struct Shared {
     changed: Notify,
 }
 
-/// The revocations of one issuer: one table for each [`RevokedKind`], by name.
-#[derive(Default)]
-struct IssuerEntries([HashMap<Box<str>, Entry>; 5]);
-
-/// Both are seconds since 1970.
-#[derive(Clone, Copy, Default)]
-struct Entry {
-    /// Tokens issued before this are revoked, and those that do not say when they were issued.
-    before: u64,
-    /// When the entry may be removed.
-    until: u64,
-}
-
 impl Revocations {
     /// An empty list.
     #[must_use]
@@ -94,7 +85,10 @@ impl Revocations {
         Self { retention, shared: Arc::default(), ..self }
     }
 
-    /// Sets how many revocations are kept: 100,000 unless set, which takes about 15 MB.
+    /// Sets how many revocations of one issuer are kept: 100,000 unless set, which takes about 15 MB.
+    ///
+    /// All issuers together may have ten times as many. Beyond that, which needs more than ten issuers, the issuer
+    /// with the most revocations is treated as if it exceeded its own quota.
     ///
     /// The result is a new, empty list, which shares nothing with earlier clones.
     #[must_use]
@@ -121,43 +115,79 @@ impl Revocations {
             true => u64::MAX,
             false => now.saturating_add(self.retention.as_secs()),
         };
-        let before = match kind {
-            RevokedKind::Session | RevokedKind::Token => u64::MAX,
-            _ => before.unwrap_or(now.saturating_add(1 + SKEW)),
+        let (before, before_ours) = match (kind, before) {
+            (RevokedKind::Session | RevokedKind::Token, _) => (u64::MAX, 0),
+            (_, Before::Issuers(second)) => (*second, 0),
+            (_, Before::Ours(second)) => (0, *second),
+            (_, Before::Now) => (0, now.saturating_add(1 + SKEW)),
         };
         let mut issuers = self.shared.issuers.write().unwrap_or_else(PoisonError::into_inner);
-        let entry = issuers.get(issuer).and_then(|of| of.table(*kind).get(name));
-        if entry.is_none() && entry_count(&issuers) >= self.capacity {
-            evict(&mut issuers, self.capacity, now);
+        let entries = issuers.entry(issuer.clone()).or_default();
+        if !entries.table(*kind).contains_key(name) {
+            if entries.len() >= self.capacity {
+                entries.make_room(issuer, self.capacity, now);
+            }
+            let total = self.capacity.saturating_mul(TOTAL);
+            if entry_count(&issuers) >= total {
+                make_room(&mut issuers, total, now);
+            }
         }
         let entries = issuers.entry(issuer.clone()).or_default();
-        let is_new = entries.insert(*kind, name, Entry { before, until });
+        let is_new = entries.insert(*kind, name, Entry { before, before_ours, until });
         self.shared.number.store(entry_count(&issuers), Ordering::Release);
         self.shared.version.fetch_add(usize::from(is_new), Ordering::Release);
         drop(issuers);
         // Issuers may repeat a revocation many times.
         if is_new {
             self.shared.changed.notify();
-            tracing::info!(target: "mcp_auth", %issuer, ?kind, "revoked");
+            tracing::info!(target: "mcp_auth", ?issuer, ?kind, "revoked");
         }
     }
 
     /// Whether a token is revoked. Costs almost nothing while the list is empty.
-    pub(crate) fn is_revoked(&self, data: &TokenData) -> bool {
+    pub(crate) fn is_revoked(&self, data: &TokenData, now: SystemTime, leeway: Duration) -> bool {
         if self.is_empty() {
             return false;
         }
+        let latest = unix_secs(now).saturating_add(leeway.as_secs());
         let issuers = self.shared.issuers.read().unwrap_or_else(PoisonError::into_inner);
-        issuers.get(&*data.issuer).is_some_and(|entries| entries.revokes(data))
+        issuers.get(&*data.issuer).is_some_and(|entries| entries.revokes(data, latest))
     }
 
-    pub(crate) fn check(&self, data: &TokenData) -> Result<(), Denial> {
-        if self.is_revoked(data) {
+    /// Refuses a revoked token. The token must be valid otherwise: from its `iat` this learns how far the clock of
+    /// its issuer is ahead.
+    pub(crate) fn check(
+        &self,
+        data: &TokenData,
+        now: SystemTime,
+        leeway: Duration,
+    ) -> Result<(), Denial> {
+        self.learn_clock(data, unix_secs(now), leeway.as_secs());
+        if self.is_revoked(data, now, leeway) {
             return Err(Denial::invalid(Reason::Inactive).detail(
                 "the token was revoked: by `.revoke(..)`, or by a security event of its issuer",
             ));
         }
         Ok(())
+    }
+
+    /// Learns that the clock of an issuer is ahead, from a token that was issued in the future. So a token that was
+    /// seen before a revocation counts as issued before it, whatever the clock of its issuer.
+    fn learn_clock(&self, data: &TokenData, now: u64, leeway: u64) {
+        let Some(ahead) = data.issued_at.and_then(|iat| iat.get().checked_sub(now)) else { return };
+        // More than the leeway is not a clock, but a claim that a verifier of one's own lets pass.
+        if ahead == 0 || ahead > leeway {
+            return;
+        }
+        let known = |issuers: &HashMap<Box<str>, IssuerEntries>| {
+            issuers.get(&*data.issuer).is_some_and(|entries| entries.clock_ahead >= ahead)
+        };
+        if known(&self.shared.issuers.read().unwrap_or_else(PoisonError::into_inner)) {
+            return;
+        }
+        let mut issuers = self.shared.issuers.write().unwrap_or_else(PoisonError::into_inner);
+        let entries = issuers.entry((&*data.issuer).into()).or_default();
+        entries.clock_ahead = entries.clock_ahead.max(ahead);
     }
 
     /// A number that changes with each revocation that revokes something new. It is 0 before the first.
@@ -170,84 +200,24 @@ impl Revocations {
     }
 }
 
-impl IssuerEntries {
-    fn table(&self, kind: RevokedKind) -> &HashMap<Box<str>, Entry> {
-        &self.0[kind as usize]
-    }
-
-    /// Returns whether more is revoked than before.
-    fn insert(&mut self, kind: RevokedKind, name: &str, new: Entry) -> bool {
-        let known = self.table(kind).get(name).copied();
-        let Entry { before, until } = known.unwrap_or_default();
-        let entry = Entry { before: before.max(new.before), until: until.max(new.until) };
-        self.0[kind as usize].insert(name.into(), entry);
-        known.is_none() || before < new.before
-    }
-
-    fn len(&self) -> usize {
-        self.0.iter().map(HashMap::len).sum()
-    }
-
-    fn revokes(&self, data: &TokenData) -> bool {
-        let members = Object::of(&data.claims).ok();
-        let claim = |name| members.as_ref().and_then(|members| members.get(name));
-        let text = |name| claim(name).and_then(Raw::string).filter(|text| !text.is_empty());
-        let (jti, sid) = (text("jti"), text("sid"));
-        let issued_at = claim("iat").and_then(Raw::numeric_date).map(|time| time as u64);
-        let subject = data.subject.of(&data.claims);
-        // The issuer names the subject by `sub`, whatever its name is here.
-        let sub = text("sub").filter(|sub| *sub != *subject);
-        let names = [
-            (RevokedKind::Everything, Some("")),
-            (RevokedKind::Session, sid.as_deref()),
-            (RevokedKind::Subject, Some(subject)),
-            (RevokedKind::Subject, sub.as_deref()),
-            (RevokedKind::SubjectWithoutSession, Some(subject).filter(|_| sid.is_none())),
-            (RevokedKind::SubjectWithoutSession, sub.as_deref().filter(|_| sid.is_none())),
-            (RevokedKind::Token, jti.as_deref()),
-        ];
-        names.into_iter().any(|(kind, name)| {
-            let entry = name.and_then(|name| self.table(kind).get(name));
-            entry.is_some_and(|entry| issued_at.is_none_or(|time| time < entry.before))
-        })
-    }
-}
-
 fn entry_count(issuers: &HashMap<Box<str>, IssuerEntries>) -> usize {
     issuers.values().map(IssuerEntries::len).sum()
 }
 
-/// Removes expired entries. If that is not enough, the entries of the issuer that has the most are replaced by one
-/// that revokes everything it has issued until now. Its ended sessions are kept, since tokens may still be issued
-/// for them: the newest, in up to half of its entries.
-fn evict(issuers: &mut HashMap<Box<str>, IssuerEntries>, capacity: usize, now: u64) {
-    for entries in issuers.values_mut() {
-        entries.0.iter_mut().for_each(|table| table.retain(|_, entry| entry.until > now));
-    }
-    issuers.retain(|_, entries| entries.len() > 0);
-    if entry_count(issuers) < capacity {
+/// Removes expired entries of all issuers. If that is not enough, the issuer that has the most pays for it. An issuer
+/// with fewer never does.
+fn make_room(issuers: &mut HashMap<Box<str>, IssuerEntries>, total: usize, now: u64) {
+    issuers.values_mut().for_each(|entries| entries.remove_expired(now));
+    issuers.retain(|_, entries| entries.len() > 0 || entries.clock_ahead > 0);
+    if entry_count(issuers) < total {
         return;
     }
-    let Some((issuer, most)) = issuers.iter_mut().max_by_key(|(_, entries)| entries.len()) else {
-        return;
-    };
-    tracing::error!(
-        target: "mcp_auth", %issuer, capacity,
-        "the list of revocations is full: everything that this issuer issued until now is revoked instead; raise `Revocations::capacity(..)`",
-    );
-    let entries = || most.0.iter().flat_map(HashMap::values);
-    let until = entries().map(|entry| entry.until).max().unwrap_or(now);
-    // The entries may show that the issuer's clock is ahead of ours by more than `SKEW`.
-    let before = entries().map(|entry| entry.before).filter(|before| *before < u64::MAX).max();
-    let before = before.unwrap_or(0).max(now.saturating_add(1 + SKEW));
-    let max_sessions = most.len() / 2;
-    let sessions = &mut most.0[RevokedKind::Session as usize];
-    let mut sessions: Vec<_> = std::mem::take(sessions).into_iter().collect();
-    sessions.sort_unstable_by_key(|(_, entry)| Reverse(entry.until));
-    sessions.truncate(max_sessions);
-    *most = IssuerEntries::default();
-    most.0[RevokedKind::Session as usize].extend(sessions);
-    most.insert(RevokedKind::Everything, "", Entry { before, until });
+    match issuers.iter_mut().max_by_key(|(_, entries)| entries.len()) {
+        // Two entries may become two. Then the number of issuers is what takes the memory, and that is bounded by
+        // whom the operator trusts.
+        Some((issuer, most)) if most.len() > 2 => most.compact(issuer, now),
+        _ => {}
+    }
 }
 
 impl Default for Revocations {

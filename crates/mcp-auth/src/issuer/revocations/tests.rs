@@ -17,8 +17,16 @@ fn token(issuer: &str, subject: &str, claims: serde_json::Value) -> VerifiedToke
     VerifiedToken::assert(issuer, subject).with_claims(&claims).expect("an object")
 }
 
+const LEEWAY: Duration = Duration::from_secs(60);
+
+/// Long after every token was issued, so that only what the list knows about clocks counts.
 fn is_revoked(revocations: &Revocations, token: &VerifiedToken) -> bool {
-    revocations.is_revoked(token.data())
+    revocations.is_revoked(token.data(), at(1 << 60), LEEWAY)
+}
+
+/// What a request with this token finds at this second.
+fn is_refused(revocations: &Revocations, token: &VerifiedToken, second: u64) -> bool {
+    revocations.check(token.data(), at(second), LEEWAY).is_err()
 }
 
 #[test]
@@ -34,8 +42,10 @@ fn a_revocation_matches_only_what_it_names() {
     let without_session = Revocation::subject_without_session(ISSUER, "alice");
     // Revoked at 1500. The columns: alice, later, bare, bob, foreign, sessionless, odd.
     let rows = [
-        (Revocation::token(ISSUER, "t1"), [true, false, false, false, false, false, false]),
+        // An array may name any token. A number is a name, and not this one.
+        (Revocation::token(ISSUER, "t1"), [true, false, false, false, false, false, true]),
         (Revocation::session(ISSUER, "s1"), [true, false, false, false, false, false, false]),
+        (Revocation::session(ISSUER, "7"), [false, false, false, false, false, false, true]),
         (Revocation::subject(ISSUER, "alice"), [true, false, true, false, false, true, true]),
         (without_session, [false, false, true, false, false, true, true]),
         (
@@ -44,7 +54,7 @@ fn a_revocation_matches_only_what_it_names() {
         ),
         (Revocation::issued_before(ISSUER, at(1001)), [true, false, true, true, false, true, true]),
         (Revocation::issued_before(ISSUER, at(2001)), [true, true, true, true, false, true, true]),
-        (Revocation::token(ISSUER, "alice"), [false; 7]),
+        (Revocation::token(ISSUER, "alice"), [false, false, false, false, false, false, true]),
         (Revocation::subject(ISSUER, "Alice"), [false; 7]),
         (Revocation::subject("https://auth.example.com/", "alice"), [false; 7]),
         (Revocation::session(ISSUER, ""), [false; 7]),
@@ -125,7 +135,7 @@ fn a_full_revocation_list_refuses_more_tokens_never_fewer() {
     revocations.insert(&Revocation::token(other, "t"), at(1000));
     for i in 0..1000 {
         revocations.insert(&Revocation::token(ISSUER, format!("t{i}")), at(1000));
-        assert!(revocations.len() <= 100);
+        assert!(revocations.len() <= 1 + 100);
     }
     for i in [0, 99, 500, 999] {
         let token = token(ISSUER, "alice", json!({"jti": format!("t{i}"), "iat": 990}));
@@ -149,6 +159,201 @@ fn a_full_revocation_list_refuses_more_tokens_never_fewer() {
     }
     let ahead = token(ISSUER, "alice", json!({"iat": 1050}));
     assert!(is_revoked(&revocations, &ahead), "by the clock of the issuer");
+}
+
+/// Whatever one issuer revokes, no token of another is revoked for it.
+#[test]
+fn each_issuer_has_its_own_quota() {
+    let issuer = |i: usize| format!("https://{i}.example");
+    let alice = |i| token(&issuer(i), "alice", json!({"jti": "mine", "iat": 990}));
+    // The numbers of revocations of issuers in a list with a capacity of 100, in turns; and which are cut.
+    let rows: &[(&[usize], &[usize])] = &[
+        (&[60, 41], &[]),
+        (&[100, 100, 1], &[]),
+        (&[99, 101, 100], &[1]),
+        (&[1000, 100], &[0]),
+        (&[100; 10], &[]),
+        (&[5000, 100, 100, 100, 100, 100, 100, 100, 100, 99], &[0]),
+        (&[], &[]),
+    ];
+    for (numbers, cut) in rows {
+        let revocations = Revocations::new().capacity(100);
+        for i in 0..numbers.iter().copied().max().unwrap_or(0) {
+            for (of, _) in numbers.iter().enumerate().filter(|(_, number)| i < **number) {
+                let session = Revocation::token(issuer(of), format!("t{i}"));
+                revocations.insert(&session, at(1000));
+            }
+        }
+        for of in 0..numbers.len() {
+            let is_cut = is_revoked(&revocations, &alice(of));
+            assert_eq!(is_cut, cut.contains(&of), "{numbers:?}: {of}");
+            for i in 0..numbers[of] {
+                let token = token(&issuer(of), "bob", json!({"jti": format!("t{i}"), "iat": 990}));
+                assert!(is_revoked(&revocations, &token), "{numbers:?}: {of}, t{i}");
+            }
+        }
+    }
+}
+
+/// A resolver may trust thousands of tenants. What all have together is limited, and the largest pays for it.
+#[test]
+fn the_memory_of_all_issuers_is_bounded_and_small_issuers_never_pay() {
+    let revocations = Revocations::new().capacity(10);
+    let honest = "https://honest.example";
+    for jti in ["a", "b"] {
+        revocations.insert(&Revocation::token(honest, jti), at(1000));
+    }
+    for i in 0..10_000 {
+        let tenant = format!("https://t{}.example", i % 40);
+        revocations.insert(&Revocation::token(tenant, format!("{i}")), at(1000));
+        assert!(revocations.len() <= 100, "{i}: {}", revocations.len());
+    }
+    assert!(!is_revoked(&revocations, &token(honest, "alice", json!({"jti": "c", "iat": 990}))));
+    assert!(is_revoked(&revocations, &token(honest, "alice", json!({"jti": "a", "iat": 990}))));
+
+    // With more issuers than places, each keeps what it says.
+    let revocations = Revocations::new().capacity(1);
+    for i in 0..100 {
+        revocations.insert(&Revocation::token(format!("https://{i}.example"), "t"), at(1000));
+    }
+    for i in 0..100 {
+        let of = |jti| token(&format!("https://{i}.example"), "a", json!({"jti": jti, "iat": 1}));
+        assert!(is_revoked(&revocations, &of("t")) && !is_revoked(&revocations, &of("u")), "{i}");
+    }
+}
+
+/// A parse error is not "not revoked".
+#[test]
+fn a_claim_is_found_among_any_number_or_the_token_is_revoked() {
+    let many = |number: usize, claims: serde_json::Value| {
+        let mut claims = claims.as_object().expect("an object").clone();
+        let others = (0..number).map(|i| (format!("c{i:05}"), json!(i)));
+        claims.extend(others);
+        token(ISSUER, "alice", serde_json::Value::Object(claims))
+    };
+    for number in [0, 127, 128, 129, 5000] {
+        let one = many(number, json!({"jti": "t", "sid": "s", "sub": "4711", "iat": 1000}));
+        for revocation in [
+            Revocation::token(ISSUER, "t"),
+            Revocation::session(ISSUER, "s"),
+            Revocation::subject(ISSUER, "alice"),
+            Revocation::subject(ISSUER, "4711"),
+            Revocation::issued_before(ISSUER, at(1001)),
+        ] {
+            let revocations = Revocations::new();
+            revocations.insert(&revocation, at(1500));
+            assert!(is_revoked(&revocations, &one), "{number}: {revocation:?}");
+        }
+        let revocations = Revocations::new();
+        revocations.insert(&Revocation::subject(ISSUER, "alice"), at(900));
+        assert!(!is_revoked(&revocations, &one), "{number}: it was issued later");
+    }
+
+    // Each claim, what is revoked, and whether the token may be meant.
+    for (claims, revocation, expected) in [
+        (json!({"jti": 42}), Revocation::token(ISSUER, "42"), true),
+        (json!({"jti": 42}), Revocation::token(ISSUER, "43"), false),
+        (json!({"jti": -42}), Revocation::token(ISSUER, "43"), true),
+        (json!({"jti": 4.2}), Revocation::token(ISSUER, "43"), true),
+        (json!({"jti": true}), Revocation::token(ISSUER, "x"), true),
+        (json!({"jti": ["t"]}), Revocation::token(ISSUER, "x"), true),
+        (json!({"jti": {"id": "t"}}), Revocation::token(ISSUER, "x"), true),
+        (json!({"jti": {"id": "t"}}), Revocation::session(ISSUER, "x"), false),
+        (json!({"jti": null}), Revocation::token(ISSUER, "x"), false),
+        (json!({"jti": ""}), Revocation::token(ISSUER, "x"), false),
+        (json!({"sid": ["s"]}), Revocation::session(ISSUER, "x"), true),
+        (json!({"sid": ["s"]}), Revocation::subject_without_session(ISSUER, "alice"), true),
+        (json!({"sub": 4711}), Revocation::subject(ISSUER, "4711"), true),
+        (json!({"sub": {}}), Revocation::subject(ISSUER, "bob"), true),
+        (json!({"sub": null}), Revocation::subject(ISSUER, "bob"), false),
+        // Who does not say when a token was issued cannot say that it is new.
+        (json!({"iat": "2000"}), Revocation::subject(ISSUER, "alice"), true),
+        (json!({"iat": -1}), Revocation::subject(ISSUER, "alice"), true),
+        (json!({"iat": 1e300}), Revocation::subject(ISSUER, "alice"), true),
+        (json!({"iat": null}), Revocation::subject(ISSUER, "alice"), true),
+        (json!({"iat": 0}), Revocation::subject(ISSUER, "alice"), true),
+        (json!({"iat": 2000.5}), Revocation::subject(ISSUER, "alice"), false),
+    ] {
+        let revocations = Revocations::new();
+        revocations.insert(&revocation, at(1500));
+        let one = token(ISSUER, "alice", claims.clone());
+        assert_eq!(is_revoked(&revocations, &one), expected, "{claims} {revocation:?}");
+    }
+
+    // Claims that cannot be read at all may name anything that is revoked.
+    for claims in ["", "[]", "{", r#"{"jti":"a","jti":"b"}"#, r#"{"sid":"a","sid":"b"}"#] {
+        let odd = VerifiedToken::assert(ISSUER, "bob").with(|data| data.claims = claims.into());
+        let revocations = Revocations::new();
+        assert!(!is_revoked(&revocations, &odd), "{claims}: nothing is revoked");
+        revocations.insert(&Revocation::token("https://other.example", "x"), at(1500));
+        assert!(!is_revoked(&revocations, &odd), "{claims}: of another issuer");
+        revocations.insert(&Revocation::token(ISSUER, "x"), at(1500));
+        assert!(is_revoked(&revocations, &odd), "{claims}");
+    }
+}
+
+/// The clock of the issuer is `ahead` of ours. A token is issued at 1000 and seen here at `seen`, if at all. Its
+/// subject is revoked at 1100, and it comes at 1101 and much later.
+#[test]
+fn tokens_from_before_a_revocation_are_refused_whatever_the_clock_of_their_issuer() {
+    let subject = || Revocation::subject(ISSUER, "alice");
+    let issued = |second: u64| token(ISSUER, "alice", json!({"iat": second}));
+    for ahead in [0, 1, 4, 5, 6, 10, 30, 55, 60] {
+        for seen in [1000, 1001, 1030, 1059, 1099, 1100] {
+            for issued_at in [1000, seen, 1090.min(seen)] {
+                let revocations = Revocations::new();
+                let old = issued(issued_at + ahead);
+                assert!(!is_refused(&revocations, &old, seen), "{ahead} {seen} {issued_at}");
+                revocations.insert(&subject(), at(1100));
+                for now in [1100, 1101, 1106, 1130, 1161, 5000] {
+                    assert!(
+                        is_refused(&revocations, &old, now),
+                        "{ahead} {seen} {issued_at} {now}"
+                    );
+                }
+                assert!(is_revoked(&revocations, &old), "for streams");
+            }
+        }
+        // Another user's token, seen when it was new, tells how far the clock is ahead. So does a refused one.
+        for teacher in ["bob", "alice"] {
+            let revocations = Revocations::new();
+            let (hidden, new) = (issued(1099 + ahead), issued(1107 + ahead));
+            revocations.insert(&subject(), at(1100));
+            let teaches = token(ISSUER, teacher, json!({"iat": 1100 + ahead}));
+            is_refused(&revocations, &teaches, 1100);
+            for now in [1101, 1120, 1200] {
+                assert!(is_refused(&revocations, &hidden, now), "{ahead} {teacher} {now}");
+            }
+            assert!(!is_refused(&revocations, &new, 1107), "{ahead}: a new login");
+            assert!(!is_refused(&revocations, &new, 1200), "{ahead}: a new login, later");
+        }
+    }
+
+    // The clock of one issuer says nothing about that of another, and a claim that no clock explains nothing at all.
+    for (teacher, iat) in [("https://other.example", 1060), (ISSUER, 1061), (ISSUER, 9000)] {
+        let revocations = Revocations::new();
+        is_refused(&revocations, &token(teacher, "bob", json!({"iat": iat})), 1000);
+        revocations.insert(&subject(), at(1100));
+        assert!(!is_refused(&revocations, &issued(1107), 1107), "{teacher} {iat}");
+    }
+    // Such a claim does not make a token new either.
+    let revocations = Revocations::new();
+    revocations.insert(&subject(), at(1100));
+    for iat in [1162, 5000, 1 << 50] {
+        assert!(is_refused(&revocations, &issued(iat), 1101), "{iat}");
+    }
+
+    // What an issuer says about a time is by its own clock.
+    let revocations = Revocations::new();
+    is_refused(&revocations, &token(ISSUER, "bob", json!({"iat": 1030})), 1000);
+    revocations.insert(&subject().until(1130), at(1100));
+    assert!(is_refused(&revocations, &issued(1130), 1101));
+    assert!(!is_refused(&revocations, &issued(1131), 1101), "a login in the next second");
+    // What the operator says is by ours.
+    let before = Revocation::issued_before(ISSUER, at(1200));
+    revocations.insert(&before, at(1200));
+    assert!(is_refused(&revocations, &issued(1229), 1201));
+    assert!(!is_refused(&revocations, &issued(1230), 1201));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::model::scope::Scopes;
 use crate::model::verified_token::{TokenData, VerifiedToken};
 use crate::util::json::{Object, Raw};
 use crate::util::str_span::{StrSpan, StrSpans};
-use crate::util::unix_time::expiry_secs;
+use crate::util::unix_time::nonzero_secs;
 use crate::verify::jwt::claim_names::{CLIENT_ID, RawClaims, SCOPE};
 use crate::verify::jwt::jwt_rules::JwtRules;
 
@@ -21,13 +21,13 @@ pub(crate) struct Claims {
     scopes: Scopes,
     expires_at: Option<u64>,
     not_before: u64,
+    issued_at: Option<u64>,
     /// The key or the certificate to which the token is bound.
     pub(crate) confirmation: Option<Box<Confirmation>>,
     /// What kind of token this is, if its claims show that it is not an access token.
     pub(crate) non_access_token_kind: Option<&'static str>,
-    /// Whether `client_id` itself, `iat` and `jti` are present, as RFC 9068 requires.
+    /// Whether `client_id` itself and `jti` are present, as RFC 9068 requires.
     pub(crate) has_client_id: bool,
-    pub(crate) has_issued_at: bool,
     pub(crate) has_token_id: bool,
 }
 
@@ -85,7 +85,7 @@ impl Claims {
                 .map(|cnf| Box::new(Confirmation::read(cnf.get()))),
             non_access_token_kind: found.non_access_token_kind,
             has_client_id: found.client_id[0].is_some_and(is_text),
-            has_issued_at: issued_at.is_some(),
+            issued_at: issued_at.map(|time| time as u64),
             has_token_id: found.jti.is_some_and(is_text),
             text: payload.into(),
         })
@@ -98,6 +98,10 @@ impl Claims {
 
     pub(crate) fn expires_at(&self) -> Option<u64> {
         self.expires_at
+    }
+
+    pub(crate) fn has_issued_at(&self) -> bool {
+        self.issued_at.is_some()
     }
 
     pub(crate) fn has_subject(&self) -> bool {
@@ -143,8 +147,9 @@ impl Claims {
             client_id: self.client_id,
             audience: self.audience,
             scopes,
-            expires_at: self.expires_at.map(expiry_secs),
+            expires_at: self.expires_at.map(nonzero_secs),
             not_before: self.not_before,
+            issued_at: self.issued_at.map(nonzero_secs),
             confirmation: self.confirmation,
             ath: None,
             claims: self.text,

@@ -1,0 +1,147 @@
+//! What is revoked of one issuer, and whether a token is.
+
+use std::borrow::Cow;
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::num::NonZeroU64;
+
+use crate::model::revocation::RevokedKind;
+use crate::model::verified_token::TokenData;
+use crate::util::json::{self, Raw};
+
+/// How many seconds the clock of an issuer may be ahead of ours where a revocation means "until now": the accuracy
+/// of NTP, and a margin. It is added to what is known about the clock of this issuer.
+pub(super) const SKEW: u64 = 5;
+
+/// What is known about one issuer.
+#[derive(Default)]
+pub(super) struct IssuerEntries {
+    /// One table for each [`RevokedKind`], by name.
+    tables: [HashMap<Box<str>, Entry>; 5],
+    /// How many seconds its clock was ahead of ours, at least, when it issued one of the tokens seen here.
+    pub(super) clock_ahead: u64,
+}
+
+/// Tokens issued before these times are revoked, and those that do not say when they were issued. All are seconds
+/// since 1970.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Entry {
+    /// By the clock of the issuer, like the `iat` of its tokens.
+    pub(super) before: u64,
+    /// By our clock.
+    pub(super) before_ours: u64,
+    /// When the entry may be removed.
+    pub(super) until: u64,
+}
+
+impl IssuerEntries {
+    pub(super) fn table(&self, kind: RevokedKind) -> &HashMap<Box<str>, Entry> {
+        &self.tables[kind as usize]
+    }
+
+    /// Returns whether more is revoked than before.
+    pub(super) fn insert(&mut self, kind: RevokedKind, name: &str, new: Entry) -> bool {
+        let known = self.table(kind).get(name).copied();
+        let old = known.unwrap_or_default();
+        let entry = Entry {
+            before: old.before.max(new.before),
+            before_ours: old.before_ours.max(new.before_ours),
+            until: old.until.max(new.until),
+        };
+        self.tables[kind as usize].insert(name.into(), entry);
+        known.is_none() || old.before < entry.before || old.before_ours < entry.before_ours
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.tables.iter().map(HashMap::len).sum()
+    }
+
+    /// Whether a token is revoked. `latest` is the latest second in which a token can have been issued.
+    pub(super) fn revokes(&self, data: &TokenData, latest: u64) -> bool {
+        // Who knows what claims say that cannot be read: they may name anything that is revoked.
+        let Ok([jti, sid, sub]) = json::pick(&data.claims, ["jti", "sid", "sub"]) else {
+            return self.len() > 0;
+        };
+        let issued_at = data.issued_at.map(NonZeroU64::get).filter(|time| *time <= latest);
+        let covers = |entry: &Entry| {
+            let before_ours = entry.before_ours.saturating_add(self.clock_ahead);
+            issued_at.is_none_or(|time| time < entry.before.max(before_ours))
+        };
+        let subject = Name::Is(Cow::Borrowed(data.subject.of(&data.claims)));
+        let names_session = sid.and_then(Raw::string).is_some_and(|sid| !sid.is_empty());
+        let (jti, sid, sub) = (Name::of(jti), Name::of(sid), Name::of(sub));
+        // The issuer names the subject by `sub`, whatever its name is here.
+        let of_subject = [&subject, &sub];
+        let revokes = |kind, name: &Name<'_>| match name {
+            Name::Absent => false,
+            Name::Is(name) => self.table(kind).get(&**name).is_some_and(covers),
+            Name::Unreadable => self.table(kind).values().any(covers),
+        };
+        self.table(RevokedKind::Everything).values().any(covers)
+            || revokes(RevokedKind::Token, &jti)
+            || revokes(RevokedKind::Session, &sid)
+            || of_subject.iter().any(|name| revokes(RevokedKind::Subject, name))
+            || !names_session
+                && of_subject.iter().any(|name| revokes(RevokedKind::SubjectWithoutSession, name))
+    }
+
+    /// Removes expired entries. If that is not enough, replaces all by one.
+    pub(super) fn make_room(&mut self, issuer: &str, capacity: usize, now: u64) {
+        self.remove_expired(now);
+        if self.len() >= capacity {
+            self.compact(issuer, now);
+        }
+    }
+
+    pub(super) fn remove_expired(&mut self, now: u64) {
+        self.tables.iter_mut().for_each(|table| table.retain(|_, entry| entry.until > now));
+    }
+
+    /// Replaces the entries by one that revokes everything that the issuer has issued until now. Its ended sessions
+    /// are kept, since tokens may still be issued for them: the newest, in up to half of its entries.
+    pub(super) fn compact(&mut self, issuer: &str, now: u64) {
+        tracing::error!(
+            target: "mcp_auth", issuer = ?issuer, entries = self.len(),
+            "the list of revocations is full: everything that this issuer issued until now is revoked instead; raise `Revocations::capacity(..)`",
+        );
+        let max_sessions = self.len() / 2;
+        let mut all = Entry { before: 0, before_ours: now.saturating_add(1 + SKEW), until: now };
+        for entry in self.tables.iter().flat_map(HashMap::values) {
+            all.until = all.until.max(entry.until);
+            all.before_ours = all.before_ours.max(entry.before_ours);
+            if entry.before < u64::MAX {
+                all.before = all.before.max(entry.before);
+            }
+        }
+        let sessions = std::mem::take(&mut self.tables[RevokedKind::Session as usize]);
+        let mut sessions: Vec<_> = sessions.into_iter().collect();
+        sessions.sort_unstable_by_key(|(_, entry)| Reverse(entry.until));
+        sessions.truncate(max_sessions);
+        self.tables = Default::default();
+        self.tables[RevokedKind::Session as usize].extend(sessions);
+        self.insert(RevokedKind::Everything, "", all);
+    }
+}
+
+/// What a claim names.
+enum Name<'c> {
+    Absent,
+    Is(Cow<'c, str>),
+    /// It cannot be compared with what is revoked, so it may be any of it.
+    Unreadable,
+}
+
+impl<'c> Name<'c> {
+    fn of(claim: Option<Raw<'c>>) -> Self {
+        let Some(claim) = claim.filter(|claim| !claim.is_null()) else { return Self::Absent };
+        match claim.string() {
+            Some(name) if name.is_empty() => Self::Absent,
+            Some(name) => Self::Is(name),
+            // Some issuers write ids as numbers.
+            None if claim.get().bytes().all(|b| b.is_ascii_digit()) => {
+                Self::Is(Cow::Borrowed(claim.get()))
+            }
+            None => Self::Unreadable,
+        }
+    }
+}
