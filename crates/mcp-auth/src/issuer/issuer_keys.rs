@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::model::denial::Denial;
 use crate::net::metrics::{self, IssuerLabel};
 use crate::net::refreshing_cache::{RefreshError, RefreshingCache};
+use crate::util::shown;
 use crate::verify::jwt::{Jws, Key, KeyLookupError, KeySet};
 
 /// The keys of one issuer.
@@ -79,7 +80,7 @@ impl IssuerKeys {
             Keys::Remote(cache, label) => (cache, label),
         };
         let had_keys = cache.is_usable();
-        let keys = cache.current().await.map_err(|error| self.unavailable(error))?;
+        let keys = cache.current().await.map_err(|error| self.unavailable(error, label))?;
         metrics::keys_age(label, || cache.age());
         let missing = match keys.verify(jws, issuer) {
             // An issuer may rotate a key without a new `kid`, and may rotate while older keys are being fetched. If
@@ -92,16 +93,22 @@ impl IssuerKeys {
         match cache.refresh_after_miss(&keys).await {
             Ok(newer) => newer.verify(jws, issuer).map_err(Denial::from),
             Err(error @ RefreshError::Failed { .. }) if missing == KeyLookupError::Unknown => {
-                Err(self.unavailable(error))
+                Err(self.unavailable(error, label))
             }
             Err(_) => Err(missing.into()),
         }
     }
 
-    fn unavailable(&self, error: RefreshError) -> Denial {
-        error.into_denial(format!(
-            "the keys of the issuer {:?} are out of reach: check that it is up, and that this machine may connect to it",
-            self.issuer,
-        ))
+    fn unavailable(&self, error: RefreshError, label: &IssuerLabel) -> Denial {
+        match label.pattern() {
+            None => error.into_denial(format!(
+                "the keys of the issuer {:?} are out of reach: check that it is up, and that this machine may connect to it",
+                shown::field(&self.issuer),
+            )),
+            // The token is not verified, and neither is what it names. The log of the fetch has both, at debug.
+            Some(pattern) => error.without_cause().into_denial(format!(
+                "the keys of an issuer that the resolver for {pattern:?} trusts are out of reach (logged at debug): check that it is up, and that this machine may connect to it",
+            )),
+        }
     }
 }

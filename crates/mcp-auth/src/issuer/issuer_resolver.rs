@@ -13,6 +13,7 @@ use crate::net::box_future::BoxFuture;
 use crate::net::clock::Clock;
 use crate::net::fetch::FetchError;
 use crate::net::refreshing_cache::{RefreshError, RefreshingCache, Timing};
+use crate::util::shown;
 
 /// How long an issuer is trusted before it is resolved again. If the resolver withdraws it, it is refused at the
 /// latest after this time plus the time that a verified token is cached, 5 minutes each.
@@ -204,7 +205,7 @@ fn is_acceptable(server: &AuthorizationServer, issuer: &str) -> bool {
     };
     if let Some(why) = config_error {
         // The issuer that was asked for is untrusted text, and the answer may repeat it.
-        tracing::debug!(target: "mcp_auth", asked_for = issuer, answered = server.issuer(), "refused by its resolver's answer");
+        tracing::debug!(target: "mcp_auth", asked_for = &*shown::field(issuer), answered = &*shown::field(server.issuer()), "refused by its resolver's answer");
         tracing::warn!(
             target: "mcp_auth",
             "an issuer (logged at debug) is refused for what the issuer resolver answered: {why}",

@@ -12,6 +12,7 @@ use crate::model::error_codes::Reason;
 use crate::model::provider::Provider;
 use crate::model::verified_token::VerifiedToken;
 use crate::policy::validity::has_expired;
+use crate::util::shown;
 use crate::util::unix_time::unix_secs;
 use crate::verify::dpop;
 use crate::verify::jwt::{self, Claims, Jws, TokenHash};
@@ -95,7 +96,7 @@ impl JwtVerifier {
     }
 
     fn refuse_issuer(&self, issuer: &str) -> Denial {
-        tracing::debug!(target: "mcp_auth", iss = issuer, "a token of an issuer that is not trusted");
+        tracing::debug!(target: "mcp_auth", iss = &*shown::field(issuer), "a token of an issuer that is not trusted");
         let trusted: Vec<_> = self.servers.iter().map(AuthorizationServer::issuer).collect();
         let row = Provider::recognize(issuer, None).filter(|row| !row.about_issuer.is_empty());
         let about = row.map(|row| format!("; {}: {}", row.name, row.about_issuer));

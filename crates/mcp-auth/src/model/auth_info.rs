@@ -14,6 +14,7 @@ use crate::model::scheme::Scheme;
 use crate::model::scope::Scopes;
 use crate::model::scope_requirement::Require;
 use crate::model::verified_token::{TokenData, VerifiedToken};
+use crate::util::shown;
 
 /// The caller of an admitted request. An `AuthInfo` is proof that every check has passed.
 ///
@@ -108,7 +109,7 @@ impl AuthInfo {
         let needed = known.to_challenge(&required.to_request(), self.scopes());
         let denial = Denial::insufficient_scope(needed).detail(format!(
             "the token grants {:?}, and the handler requires {:?}: the client may ask for it, if the user and the issuer allow it to",
-            self.scopes().as_str(),
+            shown::field(self.scopes().as_str()),
             required.to_request().as_str(),
         ));
         Err(self.0.denied.get_or_init(|| denial).clone())

@@ -24,6 +24,12 @@ impl IssuerLabel {
         let _ = self.pattern.set(pattern.clone());
     }
 
+    /// The pattern of the resolver that returned the server, if one did. Then an issuer that a token names is not
+    /// verified before the token is.
+    pub(crate) fn pattern(&self) -> Option<&str> {
+        self.pattern.get().map(|pattern| &**pattern)
+    }
+
     fn value(&self) -> Arc<str> {
         self.pattern.get().unwrap_or(&self.issuer).clone()
     }

@@ -48,6 +48,14 @@ impl RefreshError {
         }
     }
 
+    /// The same error without what it says about its cause.
+    pub(crate) fn without_cause(self) -> Self {
+        match self {
+            Self::Failed { retry_after, .. } => Self::Failed { why: None, retry_after },
+            Self::CoolingDown => Self::CoolingDown,
+        }
+    }
+
     /// Why the last refresh failed.
     pub(crate) fn cause(self) -> Option<Arc<FetchError>> {
         match self {

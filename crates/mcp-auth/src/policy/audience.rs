@@ -5,6 +5,7 @@ use crate::model::error_codes::Reason;
 use crate::model::issuer_overrides::IssuerOverrides;
 use crate::model::provider::Provider;
 use crate::model::verified_token::VerifiedToken;
+use crate::util::shown;
 use crate::util::url;
 
 /// Checks that `aud` contains one of the `accepted` audiences, or that the issuer of the token has another rule
@@ -34,10 +35,10 @@ fn audience_exception(overrides: &IssuerOverrides, token: &VerifiedToken) -> boo
 }
 
 fn wrong_audience(accepted: &[String], token: &VerifiedToken) -> Denial {
-    let found: Vec<_> = token.audiences().take(3).collect();
+    let found: Vec<_> = token.audiences().take(3).map(shown::field).collect();
     let expected = accepted.first().map_or("", String::as_str);
     let named = token.data().overrides.as_ref().and_then(|overrides| overrides.provider);
-    let recognized = || Provider::recognize(token.issuer(), found.first().copied());
+    let recognized = || Provider::recognize(token.issuer(), token.audiences().next());
     let change = match (found.first(), named.or_else(recognized)) {
         (Some(first), _) if first.trim_end_matches('/') == expected.trim_end_matches('/') => {
             "they differ in a final slash: use the same URL everywhere".to_owned()

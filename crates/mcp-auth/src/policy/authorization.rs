@@ -17,6 +17,7 @@ use crate::policy::operation::Operation;
 use crate::policy::rule::Rule;
 use crate::policy::tool_scopes::ToolScopes;
 use crate::policy::validity::Validity;
+use crate::util::shown;
 
 /// What a protected resource requires of every token, whatever verifier it comes from.
 ///
@@ -173,7 +174,7 @@ impl Policy {
             "{} requires {:?}, and the token grants {:?}: {advice}",
             operation.label(),
             required.as_str(),
-            data.scopes.as_str(),
+            shown::field(data.scopes.as_str()),
         ))
     }
 

@@ -12,6 +12,7 @@ use crate::net::fetch::FetchError;
 use crate::resource::config_error::ConfigError;
 use crate::resource::mcp_auth::McpAuth;
 use crate::resource::security_events::UNKNOWN_SUBJECT;
+use crate::util::shown;
 use crate::verify::jwt::{SecurityEventKind, set_error};
 
 impl McpAuth {
@@ -132,7 +133,7 @@ impl Polling {
             match self.auth.accept(kind, set.as_deref().unwrap_or_default(), audiences).await {
                 Ok(event) => {
                     if event.has_unknown_subject && self.unknown_subjects.should_log() {
-                        tracing::warn!(target: "mcp_auth", issuer = event.issuer, "{UNKNOWN_SUBJECT}");
+                        tracing::warn!(target: "mcp_auth", issuer = &*shown::field(&event.issuer), "{UNKNOWN_SUBJECT}");
                     }
                     self.acks.acknowledged(jti);
                 }
@@ -152,7 +153,7 @@ impl Polling {
     fn log_refusal(&mut self, denial: &Denial) {
         if self.refusals.should_log() {
             let (url, code) = (self.events.url(), denial.code());
-            let detail = denial.operator_detail();
+            let detail = denial.operator_detail().map(shown::sentence).map(tracing::field::display);
             tracing::warn!(target: "mcp_auth", url, detail, "a polled security event was not accepted, and perhaps others: {code}");
         }
     }
@@ -173,6 +174,7 @@ impl Polling {
                 None,
             ),
         };
+        let error = error.map(shown::error);
         tracing::warn!(target: "mcp_auth", url, error, "no security events: {why}");
     }
 }

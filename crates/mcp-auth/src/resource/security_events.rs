@@ -4,6 +4,7 @@ use crate::issuer::issuer_resolver;
 use crate::model::denial::Denial;
 use crate::model::error_codes::Reason;
 use crate::resource::mcp_auth::McpAuth;
+use crate::util::shown;
 use crate::verify::jwt::{self, Jws, SecurityEvent, SecurityEventKind};
 
 /// Logged for an event that does not identify its subject as tokens do.
@@ -53,7 +54,7 @@ impl McpAuth {
     ) -> Result<(), Denial> {
         let event = self.accept(kind, token, audiences).await?;
         if event.has_unknown_subject {
-            tracing::warn!(target: "mcp_auth", issuer = event.issuer, "{UNKNOWN_SUBJECT}");
+            tracing::warn!(target: "mcp_auth", issuer = &*shown::field(&event.issuer), "{UNKNOWN_SUBJECT}");
         }
         Ok(())
     }

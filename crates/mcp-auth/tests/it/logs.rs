@@ -24,11 +24,11 @@ use crate::streams::{EVENTS, refused_by_handler, streamed_later};
 use crate::world::{RESOURCE, admit, answer, bearer, request, status};
 
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
     /// Collects everything at `level` and above until the guard is dropped.
-    fn at(level: Level) -> (Self, tracing::subscriber::DefaultGuard) {
+    pub(crate) fn at(level: Level) -> (Self, tracing::subscriber::DefaultGuard) {
         let log = Self::default();
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(level)
@@ -38,7 +38,7 @@ impl Log {
         (log, tracing::subscriber::set_default(subscriber))
     }
 
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.0.lock().expect("the log")).into_owned()
     }
 

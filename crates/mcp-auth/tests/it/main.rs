@@ -18,6 +18,7 @@ mod guide_table;
 mod issuers;
 mod static_keys;
 mod handles;
+mod hostile_text;
 mod introspection;
 mod keys;
 mod ledger;

@@ -2,11 +2,12 @@
 
 use std::net::Ipv6Addr;
 
-use http::header::{HOST, HeaderValue};
+use http::header::HOST;
 use http::request::Parts;
+use http::uri::Authority;
 
 use crate::model::denial::Denial;
-use crate::util::url;
+use crate::util::{shown, url};
 
 /// The hosts of a server. In a DNS rebinding attack, a web page calls the server by another host.
 pub(super) struct Hosts {
@@ -41,16 +42,24 @@ impl Hosts {
     }
 
     /// Checks the host that a request names. A request that names none is passed on: rmcp refuses it.
+    ///
+    /// The authority of the target decides, if it has one: in HTTP/2, and in an HTTP/1.1 request as proxies get
+    /// it ([RFC 9112 §3.2.2](https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2)). A `Host` beside it must name
+    /// the same host ([RFC 9113 §8.3.1](https://www.rfc-editor.org/rfc/rfc9113#section-8.3.1)): something on the
+    /// way may look at either.
     pub(super) fn admit(&self, request: &Parts) -> Result<(), Denial> {
         let Some(hosts) = &self.allowed else { return Ok(()) };
-        let mut named = request.headers.get_all(HOST).iter().map(HeaderValue::to_str);
-        let named = match (named.next(), named.next()) {
-            (Some(host), None) => host.ok(),
-            (Some(_), Some(_)) => None,
-            (None, _) => match request.uri.authority() {
-                Some(authority) => Some(authority.as_str()), // in HTTP/2
-                None => return Ok(()),
-            },
+        let target = request.uri.authority().map(Authority::as_str);
+        let mut headers = request.headers.get_all(HOST).iter();
+        let named = match (headers.next(), headers.next(), target) {
+            (None, _, None) => return Ok(()),
+            (None, _, Some(target)) => Some(target),
+            (Some(host), None, None) => host.to_str().ok(),
+            (Some(host), None, Some(target)) => {
+                let scheme = request.uri.scheme_str();
+                host.to_str().ok().filter(|host| is_same_host(scheme, host, target))
+            }
+            (Some(_), Some(_), _) => None,
         };
         let is_covered = |(host, port)| {
             hosts.iter().any(|(known, wanted): &(String, Port)| {
@@ -61,9 +70,27 @@ impl Hosts {
         if named.is_some_and(is_own) || named.and_then(url::host_and_port).is_some_and(is_covered) {
             return Ok(());
         }
-        tracing::debug!(target: "mcp_auth", ?named, "a host that is not allowed");
-        Err(Denial::host_not_allowed().detail("`Host` (logged at debug) is none of this server's names, or comes twice: if it should be one, or is a proxy's name for it, give rmcp's `with_allowed_hosts(..)` all names; they replace its `localhost`"))
+        let host = request.headers.get(HOST).map(|host| String::from_utf8_lossy(host.as_bytes()));
+        let (host, target) = (host.as_deref().map(shown::field), target.map(shown::field));
+        tracing::debug!(target: "mcp_auth", host = host.as_deref(), target = target.as_deref(), "a host that is not allowed");
+        Err(Denial::host_not_allowed().detail("`Host`, or the host in the target of the request (both logged at debug), is none of this server's names, comes twice, or they differ: if it should be one, or is a proxy's name for it, give rmcp's `with_allowed_hosts(..)` all names; they replace its `localhost`"))
     }
+}
+
+/// Whether `Host` and the authority of the target name the same host and port.
+fn is_same_host(scheme: Option<&str>, host: &str, target: &str) -> bool {
+    if host == target {
+        return true;
+    }
+    let default_port = match scheme {
+        Some("http") => Some(80),
+        Some("https") => Some(443),
+        _ => None,
+    };
+    let (Some(host), Some(target)) = (url::host_and_port(host), url::host_and_port(target)) else {
+        return false;
+    };
+    host.0.eq_ignore_ascii_case(target.0) && host.1.or(default_port) == target.1.or(default_port)
 }
 
 /// Parses an entry of a list: `host`, `host:port`, `host:*`, or an IPv6 address with or without brackets.
@@ -170,6 +197,26 @@ mod tests {
             ("https://api.example.com:8443/mcp", &[], true),
             ("https://evil.example/mcp", &[], false),
             ("https://localhost/mcp", &[b"evil.example"], false),
+            // The target decides, and nobody reads another host.
+            ("http://evil.example/mcp", &[b"localhost"], false),
+            ("http://evil.example/mcp", &[b"api.example.com"], false),
+            ("http://evil.example/mcp", &[b"evil.example"], false),
+            ("http://localhost/mcp", &[b"localhost"], true),
+            ("http://localhost/mcp", &[b"LOCALHOST"], true),
+            ("http://localhost/mcp", &[b"localhost:80"], true),
+            ("http://localhost:80/mcp", &[b"localhost"], true),
+            ("https://localhost:443/mcp", &[b"localhost"], true),
+            ("http://localhost/mcp", &[b"localhost:443"], false),
+            ("http://localhost:8080/mcp", &[b"localhost"], false),
+            ("http://localhost:8080/mcp", &[b"localhost:8080"], true),
+            ("http://localhost/mcp", &[b"api.example.com"], false), // both are ours, but which one is it?
+            ("http://localhost/mcp", &[b""], false),
+            ("http://localhost/mcp", &[b"localhost", b"localhost"], false),
+            ("http://localhost/mcp", &[b"localhost\xff"], false),
+            ("http://evil.example@localhost/mcp", &[], false),
+            ("http://localhost@evil.example/mcp", &[], false),
+            ("http://localhost@evil.example/mcp", &[b"localhost"], false),
+            ("http://localhost@evil.example/mcp", &[b"localhost@evil.example"], false),
         ] {
             assert_eq!(admits(&hosts, uri, named), is_admitted, "{uri} {named:?}");
         }

@@ -9,6 +9,7 @@ use http::header::{
 use http::{Method, Response, StatusCode};
 
 use crate::model::denial::Denial;
+use crate::util::shown;
 
 /// The request headers of MCP clients. The `Mcp-Param-*` headers that a preflight request asks for are added.
 const ALLOWED_HEADERS: &str = "Authorization, Content-Type, Accept, MCP-Protocol-Version, Mcp-Method, Mcp-Name, Mcp-Session-Id, Last-Event-ID, DPoP";
@@ -37,7 +38,8 @@ impl OriginCheck {
         if is_allowed && origins.next().is_none() {
             return Ok(Self(Some(origin.clone().into())));
         }
-        tracing::debug!(target: "mcp_auth", ?origin, "a web page of an origin that is not allowed");
+        let origin = shown::field(&String::from_utf8_lossy(origin.as_bytes())).into_owned();
+        tracing::debug!(target: "mcp_auth", origin, "a web page of an origin that is not allowed");
         Err(Denial::origin_not_allowed().detail("the request comes from a web page of another origin: if that is wanted, add it with `.allowed_origins(..)`"))
     }
 

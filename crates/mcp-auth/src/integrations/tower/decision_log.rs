@@ -8,6 +8,7 @@ use crate::model::auth_info::AuthInfo;
 use crate::model::denial::{Denial, DenialKind};
 use crate::net::metrics;
 use crate::resource::mcp_auth::McpAuth;
+use crate::util::shown;
 
 /// The target of the log events, as in the rest of this crate.
 const TARGET: &str = "mcp_auth";
@@ -25,9 +26,9 @@ pub(super) fn admitted(auth: &McpAuth, caller: &AuthInfo, headers: &HeaderMap) {
         target: TARGET,
         decision = "admitted",
         resource = auth.resource(),
-        issuer = caller.issuer(),
-        subject = caller.subject(),
-        client_id = caller.client_id(),
+        issuer = &*shown::field(caller.issuer()),
+        subject = &*shown::field(caller.subject()),
+        client_id = caller.client_id().map(shown::field).as_deref(),
         tool = printable(tool_name(headers)),
         "admitted",
     );
@@ -49,8 +50,7 @@ pub(super) fn anonymous(auth: &McpAuth, headers: &HeaderMap) {
 pub(super) fn refused(auth: &McpAuth, denial: &Denial, tool: Option<&HeaderValue>) {
     metrics::decision(denial.code());
     let (decision, resource, status) = (denial.code(), auth.resource(), denial.status().as_u16());
-    // Text from a token is escaped where the detail is composed.
-    let detail = denial.operator_detail().map(tracing::field::display);
+    let detail = denial.operator_detail().map(shown::sentence).map(tracing::field::display);
     match denial.kind() {
         // At debug, because every client starts without credentials.
         DenialKind::NoCredentials => {
@@ -64,7 +64,7 @@ pub(super) fn refused(auth: &McpAuth, denial: &Denial, tool: Option<&HeaderValue
             tracing::info!(target: TARGET, decision, resource, status, detail, tool, "refused: {decision}");
         }
         _ => {
-            let cause = std::error::Error::source(denial);
+            let cause = std::error::Error::source(denial).map(shown::error);
             tracing::info!(target: TARGET, decision, resource, status, detail, cause, "refused: {decision}");
         }
     }
@@ -74,7 +74,7 @@ pub(super) fn refused(auth: &McpAuth, denial: &Denial, tool: Option<&HeaderValue
 pub(super) fn refused_late(auth: &McpAuth, denial: &Denial) {
     metrics::decision(denial.code());
     let (decision, resource) = (denial.code(), auth.resource());
-    let detail = denial.operator_detail().map(tracing::field::display);
+    let detail = denial.operator_detail().map(shown::sentence).map(tracing::field::display);
     tracing::info!(target: TARGET, decision, resource, detail, "refused by its handler, too late for a challenge: {decision}");
 }
 
@@ -132,7 +132,7 @@ pub(super) fn is_modern(version: &HeaderValue) -> bool {
     version.as_bytes() >= b"2026-07-28".as_slice()
 }
 
-fn printable(name: Option<&HeaderValue>) -> Option<&str> {
-    let name = name?.to_str().ok()?;
-    (name.len() <= 128 && name.bytes().all(|b| b.is_ascii_graphic())).then_some(name)
+/// The name of a tool as a client wrote it.
+fn printable(name: Option<&HeaderValue>) -> Option<String> {
+    Some(shown::name(name?.to_str().ok()?).to_string())
 }

@@ -22,6 +22,7 @@ use crate::model::denial::{Denial, DenialKind};
 use crate::model::error_codes::{BadMessage, Reason};
 use crate::resource::guarded_body;
 use crate::resource::mcp_auth::McpAuth;
+use crate::util::shown;
 use crate::verify::jwt::{self, SecurityEventKind};
 
 /// Enough for a token and the name of its form field.
@@ -104,8 +105,9 @@ where
             };
             let received = service.receive(kind, body).await;
             if let Err(denial) = &received {
-                let (code, detail) = (denial.code(), denial.operator_detail());
-                let cause = std::error::Error::source(denial);
+                let (code, detail) = (denial.code(), denial.operator_detail().map(shown::field));
+                let (detail, cause) =
+                    (detail.as_deref(), std::error::Error::source(denial).map(shown::error));
                 tracing::info!(target: "mcp_auth", ?kind, detail, cause, "a security event was not accepted: {code}");
             }
             Ok(answer(kind, received))

@@ -12,6 +12,7 @@ use crate::net::clock::Clock;
 use crate::net::fetch::{FetchError, Limits, read_file};
 use crate::net::metrics::{self, IssuerLabel};
 use crate::net::refreshing_cache::{RefreshError, RefreshingCache, Timing};
+use crate::util::shown;
 
 /// How long the keys are used before the file is read again, as for a file of an issuer's keys.
 const LIFETIME: Duration = Duration::from_secs(10);
@@ -94,7 +95,7 @@ fn report(failure: Option<&FetchError>) {
     match failure {
         None => tracing::debug!(target: "mcp_auth", "read the file of API keys"),
         Some(error) => {
-            let error = error as &dyn std::error::Error;
+            let error = shown::error(error);
             tracing::warn!(target: "mcp_auth", error, "could not read the file of API keys: cached keys stay in use, for a day at most");
         }
     }

@@ -16,6 +16,7 @@ use crate::net::fetch::{FetchError, Limits, get_document};
 use crate::net::metrics;
 use crate::net::refreshing_cache::{RefreshError, RefreshingCache, Timing};
 use crate::policy::metadata::{ServerMetadata, Severity, server_metadata_urls, validate};
+use crate::util::shown;
 use crate::util::url;
 use crate::verify::jwt::{Key, KeySet};
 
@@ -188,6 +189,7 @@ impl Settings {
         for finding in
             validate(&metadata).iter().filter(|finding| finding.severity > Severity::Pass)
         {
+            let issuer = &*shown::field(issuer);
             tracing::debug!(target: "mcp_auth", issuer, code = finding.code, "{}", finding.message);
         }
         Ok(metadata)
@@ -213,13 +215,19 @@ impl Settings {
     }
 
     pub(super) fn report(&self, document: &'static str, failure: Option<&FetchError>) {
-        let issuer = &*self.rules.issuer;
+        let issuer = &*shown::field(&self.rules.issuer);
         metrics::refresh(document, &self.metrics_label, failure.is_none());
-        match failure {
-            None => tracing::debug!(target: "mcp_auth", issuer, "fetched the {document}"),
-            Some(error) => {
-                let error = error as &dyn std::error::Error;
+        let Some(error) = failure.map(|error| shown::error(error)) else {
+            return tracing::debug!(target: "mcp_auth", issuer, "fetched the {document}");
+        };
+        match self.metrics_label.pattern() {
+            None => {
                 tracing::warn!(target: "mcp_auth", issuer, error, "could not fetch the {document} of the issuer");
+            }
+            // A token named this issuer, and is not verified. So are the URLs in the error.
+            Some(pattern) => {
+                tracing::debug!(target: "mcp_auth", issuer, error, "could not fetch the {document} of the issuer");
+                tracing::warn!(target: "mcp_auth", pattern, "could not fetch the {document} of an issuer that an issuer resolver trusts (it and the error are logged at debug)");
             }
         }
     }

@@ -16,6 +16,7 @@ use crate::model::provider::Shape;
 use crate::model::verified_token::VerifiedToken;
 use crate::net::backoff::{Backoff, FIRST_DELAY};
 use crate::net::metrics;
+use crate::util::shown;
 use crate::util::unix_time::unix_secs;
 use crate::verify::jwt::{self, TokenHash, TokenHasher};
 
@@ -241,8 +242,9 @@ impl Shared {
     }
 
     fn log_failure(&self, denial: &Denial) {
-        let (issuer, error) = (self.server.issuer(), std::error::Error::source(denial));
-        let detail = denial.operator_detail().unwrap_or_default();
+        let error = std::error::Error::source(denial).map(shown::error);
+        let issuer = &*shown::field(self.server.issuer());
+        let detail = shown::sentence(denial.operator_detail().unwrap_or_default());
         tracing::warn!(target: "mcp_auth", issuer, error, "{detail}");
     }
 }

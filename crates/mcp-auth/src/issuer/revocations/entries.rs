@@ -8,6 +8,7 @@ use std::num::NonZeroU64;
 use crate::model::revocation::RevokedKind;
 use crate::model::verified_token::TokenData;
 use crate::util::json::{self, Raw};
+use crate::util::shown;
 
 /// How many seconds the clock of an issuer may be ahead of ours where a revocation means "until now": the accuracy
 /// of NTP, and a margin. It is added to what is known about the clock of this issuer.
@@ -101,7 +102,7 @@ impl IssuerEntries {
     /// are kept, since tokens may still be issued for them: the newest, in up to half of its entries.
     pub(super) fn compact(&mut self, issuer: &str, now: u64) {
         tracing::error!(
-            target: "mcp_auth", issuer = ?issuer, entries = self.len(),
+            target: "mcp_auth", issuer = &*shown::field(issuer), entries = self.len(),
             "the list of revocations is full: everything that this issuer issued until now is revoked instead; raise `Revocations::capacity(..)`",
         );
         let max_sessions = self.len() / 2;

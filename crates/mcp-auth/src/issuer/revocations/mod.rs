@@ -14,6 +14,7 @@ use crate::model::error_codes::Reason;
 use crate::model::revocation::{Before, Revocation, RevokedKind};
 use crate::model::verified_token::{API_KEY_ISSUER, TokenData};
 use crate::net::notify::Notify;
+use crate::util::shown;
 use crate::util::unix_time::unix_secs;
 
 /// How long a revocation is kept. Tokens live for up to a day at Auth0 and Okta, and for 28 hours at Entra with
@@ -140,7 +141,7 @@ impl Revocations {
         // Issuers may repeat a revocation many times.
         if is_new {
             self.shared.changed.notify();
-            tracing::info!(target: "mcp_auth", ?issuer, ?kind, "revoked");
+            tracing::info!(target: "mcp_auth", issuer = &*shown::field(issuer), ?kind, "revoked");
         }
     }
 

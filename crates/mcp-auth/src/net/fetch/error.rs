@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::util::shown;
+
 /// Why an HTTP exchange gave no usable response.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -16,13 +18,17 @@ pub enum FetchError {
         source: std::io::Error,
     },
     /// The URL is neither `https` nor `http` with a loopback host.
-    #[error("`{0}` is not fetched: https is required, except for a loopback address")]
+    #[error("`{}` is not fetched: https is required, except for a loopback address", shown::url(.0))]
     Insecure(String),
     /// There is no HTTP client: the feature `reqwest` is off, and no [`Fetch`](crate::Fetch) is set.
     #[error("there is no HTTP client: enable the feature `reqwest`, or give one with `.fetch(..)`")]
     NoClient,
     /// The body is not the JSON that was expected.
-    #[error("`{url}` did not answer with the expected document: {why}")]
+    #[error(
+        "`{}` did not answer with the expected document: {}",
+        shown::url(url),
+        shown::sentence(why)
+    )]
     InvalidDocument {
         /// The URL of the request.
         url: String,
@@ -30,7 +36,7 @@ pub enum FetchError {
         why: String,
     },
     /// The response has a status other than 200. Redirects are not followed.
-    #[error("`{url}` answered HTTP status {status}")]
+    #[error("`{}` answered HTTP status {status}", shown::url(url))]
     Status {
         /// The URL of the request.
         url: String,

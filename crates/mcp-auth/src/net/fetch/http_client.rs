@@ -4,14 +4,17 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::{Bytes, BytesMut};
 use http::{Request, Response};
+use reqwest::Url;
 
 use crate::net::box_future::BoxFuture;
 use crate::net::fetch::client::{Fetch, Limits};
 use crate::net::fetch::error::FetchError;
+use crate::util::url;
 
 /// An HTTP client that uses rustls and the root certificates of the operating system.
 ///
-/// It honours the usual proxy environment variables and does not follow redirects. The underlying client is created
+/// It honours the usual proxy environment variables, except for this machine's own addresses: plain `http` is allowed
+/// for those only because nothing leaves the machine. It does not follow redirects. The underlying client is created
 /// at the first use.
 ///
 /// ```
@@ -20,7 +23,11 @@ use crate::net::fetch::error::FetchError;
 /// let issuer = AuthorizationServer::discover("https://auth.example.com").fetch(HttpClient::new());
 /// ```
 #[derive(Debug, Default)]
-pub struct HttpClient(OnceLock<reqwest::Client>);
+pub struct HttpClient {
+    remote: OnceLock<reqwest::Client>,
+    /// For loopback hosts: never through a proxy, which would see tokens and secrets in plain text.
+    local: OnceLock<reqwest::Client>,
+}
 
 /// Creates the client that is used unless another one is set.
 pub(super) const DEFAULT_CLIENT: Option<fn() -> Arc<dyn Fetch>> =
@@ -33,17 +40,20 @@ impl HttpClient {
         Self::default()
     }
 
-    fn client(&self) -> Result<&reqwest::Client, FetchError> {
-        if let Some(client) = self.0.get() {
+    /// The client for this URL.
+    fn client(&self, url: &Url) -> Result<&reqwest::Client, FetchError> {
+        let is_local = url.host_str().is_some_and(url::is_loopback_host);
+        let place = if is_local { &self.local } else { &self.remote };
+        if let Some(client) = place.get() {
             return Ok(client);
         }
-        let client = reqwest::Client::builder()
+        let builder = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .tcp_nodelay(true)
-            .user_agent(concat!("mcp-auth/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(transport)?;
-        Ok(self.0.get_or_init(|| client))
+            .user_agent(concat!("mcp-auth/", env!("CARGO_PKG_VERSION")));
+        let builder = if is_local { builder.no_proxy() } else { builder };
+        let client = builder.build().map_err(transport)?;
+        Ok(place.get_or_init(|| client))
     }
 
     async fn exchange(
@@ -53,7 +63,7 @@ impl HttpClient {
     ) -> Result<Response<Bytes>, FetchError> {
         let request =
             reqwest::Request::try_from(request.map(reqwest::Body::from)).map_err(transport)?;
-        let mut answer = self.client()?.execute(request).await.map_err(transport)?;
+        let mut answer = self.client(request.url())?.execute(request).await.map_err(transport)?;
         let too_large = FetchError::TooLarge(limits.max_bytes);
         if answer.content_length().is_some_and(|n| n > limits.max_bytes as u64) {
             return Err(too_large);

@@ -7,7 +7,7 @@ use tracing::Instrument as _;
 
 use crate::net::fetch::client::{Fetch, Limits};
 use crate::net::fetch::error::FetchError;
-use crate::util::url;
+use crate::util::{shown, url};
 
 /// Fetches a published document.
 pub(crate) async fn get_document(
@@ -57,8 +57,12 @@ async fn exchange(
         return Err(FetchError::Insecure(url.to_owned()));
     }
     *request.uri_mut() = url.parse().map_err(|_| FetchError::Insecure(url.to_owned()))?;
-    let span =
-        tracing::debug_span!(target: "mcp_auth", "fetch", url, status = tracing::field::Empty);
+    let span = tracing::debug_span!(
+        target: "mcp_auth",
+        "fetch",
+        url = &*shown::field(url),
+        status = tracing::field::Empty,
+    );
     let exchange = fetch.fetch(request, limits).instrument(span.clone());
     let response = tokio::time::timeout(limits.timeout, exchange)
         .await

@@ -18,6 +18,7 @@ use message::{Envelope, Messages};
 
 use crate::model::denial::Denial;
 use crate::model::error_codes::BadMessage;
+use crate::util::shown;
 
 pub(crate) use call::{Call, is_known_method};
 pub(crate) use open_requests::{OpenRequest, open_requests};
@@ -42,6 +43,9 @@ pub struct Operation<'m>(Option<Messages<Call<'m>>>);
 
 /// The maximum total length of the methods, names and URIs of a request. Each is compared with patterns.
 const MAX_TOTAL_NAME_BYTES: usize = 64 * 1024;
+
+/// How many methods and names of an operation are shown to the operator.
+const MAX_SHOWN_WORDS: usize = 8;
 
 impl<'m> Operation<'m> {
     /// Reads the operation of a request. An empty body asks for nothing, unless the request is a `POST`.
@@ -107,15 +111,21 @@ impl<'m> Operation<'m> {
         call.method.as_ref().and(call.id)
     }
 
-    /// Its name in a detail for the operator. The client wrote this name, so a long or unusual one is not
-    /// shown.
+    /// Its name in a detail for the operator. The client wrote the words of this name.
     pub(crate) fn label(&self) -> String {
-        let text = self.to_string();
-        let is_plain = text.len() <= 128 && text.bytes().all(|b| matches!(b, b' '..=b'~'));
-        match self.calls() {
-            [] => "the request".to_owned(),
-            _ if is_plain => format!("`{text}`"),
-            _ => "the operation (of a long or odd name)".to_owned(),
+        let mut words = self
+            .calls()
+            .iter()
+            .flat_map(|call| call.method.as_deref().into_iter().chain(call.target.names()));
+        let first: Vec<_> = words
+            .by_ref()
+            .take(MAX_SHOWN_WORDS)
+            .map(|word| shown::name(word).to_string())
+            .collect();
+        match (&*first, words.next()) {
+            ([], _) => "the request".to_owned(),
+            (_, None) => format!("`{}`", first.join(" ")),
+            (_, Some(_)) => format!("`{} ...`", first.join(" ")),
         }
     }
 
