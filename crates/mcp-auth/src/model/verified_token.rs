@@ -139,11 +139,11 @@ impl VerifiedToken {
     ///
     /// # Errors
     ///
-    /// If `claims` does not serialize to a JSON object, or one of those five claims occurs twice.
+    /// If `claims` does not serialize to a JSON object, or a claim occurs twice.
     pub fn with_claims(self, claims: &impl Serialize) -> Result<Self, serde_json::Error> {
         let claims = serde_json::to_string(claims)?;
-        let found = json::pick(&claims, ["cnf", "iat", "jti", "sid", "sub"]);
-        let [cnf, iat, ..] = found.map_err(not_claims)?;
+        json::check_distinct(&claims).map_err(not_claims)?;
+        let [cnf, iat] = json::pick(&claims, ["cnf", "iat"]).map_err(not_claims)?;
         let cnf = cnf.filter(|cnf| !cnf.is_null());
         let confirmation = cnf.map(|cnf| Box::new(Confirmation::read(cnf.get())));
         let issued_at = iat.and_then(Raw::numeric_date).map(|time| nonzero_secs(time as u64));

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use crate::model::denial::Authentication;
 use crate::model::scope::Scopes;
 use crate::model::scope_requirement::{AnyOf, Hierarchy, Require};
-use crate::util::json::{Object, Raw};
+use crate::util::json::{self, Raw};
 use crate::util::unix_time::unix_secs;
 
 /// What an operation requires of its caller. A list of scopes is a rule too: `["notes:write"]`.
@@ -160,8 +160,10 @@ impl Rule {
         let recently = |age: Duration| {
             let at = find(claims, "auth_time").and_then(Raw::numeric_date);
             at.is_some_and(|at| {
-                let longest = age.as_secs().saturating_add(leeway.as_secs());
-                unix_secs(now) <= (at as u64).saturating_add(longest)
+                let (at, now, leeway) = (at as u64, unix_secs(now), leeway.as_secs());
+                // A login in the future is none: the claim is in milliseconds, or wrong.
+                let is_past = at <= now.saturating_add(leeway);
+                is_past && now <= at.saturating_add(age.as_secs()).saturating_add(leeway)
             })
         };
         (acr_values.is_empty() || way()) && max_age.is_none_or(recently)
@@ -186,9 +188,10 @@ impl ClaimRule {
     }
 }
 
-/// A member of an object. Returns `None` if it is absent, or if the object has duplicate members.
+/// A member of an object. Returns `None` if it is absent, occurs twice, or if this is not an object.
 fn find<'c>(object: &'c str, name: &str) -> Option<Raw<'c>> {
-    Object::of(object).ok()?.get(name)
+    let [value] = json::pick(object, [name]).ok()?;
+    value
 }
 
 /// The accepted values of a claim: one, or [`AnyOf`] several.
@@ -297,6 +300,17 @@ mod tests {
             (fresh(), r#"{"auth_time":640}"#, true),
             (fresh(), r#"{"auth_time":639}"#, false),
             (fresh(), r#"{"auth_time":"700"}"#, false),
+            (fresh(), r#"{"auth_time":1060}"#, true),
+            (fresh(), r#"{"auth_time":1061}"#, false),
+            (fresh(), r#"{"auth_time":700000}"#, false), // in milliseconds
+            (fresh(), r#"{"auth_time":1e400}"#, false),
+            (fresh(), r#"{"auth_time":-1}"#, false),
+            (fresh(), r#"{"auth_time":null}"#, false),
+            (fresh(), r#"{"auth_time":900,"auth_time":900}"#, false),
+            (fresh(), r#"[900]"#, false),
+            (mfa(), r#"{"acr":["mfa"]}"#, false),
+            (mfa(), r#"{"acr":null}"#, false),
+            (mfa(), r#"{"acr":"password","acr":"mfa"}"#, false),
             (fresh(), "{}", false),
             (mfa().and(fresh()), r#"{"acr":"mfa","auth_time":999}"#, true),
             (mfa().and(fresh()), r#"{"acr":"mfa"}"#, false),

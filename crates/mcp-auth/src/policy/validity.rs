@@ -8,6 +8,9 @@ use crate::model::error_codes::Reason;
 use crate::model::verified_token::{API_KEY_ISSUER, TokenData};
 use crate::util::unix_time::unix_secs;
 
+/// After how long clients may try again if the clock of this machine is not set. It is set soon after the start.
+const CLOCK_RETRY: Duration = Duration::from_secs(30);
+
 /// When a resource accepts tokens.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Validity {
@@ -20,6 +23,12 @@ pub(crate) struct Validity {
 impl Validity {
     /// Checks `nbf`, `exp` and the age of a token, in this order.
     pub(crate) fn check(&self, token: &TokenData, now: SystemTime) -> Result<(), Denial> {
+        // All earlier times are 0 here, at which no token has expired.
+        if now < UNIX_EPOCH {
+            return Err(Denial::unavailable(CLOCK_RETRY).detail(
+                "the clock of this machine is before 1970, so that no token is known to be in time: set the clock",
+            ));
+        }
         let now = unix_secs(now);
         if !has_begun(token.not_before, now, self.leeway) {
             return Err(Denial::invalid(Reason::NotYetValid));
@@ -39,6 +48,10 @@ impl Validity {
             Denial::invalid(Reason::Claims)
                 .detail("the token does not say how old it is, which `.max_token_age(..)` limits: let the issuer put `iat` into it")
         })?;
+        // For verifiers of one's own. JWTs of the future are refused for that already.
+        if !has_begun(issued_at.get(), now, self.leeway) {
+            return Err(Denial::invalid(Reason::NotYetValid));
+        }
         if has_expired(issued_at.get().saturating_add(max_age.as_secs()), now, self.leeway) {
             return Err(Denial::invalid(Reason::Expired).detail(
                 "the token is older than `.max_token_age(..)` allows: the client has to refresh it",
@@ -105,6 +118,9 @@ mod tests {
             (ISSUER, r#"{"iat":1000}"#, 1659, None),
             (ISSUER, r#"{"iat":1000}"#, 1660, Some(Reason::Expired)),
             (ISSUER, r#"{"iat":1000.9}"#, 1660, Some(Reason::Expired)),
+            (ISSUER, r#"{"iat":1060}"#, 1000, None),
+            (ISSUER, r#"{"iat":1061}"#, 1000, Some(Reason::NotYetValid)),
+            (ISSUER, r#"{"iat":1785196800000}"#, 1_785_196_800, Some(Reason::NotYetValid)),
             (ISSUER, "{}", 0, Some(Reason::Claims)),
             (ISSUER, r#"{"iat":null}"#, 0, Some(Reason::Claims)),
             (ISSUER, r#"{"iat":"1000"}"#, 1000, Some(Reason::Claims)),
@@ -115,6 +131,20 @@ mod tests {
             let token = VerifiedToken::assert(issuer, "a").with_claims(&claims).expect("an object");
             let checked = validity.check(token.data(), at(now));
             assert_eq!(checked.err().and_then(|it| it.reason()), reason, "{issuer} {claims} {now}");
+        }
+    }
+
+    #[test]
+    fn no_token_is_valid_before_1970() {
+        let before = UNIX_EPOCH - Duration::from_secs(1);
+        for token in [
+            VerifiedToken::assert(ISSUER, "a").expires_at(at(1)),
+            VerifiedToken::assert(ISSUER, "a"),
+            VerifiedToken::assert(API_KEY_ISSUER, "a").expires_at(at(1)),
+        ] {
+            let denial = Validity::default().check(token.data(), before).expect_err("no clock");
+            assert_eq!(denial.code(), "unavailable");
+            assert!(Validity::default().check(token.data(), UNIX_EPOCH).is_ok());
         }
     }
 

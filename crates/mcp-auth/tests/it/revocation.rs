@@ -125,6 +125,7 @@ fn claims_of_a_custom_verifier_do_not_occur_twice() {
         (r#"{"iat":1,"iat":2}"#, false),
         (r#"{"sid":"a","sid":"b"}"#, false),
         (r#"{"sub":"a","sub":"b"}"#, false),
+        (r#"{"idtyp":"app","idtyp":"user"}"#, false),
         (r#"["jti"]"#, false),
         (r#""jti""#, false),
         ("null", false),

@@ -156,3 +156,25 @@ fn remove_declaration(meta: &mut Option<MetaObject>) {
     }
     *meta = meta.take().filter(|object| !object.is_empty());
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_unreadable_declaration_forbids_the_tool() {
+        let declared = |value: Value| {
+            let mut meta = MetaObject::new();
+            meta.insert(KEY.to_owned(), value);
+            declaration(Some(&meta))
+        };
+        assert_eq!(declared(json!(["read"])), Some(Rule::from("read")));
+        for value in [json!("read"), json!(null), json!({}), json!([1]), json!(["read", null])] {
+            assert_eq!(declared(value.clone()), Some(Rule::never()), "{value}");
+        }
+        assert_eq!(declaration(None), None);
+        assert_eq!(declaration(Some(&MetaObject::new())), None);
+    }
+}

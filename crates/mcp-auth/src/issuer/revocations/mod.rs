@@ -189,6 +189,12 @@ impl Revocations {
         let mut issuers = self.shared.issuers.write().unwrap_or_else(PoisonError::into_inner);
         let entries = issuers.entry((&*data.issuer).into()).or_default();
         entries.clock_ahead = entries.clock_ahead.max(ahead);
+        let revokes_more = entries.len() > 0;
+        drop(issuers);
+        if revokes_more {
+            self.shared.version.fetch_add(1, Ordering::Release);
+            self.shared.changed.notify();
+        }
     }
 
     /// A number that changes with each revocation that revokes something new. It is 0 before the first.

@@ -3,6 +3,7 @@
 mod reader;
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -112,6 +113,15 @@ pub(crate) fn pick<'a, const N: usize>(
         }
     })?;
     Ok(picked)
+}
+
+/// Whether `json` consists of one object without duplicate members, however many there are.
+pub(crate) fn check_distinct(json: &str) -> Result<(), ObjectError> {
+    let mut names = HashSet::new();
+    each_member(json, usize::MAX, |name, _| match names.insert(name) {
+        true => Ok(()),
+        false => Err(ObjectError::Duplicate),
+    })
 }
 
 /// Calls `show` for each member. `json` must consist of one object with at most `most` members.

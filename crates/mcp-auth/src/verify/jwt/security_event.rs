@@ -131,9 +131,9 @@ impl SecurityEvent {
             }
             // Drafts of CAEP had the subject in the event.
             let subject = subject.or_else(|| event.get("subject"));
-            let revocations =
+            let (revocations, is_whole) =
                 subject.map(|it| revocations_for_subject(it, &self.issuer)).unwrap_or_default();
-            self.has_unknown_subject |= revocations.is_empty();
+            self.has_unknown_subject |= revocations.is_empty() || !is_whole;
             // Some senders use milliseconds, so `iat` is the upper limit.
             let at = event.get("event_timestamp").and_then(Raw::numeric_date);
             self.revoke(&revocations, at.map_or(self.issued_at, |at| at.min(self.issued_at)));
@@ -165,15 +165,18 @@ fn revocations(
 
 /// Returns the revocations for a subject identifier ([RFC 9493](https://www.rfc-editor.org/rfc/rfc9493)): `iss_sub`,
 /// `opaque`, or a `complex` one made of these
-/// ([SSF 1.0 §3](https://openid.net/specs/openid-sharedsignals-framework-1_0.html)).
-fn revocations_for_subject(identifier: Raw<'_>, issuer: &str) -> Vec<Revocation> {
-    let Ok(members) = Object::of(identifier.get()) else { return Vec::new() };
+/// ([SSF 1.0 §3](https://openid.net/specs/openid-sharedsignals-framework-1_0.html)). Also returns whether all of it
+/// could be read. What cannot be read revokes nothing.
+fn revocations_for_subject(identifier: Raw<'_>, issuer: &str) -> (Vec<Revocation>, bool) {
+    let Ok(members) = Object::of(identifier.get()) else { return (Vec::new(), false) };
     let name = subject_name(&members, issuer);
     let part = |part| {
         let members = members.get(part).and_then(|part| Object::of(part.get()).ok())?;
         subject_name(&members, issuer)
     };
-    match members.get("format").and_then(Raw::string).as_deref() {
+    let is_read = |name| members.get(name).is_none_or(Raw::is_null) || part(name).is_some();
+    let is_whole = is_read("user") && is_read("session");
+    let revocations = match members.get("format").and_then(Raw::string).as_deref() {
         // It may name a user or a session. Both are revoked: a user and a session never have the same name.
         Some("opaque") => {
             let session = revocations(issuer, None, name.clone());
@@ -181,7 +184,8 @@ fn revocations_for_subject(identifier: Raw<'_>, issuer: &str) -> Vec<Revocation>
         }
         Some("complex") => revocations(issuer, part("user"), part("session")),
         _ => revocations(issuer, name, None),
-    }
+    };
+    (revocations, is_whole)
 }
 
 /// The name in a simple identifier. An issuer can only name its own users.
