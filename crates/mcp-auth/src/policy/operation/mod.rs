@@ -116,7 +116,7 @@ impl<'m> Operation<'m> {
         let mut words = self
             .calls()
             .iter()
-            .flat_map(|call| call.method.as_deref().into_iter().chain(call.target.names()));
+            .flat_map(|call| call.method.as_deref().into_iter().chain(call.names()));
         let first: Vec<_> = words
             .by_ref()
             .take(MAX_SHOWN_WORDS)
