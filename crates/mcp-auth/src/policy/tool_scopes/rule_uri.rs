@@ -63,7 +63,7 @@ pub(super) fn is_stable(uri: &str) -> bool {
 }
 
 /// What a variable of a template, or a wildcard of a rule, could stand for.
-const FILLINGS: [&str; 6] = ["x", "", "x/x", "//x/x", "///x", "x://x/x"];
+const FILLINGS: [&str; 7] = ["x", "", "x/x", "/x", "//x/x", "///x", "x://x/x"];
 
 /// Like [`form`], for a template: how the URIs are written that it can stand for.
 pub(super) fn form_of_template(template: &str) -> Form {
@@ -127,6 +127,8 @@ mod tests {
             ("{+uri}", true),
             ("*://x/*", true),
             ("file:*", true),
+            ("file://*", true),
+            ("file://{+path}", true),
             ("https://*", true),
             ("https://*.example.com/*", true),
             ("https://{Host}.example/{+path}", true),

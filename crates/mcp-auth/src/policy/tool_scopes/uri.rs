@@ -174,7 +174,9 @@ pub(super) fn has_normal_authority(scheme: &str, rest: &str) -> bool {
     match default_port {
         None => true,
         // A drive letter may be followed by `|` instead of `:`.
-        Some("") if host.is_empty() => authority.is_empty() && !path.contains('|'),
+        Some("") if host.is_empty() => {
+            authority.is_empty() && path.starts_with('/') && !path.contains('|')
+        }
         Some("") if host == "localhost" => false,
         Some(_) if user.is_some() || port == default_port => false,
         Some(_) => (path.starts_with('/') || host.contains('{')) && is_normal_domain(host),
@@ -318,6 +320,7 @@ mod tests {
             "http://127.1/",
             "http://2130706433/",
             "file:/a",
+            "file://",
             "file://localhost/a",
             "file:///C|/a",
             "file:///secret./a",
