@@ -37,6 +37,8 @@
 //! The [guide](https://github.com/mcp-auth/rust/tree/main/docs/guide) describes every option. The
 //! [architecture](https://github.com/mcp-auth/rust/blob/main/ARCHITECTURE.md) page describes the code.
 #![cfg_attr(docsrs, feature(doc_cfg))]
+// Untrusted input must not make the library panic. Tests may.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
 #![cfg_attr(
     not(all(feature = "axum", feature = "rmcp", feature = "tower")),
     allow(dead_code, unused_imports, reason = "some parts serve features that are off")

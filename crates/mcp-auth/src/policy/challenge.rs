@@ -202,15 +202,15 @@ fn token(text: &str) -> Option<(&str, &str)> {
 /// Splits a parameter's value, quoted or not, from what follows it.
 fn parameter_value(text: &str) -> Option<(String, &str)> {
     let Some(quoted) = text.strip_prefix('"') else {
-        let end = text.find([',', ' ', '\t']).unwrap_or(text.len());
-        return Some((text[..end].to_owned(), &text[end..]));
+        let (value, rest) = text.split_at(text.find([',', ' ', '\t']).unwrap_or(text.len()));
+        return Some((value.to_owned(), rest));
     };
     let mut value = String::new();
-    let mut characters = quoted.char_indices();
-    while let Some((i, character)) = characters.next() {
+    let mut characters = quoted.chars();
+    while let Some(character) = characters.next() {
         match character {
-            '"' => return Some((value, &quoted[i + 1..])),
-            '\\' => value.push(characters.next()?.1),
+            '"' => return Some((value, characters.as_str())),
+            '\\' => value.push(characters.next()?),
             other => value.push(other),
         }
     }

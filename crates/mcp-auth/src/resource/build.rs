@@ -171,7 +171,7 @@ impl McpAuthBuilder {
                 return Err(ConfigError::Provider(config_error));
             }
             let is_one = |issuer: &String| url::is_secure(issuer) && !issuer.contains(['?', '#']);
-            let comes_twice = self.servers[..i].iter().any(|earlier| overlap(earlier, server));
+            let comes_twice = self.servers.iter().take(i).any(|earlier| overlap(earlier, server));
             if comes_twice || !server.published().iter().all(is_one) {
                 return Err(ConfigError::Issuer(server.issuer().to_owned()));
             }

@@ -20,7 +20,7 @@ impl SentEvents {
 
     /// Records bytes that are sent.
     pub(super) fn record(&mut self, bytes: &[u8]) {
-        for byte in &bytes[bytes.len().saturating_sub(3)..] {
+        for byte in bytes.iter().skip(bytes.len().saturating_sub(3)) {
             self.tail.rotate_left(1);
             self.tail[2] = *byte;
         }
@@ -45,7 +45,7 @@ impl SentEvents {
 
     /// Whether what was sent ends with an empty line, or is empty.
     fn is_at_event_end(&self) -> bool {
-        let known = &self.tail[3 - self.length.min(3)..];
+        let known = self.tail.split_at(3 - self.length.min(3)).1;
         let before = known
             .strip_suffix(b"\r\n")
             .or_else(|| known.strip_suffix(b"\n"))

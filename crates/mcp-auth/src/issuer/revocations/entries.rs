@@ -36,8 +36,14 @@ pub(super) struct Entry {
 }
 
 impl IssuerEntries {
+    #[expect(clippy::indexing_slicing, reason = "there is a table for each kind")]
     pub(super) fn table(&self, kind: RevokedKind) -> &HashMap<Box<str>, Entry> {
         &self.tables[kind as usize]
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "there is a table for each kind")]
+    fn table_mut(&mut self, kind: RevokedKind) -> &mut HashMap<Box<str>, Entry> {
+        &mut self.tables[kind as usize]
     }
 
     /// Returns whether more is revoked than before.
@@ -49,7 +55,7 @@ impl IssuerEntries {
             before_ours: old.before_ours.max(new.before_ours),
             until: old.until.max(new.until),
         };
-        self.tables[kind as usize].insert(name.into(), entry);
+        self.table_mut(kind).insert(name.into(), entry);
         known.is_none() || old.before < entry.before || old.before_ours < entry.before_ours
     }
 
@@ -114,12 +120,12 @@ impl IssuerEntries {
                 all.before = all.before.max(entry.before);
             }
         }
-        let sessions = std::mem::take(&mut self.tables[RevokedKind::Session as usize]);
+        let sessions = std::mem::take(self.table_mut(RevokedKind::Session));
         let mut sessions: Vec<_> = sessions.into_iter().collect();
         sessions.sort_unstable_by_key(|(_, entry)| Reverse(entry.until));
         sessions.truncate(max_sessions);
         self.tables = Default::default();
-        self.tables[RevokedKind::Session as usize].extend(sessions);
+        self.table_mut(RevokedKind::Session).extend(sessions);
         self.insert(RevokedKind::Everything, "", all);
     }
 }

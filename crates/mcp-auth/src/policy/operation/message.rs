@@ -100,7 +100,7 @@ impl<'m> Envelope<'m> {
         let mut seen = 0;
         enter(reader)?;
         while let Some(member) = next_of(reader, &NAMES, &mut seen)? {
-            match NAMES[member] {
+            match NAMES.get(member).copied().unwrap_or_default() {
                 "jsonrpc" => reader.skip()?,
                 "id" => self.id = Some(reader.value()?),
                 "method" => self.method = Some(reader.value()?),

@@ -51,7 +51,7 @@ impl<'m> Params<'m> {
         let mut seen = 0;
         enter(reader)?;
         while let Some(member) = next_of(reader, &NAMES, &mut seen)? {
-            let place = match NAMES[member] {
+            let place = match NAMES.get(member).copied().unwrap_or_default() {
                 "name" => &mut self.name,
                 "uri" => &mut self.uri,
                 "taskId" => &mut self.task,

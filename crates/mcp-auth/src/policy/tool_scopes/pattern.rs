@@ -27,7 +27,7 @@ impl Pattern {
             let (literal, gap) = rest.split_at(start);
             let (part, after) = match gap.strip_prefix('*') {
                 Some(after) => (Part::Anything, after),
-                None => match gap[1..].split_once('}') {
+                None => match gap.strip_prefix('{').and_then(|name| name.split_once('}')) {
                     Some((name, after)) => {
                         // `{path*}` crosses slashes in FastMCP.
                         let is_simple = name.starts_with(|c: char| c.is_alphanumeric() || c == '_')
@@ -87,6 +87,10 @@ impl Pattern {
 }
 
 /// Follows all possible matches at once: `here` marks where the next part could begin.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "`here` and `next` have a place for each byte and one more"
+)]
 fn matches_all(parts: &[Part], text: &[u8]) -> bool {
     let mut here = vec![false; text.len() + 1];
     here[0] = true;

@@ -127,5 +127,5 @@ fn prepare_rsa(
 /// Removes the leading zeros that some encoders add to a number.
 fn unpadded(number: &[u8]) -> &[u8] {
     let zeros = number.iter().take_while(|byte| **byte == 0).count();
-    &number[zeros..]
+    number.split_at(zeros).1
 }

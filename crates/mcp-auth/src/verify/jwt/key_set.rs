@@ -134,8 +134,8 @@ impl KeySet {
 
     fn of_pem(pem: &str, kid: Option<&str>) -> Result<Self, KeySetError> {
         let read = |mut jwk: serde_json::Value| {
-            if let Some(kid) = kid {
-                jwk["kid"] = kid.into();
+            if let (Some(kid), Some(members)) = (kid, jwk.as_object_mut()) {
+                members.insert("kid".to_owned(), kid.into());
             }
             let jwk = serde_json::to_string(&jwk);
             let jwk = jwk.map_err(|_| KeySetError::Pem("it cannot be written as JSON"))?;

@@ -128,7 +128,7 @@ fn certified(der: &[u8]) -> Option<&[u8]> {
         (_, rest) = value(SEQUENCE, rest)?;
     }
     let (_, after) = value(SEQUENCE, rest)?;
-    Some(&rest[..rest.len() - after.len()])
+    rest.strip_suffix(after)
 }
 
 /// The content of a value with this tag, and the bytes after it. A length must have its only valid DER encoding.
