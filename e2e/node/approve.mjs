@@ -1,7 +1,7 @@
 // What the user does in the browser: sign in, consent, and be sent back to the client.
 
 /** Follows an authorization URL through the issuer's forms; returns the parameters of the redirect back (code, state, iss). */
-export async function approve(authorizationUrl, redirectUrl, login = 'alice') {
+export async function approve(authorizationUrl, redirectUrl, login = process.env.LOGIN ?? 'alice') {
   const cookies = new Map();
   let url = new URL(authorizationUrl);
   let form; // to be sent to `url`; if absent, GET it

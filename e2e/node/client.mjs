@@ -3,6 +3,7 @@
 //   node client.mjs v1|v2 http://127.0.0.1:3000/mcp            prints {"protocol", "tools", "whoami"}
 //   node client.mjs v1|v2 http://127.0.0.1:3000/mcp step-up    for the notes: prints {"protocol", "granted", "answers"}
 //   node client.mjs v2 http://127.0.0.1:3000/mcp dpop          like the first, with proofs; also prints {"thumbprint", "tokenType"}
+//   node client.mjs v1|v2 http://127.0.0.1:3000/mcp wait|revoked|listen|listen-again    see slow.mjs
 //
 // With PROTOCOL=2025-11-25 in its environment, v2 uses the older protocol.
 import { approve } from './approve.mjs';
@@ -17,6 +18,11 @@ const { Client, DpopSession, StreamableHTTPClientTransport, UnauthorizedError } 
       }
     : await import('@modelcontextprotocol/client');
 
+const TOOLS_CHANGED =
+  version === 'v1'
+    ? (await import('@modelcontextprotocol/sdk/types.js')).ToolListChangedNotificationSchema
+    : 'notifications/tools/list_changed';
+
 const redirectUrl = 'http://127.0.0.1:9/callback'; // nothing listens there: `approve` stops at the redirect
 const saved = {};
 let callback;
@@ -27,7 +33,7 @@ const authProvider = {
     client_name: `e2e ${version}`,
     redirect_uris: [redirectUrl],
     application_type: 'native', // v2 sets it by itself; better-auth requires it for a redirect to this machine
-    grant_types: ['authorization_code'], // v1 with a refresh token would refresh instead of stepping up: see README.md
+    grant_types: ['authorization_code', 'refresh_token'],
     response_types: ['code'],
     token_endpoint_auth_method: 'none',
   },
@@ -66,10 +72,16 @@ await finish(first, newClient().connect(first));
 await first.close();
 
 const client = newClient();
+const start = Date.now();
+const seconds = () => (Date.now() - start) / 1000;
+let heard = 0; // when the last notification came
+client.setNotificationHandler(TOOLS_CHANGED, () => { heard = seconds(); });
 const transport = newTransport();
 await client.connect(transport);
 const protocol = version === 'v1' ? transport.protocolVersion : client.getNegotiatedProtocolVersion();
-const text = async (name, args = {}) => (await client.callTool({ name, arguments: args })).content[0].text;
+const callTool = (params, options) => (version === 'v1' ? client.callTool(params, undefined, options) : client.callTool(params, options));
+const text = async (name, args = {}, options) => (await callTool({ name, arguments: args }, options)).content[0].text;
+const wait = (seconds, options) => text('wait', { seconds }, options);
 
 const tasks = {
   async whoami() {
@@ -93,7 +105,36 @@ const tasks = {
     answers.push(await text('list_notes')); // the scope that was granted first still is
     return { granted, answers };
   },
+
+  async wait() {
+    let reports = 0;
+    const [silent, told] = await Promise.all([wait(7), wait(7, { onprogress: () => { reports += 1; } })]);
+    return { silent, told, reports, after: await wait(0) };
+  },
+
+  async revoked() {
+    const message = (call) => call.then(() => null, (error) => error.message);
+    const [silent, told] = await Promise.all([message(wait(60)), message(wait(60, { onprogress() {} }))]);
+    return { silent, told };
+  },
+
+  /** In 2025 the SDK opens its listening stream by itself. */
+  async listen({ again = false } = {}) {
+    const enough = new Promise((resolve) => { setTimeout(resolve, 10_000); });
+    let end = null;
+    if (protocol !== '2025-11-25') {
+      const listening = (async () => {
+        do end = await (await client.listen({ toolsListChanged: true })).closed; while (again);
+      })();
+      listening.catch((error) => { end = error.message; });
+    }
+    await enough;
+    return { heard, end };
+  },
+
+  'listen-again': () => tasks.listen({ again: true }),
 };
 
 console.log(JSON.stringify({ protocol, ...(await tasks[task]()) }));
 await client.close();
+process.exit(0); // with `listen-again`, the next stream may be being opened

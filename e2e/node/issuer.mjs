@@ -1,6 +1,6 @@
 // A real authorization server: oidc-provider, with admin endpoints by which the tests control it.
 //
-//   node issuer.mjs --port 4000 --resource http://127.0.0.1:3000/mcp [--alg RS256|ES256|EdDSA|Ed25519] [--path /tenant] [--keys keys.json] [--format opaque]
+//   node issuer.mjs --port 4000 --resource http://127.0.0.1:3000/mcp [--alg RS256|ES256|EdDSA|Ed25519] [--path /tenant] [--keys keys.json] [--format opaque] [--ttl 4]
 //
 // A token request with a DPoP proof gets a token bound to the key of the proof. The client `certified` gets tokens bound to the TLS
 // client certificate that a proxy sends in `Client-Cert` (see bound.mjs).
@@ -26,6 +26,7 @@ const { values: args } = parseArgs({
     alg: { type: 'string', default: 'ES256' },
     path: { type: 'string', default: '' },
     format: { type: 'string', default: 'jwt' },
+    ttl: { type: 'string' }, // the lifetime of access tokens in seconds; those that are told get refresh tokens too
     keys: { type: 'string' }, // a file from which the keys are read, or to which they are written, to outlive this process
   },
 });
@@ -104,10 +105,11 @@ const provider = new Provider(issuer, {
     properties: ['any_scope'],
     validator: (_, name, value, metadata) => { delete metadata.scope; },
   },
-  // Clients may register for refresh tokens but get none: TypeScript v1 would refresh its token instead of stepping up.
-  issueRefreshToken: () => false,
+  // Without a short lifetime, clients may register for refresh tokens but get none: TypeScript v1 would refresh its token
+  // instead of stepping up.
+  issueRefreshToken: (_, client) => args.ttl !== undefined && client.grantTypeAllowed('refresh_token'),
   cookies: { keys: ['only for tests'] },
-  ttl: { Interaction: 600, Session: 600, Grant: 600, IdToken: 600 },
+  ttl: { Interaction: 600, Session: 600, Grant: 600, IdToken: 600, RefreshToken: 600 },
   findAccount: (_, accountId) => ({ accountId, claims: () => ({ sub: accountId }) }),
   formats: {
     customizers: {
@@ -136,7 +138,7 @@ const provider = new Provider(issuer, {
         return {
           scope,
           audience: resource,
-          accessTokenTTL: 300,
+          accessTokenTTL: Number(args.ttl ?? 300),
           accessTokenFormat: args.format,
           ...(args.format === 'jwt' && { jwt: { sign: { alg: args.alg, kid: signing.kid } } }),
         };

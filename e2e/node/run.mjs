@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { betterAuth } from './better_auth.mjs';
 import { bound } from './bound.mjs';
 import { introspection } from './introspection.mjs';
+import { slow } from './slow.mjs';
 import { examples, newWorld, output, scratch, stop, until } from './world.mjs';
 
 const inE2e = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
@@ -81,6 +82,7 @@ const scenarios = [
   ...betterAuth({ flow, accepts, refuses, clients: CLIENTS }),
   ...introspection({ flow, accepts, refuses, clients: CLIENTS }),
   ...bound({ client: TYPESCRIPT_2, refuses, accepts }),
+  ...slow(),
 ];
 
 // ── the proofs ──
@@ -286,16 +288,34 @@ const words = process.argv.slice(2);
 const chosen = scenarios.filter(([name]) => words.length === 0 || words.some((word) => name.includes(word)));
 let failed = 0;
 
-for (const [name, description, proof] of chosen) {
+async function run([name, description, proof]) {
   let world;
   try {
     world = await enter(description);
     const finding = await proof(world);
-    console.log(`ok ${name}${finding ? `\n${finding.trimEnd().replace(/^/gm, '    ')}` : ''}`);
+    return `ok ${name}${finding ? `\n${finding.trimEnd().replace(/^/gm, '    ')}` : ''}`;
   } catch (error) {
     failed += 1;
-    console.log(`FAILED ${name}\n${report(error, world ?? error.world)}`);
+    return `FAILED ${name}\n${report(error, world ?? error.world)}`;
   }
+}
+
+// One after the other; but those that only wait, whose worlds say `together`, at the same time.
+const CROWD_SIZE = 12;
+for (let next = 0; next < chosen.length;) {
+  const others = chosen.slice(next).findIndex(([, description]) => !description.together);
+  const length = others === 0 ? 1 : others === -1 ? chosen.length - next : others;
+  const batch = chosen.slice(next, next + length);
+  next += length;
+  const running = [];
+  for (const scenario of batch) {
+    const text = run(scenario);
+    running.push(text);
+    text.then((printed) => console.log(printed));
+    text.finally(() => running.splice(running.indexOf(text), 1));
+    if (running.length === CROWD_SIZE) await Promise.race(running);
+  }
+  await Promise.all(running);
 }
 
 console.log(`${chosen.length - failed} passed, ${failed} failed`);

@@ -18,7 +18,7 @@ export const scratch = mkdtempSync(join(tmpdir(), 'mcp-auth-e2e-'));
 const ISSUERS = {
   'oidc-provider': {
     command: [process.execPath, `${here}issuer.mjs`],
-    takes: ['port', 'resource', 'alg', 'path', 'keys', 'format'],
+    takes: ['port', 'resource', 'alg', 'path', 'keys', 'format', 'ttl'],
     token: '/token',
     revocation: '/token/revocation',
   },
@@ -43,6 +43,7 @@ const SERVERS = {
   notes: { command: `exec '${examples}/notes'`, scopes: 'notes:read' },
   bound_tokens: { command: `exec '${examples}/bound_tokens'`, scopes: 'read' },
   opaque: { command: `exec '${examples}/opaque'`, scopes: 'read' },
+  slow: { command: `exec '${examples}/slow_server'`, scopes: 'read' },
 };
 
 /**
@@ -127,6 +128,13 @@ export async function newWorld({ make = 'oidc-provider', server = 'whoami', sess
       });
       await response.body?.cancel();
       return response;
+    },
+
+    /** Calls one of the endpoints that control the server `slow`: see slow/server.rs. */
+    async control(name, subject) {
+      const method = name === 'calls' ? 'GET' : 'POST';
+      const response = await fetch(`${origin}/test/${name}?subject=${subject}`, { method, signal: AbortSignal.timeout(10_000) });
+      return response.json();
     },
 
     /** Calls one of the issuer's admin endpoints, or reads `hits`: see issuer.mjs. */

@@ -1,5 +1,6 @@
 """What the user does in the browser: sign in, consent, and be sent back to the client."""
 
+import os
 import re
 from html import unescape
 from urllib.parse import parse_qsl, urljoin, urlsplit
@@ -7,7 +8,7 @@ from urllib.parse import parse_qsl, urljoin, urlsplit
 import httpx2
 
 
-async def approve(authorization_url: str, redirect_url: str, login: str = "alice") -> dict[str, str]:
+async def approve(authorization_url: str, redirect_url: str, login: str = os.environ.get("LOGIN", "alice")) -> dict[str, str]:
     """Follows an authorization URL through the issuer's forms; returns the parameters of the redirect back (code, state, iss)."""
     url, form = authorization_url, None
     async with httpx2.AsyncClient(headers={"Accept": "text/html"}, timeout=10) as browser:

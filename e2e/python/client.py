@@ -2,6 +2,7 @@
 
     python client.py http://127.0.0.1:3000/mcp            prints {"protocol", "tools", "whoami"}
     python client.py http://127.0.0.1:3000/mcp step-up    for the notes: prints {"protocol", "granted", "answers"}
+    python client.py http://127.0.0.1:3000/mcp wait|revoked|listen|listen-again    see ../node/slow.mjs
 
 With PROTOCOL=2025-11-25 in its environment, it uses the older protocol.
 """
@@ -12,6 +13,7 @@ import os
 import sys
 
 import httpx2
+import slow
 from approve import approve
 from mcp import Client
 from mcp.client.auth import OAuthClientProvider
@@ -75,7 +77,7 @@ async def main(url: str, task: str = "whoami") -> None:
     metadata = OAuthClientMetadata(
         client_name="e2e python",
         redirect_uris=[REDIRECT],
-        grant_types=["authorization_code"],
+        grant_types=["authorization_code", "refresh_token"],
         response_types=["code"],
         token_endpoint_auth_method="none",
     )
@@ -84,9 +86,17 @@ async def main(url: str, task: str = "whoami") -> None:
     mode = "legacy" if os.environ.get("PROTOCOL") == "2025-11-25" else "auto"
     async with (
         httpx2.AsyncClient(auth=provider, timeout=20) as http,
-        Client(streamable_http_client(url, http_client=http), mode=mode) as client,
+        Client(streamable_http_client(url, http_client=http), mode=mode, message_handler=slow.ears) as client,
     ):
-        result = await {"whoami": whoami, "step-up": step_up}[task](client, memory)
+        async def wait(seconds: int, progress=None) -> str:
+            answer = await client.call_tool("wait", {"seconds": seconds}, progress_callback=progress)
+            return answer.content[0].text
+
+        tasks = {"whoami": whoami, "step-up": step_up}
+        if task in tasks:
+            result = await tasks[task](client, memory)
+        else:
+            result = await slow.run(task, wait, client.protocol_version, client.listen)
         print(json.dumps({"protocol": client.protocol_version, **result}))
 
 

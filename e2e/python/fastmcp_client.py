@@ -1,0 +1,47 @@
+"""FastMCP as a client of ../slow/server.rs, without a user.
+
+    python fastmcp_client.py http://127.0.0.1:3000/mcp wait|revoked|listen|listen-again    see ../node/slow.mjs
+
+With PROTOCOL=2025-11-25 in its environment, it uses the older protocol.
+"""
+
+import asyncio
+import json
+import os
+import sys
+
+import slow
+from approve import approve
+from fastmcp import Client
+from fastmcp.client.auth import OAuth
+from mcp.client.subscriptions import listen
+from mcp.shared.auth import AuthorizationCodeResult
+
+
+class WithoutBrowser(OAuth):
+    """Signs in by the forms of the issuer."""
+
+    async def redirect_handler(self, authorization_url: str) -> None:
+        redirect = f"http://localhost:{self.redirect_port}/callback"
+        self.answer = await approve(authorization_url, redirect)
+
+    async def callback_handler(self) -> AuthorizationCodeResult:
+        return AuthorizationCodeResult(**self.answer)
+
+
+async def main(url: str, task: str) -> None:
+    mode = "legacy" if os.environ.get("PROTOCOL") == "2025-11-25" else "auto"
+    auth = WithoutBrowser(client_name="e2e fastmcp")
+    async with Client(url, auth=auth, mode=mode, message_handler=slow.ears) as client:
+
+        async def wait(seconds: int, progress=None) -> str:
+            answer = await client.call_tool("wait", {"seconds": seconds}, progress_handler=progress)
+            return answer.content[0].text
+
+        # FastMCP has no method for subscriptions: its session has.
+        protocol = client.session.protocol_version
+        result = await slow.run(task, wait, protocol, lambda **wanted: listen(client.session, **wanted))
+        print(json.dumps({"protocol": protocol, **result}), flush=True)
+
+
+asyncio.run(main(*sys.argv[1:]))
