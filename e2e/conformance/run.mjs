@@ -10,19 +10,12 @@ import { createServer, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { node22 } from '../node/node22.mjs'; // the suite needs it
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const suite = join(here, 'node_modules/@modelcontextprotocol/conformance/dist/index.js');
 const server = join(process.env.E2E_EXAMPLES ?? '', 'conformance_server');
 const scratch = mkdtempSync(join(tmpdir(), 'mcp-auth-conformance-'));
-
-/** The suite needs Node 22: this one, or on Linux the one that is installed with the suite. */
-const node =
-  Number(process.versions.node.split('.')[0]) >= 22
-    ? process.execPath
-    : join(here, `node_modules/node-${process.platform}-${process.arch}/bin/node`);
-
-if (!existsSync(node)) throw new Error('the suite needs Node 22 or later');
 
 const children = new Set();
 process.on('exit', () => {
@@ -76,7 +69,7 @@ async function run(revision, isProtected) {
   const listener = await proxy(port);
   const results = join(scratch, `${revision}-${isProtected}`);
   const url = `http://localhost:${listener.address().port}/mcp`;
-  const judge = start(node, [suite, 'server', '--url', url, '--requirements', revision, '--output-dir', results]);
+  const judge = start(node22, [suite, 'server', '--url', url, '--requirements', revision, '--output-dir', results]);
   await judge.ended;
   listener.closeAllConnections();
   listener.close();

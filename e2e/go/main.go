@@ -1,6 +1,6 @@
 // The Go SDK as a client of ../slow/server.rs, without a user.
 //
-//	BROWSER=e2e/node/browser.mjs go run . http://127.0.0.1:3000/mcp wait|revoked|listen|listen-again
+//	BROWSER=e2e/node/browser.mjs go run . http://127.0.0.1:3000/mcp calls|listen|listen-again
 //
 // See ../node/slow.mjs for the tasks and what they print. With PROTOCOL=2025-11-25 in its environment, it uses the older protocol.
 package main
@@ -8,6 +8,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log"
 	"net/url"
@@ -50,20 +51,24 @@ func main() {
 
 	answer := map[string]any{"protocol": session.InitializeResult().ProtocolVersion}
 	switch task {
-	case "wait", "revoked":
-		seconds := map[string]int{"wait": 7, "revoked": 60}[task]
-		silent, told := make(chan outcome), make(chan outcome)
-		go func() { silent <- wait(ctx, session, seconds, nil) }()
-		go func() { told <- wait(ctx, session, seconds, mcp.Meta{"progressToken": "told"}) }()
-		answer["silent"], answer["told"] = (<-silent).say(task), (<-told).say(task)
-		if task == "wait" {
-			answer["after"] = wait(ctx, session, 0, nil).say(task)
+	case "calls":
+		both := func(seconds int) (silent, told outcome) {
+			answers := make(chan outcome)
+			go func() { answers <- wait(ctx, session, seconds, nil) }()
+			told = wait(ctx, session, seconds, mcp.Meta{"progressToken": fmt.Sprint("told-", seconds)})
+			return <-answers, told
 		}
+		silent, told := both(7)
+		answer["silent"], answer["told"], answer["reports"] = silent.text, told.text, reports.Load()
+		answer["after"] = wait(ctx, session, 0, nil).text
+		check(errors.Join(silent.err, told.err))
+		silent, told = both(60)
+		answer["errors"] = []any{silent.message(), told.message()}
 	default:
 		start = time.Now()
 		time.Sleep(10 * time.Second)
 	}
-	answer["heard"], answer["reports"] = heard.Load(), reports.Load()
+	answer["heard"] = heard.Load()
 	check(json.NewEncoder(os.Stdout).Encode(answer))
 }
 
@@ -72,16 +77,11 @@ type outcome struct {
 	err  error
 }
 
-// say returns the text of a result, or for the task `revoked` the error.
-func (o outcome) say(task string) any {
-	if task == "revoked" && o.err != nil {
-		return o.err.Error()
-	}
-	if task == "revoked" {
+func (o outcome) message() any {
+	if o.err == nil {
 		return nil
 	}
-	check(o.err)
-	return o.text
+	return o.err.Error()
 }
 
 func wait(ctx context.Context, session *mcp.ClientSession, seconds int, meta mcp.Meta) outcome {

@@ -3,7 +3,7 @@
 //   node client.mjs v1|v2 http://127.0.0.1:3000/mcp            prints {"protocol", "tools", "whoami"}
 //   node client.mjs v1|v2 http://127.0.0.1:3000/mcp step-up    for the notes: prints {"protocol", "granted", "answers"}
 //   node client.mjs v2 http://127.0.0.1:3000/mcp dpop          like the first, with proofs; also prints {"thumbprint", "tokenType"}
-//   node client.mjs v1|v2 http://127.0.0.1:3000/mcp wait|revoked|listen|listen-again    see slow.mjs
+//   node client.mjs v1|v2 http://127.0.0.1:3000/mcp calls|listen|listen-again    see slow.mjs
 //
 // With PROTOCOL=2025-11-25 in its environment, v2 uses the older protocol.
 import { approve } from './approve.mjs';
@@ -106,16 +106,13 @@ const tasks = {
     return { granted, answers };
   },
 
-  async wait() {
+  async calls() {
     let reports = 0;
-    const [silent, told] = await Promise.all([wait(7), wait(7, { onprogress: () => { reports += 1; } })]);
-    return { silent, told, reports, after: await wait(0) };
-  },
-
-  async revoked() {
+    const asking = { onprogress: () => { reports += 1; } };
+    const [silent, told] = await Promise.all([wait(7), wait(7, asking)]);
+    const result = { silent, told, reports, after: await wait(0) };
     const message = (call) => call.then(() => null, (error) => error.message);
-    const [silent, told] = await Promise.all([message(wait(60)), message(wait(60, { onprogress() {} }))]);
-    return { silent, told };
+    return { ...result, errors: await Promise.all([wait(60), wait(60, asking)].map(message)) };
   },
 
   /** In 2025 the SDK opens its listening stream by itself. */

@@ -1,28 +1,27 @@
-// Calls that take longer than their token lives, and streams that listen: see slow/server.rs. Every access token lives four
-// seconds, and every client has a refresh token, which the issuer replaces at each use and never accepts twice.
+// Calls that take longer than their token lives, and streams that listen: see slow/server.rs. An access token lives four seconds.
+// Each client has a refresh token, which the issuer replaces at each use; it ends the login if one is used twice.
 //
-// Each client has the same tasks, and prints what it has seen as JSON, with `protocol`, the revision:
+// Each client knows these tasks, and prints what it has seen as JSON, with the revision as `protocol`:
 //
-//   wait          calls a tool of seven seconds twice at once, without and with a request for progress, and then a tool that
-//                 answers at once: {"silent", "told", "reports", "after"}, the texts of the answers and how many reports came
-//   revoked       makes two calls of a minute: {"silent", "told"}, the messages of their errors
-//   listen        listens for ten seconds, with what the SDK does by itself: {"heard", "end"}, at which second the last
-//                 notification came, and how the SDK describes the end of the stream
+//   calls         calls the tool for seven seconds twice at once, without and with a request for progress; then for no time;
+//                 then twice for a minute: {"silent", "told", "reports", "after", "errors"}
+//   listen        listens for ten seconds, with what the SDK does by itself: {"heard", "end"}, the second at which the last
+//                 notification came, and what the SDK says of the end of the stream
 //   listen-again  listens again whenever a stream ends
 import { deepStrictEqual, ok, strictEqual } from 'node:assert/strict';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { call, listen } from './raw_streams.mjs';
 import { examples, output, until } from './world.mjs';
 
 const inE2e = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
 
-const TTL = 4;
 const OLD = '2025-11-25';
 const NEW = '2026-07-28';
 
 // ── worlds: how the server answers ──
 
-const common = { server: 'slow', ttl: TTL, together: true };
+const common = { server: 'slow', ttl: 4, together: true };
 const SESSIONS = { ...common, environment: { STREAMED: 'true' } };
 const STREAMED = { ...common, sessions: false, environment: { STREAMED: 'true' } };
 const JSON_ANSWERS = { ...common, sessions: false, environment: { STREAMED: 'false' } };
@@ -33,9 +32,9 @@ const INTROSPECTED = {
   environment: { STREAMED: 'true', INTROSPECT_ID: 'http://127.0.0.1/asks', INTROSPECT_SECRET: 'a secret: %, & and +' },
 };
 
-/** How each revision can be answered. The sessions of 2025 are always streamed; 2026 has none. */
+/** In 2025 the answers in a session are always streamed, and 2026 has no sessions. */
 const ANSWERS = [
-  ['2025-11-25, session, streamed', SESSIONS, OLD],
+  ['2025-11-25, session', SESSIONS, OLD],
   ['2025-11-25, streamed', STREAMED, OLD],
   ['2025-11-25, JSON', JSON_ANSWERS, OLD],
   ['2026-07-28, streamed', STREAMED, NEW],
@@ -47,35 +46,38 @@ const ANSWERS = [
 const typescript = (version) => [process.execPath, inE2e('node/client.mjs'), version];
 const python = (script) => [inE2e('.venv/bin/python'), inE2e(`python/${script}`)];
 
-/** The clients, the revisions that they speak, and what they do when a listening stream ends. */
+/** `calls` is how many calls the task of this name makes, if the client cannot make all of them. */
 const CLIENTS = [
   { name: 'TypeScript v1', command: typescript('v1'), protocols: [OLD] },
   { name: 'TypeScript v2', command: typescript('v2'), protocols: [OLD, NEW] },
   { name: 'Python', command: python('client.py'), protocols: [OLD, NEW] },
   { name: 'FastMCP', command: python('fastmcp_client.py'), protocols: [OLD, NEW] },
-  { name: 'rmcp', command: [join(examples, 'slow_client')], protocols: [OLD, NEW], alwaysTold: true },
+  { name: 'rmcp', command: [join(examples, 'slow_client')], protocols: [OLD, NEW], calls: 3 }, // it always asks for progress
   { name: 'Go', command: [join(examples, 'go_client')], protocols: [OLD, NEW] },
+  { name: 'Inspector CLI', command: [process.execPath, inE2e('node/inspector.mjs')], protocols: [OLD, NEW], calls: 2 },
 ];
+const LISTENERS = CLIENTS.slice(0, -1); // the Inspector CLI ends after one call
 
 export function slow() {
-  const rows = [];
-  for (const [how, world, protocol] of ANSWERS) {
-    for (const client of CLIENTS.filter(({ protocols }) => protocols.includes(protocol))) {
-      rows.push([`a call longer than its token, ${how}: ${client.name} gets its answer`, world, (w) => answered(w, client, protocol)]);
-    }
-  }
-  for (const [how, world, protocol] of ANSWERS) {
-    for (const client of CLIENTS.filter(({ protocols }) => protocols.includes(protocol))) {
-      rows.push([`a revocation ends open calls, ${how}: ${client.name} reports errors`, world, (w) => revoked(w, client, protocol, how)]);
-    }
-  }
-  for (const client of CLIENTS) {
-    rows.push([`listening, 2025-11-25: ${client.name}`, SESSIONS, (w) => listens(w, client, OLD, 'listen')]);
-    if (!client.protocols.includes(NEW)) continue;
-    rows.push([`listening, 2026-07-28: ${client.name} by itself`, STREAMED, (w) => listens(w, client, NEW, 'listen')]);
-    rows.push([`listening, 2026-07-28: ${client.name} listens again`, STREAMED, (w) => listens(w, client, NEW, 'listen-again')]);
-  }
-  return rows;
+  const speaking = (clients, protocol) => clients.filter(({ protocols }) => protocols.includes(protocol));
+  return [
+    ...ANSWERS.flatMap(([how, world, protocol]) =>
+      speaking(CLIENTS, protocol).map((client) => [
+        `a call longer than its token, ${how}: ${client.name} gets the result, and an error when the token is revoked`,
+        world,
+        (w) => calls(w, client, protocol, `${client.name} ${how}`),
+      ])),
+    ...speaking(LISTENERS, OLD).map((client) => [
+      `listening, 2025-11-25: ${client.name}`,
+      SESSIONS,
+      (w) => listens(w, client, OLD, 'listen'),
+    ]),
+    ...speaking(LISTENERS, NEW).flatMap((client) => ['listen', 'listen-again'].map((task) => [
+      `listening, 2026-07-28: ${client.name}${task === 'listen' ? ' by itself' : ' listens again'}`,
+      STREAMED,
+      (w) => listens(w, client, NEW, task),
+    ])),
+  ];
 }
 
 async function run(world, { command: [program, ...args] }, protocol, task, login = 'alice') {
@@ -85,19 +87,17 @@ async function run(world, { command: [program, ...args] }, protocol, task, login
   return printed;
 }
 
-async function answered(world, client, protocol) {
-  const { silent, told, reports, after } = await run(world, client, protocol, 'wait');
-  return JSON.stringify({ silent, told, reports, after });
-}
-
-async function revoked(world, client, protocol, how) {
-  const login = `${client.name} ${how}`.replace(/\W+/g, '-');
-  const running = run(world, client, protocol, 'revoked', login);
-  await until('the calls have begun', async () => (await world.control('calls', login)) === (client.alwaysTold ? 1 : 2), 40_000);
-  await world.control('revoke', login);
-  const begin = Date.now();
-  const { silent, told } = await running;
-  return JSON.stringify({ silent, told, took: Date.now() - begin });
+async function calls(world, client, protocol, name) {
+  const login = name.replace(/\W+/g, '-');
+  const { calls: number = 5 } = client;
+  let revoked;
+  const watch = async () => {
+    await until('all calls have begun', async () => (await world.control('calls', login)) === number, 50_000);
+    await world.control('revoke', login);
+    revoked = Date.now();
+  };
+  const [{ silent, told, reports, after, errors }] = await Promise.all([run(world, client, protocol, 'calls', login), watch()]);
+  return JSON.stringify({ silent, told, reports, after, errors, took: Date.now() - revoked });
 }
 
 async function listens(world, client, protocol, task) {

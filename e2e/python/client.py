@@ -2,7 +2,7 @@
 
     python client.py http://127.0.0.1:3000/mcp            prints {"protocol", "tools", "whoami"}
     python client.py http://127.0.0.1:3000/mcp step-up    for the notes: prints {"protocol", "granted", "answers"}
-    python client.py http://127.0.0.1:3000/mcp wait|revoked|listen|listen-again    see ../node/slow.mjs
+    python client.py http://127.0.0.1:3000/mcp calls|listen|listen-again    see ../node/slow.mjs
 
 With PROTOCOL=2025-11-25 in its environment, it uses the older protocol.
 """

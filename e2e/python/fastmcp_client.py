@@ -1,6 +1,6 @@
 """FastMCP as a client of ../slow/server.rs, without a user.
 
-    python fastmcp_client.py http://127.0.0.1:3000/mcp wait|revoked|listen|listen-again    see ../node/slow.mjs
+    python fastmcp_client.py http://127.0.0.1:3000/mcp calls|listen|listen-again    see ../node/slow.mjs
 
 With PROTOCOL=2025-11-25 in its environment, it uses the older protocol.
 """

@@ -29,13 +29,11 @@ async def run(task: str, wait, protocol: str, listen) -> dict:
         nonlocal reports
         reports += 1
 
-    if task == "wait":
+    if task == "calls":
         silent, told = await asyncio.gather(wait(7), wait(7, report))
-        return {"silent": silent, "told": told, "reports": reports, "after": await wait(0)}
-    if task == "revoked":
+        result = {"silent": silent, "told": told, "reports": reports, "after": await wait(0)}
         outcomes = await asyncio.gather(wait(60), wait(60, report), return_exceptions=True)
-        silent, told = [str(outcome) if isinstance(outcome, Exception) else None for outcome in outcomes]
-        return {"silent": silent, "told": told}
+        return {**result, "errors": [str(outcome) if isinstance(outcome, Exception) else None for outcome in outcomes]}
 
     end = None
 

@@ -1,16 +1,14 @@
 //! rmcp as a client of `server.rs`, without a user.
 //!
 //! ```sh
-//! PROTOCOL=2025-11-25 BROWSER=e2e/node/browser.mjs cargo run --example slow_client http://127.0.0.1:3000/mcp wait
+//! PROTOCOL=2025-11-25 BROWSER=e2e/node/browser.mjs cargo run --example slow_client http://127.0.0.1:3000/mcp calls
 //! ```
 //!
 //! See `node/slow.mjs` for the tasks and what they print.
 
 use std::env;
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rmcp::ClientHandler;
@@ -37,22 +35,27 @@ const LISTENING: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 struct Seen {
     start: Instant,
-    last: Arc<Mutex<(usize, f64)>>,
+    /// How many reports of progress came, and at which second the last notification came.
+    what: Arc<Mutex<(usize, f64)>>,
 }
 
 impl Seen {
-    fn update(&self, update: impl FnOnce(&mut (usize, f64))) {
-        update(&mut self.last.lock().unwrap_or_else(PoisonError::into_inner));
+    fn lock(&self) -> MutexGuard<'_, (usize, f64)> {
+        self.what.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn seen(&self) -> (usize, f64) {
+        *self.lock()
     }
 
     fn heard(&self) {
-        self.update(|(_, heard)| *heard = self.start.elapsed().as_secs_f64());
+        self.lock().1 = self.start.elapsed().as_secs_f64();
     }
 }
 
 impl ClientHandler for Seen {
     async fn on_progress(&self, _: ProgressNotificationParam, _: NotificationContext<RoleClient>) {
-        self.update(|(reports, _)| *reports += 1);
+        self.lock().0 += 1;
     }
 
     /// For the protocol of 2025: rmcp listens by itself.
@@ -71,13 +74,13 @@ async fn main() -> Result {
     let protocol = session.peer_info().map(|info| info.protocol_version.to_string());
 
     let mut answer = match &*task {
-        "wait" => {
+        "calls" => {
             // rmcp asks for progress in each request.
             let told = call(&session, 7).await?;
-            json!({ "told": told, "after": call(&session, 0).await? })
-        }
-        "revoked" => {
-            json!({ "told": call(&session, 60).await.err().map(|error| error.to_string()) })
+            let (reports, _) = session.service().seen();
+            let after = call(&session, 0).await?;
+            let error = call(&session, 60).await.err().map(|error| error.to_string());
+            json!({ "told": told, "reports": reports, "after": after, "errors": [error] })
         }
         _ if is_old => {
             sleep(LISTENING).await;
@@ -86,9 +89,7 @@ async fn main() -> Result {
         task => listen(&session, task == "listen-again").await?,
     };
     answer["protocol"] = json!(protocol);
-    let (reports, heard) = *session.service().last.lock().unwrap_or_else(PoisonError::into_inner);
-    answer["reports"] = json!(reports);
-    answer["heard"] = json!(heard);
+    answer["heard"] = json!(session.service().seen().1);
     println!("{answer}");
     drop(timeout(Duration::from_secs(2), session.cancel()).await);
     Ok(())
@@ -100,7 +101,7 @@ async fn connect(server: &str, is_old: bool) -> Result<Session> {
     } else {
         ClientLifecycleMode::Discover { preferred_versions: vec![ProtocolVersion::LATEST] }
     };
-    let seen = Seen { start: Instant::now(), last: Arc::default() };
+    let seen = Seen { start: Instant::now(), what: Arc::default() };
     let nobody = transport(server, reqwest::Client::new());
     let refused = seen.clone().serve_with_lifecycle(nobody, lifecycle.clone()).await.err();
     let refused = refused.ok_or("this server is not protected")?;

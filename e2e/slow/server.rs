@@ -54,14 +54,16 @@ impl Slow {
         context: RequestContext<RoleServer>,
     ) -> Result<String, ErrorData> {
         *self.calls().entry(auth.subject().to_owned()).or_default() += 1;
+        let progress = context.meta.get_progress_token();
         for second in 1..=seconds {
             sleep(Duration::from_secs(1)).await;
-            if let Some(token) = context.meta.get_progress_token() {
-                let progress = ProgressNotificationParam::new(token, second.into());
-                drop(context.peer.notify_progress(progress.with_total(seconds.into())).await);
+            if let Some(token) = &progress {
+                let report = ProgressNotificationParam::new(token.clone(), second.into());
+                drop(context.peer.notify_progress(report.with_total(seconds.into())).await);
             }
         }
-        Ok(format!("waited {seconds} s"))
+        let how = if progress.is_some() { "with reports" } else { "in silence" };
+        Ok(format!("waited {seconds} s {how}"))
     }
 }
 

@@ -1,0 +1,1 @@
+export async function call(){}; export async function listen(){}
