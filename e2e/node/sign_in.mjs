@@ -5,10 +5,10 @@ import { approve } from './approve.mjs';
 const redirectUrl = 'http://127.0.0.1:9/callback'; // nothing listens there: `approve` stops at the redirect
 
 /**
- * Registers a client, lets alice sign in, and requests a token for `target`, or for no resource if that is null. Returns the
+ * Registers a client, lets alice, or another user, sign in, and requests a token for `target`, or for no resource if that is null. Returns the
  * issuer's answers: `client` (RFC 7591) and `tokens` (RFC 6749 §5.1).
  */
-export async function signIn(world, { scope = 'read', target = world.resource } = {}) {
+export async function signIn(world, { scope = 'read', target = world.resource, login = 'alice' } = {}) {
   const { origin, pathname } = new URL(world.issuer);
   const endpoints = await (await fetch(`${origin}/.well-known/oauth-authorization-server${pathname}`, within())).json();
   const client = await ask(endpoints.registration_endpoint, 'application/json', JSON.stringify({
@@ -31,7 +31,7 @@ export async function signIn(world, { scope = 'read', target = world.resource } 
     code_challenge: createHash('sha256').update(code_verifier).digest('base64url'),
     code_challenge_method: 'S256',
   });
-  const code = (await approve(page, redirectUrl)).get('code');
+  const code = (await approve(page, redirectUrl, login)).get('code');
   const form = new URLSearchParams({ ...common, grant_type: 'authorization_code', code, code_verifier });
   return { client, tokens: await ask(endpoints.token_endpoint, 'application/x-www-form-urlencoded', form.toString()) };
 }

@@ -11,7 +11,8 @@
 import { deepStrictEqual, ok, strictEqual } from 'node:assert/strict';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { call, listen } from './raw_streams.mjs';
+import { call, listen, session } from './raw_streams.mjs';
+import { signIn } from './sign_in.mjs';
 import { examples, output, until } from './world.mjs';
 
 const inE2e = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
@@ -67,6 +68,14 @@ export function slow() {
         world,
         (w) => calls(w, client, protocol, `${client.name} ${how}`),
       ])),
+    ...ANSWERS.map(([how, world, protocol]) => [
+      `a revocation, ${how}: calls that have outlived their token end with an error of their id`,
+      world,
+      (w) => revokedLate(w, protocol, how),
+    ]),
+    ['a token that is refused when it is introspected again: its open calls end with an error of their id', INTROSPECTED, refusedAgain],
+    ['listening, 2025-11-25: the stream ends when its token expires', SESSIONS, (w) => ends(w, OLD)],
+    ['listening, 2026-07-28: the stream ends with a result when its token expires', STREAMED, (w) => ends(w, NEW)],
     ...speaking(LISTENERS, OLD).map((client) => [
       `listening, 2025-11-25: ${client.name}`,
       SESSIONS,
@@ -97,10 +106,58 @@ async function calls(world, client, protocol, name) {
     revoked = Date.now();
   };
   const [{ silent, told, reports, after, errors }] = await Promise.all([run(world, client, protocol, 'calls', login), watch()]);
+  ok(Date.now() - revoked < 6000, 'the client ends at once when its calls do');
+  if (number !== 3) strictEqual(silent ?? 'waited 7 s in silence', 'waited 7 s in silence');
   return JSON.stringify({ silent, told, reports, after, errors, took: Date.now() - revoked });
 }
 
 async function listens(world, client, protocol, task) {
   const { heard, end } = await run(world, client, protocol, task);
   return JSON.stringify({ heard, end });
+}
+
+const pause = (seconds) => new Promise((resolve) => { setTimeout(resolve, seconds * 1000); });
+
+async function revokedLate(world, protocol, how) {
+  const login = `raw ${how}`.replace(/\W+/g, '-');
+  const { tokens } = await signIn(world, { login });
+  const headers = await session(world, tokens.access_token, protocol);
+  const open = ['one', 2].map((id) => call(world, tokens.access_token, protocol, id, { told: id === 2, headers }));
+  await pause(6);
+  await world.control('revoke', login);
+  const begin = Date.now();
+  const answers = await Promise.all(open);
+  ok(Date.now() - begin < 3000, 'at once');
+  endsWithErrors(answers);
+}
+
+async function refusedAgain(world) {
+  const token = await world.token();
+  const open = ['one', 2].map((id) => call(world, token, NEW, id, { told: id === 2 }));
+  await pause(1);
+  await world.revoke(token);
+  const begin = Date.now();
+  const answers = await Promise.all(open);
+  ok(Date.now() - begin < 15_000, 'the answer of the issuer is cached for a second, and asked for every ten seconds');
+  endsWithErrors(answers);
+}
+
+function endsWithErrors([silent, told]) {
+  for (const [id, { messages }] of [['one', silent], [2, told]]) {
+    const last = messages.at(-1);
+    strictEqual(last.id, id, JSON.stringify(last));
+    ok(Number.isInteger(last.error?.code) && last.error.message, JSON.stringify(last));
+  }
+}
+
+async function ends(world, protocol) {
+  const token = await world.token();
+  const { status, messages, seconds } = await listen(world, token, protocol);
+  strictEqual(status, 200);
+  ok(seconds > 3 && seconds < 6, `ended after ${seconds} s`);
+  ok(messages.some(({ method }) => method === 'notifications/tools/list_changed'));
+  if (protocol === OLD) return;
+  const last = messages.at(-1);
+  strictEqual(last.id, 'ears', JSON.stringify(last));
+  strictEqual(last.result?._meta?.['io.modelcontextprotocol/subscriptionId'], 'ears', JSON.stringify(last));
 }
