@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { betterAuth } from './better_auth.mjs';
 import { bound } from './bound.mjs';
 import { introspection } from './introspection.mjs';
+import { resources } from './resources.mjs';
 import { slow } from './slow.mjs';
 import { examples, newWorld, output, scratch, stop, until } from './world.mjs';
 
@@ -82,6 +83,7 @@ const scenarios = [
   ...betterAuth({ flow, accepts, refuses, clients: CLIENTS }),
   ...introspection({ flow, accepts, refuses, clients: CLIENTS }),
   ...bound({ client: TYPESCRIPT_2, refuses, accepts }),
+  ...resources(),
   ...slow(),
 ];
 

@@ -168,7 +168,7 @@ export async function until(what, ask, milliseconds = 20_000) {
 
 const children = new Set();
 
-function start(command, args, options = {}) {
+export function start(command, args, options = {}) {
   // `detached` gives it its own process group, so that nothing it starts can outlive it.
   const child = spawn(command, args, { ...options, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
   let printed = '';
