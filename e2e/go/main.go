@@ -45,10 +45,14 @@ func main() {
 		}
 	}
 	client := mcp.NewClient(&mcp.Implementation{Name: "e2e", Version: "1.0.0"}, options)
-	transport := &mcp.StreamableClientTransport{Endpoint: server, OAuthHandler: login()}
-	session, err := client.Connect(ctx, transport, &mcp.ClientSessionOptions{ProtocolVersion: os.Getenv("PROTOCOL")})
-	check(err)
-
+	handler := login()
+	connect := func() *mcp.ClientSession {
+		transport := &mcp.StreamableClientTransport{Endpoint: server, OAuthHandler: handler}
+		session, err := client.Connect(ctx, transport, &mcp.ClientSessionOptions{ProtocolVersion: os.Getenv("PROTOCOL")})
+		check(err)
+		return session
+	}
+	session := connect()
 	answer := map[string]any{"protocol": session.InitializeResult().ProtocolVersion}
 	switch task {
 	case "calls":
@@ -64,9 +68,15 @@ func main() {
 		check(errors.Join(silent.err, told.err))
 		silent, told = both(60)
 		answer["errors"] = []any{silent.message(), told.message()}
-	default:
+	case "listen":
 		start = time.Now()
 		time.Sleep(10 * time.Second)
+	case "listen-again":
+		// The SDK does not say that a subscription has ended: the application connects again before the token expires.
+		for start = time.Now(); time.Since(start) < 10*time.Second; session = connect() {
+			time.Sleep(3 * time.Second)
+			check(session.Close())
+		}
 	}
 	answer["heard"] = heard.Load()
 	check(json.NewEncoder(os.Stdout).Encode(answer))

@@ -26,4 +26,4 @@ async function call(seconds) {
 const { result, error } = await call(7);
 if (error) throw new Error(error);
 const refused = await call(60);
-console.log(JSON.stringify({ protocol: process.env.PROTOCOL, told: result.content[0].text, errors: [refused.error ?? null] }));
+console.log(JSON.stringify({ protocol: process.env.PROTOCOL, silent: result.content[0].text, errors: [refused.error ?? null] }));

@@ -8,7 +8,7 @@
 //   listen        listens for ten seconds, with what the SDK does by itself: {"heard", "end"}, the second at which the last
 //                 notification came, and what the SDK says of the end of the stream
 //   listen-again  listens again whenever a stream ends
-import { deepStrictEqual, ok, strictEqual } from 'node:assert/strict';
+import { match, ok, strictEqual } from 'node:assert/strict';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { call, listen, session } from './raw_streams.mjs';
@@ -47,13 +47,17 @@ const ANSWERS = [
 const typescript = (version) => [process.execPath, inE2e('node/client.mjs'), version];
 const python = (script) => [inE2e('.venv/bin/python'), inE2e(`python/${script}`)];
 
-/** `calls` is how many calls the task of this name makes, if the client cannot make all of them. */
+/**
+ * `protocols`: the revisions that a client speaks. `calls`: after how many calls its token is revoked, if it cannot have both of the long
+ * ones open at once. `asks`: that it asks for progress in every call.
+ */
 const CLIENTS = [
   { name: 'TypeScript v1', command: typescript('v1'), protocols: [OLD] },
   { name: 'TypeScript v2', command: typescript('v2'), protocols: [OLD, NEW] },
-  { name: 'Python', command: python('client.py'), protocols: [OLD, NEW] },
-  { name: 'FastMCP', command: python('fastmcp_client.py'), protocols: [OLD, NEW] },
-  { name: 'rmcp', command: [join(examples, 'slow_client')], protocols: [OLD, NEW], calls: 3 }, // it always asks for progress
+  // With OAuth, it sends the next request only when the head of the last answer is there.
+  { name: 'Python', command: python('client.py'), protocols: [OLD, NEW], calls: 4 },
+  { name: 'FastMCP', command: python('fastmcp_client.py'), protocols: [OLD, NEW], calls: 4, asks: true },
+  { name: 'rmcp', command: [join(examples, 'slow_client')], protocols: [OLD, NEW], calls: 3, asks: true },
   { name: 'Go', command: [join(examples, 'go_client')], protocols: [OLD, NEW] },
   { name: 'Inspector CLI', command: [process.execPath, inE2e('node/inspector.mjs')], protocols: [OLD, NEW], calls: 2 },
 ];
@@ -98,22 +102,32 @@ async function run(world, { command: [program, ...args] }, protocol, task, login
 
 async function calls(world, client, protocol, name) {
   const login = name.replace(/\W+/g, '-');
-  const { calls: number = 5 } = client;
-  let revoked;
-  const watch = async () => {
-    await until('all calls have begun', async () => (await world.control('calls', login)) === number, 50_000);
-    await world.control('revoke', login);
-    revoked = Date.now();
-  };
-  const [{ silent, told, reports, after, errors }] = await Promise.all([run(world, client, protocol, 'calls', login), watch()]);
-  ok(Date.now() - revoked < 6000, 'the client ends at once when its calls do');
-  if (number !== 3) strictEqual(silent ?? 'waited 7 s in silence', 'waited 7 s in silence');
-  return JSON.stringify({ silent, told, reports, after, errors, took: Date.now() - revoked });
+  const running = run(world, client, protocol, 'calls', login);
+  let ended;
+  running.catch(() => {}).finally(() => { ended = Date.now(); });
+  const begun = async () => ended || (await world.control('calls', login)) >= (client.calls ?? 5);
+  await until('the calls have begun', begun, 50_000);
+  const revoked = Date.now();
+  for (; !ended; await pause(0.5)) await world.control('revoke', login); // again, for a call that begins only now
+
+  const { silent, told, reports, after, errors } = await running;
+  const reporting = 'waited 7 s with reports';
+  if (told !== undefined) {
+    strictEqual(told, reporting);
+    ok(reports >= 6, `${reports} reports`); // some clients hand out the last one after the answer
+  }
+  if (silent !== undefined) strictEqual(silent, client.asks ? reporting : 'waited 7 s in silence');
+  ok(silent ?? told);
+  ok(after === undefined || after.startsWith('waited 0 s'), after);
+  ok(errors.length > 0 && errors.every((error) => error?.length > 0), JSON.stringify(errors));
+  ok(ended - revoked < 10_000, `${ended - revoked} ms from the revocation to the errors`);
 }
 
 async function listens(world, client, protocol, task) {
   const { heard, end } = await run(world, client, protocol, task);
-  return JSON.stringify({ heard, end });
+  const goesOn = protocol === OLD || task === 'listen-again';
+  ok(goesOn ? heard > 8 : heard > 1 && heard < 6, `the last notification came after ${heard} s`);
+  if (protocol === NEW && end !== undefined) match(end, /graceful/i); // as the SDK says it; Go says nothing
 }
 
 const pause = (seconds) => new Promise((resolve) => { setTimeout(resolve, seconds * 1000); });
