@@ -25,6 +25,7 @@ const TOOLS_CHANGED =
 
 const redirectUrl = 'http://127.0.0.1:9/callback'; // nothing listens there: `approve` stops at the redirect
 const saved = {};
+let logins = 0;
 let callback;
 
 const authProvider = {
@@ -46,7 +47,10 @@ const authProvider = {
   saveCodeVerifier: (verifier) => { saved.verifier = verifier; },
   discoveryState: () => saved.discovery,
   saveDiscoveryState: (discovery) => { saved.discovery = discovery; },
-  redirectToAuthorization: async (authorizationUrl) => { callback = await approve(authorizationUrl, redirectUrl); },
+  redirectToAuthorization: async (authorizationUrl) => {
+    logins += 1;
+    callback = await approve(authorizationUrl, redirectUrl);
+  },
 };
 
 const session = task === 'dpop' ? await DpopSession.create() : undefined;
@@ -83,6 +87,16 @@ const callTool = (params, options) => (version === 'v1' ? client.callTool(params
 const text = async (name, args = {}, options) => (await callTool({ name, arguments: args }, options)).content[0].text;
 const wait = (seconds, options) => text('wait', { seconds }, options);
 
+function keepListening(outcome, again) {
+  const listening = (async () => {
+    do {
+      outcome.end = await (await client.listen({ toolsListChanged: true })).closed;
+      outcome.ends += 1;
+    } while (again);
+  })();
+  listening.catch((error) => { outcome.end = error.message; });
+}
+
 const tasks = {
   async whoami() {
     const { tools } = await client.listTools();
@@ -118,18 +132,21 @@ const tasks = {
   /** In 2025 the SDK opens its listening stream by itself. */
   async listen({ again = false } = {}) {
     const enough = new Promise((resolve) => { setTimeout(resolve, 10_000); });
-    let end = null;
-    if (protocol !== '2025-11-25') {
-      const listening = (async () => {
-        do end = await (await client.listen({ toolsListChanged: true })).closed; while (again);
-      })();
-      listening.catch((error) => { end = error.message; });
-    }
+    const outcome = { end: null };
+    if (protocol !== '2025-11-25') keepListening(outcome, again);
     await enough;
-    return { heard, end };
+    return { heard, ...outcome };
   },
 
   'listen-again': () => tasks.listen({ again: true }),
+
+  /** Three subscriptions at once, each opened again when it ends. */
+  async 'listen-thrice'() {
+    const outcomes = [1, 2, 3].map(() => ({ end: null, ends: 0 }));
+    outcomes.forEach((outcome) => keepListening(outcome, true));
+    await new Promise((resolve) => { setTimeout(resolve, 23_000); });
+    return { heard, outcomes, logins };
+  },
 };
 
 console.log(JSON.stringify({ protocol, ...(await tasks[task]()) }));

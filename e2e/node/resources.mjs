@@ -8,16 +8,13 @@ import { examples, freePort, start, stop, until } from './world.mjs';
 const inE2e = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
 const python = (venv, library) => [inE2e(`${venv}/bin/python`), inE2e('python/resources.py'), library];
 
-const SERVERS = [
-  ['the Python SDK', python('.venv', 'sdk')],
-  ['FastMCP 4', python('.venv', 'fastmcp')],
-  ['FastMCP 2.14', python('.venv-fastmcp2', 'fastmcp')],
+const NO_WORLD = { asleep: true, together: true }; // a scenario starts its own processes
+
+export const resources = () => [
+  ['no spelling of a secret resource is read by another rule: Python SDK', NO_WORLD, () => readsOneWay(python('.venv', 'sdk'))],
+  ['no spelling of a secret resource is read by another rule: FastMCP 4', NO_WORLD, () => readsOneWay(python('.venv', 'fastmcp'))],
+  ['no spelling of a secret resource is read by another rule: FastMCP 2.14', NO_WORLD, () => readsOneWay(python('.venv-fastmcp2', 'fastmcp'))],
 ];
-
-const NO_WORLD = { asleep: true, together: true };
-
-export const resources = () =>
-  SERVERS.map(([name, command]) => [`no spelling of a secret resource is read by another rule: ${name}`, NO_WORLD, () => readsOneWay(command)]);
 
 // ── the spellings ──
 
@@ -134,5 +131,6 @@ async function compare(upstream, proxied) {
   const list = (uris) => uris.map((uri) => `\n  ${JSON.stringify(uri)}`).join('');
   ok(teeth.length > 0, 'the server knows its secrets by other names');
   strictEqual(leaks.length, 0, `${leaks.length} of ${teeth.length} spellings that the server understands are let through:${list(leaks)}`);
-  return `${hostile.length} spellings; the server reads a secret by ${teeth.length} of them:${list(teeth)}`;
+  const few = teeth.filter((_, at) => at % Math.ceil(teeth.length / 20) === 0);
+  return `${hostile.length} spellings; the server itself reads a secret by ${teeth.length} of them, such as${list(few)}`;
 }

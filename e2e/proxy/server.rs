@@ -12,7 +12,9 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use axum::http::{Response, StatusCode};
-use mcp_auth::{AuthorizationServer, Credentials, Denial, McpAuth, Reason, ToolScopes, VerifiedToken};
+use mcp_auth::{
+    AuthorizationServer, Credentials, Denial, McpAuth, Reason, ToolScopes, VerifiedToken,
+};
 
 const AUDIENCE: &str = "http://127.0.0.1:1/mcp";
 

@@ -121,21 +121,28 @@ fn is_there(test: &str) -> bool {
     })
 }
 
-/// A scenario is a row of a table, `['name', world, proof]`, or comes from `flow('where', world, client)` or
-/// `step('where', world, client)`, which compose its name from the place and the client.
+/// A scenario is a row of a table, `['name', world, proof]`, or its name is composed: of a beginning, a place, a client and
+/// an end. The place and the client are in tables too.
 fn is_scenario(name: &str) -> bool {
     let read = |file| fs::read_to_string(root().join("e2e/node").join(file)).expect("scenarios");
-    let script = ["run.mjs", "introspection.mjs", "better_auth.mjs"].map(read).concat();
-    let way = |function, end| Some((function, name.strip_suffix(end)?.split_once(": ")?));
-    let way = way("flow", " signs in and calls a tool")
-        .or_else(|| way("step", " asks for notes:write by itself"));
-    match way {
-        Some((function, (place, client))) => {
-            script.contains(&format!("{function}('{place}',"))
+    let files = ["run.mjs", "introspection.mjs", "better_auth.mjs", "slow.mjs", "resources.mjs"];
+    let script = files.map(read).concat();
+    let composed = [
+        ("", " signs in and calls a tool", "flow('"),
+        ("", " asks for notes:write by itself", "step('"),
+        (
+            "a call longer than its token, ",
+            " gets the result, and an error when the token is revoked",
+            "['",
+        ),
+    ];
+    composed.iter().any(|(begin, end, row)| {
+        let middle = name.strip_prefix(begin).and_then(|name| name.strip_suffix(end));
+        middle.and_then(|middle| middle.split_once(": ")).is_some_and(|(place, client)| {
+            script.contains(&format!("{row}{place}',"))
                 && script.contains(&format!("{{ name: '{client}',"))
-        }
-        None => script.contains(&format!("['{name}',")),
-    }
+        })
+    }) || script.contains(&format!("['{name}',"))
 }
 
 #[test]
@@ -149,6 +156,7 @@ fn a_test_that_is_not_there_is_noticed() {
         "e2e::a good token: 200",
         "e2e::RS256: Python signs in and calls a tool",
         "e2e::step-up, sessions: rmcp asks for notes:write by itself",
+        "e2e::a call longer than its token, 2026-07-28, JSON: Go gets the result, and an error when the token is revoked",
     ] {
         assert!(is_there(name), "{name}");
     }
@@ -159,6 +167,7 @@ fn a_test_that_is_not_there_is_noticed() {
         "lib::policy::audience::audiences_are_compared_with_the_resource",
         "e2e::a good token",
         "e2e::RS256: nobody signs in and calls a tool",
+        "e2e::a call longer than its token, by post: Go gets the result, and an error when the token is revoked",
         "a_test_that_is_not_there_is_noticed",
     ] {
         assert!(!is_there(name), "{name}");
