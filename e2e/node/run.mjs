@@ -1,4 +1,4 @@
-// The table of scenarios, and the loop that runs them.
+// The table of scenarios.
 //
 //   node run.mjs [WORD...]     only the scenarios whose names contain one of the words
 import { deepStrictEqual, match, ok, strictEqual } from 'node:assert/strict';
@@ -7,9 +7,10 @@ import { fileURLToPath } from 'node:url';
 import { betterAuth } from './better_auth.mjs';
 import { bound } from './bound.mjs';
 import { introspection } from './introspection.mjs';
+import { runAll } from './loop.mjs';
 import { resources } from './resources.mjs';
 import { slow } from './slow.mjs';
-import { examples, newWorld, output, scratch, stop, until } from './world.mjs';
+import { examples, output, scratch, stop, until } from './world.mjs';
 
 const inE2e = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
 
@@ -253,72 +254,4 @@ async function refuses(world, token) {
   begins(challenge(response), `Bearer error="invalid_token", scope="read", resource_metadata="${world.metadataUrl}"`);
 }
 
-// ── the loop ──
-
-const worlds = new Map();
-
-function enter(description) {
-  if (!worlds.has(description)) worlds.set(description, build(description));
-  return worlds.get(description);
-}
-
-async function build(description) {
-  const world = await newWorld(description);
-  if (!description.asleep) {
-    try {
-      await Promise.all([world.startIssuer(), world.startServer()]);
-    } catch (error) {
-      error.world = world;
-      throw error;
-    }
-  }
-  return world;
-}
-
-function report(error, world) {
-  if (error.reported) return `    ${error.message} (as above)`;
-  error.reported = true;
-  const tail = (name) => {
-    const log = world?.processes[name]?.log().trimEnd().split('\n').slice(-30);
-    return log ? `\n--- the ${name}'s last lines ---\n${log.join('\n')}` : '';
-  };
-  const text = `${error.stack ?? error}${tail('server')}${tail('issuer')}`;
-  return text.replace(/^/gm, '    ');
-}
-
-const words = process.argv.slice(2);
-const chosen = scenarios.filter(([name]) => words.length === 0 || words.some((word) => name.includes(word)));
-let failed = 0;
-
-async function run([name, description, proof]) {
-  let world;
-  try {
-    world = await enter(description);
-    const finding = await proof(world);
-    return `ok ${name}${finding ? `\n${finding.trimEnd().replace(/^/gm, '    ')}` : ''}`;
-  } catch (error) {
-    failed += 1;
-    return `FAILED ${name}\n${report(error, world ?? error.world)}`;
-  }
-}
-
-// One after the other; but those that only wait, whose worlds say `together`, at the same time.
-const CROWD_SIZE = 12;
-for (let next = 0; next < chosen.length;) {
-  const others = chosen.slice(next).findIndex(([, description]) => !description.together);
-  const length = others === 0 ? 1 : others === -1 ? chosen.length - next : others;
-  const batch = chosen.slice(next, next + length);
-  next += length;
-  const running = [];
-  for (const scenario of batch) {
-    const text = run(scenario);
-    running.push(text);
-    text.then((printed) => console.log(printed));
-    text.finally(() => running.splice(running.indexOf(text), 1));
-    if (running.length === CROWD_SIZE) await Promise.race(running);
-  }
-  await Promise.all(running);
-}
-
-console.log(`${chosen.length - failed} passed, ${failed} failed`);
-process.exit(failed === 0 && chosen.length > 0 ? 0 : 1);
+process.exit((await runAll(scenarios, process.argv.slice(2))) ? 0 : 1);
