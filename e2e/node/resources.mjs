@@ -95,7 +95,7 @@ async function readsOneWay([program, ...args]) {
   const proxied = `http://127.0.0.1:${port}/mcp`;
   const servers = [start(program, [...args, String(upstreamPort)]), start(join(examples, 'proxy'), [], { env: { ...process.env, PORT: String(port), UPSTREAM: upstream } })];
   try {
-    await until('the server and the proxy answer', async () => (await read(proxied, 'read', PUBLIC[0]).catch(() => ({}))).status === 200);
+    await until('the server and the proxy answer', async () => (await read(proxied, 'read', PUBLIC[0]).catch(() => ({}))).status === 200, 60_000);
     return await compare(upstream, proxied);
   } catch (error) {
     error.message += `\n${servers.map((server) => server.log().split('\n').slice(-15).join('\n')).join('\n')}`;
