@@ -4,15 +4,16 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
-
 use crate::issuer::authorization_server::AuthorizationServer;
 use crate::model::denial::Denial;
 use crate::model::issuer_pattern::IssuerSet;
+use crate::net::backoff::{FIRST_DELAY, MAX_DELAY};
 use crate::net::box_future::BoxFuture;
 use crate::net::clock::Clock;
 use crate::net::fetch::FetchError;
-use crate::net::refreshing_cache::{RefreshError, RefreshingCache, Timing};
+use crate::net::places::Places;
+use crate::net::refresh::{Fetched, LoadError, Loaded, RefreshError};
+use crate::net::refreshing_cache::{RefreshingCache, Timing};
 use crate::util::shown;
 
 /// How long an issuer is trusted before it is resolved again. If the resolver withdraws it, it is refused at the
@@ -32,7 +33,15 @@ const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// limited.
 const MAX_CONCURRENT: usize = 16;
 
-/// Maximum number of cached issuers that are not trusted; beyond it the oldest is evicted.
+/// Maximum number of issuers that wait for such a call. It is more than 16 calls of 5 s can serve in the time that they
+/// wait, so more would only cost memory.
+const MAX_WAITING: usize = 256;
+
+/// How long an issuer waits. In this time each place becomes free at least twice.
+const MAX_WAIT: Duration = Duration::from_secs(10);
+
+/// Maximum number of cached issuers that are not trusted; beyond it the oldest is evicted. It is more than can be
+/// asked about or wait, and those are not evicted.
 const MAX_NEGATIVE: usize = 1000;
 
 /// Maximum number of cached trusted issuers, in case the resolver trusts every issuer. Beyond it each new issuer
@@ -55,7 +64,7 @@ pub(crate) struct IssuerResolver {
     issuer_set: IssuerSet,
     resolve_fn: ResolveFn,
     clock: Arc<dyn Clock>,
-    permits: Arc<Semaphore>,
+    places: Places,
     known: Mutex<ResolvedIssuers>,
 }
 
@@ -72,8 +81,8 @@ struct ResolvedIssuers {
 
 impl IssuerResolver {
     pub(crate) fn new(issuer_set: IssuerSet, resolve_fn: ResolveFn, clock: Arc<dyn Clock>) -> Self {
-        let permits = Arc::new(Semaphore::new(MAX_CONCURRENT));
-        Self { issuer_set, resolve_fn, clock, permits, known: Mutex::default() }
+        let places = Places::new(MAX_CONCURRENT, MAX_WAITING);
+        Self { issuer_set, resolve_fn, clock, places, known: Mutex::default() }
     }
 
     /// Whether the issuer is one of the family.
@@ -88,24 +97,27 @@ impl IssuerResolver {
     ) -> Result<Option<AuthorizationServer>, Denial> {
         let entry = self.known().entry(issuer, || self.new_entry(issuer));
         let server = entry.current().await.map_err(unavailable)?;
+        if server.is_none() && server.lifetime_left(self.clock.now()).is_zero() {
+            // Only trust outlasts an outage of the resolver: the issuer may have become a tenant since.
+            return Err(Denial::unavailable(FIRST_DELAY).detail(CANNOT_ASK));
+        }
         self.known().file_under(issuer, entry, server.is_some());
         Ok(Option::clone(&server))
     }
 
     fn new_entry(&self, issuer: &str) -> CacheEntry {
-        let (issuer, resolve_fn, permits): (Arc<str>, _, _) =
-            (issuer.into(), self.resolve_fn.clone(), self.permits.clone());
+        let (issuer, resolve_fn, places): (Arc<str>, _, _) =
+            (issuer.into(), self.resolve_fn.clone(), self.places.clone());
         let pattern: Arc<str> = self.issuer_set.template.as_str().into();
-        let load = move |cached: Option<Arc<Option<AuthorizationServer>>>| {
-            let (issuer, resolve_fn, permits) =
-                (issuer.clone(), resolve_fn.clone(), permits.clone());
+        let load = move |cached: Option<Arc<Fetched<Option<AuthorizationServer>>>>| {
+            let (issuer, resolve_fn, places) = (issuer.clone(), resolve_fn.clone(), places.clone());
             let pattern = pattern.clone();
             let loading: BoxFuture<'static, _> = Box::pin(async move {
                 let is_trusted = cached.is_some_and(|server| server.is_some());
-                let permit = permits.try_acquire();
-                if permit.is_err() && !is_trusted {
-                    return Err(failed("too many unknown issuers at once"));
-                }
+                let _place = match is_trusted {
+                    true => None,
+                    false => Some(places.get(MAX_WAIT).await.ok_or(LoadError::Crowded)?),
+                };
                 let answer =
                     tokio::time::timeout(RESOLVE_TIMEOUT, resolve_fn(issuer.to_string())).await;
                 let answer = answer.map_err(|_| FetchError::Timeout(RESOLVE_TIMEOUT))?;
@@ -116,11 +128,11 @@ impl IssuerResolver {
                     server.metrics_label().set_pattern(&pattern);
                 }
                 let lifetime = if server.is_some() { POSITIVE_TTL } else { NEGATIVE_TTL };
-                Ok((server, lifetime))
+                Ok(Loaded::new(server, lifetime))
             });
             loading
         };
-        let timing = Timing { cooldown: NEGATIVE_TTL, max_stale: MAX_STALE };
+        let timing = Timing { cooldown: NEGATIVE_TTL, max_delay: MAX_DELAY, max_stale: MAX_STALE };
         Arc::new(RefreshingCache::new(self.clock.clone(), timing, Box::new(load)))
     }
 
@@ -161,13 +173,19 @@ impl ResolvedIssuers {
     }
 
     fn insert_untrusted(&mut self, issuer: Arc<str>, entry: CacheEntry) {
-        if self.untrusted_order.len() >= MAX_NEGATIVE
-            && let Some(oldest) = self.untrusted_order.pop_front()
-        {
-            self.untrusted.remove(&oldest);
-        }
+        while self.untrusted_order.len() >= MAX_NEGATIVE && self.evict_untrusted() {}
         self.untrusted_order.push_back(issuer.clone());
         self.untrusted.insert(issuer, entry);
+    }
+
+    /// Evicts the oldest issuer that is not being asked about, if there is one: whoever invents issuers must not make
+    /// another's answer get lost. As many are being asked about, or wait, as the limits above allow.
+    fn evict_untrusted(&mut self) -> bool {
+        let is_idle =
+            |issuer: &Arc<str>| self.untrusted.get(issuer).is_none_or(|it| !it.is_refreshing());
+        let oldest = self.untrusted_order.iter().position(is_idle);
+        let oldest = oldest.and_then(|index| self.untrusted_order.remove(index));
+        oldest.map(|issuer| self.untrusted.remove(&issuer)).is_some()
     }
 }
 
@@ -214,10 +232,10 @@ fn is_acceptable(server: &AuthorizationServer, issuer: &str) -> bool {
     config_error.is_none()
 }
 
+const CANNOT_ASK: &str = "it cannot be found out whether the token's issuer is trusted: the issuer resolver failed, or is asked for too many unknown issuers at once";
+
 fn unavailable(error: RefreshError) -> Denial {
-    error.into_denial(
-        "it cannot be found out whether the token's issuer is trusted: the issuer resolver failed, or is asked for too many unknown issuers at once",
-    )
+    error.into_denial(CANNOT_ASK)
 }
 
 fn failed(why: &'static str) -> FetchError {

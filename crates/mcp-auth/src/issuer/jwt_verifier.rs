@@ -78,7 +78,7 @@ impl JwtVerifier {
             }
         };
         jwt::check(&jws, &claims, server.rules())?;
-        let key = server.issuer_keys().verify(&jws, issuer).await;
+        let key = server.issuer_keys().verify(&jws, issuer, claims.issued_at).await;
         let key = key.map_err(|denial| explain_signature(denial, &jws))?;
         let verified = with_ath_digest(claims.into_token(server.rules())?, token);
         let verified_by = server.verified_by(key);

@@ -6,69 +6,25 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwapOption;
 use tokio::sync::watch;
 
-use crate::model::denial::Denial;
 use crate::net::backoff::{self, FIRST_DELAY};
-use crate::net::box_future::BoxFuture;
 use crate::net::clock::Clock;
-use crate::net::fetch::{FetchError, SharedFetchError};
+use crate::net::fetch::FetchError;
+use crate::net::refresh::{Fetched, Load, LoadError, Loaded, RefreshError};
 
-/// A refresh starts in the background when this fraction of a value's lifetime has passed.
-const REFRESH_AHEAD: f64 = 0.8;
+/// The cooldown after a refresh that brought something new: whatever changes often may change again soon. It limits
+/// attackers as the whole cooldown does, because only the source can make a refresh bring something new.
+const COOLDOWN_AFTER_NEWS: Duration = Duration::from_secs(2);
 
 /// How long values are used, and how often they may be fetched.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timing {
-    /// Minimum interval between refreshes triggered by a miss, such as an unknown `kid`. It is also the longest delay
-    /// after failures.
+    /// Minimum interval between refreshes triggered by a miss, such as an unknown `kid`.
     pub(crate) cooldown: Duration,
+    /// The longest delay after failures.
+    pub(crate) max_delay: Duration,
     /// How long a value is used if it cannot be refreshed.
     pub(crate) max_stale: Duration,
 }
-
-/// Why there is no value, or no newer one.
-#[derive(Clone, Debug)]
-pub(crate) enum RefreshError {
-    /// The last refresh failed.
-    Failed { why: Option<Arc<FetchError>>, retry_after: Duration },
-    /// The last refresh succeeded, and the cooldown has not passed yet.
-    CoolingDown,
-}
-
-impl RefreshError {
-    /// The denial of a request that needs the value. `detail` is for the operator.
-    pub(crate) fn into_denial(self, detail: impl Into<String>) -> Denial {
-        let (why, retry_after) = match self {
-            Self::Failed { why, retry_after } => (why, retry_after),
-            Self::CoolingDown => (None, FIRST_DELAY),
-        };
-        let denial = Denial::unavailable(retry_after).detail(detail);
-        match why {
-            Some(why) => denial.caused_by(SharedFetchError(why)),
-            None => denial,
-        }
-    }
-
-    /// The same error without what it says about its cause.
-    pub(crate) fn without_cause(self) -> Self {
-        match self {
-            Self::Failed { retry_after, .. } => Self::Failed { why: None, retry_after },
-            Self::CoolingDown => Self::CoolingDown,
-        }
-    }
-
-    /// Why the last refresh failed.
-    pub(crate) fn cause(self) -> Option<Arc<FetchError>> {
-        match self {
-            Self::Failed { why, .. } => why,
-            Self::CoolingDown => None,
-        }
-    }
-}
-
-/// Fetches a value and returns it with its lifetime. The argument is the cached value, if there is one.
-pub(crate) type Load<T> = Box<
-    dyn Fn(Option<Arc<T>>) -> BoxFuture<'static, Result<(T, Duration), FetchError>> + Send + Sync,
->;
 
 pub(crate) struct RefreshingCache<T>(Arc<Shared<T>>);
 
@@ -76,14 +32,8 @@ struct Shared<T> {
     clock: Arc<dyn Clock>,
     timing: Timing,
     load: Load<T>,
-    entry: ArcSwapOption<Entry<T>>,
+    entry: ArcSwapOption<Fetched<T>>,
     state: Mutex<RefreshState>,
-}
-
-struct Entry<T> {
-    value: Arc<T>,
-    fetched_at: SystemTime,
-    lifetime: Duration,
 }
 
 /// What triggered a refresh.
@@ -99,8 +49,12 @@ enum Trigger {
 struct RefreshState {
     /// Closes when the refresh ends, whether it succeeds, fails or panics.
     in_progress: Option<watch::Receiver<()>>,
+    /// How many refreshes have started.
+    started: u64,
     last_finished_at: Option<SystemTime>,
     last_miss_at: Option<SystemTime>,
+    /// Whether a refresh has brought something new since the last one that a miss triggered in vain.
+    had_news: bool,
     /// How many refreshes in a row have failed.
     failures: u32,
     last_failure: Option<Arc<FetchError>>,
@@ -116,13 +70,13 @@ impl<T: Send + Sync + 'static> RefreshingCache<T> {
     ///
     /// If the lifetime of the cached value has passed, the caller waits for the refresh. It does not wait if a refresh
     /// has failed since the value was fetched: an issuer in trouble must not delay callers whose keys are cached.
-    pub(crate) async fn current(&self) -> Result<Arc<T>, RefreshError> {
+    pub(crate) async fn current(&self) -> Result<Arc<Fetched<T>>, RefreshError> {
         let now = self.0.clock.now();
         let entry = self.0.usable(now);
         match &entry {
-            Some(entry) if entry.is_fresh(now) => return Ok(entry.value.clone()),
+            Some(entry) if entry.is_fresh(now) => return Ok(entry.clone()),
             Some(entry) => {
-                let refresh = self.0.start_or_join(now, Trigger::Scheduled, Some(&entry.value));
+                let refresh = self.0.start_or_join(now, Trigger::Scheduled, Some(entry));
                 if entry.age(now) >= entry.lifetime && self.0.state().failures == 0 {
                     wait_done(refresh).await;
                 }
@@ -131,20 +85,30 @@ impl<T: Send + Sync + 'static> RefreshingCache<T> {
                 wait_done(self.0.start_or_join(now, Trigger::Scheduled, self.peek().as_ref())).await
             }
         }
-        let newest = self.0.usable(now).or(entry).map(|entry| entry.value.clone());
-        newest.ok_or_else(|| self.0.failed())
+        self.0.usable(now).or(entry).ok_or_else(|| self.0.failed())
     }
 
-    /// Returns a value newer than `known`, for a caller that did not find what it needs in `known`.
-    pub(crate) async fn refresh_after_miss(&self, known: &Arc<T>) -> Result<Arc<T>, RefreshError> {
+    /// Returns a value newer than `known`, for a caller that did not find what it needs in `known`. The refresh may
+    /// have begun before the call.
+    pub(crate) async fn refresh_after_miss(
+        &self,
+        known: &Arc<Fetched<T>>,
+    ) -> Result<Arc<Fetched<T>>, RefreshError> {
         let refresh = self.0.start_or_join(self.0.clock.now(), Trigger::Miss, Some(known));
         let has_refreshed = refresh.is_some();
         wait_done(refresh).await;
         match self.peek().filter(|value| !Arc::ptr_eq(value, known)) {
             Some(value) => Ok(value),
             None if has_refreshed || self.0.state().failures > 0 => Err(self.0.failed()),
-            None => Err(RefreshError::CoolingDown),
+            None => {
+                Err(RefreshError::CoolingDown { retry_after: self.0.delay_left(Trigger::Miss) })
+            }
         }
+    }
+
+    /// How many refreshes have started. A value of a later one [began after](Fetched::began_after) this call.
+    pub(crate) fn refreshes(&self) -> u64 {
+        self.0.state().started
     }
 
     /// Starts a refresh in the background, if there is no value or a refresh is due.
@@ -156,13 +120,24 @@ impl<T: Send + Sync + 'static> RefreshingCache<T> {
     }
 
     /// The cached value, however old.
-    pub(crate) fn peek(&self) -> Option<Arc<T>> {
-        self.0.entry.load().as_ref().map(|entry| entry.value.clone())
+    pub(crate) fn peek(&self) -> Option<Arc<Fetched<T>>> {
+        self.0.entry.load_full()
     }
 
     /// How long ago the cached value was fetched.
     pub(crate) fn age(&self) -> Option<Duration> {
         self.0.entry.load().as_ref().map(|entry| entry.age(self.0.clock.now()))
+    }
+
+    /// What is left of the lifetime of the cached value.
+    pub(crate) fn lifetime_left(&self) -> Duration {
+        let now = self.0.clock.now();
+        self.peek().map_or(Duration::ZERO, |entry| entry.lifetime_left(now))
+    }
+
+    /// Whether a refresh is in progress.
+    pub(crate) fn is_refreshing(&self) -> bool {
+        self.0.state().in_progress.is_some()
     }
 
     /// Whether a usable value is cached.
@@ -172,7 +147,7 @@ impl<T: Send + Sync + 'static> RefreshingCache<T> {
 }
 
 impl<T: Send + Sync + 'static> Shared<T> {
-    fn usable(&self, now: SystemTime) -> Option<Arc<Entry<T>>> {
+    fn usable(&self, now: SystemTime) -> Option<Arc<Fetched<T>>> {
         self.entry
             .load_full()
             .filter(|entry| entry.age(now) < entry.lifetime.max(self.timing.max_stale))
@@ -184,40 +159,42 @@ impl<T: Send + Sync + 'static> Shared<T> {
         self: &Arc<Self>,
         now: SystemTime,
         trigger: Trigger,
-        seen: Option<&Arc<T>>,
+        seen: Option<&Arc<Fetched<T>>>,
     ) -> Option<watch::Receiver<()>> {
         let mut state = self.state();
         if let Some(refresh) = &state.in_progress {
             return Some(refresh.clone());
         }
         // Another refresh may have ended since the caller looked. Values are stored under this lock.
-        let cached = self.entry.load();
-        let cached = cached.as_ref().map(|entry| &entry.value);
-        if cached.map(Arc::as_ptr) != seen.map(Arc::as_ptr) {
+        if self.entry.load().as_ref().map(Arc::as_ptr) != seen.map(Arc::as_ptr) {
             return None;
         }
-        if state.delay_left(now, trigger, self.timing.cooldown) > Duration::ZERO {
+        if state.delay_left(now, trigger, self.timing) > Duration::ZERO {
             return None;
         }
         let runtime = tokio::runtime::Handle::try_current().ok()?;
         let (done, is_done) = watch::channel(());
         state.in_progress = Some(is_done.clone());
+        state.started += 1;
         if trigger == Trigger::Miss {
             state.last_miss_at = Some(now);
         }
-        let refresh = Refresh { shared: self.clone(), _done: done, outcome: None };
+        let (shared, number) = (self.clone(), state.started);
+        let refresh =
+            Refresh { shared, trigger, number, began_at: now, _done: done, outcome: None };
         drop(state); // a runtime that shuts down drops the refresh at once, and its `Drop` takes the lock
         runtime.spawn(refresh.run());
         Some(is_done)
     }
 
     fn failed(&self) -> RefreshError {
-        let state = self.state();
-        let delay = state.delay_left(self.clock.now(), Trigger::Scheduled, self.timing.cooldown);
-        RefreshError::Failed {
-            why: state.last_failure.clone(),
-            retry_after: delay.max(FIRST_DELAY),
-        }
+        let retry_after = self.delay_left(Trigger::Scheduled);
+        RefreshError::Failed { why: self.state().last_failure.clone(), retry_after }
+    }
+
+    /// After how long a caller may try again.
+    fn delay_left(&self, trigger: Trigger) -> Duration {
+        self.state().delay_left(self.clock.now(), trigger, self.timing).max(FIRST_DELAY)
     }
 
     fn state(&self) -> MutexGuard<'_, RefreshState> {
@@ -225,27 +202,17 @@ impl<T: Send + Sync + 'static> Shared<T> {
     }
 }
 
-impl<T> Entry<T> {
-    /// A value from the future is not fresh: the clock was set back, and the age of the value is unknown.
-    fn is_fresh(&self, now: SystemTime) -> bool {
-        let ahead = self.fetched_at.duration_since(now).unwrap_or_default();
-        ahead <= FIRST_DELAY && self.age(now) < self.lifetime.mul_f64(REFRESH_AHEAD)
-    }
-
-    /// The age of the value. Zero if the clock was set back.
-    fn age(&self, now: SystemTime) -> Duration {
-        now.duration_since(self.fetched_at).unwrap_or_default()
-    }
-}
-
 impl RefreshState {
     /// How long no refresh may start. After failures this is a growing delay. After a refresh that a miss triggered,
     /// it is the cooldown, if a miss triggers this one too.
-    fn delay_left(&self, now: SystemTime, trigger: Trigger, cooldown: Duration) -> Duration {
+    fn delay_left(&self, now: SystemTime, trigger: Trigger, timing: Timing) -> Duration {
         let (since, delay) = match (self.failures, trigger) {
             (0, Trigger::Scheduled) => return Duration::ZERO,
-            (0, Trigger::Miss) => (self.last_miss_at, cooldown),
-            (n, _) => (self.last_finished_at, backoff::delay(n, cooldown)),
+            (0, Trigger::Miss) if self.had_news => {
+                (self.last_miss_at, timing.cooldown.min(COOLDOWN_AFTER_NEWS))
+            }
+            (0, Trigger::Miss) => (self.last_miss_at, timing.cooldown),
+            (n, _) => (self.last_finished_at, backoff::delay(n, timing.max_delay)),
         };
         // A clock that was set back must not block refreshes.
         let passed = since.map(|since| now.duration_since(since).unwrap_or(delay));
@@ -256,14 +223,16 @@ impl RefreshState {
 /// A refresh in progress. Its outcome is stored when it is dropped, so that even a panic ends it.
 struct Refresh<T: Send + Sync + 'static> {
     shared: Arc<Shared<T>>,
-    outcome: Option<Result<(T, Duration), FetchError>>,
+    trigger: Trigger,
+    number: u64,
+    began_at: SystemTime,
+    outcome: Option<Result<Loaded<T>, LoadError>>,
     _done: watch::Sender<()>,
 }
 
 impl<T: Send + Sync + 'static> Refresh<T> {
     async fn run(mut self) {
-        let cached = self.shared.entry.load().as_ref().map(|entry| entry.value.clone());
-        let load = (self.shared.load)(cached);
+        let load = (self.shared.load)(self.shared.entry.load_full());
         self.outcome = Some(load.await);
     }
 }
@@ -273,19 +242,25 @@ impl<T: Send + Sync + 'static> Drop for Refresh<T> {
         let now = self.shared.clock.now();
         let mut state = self.shared.state();
         state.in_progress = None;
-        state.last_finished_at = Some(now);
-        match self.outcome.take() {
-            Some(Ok((value, lifetime))) => {
-                let entry = Entry { value: Arc::new(value), fetched_at: now, lifetime };
+        let failure = match self.outcome.take() {
+            Some(Ok(Loaded { value, lifetime, has_news })) => {
+                let (number, began_at) = (self.number, self.began_at);
+                let value = Arc::new(value);
+                let entry = Fetched { value, number, began_at, ended_at: now, lifetime };
                 self.shared.entry.store(Some(Arc::new(entry)));
+                state.had_news = has_news || (state.had_news && self.trigger != Trigger::Miss);
                 state.failures = 0;
                 state.last_failure = None;
+                state.last_finished_at = Some(now);
+                return;
             }
-            failure => {
-                state.failures = state.failures.saturating_add(1);
-                state.last_failure = failure.and_then(Result::err).map(Arc::new);
-            }
-        }
+            Some(Err(LoadError::Crowded)) => return,
+            Some(Err(LoadError::Failed(error))) => Some(Arc::new(error)),
+            None => None, // it panicked
+        };
+        state.failures = state.failures.saturating_add(1);
+        state.last_failure = failure;
+        state.last_finished_at = Some(now);
     }
 }
 

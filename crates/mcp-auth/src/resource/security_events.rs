@@ -79,7 +79,7 @@ impl McpAuth {
         };
         let server = server.ok_or_else(|| Denial::invalid(Reason::Issuer))?;
         jwt::check_algorithm(&jws, server.rules())?;
-        server.issuer_keys().verify(&jws, &event.issuer).await?;
+        server.issuer_keys().verify(&jws, &event.issuer, Some(event.issued_at())).await?;
         event.revocations.drain(..).for_each(|revocation| self.revoke(revocation));
         Ok(event)
     }

@@ -249,7 +249,7 @@ async fn a_zero_jwks_max_age_still_limits_fetches_by_the_cooldown() {
         .build()
         .expect("a description");
     for _ in 0..20 {
-        let forged = TestIssuer::new().token().sign();
+        let forged = TestIssuer::new().token().claim("iat", 1_785_196_700).sign();
         assert_eq!(status(&auth, &forged).await, 401);
     }
     assert_eq!(issuer.jwks_requests(), 2, "the first, and one per cooldown for what does not fit");

@@ -337,7 +337,8 @@ async fn logout_tokens_of_unknown_issuers_cost_no_more_than_access_tokens() {
     }
     assert_eq!((customers.asked(), web.asked_for().len()), (1, 0));
     for _ in 0..3 {
-        let forged = TestIssuer::new().logout_token("us").claim("iss", &*acme).sign();
+        let forged = TestIssuer::new().logout_token("us").claim("iat", 1_785_196_700);
+        let forged = forged.claim("iss", &*acme).sign();
         assert_eq!(receive(forged).await, Err(Some(Reason::Signature)));
         assert_eq!(receive(logout(&acme).sign()).await, Ok(()));
     }
@@ -360,27 +361,37 @@ async fn logout_tokens_of_unknown_issuers_cost_no_more_than_access_tokens() {
 #[tokio::test(start_paused = true)]
 async fn concurrent_resolver_calls_are_limited() {
     let keys = TestIssuer::new();
+    let (asked, counter) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let count = counter.clone();
     let hanging = resource(&keys)
         .authorization_server(AuthorizationServer::external("https://login.example.com"))
-        .issuer_resolver("https://{tenant}.customers.example.com", |_| std::future::pending())
+        .issuer_resolver("https://{tenant}.customers.example.com", move |_| {
+            count.fetch_add(1, Ordering::SeqCst);
+            std::future::pending()
+        })
         .build()
         .expect("a description");
-    let tokens: Vec<_> =
-        (0..40).map(|i| keys.token().claim("iss", customer(&format!("x{i}"))).sign()).collect();
-    let headers: Vec<_> = tokens.iter().map(|token| bearer(token)).collect();
-    let mut waiting = futures_util::stream::FuturesUnordered::new();
-    waiting.extend(headers.iter().map(|headers| admit(&hanging, headers)));
-    let mut refused = 0;
-    while let Ok(Some(denied)) = tokio::time::timeout(
-        Duration::from_millis(200),
-        futures_util::StreamExt::next(&mut waiting),
-    )
-    .await
-    {
-        assert_eq!(denied.expect_err("refused").status(), 503);
-        refused += 1;
+    let waiting: Vec<_> = (0..40)
+        .map(|i| {
+            let token = keys.token().claim("iss", customer(&format!("x{i}"))).sign();
+            let (auth, asked) = (hanging.clone(), asked.clone());
+            tokio::spawn(async move {
+                let status = status(&auth, &token).await;
+                asked.fetch_add(1, Ordering::SeqCst);
+                status
+            })
+        })
+        .collect();
+    for (seconds, calls, answers) in [(1, 16, 0), (5, 32, 16), (5, 40, 40)] {
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        let counted = (counter.load(Ordering::SeqCst), asked.load(Ordering::SeqCst));
+        assert!(counted.0 <= calls && counted.1 <= answers, "{counted:?}");
+        assert!(counted.0 >= 16 && counted.1 >= answers.min(16), "{counted:?}");
     }
-    assert_eq!(refused, 40 - 16, "all but those that are asked for");
+    for one in waiting {
+        assert_eq!(one.await.expect("an answer"), 503);
+    }
+    assert!(counter.load(Ordering::SeqCst) <= 40, "each is asked for once");
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::body::Body;
 use base64::Engine as _;
@@ -439,6 +440,28 @@ async fn an_outage_is_logged_once_with_its_cause() {
             && text.contains("connection refused"),
         "{text}"
     );
+}
+
+#[tokio::test]
+async fn a_key_set_without_a_usable_key_is_a_warning_once() {
+    let (log, _guard) = Log::at(Level::WARN);
+    let issuer = TestIssuer::new();
+    let auth = protected(&issuer);
+    let token = issuer.token().scopes(["read"]).expires_in(Duration::from_secs(86_400)).sign();
+    assert_eq!(status(&auth, &token).await, 200);
+    issuer.trouble(Endpoint::Jwks, Trouble::Empty);
+    issuer.clock().advance(Duration::from_secs(60 * 60));
+    for _ in 0..300 {
+        assert_eq!(status(&auth, &token).await, 503);
+        issuer.clock().advance(Duration::from_secs(1));
+    }
+    let text = log.take();
+    assert_eq!(text.matches("no key that this version can use: it is empty").count(), 1, "{text}");
+    assert_eq!(text.lines().count(), 1, "{text}");
+    issuer.recover();
+    issuer.clock().advance(Duration::from_secs(30));
+    assert_eq!(status(&auth, &token).await, 200);
+    assert_eq!(log.take(), "");
 }
 
 #[tokio::test]

@@ -50,7 +50,8 @@ async fn each_refusal_matches_its_snapshot() {
         ("type", bearer(&token().typ("dpop+jwt").sign())),
         ("binding", bearer(&token().claim("cnf", serde_json::json!({"jkt": "x"})).sign())),
         ("unknown key", bearer(&token().kid("no-such-key").sign())),
-        ("signature", bearer(&TestIssuer::new().token().sign())),
+        // Older than the keys that were fetched for the first row, so that it need not be of a newer key.
+        ("signature", bearer(&TestIssuer::new().token().claim("iat", 1_785_196_700).sign())),
         ("not yet valid", bearer(&token().not_before(Duration::from_secs(61)).sign())),
         ("expired", bearer(&token().expired().sign())),
         ("expired and without scope", bearer(&issuer.token().expired().sign())),

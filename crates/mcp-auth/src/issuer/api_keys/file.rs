@@ -8,19 +8,24 @@ use crate::issuer::api_keys::file_format;
 use crate::issuer::api_keys::prepared_key::{PreparedKey, find};
 use crate::model::denial::Denial;
 use crate::model::verified_token::{API_KEY_ISSUER, VerifiedToken};
+use crate::net::backoff::MAX_DELAY;
 use crate::net::clock::Clock;
 use crate::net::fetch::{FetchError, Limits, read_file};
 use crate::net::metrics::{self, IssuerLabel};
-use crate::net::refreshing_cache::{RefreshError, RefreshingCache, Timing};
+use crate::net::refresh::{Loaded, RefreshError};
+use crate::net::refreshing_cache::{RefreshingCache, Timing};
 use crate::util::shown;
 
 /// How long the keys are used before the file is read again, as for a file of an issuer's keys.
 const LIFETIME: Duration = Duration::from_secs(10);
 
 /// How often unknown keys can cause the file to be read, and how long the cached keys are used if it cannot be
-/// read.
-const TIMING: Timing =
-    Timing { cooldown: Duration::from_secs(30), max_stale: Duration::from_secs(24 * 60 * 60) };
+/// read. Reading a local file costs little, and whoever sends unknown keys delays a new key by the cooldown.
+const TIMING: Timing = Timing {
+    cooldown: Duration::from_secs(1),
+    max_delay: MAX_DELAY,
+    max_stale: Duration::from_secs(24 * 60 * 60),
+};
 
 /// A read that takes longer than a fetch may take is an outage. The size is enough for some thousand keys: each
 /// request is compared with all of them.
@@ -46,7 +51,7 @@ impl KeysFile {
             let load = async move {
                 let read = load(&path, &configured, &resource).await;
                 report(read.as_ref().err());
-                Ok((read?, LIFETIME))
+                Ok(Loaded::new(read?, LIFETIME))
             };
             Box::pin(load) as _
         };
@@ -66,8 +71,7 @@ impl KeysFile {
         }
         match self.0.refresh_after_miss(&keys).await {
             Ok(newer) => Ok(find(&newer, digest)),
-            Err(RefreshError::CoolingDown) => Ok(None),
-            // The key may be in the file, which cannot be read.
+            // The key may be in the file, which cannot be read, or was read a moment ago and may not be read yet.
             Err(error) => Err(unavailable(error)),
         }
     }
@@ -102,5 +106,9 @@ fn report(failure: Option<&FetchError>) {
 }
 
 fn unavailable(error: RefreshError) -> Denial {
-    error.into_denial("it may be an API key, and the file of API keys cannot be read")
+    let why = match error {
+        RefreshError::Failed { .. } => "cannot be read",
+        RefreshError::CoolingDown { .. } => "was read a moment ago",
+    };
+    error.into_denial(format!("it may be an API key, and the file of API keys {why}"))
 }

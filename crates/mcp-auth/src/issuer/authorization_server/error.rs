@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::net::fetch::FetchError;
-use crate::net::refreshing_cache::RefreshError;
+use crate::net::refresh::RefreshError;
 
 /// Metadata or keys of an issuer could not be fetched.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::issuer::authorization_server::settings::{MAX_DOCUMENT_BYTES, Settings};
 use crate::net::fetch::{FetchError, Limits, read_file};
+use crate::net::refresh::Fetched;
 use crate::net::refreshing_cache::{RefreshingCache, Timing};
 use crate::verify::jwt::KeySet;
 
@@ -22,13 +23,13 @@ pub(super) fn keys(
     RefreshingCache::new(
         settings.clock.clone(),
         timing,
-        Box::new(move |cached: Option<Arc<KeySet>>| {
+        Box::new(move |cached: Option<Arc<Fetched<KeySet>>>| {
             let (settings, path) = (settings.clone(), path.clone());
             Box::pin(async move {
                 let limits = Limits { timeout: settings.timeout, max_bytes: MAX_DOCUMENT_BYTES };
                 let keys = load(path, limits).await;
                 settings.report("keys", keys.as_ref().err());
-                Ok((keys?.replacing(cached.as_deref()), LIFETIME))
+                Ok(settings.replace_keys(keys?, LIFETIME, cached.as_deref()))
             })
         }),
     )
@@ -37,7 +38,7 @@ pub(super) fn keys(
 async fn load(path: Arc<Path>, limits: Limits) -> Result<KeySet, FetchError> {
     let text = read_file(path.clone(), limits).await?;
     let keys = match text.trim_ascii_start().first() {
-        Some(b'{') => KeySet::parse(&text),
+        Some(b'{') => KeySet::read(&text),
         _ => KeySet::from_pem(&String::from_utf8_lossy(&text)),
     };
     let invalid =

@@ -12,9 +12,11 @@ use crate::issuer::authorization_server::settings::{
 use crate::issuer::cache_control;
 use crate::issuer::introspection::{IntrospectionEndpoint, Introspector};
 use crate::issuer::issuer_keys::IssuerKeys;
+use crate::net::backoff::{FIRST_DELAY, MAX_DELAY};
 use crate::net::fetch::{FetchError, Limits, get_document};
 use crate::net::metrics;
-use crate::net::refreshing_cache::{RefreshError, RefreshingCache, Timing};
+use crate::net::refresh::{Fetched, LoadError, Loaded, RefreshError};
+use crate::net::refreshing_cache::{RefreshingCache, Timing};
 use crate::policy::metadata::{ServerMetadata, Severity, server_metadata_urls, validate};
 use crate::util::shown;
 use crate::util::url;
@@ -57,7 +59,8 @@ impl Remote {
 
 impl Settings {
     pub(super) fn remote(self: Arc<Self>) -> Remote {
-        let timing = Timing { cooldown: self.cooldown, max_stale: self.max_stale };
+        let timing =
+            Timing { cooldown: self.cooldown, max_delay: self.cooldown, max_stale: self.max_stale };
         let settings = self.clone();
         let metadata = Arc::new(RefreshingCache::new(
             self.clock.clone(),
@@ -67,7 +70,7 @@ impl Settings {
                 Box::pin(async move {
                     let metadata = settings.load_metadata().await;
                     settings.report("metadata", metadata.as_ref().err());
-                    Ok((metadata?, METADATA_LIFETIME))
+                    Ok(Loaded::new(metadata?, METADATA_LIFETIME))
                 })
             }),
         ));
@@ -113,18 +116,45 @@ impl Settings {
         RefreshingCache::new(
             self.clock.clone(),
             timing,
-            Box::new(move |cached: Option<Arc<KeySet>>| {
+            Box::new(move |cached: Option<Arc<Fetched<KeySet>>>| {
                 let (settings, metadata_cache) = (self.clone(), metadata.clone());
                 Box::pin(async move {
                     // Without metadata there is no URL to try, and its failure is already reported.
-                    let metadata = metadata_cache.current().await.map_err(metadata_unavailable)?;
+                    let metadata = metadata_cache.current().await;
+                    let metadata =
+                        metadata.map_err(metadata_unavailable).map_err(LoadError::from)?;
                     let keys = settings.load_keys(&metadata).await;
                     settings.report("keys", keys.as_ref().err());
                     let (keys, lifetime) = keys?;
-                    Ok((keys.replacing(cached.as_deref()), lifetime))
+                    Ok(settings.replace_keys(keys, lifetime, cached.as_deref()))
                 })
             }),
         )
+    }
+
+    /// The keys that replace the former ones. A set without a usable key replaces them too: a key that is gone is
+    /// gone. It is looked at again soon, at growing intervals, in case the issuer corrects it.
+    pub(super) fn replace_keys(
+        &self,
+        keys: KeySet,
+        lifetime: Duration,
+        former: Option<&Fetched<KeySet>>,
+    ) -> Loaded<KeySet> {
+        let has_news = former.is_some_and(|former| keys.has_news(former));
+        if !keys.is_empty() {
+            let value = keys.replacing(former.map(|former| &**former));
+            return Loaded { value, lifetime, has_news };
+        }
+        if !former.is_some_and(|former| keys.is_same(former)) {
+            self.report_no_usable_key(keys.why_unusable());
+        }
+        let again = former.filter(|former| former.is_empty());
+        let again = again.map_or(FIRST_DELAY, |former| former.lifetime().saturating_mul(2));
+        Loaded {
+            value: keys.replacing(former.map(|former| &**former)),
+            lifetime: again.min(MAX_DELAY).min(lifetime),
+            has_news,
+        }
     }
 
     async fn load_metadata(&self) -> Result<ServerMetadata, FetchError> {
@@ -202,7 +232,7 @@ impl Settings {
         };
         let url = metadata.jwks_uri().ok_or_else(missing)?;
         let response = self.get(url).await?;
-        let keys = KeySet::parse(response.body()).map_err(|why| FetchError::InvalidDocument {
+        let keys = KeySet::read(response.body()).map_err(|why| FetchError::InvalidDocument {
             url: url.to_owned(),
             why: why.to_string(),
         })?;
@@ -228,6 +258,20 @@ impl Settings {
             Some(pattern) => {
                 tracing::debug!(target: "mcp_auth", issuer, error, "could not fetch the {document} of the issuer");
                 tracing::warn!(target: "mcp_auth", pattern, "could not fetch the {document} of an issuer that an issuer resolver trusts (it and the error are logged at debug)");
+            }
+        }
+    }
+
+    fn report_no_usable_key(&self, why: &str) {
+        let issuer = &*shown::field(&self.rules.issuer);
+        let advice = "its tokens cannot be verified (503): let it sign with a supported algorithm, or update this library";
+        match self.metrics_label.pattern() {
+            None => {
+                tracing::warn!(target: "mcp_auth", issuer, "the issuer's key set has no key that this version can use: {why}; {advice}");
+            }
+            Some(pattern) => {
+                tracing::debug!(target: "mcp_auth", issuer, "the key set of this issuer has no usable key");
+                tracing::warn!(target: "mcp_auth", pattern, "the key set of an issuer that an issuer resolver trusts (logged at debug) has no key that this version can use: {why}; {advice}");
             }
         }
     }

@@ -17,7 +17,7 @@ use crate::model::issuer_overrides::IssuerOverrides;
 use crate::net::clock::{Clock, SystemClock};
 use crate::net::fetch::{Fetch, default_client};
 use crate::net::metrics::IssuerLabel;
-use crate::net::refreshing_cache::RefreshError;
+use crate::net::refresh::RefreshError;
 use crate::policy::metadata::{MetadataDocument, ServerMetadata, server_metadata_urls};
 use crate::verify::jwt::{Algorithm, HmacKey, JwtRules, Key, KeySet, Profile};
 
@@ -141,8 +141,9 @@ impl AuthorizationServer {
     }
 
     /// Minimum interval between two fetches that are caused by tokens with unknown keys: 30 seconds unless set. A
-    /// rotated key causes one fetch at once, and then none for this time. After a failed fetch the next one may
-    /// come sooner: after 1 second, 2, 4, and so on up to this interval.
+    /// rotated key causes one fetch at once, and then none for this time, or for 2 seconds if the fetch brought a new
+    /// key. In this time, a token that may be signed with a newer key gets a 503. After a failed fetch the next one
+    /// may come sooner: after 1 second, 2, 4, and so on up to this interval.
     #[must_use]
     pub fn jwks_cooldown(self, cooldown: Duration) -> Self {
         self.with(|settings| settings.cooldown = cooldown)
@@ -251,7 +252,8 @@ impl AuthorizationServer {
     ///
     /// If it cannot be fetched.
     pub async fn metadata(&self) -> Result<Arc<ServerMetadata>, FetchIssuerError> {
-        self.remote().metadata.current().await.map_err(|error| self.fetch_error(error))
+        let metadata = self.remote().metadata.current().await;
+        metadata.map(|metadata| metadata.value()).map_err(|error| self.fetch_error(error))
     }
 
     /// The issuer identifier. For a server with several tenants it is the [template](Self::template) of their

@@ -87,7 +87,8 @@ impl IntrospectionEndpoint {
         let client_id = settings.authentication.client_id().unwrap_or_default();
         let signed = SignedResponse::parse(response.body(), client_id, &self.rules, self.now());
         let signed = signed.map_err(invalid)?;
-        match self.issuer_keys.verify(&signed.jws, &signed.issuer).await {
+        // It was signed just now, possibly with a key that was published just now.
+        match self.issuer_keys.verify(&signed.jws, &signed.issuer, None).await {
             Ok(_) => validate(signed.json.as_bytes()),
             Err(denial) if matches!(denial.kind(), DenialKind::Unavailable { .. }) => Err(
                 Failure::Unavailable("the keys that verify its responses are out of reach", None),

@@ -21,7 +21,7 @@ pub(crate) struct Claims {
     scopes: Scopes,
     expires_at: Option<u64>,
     not_before: u64,
-    issued_at: Option<u64>,
+    pub(crate) issued_at: Option<u64>,
     /// The key or the certificate to which the token is bound.
     pub(crate) confirmation: Option<Box<Confirmation>>,
     /// What kind of token this is, if its claims show that it is not an access token.
@@ -98,10 +98,6 @@ impl Claims {
 
     pub(crate) fn expires_at(&self) -> Option<u64> {
         self.expires_at
-    }
-
-    pub(crate) fn has_issued_at(&self) -> bool {
-        self.issued_at.is_some()
     }
 
     pub(crate) fn has_subject(&self) -> bool {

@@ -19,12 +19,18 @@ const MAX_KEYS: usize = 100;
 /// How many keys are tried for one token. An issuer may publish two keys with the same `kid` during a rotation.
 const MAX_TRIES: usize = 2;
 
+/// How many withdrawn keys are remembered, to recognize their tokens. More than an issuer withdraws within the minute in
+/// which it matters.
+const MAX_WITHDRAWN: usize = 8;
+
 /// A JSON Web Key Set, whose keys are prepared once.
 ///
 /// Keys are read one by one: a key that is not supported does not affect the others.
 #[derive(Clone, Debug, Default)]
 pub struct KeySet {
     keys: Vec<Arc<Key>>,
+    /// The keys that its issuer published before, the last ones first.
+    withdrawn: Vec<Arc<Key>>,
 }
 
 /// Why a text is not a usable key set.
@@ -78,15 +84,43 @@ impl KeySet {
     ///
     /// If it is not a JWKS, or has no usable key.
     pub fn parse(jwks: &[u8]) -> Result<Self, KeySetError> {
+        let set = Self::read(jwks)?;
+        if set.is_empty() {
+            return Err(KeySetError::NoUsableKey(set.why_unusable()));
+        }
+        Ok(set)
+    }
+
+    /// Reads the set that an issuer publishes. Unlike [`parse`](Self::parse), it accepts one without a usable key, if
+    /// all in it are keys: the issuer has withdrawn the former keys, and signs with none or with those.
+    pub(crate) fn read(jwks: &[u8]) -> Result<Self, KeySetError> {
         let members = Object::read(jwks).map_err(|_| KeySetError::Malformed)?;
         let keys = members.get("keys").and_then(Raw::array).ok_or(KeySetError::Malformed)?;
-        let keys: Vec<_> =
-            keys.into_iter().take(MAX_KEYS).map(|jwk| Arc::new(Key::read(jwk.get()))).collect();
-        if keys.iter().all(|key| key.usable.is_err()) {
-            let why = keys.iter().find_map(|key| key.usable.as_ref().err().copied());
-            return Err(KeySetError::NoUsableKey(why.unwrap_or("it is empty")));
+        let set = Self::of(
+            keys.iter().take(MAX_KEYS).map(|jwk| Arc::new(Key::read(jwk.get()))).collect(),
+        );
+        if set.is_empty() && !keys.into_iter().all(is_jwk) {
+            return Err(KeySetError::NoUsableKey(set.why_unusable()));
         }
-        Ok(Self { keys })
+        Ok(set)
+    }
+
+    /// Why its first key is not usable.
+    pub(crate) fn why_unusable(&self) -> &'static str {
+        let why = self.keys.iter().find_map(|key| key.usable.as_ref().err().copied());
+        why.unwrap_or("it is empty")
+    }
+
+    /// Whether both have the same keys, usable or not.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.keys.iter().map(|key| &key.published).eq(other.keys.iter().map(|key| &key.published))
+    }
+
+    /// Whether it has a usable key that the former set does not have.
+    pub(crate) fn has_news(&self, former: &Self) -> bool {
+        let is_new =
+            |key: &&Arc<Key>| !former.keys.iter().any(|old| old.published == key.published);
+        self.keys.iter().filter(is_new).any(|key| key.usable.is_ok())
     }
 
     /// Reads public keys in PEM: `PUBLIC KEY`, `RSA PUBLIC KEY` or `CERTIFICATE`.
@@ -146,7 +180,11 @@ impl KeySet {
             }
         };
         let keys = spki::keys(pem).map_err(KeySetError::Pem)?.into_iter().map(read);
-        Ok(Self { keys: keys.collect::<Result<_, _>>()? })
+        Ok(Self::of(keys.collect::<Result<_, _>>()?))
+    }
+
+    fn of(keys: Vec<Arc<Key>>) -> Self {
+        Self { keys, withdrawn: Vec::new() }
     }
 
     /// Combines two sets.
@@ -170,33 +208,12 @@ impl KeySet {
 
     /// Returns the key that signed the token. `issuer` is the unverified `iss` of the token.
     pub(crate) fn verify(&self, jws: &Jws<'_>, issuer: &str) -> Result<Arc<Key>, KeyLookupError> {
-        let candidates = self
-            .keys
-            .iter()
-            .filter(|key| key.may_sign_for(issuer) && key.matches_header(&jws.header));
-        let mut named = candidates.clone().filter(|key| !key.matches_any_kid);
-        if jws.header.kid().is_none()
-            && named.next().is_some()
-            && candidates.clone().nth(1).is_some()
-        {
-            return Err(KeyLookupError::Ambiguous);
-        }
-        let mut error = KeyLookupError::Unknown;
-        let mut tries = 0;
-        for key in candidates {
-            match key.public_key(jws.header.algorithm) {
-                Err(why) => error = if tries == 0 { why } else { error },
-                Ok(_) if tries == MAX_TRIES => break,
-                Ok(public_key) => {
-                    tries += 1;
-                    error = KeyLookupError::Signature;
-                    if public_key.verifies(jws.signing_input.as_bytes(), &jws.signature) {
-                        return Ok(key.clone());
-                    }
-                }
-            }
-        }
-        Err(error)
+        verify(&self.keys, jws, issuer)
+    }
+
+    /// Whether a key that is no longer published signed the token.
+    pub(crate) fn has_withdrawn_key_of(&self, jws: &Jws<'_>, issuer: &str) -> bool {
+        verify(&self.withdrawn, jws, issuer).is_ok()
     }
 
     /// Replaces the former set with this one. Keys that are in both are shared. Keys only in the former are retired.
@@ -207,13 +224,44 @@ impl KeySet {
                 *key = same.clone();
             }
         }
-        for old in
-            former.keys.iter().filter(|old| !self.keys.iter().any(|key| Arc::ptr_eq(key, old)))
-        {
-            old.retired.store(true, Ordering::Release);
-        }
+        let is_withdrawn = |old: &&Arc<Key>| !self.keys.iter().any(|key| Arc::ptr_eq(key, old));
+        let withdrawn = former.keys.iter().filter(is_withdrawn);
+        withdrawn.clone().for_each(|old| old.retired.store(true, Ordering::Release));
+        self.withdrawn = withdrawn.chain(&former.withdrawn).take(MAX_WITHDRAWN).cloned().collect();
         self
     }
+}
+
+/// Returns the one of these keys that signed the token.
+fn verify(keys: &[Arc<Key>], jws: &Jws<'_>, issuer: &str) -> Result<Arc<Key>, KeyLookupError> {
+    let candidates =
+        keys.iter().filter(|key| key.may_sign_for(issuer) && key.matches_header(&jws.header));
+    let mut named = candidates.clone().filter(|key| !key.matches_any_kid);
+    if jws.header.kid().is_none() && named.next().is_some() && candidates.clone().nth(1).is_some() {
+        return Err(KeyLookupError::Ambiguous);
+    }
+    let mut error = KeyLookupError::Unknown;
+    let mut tries = 0;
+    for key in candidates {
+        match key.public_key(jws.header.algorithm) {
+            Err(why) => error = if tries == 0 { why } else { error },
+            Ok(_) if tries == MAX_TRIES => break,
+            Ok(public_key) => {
+                tries += 1;
+                error = KeyLookupError::Signature;
+                if public_key.verifies(jws.signing_input.as_bytes(), &jws.signature) {
+                    return Ok(key.clone());
+                }
+            }
+        }
+    }
+    Err(error)
+}
+
+/// Whether it is an object with a `kty`, as each JWK is
+/// ([RFC 7517 §4.1](https://www.rfc-editor.org/rfc/rfc7517#section-4.1)).
+fn is_jwk(value: Raw<'_>) -> bool {
+    Object::of(value.get()).is_ok_and(|jwk| jwk.get("kty").and_then(Raw::string).is_some())
 }
 
 impl Key {

@@ -44,7 +44,7 @@ fn non_access_token_kind(kind: &str) -> Denial {
 fn require_rfc9068_claims(claims: &Claims) -> Result<(), Denial> {
     let required = [
         ("client_id", claims.has_client_id),
-        ("iat", claims.has_issued_at()),
+        ("iat", claims.issued_at.is_some()),
         ("jti", claims.has_token_id),
     ];
     match required.iter().find(|(_, is_there)| !is_there) {

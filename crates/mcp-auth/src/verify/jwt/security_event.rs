@@ -84,6 +84,11 @@ impl SecurityEvent {
         Ok(event)
     }
 
+    /// `iat`, in whole seconds since 1970.
+    pub(crate) fn issued_at(&self) -> u64 {
+        self.issued_at as u64
+    }
+
     /// Checks the audience and the times.
     pub(crate) fn validate(
         &self,
