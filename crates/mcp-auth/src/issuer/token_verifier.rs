@@ -101,7 +101,7 @@ impl TokenVerifier {
         let mut denied = Denial::invalid(Reason::Inactive);
         for introspector in self.introspectors.iter().filter(|it| Some(it.shape_of(token)) == shape)
         {
-            match introspector.verify(token, token_hash, now).await {
+            match introspector.verify(token, token_hash, false, now).await {
                 Ok(token) => return Ok(token),
                 Err(denial) => denied = more_relevant(denied, denial),
             }
@@ -130,7 +130,8 @@ impl TokenVerifier {
         };
         match &verified_by.introspector {
             Some(introspector) => {
-                with_confirmation_of(&introspector.verify(token, token_hash, now).await?, verified)
+                let answer = introspector.verify(token, token_hash, true, now).await?;
+                with_confirmation_of(&answer, verified)
             }
             None => Ok(verified),
         }

@@ -37,14 +37,15 @@ impl Backoff {
         delay.checked_sub(passed).filter(|left| !left.is_zero())
     }
 
-    /// Records the failure of a request that was sent at `sent`. Failures of requests that were sent before the current
-    /// delay began do not extend it.
-    pub(crate) fn failed(&mut self, sent: SystemTime, now: SystemTime) {
+    /// Records the failure of a request that was sent at `sent`, after which none is to be sent for `at_least`, within
+    /// [`MAX_DELAY`]. Failures of requests that were sent before the current delay began do not extend it.
+    pub(crate) fn failed(&mut self, sent: SystemTime, now: SystemTime, at_least: Duration) {
         if self.current.is_some_and(|(since, _)| sent < since || self.left(now).is_some()) {
             return;
         }
         self.failures = self.failures.saturating_add(1);
-        self.current = Some((now, delay(self.failures, MAX_DELAY)));
+        let delay = delay(self.failures, MAX_DELAY).max(at_least).min(MAX_DELAY);
+        self.current = Some((now, delay));
     }
 
     /// Records that the server answered.
@@ -75,16 +76,18 @@ mod tests {
         let (mut backoff, mut now) = (Backoff::default(), 1000);
         for expected in [1, 2, 4, 8, 16, 30, 30] {
             assert_eq!(backoff.left(at(now)), None);
-            backoff.failed(at(now), at(now));
-            backoff.failed(at(now), at(now)); // another one at the same time
+            backoff.failed(at(now), at(now), FIRST_DELAY);
+            backoff.failed(at(now), at(now), FIRST_DELAY); // another one at the same time
             assert_eq!(backoff.left(at(now)), Some(Duration::from_secs(expected)));
             assert_eq!(backoff.left(at(now - 500)), None, "the clock was set back");
             now += expected;
         }
         backoff.reset();
-        backoff.failed(at(now), at(now));
-        assert_eq!(backoff.left(at(now)), Some(FIRST_DELAY));
-        backoff.reset();
+        for (at_least, expected) in [(0, 1), (1, 1), (7, 7), (30, 30), (3600, 30)] {
+            backoff.failed(at(now), at(now), Duration::from_secs(at_least));
+            assert_eq!(backoff.left(at(now)), Some(Duration::from_secs(expected)));
+            backoff.reset();
+        }
         assert_eq!(backoff.left(at(now)), None);
     }
 }

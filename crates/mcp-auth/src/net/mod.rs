@@ -6,6 +6,7 @@ pub(crate) mod notify;
 pub(crate) mod metrics;
 pub(crate) mod fetch;
 pub(crate) mod backoff;
+pub(crate) mod pace;
 pub(crate) mod places;
 pub(crate) mod refresh;
 pub(crate) mod refreshing_cache;

@@ -9,6 +9,7 @@ mod attacks;
 mod attacks_on_tokens;
 mod attacks_on_operations;
 mod attacks_on_uris;
+mod budgets_of_introspection;
 mod budgets_of_keys;
 mod budgets_of_resolvers;
 mod config;

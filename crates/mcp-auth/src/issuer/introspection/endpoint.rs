@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::Response;
 use http::header::{CONTENT_TYPE, HeaderMap};
 
-use crate::issuer::introspection::failure::Failure;
+use crate::issuer::introspection::failure::{Failure, retry_after};
 use crate::issuer::introspection::request::SIGNED;
 use crate::issuer::introspection::settings::Introspection;
 use crate::issuer::issuer_keys::IssuerKeys;
@@ -63,13 +63,15 @@ impl IntrospectionEndpoint {
 
         let limits = Limits { timeout: settings.timeout, max_bytes: MAX_RESPONSE_BYTES };
         let response = post(self.fetch.as_deref(), &url, headers, request, limits).await;
-        let response = response.map_err(Failure::Exchange)?;
+        let response = response?;
+        let retry_after = retry_after(response.headers());
+        let failure = |error| Failure::Exchange(error, retry_after);
         if let Some(api) = settings.api {
-            return self.validate_provider_api(api, &url, response).map_err(Failure::Exchange);
+            return self.validate_provider_api(api, &url, response).map_err(failure);
         }
-        let response = only_ok(&url, response).map_err(Failure::Exchange)?;
+        let response = only_ok(&url, response).map_err(failure)?;
         let invalid = |why: &str| {
-            Failure::Exchange(FetchError::InvalidDocument { url: url.clone(), why: why.to_owned() })
+            Failure::from(FetchError::InvalidDocument { url: url.clone(), why: why.to_owned() })
         };
         let audience = settings.audience_if_absent.as_deref();
         let subject_is_username = settings.subject_is_username;
@@ -141,7 +143,7 @@ impl IntrospectionEndpoint {
         ))?;
         // Plain http is for loopback addresses, and metadata of a remote server must not send requests there.
         if url::is_https(self.issuer()) && !url::is_https(url) {
-            return Err(Failure::Exchange(FetchError::Insecure(url.to_owned())));
+            return Err(FetchError::Insecure(url.to_owned()).into());
         }
         Ok(url.to_owned())
     }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::header::{HeaderMap, RETRY_AFTER};
+
 use crate::model::denial::Denial;
 use crate::model::provider::Api;
 use crate::net::fetch::{FetchError, SharedFetchError};
@@ -10,39 +12,50 @@ use crate::net::fetch::{FetchError, SharedFetchError};
 /// Why there is no response.
 pub(super) enum Failure {
     Interrupted,
-    Exchange(FetchError),
+    /// With the `Retry-After` of the response, if there is one.
+    Exchange(FetchError, Option<Duration>),
     /// The metadata, this server's credentials, or the keys for a signed response are unavailable.
     Unavailable(&'static str, Option<Arc<FetchError>>),
 }
 
 /// Which tokens a failure affects: those whose requests would have failed too.
+#[derive(Clone, Copy, Debug)]
 pub(super) enum FailureScope {
-    All,
-    /// Tokens that were not active before.
-    Unverified,
     /// Only the token of the request.
     ThisToken,
+    /// All tokens of its class: known ones, or unknown ones.
+    Class,
+    /// The server gets too many requests, or is down. Servers and proxies use the same statuses for both.
+    TooMany { retry_after: Option<Duration> },
+}
+
+impl From<FetchError> for Failure {
+    fn from(error: FetchError) -> Self {
+        Self::Exchange(error, None)
+    }
 }
 
 impl Failure {
-    /// Which tokens it affects. `was_active` says whether the token of the request was active before. A failure that
-    /// the token itself may have caused must not affect others: an attacker who knows a token that makes the server
-    /// fail, or a firewall in front of it, could stop introspection for everyone. A token that was active is not
-    /// such a token.
-    pub(super) fn scope(&self, api: Option<&Api>, was_active: bool) -> FailureScope {
-        let error = match self {
+    /// Which tokens it affects. A failure that the token itself may have caused must not affect others: an attacker who
+    /// knows a token that makes the server fail, or a firewall in front of it, could stop introspection for all unknown
+    /// tokens. A known token is not such a token: `is_known` says whether the token of the request was one.
+    pub(super) fn scope(&self, api: Option<&Api>, is_known: bool) -> FailureScope {
+        let (error, retry_after) = match self {
             Self::Interrupted => return FailureScope::ThisToken,
-            Self::Unavailable(..) => return FailureScope::All,
-            Self::Exchange(error) => error,
+            Self::Unavailable(..) => return FailureScope::Class,
+            Self::Exchange(error, retry_after) => (error, *retry_after),
         };
         match error {
-            FetchError::Insecure(_) | FetchError::Unreachable(_) => FailureScope::All,
-            FetchError::Status { status: 401 | 429 | 503, .. } => FailureScope::All,
+            FetchError::Insecure(_) | FetchError::Unreachable(_) => FailureScope::Class,
+            FetchError::Status { status: 401, .. } => FailureScope::Class,
+            FetchError::Status { status: 429 | 503, .. } => FailureScope::TooMany { retry_after },
             // A provider's API answers so when it is asked too often.
-            FetchError::Status { status: 403, .. } if api.is_some() => FailureScope::All,
-            FetchError::Timeout(_) | FetchError::Transport(_) if was_active => FailureScope::All,
+            FetchError::Status { status: 403, .. } if api.is_some() => {
+                FailureScope::TooMany { retry_after }
+            }
             // As far as is known, the next request would time out too.
-            FetchError::Timeout(_) => FailureScope::Unverified,
+            FetchError::Timeout(_) => FailureScope::Class,
+            FetchError::Transport(_) if is_known => FailureScope::Class,
             _ => FailureScope::ThisToken,
         }
     }
@@ -64,12 +77,18 @@ impl Failure {
                     None => denial,
                 }
             }
-            Self::Exchange(error) => {
+            Self::Exchange(error, _) => {
                 let why = advice(&error, api);
                 denial.detail(detail(why)).caused_by(error)
             }
         }
     }
+}
+
+/// The `Retry-After` of a response in seconds. A date counts as absent.
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds))
 }
 
 /// What the endpoint did instead of answering, and what to change.

@@ -7,14 +7,15 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 
+use crate::issuer::introspection::budgets::{Budgets, TokenClass};
 use crate::issuer::introspection::endpoint::IntrospectionEndpoint;
-use crate::issuer::introspection::failure::{Failure, FailureScope};
+use crate::issuer::introspection::failure::Failure;
 use crate::issuer::introspection::settings::Introspection;
 use crate::issuer::token_cache::{CacheWeight, TokenCache};
 use crate::model::denial::Denial;
 use crate::model::provider::Shape;
 use crate::model::verified_token::VerifiedToken;
-use crate::net::backoff::{Backoff, FIRST_DELAY};
+use crate::net::backoff::FIRST_DELAY;
 use crate::net::metrics;
 use crate::util::shown;
 use crate::util::unix_time::unix_secs;
@@ -58,9 +59,7 @@ pub(crate) struct ActiveToken {
 #[derive(Default)]
 struct Requests {
     in_flight: HashMap<TokenHash, watch::Receiver<Option<Outcome>>>,
-    backoff: Backoff,
-    /// For tokens that were not active before.
-    backoff_for_unverified: Backoff,
+    budgets: Budgets,
 }
 
 impl Introspector {
@@ -104,17 +103,19 @@ impl Introspector {
         self.0.active.get(token_hash, now)
     }
 
-    /// Introspects a token, unless the outcome is cached.
+    /// Introspects a token, unless the outcome is cached. `is_signed` says whether it is a JWT whose signature was
+    /// verified.
     pub(crate) async fn verify(
         &self,
         token: &str,
         token_hash: TokenHash,
+        is_signed: bool,
         now: SystemTime,
     ) -> Outcome {
         if let Some(known) = self.0.cached(&token_hash, now) {
             return known;
         }
-        let mut outcome = match self.0.join_or_start(token, token_hash, now) {
+        let mut outcome = match self.0.join_or_start(token, token_hash, is_signed, now) {
             Lookup::Cached(outcome) => return outcome,
             Lookup::InFlight(outcome) => outcome,
         };
@@ -135,6 +136,7 @@ impl Shared {
         self: &Arc<Self>,
         token: &str,
         token_hash: TokenHash,
+        is_signed: bool,
         now: SystemTime,
     ) -> Lookup {
         let refuse = |retry_after, why| Lookup::Cached(Err(self.unavailable(retry_after, why)));
@@ -146,11 +148,17 @@ impl Shared {
         if let Some(known) = self.cached(&token_hash, now) {
             return Lookup::Cached(known);
         }
-        let was_active = self.active.contains(&token_hash);
-        if let Some(left) = requests.backoff_left(was_active, now) {
-            return refuse(left, "it is out of reach, and is asked again after a delay");
+        let class = match is_signed || self.active.contains(&token_hash) {
+            true => TokenClass::Known,
+            false => TokenClass::Unknown,
+        };
+        if let Some(left) = requests.budgets.left(class, now) {
+            return refuse(
+                left,
+                "it is out of reach or gets too many requests, and is asked again after a delay",
+            );
         }
-        if requests.in_flight.len() >= self.limit_for(was_active) {
+        if requests.in_flight.len() >= self.limit_for(class) {
             drop(requests);
             metrics::introspection(&self.server.metrics_label, "crowded");
             return refuse(
@@ -163,11 +171,12 @@ impl Shared {
         };
         let (sender, outcome) = watch::channel(None);
         requests.in_flight.insert(token_hash, outcome.clone());
+        requests.budgets.sent(class, now);
         let request = IntrospectionRequest {
             shared: self.clone(),
             token_hash,
             is_compact: jwt::is_compact(token),
-            was_active,
+            class,
             sent_at: now,
             sender,
             outcome: None,
@@ -177,10 +186,13 @@ impl Shared {
         Lookup::InFlight(outcome)
     }
 
-    /// A quarter is reserved for tokens that were active before, so that invented tokens cannot take all.
-    fn limit_for(&self, was_active: bool) -> usize {
+    /// A quarter is reserved for known tokens, so that invented tokens cannot take all.
+    fn limit_for(&self, class: TokenClass) -> usize {
         let most = self.settings.max_in_flight;
-        if was_active { most } else { most - most / 4 }
+        match class {
+            TokenClass::Known => most,
+            TokenClass::Unknown => most - most / 4,
+        }
     }
 
     fn unavailable(&self, retry_after: Duration, why: &str) -> Denial {
@@ -196,11 +208,13 @@ impl Shared {
 
     /// Records the outcome of a request: in the caches, in the backoff, in metrics and the log.
     fn record(&self, request: &IntrospectionRequest, answer: Result<Outcome, Failure>) -> Outcome {
-        let (token_hash, now) = (request.token_hash, self.server.now());
+        let (token_hash, class, now) = (request.token_hash, request.class, self.server.now());
         let mut requests = self.requests();
+        if answer.is_ok() {
+            requests.budgets.answered(class, now);
+        }
         let (outcome, metric_outcome, should_log) = match answer {
             Ok(Ok(token)) => {
-                requests.reset_backoff();
                 let token = token.introspected();
                 let end = token.data().expires_at.map(NonZeroU64::get);
                 let answered = ActiveToken { token: token.clone(), is_compact: request.is_compact };
@@ -208,23 +222,17 @@ impl Shared {
                 (Ok(token), "active", false)
             }
             Ok(Err(denial)) => {
-                requests.reset_backoff();
                 self.active.remove(&token_hash);
                 self.refuse(&token_hash, &denial, self.settings.negative_cache_for, now);
                 (Err(denial), "refused", false)
             }
             Err(failure) => {
-                match failure.scope(self.settings.api, request.was_active) {
-                    FailureScope::All => requests.backoff.failed(request.sent_at, now),
-                    FailureScope::Unverified => {
-                        requests.backoff_for_unverified.failed(request.sent_at, now)
-                    }
-                    FailureScope::ThisToken => {}
-                }
-                let left = requests.backoff_left(request.was_active, now).unwrap_or(FIRST_DELAY);
+                let scope = failure.scope(self.settings.api, class == TokenClass::Known);
+                requests.budgets.failed(class, scope, request.sent_at, now);
+                let left = requests.budgets.left(class, now).unwrap_or(FIRST_DELAY);
                 let denial = failure.into_denial(self.server.issuer(), self.settings.api, left);
                 self.refuse(&token_hash, &denial, FIRST_DELAY, now);
-                (Err(denial), "failed", requests.backoff.should_log(now))
+                (Err(denial), "failed", requests.budgets.should_log(class, now))
             }
         };
         requests.in_flight.remove(&token_hash);
@@ -249,26 +257,12 @@ impl Shared {
     }
 }
 
-impl Requests {
-    /// What is left of the backoff. `was_active` says whether the token was active before.
-    fn backoff_left(&self, was_active: bool, now: SystemTime) -> Option<Duration> {
-        let for_unverified = self.backoff_for_unverified.left(now).filter(|_| !was_active);
-        self.backoff.left(now).max(for_unverified)
-    }
-
-    fn reset_backoff(&mut self) {
-        self.backoff.reset();
-        self.backoff_for_unverified.reset();
-    }
-}
-
 /// One introspection request. Its outcome is recorded when it is dropped, so that even a panic completes it.
 struct IntrospectionRequest {
     shared: Arc<Shared>,
     token_hash: TokenHash,
     is_compact: bool,
-    /// Whether the token was active before.
-    was_active: bool,
+    class: TokenClass,
     sent_at: SystemTime,
     sender: watch::Sender<Option<Outcome>>,
     outcome: Option<Result<Outcome, Failure>>,

@@ -6,6 +6,7 @@ mod client_authentication;
 mod settings;
 mod request;
 mod failure;
+mod budgets;
 mod endpoint;
 mod introspector;
 
