@@ -12,8 +12,9 @@ const BUCKET_SECS: u64 = 60;
 
 /// The proofs that were accepted and could be replayed, as digests of 16 bytes each.
 ///
-/// A proof that would still be accepted is never dropped. When the cache is full, new proofs are refused. No owner
-/// may use more than a quarter of it, with however many keys, so that no single owner can lock out the others.
+/// A proof that would still be accepted is never dropped. When the cache is full, new proofs are refused. An owner, with
+/// however many keys, may use a third of what is free beside it: one alone a quarter of the cache, and each further one
+/// leaves room for others. So no few owners can lock out the others.
 pub(super) struct ReplayCache {
     capacity: usize,
     entries: Mutex<Entries>,
@@ -92,7 +93,8 @@ impl ReplayCache {
         let all: usize = minutes.values().map(|minute| minute.proofs.len()).sum();
         let theirs: usize =
             minutes.values().filter_map(|minute| minute.count_by_owner.get(&quota_key)).sum();
-        if all >= self.capacity || theirs >= self.capacity.div_ceil(4) {
+        let free = self.capacity.saturating_sub(all);
+        if theirs.saturating_mul(3) >= free {
             return ReplayCheck::Full;
         }
         let minute = minutes.entry(until / BUCKET_SECS).or_default();
@@ -172,16 +174,50 @@ mod tests {
         let replays = ReplayCache::new(8);
         let see =
             |name, key, id| replays.check_and_insert(quota_key(name), &[key; 32], id, 700, 600);
-        for (key, name) in (0..).zip(["alice", "bob", "carol", "dave"]) {
-            assert_eq!(see(name, key, "a"), ReplayCheck::New);
-            assert_eq!(see(name, key + 10, "a"), ReplayCheck::New);
-            assert_eq!(see(name, key + 20, "a"), ReplayCheck::Full, "their share, with any key");
+        for (key, (name, share)) in (0..).zip([
+            ("alice", 2),
+            ("bob", 2),
+            ("carol", 1),
+            ("dave", 1),
+            ("erin", 1),
+            ("fay", 1),
+        ]) {
+            for other_key in 0..share {
+                assert_eq!(see(name, key + 10 * other_key, "a"), ReplayCheck::New, "{name}");
+            }
+            assert_eq!(see(name, key + 100, "a"), ReplayCheck::Full, "{name} with any key");
         }
-        assert_eq!(see("erin", 9, "a"), ReplayCheck::Full);
+        assert_eq!(see("gus", 9, "a"), ReplayCheck::Full);
         assert_eq!(see("alice", 0, "a"), ReplayCheck::Replayed);
         assert_eq!(ids(&replays), 8);
-        let later = replays.check_and_insert(quota_key("erin"), &[9; 32], "a", 900, 720);
+        let later = replays.check_and_insert(quota_key("gus"), &[9; 32], "a", 900, 720);
         assert_eq!(later, ReplayCheck::New, "time helps");
+    }
+
+    #[test]
+    fn users_who_send_all_they_can_leave_room_for_another() {
+        for attackers in [1, 4, 20, 100] {
+            let replays = ReplayCache::new(100_000);
+            let mut free: usize = 100_000;
+            for attacker in 0..attackers {
+                let key = quota_key(&format!("attacker-{attacker}"));
+                let mut id = 0;
+                while replays.check_and_insert(key, &[1; 32], &format!("{attacker}-{id}"), 700, 600)
+                    == ReplayCheck::New
+                {
+                    id += 1;
+                    free -= 1;
+                }
+            }
+            let honest = quota_key("alice");
+            let mut id = 0;
+            while replays.check_and_insert(honest, &[2; 32], &id.to_string(), 700, 600)
+                == ReplayCheck::New
+            {
+                id += 1;
+            }
+            assert_eq!(id, free.div_ceil(4), "{attackers}");
+        }
     }
 
     #[test]

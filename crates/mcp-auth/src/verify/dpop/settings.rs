@@ -63,7 +63,7 @@ impl Dpop {
     /// Sets how many proofs the replay cache holds, so that no proof is used twice. The default is 400,000.
     ///
     /// 400,000 proofs take 11 MB and are enough for 3,300 requests a second. When the cache is full, requests with
-    /// proofs are answered with 503. One subject of an issuer gets at most a quarter of it, with however many keys.
+    /// proofs are answered with 503. One subject of an issuer, with however many keys, gets a third of what is free beside it: at most a quarter of all.
     pub fn replay_cache_capacity(mut self, number: usize) -> Self {
         self.replay_cache_capacity = number;
         self
