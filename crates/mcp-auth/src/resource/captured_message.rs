@@ -12,7 +12,7 @@ use crate::resource::joined_frames::JoinedFrames;
 /// is parsed at once, and a longer one that only passes through is not kept.
 const MAX_CAPTURED_BYTES: usize = 64 * 1024;
 
-/// The message of a request. It says which ids wait for a response. Clones share it.
+/// The message of a request, copied: a small part of a buffer would keep all of it. It says which ids wait for a response. Clones share it.
 #[derive(Clone, Default)]
 pub(crate) struct CapturedMessage(Option<Arc<Mutex<Message>>>);
 
@@ -27,7 +27,9 @@ impl CapturedMessage {
     /// A message that the layer has read.
     pub(super) fn read(message: &Bytes) -> Self {
         Self::new(match message.len() {
-            ..=MAX_CAPTURED_BYTES => Message::Kept(JoinedFrames::from(message.clone())),
+            ..=MAX_CAPTURED_BYTES => {
+                Message::Kept(JoinedFrames::from(Bytes::copy_from_slice(message)))
+            }
             _ => Message::TooLong(open_requests(message)),
         })
     }
@@ -46,10 +48,16 @@ impl CapturedMessage {
         let Some(message) = &self.0 else { return };
         let mut message = lock(message);
         if let Message::Kept(frames) = &mut *message
-            && frames.add(frame.clone(), MAX_CAPTURED_BYTES).is_err()
+            && frames.add(Bytes::copy_from_slice(frame), MAX_CAPTURED_BYTES).is_err()
         {
             *message = Message::TooLong(None);
         }
+    }
+
+    /// Whether it was too long to be kept, and was not read before.
+    pub(crate) fn is_too_long(&self) -> bool {
+        let message = self.0.as_ref().map(|message| lock(message));
+        message.is_some_and(|message| matches!(*message, Message::TooLong(None)))
     }
 
     /// The requests in the message. Returns `None` if they are not known: there is no message, it was not kept, it is not

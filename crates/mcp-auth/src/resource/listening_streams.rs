@@ -53,7 +53,9 @@ fn free_moment(ends: &BTreeSet<u64>, end: u64) -> u64 {
     let delays = (0..max_streams as u32).map(|i| millis(MAX_DELAY.mul_f64(spread(i))));
     let mut moments = delays.map(|delay| end.saturating_add(delay));
     let is_free = |at: &u64| {
-        ends.range((at + 1).saturating_sub(gap)..at.saturating_add(gap)).next().is_none()
+        ends.range(at.saturating_add(1).saturating_sub(gap)..at.saturating_add(gap))
+            .next()
+            .is_none()
     };
     moments.find(is_free).unwrap_or_else(|| {
         // More streams than a client has. Only the same moment is avoided, as far as there is one.

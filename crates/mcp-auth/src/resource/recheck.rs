@@ -7,6 +7,10 @@ use crate::net::box_future::BoxFuture;
 use crate::resource::mcp_auth::McpAuth;
 use crate::util::unix_time::unix_secs;
 
+/// How many seconds before its expiry an issuer may already say that a token is not active, because its clock is ahead
+/// of ours: the accuracy of NTP, and a margin. A token that it refuses earlier was revoked.
+const MAX_CLOCK_SKEW: u64 = 5;
+
 impl McpAuth {
     /// Whether the caller's token is introspected again while its requests are open.
     pub(crate) fn needs_recheck(&self, caller: &AuthInfo) -> bool {
@@ -23,10 +27,9 @@ impl McpAuth {
         })
     }
 
-    /// Whether the caller's token may have expired for its issuer, whose clock may be ahead of ours.
+    /// Whether the caller's token may have expired for its issuer, whose clock may be a little ahead of ours.
     pub(crate) fn may_have_expired(&self, caller: &AuthInfo) -> bool {
-        let now =
-            unix_secs(self.0.clock.now()).saturating_add(self.0.policy.validity.leeway.as_secs());
+        let now = unix_secs(self.0.clock.now()).saturating_add(MAX_CLOCK_SKEW);
         caller.data().expires_at.is_some_and(|end| end.get() <= now)
     }
 

@@ -70,7 +70,9 @@ pub(crate) fn error(error: &(dyn Error + 'static)) -> String {
 /// Whether a character is shown as it is: not a control character, not one that changes the direction of the text or
 /// is invisible, and not a line break.
 fn is_printable(c: char) -> bool {
-    matches!(c, ' '..='~') || (!c.is_ascii() && c.escape_debug().len() == 1)
+    // Letters and symbols that look like nothing.
+    let is_blank = matches!(c, '\u{115f}' | '\u{1160}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}');
+    matches!(c, ' '..='~') || (!c.is_ascii() && !is_blank && c.escape_debug().len() == 1)
 }
 
 impl fmt::Display for Shown<'_> {

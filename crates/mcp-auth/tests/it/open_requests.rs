@@ -7,7 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
-use mcp_auth::{GuardedBody, Introspection, McpAuth, McpAuthBuilder, Revocation, ToolScopes};
+use mcp_auth::{
+    Clock as _, GuardedBody, Introspection, McpAuth, McpAuthBuilder, Revocation, ToolScopes,
+};
 use mcp_auth_testkit::{Endpoint, TestIssuer, Trouble};
 use tokio::time::{sleep, timeout};
 use tower::{Layer as _, ServiceExt as _, service_fn};
@@ -44,6 +46,10 @@ fn revoked(id: &str) -> String {
     format!(
         r#"{{"error":{{"code":401,"message":"The access token was revoked"}},"id":{id},"jsonrpc":"2.0"}}"#
     )
+}
+
+fn expired(id: &str) -> String {
+    revoked(id).replace("was revoked", "has expired")
 }
 
 fn listened(id: &str) -> String {
@@ -116,15 +122,25 @@ type Row<'t> = (&'t str, &'t [(&'static str, &'t str)], Option<String>, String);
 #[tokio::test(start_paused = true)]
 async fn a_stream_ends_as_its_revision_says() {
     let long = CALL.replace("wait", &"w".repeat(70_000));
-    let rows: [Row<'_>; 9] = [
+    let long_id = CALL.replace('7', &format!("{:?}", "7".repeat(300)));
+    let both = format!("[{CALL},{LISTEN}]");
+    let rows: [Row<'_>; 11] = [
         (CALL, &[], None, event(&revoked("7"))),
         (BATCH, &[], None, event(&revoked("1")) + &event(&revoked(r#""b""#))),
         (NOTIFICATION, &[], None, String::new()),
         (LISTEN, &MODERN, Some(event(&listened(r#""l-1""#))), event(&revoked(r#""l-1""#))),
         // The headers of a client may say something else: the body decides.
         (LISTEN, &[], Some(event(&listened(r#""l-1""#))), event(&revoked(r#""l-1""#))),
-        ("", &[], None, event(&revoked("null"))),
-        (r#"{"id":7,"id":8,"method":"ping"}"#, &[], None, event(&revoked("null"))),
+        // What cannot be read counts as a subscription.
+        ("", &[], Some(String::new()), event(&revoked("null"))),
+        (r#"{"id":7,"id":8,"method":"ping"}"#, &[], Some(String::new()), event(&revoked("null"))),
+        (&long_id, &[], None, event(&revoked("null"))),
+        (
+            &both,
+            &[],
+            Some(event(&expired("7")) + &event(&listened(r#""l-1""#))),
+            event(&revoked("7")) + &event(&revoked(r#""l-1""#)),
+        ),
         (&long, &[], None, event(&revoked("null"))),
         (
             r#"{"method":"ping","id":18446744073709551616}"#,
@@ -269,6 +285,41 @@ async fn an_introspected_token_that_expires_does_not_end_its_calls() {
     }
 }
 
+/// A token may be revoked although its expiry is near.
+#[tokio::test(start_paused = true)]
+async fn an_introspected_token_that_is_revoked_near_its_end_ends_its_calls() {
+    let (issuer, auth) = introspected();
+    let token = issuer.token().expires_in(2 * MINUTE).opaque();
+    let (frames, response) = streaming(&auth, post(&token, CALL, &[]), &[EVENTS]);
+    let response = tokio::spawn(response);
+    sleep(MINUTE).await;
+    let mut body = response.await.expect("a response").into_body();
+    let read = tokio::spawn(async move { next(&mut body).await });
+    issuer.revoke(&token);
+    issuer.clock().advance(Duration::from_secs(61)); // what was cached is no longer used
+    sleep(Duration::from_secs(11)).await;
+    assert!(frames.is_closed());
+    assert_eq!(read.await.expect("it"), Some(event(&revoked("7"))));
+}
+
+/// Whether a token counts as revoked depends on the clock. The task must not look again and again.
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_back_stops_no_thread() {
+    let issuer = TestIssuer::new();
+    let auth = issuer.protects(RESOURCE).build().expect("a description");
+    auth.revoke(Revocation::subject(ISSUER, "alice"));
+    issuer.clock().advance(Duration::from_secs(10));
+    let token = issuer.token().expires_in(60 * MINUTE).sign();
+    let (frames, response) = streamed(&auth, Some(&token), &[EVENTS]).await;
+    let mut body = response.into_body();
+    frames.send(data("data: 1\n\n")).await.expect("open");
+    assert_eq!(next(&mut body).await.as_deref(), Some("data: 1\n\n"));
+    let now = issuer.clock().now();
+    issuer.clock().set(now - 2 * MINUTE);
+    let ended = timeout(Duration::from_secs(1), body.frame()).await;
+    assert!(ended.is_ok_and(|frame| frame.is_none()), "as by the clock of now, it is revoked");
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_outage_of_introspection_ends_no_call() {
     let (issuer, auth) = introspected();
@@ -293,12 +344,19 @@ async fn no_two_listening_streams_of_a_principal_end_at_once() {
     let issuer = TestIssuer::new();
     let auth = issuer.protects(RESOURCE).build().expect("a description");
     let token = issuer.token().expires_in(5 * MINUTE).sign();
+    one_stream_ends_after_the_other(&issuer, &auth, &token).await;
+    let (issuer, auth) = introspected();
+    let token = issuer.token().expires_in(5 * MINUTE).opaque();
+    one_stream_ends_after_the_other(&issuer, &auth, &token).await;
+}
+
+async fn one_stream_ends_after_the_other(issuer: &TestIssuer, auth: &McpAuth, token: &str) {
     let mut open = Vec::new();
     for i in 0..8 {
         let (frames, response) = match i % 2 {
-            0 => streamed(&auth, Some(&token), &[EVENTS]).await,
+            0 => streamed(auth, Some(token), &[EVENTS]).await,
             _ => {
-                let (frames, response) = streaming(&auth, post(&token, LISTEN, &MODERN), &[EVENTS]);
+                let (frames, response) = streaming(auth, post(token, LISTEN, &MODERN), &[EVENTS]);
                 (frames, response.await)
             }
         };
@@ -316,6 +374,6 @@ async fn no_two_listening_streams_of_a_principal_end_at_once() {
         assert_eq!(is_over(&open), over, "one at a time, 4 s apart");
     }
     // The token is refused for every new stream at the same time as before.
-    let refused = streamed(&auth, Some(&token), &[EVENTS]).await.1;
+    let refused = streamed(auth, Some(token), &[EVENTS]).await.1;
     assert_eq!(refused.status(), 401);
 }

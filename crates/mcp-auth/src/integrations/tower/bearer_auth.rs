@@ -53,8 +53,8 @@ pub struct BearerAuthLayer(McpAuth);
 ///
 /// A response may take longer than its token is valid. A listening stream (the response to a `GET` or to
 /// `subscriptions/listen`) ends when the token with which it was opened expires, or up to 32 seconds later if the
-/// same caller has other streams. If the token is revoked, everything that is open ends: the client gets a
-/// JSON-RPC error for each request that waits for a response. The head of a stream that answers a `POST` is held
+/// same caller has other streams. If the token is revoked, every event stream ends, and the client gets a JSON-RPC
+/// error for each request that waits for a response. A body of another type is sent to its end. The head of a stream that answers a `POST` is held
 /// back until its first message, 100 ms at most: a handler that [refuses](AuthInfo::require) its caller within this
 /// time answers with a 403. All this uses tokio's timer, which must be enabled in a runtime that you build
 /// yourself.
@@ -189,7 +189,7 @@ where
                         }
                         Poll::Pending => {
                             let revoked = scope.poll_revoked(&mut watch, context);
-                            revoked.map(|response| Ok(Outcome::Passed(response)))
+                            revoked.map(|response| Ok(Outcome::Passed(closing(response, has_body))))
                         }
                     });
                     outcome.await?
@@ -214,6 +214,16 @@ where
     }
 }
 
+/// Closes the connection after a response if `is_body_left`: the part of a body that was not read would block the next
+/// request. The client must be told, or it may send the next request while the connection is being closed (RFC 9112
+/// §9.6).
+fn closing<R>(mut response: Response<R>, is_body_left: bool) -> Response<R> {
+    if is_body_left {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
 impl McpAuth {
     /// Admits a request, perhaps as anonymous, and logs it.
     async fn admit_or_anonymous<B: Body<Data = Bytes>>(
@@ -233,20 +243,15 @@ impl McpAuth {
         Ok((Some(caller), body))
     }
 
-    /// Refuses a request. The part of a body that was not read would block the next request on the connection,
-    /// so the connection is closed. The client must be told, or it may send the next request while the
-    /// connection is being closed (RFC 9112 §9.6).
+    /// Refuses a request.
     fn refuse_request<R>(
         &self,
         denial: &Denial,
         headers: &HeaderMap,
         has_body: bool,
     ) -> Response<ResponseBody<R>> {
-        let mut response = self.log_and_refuse(denial, decision_log::tool_name(headers));
-        if has_body && !(self.reads_bodies() && denial.is_about_operation()) {
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        response
+        let response = self.log_and_refuse(denial, decision_log::tool_name(headers));
+        closing(response, has_body && !(self.reads_bodies() && denial.is_about_operation()))
     }
 
     /// Logs a denial, and returns its response.

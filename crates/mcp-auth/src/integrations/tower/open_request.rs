@@ -5,6 +5,7 @@ use http::header::{HeaderName, HeaderValue};
 use http::request::Parts;
 
 use crate::integrations::tower::json_rpc;
+use crate::policy::operation;
 use crate::resource::captured_message::CapturedMessage;
 use crate::resource::guarded_body::GuardedBody;
 
@@ -13,9 +14,9 @@ pub(super) const MCP_METHOD: HeaderName = HeaderName::from_static("mcp-method");
 
 const LISTEN: HeaderValue = HeaderValue::from_static("subscriptions/listen");
 
-/// The JSON-RPC error code for a request whose token was revoked: the HTTP status of requests with such a token, which
+/// The JSON-RPC error code for a request whose token is no longer accepted: the HTTP status of requests with such a token, which
 /// is outside the range that JSON-RPC reserves.
-const REVOKED: i32 = 401;
+const UNAUTHORIZED: i32 = 401;
 
 /// A request whose response is not complete.
 #[derive(Clone, Default)]
@@ -45,23 +46,33 @@ impl OpenRequest {
         !self.is_post || self.declares_subscription
     }
 
-    /// Whether its response is a listening stream. Not only the headers are asked: a server may ignore them.
+    /// Whether its response is a listening stream. Not only the headers are asked: a server may ignore them. A message that
+    /// cannot be read counts as a subscription, since no client sends one. Of a message that is too long to be kept, only
+    /// the headers are known: servers with subscriptions compare them with the message.
     pub(super) fn is_listening(&self) -> bool {
-        let requests = || self.message.open_requests().unwrap_or_default();
-        self.declares_listening() || requests().iter().any(|request| request.is_subscription)
+        let is_subscription = || match self.message.open_requests() {
+            Some(requests) => requests.iter().any(|request| request.is_subscription),
+            None => !self.message.is_too_long(),
+        };
+        self.declares_listening() || is_subscription()
     }
 
-    /// The results that tell the client that its subscription has ended. Empty if it has none.
-    pub(super) fn subscription_results(&self) -> Vec<String> {
+    /// What tells the client that its subscription has ended: a result. Whatever else waits in its message gets an error.
+    pub(super) fn expired_responses(&self) -> Vec<String> {
         let requests = self.message.open_requests().unwrap_or_default();
-        let subscriptions = requests.iter().filter(|request| request.is_subscription);
-        subscriptions.map(|request| json_rpc::subscription_ended(&request.id)).collect()
+        let response = |request: &operation::OpenRequest| match request.is_subscription {
+            true => json_rpc::subscription_ended(&request.id),
+            false => {
+                json_rpc::error(Some(&request.id), UNAUTHORIZED, "The access token has expired")
+            }
+        };
+        requests.iter().map(response).collect()
     }
 
     /// The errors that tell the client that its token was revoked, one for each request in its message. Empty if it
     /// waits for no response.
     pub(super) fn revoked_errors(&self) -> Vec<String> {
-        let error = |id| json_rpc::error(id, REVOKED, "The access token was revoked");
+        let error = |id| json_rpc::error(id, UNAUTHORIZED, "The access token was revoked");
         match self.message.open_requests() {
             Some(requests) => requests.iter().map(|request| error(Some(&request.id))).collect(),
             None if self.is_post => vec![error(None)],

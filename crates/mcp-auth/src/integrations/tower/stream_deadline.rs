@@ -24,6 +24,8 @@ pub(super) struct StreamDeadline {
     timer: Option<Pin<Box<Sleep>>>,
     /// Created at the first wait. Most streams end before.
     revoked: Option<BoxFuture<'static, ()>>,
+    /// It has completed. What it looked up may change again, if the clock is set.
+    is_revoked: bool,
     recheck: Option<Recheck>,
 }
 
@@ -37,13 +39,28 @@ struct Recheck {
 
 impl StreamDeadline {
     pub(super) fn new(at: Option<SystemTime>, clock: Arc<dyn Clock>) -> Self {
-        Self { at, clock, timer: None, revoked: None, recheck: None }
+        Self { at, clock, timer: None, revoked: None, is_revoked: false, recheck: None }
     }
 
     /// The same deadline, for a token that is introspected and must be rechecked.
     pub(super) fn with_recheck(mut self) -> Self {
         self.recheck = Some(Recheck { since: self.clock.now(), in_flight: None });
         self
+    }
+
+    /// From now on, only a revocation ends the token.
+    pub(super) fn ignore_expiry(&mut self) {
+        (self.at, self.timer, self.recheck) = (None, None, None);
+    }
+
+    /// From now on, the token is not rechecked.
+    pub(super) fn stop_rechecks(&mut self) {
+        (self.timer, self.recheck) = (None, None);
+    }
+
+    /// Whether the token was found to be revoked while the task waited.
+    pub(super) fn is_revoked(&self) -> bool {
+        self.is_revoked
     }
 
     /// Whether the token has expired.
@@ -80,8 +97,11 @@ impl StreamDeadline {
         context: &mut Context<'_>,
         revoked: impl FnOnce() -> BoxFuture<'static, ()>,
     ) -> Poll<()> {
+        if self.is_revoked {
+            return Poll::Ready(());
+        }
         if self.revoked.get_or_insert_with(revoked).as_mut().poll(context).is_ready() {
-            self.revoked = None;
+            (self.revoked, self.is_revoked) = (None, true);
             return Poll::Ready(());
         }
         loop {

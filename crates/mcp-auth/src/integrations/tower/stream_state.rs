@@ -74,7 +74,7 @@ impl StreamState {
         let why = watch.ended(context)?;
         let last_messages = match why {
             TokenEnd::Revoked => self.request.revoked_errors(),
-            TokenEnd::Expired if self.request.is_listening() => self.request.subscription_results(),
+            TokenEnd::Expired if self.request.is_listening() => self.request.expired_responses(),
             // The response to a request that was authorized when it arrived, however long it takes.
             TokenEnd::Expired => {
                 watch.ignore_expiry();

@@ -35,24 +35,28 @@ impl TokenWatch {
 
     /// From now on only a revocation ends the token.
     pub(super) fn ignore_expiry(&mut self) {
-        self.deadline = StreamDeadline::new(None, self.auth.clock().clone());
+        self.deadline.ignore_expiry();
     }
 
     /// Whether the token has ended. A recheck that is due is started.
     pub(super) fn ended(&mut self, context: &mut Context<'_>) -> Option<TokenEnd> {
         let version = self.auth.revocations().version();
         let is_news = std::mem::replace(&mut self.version, version) != version;
-        if is_news && self.auth.is_revoked(&self.caller) {
+        if self.deadline.is_revoked() || is_news && self.auth.is_revoked(&self.caller) {
             return Some(TokenEnd::Revoked);
         }
         if self.deadline.has_expired() {
             return Some(TokenEnd::Expired);
         }
-        let is_refused = self.deadline.is_refused(context, || self.auth.is_refused(&self.caller));
-        is_refused.then(|| match self.auth.may_have_expired(&self.caller) {
-            true => TokenEnd::Expired,
-            false => TokenEnd::Revoked,
-        })
+        if !self.deadline.is_refused(context, || self.auth.is_refused(&self.caller)) {
+            return None;
+        }
+        if self.auth.may_have_expired(&self.caller) {
+            // Then the token ends as any other that expires, at its deadline.
+            self.deadline.stop_rechecks();
+            return None;
+        }
+        Some(TokenEnd::Revoked)
     }
 
     /// Ready when [`ended`](Self::ended) must be called again.

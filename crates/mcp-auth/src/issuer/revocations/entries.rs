@@ -19,8 +19,9 @@ pub(super) const SKEW: u64 = 5;
 pub(super) struct IssuerEntries {
     /// One table for each [`RevokedKind`], by name.
     tables: [HashMap<Box<str>, Entry>; 5],
-    /// How many seconds its clock was ahead of ours, at least, when it issued one of the tokens seen here.
-    pub(super) clock_ahead: u64,
+    /// How far its clock is ahead of ours, as far as its tokens have shown it: when more became known, and how many
+    /// seconds. Both grow.
+    clock: Vec<(u64, u64)>,
 }
 
 /// Tokens issued before these times are revoked, and those that do not say when they were issued. All are seconds
@@ -63,15 +64,34 @@ impl IssuerEntries {
         self.tables.iter().map(HashMap::len).sum()
     }
 
-    /// Whether a token is revoked. `latest` is the latest second in which a token can have been issued.
-    pub(super) fn revokes(&self, data: &TokenData, latest: u64) -> bool {
+    /// How many seconds its clock was ahead, as far as that was known at a moment.
+    fn clock_ahead(&self, moment: u64) -> u64 {
+        let known = self.clock.iter().rev().find(|(since, _)| *since <= moment);
+        known.map_or(0, |(_, ahead)| *ahead)
+    }
+
+    pub(super) fn knows_clock_ahead(&self, ahead: u64) -> bool {
+        self.clock.last().is_some_and(|(_, known)| *known >= ahead)
+    }
+
+    pub(super) fn learn_clock_ahead(&mut self, now: u64, ahead: u64) {
+        if !self.knows_clock_ahead(ahead) {
+            self.clock.push((now, ahead));
+        }
+    }
+
+    /// Whether a token is revoked at a moment. No token can have been issued later than the leeway after it.
+    pub(super) fn revokes(&self, data: &TokenData, now: u64, leeway: u64) -> bool {
+        let latest = now.saturating_add(leeway);
         // Who knows what claims say that cannot be read: they may name anything that is revoked.
         let Ok([jti, sid, sub]) = json::pick(&data.claims, ["jti", "sid", "sub"]) else {
             return self.len() > 0;
         };
         let issued_at = data.issued_at.map(NonZeroU64::get).filter(|time| *time <= latest);
         let covers = |entry: &Entry| {
-            let before_ours = entry.before_ours.saturating_add(self.clock_ahead);
+            // What became known about its clock much later says nothing about the moment of the revocation.
+            let known_by = entry.before_ours.saturating_add(leeway);
+            let before_ours = entry.before_ours.saturating_add(self.clock_ahead(known_by));
             issued_at.is_none_or(|time| time < entry.before.max(before_ours))
         };
         let subject = Name::Is(Cow::Borrowed(data.subject.of(&data.claims)));

@@ -150,9 +150,10 @@ impl Revocations {
         if self.is_empty() {
             return false;
         }
-        let latest = unix_secs(now).saturating_add(leeway.as_secs());
         let issuers = self.shared.issuers.read().unwrap_or_else(PoisonError::into_inner);
-        issuers.get(&*data.issuer).is_some_and(|entries| entries.revokes(data, latest))
+        issuers
+            .get(&*data.issuer)
+            .is_some_and(|entries| entries.revokes(data, unix_secs(now), leeway.as_secs()))
     }
 
     /// Refuses a revoked token. The token must be valid otherwise: from its `iat` this learns how far the clock of
@@ -181,14 +182,14 @@ impl Revocations {
             return;
         }
         let known = |issuers: &HashMap<Box<str>, IssuerEntries>| {
-            issuers.get(&*data.issuer).is_some_and(|entries| entries.clock_ahead >= ahead)
+            issuers.get(&*data.issuer).is_some_and(|entries| entries.knows_clock_ahead(ahead))
         };
         if known(&self.shared.issuers.read().unwrap_or_else(PoisonError::into_inner)) {
             return;
         }
         let mut issuers = self.shared.issuers.write().unwrap_or_else(PoisonError::into_inner);
         let entries = issuers.entry((&*data.issuer).into()).or_default();
-        entries.clock_ahead = entries.clock_ahead.max(ahead);
+        entries.learn_clock_ahead(now, ahead);
         let revokes_more = entries.len() > 0;
         drop(issuers);
         if revokes_more {
@@ -215,7 +216,7 @@ fn entry_count(issuers: &HashMap<Box<str>, IssuerEntries>) -> usize {
 /// with fewer never does.
 fn make_room(issuers: &mut HashMap<Box<str>, IssuerEntries>, total: usize, now: u64) {
     issuers.values_mut().for_each(|entries| entries.remove_expired(now));
-    issuers.retain(|_, entries| entries.len() > 0 || entries.clock_ahead > 0);
+    issuers.retain(|_, entries| entries.len() > 0 || entries.knows_clock_ahead(1));
     if entry_count(issuers) < total {
         return;
     }

@@ -114,6 +114,11 @@ impl<'m> Envelope<'m> {
         Ok(())
     }
 
+    /// Whether it is a request: it has a method and an `id`, of whatever type.
+    pub(super) fn has_id(&self) -> bool {
+        self.id.is_some() && self.method.is_some() && !self.is_response
+    }
+
     /// The `id`. Returns `None` if there is none, or if it cannot be sent back: it is not a string or a number,
     /// or it is too long.
     pub(super) fn id(&self) -> Option<&'m str> {

@@ -6,7 +6,7 @@ use crate::util::json::Raw;
 /// A request that waits for a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct OpenRequest {
-    /// Its `id`, as JSON.
+    /// Its `id`, as JSON. It is `null` if it cannot be sent back.
     pub(crate) id: Box<str>,
     /// Whether it is `subscriptions/listen`, whose response is a listening stream.
     pub(crate) is_subscription: bool,
@@ -22,9 +22,11 @@ pub(crate) fn open_requests(body: &[u8]) -> Option<Vec<OpenRequest>> {
 impl Envelope<'_> {
     /// Returns `None` for a notification and for a response.
     fn open_request(&self) -> Option<OpenRequest> {
-        let method = self.method.and_then(Raw::string)?;
-        let id = self.id()?.into();
-        Some(OpenRequest { id, is_subscription: method == "subscriptions/listen" })
+        let method = self.method.and_then(Raw::string);
+        self.has_id().then(|| OpenRequest {
+            id: self.id().unwrap_or("null").into(),
+            is_subscription: method.is_some_and(|method| method == "subscriptions/listen"),
+        })
     }
 }
 
@@ -37,7 +39,7 @@ mod tests {
 
     #[test]
     fn the_requests_in_a_message_are_found_with_their_ids() {
-        let rows: [Row<'_>; 12] = [
+        let rows: [Row<'_>; 13] = [
             (r#"{"jsonrpc":"2.0","id":1,"method":"tools/call"}"#, Some(&[("1", false)])),
             (r#"{"method":"ping","id":"a\u0062"}"#, Some(&[(r#""a\u0062""#, false)])),
             (r#"{"method":"ping","id":1e999}"#, Some(&[("1e999", false)])),
@@ -49,7 +51,8 @@ mod tests {
             ),
             (r#"{"method":"notifications/initialized"}"#, Some(&[])),
             (r#"{"id":1,"result":{}}"#, Some(&[])),
-            (r#"{"id":{},"method":"a"}"#, Some(&[])),
+            (r#"{"id":{},"method":"a"}"#, Some(&[("null", false)])),
+            (r#"{"id":null,"method":"subscriptions/listen"}"#, Some(&[("null", true)])),
             (r#"{"id":1,"id":2,"method":"a"}"#, None),
             (r#"{"id":1,"method":"a""#, None),
             ("", None),
