@@ -55,7 +55,7 @@ async fn nothing_leaves_http_where_operations_have_rules() {
         (&optional, &token, 400),
         (&optional, &anonymous, 400),
     ] {
-        for upgrade in ["websocket", "WebSocket", "h2c, websocket", "TLS/1.2", "mcp"] {
+        for upgrade in ["websocket", "WebSocket", "h2c, websocket", "TLS/1.2, mcp", "TLS/1.3", "mcp"] {
             for method in [Method::GET, Method::POST] {
                 let answer = answer(auth, method, with(headers.clone(), upgrade)).await;
                 assert_eq!(answer.status(), expected, "{upgrade}");
@@ -73,12 +73,12 @@ async fn nothing_leaves_http_where_operations_have_rules() {
 }
 
 #[tokio::test]
-async fn h2c_is_removed_so_that_clients_that_offer_it_are_served() {
+async fn what_honest_clients_offer_is_removed_so_that_they_are_served() {
     let issuer = TestIssuer::new();
     let rules = ToolScopes::new().tool("*", Rule::never());
     let auth = issuer.protects(RESOURCE).optional().tools(rules).build().expect("a description");
     for headers in [bearer(&issuer.token().sign()), HeaderMap::new()] {
-        for upgrade in ["h2c", "H2C", ""] {
+        for upgrade in ["h2c", "H2C", "", "TLS/1.2", "TLS/1.2, h2c", "h2c,"] {
             let answer = answer(&auth, Method::POST, with(headers.clone(), upgrade)).await;
             assert_eq!(
                 (answer.status().as_u16(), &**answer.body()),

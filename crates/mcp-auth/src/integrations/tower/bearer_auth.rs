@@ -45,7 +45,7 @@ pub struct BearerAuthLayer(McpAuth);
 /// `X-Forwarded-Client-Cert`). Bodies are streamed in both directions, except where rules for operations or
 /// filtered lists require reading them. A refusal is a response with the [`Denial`](crate::Denial) in its
 /// extensions; the request does not reach the inner service. Where there are rules for operations, a request to
-/// leave HTTP (`Upgrade`, `CONNECT`) is refused, and `Upgrade: h2c` is removed.
+/// leave HTTP (`Upgrade`, `CONNECT`) is refused, and `Upgrade: h2c` and `TLS/1.2` are removed.
 ///
 /// Sessions belong to their callers: each `Mcp-Session-Id` that the inner service issues is signed for the
 /// issuer, subject and client of the request, and so is each event id of a stream. For any other caller, such a

@@ -6,14 +6,20 @@ use http::header::{HeaderMap, UPGRADE};
 use crate::model::denial::Denial;
 use crate::model::error_codes::BadMessage;
 
+/// What Java clients offer over plain HTTP: `java.net.http` offers `h2c` with its first request, and Apache
+/// HttpClient 5.4 offers TLS with every request. An element of a list may be empty.
+const HARMLESS: [&str; 3] = ["h2c", "TLS/1.2", ""];
+
 /// Checks that a request stays in HTTP.
 ///
-/// `Upgrade: h2c` is harmless and frequent: Java's HTTP client sends it with its first request. A server may ignore it
-/// ([RFC 9110 §7.8](https://www.rfc-editor.org/rfc/rfc9110#section-7.8)), and the layer removes it.
+/// Some protocols are offered by honest clients, and a server may ignore them
+/// ([RFC 9110 §7.8](https://www.rfc-editor.org/rfc/rfc9110#section-7.8)). The layer removes them.
 pub(crate) fn check_no_upgrade(method: &Method, headers: &HeaderMap) -> Result<(), Denial> {
-    let is_h2c = |protocol: &str| protocol.trim().eq_ignore_ascii_case("h2c");
-    let is_harmless =
-        |protocols: &str| protocols.trim().is_empty() || protocols.split(',').all(is_h2c);
+    let is_harmless = |protocols: &str| {
+        protocols.split(',').all(|protocol| {
+            HARMLESS.iter().any(|harmless| protocol.trim().eq_ignore_ascii_case(harmless))
+        })
+    };
     let mut upgrades = headers.get_all(UPGRADE).iter();
     if method == Method::CONNECT
         || !upgrades.all(|protocols| protocols.to_str().is_ok_and(is_harmless))
@@ -30,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_h2c_is_harmless() {
+    fn only_what_honest_clients_offer_is_harmless() {
         for (values, expected) in [
             (&[][..], true),
             (&[""], true),
@@ -40,7 +46,15 @@ mod tests {
             (&["websocket"], false),
             (&["h2c, websocket"], false),
             (&["h2c", "WebSocket"], false),
-            (&["h2c,"], false),
+            (&["h2c,"], true),
+            (&[", ,h2c"], true),
+            (&["TLS/1.2"], true),
+            (&["tls/1.2, h2c"], true),
+            (&["h2c", "TLS/1.2"], true),
+            (&["TLS/1.2, websocket"], false),
+            (&["h2c,,websocket"], false),
+            (&["TLS/1.2 websocket"], false),
+            (&["TLS"], false),
             (&["h2"], false),
             (&["TLS/1.3"], false),
             (&["h2c\u{e9}"], false),
