@@ -478,6 +478,34 @@ async fn a_query_must_also_be_allowed_without_it() {
 }
 
 #[tokio::test]
+async fn a_rule_for_a_longer_path_does_not_apply_by_text_in_a_query() {
+    for (strict, is_never, lenient, uri) in [
+        ("notes://{owner}", false, "notes://{owner}/{id}{?format}", "notes://alice?x=/b"),
+        ("notes://{owner}", false, "notes://{owner}/{id}{?format}", "notes://alice?/b"),
+        ("notes://{owner}{?format}", false, "notes://{owner}/{id}{?format}", "notes://alice?x=/b"),
+        ("*", true, "notes://{owner}/{id}{?format}", "notes://alice?x=/b"),
+        ("*", true, "logs://{service}/{day}{?level}", "logs://payments?x=/b"),
+        ("db://{table}", false, "db://{table}/row?id=*", "db://users?x=/row?id=1"),
+        ("db://{table}", false, "db://*/row?id=*", "db://users?x=/row?id=1"),
+        ("db://{table}", false, "db://*/row?id=*", "db://users%3Fx=/row?id=1"),
+        ("db://{t}/private", false, "db://{t}/{row}/{col}{?format}", "db://users/private?x=/b"),
+        ("db://{t}/private", false, "db://{t}/{row}/{col}", "db://users/private?x=/b"),
+    ] {
+        let rule = if is_never { Rule::never() } else { ["admin"].into() };
+        let world = World::new(ToolScopes::new().resource(strict, rule).resource(lenient, ["read"]));
+        let params = serde_json::json!({ "uri": uri }).to_string();
+        assert!(!world.ask("resources/read", &params).await.1, "{strict} {lenient} {uri}");
+    }
+    let rules = ToolScopes::new().resource("*", Rule::never());
+    let rules = rules.resource("logs://{service}/{day}{?level}", ["read"]);
+    let world = World::new(rules.resource("db://*/row?id=*", ["read"]));
+    for uri in ["logs://payments/1?level=a/b", "logs://payments/1", "db://users/row?id=1"] {
+        let params = serde_json::json!({ "uri": uri }).to_string();
+        assert_eq!(world.ask("resources/read", &params).await, (200, true), "{uri}");
+    }
+}
+
+#[tokio::test]
 async fn a_uri_that_servers_normalize_to_a_forbidden_one_is_refused() {
     let forbidden = [
         "vault://admin/keys",

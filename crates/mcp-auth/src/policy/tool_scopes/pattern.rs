@@ -6,7 +6,8 @@ pub(super) struct Pattern {
     prefix: Box<str>,
     parts: Vec<Part>,
     literal_len: usize,
-    has_query: bool,
+    /// What comes before its query, if it names one.
+    path: Option<Box<Pattern>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,13 +15,17 @@ enum Part {
     Literal(Box<str>),
     /// `*`, and RFC 6570 expressions that may cross a slash (`{+path}`, `{path*}`): any text, even empty.
     Anything,
-    /// `{name}`: one or more characters, but no slash.
+    /// `{name}`: one or more characters, but none that ends a segment of a path (`/`, `?`, `#`).
     Segment,
 }
 
 impl Pattern {
     /// Parses a pattern. Returns `None` if the text has no wildcard: then it is a name.
     pub(super) fn of(text: &str) -> Option<Self> {
+        Some(Self::parsed(text)).filter(|pattern| !pattern.parts.is_empty())
+    }
+
+    fn parsed(text: &str) -> Self {
         let mut parts = Vec::new();
         let mut rest = text;
         while let Some(start) = rest.find(['*', '{']) {
@@ -43,11 +48,8 @@ impl Pattern {
             parts.push(part);
             rest = after;
         }
-        if !rest.is_empty() && !parts.is_empty() {
+        if !rest.is_empty() {
             parts.push(Part::Literal(rest.into()));
-        }
-        if parts.is_empty() {
-            return None;
         }
         let length = |part: &Part| if let Part::Literal(text) = part { text.len() } else { 0 };
         let literal_len = parts.iter().map(length).sum();
@@ -56,7 +58,10 @@ impl Pattern {
             _ => Box::default(),
         };
         parts.drain(..usize::from(!prefix.is_empty()));
-        Some(Self { prefix, parts, literal_len, has_query: text.contains('?') })
+        // A variable for a query has its mark in braces: `{?format}`.
+        let path = text.split_once('?').map(|(path, _)| path.strip_suffix('{').unwrap_or(path));
+        let path = path.map(|path| Box::new(Self::parsed(path)));
+        Self { prefix, parts, literal_len, path }
     }
 
     /// The literal prefix of every name that matches. May be empty.
@@ -69,9 +74,10 @@ impl Pattern {
         self.literal_len
     }
 
-    /// Whether it names a query, as text or as a variable.
-    pub(super) fn has_query(&self) -> bool {
-        self.has_query
+    /// Whether it names a query of this path.
+    pub(super) fn names_query_of(&self, path: &str) -> bool {
+        let is_same = |own: &Self| path.strip_prefix(own.prefix()).is_some_and(|it| own.matches(it));
+        self.path.as_deref().is_some_and(is_same)
     }
 
     /// Whether a name with the right prefix matches, given the rest of the name. The time is at most
@@ -110,7 +116,8 @@ fn matches_all(parts: &[Part], text: &[u8]) -> bool {
             }
             Part::Segment => {
                 for to in 1..=text.len() {
-                    next[to] = text[to - 1] != b'/' && (here[to - 1] || next[to - 1]);
+                    let is_inside = !matches!(text[to - 1], b'/' | b'?' | b'#');
+                    next[to] = is_inside && (here[to - 1] || next[to - 1]);
                 }
             }
         }
@@ -142,6 +149,10 @@ mod tests {
             ("n://{owner}", "n://", false),
             ("n://{owner}/{id}", "n://a/b", true),
             ("n://{owner}/{id}", "n://a/b/c", false),
+            ("n://{owner}", "n://a?x", false),
+            ("n://{owner}", "n://a#x", false),
+            ("n://{owner}/{id}{?format}", "n://a?x=/b", false),
+            ("n://{owner}/{id}{?format}", "n://a/b?format=c", true),
             ("n://{owner}/*", "n://a/b/c", true),
             ("n://{owner}/*", "n:///b", false),
             ("n://{+path}", "n://a/b", true),
@@ -161,6 +172,22 @@ mod tests {
         }
         assert_eq!(Pattern::of("plain"), None);
         assert_eq!(Pattern::of("open{brace"), None);
+    }
+
+    #[test]
+    fn a_pattern_names_the_queries_of_its_path() {
+        for (pattern, path, expected) in [
+            ("n://{owner}/{id}{?format}", "n://a/b", true),
+            ("n://{owner}/{id}{?format}", "n://a", false),
+            ("n://*/b?id=*", "n://a/b", true),
+            ("n://*/b?id=*", "n://a", false),
+            ("n://a?id=*", "n://a", true),
+            ("n://a?id=*", "n://ab", false),
+            ("n://*", "n://a", false),
+        ] {
+            let pattern = Pattern::of(pattern).expect(pattern);
+            assert_eq!(pattern.names_query_of(path), expected, "{pattern:?} {path}");
+        }
     }
 
     #[test]

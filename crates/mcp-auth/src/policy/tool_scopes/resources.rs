@@ -98,8 +98,8 @@ impl ResourceRules {
         }
         if !is_named && let Some(path) = readings::before_query(uri) {
             // Some servers ignore a query, and some take one parameter of it.
-            let has_query = |(pattern, _): &(Pattern, Rule)| pattern.has_query();
-            let is_named = own.is_some() && self.rules.matching(uri, own).any(has_query);
+            let names_it = |(pattern, _): &(Pattern, Rule)| pattern.names_query_of(path);
+            let is_named = own.is_some() && self.rules.matching(uri, own).any(names_it);
             self.find_readings(if is_named { own.unwrap_or(0) } else { 0 }, path, found);
             self.by_path.find_all(path, found);
         }
