@@ -506,6 +506,31 @@ async fn a_rule_for_a_longer_path_does_not_apply_by_text_in_a_query() {
 }
 
 #[tokio::test]
+async fn a_rule_with_a_variable_also_covers_an_empty_one() {
+    for (strict, uri) in [
+        ("file:///secret/{id}", "file:///secret/"),
+        ("file:///secret/{id}", "file:///secret/?x"),
+        ("docs://a/{id}.private", "docs://a/.private"),
+        ("docs://a/{id}/keys{id}", "docs://a/b/keys"),
+    ] {
+        for lenient in ["file:///*", "docs://a/*"] {
+            let rules = ToolScopes::new().resource(strict, ["admin"]).resource(lenient, ["read"]);
+            let params = serde_json::json!({ "uri": uri }).to_string();
+            let answer = World::new(rules).ask("resources/read", &params).await;
+            assert_eq!(answer, (403, false), "{strict} {lenient} {uri}");
+        }
+    }
+    // An empty variable never allows anything, and `notes://alice` is not a note of alice.
+    let rules = ToolScopes::new().resource("*", Rule::never());
+    let rules = rules.resource("notes://x/{id}", ["read"]).resource("n://{owner}", ["read"]);
+    let world = World::new(rules.resource("n://{owner}/{id}", ["admin"]));
+    for (uri, expected) in [("notes://x/1", true), ("notes://x/", false), ("n://alice", true)] {
+        let params = serde_json::json!({ "uri": uri }).to_string();
+        assert_eq!(world.ask("resources/read", &params).await.1, expected, "{uri}");
+    }
+}
+
+#[tokio::test]
 async fn a_uri_that_servers_normalize_to_a_forbidden_one_is_refused() {
     let forbidden = [
         "vault://admin/keys",

@@ -83,11 +83,20 @@ impl Pattern {
     /// Whether a name with the right prefix matches, given the rest of the name. The time is at most
     /// proportional to the length of the pattern times that of the rest.
     pub(super) fn matches(&self, rest: &str) -> bool {
+        self.fits(rest, 1)
+    }
+
+    /// Like [`matches`](Self::matches), also where a variable is empty: some servers match that too.
+    pub(super) fn may_match(&self, rest: &str) -> bool {
+        self.fits(rest, 0)
+    }
+
+    fn fits(&self, rest: &str, shortest_variable: usize) -> bool {
         match &*self.parts {
             [Part::Anything] => true,
             [Part::Anything, Part::Literal(end)] => rest.ends_with(&**end),
             [.., Part::Literal(end)] if !rest.ends_with(&**end) => false,
-            parts => matches_all(parts, rest.as_bytes()),
+            parts => matches_all(parts, rest.as_bytes(), shortest_variable),
         }
     }
 }
@@ -97,7 +106,7 @@ impl Pattern {
     clippy::indexing_slicing,
     reason = "`here` and `next` have a place for each byte and one more"
 )]
-fn matches_all(parts: &[Part], text: &[u8]) -> bool {
+fn matches_all(parts: &[Part], text: &[u8], shortest_variable: usize) -> bool {
     let mut here = vec![false; text.len() + 1];
     here[0] = true;
     for part in parts {
@@ -115,9 +124,12 @@ fn matches_all(parts: &[Part], text: &[u8]) -> bool {
                 next[first..].fill(true);
             }
             Part::Segment => {
+                if shortest_variable == 0 {
+                    next.clone_from(&here);
+                }
                 for to in 1..=text.len() {
                     let is_inside = !matches!(text[to - 1], b'/' | b'?' | b'#');
-                    next[to] = is_inside && (here[to - 1] || next[to - 1]);
+                    next[to] |= is_inside && (here[to - 1] || next[to - 1]);
                 }
             }
         }
@@ -172,6 +184,22 @@ mod tests {
         }
         assert_eq!(Pattern::of("plain"), None);
         assert_eq!(Pattern::of("open{brace"), None);
+    }
+
+    #[test]
+    fn a_variable_may_be_empty_in_some_servers() {
+        for (pattern, name, expected) in [
+            ("n://a/{id}", "n://a/", true),
+            ("n://a/{id}", "n://a/b", true),
+            ("n://a/{id}", "n://a/b/", false),
+            ("n://a/{id}.x", "n://a/.x", true),
+            ("n://{a}/{b}", "n:///", true),
+            ("n://{a}/{b}", "n://?/", false),
+        ] {
+            let pattern = Pattern::of(pattern).expect(pattern);
+            let rest = name.strip_prefix(pattern.prefix()).expect(name);
+            assert_eq!(pattern.may_match(rest), expected, "{pattern:?} {name}");
+        }
     }
 
     #[test]

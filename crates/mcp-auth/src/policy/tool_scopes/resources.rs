@@ -114,7 +114,7 @@ impl ResourceRules {
         uri: &str,
         found: &mut impl FnMut(&'r Rule),
     ) -> Option<usize> {
-        let own = self.rules.find_from(least, uri, found);
+        let own = self.rules.find_with_empty(least, uri, found);
         let least = least.max(own.unwrap_or(0));
         let mut also = |reading: &str| {
             self.rules.find_from(least, reading, found);

@@ -65,6 +65,38 @@ impl Table {
         Some(most)
     }
 
+    /// Like [`find_from`](Self::find_from), and also calls `found` for the rules of patterns that are at least as
+    /// specific and match if a variable may be empty.
+    pub(super) fn find_with_empty<'r>(
+        &'r self,
+        least: usize,
+        name: &str,
+        found: &mut impl FnMut(&'r Rule),
+    ) -> Option<usize> {
+        if self.exact.contains_key(name) || self.patterns.is_empty() {
+            return self.find_from(least, name, found);
+        }
+        let (mut own, mut most) = (None, None);
+        for (pattern, rest) in self.candidates(name).filter(|((it, _), rest)| it.may_match(rest)) {
+            // Few patterns get here.
+            let length = Some(pattern.0.literal_len());
+            most = most.max(length);
+            if pattern.0.matches(rest) {
+                own = own.max(length);
+            }
+        }
+        let most = most.filter(|most| *most >= least)?;
+        let own = own.filter(|own| *own >= least);
+        self.candidates(name)
+            .filter(|((pattern, _), rest)| {
+                let length = pattern.literal_len();
+                (length == most && pattern.may_match(rest))
+                    || (Some(length) == own && pattern.matches(rest))
+            })
+            .for_each(|((_, rule), _)| found(rule));
+        own
+    }
+
     /// Calls `found` for every rule that matches a name, however specific it is.
     pub(super) fn find_all<'r>(&'r self, name: &str, found: &mut impl FnMut(&'r Rule)) {
         self.exact.get(name).into_iter().for_each(&mut *found);
@@ -77,14 +109,23 @@ impl Table {
         name: &str,
         literal_len: Option<usize>,
     ) -> impl Iterator<Item = &(Pattern, Rule)> {
+        let is_match = move |((pattern, _), rest): &(&(Pattern, Rule), &str)| {
+            literal_len.is_none_or(|literal_len| literal_len == pattern.literal_len())
+                && pattern.matches(rest)
+        };
+        self.candidates(name).filter(is_match).map(|(pattern, _)| pattern)
+    }
+
+    /// The patterns with the right prefix, with the rest of the name.
+    fn candidates<'t, 'n>(
+        &'t self,
+        name: &'n str,
+    ) -> impl Iterator<Item = (&'t (Pattern, Rule), &'n str)> {
         let prefix_lengths =
             self.prefix_lengths.iter().filter_map(move |length| name.split_at_checked(*length));
         prefix_lengths.flat_map(move |(prefix, rest)| {
             let patterns = self.patterns.get(prefix).into_iter().flatten();
-            patterns.filter(move |(pattern, _)| {
-                literal_len.is_none_or(|literal_len| literal_len == pattern.literal_len())
-                    && pattern.matches(rest)
-            })
+            patterns.map(move |pattern| (pattern, rest))
         })
     }
 
