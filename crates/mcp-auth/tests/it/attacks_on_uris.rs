@@ -531,6 +531,31 @@ async fn a_rule_with_a_variable_also_covers_an_empty_one() {
 }
 
 #[tokio::test]
+async fn a_slash_at_the_end_does_not_make_a_rule_more_specific() {
+    for (strict, lenient, uri) in [
+        ("repo://{name}", "repo://{name}/*", "repo://x/"),
+        ("repo://{name}", "repo://{name}/{+path}", "repo://x/"),
+        ("repo://{name}", "repo://{name}/", "repo://x/"),
+        ("repo://{name}", "repo://{name}/*", "repo://x/?a"),
+        ("repo://{name}", "repo://{name}/*", "repo://X/"),
+        ("repo://{owner}/{name}", "repo://{owner}/{name}/{+path}", "repo://o/n/"),
+    ] {
+        let rules = ToolScopes::new().resource(strict, ["admin"]).resource(lenient, ["read"]);
+        let params = serde_json::json!({ "uri": uri }).to_string();
+        let answer = World::new(rules).ask("resources/read", &params).await;
+        assert_eq!(answer, (403, false), "{strict} {lenient} {uri}");
+    }
+    // What is more specific otherwise still goes first, and the rule for a name does not cover what is below it.
+    let rules = ToolScopes::new().resource("*", Rule::never()).resource("repo://{name}", ["admin"]);
+    let rules = rules.resource("repo://public/*", ["read"]).resource("repo://docs/", ["read"]);
+    let world = World::new(rules.resource("repo://{name}/*", ["read"]));
+    for uri in ["repo://public/", "repo://docs/", "repo://x/1", "repo://x/1/"] {
+        let params = serde_json::json!({ "uri": uri }).to_string();
+        assert_eq!(world.ask("resources/read", &params).await, (200, true), "{uri}");
+    }
+}
+
+#[tokio::test]
 async fn a_uri_that_servers_normalize_to_a_forbidden_one_is_refused() {
     let forbidden = [
         "vault://admin/keys",

@@ -115,7 +115,12 @@ impl ResourceRules {
         found: &mut impl FnMut(&'r Rule),
     ) -> Option<usize> {
         let own = self.rules.find_with_empty(least, uri, found);
-        let least = least.max(own.unwrap_or(0));
+        let least = match own {
+            // The slash at the end does not make a pattern more specific than those of the URI without it.
+            Some(length) if length < usize::MAX && uri.ends_with('/') => length.saturating_sub(1),
+            Some(length) => length,
+            None => least,
+        };
         let mut also = |reading: &str| {
             self.rules.find_from(least, reading, found);
         };
