@@ -55,7 +55,9 @@ async fn nothing_leaves_http_where_operations_have_rules() {
         (&optional, &token, 400),
         (&optional, &anonymous, 400),
     ] {
-        for upgrade in ["websocket", "WebSocket", "h2c, websocket", "TLS/1.2, mcp", "TLS/1.3", "mcp"] {
+        for upgrade in
+            ["websocket", "WebSocket", "h2c, websocket", "TLS/1.2, mcp", "TLS/1.3", "mcp"]
+        {
             for method in [Method::GET, Method::POST] {
                 let answer = answer(auth, method, with(headers.clone(), upgrade)).await;
                 assert_eq!(answer.status(), expected, "{upgrade}");

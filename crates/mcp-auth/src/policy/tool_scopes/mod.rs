@@ -77,7 +77,8 @@ impl ToolScopes {
     /// exception is a URI that a rule names, byte for byte. A pattern that begins with a port allows the port.
     ///
     /// In a rule, a character that must be percent-encoded is equal to its encoding. A URI with and without a
-    /// slash at its end is the same. A URI with a query must also be allowed without it.
+    /// slash at its end is the same. A URI with a query must also be allowed without it, and one with an encoded
+    /// `@`, `:` or the like also with the character itself.
     #[must_use]
     pub fn resource(mut self, uri: impl AsRef<str>, rule: impl Into<Rule>) -> Self {
         self.resources.add(uri.as_ref(), rule.into());

@@ -76,7 +76,8 @@ impl Pattern {
 
     /// Whether it names a query of this path.
     pub(super) fn names_query_of(&self, path: &str) -> bool {
-        let is_same = |own: &Self| path.strip_prefix(own.prefix()).is_some_and(|it| own.matches(it));
+        let is_same =
+            |own: &Self| path.strip_prefix(own.prefix()).is_some_and(|it| own.matches(it));
         self.path.as_deref().is_some_and(is_same)
     }
 

@@ -51,6 +51,16 @@ pub(super) fn with_plain_authority(uri: &str) -> Option<String> {
     (host != whole).then(|| [scheme, host, rest].concat())
 }
 
+/// A URI without the zeros before its port. Returns `None` if it has none.
+pub(super) fn with_short_port(uri: &str) -> Option<String> {
+    let (authority, rest) = uri.split_at_checked(authority(uri)?.1)?;
+    let (host, port) = authority.rsplit_once(':')?;
+    let is_long = port.len() > 1 && port.starts_with('0');
+    let short = port.trim_start_matches('0');
+    (is_long && port.bytes().all(|b| b.is_ascii_digit()))
+        .then(|| [host, ":", if short.is_empty() { "0" } else { short }, rest].concat())
+}
+
 /// Where the authority of a URI begins and ends. Returns `None` if it has none.
 fn authority(uri: &str) -> Option<(usize, usize)> {
     let (scheme, rest) = uri.split_once(':')?;
@@ -61,6 +71,21 @@ fn authority(uri: &str) -> Option<(usize, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_port_may_have_zeros() {
+        for (uri, short) in [
+            ("n://a:080/b", Some("n://a:80/b")),
+            ("n://a:00", Some("n://a:0")),
+            ("n://a:0", None),
+            ("n://a:80", None),
+            ("n://a/:00", None),
+            ("n://00", None),
+            ("n:00", None),
+        ] {
+            assert_eq!(with_short_port(uri).as_deref(), short, "{uri}");
+        }
+    }
 
     #[test]
     fn a_uri_has_other_readings() {

@@ -1,5 +1,7 @@
 //! `ResourceRules`: the rules for URIs, which hold for every way in which servers read a URI.
 
+use std::borrow::Cow;
+
 use crate::model::denial::Denial;
 use crate::model::error_codes::BadMessage;
 use crate::policy::rule::Rule;
@@ -40,9 +42,9 @@ impl ResourceRules {
         if let Some(folded) = readings::folded(&normal).filter(is_other) {
             self.by_folded.add(&folded, rule.clone());
         }
-        // An exact rule also allows the bytes that the operator wrote.
-        if normal != text && Pattern::of(text).is_none() {
-            self.rules.add_exact(text.into(), rule.clone());
+        // A rule also allows the bytes that the operator wrote.
+        if normal != text {
+            self.rules.add(text, rule.clone());
         }
         self.rules.add(&normal, rule);
     }
@@ -85,6 +87,23 @@ impl ResourceRules {
         if !is_named {
             self.check_form(uri, is_template)?;
         }
+        self.find_spelling(uri, is_named, is_template, found);
+        if !is_named {
+            for spelling in decoded_spellings(uri) {
+                self.find_spelling(&spelling, false, is_template, found);
+            }
+        }
+        Ok(())
+    }
+
+    /// Calls `found` for the rules of a URI in one of its spellings.
+    fn find_spelling<'r>(
+        &'r self,
+        uri: &str,
+        is_named: bool,
+        is_template: bool,
+        found: &mut impl FnMut(&'r Rule),
+    ) {
         let own = self.find_readings(0, uri, found);
         if !is_named && !self.by_folded.is_empty() {
             let folded = readings::folded(uri);
@@ -103,7 +122,6 @@ impl ResourceRules {
             self.find_readings(if is_named { own.unwrap_or(0) } else { 0 }, path, found);
             self.by_path.find_all(path, found);
         }
-        Ok(())
     }
 
     /// Calls `found` for the rules of a URI, and for those of its other readings that are as specific. Returns
@@ -134,7 +152,14 @@ impl ResourceRules {
     }
 
     fn check_form(&self, uri: &str, is_template: bool) -> Result<(), Denial> {
-        let form = if is_template { rule_uri::form_of_template(uri) } else { form(uri) };
+        let form_of =
+            |uri: &str| if is_template { rule_uri::form_of_template(uri) } else { form(uri) };
+        // The last spelling is the one that a URL parser would make of the decoded URI.
+        let decoded = decoded_spellings(uri).last();
+        let form = match (form_of(uri), decoded.map(|decoded| form_of(&decoded))) {
+            (Form::Canonical | Form::Authority { .. }, Some(Form::Other(why))) => Form::Other(why),
+            (form, _) => form,
+        };
         let why = match form {
             Form::Canonical => return Ok(()),
             Form::Authority { end } => {
@@ -152,4 +177,12 @@ impl ResourceRules {
             "the URI that the client asks for is not in canonical form, so that the server could read another resource than the rules see: {why}; if the server lists it so, name it in a rule, byte for byte: `.resource(\"..\", ..)`"
         )))
     }
+}
+
+/// The spellings of a canonical URI in which the characters of its path are not encoded that need not be. None if it
+/// has no others.
+fn decoded_spellings(uri: &str) -> impl Iterator<Item = String> {
+    let decoded = Some(rule_uri::encoded(uri)).filter(|decoded| decoded != uri);
+    let short = decoded.as_deref().and_then(readings::with_short_port);
+    decoded.map(Cow::into_owned).into_iter().chain(short)
 }

@@ -2,7 +2,9 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// Whether a character means the same in a path whether it is encoded or not. `*` is not included: in a rule it
+/// Whether a character means the same in a path whether it is encoded or not. Both spellings are canonical, since
+/// clients encode these characters in the value of a variable
+/// ([RFC 6570 §3.2.2](https://www.rfc-editor.org/rfc/rfc6570#section-3.2.2)). `*` is not included: in a rule it
 /// would be a wildcard.
 pub(super) fn is_plain_in_paths(byte: u8) -> bool {
     matches!(
@@ -27,7 +29,7 @@ pub(super) enum Form {
 ///
 /// Servers parse a URI, or match it as text, before or after they decode it; and they use it as a path. In the
 /// canonical form all of them read the same: no empty segments and no dot segments; no fragment; each character
-/// that may be written as itself is, and no other; nothing that a browser's URL parser removes or changes
+/// that may be written as itself is, and no other, except that some may be written in both ways; nothing that a browser's URL parser removes or changes
 /// ([URL](https://url.spec.whatwg.org/#url-parsing)). A query may follow.
 pub(super) fn form(uri: &str) -> Form {
     match read_form(uri) {
@@ -79,9 +81,7 @@ fn check_characters(text: &str, is_authority: bool) -> Result<(), &'static str> 
                 )?;
                 let is_plain = match u8::try_from(decoded) {
                     Ok(byte) => {
-                        byte.is_ascii_alphanumeric()
-                            || matches!(byte, b'-' | b'.' | b'_' | b'~')
-                            || (!is_query && is_plain_in_paths(byte))
+                        byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
                     }
                     Err(_) => false,
                 };
@@ -233,6 +233,8 @@ mod tests {
             "vault:admin",
             "notes://a/..b/b..",
             "notes://a/it's(1)+2,3;4=5@6:7&8!$",
+            "notes://a/it%27s%281%29%2B2%2C3%3B4%3D5%406%3A7%268%21%24",
+            "users://alice%40example.com/profile",
             "notes://a/%2A%7Bkeys%7D%5Bx%5D%25",
             "https://a.example/",
             "https://example.com/x?y=z&a=/b?c",
@@ -282,7 +284,7 @@ mod tests {
             "notes://a\\..\\b",
             "notes://a%5C..%5Cb",
             "notes://%61lice",
-            "notes://a/b%3Ac",
+            "notes://a/b%3ac",
             "notes://a/b%7Ec",
             "notes://a/%c3%a9",
             "notes://a/é",
