@@ -134,6 +134,9 @@ fn matches_all(parts: &[Part], text: &[u8], shortest_variable: usize) -> bool {
                 }
             }
         }
+        if !next.contains(&true) {
+            return false;
+        }
         here = next;
     }
     here.last() == Some(&true)
