@@ -33,7 +33,7 @@ pub fn protected(change: impl FnOnce(McpAuthBuilder) -> McpAuthBuilder) -> McpAu
         let token = VerifiedToken::assert(ISSUER, credentials.token().expose());
         Ok::<_, Denial>(token.audience(RESOURCE).scopes(["read"]))
     };
-    let builder = McpAuth::builder(RESOURCE).trusted_issuer(ISSUER).verifier(verifier);
+    let builder = McpAuth::builder(RESOURCE).authorization_server(ISSUER).verifier(verifier);
     change(builder).build().expect("a description")
 }
 
