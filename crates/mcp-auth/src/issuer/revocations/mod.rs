@@ -36,7 +36,8 @@ const TOTAL: usize = 10;
 ///
 /// Each issuer has a quota. If an issuer exceeds it, all tokens that this issuer has issued until then are revoked
 /// instead: its clients have to refresh their tokens once. Sessions that it has ended stay ended, but only the newest
-/// are kept, in up to half of its entries. Tokens of other issuers are not affected.
+/// are kept, in up to half of its entries. Tokens of other issuers are not affected, unless all issuers together exceed
+/// ten times the quota of one ([`capacity`](Self::capacity)).
 ///
 /// The list is kept in memory: it is empty after a restart.
 ///
