@@ -12,18 +12,20 @@ use crate::integrations::tower::sse_lines::{
 /// the id back in a header.
 pub(super) const MAX_ID_LINE_BYTES: usize = 1024;
 
+/// A line that clients ignore.
+const COMMENT: &[u8] = b":";
+
 /// Replaces the value of each `id` field by the result of `sign`, and passes everything else on unchanged.
 ///
-/// An id that cannot be replaced is left out: one that is too long, or one with a NUL, which clients ignore.
-/// Clients receive events without an id like others, and resume from the event before.
+/// An id that cannot be replaced becomes an empty comment: one that is too long, or one with a NUL, which clients
+/// ignore. Clients receive events without an id like others, and resume from the event before. The line itself stays,
+/// since a CR before it and an LF after it would become one line end.
 pub(super) struct SseEventIds<S> {
     sign: S,
     lines: Lines,
     line: Line,
     /// The start of a line that may be an id.
     held: Vec<u8>,
-    /// Whether an LF is left out that belongs to the previous line, because that line was left out.
-    is_tail_dropped: bool,
 }
 
 /// What is known about the line of the next byte.
@@ -36,13 +38,7 @@ enum Line {
 
 impl<S: Fn(&[u8]) -> Vec<u8>> SseEventIds<S> {
     pub(super) fn new(sign: S) -> Self {
-        Self {
-            sign,
-            lines: Lines::default(),
-            line: Line::Undecided,
-            held: Vec::new(),
-            is_tail_dropped: false,
-        }
+        Self { sign, lines: Lines::default(), line: Line::Undecided, held: Vec::new() }
     }
 
     pub(super) fn feed(&mut self, chunk: &Bytes, out: &mut VecDeque<Bytes>) {
@@ -55,9 +51,8 @@ impl<S: Fn(&[u8]) -> Vec<u8>> SseEventIds<S> {
             start = place.end;
             let is_end = piece == Piece::LineEnd;
             match (self.line, piece) {
-                (_, Piece::Tail) if self.is_tail_dropped => {}
                 (_, Piece::Bom | Piece::Tail) | (Line::Other, _) => output.keep(place),
-                (Line::Dropped, _) => {}
+                (Line::Dropped, _) => output.keep(place.end - split_end(bytes).1.len()..place.end),
                 (Line::Undecided, _) => {
                     if self.held.is_empty() && !may_be_field(b"id", split_end(bytes).0, is_end) {
                         output.keep(place);
@@ -69,7 +64,6 @@ impl<S: Fn(&[u8]) -> Vec<u8>> SseEventIds<S> {
                 }
             }
             if is_end {
-                self.is_tail_dropped = self.line == Line::Dropped;
                 self.line = Line::Undecided;
             }
         }
@@ -90,23 +84,23 @@ impl<S: Fn(&[u8]) -> Vec<u8>> SseEventIds<S> {
             output.put(std::mem::take(&mut self.held));
             self.line = Line::Other;
         } else if self.held.len() > MAX_ID_LINE_BYTES {
+            let (_, end) = split_end(&self.held);
+            output.put([COMMENT, end].concat());
             self.held.clear();
             self.line = Line::Dropped;
         } else if is_end {
-            let signed = self.signed_line();
-            self.line = if signed.is_empty() { Line::Dropped } else { Line::Other };
-            output.put(signed);
+            output.put(self.signed_line());
         }
     }
 
-    /// The held line, with its value signed. Empty if the line is left out.
+    /// The held line, with its value signed.
     fn signed_line(&mut self) -> Vec<u8> {
         let line = std::mem::take(&mut self.held);
         let (said, end) = split_end(&line);
         match value(said, b"id") {
             // Not an id, or the empty id, with which a client resets its last event id.
             None | Some([]) => line,
-            Some(id) if id.contains(&0) => Vec::new(),
+            Some(id) if id.contains(&0) => [COMMENT, end].concat(),
             Some(id) => {
                 let (name, _) = said.split_at(said.len() - id.len());
                 [name, &(self.sign)(id), end].concat()
@@ -142,8 +136,10 @@ pub(super) mod tests {
         for (said, end) in lines {
             let id = said.strip_prefix(b"id:").filter(|id| !matches!(**id, [] | [b' ']));
             match id {
-                Some(_) if said.len() + end.len() > MAX_ID_LINE_BYTES => {}
-                Some(id) if id.contains(&0) => {}
+                Some(_) if said.len() + end.len() > MAX_ID_LINE_BYTES => {
+                    out.extend([b":", end].concat());
+                }
+                Some(id) if id.contains(&0) => out.extend([b":", end].concat()),
                 Some([b' ', id @ ..]) => out.extend([b"id: <", id, b">", end].concat()),
                 Some(id) => out.extend([b"id:<", id, b">", end].concat()),
                 None => out.extend([said, end].concat()),
@@ -156,7 +152,7 @@ pub(super) mod tests {
     fn event_ids_are_signed() {
         let long = format!("id: {}\n", "x".repeat(MAX_ID_LINE_BYTES));
         let data = format!("data: {}\n", "id: 1 ".repeat(5000));
-        let rows: [(&str, &str); 20] = [
+        let rows: [(&str, &str); 21] = [
             ("id: 0/0\ndata: \nretry: 3000\n\n", "id: <0/0>\ndata: \nretry: 3000\n\n"),
             ("data: x\r\nid:1\r\n\r\n", "data: x\r\nid:<1>\r\n\r\n"),
             ("id: 1\rdata: id: 2\r\r", "id: <1>\rdata: id: 2\r\r"),
@@ -166,9 +162,10 @@ pub(super) mod tests {
             ("id:\nid: \n", "id:\nid: \n"),
             ("i\nid\nidx: 1\nID: 1\n id: 1\n", "i\nid\nidx: 1\nID: 1\n id: 1\n"),
             (":\n\n: id: 1\n\n", ":\n\n: id: 1\n\n"),
-            ("id: a\0b\ndata: x\n\n", "data: x\n\n"),
-            ("id: a\0b\r\ndata: x\r\n", "data: x\r\n"),
-            (&long, ""),
+            ("id: a\0b\ndata: x\n\n", ":\ndata: x\n\n"),
+            ("id: a\0b\r\ndata: x\r\n", ":\r\ndata: x\r\n"),
+            ("data: x\rid: \0\n\ndata: y\n", "data: x\r:\n\ndata: y\n"),
+            (&long, ":\n"),
             ("id: é.ü\n", "id: <é.ü>\n"),
             ("", ""),
             ("id: 1", "id: <1>"),
