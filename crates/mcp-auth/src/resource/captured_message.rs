@@ -12,7 +12,9 @@ use crate::resource::joined_frames::JoinedFrames;
 /// is parsed at once, and a longer one that only passes through is not kept.
 const MAX_CAPTURED_BYTES: usize = 64 * 1024;
 
-/// The message of a request, copied: a small part of a buffer would keep all of it. It says which ids wait for a response. Clones share it.
+/// The message of a request, copied: a small part of a buffer would keep all of it.
+///
+/// It says which ids wait for a response. Clones share it.
 #[derive(Clone, Default)]
 pub(crate) struct CapturedMessage(Option<Arc<Mutex<Message>>>);
 

@@ -19,9 +19,17 @@ const MIN_GAP: Duration = Duration::from_secs(1);
 #[derive(Clone, Default)]
 pub(super) struct ListeningStreams(Arc<Mutex<Ends>>);
 
-type Ends = HashMap<SessionOwner, BTreeSet<u64>>;
+type Ends = HashMap<SessionOwner, OwnerEnds>;
 
-/// The end of one stream. No other stream of its principal ends at the same moment, while it exists.
+/// The ends of the streams of one principal.
+#[derive(Default)]
+struct OwnerEnds {
+    moments: BTreeSet<u64>,
+    /// How many streams the principal has opened while at least one was open.
+    opened: u32,
+}
+
+/// The end of one stream, which is reserved while this exists.
 pub(crate) struct StreamEnd {
     streams: ListeningStreams,
     owner: SessionOwner,
@@ -35,8 +43,9 @@ impl ListeningStreams {
         let end = end.duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut all = self.lock();
         let ends = all.entry(owner.clone()).or_default();
-        let at = free_moment(ends, millis(end));
-        ends.insert(at);
+        let at = ends.free_moment(millis(end));
+        ends.moments.insert(at);
+        ends.opened = ends.opened.wrapping_add(1);
         drop(all);
         StreamEnd { streams: self.clone(), owner, at }
     }
@@ -46,24 +55,21 @@ impl ListeningStreams {
     }
 }
 
-/// A moment that is not near any of `ends`: `end`, or at most [`MAX_DELAY`] later.
-fn free_moment(ends: &BTreeSet<u64>, end: u64) -> u64 {
-    let gap = millis(MIN_GAP);
-    let max_streams = millis(MAX_DELAY) / gap;
-    let delays = (0..max_streams as u32).map(|i| millis(MAX_DELAY.mul_f64(spread(i))));
-    let mut moments = delays.map(|delay| end.saturating_add(delay));
-    let is_free = |at: &u64| {
-        ends.range(at.saturating_add(1).saturating_sub(gap)..at.saturating_add(gap))
-            .next()
-            .is_none()
-    };
-    moments.find(is_free).unwrap_or_else(|| {
-        // More streams than a client has. Only the same moment is avoided, as far as there is one.
-        let start = end.saturating_add(millis(MAX_DELAY.mul_f64(spread(ends.len() as u32))));
-        (start..end.saturating_add(millis(MAX_DELAY)))
-            .find(|at| !ends.contains(at))
-            .unwrap_or(start)
-    })
+impl OwnerEnds {
+    /// A moment that is not near any other: `end`, or at most [`MAX_DELAY`] later. If there is none, the principal has
+    /// more streams than a client has, and they are spread. The work does not grow with their number, since all
+    /// principals share the lock.
+    fn free_moment(&self, end: u64) -> u64 {
+        let gap = millis(MIN_GAP);
+        let delayed = |i| end.saturating_add(millis(MAX_DELAY.mul_f64(spread(i))));
+        let is_free = |at: &u64| {
+            let near = at.saturating_add(1).saturating_sub(gap)..at.saturating_add(gap);
+            self.moments.range(near).next().is_none()
+        };
+        let max_streams = (MAX_DELAY.as_secs() / MIN_GAP.as_secs()) as u32;
+        let free = (0..max_streams).map(delayed).find(is_free);
+        free.unwrap_or_else(|| delayed(self.opened))
+    }
 }
 
 /// Numbers from 0 to 1 that are far from all numbers before: 0, 1/2, 1/4, 3/4, 1/8, ... (van der Corput's sequence).
@@ -85,8 +91,8 @@ impl Drop for StreamEnd {
     fn drop(&mut self) {
         let mut all = self.streams.lock();
         if let Some(ends) = all.get_mut(&self.owner) {
-            ends.remove(&self.at);
-            if ends.is_empty() {
+            ends.moments.remove(&self.at);
+            if ends.moments.is_empty() {
                 all.remove(&self.owner);
             }
         }

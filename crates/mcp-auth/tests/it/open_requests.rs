@@ -11,10 +11,11 @@ use mcp_auth::{
     Clock as _, GuardedBody, Introspection, McpAuth, McpAuthBuilder, Revocation, ToolScopes,
 };
 use mcp_auth_testkit::{Endpoint, TestIssuer, Trouble};
+use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
-use crate::streams::{EVENTS, data, next, streamed, streaming};
+use crate::streams::{EVENTS, Frames, data, next, streamed, streaming};
 use crate::world::{RESOURCE, bearer, request};
 
 const ISSUER: &str = "https://issuer.test";
@@ -260,17 +261,22 @@ fn introspected() -> (TestIssuer, McpAuth) {
     (issuer, auth.build().expect("a description"))
 }
 
+/// A call whose stream is open and silent for a minute, and what comes next.
+async fn silent_call(auth: &McpAuth, token: &str) -> (Frames, JoinHandle<Option<String>>) {
+    let (frames, response) = streaming(auth, post(token, CALL, &[]), &[EVENTS]);
+    let response = tokio::spawn(response);
+    sleep(MINUTE).await;
+    let mut body = response.await.expect("a response").into_body();
+    (frames, tokio::spawn(async move { next(&mut body).await }))
+}
+
 /// An issuer calls a token inactive whether it was revoked or has expired.
 #[tokio::test(start_paused = true)]
 async fn an_introspected_token_that_expires_does_not_end_its_calls() {
     for is_revoked in [false, true] {
         let (issuer, auth) = introspected();
         let token = issuer.token().expires_in(5 * MINUTE).opaque();
-        let (frames, response) = streaming(&auth, post(&token, CALL, &[]), &[EVENTS]);
-        let response = tokio::spawn(response);
-        sleep(MINUTE).await;
-        let mut body = response.await.expect("a response").into_body();
-        let read = tokio::spawn(async move { next(&mut body).await });
+        let (frames, read) = silent_call(&auth, &token).await;
         if is_revoked {
             issuer.revoke(&token);
         }
@@ -290,11 +296,7 @@ async fn an_introspected_token_that_expires_does_not_end_its_calls() {
 async fn an_introspected_token_that_is_revoked_near_its_end_ends_its_calls() {
     let (issuer, auth) = introspected();
     let token = issuer.token().expires_in(2 * MINUTE).opaque();
-    let (frames, response) = streaming(&auth, post(&token, CALL, &[]), &[EVENTS]);
-    let response = tokio::spawn(response);
-    sleep(MINUTE).await;
-    let mut body = response.await.expect("a response").into_body();
-    let read = tokio::spawn(async move { next(&mut body).await });
+    let (frames, read) = silent_call(&auth, &token).await;
     issuer.revoke(&token);
     issuer.clock().advance(Duration::from_secs(61)); // what was cached is no longer used
     sleep(Duration::from_secs(11)).await;
@@ -324,11 +326,7 @@ async fn a_clock_that_is_set_back_stops_no_thread() {
 async fn an_outage_of_introspection_ends_no_call() {
     let (issuer, auth) = introspected();
     let token = issuer.token().expires_in(5 * MINUTE).opaque();
-    let (frames, response) = streaming(&auth, post(&token, CALL, &[]), &[EVENTS]);
-    let response = tokio::spawn(response);
-    sleep(MINUTE).await;
-    let mut body = response.await.expect("a response").into_body();
-    let read = tokio::spawn(async move { next(&mut body).await });
+    let (frames, read) = silent_call(&auth, &token).await;
     issuer.trouble(Endpoint::Introspection, Trouble::Down);
     for _ in 0..20 {
         issuer.clock().advance(MINUTE);
@@ -362,9 +360,8 @@ async fn one_stream_ends_after_the_other(issuer: &TestIssuer, auth: &McpAuth, to
         };
         open.push((frames, tokio::spawn(response.into_body().collect())));
     }
-    let is_over = |open: &[(crate::streams::Frames, _)]| {
-        open.iter().filter(|(frames, _)| frames.is_closed()).count()
-    };
+    let is_over =
+        |open: &[(Frames, _)]| open.iter().filter(|(frames, _)| frames.is_closed()).count();
     issuer.clock().advance(6 * MINUTE - Duration::from_secs(1));
     sleep(Duration::from_secs(11)).await;
     assert_eq!(is_over(&open), 0);

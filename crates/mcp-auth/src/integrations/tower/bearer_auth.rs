@@ -54,10 +54,11 @@ pub struct BearerAuthLayer(McpAuth);
 /// A response may take longer than its token is valid. A listening stream (the response to a `GET` or to
 /// `subscriptions/listen`) ends when the token with which it was opened expires, or up to 32 seconds later if the
 /// same caller has other streams. If the token is revoked, every event stream ends, and the client gets a JSON-RPC
-/// error for each request that waits for a response. A body of another type is sent to its end. The head of a stream that answers a `POST` is held
-/// back until its first message, 100 ms at most: a handler that [refuses](AuthInfo::require) its caller within this
-/// time answers with a 403. All this uses tokio's timer, which must be enabled in a runtime that you build
-/// yourself.
+/// error for each request that waits for a response. A body of another type is sent to its end.
+///
+/// The head of a stream that answers a `POST` is held back until its first message, 100 ms at most: a handler that
+/// [refuses](AuthInfo::require) its caller within this time answers with a 403. This, and the ends of streams, use
+/// tokio's timer, which must be enabled in a runtime that you build yourself.
 ///
 /// Lists are filtered if [`list_only`](crate::McpAuthBuilder::list_only) or
 /// [`filter_lists`](crate::McpAuthBuilder::filter_lists) is set.

@@ -10,12 +10,12 @@ use crate::resource::captured_message::CapturedMessage;
 use crate::resource::guarded_body::GuardedBody;
 
 /// The header with the method of the message.
-pub(super) const MCP_METHOD: HeaderName = HeaderName::from_static("mcp-method");
+const MCP_METHOD: HeaderName = HeaderName::from_static("mcp-method");
 
 const LISTEN: HeaderValue = HeaderValue::from_static("subscriptions/listen");
 
-/// The JSON-RPC error code for a request whose token is no longer accepted: the HTTP status of requests with such a token, which
-/// is outside the range that JSON-RPC reserves.
+/// The JSON-RPC error code for a request whose token is no longer accepted: the HTTP status of requests with such a
+/// token, which is outside the range that JSON-RPC reserves.
 const UNAUTHORIZED: i32 = 401;
 
 /// A request whose response is not complete.
@@ -46,9 +46,9 @@ impl OpenRequest {
         !self.is_post || self.declares_subscription
     }
 
-    /// Whether its response is a listening stream. Not only the headers are asked: a server may ignore them. A message that
-    /// cannot be read counts as a subscription, since no client sends one. Of a message that is too long to be kept, only
-    /// the headers are known: servers with subscriptions compare them with the message.
+    /// Whether its response is a listening stream. The headers alone do not decide: a server may ignore them. A message
+    /// that cannot be read counts as a subscription, since no client sends one. Of a message that is too long to be
+    /// kept, only the headers are known: servers with subscriptions compare them with the message.
     pub(super) fn is_listening(&self) -> bool {
         let is_subscription = || match self.message.open_requests() {
             Some(requests) => requests.iter().any(|request| request.is_subscription),

@@ -29,8 +29,8 @@ use crate::model::error_codes::Reason;
 const FIRST_MESSAGE_TIMEOUT: Duration = Duration::from_millis(100);
 
 impl CallerScope<'_> {
-    /// While the inner service has not answered: ready with a response if the caller's token is revoked. `watch` is created
-    /// at the first call.
+    /// While the inner service has not answered: ready with a response if the caller's token is revoked. `watch` is
+    /// created at the first call.
     pub(super) fn poll_revoked<B>(
         &self,
         watch: &mut Option<Box<TokenWatch>>,
@@ -39,13 +39,10 @@ impl CallerScope<'_> {
         let Some(caller) = &self.caller else { return Poll::Pending };
         // The request was authorized when it arrived, so it may outlive its token.
         let watch = watch.get_or_insert_with(|| Box::new(TokenWatch::new(self.auth, caller, None)));
-        loop {
-            match watch.ended(context) {
-                Some(TokenEnd::Revoked) => return Poll::Ready(self.revoked_response()),
-                Some(TokenEnd::Expired) => watch.ignore_expiry(),
-                None => ready!(watch.wait(context)),
-            }
+        while watch.ended(context).is_none() {
+            ready!(watch.wait(context));
         }
+        Poll::Ready(self.revoked_response())
     }
 
     /// The response to a request whose token was revoked before the inner service has answered.

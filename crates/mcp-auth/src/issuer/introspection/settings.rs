@@ -114,7 +114,8 @@ impl Introspection {
     }
 
     /// Maximum number of concurrent introspection requests: 64 unless set. Beyond it, requests that need one get a
-    /// 503. A quarter is reserved for tokens that were active before and for verified JWTs, so that invented tokens cannot take all.
+    /// 503. A quarter is reserved for tokens that were active before and for verified JWTs, so that invented tokens
+    /// cannot take all.
     #[must_use]
     pub fn max_in_flight(self, number: usize) -> Self {
         Self { max_in_flight: number, ..self }

@@ -29,8 +29,8 @@ pub(super) enum Form {
 ///
 /// Servers parse a URI, or match it as text, before or after they decode it; and they use it as a path. In the
 /// canonical form all of them read the same: no empty segments and no dot segments; no fragment; each character
-/// that may be written as itself is, and no other, except that some may be written in both ways; nothing that a browser's URL parser removes or changes
-/// ([URL](https://url.spec.whatwg.org/#url-parsing)). A query may follow.
+/// that may be written as itself is, and no other, except that some may be written in both ways; nothing that a
+/// browser's URL parser removes or changes ([URL](https://url.spec.whatwg.org/#url-parsing)). A query may follow.
 pub(super) fn form(uri: &str) -> Form {
     match read_form(uri) {
         Ok(form) => form,
