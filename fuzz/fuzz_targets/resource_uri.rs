@@ -95,12 +95,44 @@ const KEYS: &[(&str, Key)] = &[
         Some(segments.collect::<Vec<_>>().join("/"))
     }),
     ("trimmed text", |uri| Some(uri.trim().to_owned())),
+    ("text in small letters", |uri| Some(uri.to_lowercase())),
+    ("decoded text in small letters", |uri| Some(decoded(uri).to_lowercase())),
+    ("text without parameters", |uri| Some(without_parameters(uri))),
+    ("path in small letters, without parameters and query", |uri| {
+        Some(without_parameters(before_query(uri)).trim_end_matches('/').to_lowercase())
+    }),
+    ("host in small letters and path, without parameters", |uri| {
+        let (scheme, rest) = uri.split_once("://")?;
+        let (authority, path) = rest.split_at(rest.find(['/', '?', '#'])?);
+        let host = authority.rsplit('@').next()?.split(':').next()?.to_lowercase();
+        Some(format!("{}://{host}{}", scheme.to_lowercase(), without_parameters(before_query(path))))
+    }),
+    ("name of a stream's file", |uri| {
+        let path = uri.strip_prefix("file:///C:/")?;
+        let files = path.split('/').map(|name| name.split(':').next().unwrap_or(name));
+        Some(files.collect::<Vec<_>>().join("/").to_lowercase())
+    }),
 ];
+
+/// What comes before the semicolon in each segment.
+fn without_parameters(uri: &str) -> String {
+    let segments = uri.split('/').map(|segment| segment.split(';').next().unwrap_or(segment));
+    segments.collect::<Vec<_>>().join("/")
+}
+
+/// Whether a literal text of a template matches the start of a text, if each `.` is any character and case is ignored.
+fn without_prefix<'t>(literal: &str, text: &'t str) -> Option<&'t str> {
+    let mut rest = text.chars();
+    let is_same = |(own, other): (char, char)| own == '.' || own.eq_ignore_ascii_case(&other);
+    literal.chars().all(|own| rest.next().is_some_and(|other| is_same((own, other)))).then_some(rest.as_str())
+}
 
 /// Whether a template matches a text, as `[^/]+` for each variable.
 fn matches(template: &str, text: &str) -> bool {
-    let Some((literal, rest)) = template.split_once('{') else { return template == text };
-    let Some(text) = text.strip_prefix(literal) else { return false };
+    let Some((literal, rest)) = template.split_once('{') else {
+        return without_prefix(template, text) == Some("");
+    };
+    let Some(text) = without_prefix(literal, text) else { return false };
     let rest = rest.split_once('}').map_or("", |(_, rest)| rest);
     let segment = text.find('/').unwrap_or(text.len());
     let ends = (1..=segment).filter(|end| text.is_char_boundary(*end));

@@ -44,6 +44,7 @@ mod revocation;
 mod rmcp_methods;
 mod rmcp_server;
 mod rmcp_world;
+mod rules_for_uris;
 mod sessions;
 mod streams;
 mod upgrades;

@@ -2,9 +2,9 @@
 
 mod pattern;
 mod table;
+mod fold;
 mod uri;
 mod rule_uri;
-mod readings;
 mod resources;
 
 use resources::ResourceRules;
@@ -72,13 +72,13 @@ impl ToolScopes {
     /// a pattern.
     ///
     /// If there are such rules, a request for a URI that is not in canonical form is refused, since the server
-    /// could take it for another one: a URI with empty segments or dot segments, a fragment, user information or
-    /// a port, needless percent-encoding, or characters that must be percent-encoded (`é`, a space). The
-    /// exception is a URI that a rule names, byte for byte. A pattern that begins with a port allows the port.
+    /// could take it for another one: a URI with empty segments or dot segments, a fragment, needless
+    /// percent-encoding, or characters that must be percent-encoded (`é`, a space). The exception is a URI that a
+    /// rule names, byte for byte.
     ///
-    /// In a rule, a character that must be percent-encoded is equal to its encoding. A URI with and without a
-    /// slash at its end is the same. A URI with a query must also be allowed without it, and one with an encoded
-    /// `@`, `:` or the like also with the character itself.
+    /// A rule applies if some server could read the URI so that it matches: without regard to case, without its
+    /// query, its port, its `;parameters` or the slash at its end, and with characters encoded or decoded. A rule
+    /// takes precedence over a less specific one only if it matches for every server.
     #[must_use]
     pub fn resource(mut self, uri: impl AsRef<str>, rule: impl Into<Rule>) -> Self {
         self.resources.add(uri.as_ref(), rule.into());
@@ -102,13 +102,13 @@ impl ToolScopes {
 
     /// Adds a rule for a tool by its exact name, even if it looks like a pattern.
     pub(crate) fn exact_tool(mut self, name: &str, rule: Rule) -> Self {
-        self.tools.add_exact(name.into(), rule);
+        self.tools.add_exact(name, rule);
         self
     }
 
     /// Adds a rule for a prompt by its exact name, even if it looks like a pattern.
     pub(crate) fn exact_prompt(mut self, name: &str, rule: Rule) -> Self {
-        self.prompts.add_exact(name.into(), rule);
+        self.prompts.add_exact(name, rule);
         self
     }
 
@@ -125,7 +125,9 @@ impl ToolScopes {
 
     /// Whether there is no rule, so that nothing depends on the body of a request.
     pub(crate) fn is_empty(&self) -> bool {
-        self.unknown_methods.is_empty() && self.tables().all(Table::is_empty)
+        self.unknown_methods.is_empty()
+            && self.resources.is_empty()
+            && self.tables().all(Table::is_empty)
     }
 
     /// The same rules, with scopes that are also met by those that imply them.
@@ -138,13 +140,14 @@ impl ToolScopes {
 
     /// Every scope that a rule names.
     pub(crate) fn named(&self) -> impl Iterator<Item = &str> {
-        let rules = self.tables().flat_map(Table::rules).chain([&self.unknown_methods]);
+        let rules = self.tables().flat_map(Table::rules).chain(self.resources.rules());
+        let rules = rules.chain([&self.unknown_methods]);
         rules.flat_map(|rule| rule.scopes.named())
     }
 
     /// Whether a rule has an empty name, perhaps from an unset variable. It would never apply.
     pub(crate) fn has_empty_name(&self) -> bool {
-        self.tables().any(|table| table.exact.contains_key(""))
+        self.resources.has_empty_name() || self.tables().any(Table::has_empty_name)
     }
 
     /// The URI of a rule that would never apply, because a request for such a URI is refused.
@@ -198,13 +201,13 @@ impl ToolScopes {
     }
 
     fn tables(&self) -> impl Iterator<Item = &Table> {
-        [&self.methods, &self.tools, &self.prompts].into_iter().chain(self.resources.tables())
+        [&self.methods, &self.tools, &self.prompts].into_iter()
     }
 
     fn rules_mut(&mut self) -> impl Iterator<Item = &mut Rule> {
         let tables = [&mut self.tools, &mut self.prompts, &mut self.methods];
-        let tables = tables.into_iter().chain(self.resources.tables_mut());
-        tables.flat_map(Table::rules_mut).chain([&mut self.unknown_methods])
+        let rules = tables.into_iter().flat_map(Table::rules_mut);
+        rules.chain(self.resources.rules_mut()).chain([&mut self.unknown_methods])
     }
 }
 
@@ -260,16 +263,16 @@ mod tests {
             (
                 "completion/complete",
                 r#""ref":{"type":"ref/resource","uri":"notes://{owner}"}"#,
-                "owner notes",
+                "notes owner",
             ),
             ("resources/read", r#""uri":"notes://alice/secret""#, "secret"),
             ("resources/read", r#""uri":"notes://alice/other""#, "notes"),
-            ("resources/subscribe", r#""uri":"notes://bob""#, "owner notes"), // as `notes://bob/`
+            ("resources/subscribe", r#""uri":"notes://bob""#, "notes owner"), // as `notes://bob/`
             ("resources/read", r#""uri":"other://bob""#, ""),
             (
                 "subscriptions/listen",
                 r#""notifications":{"resourceSubscriptions":["notes://a","notes://alice/secret"]}"#,
-                "owner notes secret",
+                "notes owner secret",
             ),
             ("skills/get", r#""uri":"notes://alice/secret""#, "secret"),
             ("resources/directory/read", r#""uri":"notes://alice/other""#, "notes"),

@@ -6,8 +6,6 @@ pub(super) struct Pattern {
     prefix: Box<str>,
     parts: Vec<Part>,
     literal_len: usize,
-    /// What comes before its query, if it names one.
-    path: Option<Box<Pattern>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,42 +13,64 @@ enum Part {
     Literal(Box<str>),
     /// `*`, and RFC 6570 expressions that may cross a slash (`{+path}`, `{path*}`): any text, even empty.
     Anything,
-    /// `{name}`: one or more characters, but none that ends a segment of a path (`/`, `?`, `#`).
+    /// `{name}`: characters of one segment, `/` is none of them.
     Segment,
+    /// Any one byte.
+    Byte,
+}
+
+/// Characters that stand for wildcards while a pattern is folded as a text. No name has control characters.
+pub(super) const ANYTHING: char = '\u{1}';
+pub(super) const SEGMENT: char = '\u{2}';
+
+/// Marks the wildcards of a text: [`Pattern::of_marked`] reads them.
+pub(super) fn with_marked_wildcards(text: &str) -> String {
+    let mut marked = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find(['*', '{']) {
+        let (literal, gap) = rest.split_at(start);
+        let (wildcard, after) = match (gap.strip_prefix('*'), gap.split_once('}')) {
+            (Some(after), _) => (ANYTHING, after),
+            (None, Some((expression, after))) => {
+                let name = expression.trim_start_matches('{');
+                // `{path*}` crosses slashes in FastMCP.
+                let is_simple = name.starts_with(|c: char| c.is_alphanumeric() || c == '_')
+                    && !name.ends_with('*');
+                (if is_simple { SEGMENT } else { ANYTHING }, after)
+            }
+            (None, None) => break,
+        };
+        marked += literal;
+        marked.push(wildcard);
+        rest = after;
+    }
+    marked + rest
 }
 
 impl Pattern {
     /// Parses a pattern. Returns `None` if the text has no wildcard: then it is a name.
     pub(super) fn of(text: &str) -> Option<Self> {
-        Some(Self::parsed(text)).filter(|pattern| !pattern.parts.is_empty())
+        Some(Self::of_marked(&with_marked_wildcards(text))).filter(|it| !it.parts.is_empty())
     }
 
-    fn parsed(text: &str) -> Self {
+    /// A pattern whose wildcards are marked, or a name.
+    pub(super) fn of_marked(text: &str) -> Self {
         let mut parts = Vec::new();
-        let mut rest = text;
-        while let Some(start) = rest.find(['*', '{']) {
-            let (literal, gap) = rest.split_at(start);
-            let (part, after) = match gap.strip_prefix('*') {
-                Some(after) => (Part::Anything, after),
-                None => match gap.strip_prefix('{').and_then(|name| name.split_once('}')) {
-                    Some((name, after)) => {
-                        // `{path*}` crosses slashes in FastMCP.
-                        let is_simple = name.starts_with(|c: char| c.is_alphanumeric() || c == '_')
-                            && !name.ends_with('*');
-                        (if is_simple { Part::Segment } else { Part::Anything }, after)
-                    }
-                    None => break,
-                },
-            };
+        for piece in text.split_inclusive([ANYTHING, SEGMENT]) {
+            let literal = piece.trim_end_matches([ANYTHING, SEGMENT]);
             if !literal.is_empty() {
                 parts.push(Part::Literal(literal.into()));
             }
-            parts.push(part);
-            rest = after;
+            match piece.chars().next_back() {
+                Some(ANYTHING) => parts.push(Part::Anything),
+                Some(SEGMENT) => parts.push(Part::Segment),
+                _ => {}
+            }
         }
-        if !rest.is_empty() {
-            parts.push(Part::Literal(rest.into()));
-        }
+        Self::of_parts(parts)
+    }
+
+    fn of_parts(mut parts: Vec<Part>) -> Self {
         let length = |part: &Part| if let Part::Literal(text) = part { text.len() } else { 0 };
         let literal_len = parts.iter().map(length).sum();
         let prefix = match parts.first() {
@@ -58,10 +78,27 @@ impl Pattern {
             _ => Box::default(),
         };
         parts.drain(..usize::from(!prefix.is_empty()));
-        // A variable for a query has its mark in braces: `{?format}`.
-        let path = text.split_once('?').map(|(path, _)| path.strip_suffix('{').unwrap_or(path));
-        let path = path.map(|path| Box::new(Self::parsed(path)));
-        Self { prefix, parts, literal_len, path }
+        Self { prefix, parts, literal_len }
+    }
+
+    /// The same pattern, with any byte for each `.`, if it is a template: some servers make a regular expression
+    /// of a template, and do not escape the text between its variables.
+    pub(super) fn with_any_for_dots(self) -> Self {
+        if !self.parts.contains(&Part::Segment) {
+            return self;
+        }
+        let mut parts = Vec::new();
+        for part in [Part::Literal(self.prefix)].into_iter().chain(self.parts) {
+            let Part::Literal(text) = part else {
+                parts.push(part);
+                continue;
+            };
+            for (i, literal) in text.split('.').enumerate() {
+                parts.extend((i > 0).then_some(Part::Byte));
+                parts.extend((!literal.is_empty()).then(|| Part::Literal(literal.into())));
+            }
+        }
+        Self::of_parts(parts)
     }
 
     /// The literal prefix of every name that matches. May be empty.
@@ -74,72 +111,84 @@ impl Pattern {
         self.literal_len
     }
 
-    /// Whether it names a query of this path.
-    pub(super) fn names_query_of(&self, path: &str) -> bool {
-        let is_same =
-            |own: &Self| path.strip_prefix(own.prefix()).is_some_and(|it| own.matches(it));
-        self.path.as_deref().is_some_and(is_same)
+    pub(super) fn is_name(&self) -> bool {
+        self.parts.is_empty()
     }
 
-    /// Whether a name with the right prefix matches, given the rest of the name. The time is at most
-    /// proportional to the length of the pattern times that of the rest.
-    pub(super) fn matches(&self, rest: &str) -> bool {
-        self.fits(rest, 1)
+    pub(super) fn ends_with_anything(&self) -> bool {
+        self.parts.last() == Some(&Part::Anything)
     }
 
-    /// Like [`matches`](Self::matches), also where a variable is empty: some servers match that too.
-    pub(super) fn may_match(&self, rest: &str) -> bool {
-        self.fits(rest, 0)
+    pub(super) fn matches_all_of(&self, name: &str) -> bool {
+        name.strip_prefix(&*self.prefix).is_some_and(|rest| self.matches(rest, 1))
     }
 
-    fn fits(&self, rest: &str, shortest_variable: usize) -> bool {
+    /// Whether a name with the right prefix matches, given the rest of the name, if a variable has at least so
+    /// many bytes: one, or none. The time is at most proportional to the length of the pattern times that of the
+    /// rest.
+    pub(super) fn matches(&self, rest: &str, shortest_variable: usize) -> bool {
         match &*self.parts {
             [Part::Anything] => true,
             [Part::Anything, Part::Literal(end)] => rest.ends_with(&**end),
             [.., Part::Literal(end)] if !rest.ends_with(&**end) => false,
-            parts => matches_all(parts, rest.as_bytes(), shortest_variable),
+            parts => {
+                // Most names lack a literal, and this is fast.
+                let has = |part: &Part| match part {
+                    Part::Literal(literal) => rest.contains(&**literal),
+                    _ => true,
+                };
+                parts.iter().all(has) && follow(parts, rest.as_bytes(), shortest_variable)
+            }
         }
     }
 }
 
-/// Follows all possible matches at once: `here` marks where the next part could begin.
-#[expect(
-    clippy::indexing_slicing,
-    reason = "`here` and `next` have a place for each byte and one more"
-)]
-fn matches_all(parts: &[Part], text: &[u8], shortest_variable: usize) -> bool {
-    let mut here = vec![false; text.len() + 1];
-    here[0] = true;
+/// Follows all possible matches at once. `places` are where the next part could begin: ascending ranges without
+/// overlap, so that there are few of them.
+fn follow(parts: &[Part], text: &[u8], shortest_variable: usize) -> bool {
+    let mut places = vec![0..=0];
+    let mut next = Vec::new();
     for part in parts {
-        let mut next = vec![false; text.len() + 1];
         match part {
-            Part::Literal(literal) => {
-                for from in (0..=text.len()).filter(|from| here[*from]) {
-                    if text[from..].starts_with(literal.as_bytes()) {
-                        next[from + literal.len()] = true;
+            Part::Anything => next.extend(places.first().map(|first| *first.start()..=text.len())),
+            Part::Segment => {
+                let mut covered = 0;
+                for place in &places {
+                    let mut start = *place.start().max(&covered);
+                    while start <= *place.end() {
+                        let rest = text.get(start..).unwrap_or_default();
+                        let end = start + rest.iter().take_while(|byte| **byte != b'/').count();
+                        if start + shortest_variable <= end {
+                            next.push(start + shortest_variable..=end);
+                        }
+                        start = end + 1;
+                        covered = start;
                     }
                 }
             }
-            Part::Anything => {
-                let first = here.iter().position(|is_here| *is_here).unwrap_or(here.len());
-                next[first..].fill(true);
-            }
-            Part::Segment => {
-                if shortest_variable == 0 {
-                    next.clone_from(&here);
-                }
-                for to in 1..=text.len() {
-                    let is_inside = !matches!(text[to - 1], b'/' | b'?' | b'#');
-                    next[to] |= is_inside && (here[to - 1] || next[to - 1]);
+            Part::Byte => next.extend(
+                places.iter().map(|place| place.start() + 1..=(place.end() + 1).min(text.len())),
+            ),
+            Part::Literal(literal) => {
+                for place in &places {
+                    let end = (place.end() + literal.len()).min(text.len());
+                    let within = text.get(*place.start()..end).unwrap_or_default();
+                    let found = within.windows(literal.len()).enumerate();
+                    let found = found.filter(|(_, window)| *window == literal.as_bytes());
+                    next.extend(found.map(|(at, _)| {
+                        let after = place.start() + at + literal.len();
+                        after..=after
+                    }));
                 }
             }
         }
-        if !next.contains(&true) {
+        std::mem::swap(&mut places, &mut next);
+        next.clear();
+        if places.is_empty() {
             return false;
         }
-        here = next;
     }
-    here.last() == Some(&true)
+    places.last().is_some_and(|last| last.contains(&text.len()))
 }
 
 #[cfg(test)]
@@ -160,14 +209,12 @@ mod tests {
             ("a*b*c", "a-c-b", false),
             ("*b*b*", "abab", true),
             ("*b*b*b", "abab", false),
+            ("*ab*ab", "aabab", true),
             ("n://{owner}", "n://alice", true),
             ("n://{owner}", "n://alice/x", false),
             ("n://{owner}", "n://", false),
             ("n://{owner}/{id}", "n://a/b", true),
             ("n://{owner}/{id}", "n://a/b/c", false),
-            ("n://{owner}", "n://a?x", false),
-            ("n://{owner}", "n://a#x", false),
-            ("n://{owner}/{id}{?format}", "n://a?x=/b", false),
             ("n://{owner}/{id}{?format}", "n://a/b?format=c", true),
             ("n://{owner}/*", "n://a/b/c", true),
             ("n://{owner}/*", "n:///b", false),
@@ -176,15 +223,19 @@ mod tests {
             ("n://{path*}", "n://a/b", true),
             ("{a}{b}", "x", false),
             ("{a}{b}", "xy", true),
+            ("{a}{b}{c}", "xy", false),
             ("{a}-{b}", "x-y-z", true),
             ("{a}x", "xx", true),
             ("{a}x", "x", false),
+            ("*{a}/x", "p/q/x", true),
+            ("*{a}/x", "p//x", false),
+            ("*/{a}", "p/q/r", true),
+            ("*/{a}", "p/q/", false),
             ("é*ü", "éü", true),
         ];
         for (pattern, name, fits) in rows {
             let pattern = Pattern::of(pattern).expect(pattern);
-            let rest = name.strip_prefix(pattern.prefix());
-            assert_eq!(rest.is_some_and(|it| pattern.matches(it)), fits, "{pattern:?} {name}");
+            assert_eq!(pattern.matches_all_of(name), fits, "{pattern:?} {name}");
         }
         assert_eq!(Pattern::of("plain"), None);
         assert_eq!(Pattern::of("open{brace"), None);
@@ -198,33 +249,36 @@ mod tests {
             ("n://a/{id}", "n://a/b/", false),
             ("n://a/{id}.x", "n://a/.x", true),
             ("n://{a}/{b}", "n:///", true),
-            ("n://{a}/{b}", "n://?/", false),
+            ("n://{a}/{b}", "n:///x/", false),
+            ("{a}{b}", "", true),
         ] {
             let pattern = Pattern::of(pattern).expect(pattern);
             let rest = name.strip_prefix(pattern.prefix()).expect(name);
-            assert_eq!(pattern.may_match(rest), expected, "{pattern:?} {name}");
+            assert_eq!(pattern.matches(rest, 0), expected, "{pattern:?} {name}");
         }
     }
 
     #[test]
-    fn a_pattern_names_the_queries_of_its_path() {
-        for (pattern, path, expected) in [
-            ("n://{owner}/{id}{?format}", "n://a/b", true),
-            ("n://{owner}/{id}{?format}", "n://a", false),
-            ("n://*/b?id=*", "n://a/b", true),
-            ("n://*/b?id=*", "n://a", false),
-            ("n://a?id=*", "n://a", true),
-            ("n://a?id=*", "n://ab", false),
-            ("n://*", "n://a", false),
+    fn a_dot_of_a_template_may_be_any_byte() {
+        for (pattern, name, expected) in [
+            ("n://{owner}/private.txt", "n://a/private.txt", true),
+            ("n://{owner}/private.txt", "n://a/private-txt", true),
+            ("n://{owner}/private.txt", "n://a/privatetxt", false),
+            ("n://{id}.secret", "n://a/secret", true),
+            ("n://a.b/{id}", "n://a/b/c", true),
+            ("n://{id}.", "n://a", false),
+            ("n://{id}.", "n://ab", true),
+            ("n://{id}..", "n://abc", true),
+            ("n://*.txt", "n://a-txt", false),
         ] {
-            let pattern = Pattern::of(pattern).expect(pattern);
-            assert_eq!(pattern.names_query_of(path), expected, "{pattern:?} {path}");
+            let pattern = Pattern::of(pattern).expect(pattern).with_any_for_dots();
+            assert_eq!(pattern.matches_all_of(name), expected, "{pattern:?} {name}");
         }
     }
 
     #[test]
     fn long_names_and_many_gaps_take_no_time() {
         let pattern = Pattern::of(&"*a{x}".repeat(30)).expect("a pattern");
-        assert!(!pattern.matches(&"a".repeat(8000).replace("aaaaaaaa", "aaaaaaa/")));
+        assert!(!pattern.matches(&"a".repeat(8000).replace("aaaaaaaa", "aaaaaaa/"), 1));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::policy::tool_scopes::uri::{Form, form, has_normal_authority, is_plain_in_paths};
+use crate::policy::tool_scopes::uri::{check, has_normal_authority, is_plain_in_paths};
 
 /// A URI as rules compare it. Characters that are not allowed in a URI are percent-encoded, with capital
 /// digits. Characters that are allowed in every segment of a path are decoded, since servers decode what they
@@ -62,25 +62,33 @@ pub(super) fn is_stable(uri: &str) -> bool {
         && !decoded.split(['/', '?', '#']).any(is_dots)
 }
 
+/// A URI without a path with the path `/`, and the other way round. Both are the same
+/// ([RFC 3986 §6.2.3](https://www.rfc-editor.org/rfc/rfc3986#section-6.2.3)). Returns `None` if it has another path.
+pub(super) fn with_other_root(uri: &str) -> Option<String> {
+    let (scheme, authority) = uri.split_once("://")?;
+    match authority.split_once(['/', '?', '#']) {
+        None => Some([uri, "/"].concat()),
+        Some((host, "")) if uri.ends_with('/') => Some([scheme, "://", host].concat()),
+        Some(_) => None,
+    }
+}
+
 /// What a variable of a template, or a wildcard of a rule, could stand for.
 const FILLINGS: [&str; 7] = ["x", "", "x/x", "/x", "//x/x", "///x", "x://x/x"];
 
-/// Like [`form`], for a template: how the URIs are written that it can stand for.
-pub(super) fn form_of_template(template: &str) -> Form {
-    let forms = FILLINGS.map(|filling| form(&filled(template, filling, false)));
-    let best = forms.iter().find(|form| **form == Form::Canonical);
-    *best
-        .or_else(|| forms.iter().find(|form| matches!(form, Form::Authority { .. })))
-        .unwrap_or(&forms[0])
+/// Like [`check`], for a template: it is canonical if a URI is that it can stand for.
+pub(super) fn check_template(template: &str) -> Result<(), &'static str> {
+    check_fillings(template, false)
 }
 
-/// Whether a pattern can match a URI that is not refused. `prefix` is the text before its first wildcard.
-pub(super) fn can_match(pattern: &str, prefix: &str) -> bool {
-    FILLINGS.iter().any(|filling| match form(&filled(pattern, filling, true)) {
-        Form::Canonical => true,
-        Form::Authority { end } => prefix.len() > end,
-        Form::Other(_) => false,
-    })
+/// Whether a pattern can match a URI that is not refused.
+pub(super) fn can_match(pattern: &str) -> bool {
+    check_fillings(pattern, true).is_ok()
+}
+
+fn check_fillings(text: &str, has_wildcards: bool) -> Result<(), &'static str> {
+    let checked = FILLINGS.map(|filling| check(&filled(text, filling, has_wildcards)));
+    checked.iter().find(|checked| checked.is_ok()).copied().unwrap_or(checked[0])
 }
 
 /// A text with a filling for each of its variables, and for each `*` if that is a wildcard.
@@ -120,6 +128,20 @@ mod tests {
     }
 
     #[test]
+    fn a_root_has_two_spellings() {
+        for (uri, other) in [
+            ("n://a", Some("n://a/")),
+            ("n://a/", Some("n://a")),
+            ("n://a/b", None),
+            ("n://a/b/", None),
+            ("n://a?", None),
+            ("n:a", None),
+        ] {
+            assert_eq!(with_other_root(uri).as_deref(), other, "{uri}");
+        }
+    }
+
+    #[test]
     fn patterns_that_match_no_canonical_uri_are_recognized() {
         for (pattern, expected) in [
             ("*", true),
@@ -139,16 +161,17 @@ mod tests {
             ("notes://a@b/*", true),
             ("n://x?q=*", true),
             ("n://x#*", false),
-            ("https://Example.com/*", false),
+            ("https://Example.com/*", true),
+            ("https://example.com:443/*", true),
+            ("http://localhost:{port}/x", true),
+            ("postgres://{user}@{host}:{port}/{db}", true),
             ("HTTPS://example.com/*", false),
-            ("https://example.com:443/*", false),
             ("n://a//{id}", false),
             ("n://a/../*", false),
             ("n://a/%61*", false),
             ("n://a%2F*", false),
         ] {
-            let prefix = pattern.split(['*', '{']).next().unwrap_or_default();
-            assert_eq!(can_match(pattern, prefix), expected, "{pattern}");
+            assert_eq!(can_match(pattern), expected, "{pattern}");
         }
     }
 
@@ -159,7 +182,7 @@ mod tests {
             ("notes://a/x#y", true),
             ("notes://a@b:1/c%2Fd", true),
             ("README", true),
-            ("https://example.com", false),
+            ("https://example.com", true),
             ("HTTPS://example.com/", false),
             ("n://a/../b", false),
             ("n://a%2F..%2Fb", false),

@@ -2,6 +2,8 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use crate::policy::tool_scopes::fold::normalized;
+
 /// Whether a character means the same in a path whether it is encoded or not. Both spellings are canonical, since
 /// clients encode these characters in the value of a variable
 /// ([RFC 6570 §3.2.2](https://www.rfc-editor.org/rfc/rfc6570#section-3.2.2)). `*` is not included: in a rule it
@@ -13,32 +15,18 @@ pub(super) fn is_plain_in_paths(byte: u8) -> bool {
     )
 }
 
-/// How a URI is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
-    /// In the one form that every server reads in the same way.
-    Canonical,
-    /// Canonical, except that its authority has a port or user information, or is empty, or is there in the URI
-    /// of a file. Some servers ignore those. The authority ends at this byte.
-    Authority { end: usize },
-    /// In another way, for this reason.
-    Other(&'static str),
-}
-
-/// How a URI is written ([RFC 3986 §6.2.2](https://www.rfc-editor.org/rfc/rfc3986#section-6.2.2), and stricter).
+/// Checks that a URI is in canonical form
+/// ([RFC 3986 §6.2.2](https://www.rfc-editor.org/rfc/rfc3986#section-6.2.2), and stricter).
 ///
-/// Servers parse a URI, or match it as text, before or after they decode it; and they use it as a path. In the
-/// canonical form all of them read the same: no empty segments and no dot segments; no fragment; each character
-/// that may be written as itself is, and no other, except that some may be written in both ways; nothing that a
-/// browser's URL parser removes or changes ([URL](https://url.spec.whatwg.org/#url-parsing)). A query may follow.
-pub(super) fn form(uri: &str) -> Form {
-    match read_form(uri) {
-        Ok(form) => form,
-        Err(why) => Form::Other(why),
-    }
-}
-
-fn read_form(uri: &str) -> Result<Form, &'static str> {
+/// Servers parse a URI, or match it as text, before or after they decode it; and they use it as a path. The canonical
+/// form has no empty segments and no dot segments; no fragment; each character that may be written as itself is, and no
+/// other, except that some may be written in both ways; nothing that a browser's URL parser removes or changes
+/// ([URL](https://url.spec.whatwg.org/#url-parsing)), except what the folded form knows. A query may follow.
+///
+/// # Errors
+///
+/// What is not canonical.
+pub(super) fn check(uri: &str) -> Result<(), &'static str> {
     let (scheme, rest) = uri.split_once(':').ok_or("it has no scheme")?;
     let is_letter = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'+' | b'-' | b'.');
     if !scheme.starts_with(|c: char| c.is_ascii_lowercase()) || !scheme.bytes().all(is_letter) {
@@ -50,18 +38,12 @@ fn read_form(uri: &str) -> Result<Form, &'static str> {
         None => ("", rest),
     };
     if !has_normal_authority(scheme, rest) {
-        return Err("a URL parser would change its authority, or its default port");
+        return Err("servers could read its host, its port or its user information differently");
     }
     check_characters(authority, true)?;
     check_characters(path, false)?;
-    check_segments(path, scheme == "file")?;
-    let has_port = authority.rsplit(']').next().is_some_and(|end| end.contains(':'));
-    let is_odd =
-        authority.contains('@') || has_port || (authority.is_empty() != (scheme == "file"));
-    if is_odd && rest.starts_with("//") {
-        return Ok(Form::Authority { end: uri.len() - path.len() });
-    }
-    Ok(Form::Canonical)
+    check_segments(uri)?;
+    if uri.contains('%') { check_segments(&normalized(uri)) } else { Ok(()) }
 }
 
 /// Checks that each character is written in the one canonical way.
@@ -73,7 +55,7 @@ fn check_characters(text: &str, is_authority: bool) -> Result<(), &'static str> 
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {}
             b'[' | b']' if is_authority => {}
             b'\'' if is_query => return Err("its query has a `'`, which URL parsers encode"),
-            byte if is_plain_in_paths(*byte) => {}
+            byte if *byte == b'*' || is_plain_in_paths(*byte) => {}
             b'?' => is_query = true,
             b'%' => {
                 let (decoded, length) = decoded(rest).ok_or(
@@ -128,10 +110,12 @@ fn decoded(text: &[u8]) -> Option<(char, usize)> {
     Some((character.chars().next()?, 3 * width - 1))
 }
 
-/// Checks that no segment could be left out, or be taken for another one.
-fn check_segments(path: &str, is_file: bool) -> Result<(), &'static str> {
-    let is_empty_between = |(one, next): (u8, u8)| one == b'/' && next == b'/';
-    if path.bytes().zip(path.bytes().skip(1)).any(is_empty_between) {
+/// Checks that no segment of a path could be left out, or be taken for another one.
+fn check_segments(uri: &str) -> Result<(), &'static str> {
+    let (scheme, path) = uri.split_once(':').unwrap_or_default();
+    let is_file = scheme == "file";
+    let path = path.strip_prefix("//").unwrap_or(path);
+    if path.trim_start_matches('/').contains("//") || path.starts_with("//") {
         return Err("it has an empty segment");
     }
     for segment in path.split(['/', '?']) {
@@ -139,24 +123,34 @@ fn check_segments(path: &str, is_file: bool) -> Result<(), &'static str> {
         if matches!(segment.split(';').next(), Some("." | "..")) {
             return Err("it has a dot segment");
         }
-        // Windows ignores such an end of a name.
-        if is_file && (segment.ends_with('.') || segment.ends_with("%20")) {
-            return Err("the name of a file in it ends with a dot or a space");
+        if is_file && is_read_as_another_file(segment) {
+            return Err("Windows takes the name of a file in it for another one");
         }
     }
     Ok(())
 }
 
-/// Whether the authority is written in the one way that URL parsers leave unchanged.
-pub(super) fn has_normal_authority(scheme: &str, rest: &str) -> bool {
-    let default_port = match scheme {
-        "file" => Some(""),
-        "ftp" => Some("21"),
-        "http" | "ws" => Some("80"),
-        "https" | "wss" => Some("443"),
-        _ => None,
+/// Whether Windows takes a name for another one: it ignores a dot or a space at its end, it has short names for long
+/// ones (`SECRET~1`), and it takes what follows a drive's colon for a path from that drive's current folder.
+fn is_read_as_another_file(name: &str) -> bool {
+    let is_short = |(start, number): (&str, &str)| {
+        start.len() + number.len() < 8
+            && !number.is_empty()
+            && number.bytes().all(|b| b.is_ascii_digit())
     };
-    let Some(rest) = rest.strip_prefix("//") else { return default_port.is_none() };
+    let without_extension = name.split('.').next().unwrap_or(name);
+    let is_drive = |(drive, path): (&str, &str)| drive.len() == 1 && !path.is_empty();
+    name.ends_with(['.', ' '])
+        || without_extension.rsplit_once('~').is_some_and(is_short)
+        || name.split_once(':').is_some_and(is_drive)
+}
+
+/// Whether every server finds the same host, port and user information in an authority, up to what the folded form
+/// leaves out.
+pub(super) fn has_normal_authority(scheme: &str, rest: &str) -> bool {
+    let is_file = scheme == "file";
+    let is_web = matches!(scheme, "ftp" | "http" | "https" | "ws" | "wss");
+    let Some(rest) = rest.strip_prefix("//") else { return !is_file && !is_web };
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     let (user, host) = match authority.rsplit_once('@') {
         Some((user, host)) => (Some(user), host),
@@ -167,20 +161,15 @@ pub(super) fn has_normal_authority(scheme: &str, rest: &str) -> bool {
         None => (host, None),
     };
     let is_user = |user: &str| !user.is_empty() && !user.ends_with(':') && !user.contains('@');
-    let is_port = |port: &str| !port.is_empty() && (port == "0" || !port.starts_with('0'));
-    if !user.is_none_or(is_user) || !port.is_none_or(is_port) || !is_normal_address(host) {
+    if !user.is_none_or(is_user) || port == Some("") || !is_normal_address(host) {
         return false;
     }
-    match default_port {
-        None => true,
+    if is_file {
         // A drive letter may be followed by `|` instead of `:`.
-        Some("") if host.is_empty() => {
-            authority.is_empty() && path.starts_with('/') && !path.contains('|')
-        }
-        Some("") if host == "localhost" => false,
-        Some(_) if user.is_some() || port == default_port => false,
-        Some(_) => (path.starts_with('/') || host.contains('{')) && is_normal_domain(host),
+        let is_host = authority == host && (host.is_empty() || is_normal_domain(host));
+        return is_host && path.starts_with('/') && !path.contains('|');
     }
+    !is_web || is_normal_domain(host)
 }
 
 /// Whether a host in brackets is an IPv6 address in its shortest form. Returns `true` for any other host.
@@ -191,7 +180,7 @@ fn is_normal_address(host: &str) -> bool {
     !address.contains('.') && parsed.is_ok_and(|parsed| parsed.to_string() == address)
 }
 
-/// Whether a web host has only lower-case ASCII characters, and an IPv4 address only its usual form. It may
+/// Whether a host has only ASCII characters that need no encoding, and an IPv4 address only its usual form. It may
 /// contain variables of a template.
 fn is_normal_domain(host: &str) -> bool {
     if host.starts_with('[') {
@@ -200,7 +189,7 @@ fn is_normal_domain(host: &str) -> bool {
     let mut is_variable = false;
     let is_letter = |c: char| {
         is_variable = c == '{' || (is_variable && c != '}');
-        is_variable || matches!(c, '}' | 'a'..='z' | '0'..='9' | '-' | '.' | '_')
+        is_variable || c == '}' || c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_')
     };
     let last = host.strip_suffix('.').unwrap_or(host).rsplit('.').next().unwrap_or_default();
     !host.is_empty()
@@ -214,7 +203,6 @@ mod tests {
 
     #[test]
     fn canonical_uris_are_recognized() {
-        use Form::Canonical;
         for uri in [
             "notes://alice/1",
             "notes://Alice/1",
@@ -241,19 +229,21 @@ mod tests {
             "https://example.com/?q=a%26b%20c",
             "http://127.0.0.1/",
             "http://[::1]/",
+            "http://127.0.0.1:3000/a",
+            "https://a.example:8443/",
+            "https://a.example:443/",
+            "https://A.example",
+            "notes://a@b.example/1",
+            "postgres://user:secret@host:5432/db",
+            "notes://[::1]:80/1",
+            "notes:///1",
+            "file://server/a",
+            "file://localhost/a",
+            "notes://a:01/1",
+            "notes://a/b*c",
+            "file:///a/C++/version~10.x/a~",
         ] {
-            assert_eq!(form(uri), Canonical, "{uri}");
-        }
-        for (uri, authority) in [
-            ("http://127.0.0.1:3000/a", "http://127.0.0.1:3000"),
-            ("https://a.example:8443/", "https://a.example:8443"),
-            ("notes://a@b.example/1", "notes://a@b.example"),
-            ("notes://[::1]:80/1", "notes://[::1]:80"),
-            ("notes:///1", "notes://"),
-            ("file://server/a", "file://server"),
-            ("notes://a:1", "notes://a:1"),
-        ] {
-            assert_eq!(form(uri), Form::Authority { end: authority.len() }, "{uri}");
+            assert_eq!(check(uri), Ok(()), "{uri}");
         }
     }
 
@@ -306,29 +296,34 @@ mod tests {
             "notes://a/x#y",
             "notes://a/x#",
             "notes://a/{keys}",
-            "notes://a/*",
             "notes://a/x|y",
             "notes://a/[x]",
             "notes://a/x?it's",
             "notes://@a/1",
             "notes://a:/1",
-            "notes://a:01/1",
+            "notes://a@b@c/1",
             "notes://[0::1]/1",
-            "https://a.example",
-            "https://A.example/",
-            "https://a.example:443/",
+            "https:///a.example/",
+            "https://%61.example/",
+            "https://a%40b.example/",
+            "https://a.example%3A443/",
             "https:/a.example/",
             "https:a.example/",
             "http://127.1/",
             "http://2130706433/",
             "file:/a",
             "file://",
-            "file://localhost/a",
+            "file://a:1/b",
             "file:///C|/a",
             "file:///secret./a",
             "file:///secret%20/a",
+            "file:///C:/SECRET~1/a",
+            "file:///C:/KEYS~1.TXT",
+            "file:///C:secret",
+            "notes://a/%EF%BC%8E%EF%BC%8E/b",
+            "notes://a/%EF%BC%8F/b",
         ] {
-            assert!(matches!(form(uri), Form::Other(_)), "{uri}: {:?}", form(uri));
+            assert!(check(uri).is_err(), "{uri}");
         }
     }
 }
