@@ -30,6 +30,9 @@ pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 impl Log {
     /// Collects everything at `level` and above until the guard is dropped.
     pub(crate) fn at(level: Level) -> (Self, tracing::subscriber::DefaultGuard) {
+        // Where another test meets a line of the library for the first time just now, without a subscriber, tracing
+        // could take the line for one that nobody wants. With a global subscriber it cannot.
+        _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
         let log = Self::default();
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(level)

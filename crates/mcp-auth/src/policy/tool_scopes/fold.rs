@@ -1,29 +1,43 @@
 //! The folded form of URIs: texts are equal in it if some server takes them for the same resource.
 
+use icu_normalizer::DecomposingNormalizerBorrowed;
 use icu_normalizer::uts46::Uts46MapperBorrowed;
 
 use crate::policy::tool_scopes::pattern::{ANYTHING, SEGMENT};
 
-/// A URI in its folded form: normalized, with spaces for plus signs as in Java's `URLDecoder`, and without a port that
-/// says nothing.
+/// A URI in its folded form: normalized, with spaces for plus signs as in Java's `URLDecoder`, without a dot at the end
+/// of its host, and without a port that says nothing.
 pub(super) fn folded(uri: &str) -> String {
     let folded = normalized(uri).replace('+', " ");
-    with_short_port(&folded).unwrap_or(folded)
+    let Some((scheme, authority, path)) = authority(&folded) else { return folded };
+    let (user, host) = split_user(authority).unwrap_or(("", authority));
+    let at = if user.len() < authority.len() - host.len() { "@" } else { "" };
+    let (host, port) = split_port(host).unwrap_or((host, ""));
+    let port = match port.trim_start_matches('0') {
+        "" if !port.is_empty() => "0",
+        short => short,
+    };
+    let is_said = !port.is_empty() && default_port(scheme) != Some(port);
+    let (colon, port) = if is_said { (":", port) } else { ("", "") };
+    [scheme, "://", user, at, host.trim_end_matches('.'), colon, port, path].concat()
 }
 
 /// A URI with its percent-encoding decoded, and its Unicode normalized as in host names: small letters, one form of
-/// each character, no invisible ones ([UTS 46](https://www.unicode.org/reports/tr46/#Processing)).
+/// each character, no invisible ones ([UTS 46](https://www.unicode.org/reports/tr46/#Processing)). Accents are characters
+/// of their own, so that a pattern still matches what begins with its text.
 pub(super) fn normalized(uri: &str) -> String {
     let mut decoded = decoded(uri);
     if decoded.is_ascii() {
         decoded.make_ascii_lowercase();
         return decoded;
     }
-    // UTS 46 leaves these for host names: joiners, which some file systems ignore, and the other small sigma.
     let mapper = Uts46MapperBorrowed::new();
-    let mapped = mapper.map_normalize(decoded.chars());
-    let mapped = mapped.filter(|c| !matches!(c, '\u{200c}' | '\u{200d}'));
-    mapped.map(|c| if c == 'ς' { 'σ' } else { c }).collect()
+    // UTS 46 does not leave out all signs that file systems ignore: joiners, and signs of direction.
+    let is_seen = |c: &char| !matches!(c, '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}');
+    let mapped: String = mapper.map_normalize(decoded.chars().filter(is_seen)).collect();
+    // It also keeps letters that are equal without regard to case.
+    let mapped = mapped.replace('ς', "σ").replace('ß', "ss");
+    DecomposingNormalizerBorrowed::new_nfd().normalize(&mapped).into_owned()
 }
 
 /// Decodes percent-encoding once. What is not UTF-8 is replaced.
@@ -63,101 +77,169 @@ pub(super) fn split_query<'u>(uri: &'u str, marks: &[&str]) -> (&'u str, &'u str
     path.strip_suffix('{').map_or((path, query), |path| uri.split_at(path.len()))
 }
 
-/// What a server could look up when it is asked for a URI, in folded form; or what it could have in a rule's place.
-pub(super) struct Key {
+/// What a server reads of a URI, or what it could have in the place of a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Reading {
     pub(super) text: String,
     /// What the server leaves out, of that which the URI has.
     pub(super) left_out: Parts,
 }
 
 /// Parts of a URI that some servers leave out, as bits.
-pub(super) type Parts = u8;
+pub(super) type Parts = u16;
 
 /// The query or fragment after an encoded mark.
 pub(super) const ENCODED_QUERY: Parts = 1;
-const PARAMETERS: Parts = 2;
-const AUTHORITY: Parts = 4;
+const LAST_PARAMETER: Parts = 2;
+const PARAMETERS: Parts = 4;
+const STREAM: Parts = 8;
+const PASSWORD: Parts = 16;
+const USER: Parts = 32;
+const PORT: Parts = 64;
+const FILE_HOST: Parts = 128;
+const EMPTY_HOST: Parts = 256;
+const NO_AUTHORITY: Parts = 512;
+const END_OF_NAME: Parts = 1024;
 
-/// A way in which servers read a folded URI. Returns `None` if it changes nothing.
-type Reading = fn(&str) -> Option<String>;
+/// A way in which servers read a URI. Returns `None` if it changes nothing.
+type Read = fn(&str) -> Option<String>;
 
 /// Each is applied to the URI, and to what those before it made of it.
-const READINGS: [(Parts, Reading); 4] = [
+const READINGS: [(Parts, Read); 12] = [
     (ENCODED_QUERY, before_query),
-    (PARAMETERS, without_parameters),
-    (AUTHORITY, with_host_in_path),
-    (AUTHORITY, with_plain_authority),
+    (NO_AUTHORITY, with_authority),
+    (LAST_PARAMETER, without_last_parameter),
+    (PARAMETERS, |uri| each_segment(uri, |segment| before(segment, ';'))),
+    (STREAM, |uri| each_segment(uri, without_stream)),
+    (PASSWORD, without_password),
+    (USER, without_user),
+    (PORT, without_port),
+    (FILE_HOST, with_host_in_path),
+    (FILE_HOST, without_file_host),
+    (EMPTY_HOST, without_empty_host),
+    (END_OF_NAME, |uri| each_segment(uri, |segment| segment.trim_end_matches(['.', ' ']))),
 ];
 
-/// The keys of a path. The first is the path itself.
-pub(super) fn keys(path: &str) -> Vec<Key> {
-    let mut keys = vec![Key { text: folded(path), left_out: 0 }];
-    for (part, reading) in READINGS {
-        let others = keys.iter().filter_map(|key| {
-            reading(&key.text).map(|text| Key { text, left_out: key.left_out | part })
+/// The readings of a path. The first is the path itself.
+pub(super) fn readings(path: String) -> Vec<Reading> {
+    let mut readings = vec![Reading { text: path, left_out: 0 }];
+    for (part, read) in READINGS {
+        let others = readings.iter().filter_map(|reading| {
+            read(&reading.text).map(|text| Reading { text, left_out: reading.left_out | part })
         });
-        keys.extend(others.collect::<Vec<_>>());
+        readings.extend(others.collect::<Vec<_>>());
     }
-    keys
+    readings
 }
 
 /// The part before a query or a fragment whose mark was percent-encoded.
-fn before_query(folded: &str) -> Option<String> {
-    folded.split_once(['?', '#']).map(|(path, _)| path.to_owned())
+fn before_query(uri: &str) -> Option<String> {
+    uri.split_once(['?', '#']).map(|(path, _)| path.to_owned())
 }
 
-/// Segments without their parameters. Servlets and Python's `urlparse` leave them out. In the URI of a file,
-/// segments without the stream that NTFS reads after a colon, but with the colon of a drive.
-fn without_parameters(folded: &str) -> Option<String> {
-    let is_file = folded.starts_with("file:");
-    let is_separator = |c: char| c == ';' || (is_file && c == ':');
-    let (scheme, path) = folded.split_once(':')?;
-    if !path.contains(is_separator) {
-        return None;
-    }
-    let plain = |segment: &'_ str| match segment.split_once(is_separator) {
-        Some((drive, "")) if is_file && drive.len() == 1 => segment.len(),
-        Some((name, _)) => name.len(),
-        None => segment.len(),
+/// `s:a/b` as `s://a/b`, as those servers read it that join host and path.
+fn with_authority(uri: &str) -> Option<String> {
+    let (scheme, rest) = uri.split_once(':').filter(|(_, rest)| !rest.starts_with('/'))?;
+    (!scheme.contains([ANYTHING, SEGMENT, '/'])).then(|| [scheme, "://", rest].concat())
+}
+
+/// A URI with less in each segment of its path. A wildcard that crosses segments stays.
+fn each_segment(uri: &str, shorter: fn(&str) -> &str) -> Option<String> {
+    let path_start = match authority(uri) {
+        Some((_, _, path)) => uri.len() - path.len(),
+        None => uri.find(':')? + 1,
     };
-    let segments = path.split('/').map(|segment| segment.get(..plain(segment)).unwrap_or(segment));
-    let plain = [scheme, ":", &segments.collect::<Vec<_>>().join("/")].concat();
-    (plain != folded).then_some(plain)
+    let (start, path) = uri.split_at_checked(path_start)?;
+    let mut read = start.to_owned();
+    for (i, segment) in path.split('/').enumerate() {
+        let short = shorter(segment);
+        read.push_str(if i > 0 { "/" } else { "" });
+        read.push_str(short);
+        let left_out = segment.get(short.len()..).unwrap_or_default();
+        read.extend(left_out.contains(ANYTHING).then_some(ANYTHING));
+    }
+    (read != uri).then_some(read)
+}
+
+fn before(segment: &str, mark: char) -> &str {
+    segment.split(mark).next().unwrap_or(segment)
+}
+
+/// A segment without the stream that NTFS reads after a colon, but with the colon of a drive.
+fn without_stream(segment: &str) -> &str {
+    match segment.split_once(':') {
+        Some((drive, "")) if drive.len() == 1 => segment,
+        Some((name, _)) => name,
+        None => segment,
+    }
+}
+
+/// Servlets and Python's `urlparse` leave out parameters; the latter only those of the last segment.
+fn without_last_parameter(uri: &str) -> Option<String> {
+    let (start, parameter) = uri.rsplit_once(';').filter(|(_, rest)| !rest.contains('/'))?;
+    let end = if parameter.contains(ANYTHING) { "\u{1}" } else { "" };
+    Some([start, end].concat())
+}
+
+fn without_password(uri: &str) -> Option<String> {
+    let (scheme, authority, path) = authority(uri)?;
+    let (user, host) = split_user(authority)?;
+    let (name, _) = user.split_once(':')?;
+    Some([scheme, "://", name, "@", host, path].concat())
+}
+
+fn without_user(uri: &str) -> Option<String> {
+    let (scheme, authority, path) = authority(uri)?;
+    let (_, host) = split_user(authority)?;
+    Some([scheme, "://", host, path].concat())
+}
+
+fn without_port(uri: &str) -> Option<String> {
+    let (scheme, authority, path) = authority(uri)?;
+    let (host, port) = split_port(authority)?;
+    let end = if port.contains(ANYTHING) { "\u{1}" } else { "" };
+    Some([scheme, "://", host, end, path].concat())
 }
 
 /// The URI of a file with its host as the first folder, as those servers read it that strip `file://` from a text.
-fn with_host_in_path(folded: &str) -> Option<String> {
-    let (scheme, host, path) = authority(folded)?;
+fn with_host_in_path(uri: &str) -> Option<String> {
+    let (scheme, host, path) = authority(uri)?;
     (scheme == "file" && !host.is_empty()).then(|| ["file:///", host, path].concat())
 }
 
-/// A URI without its port and user information, and without the slash after an empty host. The URI of a file
-/// without its host.
-fn with_plain_authority(folded: &str) -> Option<String> {
-    let (scheme, authority, path) = authority(folded)?;
-    let host = authority.rsplit('@').next().unwrap_or(authority);
-    let host = split_port(host).map_or(host, |(host, _)| host);
-    match (scheme, authority) {
-        ("file", "") => None,
-        ("file", _) => Some(["file://", path].concat()),
-        (_, "") => Some([scheme, "://", path.strip_prefix('/')?].concat()),
-        _ => (host != authority).then(|| [scheme, "://", host, path].concat()),
-    }
+fn without_file_host(uri: &str) -> Option<String> {
+    let (scheme, host, path) = authority(uri)?;
+    (scheme == "file" && !host.is_empty() && !host.contains(ANYTHING))
+        .then(|| ["file://", path].concat())
 }
 
-/// A URI without the zeros before its port, and without a port that is empty or the default of its scheme. Returns
-/// `None` if it has none of these.
-fn with_short_port(folded: &str) -> Option<String> {
-    let (scheme, authority, path) = authority(folded)?;
-    let (host, port) = split_port(authority)?;
-    let short = match port.trim_start_matches('0') {
-        "" if !port.is_empty() => "0",
-        short => short,
-    };
-    if short.is_empty() || default_port(scheme) == Some(short) {
-        return Some([scheme, "://", host, path].concat());
+/// `s:///a/b` as `s://a/b`, as those servers read it that split at slashes.
+fn without_empty_host(uri: &str) -> Option<String> {
+    let (scheme, authority, path) = authority(uri)?;
+    (scheme != "file" && authority.is_empty()).then_some(())?;
+    Some([scheme, "://", path.strip_prefix('/')?].concat())
+}
+
+/// A URI as every URL parser writes it: a web host in small letters and without the default port, a path, and a drive in
+/// a capital letter.
+pub(super) fn as_parsed(uri: &str) -> String {
+    let Some((scheme, authority, path)) = authority(uri) else { return uri.into() };
+    if scheme == "file" && authority.is_empty() {
+        let drive = |colon: &str| {
+            let (drive, rest) = path.strip_prefix('/')?.split_once(colon)?;
+            let is_drive = drive.len() == 1 && drive.starts_with(|c: char| c.is_ascii_alphabetic());
+            is_drive.then(|| ["file:///", &drive.to_ascii_uppercase(), ":", rest].concat())
+        };
+        return drive(":").or_else(|| drive("%3A")).unwrap_or_else(|| uri.into());
     }
-    (short != port).then(|| [scheme, "://", host, ":", short, path].concat())
+    let Some(default_port) = default_port(scheme) else { return uri.into() };
+    let (user, host) = authority.split_at(authority.rfind('@').map_or(0, |at| at + 1));
+    let host = match split_port(host) {
+        Some((host, port)) if port == default_port => host,
+        _ => host,
+    };
+    let root = if path.starts_with('/') || authority.contains(ANYTHING) { "" } else { "/" };
+    [scheme, "://", user, &host.to_ascii_lowercase(), root, path].concat()
 }
 
 /// The port that URL parsers leave out ([URL](https://url.spec.whatwg.org/#default-port)).
@@ -175,6 +257,11 @@ fn authority(uri: &str) -> Option<(&str, &str, &str)> {
     let (scheme, rest) = uri.split_once("://")?;
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     (!scheme.contains(['/', ':'])).then_some((scheme, authority, path))
+}
+
+/// The user information and the host of an authority, with its port. Returns `None` if it has no user information.
+fn split_user(authority: &str) -> Option<(&str, &str)> {
+    authority.rsplit_once('@')
 }
 
 /// The host and the port of an authority. Returns `None` if it has no port. The port of a pattern may be a wildcard.
@@ -197,6 +284,9 @@ mod tests {
             ("n://a/e%CC%81", "n://a/%C3%A9"),
             ("n://a/%E2%84%AA", "n://a/k"),
             ("n://a/.g%E2%80%8Bi%E2%80%8Ct", "n://a/.git"),
+            ("n://a/%C3%9F%E1%BA%9E", "n://a/SSss"),
+            ("n://a./b", "n://a/b"),
+            ("https://u@a.:443/b", "https://u@a/b"),
             ("n://a/%CE%A3%CF%83", "n://a/%CF%82%CF%82"),
             ("n://a/b%EF%BC%8Fc", "n://a/b/c"),
             ("n://a/%FF", "n://a/%FE"),
@@ -215,7 +305,7 @@ mod tests {
         }
         assert_eq!(folded("n://a/%%4%"), "n://a/%%4%");
         let marked = "n://\u{1}/\u{2}/%C3%89";
-        assert_eq!(folded(marked), "n://\u{1}/\u{2}/é", "the wildcards of a rule stay");
+        assert_eq!(folded(marked), "n://\u{1}/\u{2}/e\u{301}", "the wildcards of a rule stay");
     }
 
     #[test]
@@ -234,30 +324,48 @@ mod tests {
     }
 
     #[test]
-    fn a_uri_has_a_key_for_each_reading() {
+    fn a_uri_has_readings() {
         for (uri, expected) in [
-            ("n://Alice/B", "n://alice/b"),
-            ("n://a/b%3Fc", "n://a/b?c 1:n://a/b"),
-            ("n://a:1/b", "n://a:1/b 4:n://a/b"),
-            ("n://a:\u{1}/b", "n://a:\u{1}/b 4:n://a/b"),
-            ("n://u:p@a:1", "n://u:p@a:1 4:n://a"),
-            ("n://u%40a", "n://u@a 4:n://a"),
-            ("n://[::1]:1/b", "n://[::1]:1/b 4:n://[::1]/b"),
-            ("n:///a/b", "n:///a/b 4:n://a/b"),
-            ("n://a/b;c/d;e", "n://a/b;c/d;e 2:n://a/b/d"),
-            ("n://a:1/b;c", "n://a:1/b;c 2:n://a:1/b 4:n://a/b;c 6:n://a/b"),
-            ("file:///C:/b::$DATA", "file:///c:/b::$data 2:file:///c:/b"),
-            ("file:///C:/b:$I30:$X/c", "file:///c:/b:$i30:$x/c 2:file:///c:/b/c"),
-            ("file://A/b", "file://a/b 4:file:///a/b 4:file:///b"),
-            ("urn:a:1", "urn:a:1"),
-            ("data:a/b;base64,c", "data:a/b;base64,c 2:data:a/b"),
+            ("n://a/b", ""),
+            ("n://a/b?c", "1:n://a/b"),
+            ("n:a/b", "512:n://a/b"),
+            ("n://a:1/b", "64:n://a/b"),
+            ("n://a:\u{2}/b", "64:n://a/b"),
+            ("n://a:\u{1}", "64:n://a\u{1}"),
+            ("n://u@a", "32:n://a"),
+            ("n://u:p@a", "16:n://u@a 32:n://a 48:n://a"),
+            ("n://[::1]:1/b", "64:n://[::1]/b"),
+            ("n:///a/b", "256:n://a/b"),
+            ("n://a/b;c/d;e;f", "2:n://a/b;c/d;e 4:n://a/b/d 6:n://a/b/d"),
+            ("n://a/b;\u{1}/c", "4:n://a/b\u{1}/c"),
+            ("n://a/b;\u{1}", "2:n://a/b\u{1} 4:n://a/b\u{1}"),
+            ("file:///c:/b::$data", "8:file:///c:/b"),
+            ("file:///c:/b:$i30:$x/c", "8:file:///c:/b/c"),
+            ("file://a/b", "128:file:///a/b 128:file:///b"),
+            ("n://a/b. ./c..", "1024:n://a/b/c"),
         ] {
-            let shown = |key: &Key| match key.left_out {
-                0 => key.text.clone(),
-                left_out => format!("{left_out}:{}", key.text),
-            };
-            let found: Vec<_> = keys(uri).iter().map(shown).collect();
+            let mut found = readings(uri.into());
+            assert_eq!(found.remove(0), Reading { text: uri.into(), left_out: 0 });
+            let found: Vec<_> =
+                found.iter().map(|it| format!("{}:{}", it.left_out, it.text)).collect();
             assert_eq!(found.join(" "), expected, "{uri}");
+        }
+    }
+
+    #[test]
+    fn every_parser_writes_web_hosts_and_drives_in_one_way() {
+        for (uri, expected) in [
+            ("https://A.example", "https://a.example/"),
+            ("https://A.example:443?x", "https://a.example/?x"),
+            ("http://U@a.example:443/X", "http://U@a.example:443/X"),
+            ("https://*.Example/", "https://*.example/"),
+            ("https://\u{1}", "https://\u{1}"),
+            ("file:///c%3A/a", "file:///C:/a"),
+            ("file:///c:/a", "file:///C:/a"),
+            ("file:///a/b:c", "file:///a/b:c"),
+            ("n://A", "n://A"),
+        ] {
+            assert_eq!(as_parsed(uri), expected, "{uri}");
         }
     }
 }

@@ -1,11 +1,31 @@
 //! Patterns for names: globs, and simple URI templates.
 
+use std::cell::Cell;
+use std::ops::RangeInclusive;
+
 /// A pattern: a literal prefix, then wildcards and literal texts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pattern {
     prefix: Box<str>,
     parts: Vec<Part>,
-    literal_len: usize,
+    literal_chars: usize,
+}
+
+/// How many steps comparisons may take, so that a text cannot be made for patterns that then take seconds.
+#[derive(Debug)]
+pub(super) struct Steps(Cell<u32>);
+
+impl Steps {
+    pub(super) fn new(number: u32) -> Self {
+        Self(Cell::new(number))
+    }
+
+    /// Takes steps. Returns `false` if there are none left.
+    fn take(&self, number: usize) -> bool {
+        let left = self.0.get().saturating_sub(u32::try_from(number).unwrap_or(u32::MAX));
+        self.0.set(left);
+        left > 0
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,14 +91,17 @@ impl Pattern {
     }
 
     fn of_parts(mut parts: Vec<Part>) -> Self {
-        let length = |part: &Part| if let Part::Literal(text) = part { text.len() } else { 0 };
-        let literal_len = parts.iter().map(length).sum();
+        let count = |part: &Part| match part {
+            Part::Literal(text) => text.chars().count(),
+            _ => 0,
+        };
+        let literal_chars = parts.iter().map(count).sum();
         let prefix = match parts.first() {
             Some(Part::Literal(text)) => text.clone(),
             _ => Box::default(),
         };
         parts.drain(..usize::from(!prefix.is_empty()));
-        Self { prefix, parts, literal_len }
+        Self { prefix, parts, literal_chars }
     }
 
     /// The same pattern, with any byte for each `.`, if it is a template: some servers make a regular expression
@@ -106,9 +129,9 @@ impl Pattern {
         &self.prefix
     }
 
-    /// The length of its literal text. The longer, the more specific it is.
-    pub(super) fn literal_len(&self) -> usize {
-        self.literal_len
+    /// The number of its literal characters. The more, the more specific it is.
+    pub(super) fn literal_chars(&self) -> usize {
+        self.literal_chars
     }
 
     pub(super) fn is_name(&self) -> bool {
@@ -119,6 +142,10 @@ impl Pattern {
         self.parts.last() == Some(&Part::Anything)
     }
 
+    pub(super) fn ends_with_wildcard(&self) -> bool {
+        matches!(self.parts.last(), Some(Part::Anything | Part::Segment))
+    }
+
     pub(super) fn matches_all_of(&self, name: &str) -> bool {
         name.strip_prefix(&*self.prefix).is_some_and(|rest| self.matches(rest, 1))
     }
@@ -127,6 +154,11 @@ impl Pattern {
     /// many bytes: one, or none. The time is at most proportional to the length of the pattern times that of the
     /// rest.
     pub(super) fn matches(&self, rest: &str, shortest_variable: usize) -> bool {
+        self.may_match(rest, shortest_variable, &Steps::new(u32::MAX))
+    }
+
+    /// Like [`matches`](Self::matches). Returns `true` if the steps do not suffice to find out.
+    pub(super) fn may_match(&self, rest: &str, shortest_variable: usize, steps: &Steps) -> bool {
         match &*self.parts {
             [Part::Anything] => true,
             [Part::Anything, Part::Literal(end)] => rest.ends_with(&**end),
@@ -134,10 +166,12 @@ impl Pattern {
             parts => {
                 // Most names lack a literal, and this is fast.
                 let has = |part: &Part| match part {
-                    Part::Literal(literal) => rest.contains(&**literal),
+                    Part::Literal(literal) => {
+                        !steps.take(1 + rest.len() / 32) || rest.contains(&**literal)
+                    }
                     _ => true,
                 };
-                parts.iter().all(has) && follow(parts, rest.as_bytes(), shortest_variable)
+                parts.iter().all(has) && follow(parts, rest.as_bytes(), shortest_variable, steps)
             }
         }
     }
@@ -145,10 +179,14 @@ impl Pattern {
 
 /// Follows all possible matches at once. `places` are where the next part could begin: ascending ranges without
 /// overlap, so that there are few of them.
-fn follow(parts: &[Part], text: &[u8], shortest_variable: usize) -> bool {
+fn follow(parts: &[Part], text: &[u8], shortest_variable: usize, steps: &Steps) -> bool {
     let mut places = vec![0..=0];
     let mut next = Vec::new();
     for part in parts {
+        let bytes = |place: &RangeInclusive<usize>| 1 + place.end().saturating_sub(*place.start());
+        if !steps.take(places.iter().map(bytes).sum()) {
+            return true;
+        }
         match part {
             Part::Anything => next.extend(places.first().map(|first| *first.start()..=text.len())),
             Part::Segment => {
@@ -274,6 +312,18 @@ mod tests {
             let pattern = Pattern::of(pattern).expect(pattern).with_any_for_dots();
             assert_eq!(pattern.matches_all_of(name), expected, "{pattern:?} {name}");
         }
+    }
+
+    #[test]
+    fn a_pattern_that_takes_too_many_steps_may_match() {
+        let pattern = Pattern::of("*a*b*c").expect("a pattern");
+        let rest = "ab".repeat(1000) + "xc";
+        assert!(!pattern.may_match("ab", 1, &Steps::new(u32::MAX)));
+        assert!(pattern.may_match(&rest, 1, &Steps::new(u32::MAX)));
+        let other = "ba".repeat(1000) + "c";
+        let pattern = Pattern::of("*ab*b*b{x}z*c").expect("a pattern");
+        assert!(!pattern.may_match(&other, 1, &Steps::new(u32::MAX)));
+        assert!(pattern.may_match(&(other + "zc"), 1, &Steps::new(100)));
     }
 
     #[test]

@@ -6,11 +6,14 @@ use crate::model::denial::Denial;
 use crate::model::error_codes::BadMessage;
 use crate::policy::rule::Rule;
 use crate::policy::tool_scopes::fold::{
-    ENCODED_MARKS, ENCODED_QUERY, MARKS, Parts, folded, keys, split_query,
+    ENCODED_MARKS, ENCODED_QUERY, MARKS, Parts, Reading, as_parsed, folded, readings, split_query,
 };
-use crate::policy::tool_scopes::pattern::{Pattern, with_marked_wildcards};
+use crate::policy::tool_scopes::pattern::{Pattern, Steps, with_marked_wildcards};
 use crate::policy::tool_scopes::table::Table;
 use crate::policy::tool_scopes::{rule_uri, uri};
+
+/// How many steps the comparison of one URI may take: about 10 ms. With more, every rule applies that could.
+const MAX_STEPS: u32 = 1_000_000;
 
 /// The rules for resources.
 #[derive(Clone, Debug, Default)]
@@ -35,17 +38,16 @@ struct ResourceRule {
     specificity: usize,
     /// How specific it is without its query.
     path_specificity: usize,
-    /// The rule as the operator wrote it, and in canonical form. Split at [`MARKS`], and at [`ENCODED_MARKS`].
+    /// What it can be compared with: split at [`MARKS`], and at [`ENCODED_MARKS`].
     forms: [Vec<PathAndQuery>; 2],
-    /// What it names, of that which some servers leave out.
-    names: Parts,
 }
 
-/// A rule, or one of its forms, split where its query begins.
+/// A rule, in one of the readings of its path.
 #[derive(Clone, Debug)]
 struct PathAndQuery {
     path: Pattern,
     query: Pattern,
+    left_out: Parts,
 }
 
 /// What a server could have in the place of a rule's path.
@@ -58,52 +60,66 @@ struct ByPath {
     left_out: Parts,
 }
 
-impl PathAndQuery {
-    fn of(text: &str, marks: &[&str]) -> Self {
-        let (path, query) = split_query(text, marks);
-        let path = Pattern::of_marked(&with_marked_wildcards(path));
-        // A wildcard at the end of a path also stands for a query.
-        let query = if query.is_empty() && path.ends_with_anything() { "*" } else { query };
-        Self { path, query: Pattern::of_marked(&with_marked_wildcards(query)) }
-    }
-
-    fn matches(&self, path: &str, query: &str) -> bool {
-        self.path.matches_all_of(path) && self.query.matches_all_of(query)
-    }
-}
+/// A URI that is asked for: what each server reads, as it is written. In the two kinds of [`ResourceRule::forms`].
+type Asked<'u> = [Vec<(Vec<Reading>, &'u str)>; 2];
 
 impl ResourceRule {
     fn new(text: &str, rule: Rule) -> Self {
         let canonical = rule_uri::encoded(text);
-        let other_root = rule_uri::with_other_root(&canonical);
+        let written = Some(text).filter(|text| *text != canonical);
         let forms = [MARKS, ENCODED_MARKS].map(|marks| {
-            let written = Some(text).filter(|text| *text != canonical);
-            let texts = [Some(&*canonical), written, other_root.as_deref()].into_iter().flatten();
-            texts.map(|text| PathAndQuery::of(text, marks)).collect()
+            let texts = [Some(&*canonical), written].into_iter().flatten();
+            texts.flat_map(|text| forms(text, marks)).collect()
         });
-        let path = with_marked_wildcards(split_query(&canonical, MARKS).0);
-        let (specificity, path_specificity) = match Pattern::of(&canonical) {
-            Some(whole) => (whole.literal_len(), Pattern::of_marked(&path).literal_len()),
-            None => (usize::MAX, usize::MAX),
-        };
-        Self { text: text.into(), rule, specificity, path_specificity, forms, names: 0 }
+        let (mut specificity, mut path_specificity) = (usize::MAX, usize::MAX);
+        if Pattern::of(text).is_some() {
+            // Of the folded form, so that it does not matter how a character is written.
+            let literals =
+                |text| Pattern::of_marked(&folded(&with_marked_wildcards(text))).literal_chars();
+            specificity = literals(text);
+            path_specificity = literals(split_query(text, MARKS).0);
+        }
+        Self { text: text.into(), rule, specificity, path_specificity, forms }
     }
 
-    /// Whether it applies to a URI in the reading of every server.
-    fn surely_matches(&self, uri: &str, decoded: &str) -> bool {
-        [uri, decoded].into_iter().all(|uri| {
-            self.forms.iter().zip([MARKS, ENCODED_MARKS]).all(|(forms, marks)| {
-                let (path, query) = split_query(uri, marks);
-                forms.iter().any(|form| form.matches(path, query))
+    /// Whether it applies to a URI in the reading of every server. Where the rule names a part that some leave out, such
+    /// as a port, it is compared without it.
+    fn surely_matches(&self, asked: &Asked<'_>) -> bool {
+        let is_met = |forms: &[PathAndQuery], reading: &Reading, query: &str| {
+            forms.iter().any(|form| {
+                form.left_out & !reading.left_out == 0
+                    && form.query.matches_all_of(query)
+                    && form.path.matches_all_of(&reading.text)
             })
+        };
+        self.forms.iter().zip(asked).all(|(forms, asked)| {
+            let mut asked = asked.iter();
+            asked.all(|(readings, query)| readings.iter().all(|it| is_met(forms, it, query)))
         })
     }
+}
+
+fn forms(text: &str, marks: &[&str]) -> Vec<PathAndQuery> {
+    let (path, query) = split_query(text, marks);
+    let path = as_parsed(&with_marked_wildcards(path));
+    let end = Pattern::of_marked(&path);
+    // A wildcard at the end of a path also stands for a query; and a variable for what may only look like one.
+    let is_open =
+        end.ends_with_anything() || (marks.len() > MARKS.len() && end.ends_with_wildcard());
+    let query = if query.is_empty() && is_open { "*" } else { query };
+    let query = Pattern::of_marked(&with_marked_wildcards(query));
+    let form = |reading: Reading| PathAndQuery {
+        path: Pattern::of_marked(&reading.text),
+        query: query.clone(),
+        left_out: reading.left_out,
+    };
+    readings(path).into_iter().map(form).collect()
 }
 
 impl ResourceRules {
     pub(super) fn add(&mut self, text: &str, rule: Rule) {
         let place = self.rules.len();
-        let mut rule = ResourceRule::new(text, rule);
+        let rule = ResourceRule::new(text, rule);
         let canonical = rule_uri::encoded(text);
         let is_name = rule.specificity == usize::MAX;
         let can_match = if is_name {
@@ -119,14 +135,13 @@ impl ResourceRules {
             self.by_name.add_exact(folded(text).trim_end_matches('/'), place);
         }
         let (path, query) = split_query(text, MARKS);
-        for key in keys(&with_marked_wildcards(path)) {
-            rule.names |= key.left_out;
+        for Reading { text, left_out } in readings(folded(&with_marked_wildcards(path))) {
             // The query of a template's expression may be absent.
-            let has_query = query.starts_with(['?', '#']) || key.left_out & ENCODED_QUERY != 0;
-            let by_path = ByPath { place, has_query, left_out: key.left_out };
-            let pattern = Pattern::of_marked(&key.text);
+            let has_query = query.starts_with(['?', '#']) || left_out & ENCODED_QUERY != 0;
+            let by_path = ByPath { place, has_query, left_out };
+            let pattern = Pattern::of_marked(&text);
             if pattern.is_name() {
-                self.by_path.add_exact(key.text.trim_end_matches('/'), by_path);
+                self.by_path.add_exact(text.trim_end_matches('/'), by_path);
             } else {
                 self.by_path.add_pattern(pattern.with_any_for_dots(), by_path);
             }
@@ -182,54 +197,62 @@ impl ResourceRules {
         let decoded = rule_uri::encoded(uri);
         check_form(uri, &decoded, is_template)?;
         let possible = self.possible(uri);
-        let places: BTreeSet<_> = possible.iter().map(|(place, _)| *place).collect();
-        let sure = places.iter().filter_map(rule).filter(|it| it.surely_matches(uri, &decoded));
-        let (mut least, mut named) = (0, 0);
-        for rule in sure {
-            least = least.max(rule.path_specificity);
-            named |= rule.names;
-        }
+        let possible = || possible.iter().filter_map(rule);
+        let asked = asked(uri, &decoded);
+        let sure = possible().filter(|rule| rule.surely_matches(&asked));
+        let mut least = sure.map(|rule| rule.path_specificity).max().unwrap_or(0);
         // The slash at the end does not make a pattern more specific than those of the URI without it.
         if least < usize::MAX && split_query(uri, MARKS).0.ends_with('/') {
             least = least.saturating_sub(1);
         }
-        // Where a rule names a port, the server does not leave it out.
-        let counts = |(_, left_out): &&(usize, Parts)| left_out & named == 0;
-        let needed: BTreeSet<_> = possible.iter().filter(counts).map(|(place, _)| *place).collect();
-        let needed = needed.iter().filter_map(rule).filter(|rule| rule.specificity >= least);
+        let needed = possible().filter(|rule| rule.specificity >= least);
         needed.for_each(|rule| found(&rule.rule));
         Ok(())
     }
 
-    /// The rules that apply to a URI in the reading of some server: their places, with what such a server leaves out
-    /// of both the URI and the rule.
-    fn possible(&self, uri: &str) -> Vec<(usize, Parts)> {
+    /// The rules that apply to a URI in the reading of some server: their places.
+    fn possible(&self, uri: &str) -> BTreeSet<usize> {
         let (path, query) = split_query(uri, MARKS);
-        let mut possible = Vec::new();
-        for mut key in keys(path) {
-            let has_query = !query.is_empty() || key.left_out & ENCODED_QUERY != 0;
-            let has_slash = key.text.ends_with('/');
-            key.text.truncate(key.text.trim_end_matches('/').len());
-            let exact = self.by_path.exact(&key.text);
-            key.text.push('/');
-            // Only the end that the client wrote is read with empty variables.
-            let (shortest_with, shortest_without) = if has_slash { (0, 1) } else { (1, 0) };
-            let matching = self.by_path.candidates(&key.text).filter(|((pattern, _), rest)| {
+        let steps = Steps::new(MAX_STEPS);
+        let mut possible = BTreeSet::new();
+        let mut add = |reading: Reading, has_query: bool| {
+            let Reading { mut text, left_out } = reading;
+            let has_slash = text.ends_with('/');
+            text.truncate(text.trim_end_matches('/').len());
+            let exact = self.by_path.exact(&text);
+            text.push('/');
+            // A variable may be empty, except in a slash that the client did not write.
+            let shortest = usize::from(!has_slash);
+            let matching = self.by_path.candidates(&text).filter(|((pattern, _), rest)| {
                 let without_slash = rest.strip_suffix('/');
-                pattern.matches(rest, shortest_with)
-                    || without_slash.is_some_and(|rest| pattern.matches(rest, shortest_without))
+                pattern.may_match(rest, shortest, &steps)
+                    || without_slash.is_some_and(|rest| pattern.may_match(rest, 0, &steps))
             });
             let matching = exact.iter().chain(matching.map(|((_, rule), _)| rule));
-            for rule in matching.filter(|rule| has_query || !rule.has_query) {
-                let left_out = rule.left_out & key.left_out;
-                // `file:///src/C%23/a` is not another file of `file:///src/C`.
-                if left_out & ENCODED_QUERY == 0 {
-                    possible.push((rule.place, left_out));
-                }
-            }
+            // Where both have a port, and it is not the same, the server does not leave it out.
+            let matching = matching
+                .filter(|rule| (has_query || !rule.has_query) && rule.left_out & left_out == 0);
+            possible.extend(matching.map(|rule| rule.place));
+        };
+        for reading in readings(folded(path)) {
+            let has_query = !query.is_empty() || reading.left_out & ENCODED_QUERY != 0;
+            add(reading, has_query);
+        }
+        if !query.is_empty() {
+            // A wildcard of a rule stands for any text.
+            add(Reading { text: folded(uri), left_out: 0 }, false);
         }
         possible
     }
+}
+
+/// What each server reads of a URI, as it is written and decoded.
+fn asked<'u>(uri: &'u str, decoded: &'u str) -> Asked<'u> {
+    [MARKS, ENCODED_MARKS].map(|marks| {
+        let texts = [Some(uri), Some(decoded).filter(|decoded| *decoded != uri)];
+        let split = texts.into_iter().flatten().map(|uri| split_query(uri, marks));
+        split.map(|(path, query)| (readings(as_parsed(path)), query)).collect()
+    })
 }
 
 /// Checks the form of a URI, and of the spelling that a server makes of it when it decodes it.

@@ -82,10 +82,10 @@ impl Table {
             return true;
         }
         let matching = || self.candidates(name).filter(|((it, _), rest)| it.matches(rest, 1));
-        let Some(most) = matching().map(|((it, _), _)| it.literal_len()).max() else {
+        let Some(most) = matching().map(|((it, _), _)| it.literal_chars()).max() else {
             return false;
         };
-        let most_specific = matching().filter(|((it, _), _)| it.literal_len() == most);
+        let most_specific = matching().filter(|((it, _), _)| it.literal_chars() == most);
         most_specific.for_each(|((_, rule), _)| found(rule));
         true
     }

@@ -40,23 +40,34 @@ pub(super) fn check(uri: &str) -> Result<(), &'static str> {
     if !has_normal_authority(scheme, rest) {
         return Err("servers could read its host, its port or its user information differently");
     }
-    check_characters(authority, true)?;
-    check_characters(path, false)?;
+    let (path, query) = path.split_at(path.find('?').unwrap_or(path.len()));
+    check_characters(authority, Place::Authority)?;
+    check_characters(path, Place::Path)?;
+    check_characters(query, Place::Query)?;
     check_segments(uri)?;
     if uri.contains('%') { check_segments(&normalized(uri)) } else { Ok(()) }
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Authority,
+    Path,
+    Query,
+}
+
 /// Checks that each character is written in the one canonical way.
-fn check_characters(text: &str, is_authority: bool) -> Result<(), &'static str> {
-    let (mut rest, mut is_query) = (text.as_bytes(), false);
+fn check_characters(text: &str, place: Place) -> Result<(), &'static str> {
+    let mut rest = text.as_bytes();
     while let [first, after @ ..] = rest {
         rest = after;
         match first {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {}
-            b'[' | b']' if is_authority => {}
-            b'\'' if is_query => return Err("its query has a `'`, which URL parsers encode"),
+            b'[' | b']' if place == Place::Authority => {}
+            b'\'' if place == Place::Query => {
+                return Err("its query has a `'`, which URL parsers encode");
+            }
+            b'?' if place == Place::Query => {}
             byte if *byte == b'*' || is_plain_in_paths(*byte) => {}
-            b'?' => is_query = true,
             b'%' => {
                 let (decoded, length) = decoded(rest).ok_or(
                     "its percent-encoding is not two capital digits for each byte of UTF-8",
@@ -75,7 +86,8 @@ fn check_characters(text: &str, is_authority: bool) -> Result<(), &'static str> 
                         "it has percent-encoding that is not needed, or that is encoded again",
                     );
                 }
-                if matches!(decoded, '/' | '\\') || decoded.is_control() {
+                let is_slash = decoded == '\\' || (decoded == '/' && place != Place::Query);
+                if is_slash || decoded.is_control() {
                     return Err("it has an encoded slash, backslash or control character");
                 }
             }
@@ -112,37 +124,39 @@ fn decoded(text: &[u8]) -> Option<(char, usize)> {
 
 /// Checks that no segment of a path could be left out, or be taken for another one.
 fn check_segments(uri: &str) -> Result<(), &'static str> {
-    let (scheme, path) = uri.split_once(':').unwrap_or_default();
-    let is_file = scheme == "file";
-    let path = path.strip_prefix("//").unwrap_or(path);
+    let (scheme, rest) = uri.split_once(':').unwrap_or_default();
+    let whole = rest.strip_prefix("//").unwrap_or(rest);
+    let path = whole.split('?').next().unwrap_or(whole);
     if path.trim_start_matches('/').contains("//") || path.starts_with("//") {
         return Err("it has an empty segment");
     }
-    for segment in path.split(['/', '?']) {
+    for segment in whole.split(['/', '?']) {
         // Java servers ignore what follows a semicolon.
         if matches!(segment.split(';').next(), Some("." | "..")) {
             return Err("it has a dot segment");
         }
-        if is_file && is_read_as_another_file(segment) {
-            return Err("Windows takes the name of a file in it for another one");
-        }
     }
-    Ok(())
+    let drive = path.strip_prefix('/').filter(|_| scheme == "file");
+    let drive = drive.and_then(|path| path.split_once(':')).filter(|(drive, _)| drive.len() == 1);
+    match drive {
+        Some((_, path)) if !path.is_empty() && !path.starts_with('/') => {
+            Err("it has a path from a drive's current folder")
+        }
+        Some((_, path)) if path.split('/').any(is_short_name) => {
+            Err("it has a name that Windows takes for another one, such as `SECRET~1`")
+        }
+        _ => Ok(()),
+    }
 }
 
-/// Whether Windows takes a name for another one: it ignores a dot or a space at its end, it has short names for long
-/// ones (`SECRET~1`), and it takes what follows a drive's colon for a path from that drive's current folder.
-fn is_read_as_another_file(name: &str) -> bool {
-    let is_short = |(start, number): (&str, &str)| {
-        start.len() + number.len() < 8
+/// Whether Windows could take a name for a longer one.
+fn is_short_name(name: &str) -> bool {
+    let name = name.split(['.', ':', ';']).next().unwrap_or(name);
+    name.rsplit_once('~').is_some_and(|(start, number)| {
+        start.chars().count() + number.len() <= 8
             && !number.is_empty()
             && number.bytes().all(|b| b.is_ascii_digit())
-    };
-    let without_extension = name.split('.').next().unwrap_or(name);
-    let is_drive = |(drive, path): (&str, &str)| drive.len() == 1 && !path.is_empty();
-    name.ends_with(['.', ' '])
-        || without_extension.rsplit_once('~').is_some_and(is_short)
-        || name.split_once(':').is_some_and(is_drive)
+    })
 }
 
 /// Whether every server finds the same host, port and user information in an authority, up to what the folded form
@@ -241,7 +255,11 @@ mod tests {
             "file://localhost/a",
             "notes://a:01/1",
             "notes://a/b*c",
-            "file:///a/C++/version~10.x/a~",
+            "file:///C:/C++/version~10.x/a~",
+            "file:///a/v~1/HEAD~1",
+            "file:///a/Acme%20Inc./T:2026",
+            "web://fetch?url=https%3A%2F%2Fexample.com%2Fa",
+            "web://fetch?url=https://example.com//a",
         ] {
             assert_eq!(check(uri), Ok(()), "{uri}");
         }
@@ -315,8 +333,11 @@ mod tests {
             "file://",
             "file://a:1/b",
             "file:///C|/a",
-            "file:///secret./a",
-            "file:///secret%20/a",
+            "notes://a/x?y/../z",
+            "notes://a/x?y=%2F..%2F",
+            "notes://a/x?y=%5C",
+            "file:///C:/%C3%9CBERS~10/a",
+            "file:///C:/SECRET~1::$INDEX_ALLOCATION/a",
             "file:///C:/SECRET~1/a",
             "file:///C:/KEYS~1.TXT",
             "file:///C:secret",
