@@ -1,0 +1,40 @@
+//! MCP Auth described as data: a file, in TOML or JSON, becomes protected resources ([`McpAuth`](mcp_auth::McpAuth)).
+//!
+//! ```
+//! let file = r#"
+//!     [issuers.login]
+//!     url = "https://login.example.com"
+//!
+//!     [[resources]]
+//!     url = "https://mcp.example.com/files"
+//!     upstream = "http://127.0.0.1:3000/mcp"
+//!     scopes = ["files:read"]
+//!
+//!     [resources.tools]
+//!     "delete_*" = ["files:write"]
+//!     "*" = []
+//! "#;
+//! let config = mcp_auth_config::Config::from_toml(file)?;
+//! let auths = config.protected_resources()?;
+//! assert_eq!(auths[0].resource(), "https://mcp.example.com/files");
+//! # Ok::<(), mcp_auth_config::Error>(())
+//! ```
+//!
+//! A key that is not known is an error, with its line and the nearest known key. A secret is never in the file: it is
+//! `env:NAME` or `file:PATH` ([`SecretSource`]).
+
+mod duration;
+mod error;
+mod secret;
+mod rule;
+mod issuer;
+mod resource;
+mod config;
+
+pub use config::{Config, Tls};
+pub use duration::Seconds;
+pub use error::Error;
+pub use issuer::{IntrospectionConfig, IntrospectionMethod, IssuerConfig};
+pub use resource::{CertificateHeader, ClientCertificates, DpopMode, ResourceConfig};
+pub use rule::{Deny, RuleConfig, RuleTable, Strings};
+pub use secret::SecretSource;

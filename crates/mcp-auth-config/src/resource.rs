@@ -1,0 +1,232 @@
+//! Protected resources, as data.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use mcp_auth::{
+    ApiKeys, AuthorizationServer, ClientCertHeader, Dpop, McpAuth, McpAuthBuilder, Require,
+    ToolScopes,
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::duration::Seconds;
+use crate::error::Error;
+use crate::rule::{RuleConfig, Rules, add_rules};
+use crate::secret::SecretSource;
+
+/// An MCP server that is protected: who may call it, and what for.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ResourceConfig {
+    /// The URL that users give to their clients: the resource's identity, its path, and the audience of its tokens.
+    pub url: String,
+    /// The names of the issuers whose tokens are accepted. Default: all that the file describes.
+    pub issuers: Option<Vec<String>>,
+    /// The URL of the MCP server to which admitted requests are passed on.
+    pub upstream: Option<String>,
+
+    /// The scopes that every token needs.
+    pub scopes: Vec<String>,
+    /// What every token needs besides scopes.
+    pub required: Option<RuleConfig>,
+    /// Other names of this resource that tokens may have as audience.
+    pub audiences: Vec<String>,
+    /// Rules for tools by name or pattern. `"*"` says what holds for the rest.
+    pub tools: Rules,
+    /// Rules for prompts by name or pattern. `"*"` says what holds for the rest.
+    pub prompts: Rules,
+    /// Rules for resources by URI or pattern. `"*"` says what holds for the rest.
+    pub resources: Rules,
+    /// Rules for methods, in addition to those for what they name.
+    pub methods: Rules,
+    /// What a method needs that the protocol does not define and no rule names.
+    pub unknown_methods: Option<RuleConfig>,
+    /// Scopes that include others: `admin = ["read", "write"]`.
+    pub implies: BTreeMap<String, Vec<String>>,
+
+    /// Whether requests without credentials are admitted as anonymous.
+    pub optional: bool,
+    /// Whether lists leave out what the caller may not use.
+    pub filter_lists: bool,
+    /// Whether listed tools name their scopes (`securitySchemes`).
+    pub security_schemes: bool,
+    /// Whether a challenge names only the scopes that are missing or required.
+    pub strict_challenges: bool,
+    /// Whether listening streams go on after their token has expired.
+    pub streams_outlive_tokens: bool,
+    /// The names by which clients request scopes, if they differ from those in tokens.
+    pub requested_as: BTreeMap<String, String>,
+    /// The prefix with which clients request scopes.
+    pub requested_with_prefix: Option<String>,
+    /// Origins of web pages that may call this resource.
+    pub allowed_origins: Vec<String>,
+    /// The maximum size of a request's body, in bytes.
+    pub max_message_bytes: Option<usize>,
+    /// The tolerated clock skew.
+    pub leeway: Option<Seconds>,
+    /// Refuses tokens that were issued longer ago.
+    pub max_token_age: Option<Seconds>,
+    /// How many verified tokens are cached.
+    pub cached_tokens: Option<usize>,
+    /// Keys that sign session ids, the newest first.
+    pub session_keys: Vec<SecretSource>,
+    /// Whether clients are offered tokens that are bound to a key (DPoP), or need them.
+    pub dpop: Option<DpopMode>,
+    /// Whether tokens must be bound to the client's TLS certificate.
+    pub certificate_bound_tokens_required: bool,
+    /// The proxies that report a client's certificate.
+    pub client_certificates: Option<ClientCertificates>,
+    /// A file with the hashes of API keys.
+    pub api_keys_file: Option<PathBuf>,
+    /// A name of this resource that people read.
+    pub name: Option<String>,
+    /// A page about this resource.
+    pub documentation: Option<String>,
+}
+
+/// Whether DPoP-bound tokens are offered or required.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum DpopMode {
+    /// Clients are told that they may use such tokens.
+    Optional,
+    /// Every token must be bound.
+    Required,
+}
+
+/// The header in which a proxy reports a client's certificate, and the proxies that may.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClientCertificates {
+    /// `client-cert` (RFC 9440), or `x-forwarded-client-cert` (Envoy).
+    pub header: CertificateHeader,
+    /// Addresses and networks: `10.0.0.0/8`.
+    pub proxies: Vec<String>,
+}
+
+/// A header in which a proxy reports a client's certificate.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum CertificateHeader {
+    /// RFC 9440.
+    ClientCert,
+    /// Envoy.
+    XForwardedClientCert,
+}
+
+/// Whether a setting is on, and what it does then.
+type Switch = (bool, fn(McpAuthBuilder) -> McpAuthBuilder);
+
+impl ResourceConfig {
+    /// The protected resource, with the issuers that it trusts.
+    ///
+    /// # Errors
+    ///
+    /// If keys are missing or contradict each other, or a secret cannot be read.
+    pub(crate) fn to_builder(
+        &self,
+        servers: impl IntoIterator<Item = AuthorizationServer>,
+    ) -> Result<McpAuthBuilder, Error> {
+        let mut auth = McpAuth::builder(&self.url)
+            .authorization_servers(servers)
+            .required_scopes(Require::from_iter(self.scopes.clone()))
+            .allowed_origins(self.allowed_origins.clone())
+            .tools(self.rules()?);
+        for audience in &self.audiences {
+            auth = auth.audience(audience);
+        }
+        if let Some(rule) = &self.required {
+            auth = auth.required(rule.to_rule());
+        }
+        for (broad, narrow) in &self.implies {
+            auth = auth.implies(broad, narrow.clone());
+        }
+        for (scope, name) in &self.requested_as {
+            auth = auth.requested_as(scope, name);
+        }
+        if let Some(prefix) = &self.requested_with_prefix {
+            auth = auth.requested_with_prefix(prefix);
+        }
+        let switches: [Switch; 6] = [
+            (self.optional, McpAuthBuilder::optional),
+            (self.filter_lists, McpAuthBuilder::filter_lists),
+            (self.security_schemes, McpAuthBuilder::security_schemes),
+            (self.strict_challenges, McpAuthBuilder::strict_challenges),
+            (self.streams_outlive_tokens, McpAuthBuilder::streams_outlive_tokens),
+            (
+                self.certificate_bound_tokens_required,
+                McpAuthBuilder::certificate_bound_tokens_required,
+            ),
+        ];
+        for (is_on, switch) in switches {
+            auth = if is_on { switch(auth) } else { auth };
+        }
+        if let Some(bytes) = self.max_message_bytes {
+            auth = auth.max_message_bytes(bytes);
+        }
+        if let Some(Seconds(leeway)) = self.leeway {
+            auth = auth.leeway(leeway);
+        }
+        if let Some(Seconds(age)) = self.max_token_age {
+            auth = auth.max_token_age(age);
+        }
+        if let Some(tokens) = self.cached_tokens {
+            auth = auth.cached_tokens(tokens);
+        }
+        if !self.session_keys.is_empty() {
+            let keys = self.session_keys.iter().map(SecretSource::read);
+            auth = auth.session_keys(keys.collect::<Result<Vec<_>, _>>()?);
+        }
+        match self.dpop {
+            Some(DpopMode::Optional) => auth = auth.dpop(Dpop::optional()),
+            Some(DpopMode::Required) => auth = auth.dpop(Dpop::required()),
+            None => {}
+        }
+        if let Some(certificates) = &self.client_certificates {
+            let header = match certificates.header {
+                CertificateHeader::ClientCert => ClientCertHeader::Rfc9440,
+                CertificateHeader::XForwardedClientCert => ClientCertHeader::Xfcc,
+            };
+            auth = auth.client_certificates_from(header, certificates.proxies.clone());
+        }
+        if let Some(file) = &self.api_keys_file {
+            auth = auth.api_keys(ApiKeys::new().file(file));
+        }
+        let (name, documentation) = (self.name.clone(), self.documentation.clone());
+        Ok(auth.metadata(|mut metadata| {
+            if let Some(name) = name {
+                metadata = metadata.resource_name(name);
+            }
+            if let Some(documentation) = documentation {
+                metadata = metadata.resource_documentation(documentation);
+            }
+            metadata
+        }))
+    }
+
+    fn rules(&self) -> Result<ToolScopes, Error> {
+        let rules = ToolScopes::new();
+        let rules =
+            add_rules(rules, "tools", &self.tools, true, |all, name, rule| all.tool(name, rule))?;
+        let rules = add_rules(rules, "prompts", &self.prompts, true, |all, name, rule| {
+            all.prompt(name, rule)
+        })?;
+        let rules = add_rules(rules, "resources", &self.resources, true, |all, uri, rule| {
+            all.resource(uri, rule)
+        })?;
+        let rules = add_rules(rules, "methods", &self.methods, false, |all, name, rule| {
+            all.method(name, rule)
+        })?;
+        Ok(match &self.unknown_methods {
+            Some(rule) => rules.unknown_methods(rule.to_rule()),
+            None => rules,
+        })
+    }
+
+    /// How many rules there are for tools, prompts, resources and methods.
+    #[must_use]
+    pub fn rule_count(&self) -> usize {
+        self.tools.len() + self.prompts.len() + self.resources.len() + self.methods.len()
+    }
+}
