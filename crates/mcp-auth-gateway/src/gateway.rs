@@ -1,0 +1,165 @@
+//! Starts a gateway from its configuration, and ends it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use hyper_util::server::graceful::GracefulShutdown;
+use mcp_auth_config::Config;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::admin::Admin;
+use crate::connections::Connections;
+use crate::listener;
+use crate::routes::Routes;
+use crate::tls::Certificates;
+use crate::upstream::Upstream;
+
+/// The default address: this machine only.
+const DEFAULT_LISTEN: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
+
+/// The default limit of connections. Each takes about 50 KB, so that all of them take half a gigabyte at most.
+const DEFAULT_MAX_CONNECTIONS: usize = 10_000;
+
+/// The connections of an operator: a browser, a probe and a scraper.
+const MAX_ADMIN_CONNECTIONS: usize = 64;
+
+/// How long requests may take after the gateway was told to end. Kubernetes kills a process after 30 s.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(25);
+
+/// Why a gateway does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] mcp_auth_config::Error),
+    /// A resource is wrong in a way that only the gateway knows.
+    #[error("resource {resource:?}: {message}")]
+    Resource {
+        /// The URL of the resource.
+        resource: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// The certificate cannot be used.
+    #[error("tls: {0}")]
+    Tls(String),
+    /// The gateway cannot listen at an address.
+    #[error("cannot listen at {address}: {error}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        error: std::io::Error,
+    },
+}
+
+/// A gateway that listens.
+#[derive(Debug)]
+pub struct Gateway {
+    local_addr: SocketAddr,
+    admin_addr: Option<SocketAddr>,
+    is_draining: Arc<AtomicBool>,
+    graceful: Arc<GracefulShutdown>,
+    accepting: JoinHandle<()>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Gateway {
+    /// Starts to listen. Issuers are not waited for: a request that needs their keys fetches them.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the configuration, or which address cannot be listened at.
+    pub async fn start(config: &Config) -> Result<Self, StartError> {
+        let auths = config.protected_resources()?;
+        let mut routes = Routes::default();
+        for (auth, resource) in auths.iter().zip(&config.resources) {
+            let wrong = |message| StartError::Resource { resource: resource.url.clone(), message };
+            let url = resource.upstream.as_deref().ok_or_else(|| {
+                wrong("set `upstream`, the URL of the MCP server that is protected".into())
+            })?;
+            let upstream = Upstream::new(url).map_err(wrong)?;
+            routes.add(auth, upstream).map_err(wrong)?;
+        }
+        let tls =
+            config.tls.as_ref().map(Certificates::read).transpose().map_err(StartError::Tls)?;
+        let (listener, local_addr) = bind(config.listen.unwrap_or(DEFAULT_LISTEN)).await?;
+        if tls.is_none() && !local_addr.ip().is_loopback() {
+            tracing::warn!(target: "mcp_auth", address = %local_addr, "listens without TLS: a proxy in front must terminate TLS, since tokens are sent in clear otherwise");
+        }
+        let (is_draining, graceful) =
+            (Arc::new(AtomicBool::new(false)), Arc::new(GracefulShutdown::new()));
+        let mut tasks = Vec::new();
+        let admin_addr = match config.admin {
+            None => None,
+            Some(address) => {
+                let (listener, address) = bind(address).await?;
+                let admin = Admin { auths: auths.into(), is_draining: Arc::clone(&is_draining) };
+                let answer = move |request| {
+                    let response = admin.answer(&request);
+                    std::future::ready(response)
+                };
+                let connections = Connections::new(MAX_ADMIN_CONNECTIONS);
+                let own = Arc::new(GracefulShutdown::new());
+                tasks.push(tokio::spawn(listener::accept(
+                    listener,
+                    None,
+                    connections,
+                    own,
+                    answer,
+                )));
+                Some(address)
+            }
+        };
+        if let Some(tls) = &tls {
+            tasks.push(tokio::spawn(tls.clone().keep_fresh()));
+        }
+        let routes = Arc::new(routes);
+        let answer = move |request| {
+            let routes = Arc::clone(&routes);
+            async move { routes.answer(request).await }
+        };
+        let connections =
+            Connections::new(config.max_connections.unwrap_or(DEFAULT_MAX_CONNECTIONS));
+        let accepting = listener::accept(listener, tls, connections, Arc::clone(&graceful), answer);
+        let accepting = tokio::spawn(accepting);
+        Ok(Self { local_addr, admin_addr, is_draining, graceful, accepting, tasks })
+    }
+
+    /// Where clients reach it.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Where its operator reaches it. Returns `None` if `admin` is not set.
+    #[must_use]
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin_addr
+    }
+
+    /// Runs until `signal`. Then it accepts no more connections, and waits for the requests that are under way, 25 seconds
+    /// at most.
+    pub async fn run_until(mut self, signal: impl Future<Output = ()>) {
+        signal.await;
+        self.is_draining.store(true, Ordering::Relaxed);
+        self.accepting.abort();
+        _ = (&mut self.accepting).await;
+        if let Ok(graceful) = Arc::try_unwrap(self.graceful) {
+            _ = tokio::time::timeout(DRAIN_TIMEOUT, graceful.shutdown()).await;
+        }
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |error| StartError::Listen { address, error };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let local_addr = listener.local_addr().map_err(failed)?;
+    Ok((listener, local_addr))
+}

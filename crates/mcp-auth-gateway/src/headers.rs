@@ -1,0 +1,181 @@
+//! Which headers are passed on, in both directions.
+
+use http::header::{self, HeaderMap, HeaderName};
+
+/// Headers of one connection ([RFC 9110 §7.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1)).
+const HOP_BY_HOP: [&str; 8] = [
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Headers by which servers learn who calls, or through whom. A client must not write them, and this gateway does not
+/// trust those who claim to be proxies.
+const IDENTITY: [&str; 11] = [
+    "authorization",
+    "client-cert",
+    "client-cert-chain",
+    "cookie",
+    "dpop",
+    "forwarded",
+    "ssl-client-cert",
+    "via",
+    "x-api-key",
+    "x-real-ip",
+    "x-remote-user",
+];
+
+/// Prefixes of such headers.
+const IDENTITY_PREFIXES: [&str; 5] =
+    ["proxy-", "x-auth-", "x-client-cert", "x-forwarded-", "x-mcp-auth-"];
+
+/// Removes what an upstream must not get from a client.
+///
+/// A server that runs as a CGI or WSGI application takes `X_Forwarded_For` for `X-Forwarded-For`, so an underscore counts
+/// as a hyphen.
+pub(crate) fn strip_request(headers: &mut HeaderMap) {
+    strip_hop_by_hop(headers);
+    remove(headers, |name| {
+        let name = name.replace('_', "-");
+        IDENTITY.contains(&&*name)
+            || IDENTITY_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    });
+    headers.remove(header::HOST);
+}
+
+/// Removes what a client must not get from an upstream: headers of the connection, and cookies, which a client could
+/// not send back.
+pub(crate) fn strip_response(headers: &mut HeaderMap) {
+    strip_hop_by_hop(headers);
+    headers.remove(header::SET_COOKIE);
+    remove(headers, |name| name.starts_with("access-control-"));
+}
+
+/// Removes the headers of the connection, and those that `Connection` names.
+fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    let mut named = Vec::new();
+    for value in headers.get_all(header::CONNECTION) {
+        let names = value.as_bytes().split(|byte| *byte == b',');
+        // These are needed for the message itself, whoever names them.
+        named.extend(
+            names.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok()).filter(
+                |name| {
+                    !matches!(*name, header::CONTENT_LENGTH | header::CONTENT_TYPE | header::HOST)
+                },
+            ),
+        );
+    }
+    for name in named {
+        headers.remove(name);
+    }
+    for name in HOP_BY_HOP {
+        headers.remove(name);
+    }
+}
+
+fn remove(headers: &mut HeaderMap, is_unwanted: impl Fn(&str) -> bool) {
+    let unwanted: Vec<_> =
+        headers.keys().filter(|name| is_unwanted(name.as_str())).cloned().collect();
+    for name in unwanted {
+        headers.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn names(headers: &HeaderMap) -> Vec<&str> {
+        let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        names
+    }
+
+    fn with(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().fold(HeaderMap::new(), |mut headers, (name, value)| {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+            headers
+        })
+    }
+
+    #[test]
+    fn an_upstream_gets_no_credentials_and_no_headers_of_the_connection() {
+        let mut headers = with(&[
+            ("accept", "application/json"),
+            ("content-type", "application/json"),
+            ("content-length", "2"),
+            ("mcp-session-id", "1"),
+            ("mcp-protocol-version", "2025-11-25"),
+            ("mcp-param-x", "1"),
+            ("last-event-id", "1"),
+            ("traceparent", "00-1"),
+            ("user-agent", "client"),
+            ("authorization", "Bearer x"),
+            ("dpop", "x"),
+            ("cookie", "a=b"),
+            ("proxy-authorization", "Basic x"),
+            ("proxy-anything", "x"),
+            ("connection", "close, X-Internal , content-type"),
+            ("connection", " , @, x-other"),
+            ("x-internal", "1"),
+            ("x-other", "1"),
+            ("keep-alive", "1"),
+            ("te", "trailers"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "h2c"),
+            ("host", "mcp.example.com"),
+            ("forwarded", "for=1"),
+            ("x-forwarded-for", "1"),
+            ("x-forwarded-user", "root"),
+            ("x_forwarded_user", "root"),
+            ("x-auth-request-user", "root"),
+            ("x_auth_subject", "root"),
+            ("x-mcp-auth-subject", "root"),
+            ("x-remote-user", "root"),
+            ("x-real-ip", "1"),
+            ("client-cert", "x"),
+            ("client_cert", "x"),
+            ("x-client-cert-hash", "x"),
+            ("x-api-key", "x"),
+        ]);
+        strip_request(&mut headers);
+        assert_eq!(
+            names(&headers),
+            [
+                "accept",
+                "content-length",
+                "content-type",
+                "last-event-id",
+                "mcp-param-x",
+                "mcp-protocol-version",
+                "mcp-session-id",
+                "traceparent",
+                "user-agent",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_client_gets_no_cookies_and_no_headers_of_the_connection() {
+        let mut headers = with(&[
+            ("content-type", "text/event-stream"),
+            ("cache-control", "no-cache"),
+            ("mcp-session-id", "1"),
+            ("set-cookie", "a=b"),
+            ("connection", "keep-alive, x-hop"),
+            ("x-hop", "1"),
+            ("keep-alive", "timeout=5"),
+            ("transfer-encoding", "chunked"),
+            ("access-control-allow-origin", "*"),
+        ]);
+        strip_response(&mut headers);
+        assert_eq!(names(&headers), ["cache-control", "content-type", "mcp-session-id"]);
+    }
+}

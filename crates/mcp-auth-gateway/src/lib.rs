@@ -1,0 +1,26 @@
+//! A reverse proxy that protects MCP servers in any language with [`mcp_auth`].
+//!
+//! A request goes one straight way: [listener](Gateway) → resource, by host and path → the library's
+//! [`BearerAuth`](mcp_auth::BearerAuth) → upstream, and back. Its body is passed on byte for byte.
+//!
+//! ```no_run
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let config = mcp_auth_config::Config::from_toml(&std::fs::read_to_string("gateway.toml")?)?;
+//! let gateway = mcp_auth_gateway::Gateway::start(&config).await?;
+//! println!("listening at {}", gateway.local_addr());
+//! gateway.run_until(std::future::pending()).await;
+//! # Ok(())
+//! # }
+//! ```
+
+mod headers;
+mod connections;
+mod upstream;
+mod proxy;
+mod routes;
+mod admin;
+mod tls;
+mod listener;
+mod gateway;
+
+pub use gateway::{Gateway, StartError};

@@ -1,0 +1,140 @@
+//! Accepts connections of clients, and answers their requests.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use mcp_auth::{ClientCertificate, PeerAddr};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::connections::Connections;
+use crate::tls::Certificates;
+
+/// How long a client may take for the head of a request, and stay idle before it. Longer than clients and proxies keep
+/// their idle connections, so that a request does not meet a close.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long a TLS handshake may take, as in nginx and HAProxy behind a slow network.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The most bytes of a request's head. The library's limit for a token is 16 KiB, and there are other headers.
+const MAX_HEAD_BYTES: usize = 64 * 1024;
+
+/// The most requests at a time on one HTTP/2 connection. Each listening stream of a client is one of them.
+const MAX_STREAMS: u32 = 256;
+
+/// How long accepting pauses after an error that concerns the process, such as too many open files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Accepts connections until it is dropped. `answer` answers one request.
+pub(crate) async fn accept<F, A, B>(
+    listener: TcpListener,
+    tls: Option<Certificates>,
+    connections: Connections,
+    graceful: Arc<GracefulShutdown>,
+    answer: F,
+) where
+    F: Fn(Request<Incoming>) -> A + Clone + Send + Sync + 'static,
+    A: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = bytes::Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    loop {
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                if !is_of_one_connection(&error) {
+                    tracing::error!(target: "mcp_auth", %error, "cannot accept connections at the moment");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+                continue;
+            }
+        };
+        let Some(place) = connections.take(peer.ip()) else {
+            tokio::spawn(refuse(stream, tls.is_some()));
+            continue;
+        };
+        let (tls, answer, watcher) = (tls.clone(), answer.clone(), graceful.watcher());
+        tokio::spawn(async move {
+            _ = stream.set_nodelay(true);
+            match tls {
+                None => serve(stream, peer, None, watcher, answer).await,
+                Some(tls) => {
+                    let handshake = tls.acceptor().accept(stream);
+                    let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await
+                    else {
+                        return;
+                    };
+                    let (_, session) = stream.get_ref();
+                    let own = session.peer_certificates().and_then(<[_]>::first);
+                    let own = own.map(|der| ClientCertificate::from_der(der));
+                    serve(stream, peer, own, watcher, answer).await;
+                }
+            }
+            drop(place);
+        });
+    }
+}
+
+/// Whether an error of `accept` concerns one connection only, which is gone.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionReset
+    )
+}
+
+/// Answers a connection for which there is no place.
+async fn refuse(mut stream: TcpStream, is_tls: bool) {
+    if !is_tls {
+        let answer = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+        _ = tokio::time::timeout(HANDSHAKE_TIMEOUT, stream.write_all(answer)).await;
+    }
+}
+
+async fn serve<S, F, A, B>(
+    stream: S,
+    peer: SocketAddr,
+    certificate: Option<ClientCertificate>,
+    watcher: Watcher,
+    answer: F,
+) where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    F: Fn(Request<Incoming>) -> A + Clone + Send + Sync + 'static,
+    A: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = bytes::Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(PeerAddr(peer.ip()));
+        if let Some(certificate) = certificate {
+            request.extensions_mut().insert(certificate);
+        }
+        let response = answer(request);
+        async move { Ok::<_, Infallible>(response.await) }
+    });
+    let mut builder = Builder::new(TokioExecutor::new());
+    let mut http1 = builder.http1();
+    http1.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_HEAD_BYTES);
+    let mut http2 = builder.http2();
+    http2.timer(TokioTimer::new()).max_concurrent_streams(MAX_STREAMS);
+    http2.max_header_list_size(u32::try_from(MAX_HEAD_BYTES).unwrap_or(u32::MAX));
+    // A peer that is gone is noticed, and its streams end.
+    http2.keep_alive_interval(Duration::from_secs(30)).keep_alive_timeout(Duration::from_secs(20));
+    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(target: "mcp_auth", error, "a connection of a client ended with an error");
+    }
+}

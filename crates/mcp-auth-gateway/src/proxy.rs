@@ -1,0 +1,87 @@
+//! Passes admitted requests on to an upstream, and its responses back.
+
+use std::convert::Infallible;
+use std::error::Error as _;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use http_body_util::{Either, Full};
+use hyper::body::Incoming;
+use mcp_auth::GuardedBody;
+use tower_service::Service;
+
+use crate::headers::{strip_request, strip_response};
+use crate::upstream::Upstream;
+
+/// The body of an upstream's response, or a text of ours.
+pub(crate) type ProxyBody = Either<Incoming, Full<Bytes>>;
+
+/// The service behind the library's layer.
+#[derive(Clone, Debug)]
+pub(crate) struct Proxy {
+    pub(crate) upstream: Arc<Upstream>,
+}
+
+impl Service<Request<GuardedBody<Incoming>>> for Proxy {
+    type Response = Response<ProxyBody>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<GuardedBody<Incoming>>) -> Self::Future {
+        let upstream = Arc::clone(&self.upstream);
+        Box::pin(async move { Ok(pass_on(&upstream, request).await) })
+    }
+}
+
+async fn pass_on(
+    upstream: &Upstream,
+    mut request: Request<GuardedBody<Incoming>>,
+) -> Response<ProxyBody> {
+    strip_request(request.headers_mut());
+    match upstream.send(request).await {
+        Ok(response) => {
+            let (mut parts, body) = response.into_parts();
+            strip_response(&mut parts.headers);
+            if matches!(
+                parts.status,
+                StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED
+            ) {
+                // A client would take it for a refusal of its token, and log in again and again.
+                tracing::warn!(target: "mcp_auth", upstream = upstream.authority(), status = parts.status.as_u16(), "the upstream wants credentials of its own: let it accept requests from this gateway without them");
+                return text(
+                    StatusCode::BAD_GATEWAY,
+                    "the server behind this gateway refused the gateway\n",
+                );
+            }
+            parts.headers.remove(header::WWW_AUTHENTICATE);
+            Response::from_parts(parts, Either::Left(body))
+        }
+        Err(error) => {
+            let cause = error.source().map(ToString::to_string).unwrap_or_default();
+            let hint = if error.is_connect() {
+                "the upstream cannot be reached: check that it is up, and that `upstream` is its address"
+            } else {
+                "the upstream closed the connection before it answered"
+            };
+            tracing::error!(target: "mcp_auth", upstream = upstream.authority(), %error, cause, "{hint}");
+            text(StatusCode::BAD_GATEWAY, "the server behind this gateway does not answer\n")
+        }
+    }
+}
+
+/// A response of the gateway itself.
+pub(crate) fn text(status: StatusCode, text: &'static str) -> Response<ProxyBody> {
+    let mut response = Response::new(Either::Right(Full::new(Bytes::from_static(text.as_bytes()))));
+    *response.status_mut() = status;
+    let content_type = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    response
+}

@@ -1,0 +1,368 @@
+//! A gateway between a raw client and a raw upstream, so that each byte is seen.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use mcp_auth_config::Config;
+use mcp_auth_gateway::{Gateway, StartError};
+use mcp_auth_testkit::{ServedIssuer, TestIssuer};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+
+/// How long a test waits for bytes that must come.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// An upstream that keeps each request as it came, and answers with the same bytes.
+struct Upstream {
+    address: SocketAddr,
+    requests: Arc<Mutex<Vec<String>>>,
+}
+
+impl Upstream {
+    async fn answering(answer: &'static str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&requests);
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let kept = Arc::clone(&kept);
+                tokio::spawn(async move {
+                    while let Some(request) = read_message(&mut stream).await {
+                        kept.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+                        if stream.write_all(answer.as_bytes()).await.is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+        });
+        Self { address, requests }
+    }
+
+    fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Reads a head, and a body of its `Content-Length`. Returns `None` at the end of the connection.
+async fn read_message(stream: &mut TcpStream) -> Option<String> {
+    let mut bytes = Vec::new();
+    loop {
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head.lines().filter_map(|line| line.split_once(": "));
+            let length = length.filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+            let length: usize =
+                length.filter_map(|(_, value)| value.parse().ok()).next().unwrap_or(0);
+            if body.len() >= length {
+                return Some(text);
+            }
+        }
+        let mut part = [0; 4096];
+        let read = tokio::time::timeout(PATIENCE, stream.read(&mut part)).await.ok()?.ok()?;
+        if read == 0 {
+            return None;
+        }
+        bytes.extend_from_slice(&part[..read]);
+    }
+}
+
+/// A gateway with one resource, and an issuer.
+struct World {
+    issuer: ServedIssuer,
+    gateway: SocketAddr,
+    admin: SocketAddr,
+    resource: String,
+    stop: Option<oneshot::Sender<()>>,
+}
+
+impl World {
+    async fn new(upstream: SocketAddr, rules: &str) -> Self {
+        let issuer = TestIssuer::new().serve("127.0.0.1:0").await.expect("an issuer");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        drop(listener);
+        let resource = format!("http://mcp.test:{port}/files");
+        let resource = resource.replace("mcp.test", "127.0.0.1");
+        let config = format!(
+            "listen = \"127.0.0.1:{port}\"\nadmin = \"127.0.0.1:0\"\n[issuers.login]\nurl = \"{}\"\n[[resources]]\nurl = \"{resource}\"\nupstream = \"http://{upstream}/mcp\"\nscopes = [\"read\"]\n{rules}",
+            issuer.url(),
+        );
+        let config = Config::from_toml(&config).expect("a configuration");
+        let gateway = Gateway::start(&config).await.expect("a gateway");
+        let (address, admin) = (gateway.local_addr(), gateway.admin_addr().expect("an address"));
+        let (stop, stopped) = oneshot::channel();
+        tokio::spawn(gateway.run_until(async { _ = stopped.await }));
+        Self { issuer, gateway: address, admin, resource, stop: Some(stop) }
+    }
+
+    fn token(&self, scopes: &[&str]) -> String {
+        self.issuer.token().audience(self.resource.as_str()).scopes(scopes).sign()
+    }
+
+    /// Sends a request as it is, and reads the whole response.
+    async fn send(&self, request: &str) -> String {
+        let mut stream = TcpStream::connect(self.gateway).await.expect("a connection");
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        read_message(&mut stream).await.unwrap_or_default()
+    }
+
+    /// A `POST` of a body, with these further lines in its head.
+    async fn post(&self, token: &str, lines: &str, body: &str) -> String {
+        let host = self.gateway;
+        let length = body.len();
+        self.send(&format!("POST /files HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n{lines}\r\n{body}")).await
+    }
+}
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\nSet-Cookie: a=b\r\nX-Own: 1\r\n\r\n{}";
+
+#[tokio::test]
+async fn an_admitted_request_reaches_the_upstream_byte_for_byte() {
+    let upstream = Upstream::answering(OK).await;
+    let world = World::new(upstream.address, "[resources.tools]\n\"*\" = []").await;
+    let body =
+        r#"{"params":{ "name" : "\u0061dd" },"id":1e2, "method":"tools/call","jsonrpc":"2.0"}"#;
+    let lines = "Cookie: a=b\r\nX-Forwarded-For: 10.0.0.1\r\nX_Forwarded_User: root\r\nX-Trace: 1\r\nMcp-Param-A: b\r\n";
+    let response = world.post(&world.token(&["read"]), lines, body).await;
+    assert!(response.starts_with("HTTP/1.1 200 OK") && response.ends_with("{}"), "{response}");
+    assert!(!response.contains("set-cookie") && response.contains("x-own: 1"), "{response}");
+    let requests = upstream.requests();
+    let request = requests.first().map(String::as_str).unwrap_or_default();
+    let (head, passed) = request.split_once("\r\n\r\n").expect("a head");
+    assert_eq!(passed, body);
+    assert!(head.starts_with("POST /mcp HTTP/1.1"), "{head}");
+    assert!(head.contains(&format!("host: {}", upstream.address)), "{head}");
+    for (name, is_passed_on) in [
+        ("x-trace: 1", true),
+        ("mcp-param-a: b", true),
+        ("content-type: application/json", true),
+        ("authorization", false),
+        ("cookie", false),
+        ("forwarded", false),
+    ] {
+        assert_eq!(head.contains(name), is_passed_on, "{name}: {head}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_is_told_where_to_log_in_and_which_scope_it_lacks() {
+    let upstream = Upstream::answering(OK).await;
+    let rules = "[resources.tools]\n\"delete_*\" = [\"write\"]\n\"*\" = []";
+    let world = World::new(upstream.address, rules).await;
+    let call = |tool: &str| {
+        format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"{tool}"}}}}"#)
+    };
+
+    let unknown = world.post("x", "", &call("list")).await;
+    assert!(unknown.starts_with("HTTP/1.1 401"), "{unknown}");
+    let metadata = format!("http://{}/.well-known/oauth-protected-resource/files", world.gateway);
+    assert!(unknown.contains(&format!("resource_metadata=\"{metadata}\"")), "{unknown}");
+    let host = world.gateway;
+    let document = world
+        .send(&format!(
+            "GET /.well-known/oauth-protected-resource/files HTTP/1.1\r\nHost: {host}\r\n\r\n"
+        ))
+        .await;
+    assert!(document.contains(&format!("\"resource\":\"{}\"", world.resource)), "{document}");
+    assert!(document.contains(world.issuer.url()), "{document}");
+
+    let refused = world.post(&world.token(&["read"]), "", &call("delete_all")).await;
+    assert!(refused.starts_with("HTTP/1.1 403"), "{refused}");
+    assert!(refused.contains("insufficient_scope") && refused.contains("write"), "{refused}");
+    assert_eq!(upstream.requests().len(), 0);
+    let admitted = world.post(&world.token(&["read", "write"]), "", &call("delete_all")).await;
+    assert!(admitted.starts_with("HTTP/1.1 200"), "{admitted}");
+}
+
+#[tokio::test]
+async fn other_hosts_and_paths_reach_nothing() {
+    let upstream = Upstream::answering(OK).await;
+    let world = World::new(upstream.address, "").await;
+    let (host, token) = (world.gateway, world.token(&["read"]));
+    for (target, named, status) in [
+        ("/files", host.to_string(), "200"),
+        ("/files/", host.to_string(), "200"),
+        ("/files?a=b", host.to_string(), "200"),
+        ("/files", "evil.example".to_owned(), "403"),
+        ("http://evil.example/files", host.to_string(), "403"),
+        ("/files/../admin", host.to_string(), "404"),
+        ("/files/%2e%2e/admin", host.to_string(), "404"),
+        ("/files//", host.to_string(), "404"),
+        ("/files/admin", host.to_string(), "404"),
+        ("/FILES", host.to_string(), "404"),
+        ("/mcp", host.to_string(), "404"),
+        ("/", host.to_string(), "404"),
+    ] {
+        let request = format!(
+            "GET {target} HTTP/1.1\r\nHost: {named}\r\nAuthorization: Bearer {token}\r\n\r\n"
+        );
+        let response = world.send(&request).await;
+        assert!(
+            response.starts_with(&format!("HTTP/1.1 {status}")),
+            "{target} {named}: {response}"
+        );
+    }
+    let targets: Vec<_> =
+        upstream.requests().iter().filter_map(|it| it.lines().next().map(str::to_owned)).collect();
+    assert_eq!(targets, ["GET /mcp HTTP/1.1", "GET /mcp HTTP/1.1", "GET /mcp?a=b HTTP/1.1"]);
+}
+
+#[tokio::test]
+async fn requests_that_two_parsers_read_differently_reach_nothing() {
+    let upstream = Upstream::answering(OK).await;
+    let world = World::new(upstream.address, "").await;
+    let (host, token) = (world.gateway, world.token(&["read"]));
+    let head = format!("POST /files HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n");
+    for lines in [
+        "Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}x",
+        "Content-Length: +2\r\n\r\n{}",
+        "Transfer-Encoding: chunked, identity\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        "Transfer-Encoding : chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        "X: 1\r\n Authorization: x\r\nContent-Length: 2\r\n\r\n{}",
+        "Host: evil.example\r\nContent-Length: 2\r\n\r\n{}",
+        "X\u{0}Y: 1\r\nContent-Length: 2\r\n\r\n{}",
+    ] {
+        let response = world.send(&format!("{head}{lines}")).await;
+        let status = response.split(' ').nth(1).unwrap_or_default();
+        assert!(status.is_empty() || status.starts_with('4'), "{lines:?}: {response}");
+    }
+    assert_eq!(upstream.requests().len(), 0);
+    // Length and chunks: the chunks count, and only they are passed on.
+    let both = format!(
+        "{head}Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n"
+    );
+    let response = world.send(&both).await;
+    let passed = upstream.requests();
+    let has_two = passed.iter().any(|request| {
+        let head = request.to_lowercase();
+        head.contains("content-length") && head.contains("transfer-encoding")
+    });
+    assert!(!has_two && passed.len() <= 1, "{response} {passed:?}");
+}
+
+#[tokio::test]
+async fn an_upstream_that_fails_is_a_502() {
+    let closed = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = closed.local_addr().expect("an address");
+    drop(closed);
+    let world = World::new(address, "").await;
+    let response = world.post(&world.token(&["read"]), "", "{}").await;
+    assert!(response.starts_with("HTTP/1.1 502"), "{response}");
+    for answer in [
+        "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 407 X\r\nContent-Length: 0\r\n\r\n",
+        "no HTTP at all\r\n\r\n",
+    ] {
+        let upstream = Upstream::answering(answer).await;
+        let world = World::new(upstream.address, "").await;
+        let response = world.post(&world.token(&["read"]), "", "{}").await;
+        assert!(response.starts_with("HTTP/1.1 502"), "{answer}: {response}");
+        assert!(!response.to_lowercase().contains("www-authenticate"), "{response}");
+    }
+}
+
+#[tokio::test]
+async fn each_event_of_a_stream_arrives_at_once_and_a_client_that_leaves_ends_it() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let world = World::new(address, "").await;
+    let request = format!(
+        "GET /files HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\nAccept: text/event-stream\r\n\r\n",
+        world.gateway,
+        world.token(&["read"])
+    );
+    let mut client = TcpStream::connect(world.gateway).await.expect("a connection");
+    client.write_all(request.as_bytes()).await.expect("sent");
+    let (mut upstream, _) = listener.accept().await.expect("a connection");
+    read_message(&mut upstream).await.expect("a request");
+    let head =
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+    upstream.write_all(head.as_bytes()).await.expect("sent");
+    let mut received = String::new();
+    for i in 0..3 {
+        let event = format!("data: {{\"jsonrpc\":\"2.0\",\"method\":\"n{i}\"}}\n\n");
+        upstream
+            .write_all(format!("{:x}\r\n{event}\r\n", event.len()).as_bytes())
+            .await
+            .expect("sent");
+        while !received.contains(&format!("\"n{i}\"")) {
+            let mut part = [0; 1024];
+            let read =
+                tokio::time::timeout(PATIENCE, client.read(&mut part)).await.expect("in time");
+            received += &String::from_utf8_lossy(&part[..read.expect("bytes")]);
+        }
+    }
+    drop(client);
+    let mut rest = [0; 16];
+    let end = tokio::time::timeout(PATIENCE, upstream.read(&mut rest)).await.expect("in time");
+    assert!(matches!(end, Ok(0) | Err(_)), "{end:?}");
+}
+
+#[tokio::test]
+async fn requests_under_way_are_answered_before_it_ends() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let mut world = World::new(address, "").await;
+    let (token, gateway) = (world.token(&["read"]), world.gateway);
+    let request = format!(
+        "POST /files HTTP/1.1\r\nHost: {gateway}\r\nAuthorization: Bearer {token}\r\nContent-Length: 2\r\n\r\n{{}}"
+    );
+    let mut client = TcpStream::connect(gateway).await.expect("a connection");
+    client.write_all(request.as_bytes()).await.expect("sent");
+    let (mut upstream, _) = listener.accept().await.expect("a connection");
+    read_message(&mut upstream).await.expect("a request");
+    drop(world.stop.take());
+    // It does not accept any more.
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while TcpStream::connect(gateway).await.is_ok() {
+        assert!(tokio::time::Instant::now() < deadline, "it still accepts connections");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    upstream.write_all(OK.as_bytes()).await.expect("sent");
+    let response = read_message(&mut client).await.expect("a response");
+    assert!(response.starts_with("HTTP/1.1 200"), "{response}");
+}
+
+#[tokio::test]
+async fn the_operator_sees_whether_it_is_ready() {
+    let upstream = Upstream::answering(OK).await;
+    let world = World::new(upstream.address, "").await;
+    let ask = async |path: &str| {
+        let mut stream = TcpStream::connect(world.admin).await.expect("a connection");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", world.admin);
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        read_message(&mut stream).await.expect("a response")
+    };
+    assert!(ask("/livez").await.starts_with("HTTP/1.1 200"));
+    assert!(ask("/other").await.starts_with("HTTP/1.1 404"));
+    world.post(&world.token(&["read"]), "", "{}").await;
+    let ready = ask("/readyz").await;
+    assert!(ready.starts_with("HTTP/1.1 200") && ready.contains("\"ready\":true"), "{ready}");
+    assert!(ready.contains(world.issuer.url()) && ready.contains("\"keys\":1"), "{ready}");
+}
+
+#[tokio::test]
+async fn a_wrong_configuration_says_what_to_change() {
+    let issuer = "[issuers.login]\nurl = \"https://login.example.com\"\n";
+    for (rest, expected) in [
+        ("[[resources]]\nurl = \"https://a.example/mcp\"", "set `upstream`"),
+        (
+            "[[resources]]\nurl = \"https://a.example/mcp\"\nupstream = \"localhost:3000\"",
+            "is not an http or https URL",
+        ),
+        ("", "there is no resource"),
+        (
+            "[[resources]]\nurl = \"https://a.example/mcp\"\nupstream = \"http://b/\"\n[tls]\ncertificate = \"/none\"\nkey = \"/none\"",
+            "tls: /none has no certificate in PEM",
+        ),
+    ] {
+        let config = Config::from_toml(&format!("{issuer}{rest}")).expect(rest);
+        let started: Result<Gateway, StartError> = Gateway::start(&config).await;
+        let error = started.err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(error.contains(expected), "{rest}: {error}");
+    }
+}
