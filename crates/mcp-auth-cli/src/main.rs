@@ -1,6 +1,8 @@
-//! The command line program: `mcp-auth demo` shows a protected MCP server at work.
+//! The command line program: `mcp-auth serve` protects an MCP server in any language, and `mcp-auth demo` shows a
+//! protected one at work.
 
 mod demo;
+mod serve;
 
 use std::process::ExitCode;
 
@@ -17,12 +19,24 @@ struct Arguments {
 enum Command {
     /// Runs a protected MCP server and a development authorization server on this machine
     Demo(demo::Arguments),
+    /// Protects an MCP server in any language: a reverse proxy that admits only verified tokens
+    Serve(serve::Arguments),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Arguments { command: Command::Demo(arguments) } = Arguments::parse();
-    match demo::run(arguments).await {
+    let Arguments { command } = Arguments::parse();
+    let ended = match command {
+        Command::Demo(arguments) => demo::run(arguments).await,
+        Command::Serve(arguments) => {
+            tracing_subscriber::fmt()
+                .with_writer(std::io::stderr)
+                .with_max_level(tracing::Level::INFO)
+                .init();
+            serve::run(arguments).await
+        }
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("mcp-auth: {error}");

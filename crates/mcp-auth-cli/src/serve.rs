@@ -1,0 +1,138 @@
+//! `mcp-auth serve`: a gateway, from flags or from a file.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use mcp_auth_config::{Config, IssuerConfig, ResourceConfig};
+use mcp_auth_gateway::Gateway;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Any error, for a program that can only print it.
+type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// A file with the whole configuration, in TOML, or in JSON if it ends in .json
+    #[arg(conflicts_with_all = ["issuer", "provider", "url", "upstream", "scopes", "listen", "admin"])]
+    file: Option<PathBuf>,
+
+    /// The authorization server: its issuer URL
+    #[arg(long, env = "MCP_AUTH_ISSUER", value_name = "URL", conflicts_with = "provider")]
+    issuer: Option<String>,
+
+    /// The authorization server: a provider, and what identifies the tenant there: entra:TENANT_ID
+    #[arg(long, env = "MCP_AUTH_PROVIDER", value_name = "NAME:VALUE")]
+    provider: Option<String>,
+
+    /// The URL that users give to their clients
+    #[arg(long, env = "MCP_AUTH_URL", value_name = "URL", required_unless_present_any = ["file", "schema"])]
+    url: Option<String>,
+
+    /// The MCP server that is protected
+    #[arg(long, env = "MCP_AUTH_UPSTREAM", value_name = "URL")]
+    upstream: Option<String>,
+
+    /// The scopes that every token needs, separated by spaces
+    #[arg(long, env = "MCP_AUTH_SCOPES", value_name = "SCOPES", default_value = "")]
+    scopes: String,
+
+    /// Where to listen [default: 127.0.0.1:8080]
+    #[arg(long, env = "MCP_AUTH_LISTEN", value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+
+    /// Where to answer the operator: /livez, /readyz [default: nowhere]
+    #[arg(long, env = "MCP_AUTH_ADMIN", value_name = "ADDRESS")]
+    admin: Option<SocketAddr>,
+
+    /// Check the configuration, and exit
+    #[arg(long)]
+    check: bool,
+
+    /// Print the JSON Schema of the file, and exit
+    #[arg(long)]
+    schema: bool,
+}
+
+pub(crate) async fn run(arguments: Arguments) -> Result {
+    if arguments.schema {
+        println!("{}", serde_json::to_string_pretty(&Config::schema())?);
+        return Ok(());
+    }
+    let config = match &arguments.file {
+        Some(file) => read(file)?,
+        None => arguments.to_config()?,
+    };
+    if arguments.check {
+        let resources = config.protected_resources()?;
+        println!("the configuration is valid; number of resources: {}", resources.len());
+        return Ok(());
+    }
+    let gateway = Gateway::start(&config).await?;
+    introduce(&config, &gateway);
+    let (mut interrupt, mut terminate) =
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let ended = async {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    };
+    gateway.run_until(ended).await;
+    Ok(())
+}
+
+fn read(file: &Path) -> Result<Config> {
+    let place = |error: io::Error| format!("{}: {error}", file.display());
+    let text = fs::read_to_string(file).map_err(place)?;
+    let is_json = file.extension().is_some_and(|extension| extension == "json");
+    let config = if is_json { Config::from_json(&text) } else { Config::from_toml(&text) };
+    Ok(config.map_err(|error| format!("{}: {error}", file.display()))?)
+}
+
+impl Arguments {
+    fn to_config(&self) -> Result<Config> {
+        let issuer = match (&self.issuer, &self.provider) {
+            (Some(url), _) => IssuerConfig { url: Some(url.clone()), ..IssuerConfig::default() },
+            (None, Some(provider)) => IssuerConfig::of_provider(provider)?,
+            (None, None) => {
+                return Err(
+                    "set --issuer, the URL of your authorization server, or --provider".into()
+                );
+            }
+        };
+        let resource = ResourceConfig {
+            url: self.url.clone().unwrap_or_default(),
+            upstream: Some(
+                self.upstream.clone().ok_or("set --upstream, the URL of your MCP server")?,
+            ),
+            scopes: self.scopes.split_whitespace().map(str::to_owned).collect(),
+            ..ResourceConfig::default()
+        };
+        Ok(Config {
+            listen: self.listen,
+            admin: self.admin,
+            issuers: [("issuer".to_owned(), issuer)].into(),
+            resources: vec![resource],
+            ..Config::default()
+        })
+    }
+}
+
+/// Prints what was started, and how a client is connected.
+fn introduce(config: &Config, gateway: &Gateway) {
+    println!("listening at {}", gateway.local_addr());
+    if let Some(admin) = gateway.admin_addr() {
+        println!("  for its operator: http://{admin}/readyz");
+    }
+    for resource in &config.resources {
+        let rules = match resource.rule_count() {
+            0 => "no rules: every tool is open to every admitted caller".to_owned(),
+            number => format!("number of rules: {number}"),
+        };
+        let url = &resource.url;
+        let upstream = resource.upstream.as_deref().unwrap_or_default();
+        println!("\n  {url}\n  in front of {upstream}; {rules}");
+        println!("  Claude Code  claude mcp add --transport http protected {url}");
+    }
+}
