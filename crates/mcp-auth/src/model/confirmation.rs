@@ -155,14 +155,12 @@ mod tests {
 
     #[test]
     fn a_cnf_that_cannot_be_checked_says_why() {
-        let many = (0..200).map(|i| format!(r#","{i}":0"#)).collect::<String>();
         for (cnf, why) in [
             ("[]".to_owned(), "not a JSON object"),
             ("5".to_owned(), "not a JSON object"),
             (format!("{JKT:?}"), "not a JSON object"),
             (format!(r#"{{"jkt":"{JKT}","jkt":"{JKT}"}}"#), "distinct members"),
             (format!(r#"{{"jkt":"{JKT}","x":1,"\u0078":1}}"#), "distinct members"),
-            (format!(r#"{{"jkt":"{JKT}"{many}}}"#), "not a JSON object"),
             ("{}".to_owned(), "no member"),
             (r#"{"jkt":null}"#.to_owned(), "no member"),
             (r#"{"kc-jkt-type":"DPoP"}"#.to_owned(), "no member"),

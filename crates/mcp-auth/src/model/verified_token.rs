@@ -14,7 +14,7 @@ use crate::util::json::{self, ObjectError, Raw};
 use crate::util::str_span::{StrSpan, StrSpans, copied};
 use crate::util::unix_time::{nonzero_secs, unix_secs};
 
-/// The issuer of callers with an API key. No issuer of tokens can have this name, since those are https URLs.
+/// The issuer of callers with an API key. `build()` refuses an issuer of tokens that has this name.
 pub(crate) const API_KEY_ISSUER: &str = "urn:mcp-auth:api-key";
 
 /// An authentic token: its signature was verified, its issuer confirmed it, or your own
@@ -56,6 +56,8 @@ pub(crate) struct TokenData {
     pub(crate) claims: Box<str>,
     /// How the claims of this issuer differ from the standards, if they do.
     pub(crate) overrides: Option<Arc<IssuerOverrides>>,
+    /// Whether a claim says what the scopes are.
+    pub(crate) names_scopes: bool,
     /// Whether its issuer is asked about it (introspection). The answer is valid only for a limited time.
     pub(crate) is_introspected: bool,
 }
@@ -101,6 +103,7 @@ impl VerifiedToken {
             ath: None,
             claims: "{}".into(),
             overrides: None,
+            names_scopes: false,
             is_introspected: false,
         }))
     }

@@ -56,14 +56,16 @@ fn read_entry(entry: Raw<'_>) -> Result<Vec<ApiKey>, &'static str> {
     if members.iter().any(|(name, _)| !MEMBERS.contains(&name)) {
         return Err("it has a member other than `name`, `sha256`, `scopes` and `expires_at`");
     }
-    let name = members.get("name").and_then(Raw::string).filter(|name| !name.is_empty());
+    // A null is not absent here: it may be a limit that a template did not fill in.
+    let member = |name| members.iter().find(|(given, _)| *given == name).map(|(_, value)| value);
+    let name = member("name").and_then(Raw::string).filter(|name| !name.is_empty());
     let name = name.ok_or("its `name` must be a text, and not empty")?;
-    let digests = members.get("sha256").and_then(digests).ok_or(DIGEST)?;
-    let granted = match members.get("scopes") {
+    let digests = member("sha256").and_then(digests).ok_or(DIGEST)?;
+    let granted = match member("scopes") {
         Some(value) => scopes(value).ok_or("its `scopes` must be an array of scopes")?,
         None => Scopes::default(),
     };
-    let end = match members.get("expires_at") {
+    let end = match member("expires_at") {
         Some(value) => {
             let end = value.string().and_then(|text| rfc3339::parse(&text));
             let end = end.and_then(|end| UNIX_EPOCH.checked_add(Duration::from_secs(end)));

@@ -16,5 +16,5 @@ pub(super) fn values<'c>(claim: Raw<'c>) -> Vec<Cow<'c, str>> {
 
 /// A member of an object. Returns `None` if it is absent or null, or if the object has duplicate members.
 pub(super) fn member<'c>(object: Raw<'c>, name: &str) -> Option<Raw<'c>> {
-    Object::of(object.get()).ok()?.get(name).filter(|value| value.get() != "null")
+    Object::of(object.get()).ok()?.get(name)
 }

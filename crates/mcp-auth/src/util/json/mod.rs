@@ -10,9 +10,9 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, Se
 
 pub(crate) use reader::{Member, Raw, Reader, SyntaxError};
 
-/// The maximum number of members. No honest token, key or document has more. It bounds the search for
-/// duplicates.
-pub(crate) const MAX_MEMBERS: usize = 128;
+/// How many names are searched one by one for duplicates, which is the fastest way for few. Later ones are hashed, so
+/// that the time stays linear for any number of members.
+const MAX_SEARCHED: usize = 16;
 
 /// The members of one JSON object, without duplicates.
 pub(crate) struct Object<'a>(Vec<(Cow<'a, str>, Raw<'a>)>);
@@ -22,7 +22,7 @@ pub(crate) struct Object<'a>(Vec<(Cow<'a, str>, Raw<'a>)>);
 pub(crate) enum ObjectError {
     /// A name occurs twice, perhaps with different escapes (`"exp"` and `"\u0065xp"`).
     Duplicate,
-    /// It is not JSON, is not an object, or has too many members.
+    /// It is not JSON, or is not an object.
     Malformed,
 }
 
@@ -41,16 +41,9 @@ impl<'a> Object<'a> {
     /// Like [`read`](Self::read), for a `str`.
     pub(crate) fn of(json: &'a str) -> Result<Self, ObjectError> {
         let mut members: Vec<(Cow<'a, str>, Raw<'a>)> = Vec::with_capacity(12);
-        let mut kinds = 0u64;
-        each_member(json, MAX_MEMBERS, |name, value| {
-            // A 64-bit filter of length and first byte: most names need no comparison with the earlier ones.
-            let first = name.bytes().next().unwrap_or(0);
-            let kind = 1 << ((name.len() * 7 + usize::from(first)) % 64);
-            let may_be_known = kinds & kind != 0;
-            kinds |= kind;
-            if may_be_known && members.iter().any(|(earlier, _)| *earlier == name) {
-                return Err(ObjectError::Duplicate);
-            }
+        let mut names = Names::default();
+        each_member(json, |name, value| {
+            names.add(name.clone())?;
             members.push((name, value));
             Ok(())
         })?;
@@ -62,11 +55,14 @@ impl<'a> Object<'a> {
         self.0.iter().map(|(name, value)| (&**name, *value))
     }
 
-    /// The value of the member with this name. Inlined, because a constant name is then compared in two
-    /// instructions.
+    /// The value of the member with this name. Returns `None` if it is absent or null, which is the same: whoever
+    /// serializes an unset field writes null.
+    ///
+    /// Inlined, because a constant name is then compared in two instructions.
     #[inline(always)]
     pub(crate) fn get(&self, name: &str) -> Option<Raw<'a>> {
-        self.iter().find(|(given, _)| *given == name).map(|(_, value)| value)
+        let found = self.iter().find(|(given, _)| *given == name);
+        found.map(|(_, value)| value).filter(|value| !value.is_null())
     }
 }
 
@@ -74,17 +70,22 @@ impl<'a> Object<'a> {
 /// no allocation.
 #[derive(Default)]
 pub(crate) struct Names<'j> {
+    /// A filter by length and first byte: most names need no comparison with the earlier ones.
+    kinds: u64,
     first: [&'j str; 8],
     number: usize,
     /// Later names, and names written with escapes.
     others: Vec<Cow<'j, str>>,
+    rest: HashSet<Cow<'j, str>>,
 }
 
 impl<'j> Names<'j> {
     pub(crate) fn add(&mut self, name: Cow<'j, str>) -> Result<(), ObjectError> {
-        let is_known = self.first.iter().take(self.number).any(|known| *known == name)
-            || self.others.contains(&name);
-        if is_known {
+        let first = name.bytes().next().unwrap_or(0);
+        let kind = 1 << ((name.len() * 7 + usize::from(first)) % 64);
+        let may_be_known = self.kinds & kind != 0;
+        self.kinds |= kind;
+        if may_be_known && self.contains(&name) {
             return Err(ObjectError::Duplicate);
         }
         match (self.first.get_mut(self.number), name) {
@@ -92,9 +93,16 @@ impl<'j> Names<'j> {
                 *place = name;
                 self.number += 1;
             }
-            (_, name) => self.others.push(name),
+            (_, name) if self.others.len() < MAX_SEARCHED => self.others.push(name),
+            (_, name) => drop(self.rest.insert(name)),
         }
         Ok(())
+    }
+
+    fn contains(&self, name: &str) -> bool {
+        self.first.iter().take(self.number).any(|known| *known == name)
+            || self.others.iter().any(|known| known == name)
+            || self.rest.contains(name)
     }
 }
 
@@ -105,7 +113,7 @@ pub(crate) fn pick<'a, const N: usize>(
     names: [&str; N],
 ) -> Result<[Option<Raw<'a>>; N], ObjectError> {
     let mut picked = [None; N];
-    each_member(json, usize::MAX, |name, value| {
+    each_member(json, |name, value| {
         let mut wanted = names.iter().zip(&mut picked);
         match wanted.find(|(wanted, _)| **wanted == name) {
             Some((_, place)) => set_once(place, value),
@@ -117,29 +125,27 @@ pub(crate) fn pick<'a, const N: usize>(
 
 /// Whether `json` consists of one object without duplicate members, however many there are.
 pub(crate) fn check_distinct(json: &str) -> Result<(), ObjectError> {
-    let mut names = HashSet::new();
-    each_member(json, usize::MAX, |name, _| match names.insert(name) {
-        true => Ok(()),
-        false => Err(ObjectError::Duplicate),
-    })
+    let mut names = Names::default();
+    each_member(json, |name, _| names.add(name))
 }
 
-/// Calls `show` for each member. `json` must consist of one object with at most `most` members.
+/// Calls `show` for each member. `json` must consist of one object.
 pub(crate) fn each_member<'j>(
     json: &'j str,
-    most: usize,
     mut show: impl FnMut(Cow<'j, str>, Raw<'j>) -> Result<(), ObjectError>,
 ) -> Result<(), ObjectError> {
-    let (mut reader, mut number) = (Reader::new(json), 0);
+    let mut reader = Reader::new(json);
     reader.enter(b'{')?;
     while let Some(name) = reader.member()? {
-        if number == most {
-            return Err(ObjectError::Malformed);
-        }
-        number += 1;
         show(name, reader.value()?)?;
     }
     Ok(reader.end()?)
+}
+
+/// The text without the byte order mark, which some editors put in front of a file. A reader may ignore it
+/// ([RFC 8259 §8.1](https://www.rfc-editor.org/rfc/rfc8259#section-8.1)).
+pub(crate) fn without_bom(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
 }
 
 /// Stores the value of a member, which may occur only once.
@@ -281,8 +287,26 @@ mod tests {
             assert_eq!(names(json), Err(ObjectError::Malformed), "{json:?}");
         }
         assert_eq!(Object::read(b"{\"a\":\"\xff\"}").err(), Some(ObjectError::Malformed));
-        let many = (0..=MAX_MEMBERS).map(|i| format!("\"{i}\":0")).collect::<Vec<_>>().join(",");
-        assert_eq!(names(&format!("{{{many}}}")), Err(ObjectError::Malformed));
+    }
+
+    #[test]
+    fn any_number_of_members_is_read_and_each_duplicate_is_found() {
+        let member = |i: usize| format!("\"member-{i}\":0");
+        let many: Vec<_> = (0..50_000).map(member).collect();
+        let object = format!("{{{}}}", many.join(","));
+        assert_eq!(names(&object).map(|names| names.len()), Ok(50_000));
+        for again in [0, 7, 8, 23, 24, 25, 49_999] {
+            let object = format!("{{{},{}}}", many.join(","), member(again));
+            assert_eq!(names(&object), Err(ObjectError::Duplicate), "{again}");
+        }
+    }
+
+    #[test]
+    fn a_member_that_is_null_is_absent() {
+        let object = Object::of(r#"{"a":null,"b":"null","c":[null]}"#).expect("an object");
+        let found = ["a", "b", "c", "d"].map(|name| object.get(name).map(Raw::get));
+        assert_eq!(found, [None, Some("\"null\""), Some("[null]"), None]);
+        assert_eq!(names(r#"{"a":null,"a":1}"#), Err(ObjectError::Duplicate));
     }
 
     #[test]

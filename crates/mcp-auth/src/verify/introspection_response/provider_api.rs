@@ -58,14 +58,14 @@ pub(crate) fn is_unknown_token(api: &Api, status: u16, json: &[u8]) -> bool {
 /// Reads a response of [Check a token](https://docs.github.com/en/rest/apps/oauth-applications#check-a-token). It
 /// has no audience: a token is meant for the owner of its app.
 fn github(members: &Object<'_>) -> Result<Found, InvalidResponse> {
-    let app = member(members, "app").and_then(object).ok_or("its `app` is not an object")?;
-    let client_id = member(&app, "client_id").and_then(Raw::string);
+    let app = members.get("app").and_then(object).ok_or("its `app` is not an object")?;
+    let client_id = app.get("client_id").and_then(Raw::string);
     let client_id = client_id.ok_or("its `app` has no `client_id`")?.into_owned();
-    if member(members, "scopes").is_some_and(|scopes| scopes.strings().is_none()) {
+    if members.get("scopes").is_some_and(|scopes| scopes.strings().is_none()) {
         return Err("its `scopes` are no list of texts");
     }
-    let sub = member(members, "user").map(user).transpose()?;
-    let exp = member(members, "expires_at").map(|end| {
+    let sub = members.get("user").map(user).transpose()?;
+    let exp = members.get("expires_at").map(|end| {
         end.string().and_then(|end| rfc3339::parse(&end)).ok_or("its `expires_at` is not a time")
     });
     Ok(Found { sub, client_id: Some(client_id), exp: exp.transpose()? })
@@ -74,15 +74,15 @@ fn github(members: &Object<'_>) -> Result<Found, InvalidResponse> {
 /// The id of a user: the number, which stays the same when the name changes.
 fn user(user: Raw<'_>) -> Result<String, InvalidResponse> {
     let user = object(user).ok_or("its `user` is not an object")?;
-    let id = member(&user, "id").map(Raw::get);
+    let id = user.get("id").map(Raw::get);
     let is_number = |id: &&str| id.parse::<u64>().is_ok();
     id.filter(is_number).map(str::to_owned).ok_or("its `user` has no number as `id`")
 }
 
 /// Reads a response of `tokeninfo` about an access token. Its numbers are strings.
 fn google(members: &Object<'_>) -> Result<Found, InvalidResponse> {
-    member(members, "aud").and_then(Raw::string).ok_or("its `aud` is not a string")?;
-    let exp = member(members, "exp").and_then(|exp| {
+    members.get("aud").and_then(Raw::string).ok_or("its `aud` is not a string")?;
+    let exp = members.get("exp").and_then(|exp| {
         let exp = exp.string().unwrap_or(exp.get().into());
         let is_number = exp.bytes().all(|b| b.is_ascii_digit());
         exp.parse().ok().filter(|end| is_number && *end > 0)
@@ -94,7 +94,7 @@ fn google(members: &Object<'_>) -> Result<Found, InvalidResponse> {
 fn to_claims_json(api: &Api, members: &Object<'_>, found: &Found) -> Option<Vec<u8>> {
     let mut claims: BTreeMap<&str, Box<RawValue>> = BTreeMap::new();
     for name in api.claims {
-        if let Some(value) = member(members, name) {
+        if let Some(value) = members.get(name) {
             claims.insert(name, RawValue::from_string(value.get().to_owned()).ok()?);
         }
     }
@@ -126,11 +126,6 @@ fn token(api: &Api, claims: Claims, rules: &JwtRules) -> Result<VerifiedToken, D
         ));
     }
     claims.into_token(rules)
-}
-
-/// Returns a member. `null` counts as absent.
-fn member<'a>(members: &Object<'a>, name: &str) -> Option<Raw<'a>> {
-    members.get(name).filter(|value| value.get() != "null")
 }
 
 fn object(value: Raw<'_>) -> Option<Object<'_>> {

@@ -1,6 +1,6 @@
 //! Which claims are read, and under which names: the client id and the scopes have several.
 
-use crate::util::json::{self, MAX_MEMBERS, Names, ObjectError, Raw};
+use crate::util::json::{self, Names, ObjectError, Raw};
 
 /// The claims that may hold the client id: RFC 9068, OpenID Connect and Entra v2, Entra v1, Okta. `sub` is not one of
 /// them, because an attacker may be able to choose a `sub` that looks like a client.
@@ -8,6 +8,10 @@ pub(super) const CLIENT_ID: [&str; 4] = ["client_id", "azp", "appid", "cid"];
 
 /// The claims that may hold the scopes: RFC 9068, Entra and Okta, some others.
 pub(super) const SCOPE: [&str; 3] = ["scope", "scp", "scopes"];
+
+/// Those of these names that are registered for JWTs ([IANA](https://www.iana.org/assignments/jwt/jwt.xhtml)). Issuers
+/// use the others for other things too, such as the number of a company.
+pub(super) const REGISTERED: [&str; 3] = ["azp", "client_id", "scope"];
 
 /// The claims that are read, as raw JSON.
 #[derive(Default)]
@@ -24,14 +28,24 @@ pub(super) struct RawClaims<'a> {
     pub(super) client_id: [Option<Raw<'a>>; 4],
     /// In the order of [`SCOPE`].
     pub(super) scope: [Option<Raw<'a>>; 3],
-    pub(super) non_access_token_kind: Option<&'static str>,
+    evidence: Evidence,
+}
+
+/// What the claims say about the kind of the token.
+#[derive(Default)]
+struct Evidence {
+    /// The provider names the kind itself, and it is an access token.
+    is_access_token: bool,
+    has_id_token_claim: bool,
+    /// Another kind than an access token or an ID token.
+    other_kind: Option<&'static str>,
 }
 
 impl<'a> RawClaims<'a> {
     /// Reads a JSON object. A duplicate member is an error.
     pub(super) fn read(text: &'a str) -> Result<Self, ObjectError> {
         let (mut found, mut others) = (Self::default(), Names::default());
-        json::each_member(text, MAX_MEMBERS, |name, value| {
+        json::each_member(text, |name, value| {
             let place = match &*name {
                 "iss" => &mut found.iss,
                 "sub" => &mut found.sub,
@@ -49,8 +63,7 @@ impl<'a> RawClaims<'a> {
                 "scp" => &mut found.scope[1],
                 "scopes" => &mut found.scope[2],
                 _ => {
-                    found.non_access_token_kind =
-                        found.non_access_token_kind.or(non_access_token_kind(&name, value));
+                    found.evidence.add(&name, value);
                     return others.add(name);
                 }
             };
@@ -58,22 +71,47 @@ impl<'a> RawClaims<'a> {
         })?;
         Ok(found)
     }
+
+    /// What kind of token this is, if it is not an access token.
+    pub(super) fn non_access_token_kind(&self) -> Option<&'static str> {
+        let is_id_token = self.evidence.has_id_token_claim && !self.evidence.is_access_token;
+        self.evidence.other_kind.or(is_id_token.then_some("an ID token"))
+    }
 }
 
-/// The kind of token that this claim indicates: no access token has the claim, or the provider names the kind in it.
-#[inline(never)]
-fn non_access_token_kind(name: &str, value: Raw<'_>) -> Option<&'static str> {
-    let is_one_of = |values: &[&str]| value.string().is_some_and(|value| values.contains(&&*value));
-    match name {
-        "at_hash" | "c_hash" | "nonce" | "s_hash" => Some("an ID token"),
-        "token_use" if is_one_of(&["id"]) => Some("an ID token (Cognito)"),
-        "token_use" if is_one_of(&["refresh_token"]) => Some("a refresh token (Ory Hydra)"),
-        "typ" if is_one_of(&["ID", "Logout", "Offline", "Refresh"]) => {
-            Some("an ID, logout or refresh token (Keycloak)")
+impl Evidence {
+    #[inline(never)]
+    fn add(&mut self, name: &str, value: Raw<'_>) {
+        if value.is_null() {
+            return;
         }
-        "events" => Some("a logout token or a security event"),
-        "htm" | "htu" => Some("a DPoP proof"),
-        "token_introspection" => Some("an introspection response"),
-        _ => None,
+        let is_one_of =
+            |values: &[&str]| value.string().is_some_and(|value| values.contains(&&*value));
+        let other_kind = match name {
+            "at_hash" | "c_hash" | "nonce" | "s_hash" => {
+                self.has_id_token_claim = true;
+                None
+            }
+            "token_use" if is_one_of(&["id"]) => Some("an ID token (Cognito)"),
+            "token_use" if is_one_of(&["refresh_token"]) => {
+                Some("the client's refresh token (Ory Hydra)")
+            }
+            "typ" if is_one_of(&["ID"]) => Some("an ID token (Keycloak)"),
+            "typ" if is_one_of(&["Logout"]) => Some("a logout token (Keycloak)"),
+            "typ" if is_one_of(&["Offline", "Refresh"]) => {
+                Some("the client's refresh token (Keycloak)")
+            }
+            // Keycloak, Cognito and Hydra name the kind of each token. Keycloak copies the `nonce` of the login into
+            // access tokens too, if a mapper is set.
+            "typ" | "token_use" => {
+                self.is_access_token |= is_one_of(&["Bearer", "DPoP", "access", "access_token"]);
+                None
+            }
+            "events" => Some("a logout token or a security event"),
+            "htm" | "htu" => Some("a DPoP proof"),
+            "token_introspection" => Some("an introspection response"),
+            _ => None,
+        };
+        self.other_kind = self.other_kind.or(other_kind);
     }
 }

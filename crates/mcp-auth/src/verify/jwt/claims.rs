@@ -8,7 +8,8 @@ use crate::model::verified_token::{TokenData, VerifiedToken};
 use crate::util::json::{Object, Raw};
 use crate::util::str_span::{StrSpan, StrSpans};
 use crate::util::unix_time::nonzero_secs;
-use crate::verify::jwt::claim_names::{CLIENT_ID, RawClaims, SCOPE};
+use crate::verify::jwt::base64url;
+use crate::verify::jwt::claim_names::{CLIENT_ID, REGISTERED, RawClaims, SCOPE};
 use crate::verify::jwt::jwt_rules::JwtRules;
 
 /// The claims of a token. They are not verified yet.
@@ -18,7 +19,7 @@ pub(crate) struct Claims {
     subject: Option<StrSpan>,
     client_id: Option<StrSpan>,
     audience: StrSpans,
-    scopes: Scopes,
+    scopes: Option<Scopes>,
     expires_at: Option<u64>,
     not_before: u64,
     pub(crate) issued_at: Option<u64>,
@@ -58,19 +59,18 @@ impl Claims {
         let not_before = optional("nbf", found.nbf, Raw::numeric_date)?;
         let mut client_id = None;
         for (name, &value) in CLIENT_ID.iter().zip(&found.client_id) {
-            let id = optional(name, value, place)?.filter(|id| !id.of(text).is_empty());
+            let id = optional_named(name, value, place)?.filter(|id| !id.of(text).is_empty());
             client_id = client_id.or(id);
         }
-        let mut scope = SCOPE.iter().zip(&found.scope);
-        let scope = scope.find(|(_, value)| value.as_ref().is_some_and(is_present));
-        let scopes = scope.map(|(name, &value)| optional(name, value, scopes)).transpose()?;
+        let scopes = SCOPE.iter().zip(&found.scope).map(|(name, &value)| (*name, value));
+        let scopes = first_scopes(scopes)?;
 
         Ok(Self {
             issuer,
             subject,
             client_id,
             audience,
-            scopes: scopes.flatten().unwrap_or_default(),
+            scopes,
             expires_at,
             // Rounded up, so that the token is not accepted a fraction of a second too early.
             not_before: not_before
@@ -83,12 +83,18 @@ impl Claims {
                 .cnf
                 .filter(is_present)
                 .map(|cnf| Box::new(Confirmation::read(cnf.get()))),
-            non_access_token_kind: found.non_access_token_kind,
+            non_access_token_kind: found.non_access_token_kind(),
             has_client_id: found.client_id[0].is_some_and(is_text),
             issued_at: issued_at.map(|time| time as u64),
             has_token_id: found.jti.is_some_and(is_text),
             text: payload.into(),
         })
+    }
+
+    /// What kind of token this text is, if its claims show that it is not an access token. Nothing in it is verified.
+    pub(crate) fn kind_of(token: &str) -> Option<&'static str> {
+        let payload = base64url::decode(token.split('.').nth(1)?)?;
+        Self::read(payload).ok()?.non_access_token_kind
     }
 
     /// The issuer. Empty if there is none, which is impossible for a JWT.
@@ -134,7 +140,10 @@ impl Claims {
         let scope_claims = rules.overrides.iter().flat_map(|overrides| &overrides.scope_claims);
         let scopes = match scope_claims.collect::<Vec<_>>() {
             usual if usual.is_empty() => self.scopes,
-            names => first_scopes(&self.members()?, names.into_iter().map(|name| &**name))?,
+            names => {
+                let members = self.members()?;
+                first_scopes(names.into_iter().map(|name| (&**name, members.get(name))))?
+            }
         };
         let client = || self.client_id.clone().unwrap_or(StrSpan::Copied("".into()));
         Ok(TokenData {
@@ -142,7 +151,8 @@ impl Claims {
             subject: self.subject.unwrap_or_else(client),
             client_id: self.client_id,
             audience: self.audience,
-            scopes,
+            names_scopes: scopes.is_some(),
+            scopes: scopes.unwrap_or_default(),
             expires_at: self.expires_at.map(nonzero_secs),
             not_before: self.not_before,
             issued_at: self.issued_at.map(nonzero_secs),
@@ -156,17 +166,16 @@ impl Claims {
     }
 }
 
-/// The scopes in the first of these claims that is present.
-fn first_scopes<'n>(
-    members: &Object<'_>,
-    mut names: impl Iterator<Item = &'n str>,
-) -> Result<Scopes, Denial> {
-    let scope = names.find_map(|name| {
-        let value = members.get(name).filter(is_present);
-        value.map(|value| (name, value))
-    });
-    let scopes = scope.map(|(name, value)| optional(name, Some(value), scopes)).transpose()?;
-    Ok(scopes.flatten().unwrap_or_default())
+/// The scopes in the first of these claims that has any.
+fn first_scopes<'n, 'v>(
+    claims: impl Iterator<Item = (&'n str, Option<Raw<'v>>)>,
+) -> Result<Option<Scopes>, Denial> {
+    for (name, value) in claims {
+        if let Some(scopes) = optional_named(name, value, scopes)? {
+            return Ok(Some(scopes));
+        }
+    }
+    Ok(None)
 }
 
 fn required<T>(name: &str, value: Option<T>) -> Result<T, Denial> {
@@ -186,6 +195,19 @@ fn optional<'v, T>(
     read: impl FnOnce(Raw<'v>) -> Option<T>,
 ) -> Result<Option<T>, Denial> {
     value.filter(is_present).map(|value| required(name, read(value))).transpose()
+}
+
+/// Like [`optional`], but a claim whose name is not registered may mean anything: its value is used if it has the type,
+/// and never refuses a token.
+fn optional_named<'v, T>(
+    name: &str,
+    value: Option<Raw<'v>>,
+    read: impl FnOnce(Raw<'v>) -> Option<T>,
+) -> Result<Option<T>, Denial> {
+    match REGISTERED.contains(&name) {
+        true => optional(name, value, read),
+        false => Ok(value.and_then(read)),
+    }
 }
 
 /// Whether a claim is present. `null` counts as absent.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::model::credentials::MAX_TOKEN_BYTES;
 use crate::model::denial::Denial;
 use crate::model::error_codes::Reason;
-use crate::util::json::{self, MAX_MEMBERS, Names, ObjectError, Raw};
+use crate::util::json::{self, Names, ObjectError, Raw};
 use crate::util::str_span::StrSpan;
 use crate::verify::jwt::algorithm::Algorithm;
 use crate::verify::jwt::base64url;
@@ -126,7 +126,8 @@ impl<A> Header<A> {
         let refuse = |reason| Err(Denial::invalid(reason));
         let json = String::from_utf8(json).map_err(|_| Denial::invalid(Reason::Malformed))?;
         let found = RawHeader::read(&json)?;
-        let Some(algorithm) = found.alg else { return refuse(Reason::Malformed) };
+        let (kid, typ) = (text(found.kid)?, text(found.typ)?);
+        let Some(algorithm) = text(found.alg)? else { return refuse(Reason::Malformed) };
         let Some(algorithm) = named(&algorithm) else { return refuse(Reason::Algorithm) };
         if found.is_critical {
             return refuse(Reason::Critical);
@@ -134,12 +135,13 @@ impl<A> Header<A> {
         if found.is_encrypted {
             return refuse(Reason::Encrypted);
         }
-        if found.kid.as_ref().is_some_and(|kid| kid.len() > MAX_KID_BYTES) {
+        if kid.as_ref().is_some_and(|kid| kid.len() > MAX_KID_BYTES) {
             return refuse(Reason::Oversize);
         }
         let place = |text| StrSpan::within(&json, text);
-        let (kid, typ) = (found.kid.and_then(place), found.typ.and_then(place));
-        let jwk = found.jwk.and_then(|jwk| StrSpan::from_raw(&json, jwk));
+        let (kid, typ) = (kid.and_then(place), typ.and_then(place));
+        let jwk = found.jwk.filter(|jwk| !jwk.is_null());
+        let jwk = jwk.and_then(|jwk| StrSpan::from_raw(&json, jwk));
         let has_nonce = found.has_nonce;
         Ok(Self { algorithm, has_nonce, kid, typ, jwk, json })
     }
@@ -148,9 +150,9 @@ impl<A> Header<A> {
 /// The members of a header that are used, as they are read.
 #[derive(Default)]
 struct RawHeader<'j> {
-    alg: Option<Cow<'j, str>>,
-    kid: Option<Cow<'j, str>>,
-    typ: Option<Cow<'j, str>>,
+    alg: Option<Raw<'j>>,
+    kid: Option<Raw<'j>>,
+    typ: Option<Raw<'j>>,
     jwk: Option<Raw<'j>>,
     has_nonce: bool,
     is_critical: bool,
@@ -158,30 +160,34 @@ struct RawHeader<'j> {
 }
 
 impl<'j> RawHeader<'j> {
-    /// Reads a header. A duplicate member is an error. The values of members that are not used are not checked.
+    /// Reads a header. A duplicate member is an error. A member that is null is absent. The values of members that are
+    /// not used are not checked.
     fn read(json: &'j str) -> Result<Self, ObjectError> {
         let (mut found, mut others) = (Self::default(), Names::default());
-        json::each_member(json, MAX_MEMBERS, |name, value| {
-            let text = match &*name {
+        json::each_member(json, |name, value| {
+            let place = match &*name {
                 "alg" => &mut found.alg,
                 "kid" => &mut found.kid,
                 "typ" => &mut found.typ,
+                "jwk" => &mut found.jwk,
                 _ => {
-                    found.jwk = if name == "jwk" { Some(value) } else { found.jwk };
-                    found.has_nonce |= name == "nonce";
-                    found.is_critical |= name == "crit" || name == "b64";
-                    found.is_encrypted |= name == "enc";
+                    let is_present = !value.is_null();
+                    found.has_nonce |= is_present && name == "nonce";
+                    found.is_critical |= is_present && (name == "crit" || name == "b64");
+                    found.is_encrypted |= is_present && name == "enc";
                     return others.add(name);
                 }
             };
-            if text.is_some() {
-                return Err(ObjectError::Duplicate);
-            }
-            *text = Some(value.string().ok_or(ObjectError::Malformed)?);
-            Ok(())
+            json::set_once(place, value)
         })?;
         Ok(found)
     }
+}
+
+/// The text of a member, which may be absent, but must not have the wrong type.
+fn text(member: Option<Raw<'_>>) -> Result<Option<Cow<'_, str>>, ObjectError> {
+    let member = member.filter(|value| !value.is_null());
+    member.map(|value| value.string().ok_or(ObjectError::Malformed)).transpose()
 }
 
 impl From<ObjectError> for Denial {

@@ -1,5 +1,6 @@
 //! The key set of an issuer ([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517)), each key bound to its algorithm.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,11 +14,9 @@ use crate::verify::jwt::crypto::PublicKey;
 use crate::verify::jwt::jws::{Header, Jws};
 use crate::verify::jwt::{jwk, spki};
 
-/// Maximum number of keys that are read from a set. It bounds the work. No issuer has as many.
-const MAX_KEYS: usize = 100;
-
-/// How many keys are tried for one token. An issuer may publish two keys with the same `kid` during a rotation.
-const MAX_TRIES: usize = 2;
+/// How many keys are tried for one token. An issuer may publish two keys with the same `kid` during a rotation, or the
+/// keys of all its nodes with the same one. It bounds what an unsigned token costs: the time of eight verifications.
+const MAX_TRIES: usize = 8;
 
 /// How many withdrawn keys are remembered, to recognize their tokens. More than an issuer withdraws within the minute in
 /// which it matters.
@@ -96,9 +95,7 @@ impl KeySet {
     pub(crate) fn read(jwks: &[u8]) -> Result<Self, KeySetError> {
         let members = Object::read(jwks).map_err(|_| KeySetError::Malformed)?;
         let keys = members.get("keys").and_then(Raw::array).ok_or(KeySetError::Malformed)?;
-        let set = Self::of(
-            keys.iter().take(MAX_KEYS).map(|jwk| Arc::new(Key::read(jwk.get()))).collect(),
-        );
+        let set = Self::of(keys.iter().map(|jwk| Arc::new(Key::read(jwk.get()))).collect());
         if set.is_empty() && !keys.into_iter().all(is_jwk) {
             return Err(KeySetError::NoUsableKey(set.why_unusable()));
         }
@@ -118,17 +115,34 @@ impl KeySet {
 
     /// Whether it has a usable key that the former set does not have.
     pub(crate) fn has_news(&self, former: &Self) -> bool {
-        let is_new =
-            |key: &&Arc<Key>| !former.keys.iter().any(|old| old.published == key.published);
+        let former = former.by_text();
+        let is_new = |key: &&Arc<Key>| !former.contains_key(&*key.published);
         self.keys.iter().filter(is_new).any(|key| key.usable.is_ok())
+    }
+
+    /// Whether so many keys have the same name and algorithm that not all of them are tried.
+    pub(crate) fn has_untried_keys(&self) -> bool {
+        let mut numbers = HashMap::new();
+        let usable = self.keys.iter().flat_map(|key| {
+            let algorithms = key.usable.iter().flatten().map(|(algorithm, _)| *algorithm);
+            algorithms
+                .map(|algorithm| (&key.kid, key.issuer.as_ref().map(|it| it.as_str()), algorithm))
+        });
+        usable.for_each(|name| *numbers.entry(name).or_insert(0) += 1);
+        numbers.values().any(|number| *number > MAX_TRIES)
+    }
+
+    /// The keys by their JSON.
+    fn by_text(&self) -> HashMap<&str, &Arc<Key>> {
+        self.keys.iter().map(|key| (&*key.published, key)).collect()
     }
 
     /// Reads public keys in PEM: `PUBLIC KEY`, `RSA PUBLIC KEY` or `CERTIFICATE`.
     ///
     /// Of a certificate only the key is used. Its dates and its signature are ignored.
     ///
-    /// A key in PEM has no `kid`. Therefore the keys are tried for tokens with any `kid`, two keys at most for each
-    /// token. An RSA key fits all six RSA algorithms, like a key without `alg` in a JWKS. To allow fewer, see
+    /// A key in PEM has no `kid`. Therefore the keys are tried for tokens with any `kid`, eight keys at most for
+    /// each token. An RSA key fits all six RSA algorithms, like a key without `alg` in a JWKS. To allow fewer, see
     /// [`AuthorizationServer::algorithms`](crate::AuthorizationServer).
     ///
     /// ```
@@ -219,15 +233,18 @@ impl KeySet {
     /// Replaces the former set with this one. Keys that are in both are shared. Keys only in the former are retired.
     pub(crate) fn replacing(mut self, former: Option<&Self>) -> Self {
         let Some(former) = former else { return self };
+        let known = former.by_text();
         for key in &mut self.keys {
-            if let Some(same) = former.keys.iter().find(|old| old.published == key.published) {
-                *key = same.clone();
+            if let Some(same) = known.get(&*key.published) {
+                *key = Arc::clone(same);
             }
         }
-        let is_withdrawn = |old: &&Arc<Key>| !self.keys.iter().any(|key| Arc::ptr_eq(key, old));
+        let published = self.by_text();
+        let is_withdrawn = |old: &&Arc<Key>| !published.contains_key(&*old.published);
         let withdrawn = former.keys.iter().filter(is_withdrawn);
         withdrawn.clone().for_each(|old| old.retired.store(true, Ordering::Release));
-        self.withdrawn = withdrawn.chain(&former.withdrawn).take(MAX_WITHDRAWN).cloned().collect();
+        let withdrawn = withdrawn.chain(&former.withdrawn).take(MAX_WITHDRAWN).cloned().collect();
+        self.withdrawn = withdrawn;
         self
     }
 }
