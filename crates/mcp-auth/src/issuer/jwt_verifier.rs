@@ -59,7 +59,7 @@ impl JwtVerifier {
         now: SystemTime,
     ) -> Result<CachedJwt, Denial> {
         // The cheapest checks come first, so that nothing is fetched for a token that would be refused anyway.
-        let mut jws = Jws::parse(token).map_err(|denial| self.explain_opaque(token, denial))?;
+        let mut jws = Jws::parse(token).map_err(|denial| self.explain_form(token, denial))?;
         let claims = Claims::parse(std::mem::take(&mut jws.payload))?;
         let issuer = claims.issuer();
         let known = self.servers.iter().find(|server| server.issues(issuer));
@@ -106,9 +106,17 @@ impl JwtVerifier {
         ))
     }
 
-    /// Adds why the provider's tokens are not signed JWTs. With several servers the provider of the token is
-    /// unknown, and the denial stays as it is.
-    fn explain_opaque(&self, token: &str, denial: Denial) -> Denial {
+    /// Adds what kind of token it is, if it is signed with a secret: refresh tokens are, which their issuer alone reads.
+    /// Or why the provider's tokens are not signed JWTs. With several servers the provider of the token is unknown, and
+    /// the denial stays as it is.
+    fn explain_form(&self, token: &str, denial: Denial) -> Denial {
+        if denial.reason() == Some(Reason::Algorithm) {
+            return match Claims::kind_of(token) {
+                Some(kind) => denial
+                    .detail(format!("the token is {kind}: the client must send its access token")),
+                None => denial,
+            };
+        }
         let [server] = &self.servers[..] else { return denial };
         let is_opaque = denial.reason() == Some(Reason::Encrypted) || token.split('.').count() < 3;
         let row = server.row().or_else(|| Provider::recognize(server.issuer(), None));

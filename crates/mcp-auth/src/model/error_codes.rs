@@ -290,7 +290,7 @@ error_codes!(Reason {
         "the client has to refresh it; if it is new, compare the clocks of this machine and of the issuer";
     Inactive: "inactive",
         "The access token is not active",
-        "the verifier does not know the token, or it was revoked";
+        "the verifier does not know the token, or it was revoked; some issuers answer so too if the client that asks is not in the token's audience";
     Issuer: "issuer",
         "The access token was issued by an authorization server that is not trusted here",
         "trust the issuer with `.authorization_server(..)`, byte for byte as its tokens name it: a final slash matters";

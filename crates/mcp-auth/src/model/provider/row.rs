@@ -51,6 +51,8 @@ pub struct Provider {
     pub advice: &'static str,
     /// Why its token may not be a JWT, and what to do then. Empty if that does not happen.
     pub opaque: &'static str,
+    /// Why introspection may call a token inactive that is not, and what to do then. May be empty.
+    pub(crate) inactive: &'static str,
     /// Why a token may come from an issuer of this provider that is not the trusted one. May be empty.
     pub(crate) about_issuer: &'static str,
     /// Whether the values of the placeholders are GUIDs.

@@ -50,10 +50,19 @@ pub(crate) fn validate_response(
         Object::read(json).map_err(|_| "it is not a JSON object with distinct members")?;
     match members.get("active").map(|active| active.get()) {
         Some("true") => {}
-        Some("false") => return Ok(Err(Denial::invalid(Reason::Inactive))),
+        Some("false") => return Ok(Err(inactive(rules))),
         _ => return Err("its `active` is neither true nor false"),
     }
     Ok(token(json, &members, rules, audience_if_absent, subject_is_username))
+}
+
+fn inactive(rules: &JwtRules) -> Denial {
+    let denial = Denial::invalid(Reason::Inactive);
+    let row = rules.overrides.as_ref().and_then(|overrides| overrides.provider);
+    match row.map(|row| row.inactive).filter(|why| !why.is_empty()) {
+        Some(why) => denial.detail(why),
+        None => denial,
+    }
 }
 
 fn token(
@@ -64,16 +73,15 @@ fn token(
     subject_is_username: bool,
 ) -> Result<VerifiedToken, Denial> {
     let refuse = |reason, why: &str| Err(Denial::invalid(reason).detail(why));
-    let member = |name| members.get(name).filter(|value| value.get() != "null");
     let claims = Claims::read(json.to_vec())?;
-    if member("iss").is_some() && !rules.apply_to(claims.issuer()) {
+    if members.get("iss").is_some() && !rules.apply_to(claims.issuer()) {
         return refuse(
             Reason::Issuer,
             "the server answers about a token of another `iss`: set the issuer as it writes it, a final slash matters",
         );
     }
     let names_key = claims.confirmation.as_ref().is_some_and(|cnf| cnf.jkt_bytes().is_some());
-    match member("token_type").map(Raw::string) {
+    match members.get("token_type").map(Raw::string) {
         None => {}
         Some(Some(kind)) if kind.eq_ignore_ascii_case("Bearer") => {}
         // The response must name the key (`cnf`), so that the sender's proof can be compared with it.
@@ -96,7 +104,7 @@ fn token(
             .detail(format!("the token is {kind}: the client must send its access token")));
     }
     let claims = if subject_is_username {
-        let name = member("username").and_then(Raw::string);
+        let name = members.get("username").and_then(Raw::string);
         let Some(claims) = name.and_then(|name| claims.with_username_as_subject(&name)) else {
             return refuse(
                 Reason::Claims,
@@ -109,7 +117,7 @@ fn token(
     };
     // A token without a user acts for its client. A token with a user must have a `sub`, because a user name can be
     // given to another user later.
-    let speaks_for_client = member("username").is_none() && claims.has_client_id;
+    let speaks_for_client = members.get("username").is_none() && claims.has_client_id;
     if !claims.has_subject() && !speaks_for_client {
         return refuse(
             Reason::Claims,
