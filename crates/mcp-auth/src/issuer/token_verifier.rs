@@ -75,11 +75,9 @@ impl TokenVerifier {
 
     fn get(&self, token_hash: &TokenHash, now: SystemTime) -> Option<VerifiedToken> {
         if let Some(CachedJwt { token, verified_by }) = self.jwts.get(token_hash, now) {
-            let is_active = verified_by.introspector.as_ref().is_none_or(|it| {
-                let answer = it.get(token_hash, now);
-                answer.is_some_and(|answer| has_confirmation_of(&answer.token, &token))
-            });
-            return is_active.then_some(token);
+            let Some(introspector) = &verified_by.introspector else { return Some(token) };
+            let answer = introspector.get(token_hash, now)?.token;
+            return has_confirmation_of(&answer, &token).then(|| with_scopes_of(&answer, token));
         }
         let known = self.introspectors.iter().find_map(|it| it.get(token_hash, now))?;
         // An introspection response about a JWT does not replace the verification of its signature.
@@ -98,15 +96,20 @@ impl TokenVerifier {
         if shape.is_none_or(|shape| shape == Shape::Foreign) {
             return Err(self.refuse_shape());
         }
-        let mut denied = Denial::invalid(Reason::Inactive);
+        let mut denied = None;
         for introspector in self.introspectors.iter().filter(|it| Some(it.shape_of(token)) == shape)
         {
             match introspector.verify(token, token_hash, false, now).await {
                 Ok(token) => return Ok(token),
-                Err(denial) => denied = more_relevant(denied, denial),
+                Err(denial) => {
+                    denied = Some(match denied {
+                        Some(earlier) => more_relevant(earlier, denial),
+                        None => denial,
+                    });
+                }
             }
         }
-        Err(denied)
+        Err(denied.unwrap_or_else(|| Denial::invalid(Reason::Inactive)))
     }
 
     /// The denial of a token that none of the issuers can have issued.
@@ -131,7 +134,7 @@ impl TokenVerifier {
         match &verified_by.introspector {
             Some(introspector) => {
                 let answer = introspector.verify(token, token_hash, true, now).await?;
-                with_confirmation_of(&answer, verified)
+                Ok(with_scopes_of(&answer, with_confirmation_of(&answer, verified)?))
             }
             None => Ok(verified),
         }
@@ -145,6 +148,16 @@ impl Verifier for TokenVerifier {
     ) -> BoxFuture<'a, Result<VerifiedToken, Denial>> {
         Box::pin(async { self.get_or_verify(credentials).await.map(|(token, _)| token) })
     }
+}
+
+/// The JWT with the scopes of the introspection response, if it says what they are. They are the issuer's latest word,
+/// and some issuers write none into their JWTs.
+fn with_scopes_of(answer: &VerifiedToken, jwt: VerifiedToken) -> VerifiedToken {
+    let (answer, known) = (answer.data(), &jwt.data().scopes);
+    if !answer.names_scopes || answer.scopes == *known {
+        return jwt;
+    }
+    jwt.scopes(answer.scopes.clone())
 }
 
 /// Whether the JWT has the confirmation (`cnf`) of the introspection response, or the response has none.
