@@ -116,7 +116,7 @@ impl IssuerResolver {
                 let is_trusted = cached.is_some_and(|server| server.is_some());
                 let _place = match is_trusted {
                     true => None,
-                    false => Some(places.get(MAX_WAIT).await.ok_or(LoadError::Crowded)?),
+                    false => Some(places.get(MAX_WAIT).await.ok_or(LoadError::NotAsked(None))?),
                 };
                 let answer =
                     tokio::time::timeout(RESOLVE_TIMEOUT, resolve_fn(issuer.to_string())).await;

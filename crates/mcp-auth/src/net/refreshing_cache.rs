@@ -15,12 +15,16 @@ use crate::net::refresh::{Fetched, Load, LoadError, Loaded, RefreshError};
 /// attackers as the whole cooldown does, because only the source can make a refresh bring something new.
 const COOLDOWN_AFTER_NEWS: Duration = Duration::from_secs(2);
 
+/// The longest delay after failures while there is no value. Every caller is refused then, so the end of an outage must
+/// be noticed soon, however long it was. One caller asks on behalf of all, so this is one attempt in two seconds.
+const MAX_DELAY_WITHOUT_VALUE: Duration = Duration::from_secs(2);
+
 /// How long values are used, and how often they may be fetched.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timing {
     /// Minimum interval between refreshes triggered by a miss, such as an unknown `kid`.
     pub(crate) cooldown: Duration,
-    /// The longest delay after failures.
+    /// The longest delay after failures while there is a value.
     pub(crate) max_delay: Duration,
     /// How long a value is used if it cannot be refreshed.
     pub(crate) max_stale: Duration,
@@ -169,7 +173,7 @@ impl<T: Send + Sync + 'static> Shared<T> {
         if self.entry.load().as_ref().map(Arc::as_ptr) != seen.map(Arc::as_ptr) {
             return None;
         }
-        if state.delay_left(now, trigger, self.timing) > Duration::ZERO {
+        if state.delay_left(now, trigger, self.timing(now)) > Duration::ZERO {
             return None;
         }
         let runtime = tokio::runtime::Handle::try_current().ok()?;
@@ -194,7 +198,19 @@ impl<T: Send + Sync + 'static> Shared<T> {
 
     /// After how long a caller may try again.
     fn delay_left(&self, trigger: Trigger) -> Duration {
-        self.state().delay_left(self.clock.now(), trigger, self.timing).max(FIRST_DELAY)
+        let now = self.clock.now();
+        self.state().delay_left(now, trigger, self.timing(now)).max(FIRST_DELAY)
+    }
+
+    /// The timing for now: with shorter delays while there is no value.
+    fn timing(&self, now: SystemTime) -> Timing {
+        match self.usable(now) {
+            Some(_) => self.timing,
+            None => Timing {
+                max_delay: self.timing.max_delay.min(MAX_DELAY_WITHOUT_VALUE),
+                ..self.timing
+            },
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, RefreshState> {
@@ -254,7 +270,10 @@ impl<T: Send + Sync + 'static> Drop for Refresh<T> {
                 state.last_finished_at = Some(now);
                 return;
             }
-            Some(Err(LoadError::Crowded)) => return,
+            Some(Err(LoadError::NotAsked(why))) => {
+                state.last_failure = why.map(Arc::new).or_else(|| state.last_failure.take());
+                return;
+            }
             Some(Err(LoadError::Failed(error))) => Some(Arc::new(error)),
             None => None, // it panicked
         };
