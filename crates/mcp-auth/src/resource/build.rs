@@ -19,7 +19,7 @@ use crate::resource::default_verifier::{self, VerifierKind};
 use crate::resource::listening_streams::ListeningStreams;
 use crate::resource::mcp_auth::{Inner, McpAuth};
 use crate::resource::{issuer_resolvers, list_rules};
-use crate::util::url;
+use crate::util::{origin, url};
 use crate::verify::id_signer::IdSigner;
 
 /// The maximum leeway. A clock that is further off should be corrected.
@@ -115,8 +115,8 @@ impl McpAuthBuilder {
             allowed_origins: self
                 .allowed_origins
                 .iter()
-                .chain([&self.resource])
-                .filter_map(|url| origin(url))
+                .filter_map(|it| origin::parse(it))
+                .chain(origin::of_url(&self.resource))
                 .collect(),
             resource: self.resource,
             metadata_url,
@@ -221,11 +221,7 @@ impl McpAuthBuilder {
     }
 
     fn check_origins(&self) -> Result<(), ConfigError> {
-        let is_origin = |origin: &str| {
-            let origin = origin.strip_suffix(":*").unwrap_or(origin);
-            url::split(origin).is_some_and(|(_, host, rest)| rest.is_empty() && !host.contains('*'))
-        };
-        match self.allowed_origins.iter().find(|origin| !is_origin(origin)) {
+        match self.allowed_origins.iter().find(|it| origin::parse(it).is_none()) {
             Some(origin) => Err(ConfigError::Origin(origin.clone())),
             None => Ok(()),
         }
@@ -244,13 +240,4 @@ fn overlap(one: &AuthorizationServer, other: &AuthorizationServer) -> bool {
             })
     };
     one.issuer() == other.issuer() || shares(one, other) || shares(other, one)
-}
-
-/// The origin of a URL as a browser writes it, without the default port of the scheme. A suffix `:*` (any port)
-/// is kept.
-fn origin(url: &str) -> Option<String> {
-    let (url, any_port) = url.strip_suffix(":*").map_or((url, ""), |url| (url, ":*"));
-    let (scheme, authority, _) = url::split(url)?;
-    let implied = if scheme.eq_ignore_ascii_case("https") { ":443" } else { ":80" };
-    Some(format!("{scheme}://{}{any_port}", authority.strip_suffix(implied).unwrap_or(authority)))
 }

@@ -256,7 +256,9 @@ impl McpAuthBuilder {
     }
 
     /// Allows requests from web pages of these origins, in addition to the resource's own origin:
-    /// `https://app.example.com`, or `http://localhost:*` for any port.
+    /// `https://app.example.com`, or `http://localhost:*` for any port. Origins may have any scheme
+    /// ([RFC 6454](https://www.rfc-editor.org/rfc/rfc6454)), such as that of a browser extension,
+    /// `chrome-extension://<id>`, and those with other schemes than `http` and `https` are compared byte for byte.
     ///
     /// The list is used for the `Origin` check that MCP requires, and for CORS. Requests without an `Origin`
     /// header do not come from web pages and are not affected.

@@ -88,9 +88,9 @@ pub enum ConfigError {
         "nothing can be fetched from the issuer {0:?}: enable the feature `reqwest`, or give a client with `.fetch(..)`"
     )]
     NoFetch(String),
-    /// An origin is not a scheme and a host.
+    /// An origin is not a scheme and a host ([RFC 6454](https://www.rfc-editor.org/rfc/rfc6454)).
     #[error(
-        "the origin {0:?} must be like https://app.example.com, or http://localhost:* for any port"
+        "the origin {0:?} must be like https://app.example.com or chrome-extension://id, without path, or http://localhost:* for any port"
     )]
     Origin(String),
     /// The resource is not a URL that can identify a server.

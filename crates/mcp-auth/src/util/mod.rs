@@ -8,3 +8,4 @@ pub(crate) mod shown;
 pub(crate) mod str_span;
 pub(crate) mod unix_time;
 pub(crate) mod url;
+pub(crate) mod origin;

@@ -9,7 +9,7 @@ use http::header::{
 use http::{Method, Response, StatusCode};
 
 use crate::model::denial::Denial;
-use crate::util::shown;
+use crate::util::{origin, shown};
 
 /// The request headers of MCP clients. The `Mcp-Param-*` headers that a preflight request asks for are added.
 const ALLOWED_HEADERS: &str = "Authorization, Content-Type, Accept, MCP-Protocol-Version, Mcp-Method, Mcp-Name, Mcp-Session-Id, Last-Event-ID, DPoP";
@@ -32,13 +32,14 @@ impl OriginCheck {
             return Ok(Self(None));
         }
         let mut origins = headers.get_all(ORIGIN).iter();
-        let Some(origin) = origins.next() else { return Ok(Self(None)) };
-        let is_allowed =
-            origin.to_str().is_ok_and(|origin| allowed.iter().any(|entry| matches(entry, origin)));
+        let Some(sent) = origins.next() else { return Ok(Self(None)) };
+        let is_allowed = sent
+            .to_str()
+            .is_ok_and(|sent| allowed.iter().any(|entry| origin::matches(entry, sent)));
         if is_allowed && origins.next().is_none() {
-            return Ok(Self(Some(origin.clone().into())));
+            return Ok(Self(Some(sent.clone().into())));
         }
-        let origin = shown::field(&String::from_utf8_lossy(origin.as_bytes())).into_owned();
+        let origin = shown::field(&String::from_utf8_lossy(sent.as_bytes())).into_owned();
         tracing::debug!(target: "mcp_auth", origin, "a web page of an origin that is not allowed");
         Err(Denial::origin_not_allowed().detail("the request comes from a web page of another origin: if that is wanted, add it with `.allowed_origins(..)`"))
     }
@@ -82,16 +83,6 @@ impl OriginCheck {
     }
 }
 
-/// Whether an entry of the list covers an origin. Case is ignored, and an entry with `:*` covers any port.
-fn matches(entry: &str, origin: &str) -> bool {
-    let Some(host) = entry.strip_suffix(":*") else { return entry.eq_ignore_ascii_case(origin) };
-    let Some((start, rest)) = origin.split_at_checked(host.len()) else { return false };
-    let is_port =
-        |port: &str| (1..=5).contains(&port.len()) && port.bytes().all(|b| b.is_ascii_digit());
-    start.eq_ignore_ascii_case(host)
-        && (rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port))
-}
-
 /// The allowed headers, with the `Mcp-Param-*` headers that are asked for.
 fn allowed_headers(headers: &HeaderMap) -> HeaderValue {
     let requested =
@@ -110,29 +101,6 @@ fn allowed_headers(headers: &HeaderMap) -> HeaderValue {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn origins_match_their_entries() {
-        for (entry, origin, is_match) in [
-            ("https://app.example.com", "https://app.example.com", true),
-            ("https://app.example.com", "https://APP.example.com", true),
-            ("https://app.example.com", "http://app.example.com", false),
-            ("https://app.example.com", "https://app.example.com:8443", false),
-            ("https://app.example.com", "https://app.example.com.evil.example", false),
-            ("https://app.example.com", "https://evil.example", false),
-            ("https://app.example.com", "null", false),
-            ("https://app.example.com", "", false),
-            ("http://localhost:*", "http://localhost:6274", true),
-            ("http://localhost:*", "http://localhost", true),
-            ("http://localhost:*", "http://localhost.evil.example", false),
-            ("http://localhost:*", "http://localhost:80.evil.example", false),
-            ("http://localhost:*", "http://localhost80", false),
-            ("http://localhost:*", "http://localhost:123456", false),
-            ("http://localhost:*", "https://localhost:6274", false),
-        ] {
-            assert_eq!(matches(entry, origin), is_match, "{entry} {origin}");
-        }
-    }
 
     #[test]
     fn only_mcp_param_headers_are_added_to_access_control_allow_headers() {
