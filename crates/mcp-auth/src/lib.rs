@@ -64,7 +64,7 @@ mod integrations;
 pub use issuer::api_keys::{ApiKey, ApiKeys, GeneratedKey};
 pub use issuer::authorization_server::{AuthorizationServer, FetchIssuerError, IssuerTemplate};
 pub use issuer::event_poll::EventPoll;
-pub use issuer::introspection::{Introspection, Secret};
+pub use issuer::introspection::Introspection;
 pub use issuer::revocations::Revocations;
 pub use issuer::verifier::Verifier;
 pub use model::auth_info::{AuthInfo, Principal};
@@ -82,7 +82,7 @@ pub use net::box_future::BoxFuture;
 pub use net::clock::{Clock, ManualClock, SystemClock};
 #[cfg(feature = "reqwest")]
 pub use net::fetch::HttpClient;
-pub use net::fetch::{Fetch, FetchError, Limits};
+pub use net::fetch::{Fetch, FetchError, Limits, Secret};
 pub use policy::authorization::Policy;
 pub use policy::challenge::Challenge;
 pub use policy::identity::{Actor, AuthorizationDetail, CallerKind};

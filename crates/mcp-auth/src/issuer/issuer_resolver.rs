@@ -218,8 +218,10 @@ fn is_acceptable(server: &AuthorizationServer, issuer: &str) -> bool {
         Some(asking) if !asking.introspects_jwts() => Some(
             "it is to be asked about opaque tokens, which name no issuer: say `.introspect_jwts()`, or leave `.introspection(..)` out",
         ),
-        Some(asking) => asking.config_error(),
-        None => None,
+        _ if server.public_http_host().is_some() => {
+            Some("it allows plain http to a host that is not of a private network")
+        }
+        _ => server.introspection_error(),
     };
     if let Some(why) = config_error {
         // The issuer that was asked for is untrusted text, and the answer may repeat it.

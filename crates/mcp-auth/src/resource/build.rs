@@ -19,7 +19,7 @@ use crate::resource::default_verifier::{self, VerifierKind};
 use crate::resource::listening_streams::ListeningStreams;
 use crate::resource::mcp_auth::{Inner, McpAuth};
 use crate::resource::{issuer_resolvers, list_rules};
-use crate::util::{origin, url};
+use crate::util::{origin, shown, url};
 use crate::verify::id_signer::IdSigner;
 
 /// The maximum leeway. A clock that is further off should be corrected.
@@ -55,8 +55,13 @@ impl McpAuthBuilder {
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
         let challenged = self.required.scopes.to_request();
         let published = self.metadata.published_scopes().unwrap_or_else(|| challenged.clone());
-        let issuers: Vec<_> =
-            self.servers.iter().flat_map(AuthorizationServer::published).collect();
+        let issuers: Vec<_> = self
+            .servers
+            .iter()
+            .flat_map(|server| {
+                server.published().into_iter().filter(|issuer| has_login(server, issuer))
+            })
+            .collect();
         let metadata = self
             .sender
             .describe(ResourceMetadata::default().with(self.metadata))
@@ -170,13 +175,26 @@ impl McpAuthBuilder {
             if let Some(config_error) = server.config_error() {
                 return Err(ConfigError::Provider(config_error));
             }
-            let is_one = |issuer: &String| url::is_secure(issuer) && !issuer.contains(['?', '#']);
+            let is_name = |issuer: &str| {
+                !issuer.is_empty() && !issuer.contains(char::is_control) && issuer != API_KEY_ISSUER
+            };
+            let is_one = |issuer: &String| {
+                has_login(server, issuer) || (server.is_offline() && is_name(issuer))
+            };
             let comes_twice = self.servers.iter().take(i).any(|earlier| overlap(earlier, server));
-            if comes_twice || !server.published().iter().all(is_one) {
+            if comes_twice || !server.published().iter().all(is_one) || !is_name(server.issuer()) {
                 return Err(ConfigError::Issuer(server.issuer().to_owned()));
             }
+            if server.is_insecure() {
+                tracing::warn!(
+                    target: "mcp_auth",
+                    issuer = &*shown::field(server.issuer()),
+                    "plain http is allowed to hosts of this issuer: whoever can change what is sent between it and this server can issue tokens for any user"
+                );
+            }
         }
-        match self.trusted_issuers.iter().find(|issuer| issuer.is_empty()) {
+        let is_taken = |issuer: &&String| issuer.is_empty() || *issuer == API_KEY_ISSUER;
+        match self.trusted_issuers.iter().find(is_taken) {
             Some(empty) => Err(ConfigError::Issuer(empty.clone())),
             None => Ok(()),
         }
@@ -226,6 +244,11 @@ impl McpAuthBuilder {
             None => Ok(()),
         }
     }
+}
+
+/// Whether clients can be sent to this issuer of the server: RFC 8414 §2 wants a URL without query and fragment.
+fn has_login(server: &AuthorizationServer, issuer: &str) -> bool {
+    server.may_fetch(issuer) && !issuer.contains(['?', '#'])
 }
 
 /// Whether two servers have an issuer in common.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::issuer::api_keys::ApiKeys;
 use crate::issuer::authorization_server::AuthorizationServer;
-use crate::issuer::introspection::{Introspection, Secret};
+use crate::issuer::introspection::Introspection;
 use crate::issuer::issuer_resolver::ResolveFn;
 use crate::issuer::revocations::Revocations;
 use crate::issuer::verifier::Verifier;
@@ -15,6 +15,7 @@ use crate::model::auth_info::AuthInfo;
 use crate::model::scope::Scopes;
 use crate::model::scope_requirement::{Hierarchy, Require};
 use crate::net::clock::Clock;
+use crate::net::fetch::Secret;
 use crate::policy::list_filter::{ListItemKind, ListPredicate};
 use crate::policy::metadata::ResourceMetadata;
 use crate::policy::rule::Rule;

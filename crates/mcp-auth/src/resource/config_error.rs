@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::util::url;
+
 /// What is wrong with the configuration, and what to change.
 ///
 /// `Debug` prints the same text as `Display`, because a `main` that returns the error prints it with `Debug`.
@@ -35,7 +37,7 @@ pub enum ConfigError {
     CircularScopes(String),
     /// An issuer is not an https URL, or appears twice.
     #[error(
-        "the issuer {0:?} must be an https URL (http only on this machine), without query or fragment, and be listed once"
+        "the issuer {0:?} must be an https URL (http only on this machine, and where `.insecure_http_hosts(..)` allows it), without query or fragment, and be listed once; one whose keys are given may have any name"
     )]
     Issuer(String),
     /// The introspection at an authorization server is not configured correctly.
@@ -128,7 +130,7 @@ pub enum ConfigError {
     )]
     ShortNonceKey(usize),
     /// A URL given for metadata or keys cannot be fetched.
-    #[error("{0:?} cannot be fetched: https is required, except for a loopback address")]
+    #[error("{0:?} cannot be fetched: {why}", why = url::problem(.0, &[]).unwrap_or("it is not a URL"))]
     Url(String),
 }
 

@@ -10,7 +10,6 @@ use crate::issuer::verifier::Verifier;
 use crate::net::clock::Clock;
 use crate::resource::config_error::ConfigError;
 use crate::resource::issuer_resolvers::Resolvers;
-use crate::util::url;
 
 /// What verifies the tokens of a resource.
 pub(super) enum VerifierKind {
@@ -47,7 +46,7 @@ pub(super) fn new(
             (Some(introspection), Some(_)) if introspection.subject_is_username() => Some(
                 "its tokens are signed with a secret, and say `sub`: leave `.dangerous_subject_is_username()` out",
             ),
-            _ => introspects.and_then(Introspection::config_error),
+            _ => server.introspection_error(),
         };
         if let Some(why) = config_error {
             return Err(ConfigError::Introspection { issuer: server.issuer().to_owned(), why });
@@ -64,7 +63,7 @@ pub(super) fn new(
             // Clients log in there. The tokens come from issuers that a resolver knows.
             None if !resolvers.is_empty() => {}
             None => return Err(ConfigError::NoKeys(server.issuer().to_owned())),
-            Some(url) if !url::is_secure(&url) => return Err(ConfigError::Url(url)),
+            Some(url) if !server.may_fetch(&url) => return Err(ConfigError::Url(url)),
             Some(_) if !server.can_fetch() => return Err(cannot_fetch()),
             Some(_) => {}
         }

@@ -25,8 +25,7 @@ impl McpAuth {
     /// it, or reports the error. An event that cannot be verified at the moment, because the keys of its issuer
     /// cannot be fetched, is neither acknowledged nor reported, so that the transmitter sends it again.
     ///
-    /// The future never completes. No event is lost when it is dropped: to change the token, drop the future
-    /// and start another one. It needs a tokio runtime. An event is acknowledged by one receiver only, so each
+    /// The future never completes, and no event is lost when it is dropped. It needs a tokio runtime. An event is acknowledged by one receiver only, so each
     /// replica needs its own stream.
     ///
     /// ```no_run
@@ -196,6 +195,9 @@ fn advice(error: &FetchError) -> &'static str {
         }
         FetchError::InvalidDocument { .. } => {
             "the transmitter does not answer as RFC 8936 says: is it the right URL?"
+        }
+        FetchError::Secret(_) => {
+            "the transmitter cannot be asked: the function given to `Secret::from_fn` returned no token"
         }
         FetchError::TooLarge(_) => {
             "the transmitter sends more at once than this server takes: set `.max_events(..)` lower"

@@ -9,3 +9,4 @@ pub(crate) mod str_span;
 pub(crate) mod unix_time;
 pub(crate) mod url;
 pub(crate) mod origin;
+pub(crate) mod private_host;

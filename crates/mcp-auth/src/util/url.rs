@@ -70,8 +70,33 @@ fn decode_unreserved(text: &str) -> Option<String> {
 
 /// Whether data sent to this URL stays confidential: the URL is `https`, or `http` to this machine.
 pub(crate) fn is_secure(url: &str) -> bool {
-    let host = split(url).and_then(|(_, authority, _)| host_and_port(authority));
-    is_https(url) || host.is_some_and(|(host, _)| is_loopback_host(host))
+    problem(url, &[]).is_none()
+}
+
+/// Why nothing is sent to this URL. Returns `None` if it is `https`, or `http` to this machine or to one of `http_hosts`.
+pub(crate) fn problem(url: &str, http_hosts: &[Box<str>]) -> Option<&'static str> {
+    let Some((scheme, authority, _)) = split(url) else {
+        return Some(match url.split_once("://") {
+            None => "it is relative, or no URL at all: https is required, and a host",
+            Some(_) if !url.is_ascii() => {
+                "it has characters beyond ASCII: a host name must be in its form with `xn--`, anything else percent-encoded"
+            }
+            Some((scheme, _))
+                if !["https", "http"].iter().any(|it| scheme.eq_ignore_ascii_case(it)) =>
+            {
+                "https is required, and this is another scheme"
+            }
+            Some((_, rest)) if rest.split('/').next().unwrap_or_default().contains('@') => {
+                "a user name in a URL is not sent"
+            }
+            Some(_) => "it is not a valid URL",
+        });
+    };
+    let host = host_and_port(authority).map_or("", |(host, _)| host);
+    let bare = |host: &str| host.trim_matches(['[', ']']).to_ascii_lowercase();
+    let is_named = || http_hosts.iter().any(|named| bare(named) == bare(host));
+    let is_allowed = scheme.eq_ignore_ascii_case("https") || is_loopback_host(host) || is_named();
+    (!is_allowed).then_some("https is required, except for a loopback address")
 }
 
 pub(crate) fn is_https(url: &str) -> bool {
@@ -174,6 +199,36 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(host_and_port(authority), expected, "{authority}");
+        }
+    }
+
+    #[test]
+    fn a_url_to_which_nothing_is_sent_has_its_reason() {
+        for (url, why) in [
+            ("/jwks", "relative"),
+            ("jwks.json", "relative"),
+            ("", "relative"),
+            ("https://schlüssel.example/jwks", "xn--"),
+            ("https://h/schlüssel", "percent-encoded"),
+            ("ftp://h/jwks", "scheme"),
+            ("https://user@h/jwks", "user name"),
+            ("https://h/{jwks}", "not a valid URL"),
+            ("http://h/jwks", "https is required"),
+        ] {
+            assert!(problem(url, &[]).is_some_and(|said| said.contains(why)), "{url}");
+        }
+        let named: [Box<str>; 2] = ["keycloak".into(), "fd00::1".into()];
+        for (url, is_allowed) in [
+            ("http://keycloak", true),
+            ("http://KEYCLOAK:8080/x", true),
+            ("http://[FD00::1]:8080/x", true),
+            ("http://[fd00::2]/x", false),
+            ("http://keycloak.example", false),
+            ("http://not-keycloak", false),
+            ("ftp://keycloak", false),
+            ("http://keycloak@evil.example", false),
+        ] {
+            assert_eq!(problem(url, &named).is_none(), is_allowed, "{url}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Proxies of the environment: used for issuers elsewhere, and never for this machine's own addresses.
+//! Proxies of the environment: used for issuers elsewhere, and never for plain http and this machine's own addresses.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Request;
-use mcp_auth::{Fetch as _, HttpClient, Limits};
+use mcp_auth::{Fetch as _, FetchError, HttpClient, Limits};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
@@ -67,6 +67,11 @@ async fn fetch_from(port: &str) {
         let response = fetch(format!("http://{host}:{port}/introspect")).await;
         assert_eq!(response.expect(host).body(), "{}", "{host}");
     }
+    let plain = fetch("http://keycloak.invalid/introspect".to_owned()).await;
+    assert!(
+        matches!(plain, Err(FetchError::Unreachable(_))),
+        "no proxy reads plain http: {plain:?}"
+    );
     let elsewhere = fetch("https://issuer.invalid/introspect".to_owned()).await;
     assert!(elsewhere.is_err(), "the proxy answers 502: {elsewhere:?}");
 }

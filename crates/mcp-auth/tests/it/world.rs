@@ -95,3 +95,42 @@ impl Fetch for Web {
         Box::pin(std::future::ready(Ok(response)))
     }
 }
+
+/// Answers requests with a function, and records them. Clones share their state.
+#[derive(Clone)]
+pub(crate) struct Answering {
+    answer: Arc<AnswerFn>,
+    asked: Arc<Mutex<Vec<Request<Bytes>>>>,
+}
+
+type AnswerFn = dyn Fn(&Request<Bytes>) -> Result<Response<Bytes>, FetchError> + Send + Sync;
+
+impl Answering {
+    pub(crate) fn new(
+        answer: impl Fn(&Request<Bytes>) -> Result<Response<Bytes>, FetchError> + Send + Sync + 'static,
+    ) -> Self {
+        Self { answer: Arc::new(answer), asked: Arc::default() }
+    }
+
+    /// The requests so far.
+    pub(crate) fn asked(&self) -> Vec<Request<Bytes>> {
+        self.asked.lock().expect("a list").clone()
+    }
+}
+
+impl Fetch for Answering {
+    fn fetch(
+        &self,
+        request: Request<Bytes>,
+        _: Limits,
+    ) -> BoxFuture<'_, Result<Response<Bytes>, FetchError>> {
+        let answer = (self.answer)(&request);
+        self.asked.lock().expect("a list").push(request);
+        Box::pin(std::future::ready(answer))
+    }
+}
+
+/// A response with this status and body.
+pub(crate) fn response(status: u16, body: impl Into<Bytes>) -> Response<Bytes> {
+    Response::builder().status(status).body(body.into()).expect("a response")
+}

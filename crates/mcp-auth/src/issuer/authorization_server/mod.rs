@@ -2,9 +2,11 @@
 
 mod error;
 mod settings;
+mod metadata;
 mod keys_file;
 mod remote;
 mod server;
+mod requests;
 mod tenants;
 mod providers;
 mod provider_apis;

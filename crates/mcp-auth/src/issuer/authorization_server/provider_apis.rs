@@ -2,8 +2,9 @@
 
 use crate::issuer::authorization_server::server::AuthorizationServer;
 use crate::issuer::authorization_server::settings::KeySource;
-use crate::issuer::introspection::{Introspection, Secret};
+use crate::issuer::introspection::Introspection;
 use crate::model::provider::Provider;
+use crate::net::fetch::Secret;
 
 impl AuthorizationServer {
     /// [GitHub](Provider), with your own OAuth app or GitHub App: its client ID and secret. MCP clients log in with

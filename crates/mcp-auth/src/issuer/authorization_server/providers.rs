@@ -226,14 +226,26 @@ impl AuthorizationServer {
     /// Returns what is wrong with how the server was configured, if anything.
     pub(crate) fn config_error(&self) -> Option<String> {
         let issuer = self.issuer();
+        if let Some(host) = self.public_http_host() {
+            return Some(format!(
+                "{host:?} is not a host of a private network, so it is not asked over plain http: name a host without a dot, one of a private domain such as `internal`, or a private address, without port",
+            ));
+        }
+        if self.has_untried_keys() {
+            return Some(format!(
+                "more than eight of the keys given for the issuer {issuer:?} fit the same tokens, and eight are tried: name them (`KeySet::from_pem_named`)",
+            ));
+        }
         if self.has_unusable_tenants() {
             return Some(format!(
                 "the issuers {issuer:?} need one placeholder, and the list of the tenants that are trusted, as `iss` writes them (Entra: the Directory ID, a GUID)",
             ));
         }
         if self.issuer_set().is_none() && issuer.contains(['{', '}']) {
-            let places =
-                self.row().map_or("every placeholder must be filled in", |row| row.placeholders);
+            let places = self.row().map_or(
+                "every placeholder must be filled in; for several tenants see `AuthorizationServer::template(..)`, for Microsoft Entra `entra(..)` and `entra_tenants(..)`",
+                |row| row.placeholders,
+            );
             return Some(format!(
                 "a part of the issuer {issuer:?} is missing or cannot be one: {places}"
             ));

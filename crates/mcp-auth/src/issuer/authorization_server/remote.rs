@@ -6,24 +6,28 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::issuer::authorization_server::keys_file;
-use crate::issuer::authorization_server::settings::{
-    KeySource, MAX_DOCUMENT_BYTES, MetadataSource, Settings,
-};
+use crate::issuer::authorization_server::settings::{KeySource, Settings};
 use crate::issuer::cache_control;
 use crate::issuer::introspection::{IntrospectionEndpoint, Introspector};
 use crate::issuer::issuer_keys::IssuerKeys;
 use crate::net::backoff::{FIRST_DELAY, MAX_DELAY};
-use crate::net::fetch::{FetchError, Limits, get_document};
+use crate::net::fetch::FetchError;
 use crate::net::metrics;
 use crate::net::refresh::{Fetched, LoadError, Loaded, RefreshError};
 use crate::net::refreshing_cache::{RefreshingCache, Timing};
-use crate::policy::metadata::{ServerMetadata, Severity, server_metadata_urls, validate};
+use crate::policy::metadata::ServerMetadata;
 use crate::util::shown;
-use crate::util::url;
-use crate::verify::jwt::{Key, KeySet};
+use crate::verify::jwt::{Key, KeySet, KeySetError};
 
 /// How long metadata is used before it is fetched again: it names the URL of the keys, which rarely changes.
 const METADATA_LIFETIME: Duration = Duration::from_secs(60 * 60);
+
+/// The media types of a key set: the registered one ([RFC 7517 §8.5.1](https://www.rfc-editor.org/rfc/rfc7517#section-8.5.1)),
+/// and what most issuers write.
+const KEY_SET: &str = "application/jwk-set+json, application/json";
+
+/// Longer key sets, of about a hundred RSA keys or more, are read on a blocking thread.
+const LONG_KEY_SET_BYTES: usize = 32 * 1024;
 
 /// What is fetched from one server, shared by all clones.
 pub(super) struct Remote {
@@ -98,8 +102,7 @@ impl Settings {
                 metrics_label: self.metrics_label.clone(),
                 metadata: metadata.clone(),
                 issuer_keys: issuer_keys.clone(),
-                headers: self.headers.clone(),
-                fetch: self.fetch.clone(),
+                outbound: self.outbound.clone(),
                 clock: self.clock.clone(),
             };
             Introspector::new(introspection, endpoint)
@@ -121,8 +124,8 @@ impl Settings {
                 Box::pin(async move {
                     // Without metadata there is no URL to try, and its failure is already reported.
                     let metadata = metadata_cache.current().await;
-                    let metadata =
-                        metadata.map_err(metadata_unavailable).map_err(LoadError::from)?;
+                    let metadata = metadata
+                        .map_err(|error| LoadError::NotAsked(Some(metadata_unavailable(error))))?;
                     let keys = settings.load_keys(&metadata).await;
                     settings.report("keys", keys.as_ref().err());
                     let (keys, lifetime) = keys?;
@@ -141,12 +144,21 @@ impl Settings {
         former: Option<&Fetched<KeySet>>,
     ) -> Loaded<KeySet> {
         let has_news = former.is_some_and(|former| keys.has_news(former));
+        let is_changed = !former.is_some_and(|former| keys.is_same(former));
+        if is_changed && keys.has_untried_keys() {
+            self.report_keys(
+                "more than eight keys in it have the same `kid` (or none) and the same algorithm, and eight are tried for a token; let the issuer give them different names",
+            );
+        }
         if !keys.is_empty() {
             let value = keys.replacing(former.map(|former| &**former));
             return Loaded { value, lifetime, has_news };
         }
-        if !former.is_some_and(|former| keys.is_same(former)) {
-            self.report_no_usable_key(keys.why_unusable());
+        if is_changed {
+            self.report_keys(&format!(
+                "it has no key that this version can use: {}; its tokens cannot be verified (503): let it sign with a supported algorithm, or update this library",
+                keys.why_unusable(),
+            ));
         }
         let again = former.filter(|former| former.is_empty());
         let again = again.map_or(FIRST_DELAY, |former| former.lifetime().saturating_mul(2));
@@ -157,91 +169,20 @@ impl Settings {
         }
     }
 
-    async fn load_metadata(&self) -> Result<ServerMetadata, FetchError> {
-        let urls = match &self.source {
-            MetadataSource::Discovery => server_metadata_urls(&self.rules.issuer),
-            MetadataSource::Static(metadata) => {
-                return self.accept(&self.rules.issuer, ServerMetadata::clone(metadata)).await;
-            }
-            MetadataSource::External => Vec::new(),
-            MetadataSource::Url(url) => vec![url.to_string()],
-        };
-        let mut error_to_report = None;
-        for url in urls {
-            match self.load_metadata_at(&url).await {
-                Ok(metadata) => return Ok(metadata),
-                // Not found, or not a metadata document: the next URL may have it.
-                Err(error @ FetchError::InvalidDocument { .. }) => error_to_report = Some(error),
-                Err(error @ FetchError::Status { status: 300..=499, .. }) => {
-                    error_to_report = error_to_report.or(Some(error))
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Err(error_to_report
-            .unwrap_or_else(|| FetchError::Transport("there is no place to fetch it from".into())))
-    }
-
-    async fn load_metadata_at(&self, url: &str) -> Result<ServerMetadata, FetchError> {
-        let response = self.get(url).await?;
-        let invalid =
-            |why: &str| FetchError::InvalidDocument { url: url.to_owned(), why: why.into() };
-        let metadata = ServerMetadata::parse(response.body()).map_err(invalid)?;
-        // Plain http is for loopback addresses, and metadata of a remote server must not send requests there.
-        if url::is_https(url) && !metadata.jwks_uri().is_none_or(url::is_https) {
-            return Err(invalid("its `jwks_uri` is not https, as it is itself"));
-        }
-        self.accept(url, metadata).await
-    }
-
-    /// Applies `map_metadata` to a document, and accepts the document if its `issuer` is this one
-    /// ([RFC 8414 §3.3](https://www.rfc-editor.org/rfc/rfc8414#section-3.3)).
-    async fn accept(
-        &self,
-        url: &str,
-        metadata: ServerMetadata,
-    ) -> Result<ServerMetadata, FetchError> {
-        let metadata = match &self.map_metadata {
-            Some(map) => tokio::time::timeout(self.timeout, map(metadata.document().clone()))
-                .await
-                .map_err(|_| FetchError::Timeout(self.timeout))?
-                .into(),
-            None => metadata,
-        };
-        let issuer = &*self.rules.issuer;
-        if metadata.issuer() != issuer {
-            let why = format!(
-                "its issuer is {:?}, not {issuer:?}: use the issuer as the document writes it",
-                metadata.issuer()
-            );
-            return Err(FetchError::InvalidDocument { url: url.to_owned(), why });
-        }
-        for finding in
-            validate(&metadata).iter().filter(|finding| finding.severity > Severity::Pass)
-        {
-            let issuer = &*shown::field(issuer);
-            tracing::debug!(target: "mcp_auth", issuer, code = finding.code, "{}", finding.message);
-        }
-        Ok(metadata)
-    }
-
     async fn load_keys(&self, metadata: &ServerMetadata) -> Result<(KeySet, Duration), FetchError> {
         let missing = || FetchError::InvalidDocument {
             url: self.rules.issuer.to_string(),
             why: "its metadata has no `jwks_uri`".into(),
         };
         let url = metadata.jwks_uri().ok_or_else(missing)?;
-        let response = self.get(url).await?;
-        let keys = KeySet::read(response.body()).map_err(|why| FetchError::InvalidDocument {
+        let response = self.get(url, KEY_SET).await?;
+        let lifetime = cache_control::lifetime(response.headers(), self.max_age);
+        let keys = read_keys(response.into_body()).await?;
+        let keys = keys.map_err(|why| FetchError::InvalidDocument {
             url: url.to_owned(),
             why: why.to_string(),
         })?;
-        Ok((keys, cache_control::lifetime(response.headers(), self.max_age)))
-    }
-
-    async fn get(&self, url: &str) -> Result<http::Response<Bytes>, FetchError> {
-        let limits = Limits { timeout: self.timeout, max_bytes: MAX_DOCUMENT_BYTES };
-        get_document(self.fetch.as_deref(), url, &self.headers, limits).await
+        Ok((keys, lifetime))
     }
 
     pub(super) fn report(&self, document: &'static str, failure: Option<&FetchError>) {
@@ -262,19 +203,28 @@ impl Settings {
         }
     }
 
-    fn report_no_usable_key(&self, why: &str) {
+    /// Warns about the key set.
+    fn report_keys(&self, why: &str) {
         let issuer = &*shown::field(&self.rules.issuer);
-        let advice = "its tokens cannot be verified (503): let it sign with a supported algorithm, or update this library";
         match self.metrics_label.pattern() {
             None => {
-                tracing::warn!(target: "mcp_auth", issuer, "the issuer's key set has no key that this version can use: {why}; {advice}");
+                tracing::warn!(target: "mcp_auth", issuer, "the issuer's key set: {why}");
             }
             Some(pattern) => {
-                tracing::debug!(target: "mcp_auth", issuer, "the key set of this issuer has no usable key");
-                tracing::warn!(target: "mcp_auth", pattern, "the key set of an issuer that an issuer resolver trusts (logged at debug) has no key that this version can use: {why}; {advice}");
+                tracing::debug!(target: "mcp_auth", issuer, "a warning is about the key set of this issuer");
+                tracing::warn!(target: "mcp_auth", pattern, "the key set of an issuer that an issuer resolver trusts (logged at debug): {why}");
             }
         }
     }
+}
+
+/// Reads a key set. Its keys are prepared, which takes time for each: a long set is read where it delays nobody else.
+async fn read_keys(jwks: Bytes) -> Result<Result<KeySet, KeySetError>, FetchError> {
+    if jwks.len() <= LONG_KEY_SET_BYTES {
+        return Ok(KeySet::read(&jwks));
+    }
+    let reading = tokio::task::spawn_blocking(move || KeySet::read(&jwks));
+    reading.await.map_err(|_| FetchError::Transport("the runtime shuts down".into()))
 }
 
 fn metadata_unavailable(error: RefreshError) -> FetchError {

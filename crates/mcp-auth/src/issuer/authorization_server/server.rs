@@ -6,16 +6,14 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use http::header::{HeaderMap, HeaderName, HeaderValue};
-
 use crate::issuer::authorization_server::error::FetchIssuerError;
 use crate::issuer::authorization_server::remote::{Remote, VerifiedBy};
 use crate::issuer::authorization_server::settings::{KeySource, MetadataSource, Settings};
 use crate::issuer::introspection::{Introspection, Introspector};
 use crate::issuer::issuer_keys::IssuerKeys;
 use crate::model::issuer_overrides::IssuerOverrides;
-use crate::net::clock::{Clock, SystemClock};
-use crate::net::fetch::{Fetch, default_client};
+use crate::net::clock::SystemClock;
+use crate::net::fetch::{Outbound, default_client};
 use crate::net::metrics::IssuerLabel;
 use crate::net::refresh::RefreshError;
 use crate::policy::metadata::{MetadataDocument, ServerMetadata, server_metadata_urls};
@@ -71,6 +69,10 @@ impl AuthorizationServer {
     /// A server whose keys are given, as a JWKS ([`KeySet::parse`]) or PEM ([`KeySet::from_pem`]). No network
     /// access is needed to verify its tokens. The keys are never refreshed: when they change, change this
     /// configuration.
+    ///
+    /// The issuer need not be a URL ([`StringOrURI`](https://www.rfc-editor.org/rfc/rfc7519#section-2)), here and
+    /// wherever its keys are given. The metadata of the resource lists it only if clients can be sent there: if it is
+    /// an https URL, or with [`advertise_as`](Self::advertise_as).
     ///
     /// ```
     /// use mcp_auth::jwt::KeySet;
@@ -134,43 +136,6 @@ impl AuthorizationServer {
         Self::new(issuer.as_ref(), MetadataSource::External)
     }
 
-    /// Timeout of one fetch: 5 seconds unless set, since even a login page would be slow by then.
-    #[must_use]
-    pub fn jwks_timeout(self, timeout: Duration) -> Self {
-        self.with(|settings| settings.timeout = timeout)
-    }
-
-    /// Minimum interval between two fetches that are caused by tokens with unknown keys: 30 seconds unless set. A
-    /// rotated key causes one fetch at once, and then none for this time, or for 2 seconds if the fetch brought a new
-    /// key. In this time, a token that may be signed with a newer key gets a 503. After a failed fetch the next one
-    /// may come sooner: after 1 second, 2, 4, and so on up to this interval.
-    #[must_use]
-    pub fn jwks_cooldown(self, cooldown: Duration) -> Self {
-        self.with(|settings| settings.cooldown = cooldown)
-    }
-
-    /// How long keys are used before they are fetched again, if the server's `Cache-Control` does not say: 10
-    /// minutes unless set, and at least one minute.
-    #[must_use]
-    pub fn jwks_max_age(self, max_age: Duration) -> Self {
-        self.with(|settings| settings.max_age = max_age)
-    }
-
-    /// How long keys stay in use while the server is unavailable: 24 hours unless set. That is long enough for an
-    /// outage overnight, and short enough that a withdrawn key is not accepted for long.
-    #[must_use]
-    pub fn jwks_max_stale(self, max_stale: Duration) -> Self {
-        self.with(|settings| settings.max_stale = max_stale)
-    }
-
-    /// Adds a header to each request to this server, for servers behind a gateway that requires one.
-    #[must_use]
-    pub fn header(self, name: HeaderName, value: HeaderValue) -> Self {
-        self.with(|settings| {
-            settings.headers.append(name, value);
-        })
-    }
-
     /// Changes the metadata document, fetched or given, before it is used: for a server that deviates from the
     /// format. The `issuer` in the result must be this one.
     #[must_use]
@@ -216,18 +181,6 @@ impl AuthorizationServer {
     #[must_use]
     pub fn introspection(self, introspection: Introspection) -> Self {
         self.with(|settings| settings.introspection = Some(introspection))
-    }
-
-    /// Fetches with this client instead of an [`HttpClient`](crate::HttpClient).
-    #[must_use]
-    pub fn fetch(self, fetch: impl Fetch) -> Self {
-        self.with(|settings| settings.fetch = Some(Arc::new(fetch)))
-    }
-
-    /// Uses this clock, instead of the system's, for the age of keys.
-    #[must_use]
-    pub fn clock(self, clock: impl Clock) -> Self {
-        self.with(|settings| settings.clock = Arc::new(clock))
     }
 
     /// Fetches metadata and keys now, so that the first request does not wait for them.
@@ -289,9 +242,14 @@ impl AuthorizationServer {
         }
     }
 
+    /// Whether some of its given keys would never be tried.
+    pub(super) fn has_untried_keys(&self) -> bool {
+        matches!(&self.settings.keys, KeySource::Static(keys) if keys.has_untried_keys())
+    }
+
     /// Whether there is an HTTP client.
     pub(crate) fn can_fetch(&self) -> bool {
-        self.settings.fetch.is_some()
+        self.settings.outbound.fetch.is_some()
     }
 
     /// Whether its keys are fetched over the network.
@@ -306,6 +264,17 @@ impl AuthorizationServer {
 
     pub(crate) fn introspects(&self) -> Option<&Introspection> {
         self.settings.introspection.as_ref()
+    }
+
+    /// Returns what is wrong with its introspection, if anything.
+    pub(crate) fn introspection_error(&self) -> Option<&'static str> {
+        let introspection = self.introspects()?;
+        match introspection.configured_endpoint() {
+            Some(url) if !self.may_fetch(url) => {
+                Some("its endpoint must be an https URL (http only on this machine)")
+            }
+            _ => introspection.config_error(),
+        }
     }
 
     /// Whether it can have keys. A server that is only named has none.
@@ -362,11 +331,10 @@ impl AuthorizationServer {
             cooldown: Duration::from_secs(30),
             max_age: Duration::from_secs(10 * 60),
             max_stale: Duration::from_secs(24 * 60 * 60),
-            headers: HeaderMap::new(),
             map_metadata: None,
             introspection: None,
             advertise_as: None,
-            fetch: default_client(),
+            outbound: Outbound::new(default_client()),
             clock: Arc::new(SystemClock),
         };
         Self { settings: Arc::new(settings), remote: Arc::default() }

@@ -4,12 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::HeaderMap;
+use bytes::Bytes;
 
 use crate::issuer::introspection::Introspection;
 use crate::net::box_future::BoxFuture;
 use crate::net::clock::Clock;
-use crate::net::fetch::Fetch;
+use crate::net::fetch::{FetchError, Limits, Outbound};
 use crate::net::metrics::IssuerLabel;
 use crate::policy::metadata::{MetadataDocument, ServerMetadata};
 use crate::verify::jwt::{HmacKey, JwtRules, KeySet};
@@ -27,14 +27,24 @@ pub(super) struct Settings {
     pub(super) cooldown: Duration,
     pub(super) max_age: Duration,
     pub(super) max_stale: Duration,
-    pub(super) headers: HeaderMap,
     pub(super) map_metadata: Option<MapMetadata>,
     pub(super) introspection: Option<Introspection>,
     /// The issuer that is published to clients instead of this one.
     pub(super) advertise_as: Option<Arc<str>>,
-    /// `None` if the feature `reqwest` is off and no `Fetch` is set.
-    pub(super) fetch: Option<Arc<dyn Fetch>>,
+    pub(super) outbound: Outbound,
     pub(super) clock: Arc<dyn Clock>,
+}
+
+impl Settings {
+    /// Fetches a document of one of these media types.
+    pub(super) async fn get(
+        &self,
+        url: &str,
+        accept: &'static str,
+    ) -> Result<http::Response<Bytes>, FetchError> {
+        let limits = Limits { timeout: self.timeout, max_bytes: MAX_DOCUMENT_BYTES };
+        self.outbound.get(url, accept, limits).await
+    }
 }
 
 /// Where the metadata comes from.

@@ -56,8 +56,7 @@ impl AuthorizationServer {
         self.with(|settings| settings.advertise_as = Some(issuer.as_ref().into()))
     }
 
-    /// The issuers that the metadata of a resource lists: this one or those of its tenants, unless `advertise_as`
-    /// is set.
+    /// The issuers at which clients may log in: this one or those of its tenants, unless `advertise_as` is set.
     pub(crate) fn published(&self) -> Vec<String> {
         match (&self.settings.advertise_as, self.issuer_set()) {
             (Some(advertise_as), _) => vec![advertise_as.to_string()],

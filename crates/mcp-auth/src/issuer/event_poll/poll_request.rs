@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LANGUAGE, HeaderValue};
+use http::header::{CONTENT_LANGUAGE, HeaderValue};
 use serde_json::{Map, Value};
 
 use crate::issuer::event_poll::settings::EventPoll;
-use crate::issuer::introspection::sensitive_header;
-use crate::net::fetch::{FetchError, Limits, only_ok, post};
+use crate::net::fetch::{FetchError, Limits, only_ok};
 use crate::util::json::{self, ObjectError, Raw};
+
+/// The media type of requests and responses ([RFC 8936 §2](https://www.rfc-editor.org/rfc/rfc8936#section-2)).
+const JSON: &str = "application/json";
 
 /// Maximum size of a response: the maximum number of events with tokens of the maximum length, or some thousand
 /// short events of a transmitter that sends more than was requested.
@@ -64,20 +66,13 @@ impl Acks {
 impl EventPoll {
     /// Reports on earlier events, and requests more.
     pub(crate) async fn exchange(&self, acks: &Acks) -> Result<Sets, FetchError> {
-        let mut headers = self.headers.clone();
-        headers.entry(ACCEPT).or_insert(HeaderValue::from_static("application/json"));
-        // `config_error` has already reported a token that cannot be sent in a header.
-        let bearer =
-            self.bearer.as_ref().and_then(|token| sensitive_header("Bearer", token.expose()));
-        if let Some(bearer) = bearer {
-            headers.insert(AUTHORIZATION, bearer);
-        }
+        let mut headers = self.outbound.headers.clone();
         if acks.has_errors() {
             headers.insert(CONTENT_LANGUAGE, HeaderValue::from_static("en"));
         }
         let limits = Limits { timeout: self.timeout, max_bytes: MAX_RESPONSE_BYTES };
-        let request = ("application/json", acks.request(self.max_events));
-        let answer = post(self.fetch.as_deref(), &self.url, headers, request, limits).await?;
+        let request = (JSON, acks.request(self.max_events));
+        let answer = self.outbound.post(&self.url, headers, request, JSON, limits).await?;
         let answer = only_ok(&self.url, answer)?;
         read(answer.body(), self.max_events).map_err(|why| FetchError::InvalidDocument {
             url: self.url.to_string(),
@@ -91,13 +86,13 @@ impl EventPoll {
 fn read(answer: &[u8], most: usize) -> Result<Sets, &'static str> {
     let text = std::str::from_utf8(answer).map_err(|_| "it is not UTF-8")?;
     let [sets] = json::pick(text, ["sets"]).map_err(|_| "it is not a JSON object")?;
-    let sets = sets.ok_or("it has no `sets`")?;
+    let sets = sets.filter(|sets| !sets.is_null()).ok_or("it has no `sets`")?;
     first(sets, most).map_err(|_| "its `sets` are no object with distinct members")
 }
 
 fn first(sets: Raw<'_>, most: usize) -> Result<Sets, ObjectError> {
     let mut found = Sets::new();
-    json::each_member(sets.get(), usize::MAX, |jti, set| {
+    json::each_member(sets.get(), |jti, set| {
         if found.contains_key(&*jti) {
             return Err(ObjectError::Duplicate);
         }
@@ -141,7 +136,7 @@ mod tests {
             (r#"{"sets":{}}{}"#, Err("it is not a JSON object")),
             (r#"{"sets":{},"sets":{}}"#, Err("it is not a JSON object")),
             ("{}", Err("it has no `sets`")),
-            (r#"{"sets":null}"#, Err("its `sets` are no object with distinct members")),
+            (r#"{"sets":null}"#, Err("it has no `sets`")),
             (r#"{"sets":["a"]}"#, Err("its `sets` are no object with distinct members")),
             (
                 r#"{"sets":{"a":"x","\u0061":"y"}}"#,

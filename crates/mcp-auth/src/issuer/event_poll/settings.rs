@@ -4,10 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderName, HeaderValue};
 
-use crate::issuer::introspection::{Secret, sensitive_header};
-use crate::net::fetch::{Fetch, default_client};
+use crate::net::fetch::{Fetch, Outbound, Secret, default_client};
 use crate::util::url;
 
 /// The highest `max_events`. More tokens of the maximum length would not fit into one response.
@@ -26,12 +25,10 @@ const MAX_EVENTS: usize = 200;
 pub struct EventPoll {
     pub(super) url: Arc<str>,
     pub(super) audiences: Arc<[Box<str>]>,
-    pub(super) bearer: Option<Secret>,
-    pub(super) headers: HeaderMap,
     pub(super) max_events: usize,
     pub(super) timeout: Duration,
     pub(super) interval: Duration,
-    pub(super) fetch: Option<Arc<dyn Fetch>>,
+    pub(super) outbound: Outbound,
 }
 
 impl EventPoll {
@@ -47,20 +44,20 @@ impl EventPoll {
         Self {
             url: url.as_ref().into(),
             audiences: audiences.into_iter().map(|one| one.into().into_boxed_str()).collect(),
-            bearer: None,
-            headers: HeaderMap::new(),
             max_events: 50,
             timeout: Duration::from_secs(90),
             interval: Duration::from_secs(10),
-            fetch: default_client(),
+            outbound: Outbound::new(default_client()),
         }
     }
 
     /// Sends this as `Authorization: Bearer`
-    /// ([RFC 8936 §4.4](https://www.rfc-editor.org/rfc/rfc8936#section-4.4)).
+    /// ([RFC 8936 §4.4](https://www.rfc-editor.org/rfc/rfc8936#section-4.4)). For a token that expires, see
+    /// [`Secret::from_fn`].
     #[must_use]
-    pub fn bearer(self, token: impl Into<Secret>) -> Self {
-        Self { bearer: Some(token.into()), ..self }
+    pub fn bearer(mut self, token: impl Into<Secret>) -> Self {
+        self.outbound.bearer = Some(token.into());
+        self
     }
 
     /// Adds a header to each request, for transmitters that require another authorization than
@@ -68,7 +65,7 @@ impl EventPoll {
     #[must_use]
     pub fn header(mut self, name: HeaderName, mut value: HeaderValue) -> Self {
         value.set_sensitive(true);
-        self.headers.append(name, value);
+        self.outbound.headers.append(name, value);
         self
     }
 
@@ -95,8 +92,9 @@ impl EventPoll {
 
     /// Fetches with this client instead of an [`HttpClient`](crate::HttpClient).
     #[must_use]
-    pub fn fetch(self, fetch: impl Fetch) -> Self {
-        Self { fetch: Some(Arc::new(fetch)), ..self }
+    pub fn fetch(mut self, fetch: impl Fetch) -> Self {
+        self.outbound.fetch = Some(Arc::new(fetch));
+        self
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -114,15 +112,15 @@ impl EventPoll {
 
     /// Returns what is wrong with the settings, if anything.
     pub(crate) fn config_error(&self) -> Option<&'static str> {
-        if !url::is_secure(&self.url) {
-            return Some("https is required, except for a loopback address");
+        if let Some(why) = url::problem(&self.url, &[]) {
+            return Some(why);
         }
         if self.audiences.is_empty() || self.audiences.iter().any(|one| one.is_empty()) {
             return Some(
                 "an audience is empty, or there is none: is an environment variable unset?",
             );
         }
-        if self.fetch.is_none() {
+        if self.outbound.fetch.is_none() {
             return Some(
                 "there is no HTTP client: enable the feature `reqwest`, or give one with `.fetch(..)`",
             );
@@ -130,15 +128,7 @@ impl EventPoll {
         if self.max_events == 0 || self.max_events > MAX_EVENTS {
             return Some("it must take one event at once, and 200 at most");
         }
-        match &self.bearer {
-            Some(token) if token.expose().is_empty() => {
-                Some("the bearer token is empty: is an environment variable unset?")
-            }
-            Some(token) if sensitive_header("Bearer", token.expose()).is_none() => Some(
-                "the bearer token has characters that no header has: is there a line break at its end?",
-            ),
-            _ => None,
-        }
+        self.outbound.bearer.as_ref().and_then(Secret::bearer_error)
     }
 }
 

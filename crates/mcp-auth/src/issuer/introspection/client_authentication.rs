@@ -2,14 +2,14 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use base64_simd::STANDARD;
-use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use http::header::{AUTHORIZATION, HeaderMap};
 use serde_json::Value;
 
 use crate::issuer::introspection::form::{Form, encode};
-use crate::issuer::introspection::secret::Secret;
+use crate::net::fetch::{FetchError, Secret, sensitive_header};
 use crate::util::unix_time::unix_secs;
 use crate::verify::jwt::{self, Algorithm, PrivateKey, to_base64url};
 
@@ -52,43 +52,53 @@ impl ClientAuthentication {
             return Some("the client id is empty: is an environment variable unset?");
         }
         match self {
-            Self::Basic(_, secret) | Self::Post(_, secret) | Self::Bearer(secret)
-                if secret.expose().is_empty() =>
+            Self::Basic(_, secret) | Self::Post(_, secret)
+                if secret.fixed().is_some_and(str::is_empty) =>
             {
                 Some("the secret is empty: is an environment variable unset?")
             }
-            Self::Bearer(token) if sensitive_header("Bearer", token.expose()).is_none() => Some(
-                "the bearer token has characters that no header has: is there a line break at its end?",
-            ),
+            Self::Bearer(token) => token.bearer_error(),
             Self::PrivateKeyJwt { key, .. } => key.as_ref().err().copied(),
             _ => None,
         }
     }
 
-    /// Adds the client authentication to a request. Returns `None` if that is impossible; `build()` has already
-    /// reported what is misconfigured.
+    /// The current secret, if this method has one.
+    pub(super) async fn secret(&self, timeout: Duration) -> Result<Option<Arc<str>>, FetchError> {
+        match self {
+            Self::Basic(_, secret) | Self::Post(_, secret) => {
+                secret.current(timeout).await.map(Some)
+            }
+            Self::Bearer(token) => token.current_bearer(timeout).await.map(Some),
+            Self::None | Self::PrivateKeyJwt { .. } => Ok(None),
+        }
+    }
+
+    /// Adds the client authentication to a request, with the current `secret`. Returns `None` if that is impossible;
+    /// `build()` has already reported what is misconfigured.
     pub(super) fn authenticate(
         &self,
+        secret: Option<&str>,
         issuer: &str,
         now: SystemTime,
         headers: &mut HeaderMap,
         form: &mut Form,
     ) -> Option<()> {
         match self {
-            Self::Basic(id, secret) => {
-                let pair = format!("{}:{}", encode(id), encode(secret.expose()));
+            Self::Basic(id, _) => {
+                let pair = format!("{}:{}", encode(id), encode(secret?));
                 headers.insert(
                     AUTHORIZATION,
                     sensitive_header("Basic", &STANDARD.encode_to_string(pair))?,
                 );
             }
-            Self::Bearer(token) => {
-                headers.insert(AUTHORIZATION, sensitive_header("Bearer", token.expose())?);
+            Self::Bearer(_) => {
+                headers.insert(AUTHORIZATION, sensitive_header("Bearer", secret?)?);
             }
             Self::None => {}
-            Self::Post(id, secret) => {
+            Self::Post(id, _) => {
                 form.add("client_id", id);
-                form.add("client_secret", secret.expose());
+                form.add("client_secret", secret?);
             }
             Self::PrivateKeyJwt { client_id, key, kid } => {
                 let key = key.as_ref().ok()?;
@@ -132,13 +142,6 @@ fn assertion(
     Some(format!("{input}.{}", to_base64url(&signature)))
 }
 
-/// A header value that is marked as sensitive, so that logs do not show it, including those of HTTP clients.
-pub(crate) fn sensitive_header(scheme: &str, credentials: &str) -> Option<HeaderValue> {
-    let mut value = HeaderValue::try_from(format!("{scheme} {credentials}")).ok()?;
-    value.set_sensitive(true);
-    Some(value)
-}
-
 impl fmt::Debug for ClientAuthentication {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let method = match self {
@@ -158,12 +161,18 @@ mod tests {
 
     fn signed(authentication: &ClientAuthentication) -> (String, String) {
         let (mut headers, mut form) = (HeaderMap::new(), Form::default());
-        let now = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1000);
-        assert!(
-            authentication.authenticate("https://issuer", now, &mut headers, &mut form).is_some()
-        );
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1000);
+        let secret = match authentication {
+            ClientAuthentication::Basic(_, secret)
+            | ClientAuthentication::Post(_, secret)
+            | ClientAuthentication::Bearer(secret) => secret.fixed(),
+            _ => None,
+        };
+        let done =
+            authentication.authenticate(secret, "https://issuer", now, &mut headers, &mut form);
+        assert!(done.is_some());
         let header = headers.get(AUTHORIZATION).map_or("", |it| it.to_str().expect("ASCII"));
-        assert!(headers.get(AUTHORIZATION).is_none_or(HeaderValue::is_sensitive));
+        assert!(headers.get(AUTHORIZATION).is_none_or(http::HeaderValue::is_sensitive));
         (header.to_owned(), form.into_text())
     }
 

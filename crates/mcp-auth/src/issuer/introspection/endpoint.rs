@@ -16,7 +16,7 @@ use crate::model::error_codes::Reason;
 use crate::model::provider::Api;
 use crate::model::verified_token::VerifiedToken;
 use crate::net::clock::Clock;
-use crate::net::fetch::{Fetch, FetchError, Limits, only_ok, post};
+use crate::net::fetch::{FetchError, Limits, Outbound, only_ok};
 use crate::net::metrics::IssuerLabel;
 use crate::net::refreshing_cache::RefreshingCache;
 use crate::policy::metadata::ServerMetadata;
@@ -30,14 +30,17 @@ use crate::verify::jwt::JwtRules;
 /// hold.
 const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 
+/// The media type of a response ([RFC 7662 §2.2](https://www.rfc-editor.org/rfc/rfc7662#section-2.2)), also of the APIs
+/// of providers.
+const RESPONSE: &str = "application/json";
+
 /// What is needed to send introspection requests to a server.
 pub(crate) struct IntrospectionEndpoint {
     pub(crate) rules: JwtRules,
     pub(crate) metrics_label: IssuerLabel,
     pub(crate) metadata: Arc<RefreshingCache<ServerMetadata>>,
     pub(crate) issuer_keys: Arc<IssuerKeys>,
-    pub(crate) headers: HeaderMap,
-    pub(crate) fetch: Option<Arc<dyn Fetch>>,
+    pub(crate) outbound: Outbound,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -56,14 +59,15 @@ impl IntrospectionEndpoint {
         token: &str,
     ) -> Result<Result<VerifiedToken, Denial>, Failure> {
         let url = self.endpoint(settings).await?;
-        let mut headers = self.headers.clone();
-        let request = settings.request(token, self.issuer(), self.now(), &mut headers);
+        let mut headers = self.outbound.headers.clone();
+        let secret = settings.authentication.secret(settings.timeout).await?;
+        let request =
+            settings.request(token, secret.as_deref(), self.issuer(), self.now(), &mut headers);
         let request =
             request.ok_or(Failure::Unavailable("this server cannot say who it is", None))?;
 
         let limits = Limits { timeout: settings.timeout, max_bytes: MAX_RESPONSE_BYTES };
-        let response = post(self.fetch.as_deref(), &url, headers, request, limits).await;
-        let response = response?;
+        let response = self.outbound.post(&url, headers, request, RESPONSE, limits).await?;
         let retry_after = retry_after(response.headers());
         let failure = |error| Failure::Exchange(error, retry_after);
         if let Some(api) = settings.api {
@@ -131,17 +135,13 @@ impl IntrospectionEndpoint {
         if let Some(given) = &settings.endpoint {
             return Ok(given.to_string());
         }
-        let metadata = self.metadata.current().await.map_err(|error| {
-            Failure::Unavailable(
-                "the metadata is out of reach that says where it is",
-                error.cause(),
-            )
-        })?;
+        let metadata = self.metadata.current().await;
+        let metadata = metadata.map_err(|error| Failure::NoMetadata(error.cause()))?;
         let url = metadata.text("introspection_endpoint").ok_or(Failure::Unavailable(
             "the metadata has no `introspection_endpoint`: set `.endpoint(..)`, if the server has one",
             None,
         ))?;
-        // Plain http is for loopback addresses, and metadata of a remote server must not send requests there.
+        // Plain http is for this machine and named hosts, and metadata of a remote server must not send requests there.
         if url::is_https(self.issuer()) && !url::is_https(url) {
             return Err(FetchError::Insecure(url.to_owned()).into());
         }

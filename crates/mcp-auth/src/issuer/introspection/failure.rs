@@ -14,7 +14,9 @@ pub(super) enum Failure {
     Interrupted,
     /// With the `Retry-After` of the response, if there is one.
     Exchange(FetchError, Option<Duration>),
-    /// The metadata, this server's credentials, or the keys for a signed response are unavailable.
+    /// The metadata that says where the endpoint is could not be fetched. It has a backoff of its own.
+    NoMetadata(Option<Arc<FetchError>>),
+    /// The endpoint, this server's credentials, or the keys for a signed response are unavailable.
     Unavailable(&'static str, Option<Arc<FetchError>>),
 }
 
@@ -41,12 +43,14 @@ impl Failure {
     /// tokens. A known token is not such a token: `is_known` says whether the token of the request was one.
     pub(super) fn scope(&self, api: Option<&Api>, is_known: bool) -> FailureScope {
         let (error, retry_after) = match self {
-            Self::Interrupted => return FailureScope::ThisToken,
+            Self::Interrupted | Self::NoMetadata(_) => return FailureScope::ThisToken,
             Self::Unavailable(..) => return FailureScope::Class,
             Self::Exchange(error, retry_after) => (error, *retry_after),
         };
         match error {
-            FetchError::Insecure(_) | FetchError::Unreachable(_) => FailureScope::Class,
+            FetchError::Insecure(_) | FetchError::Secret(_) | FetchError::Unreachable(_) => {
+                FailureScope::Class
+            }
             FetchError::Status { status: 401, .. } => FailureScope::Class,
             FetchError::Status { status: 429 | 503, .. } => FailureScope::TooMany { retry_after },
             // A provider's API answers so when it is asked too often.
@@ -70,6 +74,10 @@ impl Failure {
         let detail = |why: &str| format!("the introspection endpoint of {issuer:?} {why}");
         match self {
             Self::Interrupted => denial.detail(detail("did not answer: the request was cancelled")),
+            Self::NoMetadata(cause) => {
+                Self::Unavailable("the metadata is out of reach that says where it is", cause)
+                    .into_denial(issuer, api, retry_after)
+            }
             Self::Unavailable(why, cause) => {
                 let denial = denial.detail(detail(&format!("cannot be asked: {why}")));
                 match cause {
@@ -112,6 +120,10 @@ fn advice(error: &FetchError, api: Option<&Api>) -> &'static str {
         }
         FetchError::InvalidDocument { .. } => {
             "does not answer as RFC 7662 says: is it the right URL?"
+        }
+        FetchError::Insecure(_) => "cannot be asked at its URL: set `.endpoint(..)`",
+        FetchError::Secret(_) => {
+            "cannot be asked: the function given to `Secret::from_fn` returned no secret"
         }
         _ => {
             "does not answer: check that it is up, and that this machine may connect to it"

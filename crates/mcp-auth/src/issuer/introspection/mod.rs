@@ -1,6 +1,5 @@
 //! Token introspection: asking issuers about their tokens ([RFC 7662](https://www.rfc-editor.org/rfc/rfc7662)).
 
-mod secret;
 mod form;
 mod client_authentication;
 mod settings;
@@ -10,8 +9,6 @@ mod budgets;
 mod endpoint;
 mod introspector;
 
-pub(crate) use client_authentication::sensitive_header;
 pub(crate) use endpoint::IntrospectionEndpoint;
 pub(crate) use introspector::Introspector;
-pub use secret::Secret;
 pub use settings::Introspection;

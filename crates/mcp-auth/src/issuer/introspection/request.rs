@@ -20,6 +20,7 @@ impl Introspection {
     pub(super) fn request(
         &self,
         token: &str,
+        secret: Option<&str>,
         issuer: &str,
         now: SystemTime,
         headers: &mut HeaderMap,
@@ -29,8 +30,9 @@ impl Introspection {
             None => {
                 form.add("token", token);
                 form.add("token_type_hint", "access_token");
-                let accept = if self.has_signed_responses { SIGNED } else { "application/json" };
-                headers.insert(ACCEPT, HeaderValue::from_static(accept));
+                if self.has_signed_responses {
+                    headers.insert(ACCEPT, HeaderValue::from_static(SIGNED));
+                }
             }
             Some(ApiProtocol::GitHub) => {}
             Some(ApiProtocol::Google) => form.add("access_token", token),
@@ -43,7 +45,7 @@ impl Introspection {
             let name = concat!("mcp-auth/", env!("CARGO_PKG_VERSION"));
             headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(name));
         }
-        self.authentication.authenticate(issuer, now, headers, &mut form)?;
+        self.authentication.authenticate(secret, issuer, now, headers, &mut form)?;
         Some(match self.api.map(|api| api.protocol) {
             Some(ApiProtocol::GitHub) => {
                 ("application/json", Value::from_iter([("access_token", token)]).to_string())

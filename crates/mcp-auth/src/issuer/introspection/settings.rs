@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::issuer::introspection::client_authentication::ClientAuthentication;
-use crate::issuer::introspection::secret::Secret;
 use crate::model::provider::Api;
-use crate::util::url;
+use crate::net::fetch::Secret;
 use crate::verify::jwt::Algorithm;
 
 /// Settings of token introspection at an authorization server: how this server authenticates, which endpoint it
@@ -71,7 +70,8 @@ impl Introspection {
         Self::new(ClientAuthentication::private_key_jwt(client_id, key_pem, algorithm))
     }
 
-    /// Authenticates with an access token that was issued to this server.
+    /// Authenticates with an access token that was issued to this server. For one that expires, see
+    /// [`Secret::from_fn`].
     #[must_use]
     pub fn bearer(token: impl Into<Secret>) -> Self {
         Self::new(ClientAuthentication::Bearer(token.into()))
@@ -135,8 +135,8 @@ impl Introspection {
     }
 
     /// Introspects this issuer's JWTs too, after their signature is verified: a revoked JWT is then refused before
-    /// it expires. All other information comes from the JWT, except for `cnf`: a response with `cnf` binds the
-    /// token.
+    /// it expires. All other information comes from the JWT, with two exceptions: a response with `cnf` binds the
+    /// token, and a response with scopes says what it grants, since some issuers write no scopes into their JWTs.
     ///
     /// For servers with keys, including those with [tenants](crate::AuthorizationServer::template) and those that
     /// are [resolved at run time](crate::McpAuthBuilder::issuer_resolver). Tokens that are signed with a shared
@@ -207,9 +207,6 @@ impl Introspection {
 
     /// Returns what is wrong with the settings, if anything.
     pub(crate) fn config_error(&self) -> Option<&'static str> {
-        if self.endpoint.as_ref().is_some_and(|url| !url::is_secure(url)) {
-            return Some("its endpoint must be an https URL (http only on this machine)");
-        }
         if self.has_signed_responses && self.authentication.client_id().is_none() {
             return Some("signed responses are for a client: authenticate with a client id");
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::util::shown;
+use crate::util::{shown, url};
 
 /// Why an HTTP exchange gave no usable response.
 #[derive(Debug, thiserror::Error)]
@@ -17,8 +17,8 @@ pub enum FetchError {
         /// The error of the operating system.
         source: std::io::Error,
     },
-    /// The URL is neither `https` nor `http` with a loopback host.
-    #[error("`{}` is not fetched: https is required, except for a loopback address", shown::url(.0))]
+    /// The URL is neither `https` nor `http` with a loopback host, or not an absolute URL.
+    #[error("`{}` is not fetched: {}", shown::url(.0), url::problem(.0, &[]).unwrap_or("it is not a URL"))]
     Insecure(String),
     /// There is no HTTP client: the feature `reqwest` is off, and no [`Fetch`](crate::Fetch) is set.
     #[error("there is no HTTP client: enable the feature `reqwest`, or give one with `.fetch(..)`")]
@@ -35,8 +35,11 @@ pub enum FetchError {
         /// What is wrong with it.
         why: String,
     },
+    /// The secret for the request is not available.
+    #[error("there is no secret to authenticate with")]
+    Secret(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The response has a status other than 200. Redirects are not followed.
-    #[error("`{}` answered HTTP status {status}", shown::url(url))]
+    #[error("`{}` answered HTTP status {status}{}", shown::url(url), about_status(*status))]
     Status {
         /// The URL of the request.
         url: String,
@@ -56,6 +59,17 @@ pub enum FetchError {
     /// cause. A [`Fetch`](crate::Fetch) that cannot distinguish this returns [`Transport`](Self::Transport).
     #[error("no connection can be made")]
     Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// What a status means that surprises.
+fn about_status(status: u16) -> &'static str {
+    match status {
+        300..=399 => {
+            ", a redirect, which is not followed: it would let another server choose the answer; use the URL that it leads to, if that is right"
+        }
+        406 => ", which means that it has the document in other media types only",
+        _ => "",
+    }
 }
 
 /// An error that is shared by several requests that waited for the same fetch.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::net::fetch::client::Limits;
 use crate::net::fetch::error::FetchError;
+use crate::util::json::without_bom;
 
 /// Reads the file at `path`.
 pub(crate) async fn read_file(path: Arc<Path>, limits: Limits) -> Result<Vec<u8>, FetchError> {
@@ -21,7 +22,7 @@ pub(crate) async fn read_file(path: Arc<Path>, limits: Limits) -> Result<Vec<u8>
     if text.len() > limits.max_bytes {
         return Err(FetchError::TooLarge(limits.max_bytes));
     }
-    Ok(text)
+    Ok(without_bom(&text).to_vec())
 }
 
 fn read(path: &Path, max_bytes: usize) -> io::Result<Vec<u8>> {

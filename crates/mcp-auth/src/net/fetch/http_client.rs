@@ -13,8 +13,8 @@ use crate::util::url;
 
 /// An HTTP client that uses rustls and the root certificates of the operating system.
 ///
-/// It honours the usual proxy environment variables, except for this machine's own addresses: plain `http` is allowed
-/// for those only because nothing leaves the machine. It does not follow redirects. The underlying client is created
+/// It honours the usual proxy environment variables, except for plain `http` and for this machine's own addresses: a
+/// proxy would see tokens and secrets. It does not follow redirects. The underlying client is created
 /// at the first use.
 ///
 /// ```
@@ -25,7 +25,7 @@ use crate::util::url;
 #[derive(Debug, Default)]
 pub struct HttpClient {
     remote: OnceLock<reqwest::Client>,
-    /// For loopback hosts: never through a proxy, which would see tokens and secrets in plain text.
+    /// For plain `http` and loopback hosts: never through a proxy, which would see tokens and secrets in plain text.
     local: OnceLock<reqwest::Client>,
 }
 
@@ -42,7 +42,7 @@ impl HttpClient {
 
     /// The client for this URL.
     fn client(&self, url: &Url) -> Result<&reqwest::Client, FetchError> {
-        let is_local = url.host_str().is_some_and(url::is_loopback_host);
+        let is_local = url.scheme() == "http" || url.host_str().is_some_and(url::is_loopback_host);
         let place = if is_local { &self.local } else { &self.remote };
         if let Some(client) = place.get() {
             return Ok(client);

@@ -2,6 +2,7 @@
 
 mod error;
 mod client;
+mod secret;
 mod request;
 mod file;
 #[cfg(feature = "reqwest")]
@@ -17,7 +18,9 @@ pub(crate) use file::read_file;
 use http_client::DEFAULT_CLIENT;
 #[cfg(feature = "reqwest")]
 pub use http_client::HttpClient;
-pub(crate) use request::{get_document, only_ok, post};
+pub(crate) use request::{Outbound, only_ok};
+pub use secret::Secret;
+pub(crate) use secret::sensitive_header;
 // Without the feature `reqwest`, the constant `DEFAULT_CLIENT` is `None`.
 #[cfg(not(feature = "reqwest"))]
 use std::option::Option::None as DEFAULT_CLIENT;
