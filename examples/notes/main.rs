@@ -159,7 +159,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             .with_legacy_session_mode(has_sessions)
             .with_json_response(!has_sessions),
     );
-    let app = auth.protect_mcp(mcp);
+    let mut app = auth.protect_mcp(mcp);
+    // The issuer says here that a user has logged out, if it knows the URL (OpenID Connect Back-Channel Logout).
+    if let Ok(client) = env::var("LOGOUTS_OF") {
+        app = app.route_service("/security-events", auth.security_event_receiver([client]));
+    }
 
     let listener = tokio::net::TcpListener::bind(format!("127.0.0.1:{port}")).await?;
     println!("{resource}");

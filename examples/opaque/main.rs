@@ -51,6 +51,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     if env::var("SUBJECT_IS_USERNAME").is_ok() {
         asking = asking.dangerous_subject_is_username(); // for an issuer whose answers have no `sub`
     }
+    if env::var("INTROSPECT_JWTS").is_ok() {
+        asking = asking.introspect_jwts(); // for JWTs that do not contain everything, as Keycloak's lightweight tokens
+    }
+    if let Ok(endpoint) = env::var("INTROSPECTION_ENDPOINT") {
+        asking = asking.endpoint(endpoint); // for an issuer whose metadata do not name it, as Ory Hydra
+    }
     let issuer = AuthorizationServer::discover(env::var("ISSUER")?).introspection(asking);
     let auth = McpAuth::builder(&resource)
         .authorization_server(issuer)

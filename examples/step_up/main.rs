@@ -4,6 +4,7 @@
 //! cargo run --example step_up                              # for the example `notes`: see there
 //! cargo run --example step_up http://127.0.0.1:7070/mcp    # for `mcp-auth demo`
 //! PROTOCOL=2025-11-25 cargo run --example step_up          # with a session, like older clients
+//! CLIENT_ID=notes-app cargo run --example step_up          # does not register: for an issuer like that of examples/keycloak
 //! BROWSER=./log-me-in cargo run --example step_up          # opens the login page with this program
 //! ```
 
@@ -68,10 +69,13 @@ impl Client {
 
         let mut browser = Browser::start().await?;
         let mut login = OAuthState::new(server.as_str(), None).await?;
-        let request = AuthorizationRequest::new(&*browser.redirect)
+        let mut request = AuthorizationRequest::new(&*browser.redirect)
             .with_client_name("step_up")
             .with_initial_scope_selection()
             .with_challenge(challenge);
+        if let Ok(id) = env::var("CLIENT_ID") {
+            request = request.with_preregistered_client(id);
+        }
         login.start_authorization(request).await?;
         let callback = browser.visit(&login.get_authorization_url().await?).await?;
         login.handle_callback_url(&callback).await?;

@@ -43,9 +43,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let issuer = setting("ISSUER", "http://127.0.0.1:7071");
     let scopes = setting("REQUIRED_SCOPES", "read");
 
-    // By its issuer, or by the name of a provider that needs only a URL (`better_auth`, `authelia`, `duende`).
+    // By its issuer, or by the name of a provider that needs only a URL (`better_auth`, `spring`, `ory`) or a realm too (`keycloak`).
+    let (url, realm) = (setting("PROVIDER_URL", ""), setting("PROVIDER_REALM", ""));
     let login = match env::var("PROVIDER") {
-        Ok(id) => AuthorizationServer::provider(&id, [("url", &*setting("PROVIDER_URL", ""))]),
+        Ok(id) => AuthorizationServer::provider(&id, [("url", &*url), ("realm", &*realm)]),
         Err(_) => AuthorizationServer::discover(issuer),
     };
 
