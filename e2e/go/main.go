@@ -1,5 +1,6 @@
-// The Go SDK as a client of ../slow/server.rs, without a user.
+// The Go SDK as a client, without a user.
 //
+//	BROWSER=e2e/node/browser.mjs go run . http://127.0.0.1:3000/mcp    prints {"protocol", "tools", "whoami"}
 //	BROWSER=e2e/node/browser.mjs go run . http://127.0.0.1:3000/mcp calls|listen|listen-again
 //
 // See ../node/slow.mjs for the tasks and what they print. With PROTOCOL=2025-11-25 in its environment, it uses the older protocol.
@@ -31,7 +32,10 @@ var (
 )
 
 func main() {
-	server, task := os.Args[1], os.Args[2]
+	server, task := os.Args[1], "whoami"
+	if len(os.Args) > 2 {
+		task = os.Args[2]
+	}
 	ctx := context.Background()
 	start := time.Now()
 	heard.Store(0.0)
@@ -55,6 +59,17 @@ func main() {
 	session := connect()
 	answer := map[string]any{"protocol": session.InitializeResult().ProtocolVersion}
 	switch task {
+	case "whoami":
+		listed, err := session.ListTools(ctx, nil)
+		check(err)
+		var tools []string
+		for _, tool := range listed.Tools {
+			tools = append(tools, tool.Name)
+		}
+		answer["tools"] = tools
+		result, err := session.CallTool(ctx, &mcp.CallToolParams{Name: "whoami"})
+		check(err)
+		answer["whoami"] = json.RawMessage(result.Content[0].(*mcp.TextContent).Text)
 	case "calls":
 		both := func(seconds int) (silent, told outcome) {
 			answers := make(chan outcome)

@@ -35,13 +35,15 @@ export async function approve(authorizationUrl, redirectUrl, login = process.env
   throw new Error(`still not sent back to ${redirectUrl}, now at ${url}`);
 }
 
-/** The form with every field filled in, sent by the last button, which is the one that consents. */
+/** The form with every field filled in and every box checked, sent by the last button that does not cancel, which is the one that consents. */
 function filled(page, login) {
   const form = new URLSearchParams();
   for (const [tag] of page.matchAll(/<(?:input|button)\b[^>]*>/g)) {
     const name = attribute(tag, 'name');
-    const typed = { text: login, password: 'any password' }[attribute(tag, 'type')];
-    if (name) form.set(name, typed ?? attribute(tag, 'value') ?? '');
+    const type = attribute(tag, 'type');
+    const typed = { text: login, password: 'any password' }[type];
+    if (type === 'checkbox') form.append(name, attribute(tag, 'value') ?? 'on'); // several may have one name
+    else if (name && name !== 'cancel') form.set(name, typed ?? attribute(tag, 'value') ?? '');
   }
   return form;
 }

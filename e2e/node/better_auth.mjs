@@ -1,6 +1,6 @@
 // Scenarios with better-auth: JWTs of an issuer that is part of an application and signs other tokens too.
 import { deepStrictEqual, strictEqual } from 'node:assert/strict';
-import { signIn } from './sign_in.mjs';
+import { claims, signIn } from './sign_in.mjs';
 
 const BETTER_AUTH = { make: 'better-auth' };
 const BY_NAME = { make: 'better-auth', byName: true }; // `AuthorizationServer::better_auth`, not `discover`
@@ -61,5 +61,3 @@ export function betterAuth({ flow, accepts, refuses, clients }) {
     ['better-auth, by name: a JWT of the session: 401 invalid_token', BY_NAME, sessionToken],
   ];
 }
-
-const claims = (token) => JSON.parse(Buffer.from(token.split('.')[1], 'base64url'));

@@ -8,7 +8,7 @@ import https from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DpopSession } from '@modelcontextprotocol/client';
-import { freePort, output } from './world.mjs';
+import { freePort, output } from './processes.mjs';
 
 const server = 'bound_tokens';
 
@@ -16,15 +16,18 @@ const DPOP = { server };
 const NONCES = { server, environment: { NONCES: '1' } };
 const MTLS = { server, environment: { PROXY: '127.0.0.1' } };
 
+/** The client has a key of its own, to which the issuer binds its token. */
+export async function signsInWithProof(world, client) {
+  const [program, ...args] = client.command;
+  const { whoami, thumbprint, tokenType } = JSON.parse(await output(program, [...args, world.resource, 'dpop']));
+  strictEqual(tokenType, 'DPoP');
+  strictEqual(whoami.subject, world.realm?.alice ?? 'alice');
+  strictEqual(whoami.key, thumbprint);
+}
+
 /** The rows of the table in run.mjs. */
 export function bound({ client, refuses, accepts }) {
-  async function signsIn(world) {
-    const [program, ...args] = client.command;
-    const { whoami, thumbprint, tokenType } = JSON.parse(await output(program, [...args, world.resource, 'dpop']));
-    strictEqual(tokenType, 'DPoP');
-    strictEqual(whoami.subject, 'alice');
-    strictEqual(whoami.key, thumbprint);
-  }
+  const signsIn = (world) => signsInWithProof(world, client);
 
   async function offered(world) {
     const challenge = (await world.post()).headers.get('www-authenticate');

@@ -5,7 +5,7 @@
 //   node client.mjs v2 http://127.0.0.1:3000/mcp dpop          like the first, with proofs; also prints {"thumbprint", "tokenType"}
 //   node client.mjs v1|v2 http://127.0.0.1:3000/mcp calls|listen|listen-again    see slow.mjs
 //
-// With PROTOCOL=2025-11-25 in its environment, v2 uses the older protocol.
+// With PROTOCOL=2025-11-25 in its environment, v2 uses the older protocol. With CLIENT_ID, it does not register.
 import { approve } from './approve.mjs';
 
 const [version, url, task = 'whoami'] = process.argv.slice(2);
@@ -24,7 +24,7 @@ const TOOLS_CHANGED =
     : 'notifications/tools/list_changed';
 
 const redirectUrl = 'http://127.0.0.1:9/callback'; // nothing listens there: `approve` stops at the redirect
-const saved = {};
+const saved = { client: process.env.CLIENT_ID && { client_id: process.env.CLIENT_ID } };
 let logins = 0;
 let callback;
 

@@ -4,7 +4,7 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { node22 } from './node22.mjs';
-import { freePort, scratch } from './world.mjs';
+import { freePort, scratch } from './processes.mjs';
 
 const [url] = process.argv.slice(2);
 

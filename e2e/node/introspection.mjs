@@ -1,7 +1,7 @@
 // Scenarios with opaque tokens, which the server introspects (RFC 7662), with two makes of issuers.
 import { deepStrictEqual, match, notStrictEqual, strictEqual } from 'node:assert/strict';
+import { until } from './processes.mjs';
 import { signIn } from './sign_in.mjs';
-import { until } from './world.mjs';
 
 const asking = { INTROSPECT_ID: 'http://127.0.0.1/asks', INTROSPECT_SECRET: 'a secret: %, & and +' };
 const opaque = (environment) => ({ format: 'opaque', server: 'opaque', environment: { ...asking, ...environment } });

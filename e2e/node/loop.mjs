@@ -1,5 +1,5 @@
 // Runs scenarios, each in its world, and prints what becomes of them.
-import { newWorld } from './world.mjs';
+import { newWorld, prepare, skipped } from './world.mjs';
 
 const worlds = new Map();
 
@@ -47,13 +47,16 @@ const AT_ONCE = 12; // each client needs one or two seconds of a processor, and 
 
 /**
  * Runs the scenarios whose names contain one of `words`: one after the other, but at the same time those that mostly wait, whose
- * worlds say `together`. Returns whether all have passed.
+ * worlds say `together`. Without words, runs all but those whose worlds say `onDemand`. Returns whether none has failed.
  */
 export async function runAll(scenarios, words) {
-  const chosen = scenarios.filter(([name]) => words.length === 0 || words.some((word) => name.includes(word)));
+  const named = ([name, { onDemand }]) => (words.length === 0 ? !onDemand : words.some((word) => name.includes(word)));
+  const chosen = scenarios.filter(named);
+  const toRun = chosen.filter(([, world]) => !skipped(world));
+  toRun.forEach(([, world]) => prepare(world));
   let failed = 0;
   const running = new Set();
-  for (const scenario of chosen) {
+  for (const scenario of toRun) {
     const { together } = scenario[1];
     if (!together) await Promise.all(running);
     else if (running.size === AT_ONCE) await Promise.race(running);
@@ -66,6 +69,9 @@ export async function runAll(scenarios, words) {
     if (!together) await ends;
   }
   await Promise.all(running);
-  console.log(`${chosen.length - failed} passed, ${failed} failed`);
+  for (const [make, reason] of new Map(chosen.map(([, world]) => [world.make, skipped(world)]))) {
+    if (reason) console.log(`SKIPPED: ${make}: ${reason}`);
+  }
+  console.log(`${toRun.length - failed} passed, ${failed} failed, ${chosen.length - toRun.length} skipped`);
   return failed === 0 && chosen.length > 0;
 }

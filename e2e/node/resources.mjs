@@ -3,7 +3,8 @@
 import { ok, strictEqual } from 'node:assert/strict';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { examples, freePort, start, stop, until } from './world.mjs';
+import { freePort, start, stop, until } from './processes.mjs';
+import { examples } from './world.mjs';
 
 const inE2e = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
 const python = (venv, library) => [inE2e(`${venv}/bin/python`), inE2e('python/resources.py'), library];

@@ -5,13 +5,12 @@ import { approve } from './approve.mjs';
 const redirectUrl = 'http://127.0.0.1:9/callback'; // nothing listens there: `approve` stops at the redirect
 
 /**
- * Registers a client, lets alice, or another user, sign in, and requests a token for `target`, or for no resource if that is null. Returns the
- * issuer's answers: `client` (RFC 7591) and `tokens` (RFC 6749 §5.1).
+ * Registers a client, unless it is given one's id, lets alice, or another user, sign in, and requests a token for `target`, or for no resource if
+ * that is null. Returns the issuer's answers: `client` (RFC 7591) and `tokens` (RFC 6749 §5.1).
  */
-export async function signIn(world, { scope = 'read', target = world.resource, login = 'alice' } = {}) {
-  const { origin, pathname } = new URL(world.issuer);
-  const endpoints = await (await fetch(`${origin}/.well-known/oauth-authorization-server${pathname}`, within())).json();
-  const client = await ask(endpoints.registration_endpoint, 'application/json', JSON.stringify({
+export async function signIn(world, { scope = 'read', target = world.resource, login = 'alice', client_id } = {}) {
+  const endpoints = await discover(world.issuer);
+  const client = client_id ? { client_id } : await ask(endpoints.registration_endpoint, 'application/json', JSON.stringify({
     client_name: 'e2e by hand',
     application_type: 'native', // otherwise better-auth refuses a redirect to this machine
     redirect_uris: [redirectUrl],
@@ -35,6 +34,16 @@ export async function signIn(world, { scope = 'read', target = world.resource, l
   const form = new URLSearchParams({ ...common, grant_type: 'authorization_code', code, code_verifier });
   return { client, tokens: await ask(endpoints.token_endpoint, 'application/x-www-form-urlencoded', form.toString()) };
 }
+
+/** The metadata at the place of RFC 8414 §3.1. */
+async function discover(issuer) {
+  const { origin, pathname } = new URL(issuer);
+  const path = pathname === '/' ? '' : pathname;
+  return (await fetch(`${origin}/.well-known/oauth-authorization-server${path}`, within())).json();
+}
+
+/** The claims of a JWT, which are not verified here. */
+export const claims = (token) => JSON.parse(Buffer.from(token.split('.')[1], 'base64url'));
 
 const within = () => ({ signal: AbortSignal.timeout(10_000) });
 

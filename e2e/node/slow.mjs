@@ -12,9 +12,10 @@
 import { match, ok, strictEqual } from 'node:assert/strict';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { output, until } from './processes.mjs';
 import { call, listen, session } from './raw_streams.mjs';
 import { signIn } from './sign_in.mjs';
-import { examples, output, until } from './world.mjs';
+import { examples } from './world.mjs';
 
 const inE2e = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
 

@@ -1,18 +1,13 @@
 // A world: one issuer and one protected server, each a process on its own port, and what a test can do with them.
-import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { keycloak } from './keycloak_issuer.mjs';
+import { answers, freePort, running, scratch, start, until } from './processes.mjs';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const repository = fileURLToPath(new URL('../..', import.meta.url));
 export const examples = process.env.E2E_EXAMPLES; // where our examples are built; see the script `run`
 if (!examples) throw new Error('E2E_EXAMPLES is not set: start this by e2e/run');
-
-/** A folder for files that outlive a process but not the run. */
-export const scratch = mkdtempSync(join(tmpdir(), 'mcp-auth-e2e-'));
 
 /** The issuers: a command and its options, the issuer's path, and the endpoints below it that the raw requests need. */
 const ISSUERS = {
@@ -35,7 +30,21 @@ const ISSUERS = {
     path: '/api/auth',
     provider: 'better_auth',
   },
+  keycloak: {
+    shared: keycloak,
+    token: '/protocol/openid-connect/token',
+    revocation: '/protocol/openid-connect/revoke',
+    provider: 'keycloak',
+  },
 };
+
+/** Why there are no issuers of this make on this machine, if there are none: see the script `run`. */
+export const skipped = ({ make = '' }) => process.env[`E2E_SKIP_${make.toUpperCase()}`];
+
+/** Starts what several worlds share, so that it is there when the first of them needs it. */
+export function prepare({ make }) {
+  ISSUERS[make]?.shared?.start().catch(() => {}); // whoever needs it sees the error
+}
 
 /** The protected servers: a shell command, and the scopes that every request requires. */
 const SERVERS = {
@@ -48,17 +57,19 @@ const SERVERS = {
 
 /**
  * A world with an issuer of this `make`, started with those of the options `told` that it knows, and with the server `server`,
- * started with the variables of `environment`. `sessions` says whether older clients get a session. `byName` tells the server
- * the issuer's provider. Nothing runs yet: see `startIssuer` and `startServer`.
+ * started with the variables of `environment`, or of what that returns for the resource. `sessions` says whether older clients get
+ * a session. `byName` tells the server the issuer's provider. Nothing runs yet: see `startIssuer` and `startServer`.
  */
-export async function newWorld({ make = 'oidc-provider', server = 'whoami', sessions = true, byName = false, environment, ...told }) {
-  const { command: issuerCommand, takes, token, revocation, provider, path = told.path ?? '' } = ISSUERS[make];
+export async function newWorld({ make = 'oidc-provider', server = 'whoami', sessions = true, byName = false, environment = {}, ...told }) {
+  const { command: issuerCommand, takes, shared, token, revocation, provider, path: fixedPath } = ISSUERS[make];
   const { command, scopes } = SERVERS[server];
-  const port = await freePort();
-  const issuerOrigin = `http://127.0.0.1:${port}`;
   const serverPort = await freePort();
   const origin = `http://127.0.0.1:${serverPort}`;
   const resource = `${origin}/mcp`;
+  const realm = `mcp-${serverPort}`; // of an issuer that is shared
+  const port = shared ? await shared.port() : await freePort();
+  const path = shared ? `/realms/${realm}` : fixedPath ?? told.path ?? '';
+  const issuerOrigin = `http://127.0.0.1:${port}`;
   const issuer = issuerOrigin + path;
 
   /** Posts a form to one of the issuer's endpoints, as the client `machine` or as another one with the same secret. */
@@ -77,6 +88,11 @@ export async function newWorld({ make = 'oidc-provider', server = 'whoami', sess
     processes: {},
 
     async startIssuer() {
+      if (shared) {
+        this.processes.issuer = await shared.start();
+        this.realm = await shared.newRealm(realm, resource);
+        return;
+      }
       const known = { port, resource, database: join(scratch, `${port}.sqlite3`), ...told };
       const flags = takes.filter((name) => name in known).flatMap((name) => [`--${name}`, String(known[name])]);
       const [program, ...args] = issuerCommand;
@@ -87,8 +103,9 @@ export async function newWorld({ make = 'oidc-provider', server = 'whoami', sess
 
     async startServer() {
       const env = { PORT: String(serverPort), RESOURCE: resource, ISSUER: issuer, REQUIRED_SCOPES: scopes, SESSIONS: String(sessions) };
-      const named = byName ? { PROVIDER: provider, PROVIDER_URL: issuerOrigin } : {};
-      const child = start('sh', ['-c', command], { cwd: repository, env: { ...process.env, ...env, ...named, ...environment } });
+      const named = byName ? { PROVIDER: provider, PROVIDER_URL: issuerOrigin, PROVIDER_REALM: realm } : {};
+      const more = typeof environment === 'function' ? environment(resource) : environment;
+      const child = start('sh', ['-c', command], { cwd: repository, env: { ...process.env, ...env, ...named, ...more } });
       this.processes.server = child;
       await until('the server answers', () => running(child, 'server') && answers(this.metadataUrl));
     },
@@ -143,79 +160,4 @@ export async function newWorld({ make = 'oidc-provider', server = 'whoami', sess
       return response.json();
     },
   };
-}
-
-/** Runs a command to its end and returns what it prints. */
-export async function output(command, args, env = {}, seconds = 30) {
-  const child = start(command, args, { env: { ...process.env, ...env } });
-  const deadline = setTimeout(() => stop(child), seconds * 1000);
-  await child.ended;
-  clearTimeout(deadline);
-  if (child.exitCode !== 0) throw new Error(`${command} ${args.join(' ')} failed:\n${child.log()}`);
-  return child.printed();
-}
-
-/** Repeats `ask` until it returns true. Fails after 20 seconds by default. */
-export async function until(what, ask, milliseconds = 20_000) {
-  const deadline = Date.now() + milliseconds;
-  while (!(await ask())) {
-    if (Date.now() > deadline) throw new Error(`waited ${milliseconds / 1000} s in vain: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-}
-
-// ── processes ──
-
-const children = new Set();
-
-export function start(command, args, options = {}) {
-  // `detached` gives it its own process group, so that nothing it starts can outlive it.
-  const child = spawn(command, args, { ...options, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
-  let printed = '';
-  let log = '';
-  child.stdout.on('data', (data) => { printed += data; log += data; });
-  child.stderr.on('data', (data) => { log += data; });
-  child.printed = () => printed;
-  child.log = () => log;
-  child.ended = new Promise((resolve) => {
-    child.once('error', (error) => { log += error; resolve(); });
-    child.once('close', () => { children.delete(child); resolve(); });
-  });
-  children.add(child);
-  return child;
-}
-
-export async function stop(child) {
-  kill(child);
-  await child.ended;
-}
-
-function kill(child) {
-  try {
-    process.kill(-child.pid, 'SIGKILL');
-  } catch {
-    // It has already ended.
-  }
-}
-
-process.on('exit', () => {
-  children.forEach(kill);
-  rmSync(scratch, { recursive: true, force: true });
-});
-for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(130));
-
-function running(child, name) {
-  if (child.exitCode === null && child.signalCode === null) return true;
-  throw new Error(`the ${name} ended before it answered`);
-}
-
-const answers = (url) => fetch(url, { signal: AbortSignal.timeout(2_000) }).then((response) => response.ok, () => false);
-
-export function freePort() {
-  return new Promise((resolve, reject) => {
-    const probe = createServer().on('error', reject).listen(0, '127.0.0.1', () => {
-      const { port } = probe.address();
-      probe.close(() => resolve(port));
-    });
-  });
 }

@@ -3,6 +3,7 @@
 import os
 import re
 from html import unescape
+from http.cookiejar import DefaultCookiePolicy
 from urllib.parse import parse_qsl, urljoin, urlsplit
 
 import httpx2
@@ -12,6 +13,8 @@ async def approve(authorization_url: str, redirect_url: str, login: str = os.env
     """Follows an authorization URL through the issuer's forms; returns the parameters of the redirect back (code, state, iss)."""
     url, form = authorization_url, None
     async with httpx2.AsyncClient(headers={"Accept": "text/html"}, timeout=10) as browser:
+        # Browsers send secure cookies to this machine without TLS.
+        browser.cookies.jar.set_policy(DefaultCookiePolicy(secure_protocols=["http"]))
         for _ in range(12):
             response = await (browser.get(url) if form is None else browser.post(url, data=form))
             if location := response.headers.get("location"):
@@ -29,12 +32,15 @@ async def approve(authorization_url: str, redirect_url: str, login: str = os.env
     raise RuntimeError(f"still not sent back to {redirect_url}, now at {url}")
 
 
-def filled(page: str, login: str) -> dict[str, str]:
-    """The form with every field filled in, sent by the last button, which is the one that consents."""
+def filled(page: str, login: str) -> dict[str, str | list[str]]:
+    """The form with every field filled in and every box checked, sent by the last button that does not cancel, which is the one that consents."""
     form = {}
     for tag in re.findall(r"<(?:input|button)\b[^>]*>", page):
-        typed = {"text": login, "password": "any password"}.get(attribute(tag, "type"))
-        if name := attribute(tag, "name"):
+        name, kind = attribute(tag, "name"), attribute(tag, "type")
+        typed = {"text": login, "password": "any password"}.get(kind)
+        if kind == "checkbox":
+            form.setdefault(name, []).append(attribute(tag, "value") or "on")  # several may have one name
+        elif name and name != "cancel":
             form[name] = typed or attribute(tag, "value") or ""
     return form
 

@@ -4,7 +4,7 @@
     python client.py http://127.0.0.1:3000/mcp step-up    for the notes: prints {"protocol", "granted", "answers"}
     python client.py http://127.0.0.1:3000/mcp calls|listen|listen-again    see ../node/slow.mjs
 
-With PROTOCOL=2025-11-25 in its environment, it uses the older protocol.
+With PROTOCOL=2025-11-25 in its environment, it uses the older protocol. With CLIENT_ID, it does not register.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from approve import approve
 from mcp import Client
 from mcp.client.auth import OAuthClientProvider
 from mcp.client.streamable_http import streamable_http_client
-from mcp.shared.auth import AuthorizationCodeResult, OAuthClientMetadata
+from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull, OAuthClientMetadata
 
 REDIRECT = "http://127.0.0.1:9/callback"  # nothing listens there: `approve` stops at the redirect
 
@@ -82,6 +82,8 @@ async def main(url: str, task: str = "whoami") -> None:
         token_endpoint_auth_method="none",
     )
     memory = Memory()
+    if client_id := os.environ.get("CLIENT_ID"):
+        memory.client_info = OAuthClientInformationFull(client_id=client_id, **metadata.model_dump())
     provider = OAuthClientProvider(url, metadata, memory, redirect, redirected)
     mode = "legacy" if os.environ.get("PROTOCOL") == "2025-11-25" else "auto"
     async with (

@@ -1,5 +1,6 @@
-"""FastMCP as a client of ../slow/server.rs, without a user.
+"""FastMCP as a client, without a user.
 
+    python fastmcp_client.py http://127.0.0.1:3000/mcp            prints {"protocol", "tools", "whoami"}
     python fastmcp_client.py http://127.0.0.1:3000/mcp calls|listen|listen-again    see ../node/slow.mjs
 
 With PROTOCOL=2025-11-25 in its environment, it uses the older protocol.
@@ -29,7 +30,7 @@ class WithoutBrowser(OAuth):
         return AuthorizationCodeResult(**self.answer)
 
 
-async def main(url: str, task: str) -> None:
+async def main(url: str, task: str = "whoami") -> None:
     mode = "legacy" if os.environ.get("PROTOCOL") == "2025-11-25" else "auto"
     auth = WithoutBrowser(client_name="e2e fastmcp")
     async with Client(url, auth=auth, mode=mode, message_handler=slow.ears) as client:
@@ -40,7 +41,11 @@ async def main(url: str, task: str) -> None:
 
         # FastMCP has no method for subscriptions: its session has.
         protocol = client.session.protocol_version
-        result = await slow.run(task, wait, protocol, lambda **wanted: listen(client.session, **wanted))
+        if task == "whoami":
+            tools = [tool.name for tool in await client.list_tools()]
+            result = {"tools": tools, "whoami": json.loads((await client.call_tool("whoami")).content[0].text)}
+        else:
+            result = await slow.run(task, wait, protocol, lambda **wanted: listen(client.session, **wanted))
         print(json.dumps({"protocol": protocol, **result}), flush=True)
 
 

@@ -1,0 +1,88 @@
+// Scenarios with Keycloak: JWTs, step-up, lightweight tokens, logout, rotation and DPoP, with the realm of examples/keycloak.
+import { deepStrictEqual, match, ok, rejects, strictEqual } from 'node:assert/strict';
+import { until } from './processes.mjs';
+import { claims, signIn } from './sign_in.mjs';
+
+const make = 'keycloak';
+const BY_NAME = { make, byName: true }; // `AuthorizationServer::keycloak`
+const NOTES = { make, server: 'notes', environment: { LOGOUTS_OF: 'notes-app' } };
+const DPOP = { make, server: 'bound_tokens' };
+const INTROSPECTED = {
+  make,
+  server: 'opaque',
+  // Keycloak answers only to a client that is in the token's audience: its id is the URL of the resource.
+  environment: (resource) => ({ INTROSPECT_ID: resource, INTROSPECT_SECRET: 'change-me', INTROSPECT_JWTS: '1', BELIEVED_FOR: '1' }),
+};
+
+const byHand = (client) => ({ ...client, name: `${client.name}, made by hand,`, env: { CLIENT_ID: 'notes-app' } });
+
+/** The rows of the table in run.mjs. */
+export function keycloak({ flow, step, signsIn, stepsUp, accepts, refuses, clients: [v1, v2, python], others, rmcp }) {
+  /** Tokens for other uses, of which each is signed with keys of the realm. */
+  async function otherTokens(world) {
+    const { tokens } = await signIn(world, { scope: 'openid read', client_id: 'notes-app' });
+    await accepts(world, tokens.access_token);
+    deepStrictEqual([claims(tokens.id_token).typ, claims(tokens.refresh_token).typ], ['ID', 'Refresh']);
+    await refuses(world, tokens.id_token);
+    await refuses(world, tokens.refresh_token);
+  }
+
+  async function otherResource(world) {
+    await accepts(world, await world.token());
+    const token = await world.token({ scope: 'read elsewhere' }); // both
+    deepStrictEqual(claims(token).aud.sort(), [world.resource, 'http://other.example/mcp'].sort());
+    await accepts(world, token);
+    await refuses(world, await world.token({ scope: 'elsewhere' }));
+  }
+
+  /** A client of Keycloak has only the scopes with which it has registered. */
+  async function registeredForLess(world) {
+    await rejects(() => stepsUp(world, v2, '2026-07-28'), /the issuer refuses: error=invalid_scope/);
+  }
+
+  async function v1StepsUp(world) {
+    await world.realm.change('notes-app', { 'use.refresh.tokens': 'false' }); // with one, it would refresh instead
+    await stepsUp(world, byHand(v1), '2025-11-25');
+    await world.realm.change('notes-app', { 'use.refresh.tokens': 'true' });
+  }
+
+  async function rotation(world) {
+    const old = await world.token();
+    await accepts(world, old);
+    await world.realm.rotate();
+    await accepts(world, await world.token());
+    await accepts(world, old);
+  }
+
+  async function lightweight(world) {
+    await refuses(world, await world.token({ scope: 'elsewhere' })); // Keycloak does not say whether it is active
+    await world.realm.change('machine', { 'client.use.lightweight.access.token.enabled': 'true' });
+    const token = await world.token();
+    await accepts(world, token);
+  }
+
+  async function loggedOut(world) {
+    const attributes = { 'backchannel.logout.url': new URL('/security-events', world.resource).href, 'backchannel.logout.session.required': 'true' };
+    await world.realm.change('notes-app', attributes);
+    const { tokens } = await signIn(world, { scope: 'notes:read', client_id: 'notes-app' });
+    await accepts(world, tokens.access_token);
+    await world.realm.logOut();
+    await until('the token is refused', async () => (await world.post(tokens.access_token)).status !== 200, 10_000);
+    const response = await world.post(tokens.access_token);
+    strictEqual(response.status, 401);
+    match(response.headers.get('www-authenticate'), /^Bearer error="invalid_token"/);
+  }
+
+  return [
+    ...[v1, v2, python, ...others].map((client) => flow('keycloak', BY_NAME, client)),
+    ['keycloak: ID and refresh tokens: 401 invalid_token', BY_NAME, otherTokens],
+    ['keycloak: a token for another resource: 401 invalid_token', BY_NAME, otherResource],
+    ['keycloak: rotation by the admin API: the new key is accepted at once', BY_NAME, rotation],
+    ...[v2, python, rmcp].map((client) => step('keycloak', NOTES, byHand(client), '2026-07-28')),
+    ['keycloak: TypeScript v1, made by hand and without refresh tokens, asks for notes:write by itself, and for admin', NOTES, v1StepsUp],
+    ['keycloak: a client that registered itself cannot step up: invalid_scope', NOTES, registeredForLess],
+    ['keycloak: an administrator logs a user out: the logout token revokes her token', NOTES, loggedOut],
+    ['keycloak: a lightweight token is introspected', INTROSPECTED, lightweight],
+    ['keycloak: DPoP: TypeScript v2 signs in and calls a tool', DPOP, (world) => signsIn(world, v2)],
+  ];
+}
