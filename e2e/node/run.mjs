@@ -12,6 +12,7 @@ import { runAll } from './loop.mjs';
 import { output, scratch, stop, until } from './processes.mjs';
 import { resources } from './resources.mjs';
 import { slow } from './slow.mjs';
+import { spring } from './spring.mjs';
 import { examples } from './world.mjs';
 
 const inE2e = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
@@ -44,10 +45,10 @@ const COLD_START = { keys: join(scratch, 'keys.json'), asleep: true }; // the sc
 
 // ── scenarios: each row is a name, a world and a proof ──
 
-const flow = (where, world, client, subject) => [
+const flow = (where, world, client, subject, namesClient) => [
   `${where}: ${client.name} signs in and calls a tool`,
   world,
-  (w) => signsIn(w, client, subject),
+  (w) => signsIn(w, client, subject, namesClient),
 ];
 
 const step = (where, world, client, protocol) => [
@@ -89,20 +90,21 @@ const scenarios = [
   ...introspection({ flow, accepts, refuses, clients: CLIENTS }),
   ...bound({ client: TYPESCRIPT_2, refuses, accepts }),
   ...keycloak({ flow, step, stepsUp, signsIn: signsInWithProof, accepts, refuses, clients: CLIENTS, others: [FASTMCP, GO], rmcp: RMCP }),
+  ...spring({ flow, step, signsIn: signsInWithProof, accepts, refuses, clients: CLIENTS }),
   ...resources(),
   ...slow(),
 ];
 
 // ── the proofs ──
 
-async function signsIn(world, client, subject = world.realm?.alice ?? 'alice') {
+async function signsIn(world, client, subject = world.realm?.alice ?? 'alice', namesClient = true) {
   const [program, ...args] = client.command;
   const browser = inE2e('node/browser.mjs');
   const { protocol, tools, whoami } = JSON.parse(await output(program, [...args, world.resource], { BROWSER: browser }));
   strictEqual(whoami.subject, subject);
   strictEqual(whoami.issuer, world.issuer);
   deepStrictEqual(withoutOffline(whoami.scopes), ['read']);
-  ok(whoami.client_id, 'the client has an id');
+  strictEqual(Boolean(whoami.client_id), namesClient);
   ok(tools.includes('whoami'), 'the tool is listed');
   strictEqual(protocol, client.protocol);
 }

@@ -16,6 +16,7 @@ export async function signIn(world, { scope = 'read', target = world.resource, l
     redirect_uris: [redirectUrl],
     grant_types: ['authorization_code'],
     response_types: ['code'],
+    scope,
     token_endpoint_auth_method: 'none',
   }));
 
@@ -42,8 +43,10 @@ async function discover(issuer) {
   return (await fetch(`${origin}/.well-known/oauth-authorization-server${path}`, within())).json();
 }
 
-/** The claims of a JWT, which are not verified here. */
-export const claims = (token) => JSON.parse(Buffer.from(token.split('.')[1], 'base64url'));
+const part = (index) => (token) => JSON.parse(Buffer.from(token.split('.')[index], 'base64url'));
+
+/** The header and the claims of a JWT, which are not verified here. */
+export const [header, claims] = [part(0), part(1)];
 
 const within = () => ({ signal: AbortSignal.timeout(10_000) });
 

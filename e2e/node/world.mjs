@@ -30,6 +30,14 @@ const ISSUERS = {
     path: '/api/auth',
     provider: 'better_auth',
   },
+  spring: {
+    command: [`${process.env.E2E_JAVA_HOME}/bin/java`, '-XX:TieredStopAtLevel=1', '-jar', `${here}../spring/target/issuer.jar`, '--server.address=127.0.0.1'],
+    takes: ['server.port', 'resource', 'format'],
+    health: '/.well-known/oauth-authorization-server',
+    token: '/oauth2/token',
+    revocation: '/oauth2/revoke',
+    provider: 'spring',
+  },
   keycloak: {
     shared: keycloak,
     token: '/protocol/openid-connect/token',
@@ -61,7 +69,7 @@ const SERVERS = {
  * a session. `byName` tells the server the issuer's provider. Nothing runs yet: see `startIssuer` and `startServer`.
  */
 export async function newWorld({ make = 'oidc-provider', server = 'whoami', sessions = true, byName = false, environment = {}, ...told }) {
-  const { command: issuerCommand, takes, shared, token, revocation, provider, path: fixedPath } = ISSUERS[make];
+  const { command: issuerCommand, takes, health = '/admin/hits', shared, token, revocation, provider, path: fixedPath } = ISSUERS[make];
   const { command, scopes } = SERVERS[server];
   const serverPort = await freePort();
   const origin = `http://127.0.0.1:${serverPort}`;
@@ -93,12 +101,12 @@ export async function newWorld({ make = 'oidc-provider', server = 'whoami', sess
         this.realm = await shared.newRealm(realm, resource);
         return;
       }
-      const known = { port, resource, database: join(scratch, `${port}.sqlite3`), ...told };
-      const flags = takes.filter((name) => name in known).flatMap((name) => [`--${name}`, String(known[name])]);
+      const known = { port, 'server.port': port, resource, database: join(scratch, `${port}.sqlite3`), ...told };
+      const flags = takes.filter((name) => name in known).map((name) => `--${name}=${known[name]}`);
       const [program, ...args] = issuerCommand;
       const child = start(program, [...args, ...flags]);
       this.processes.issuer = child;
-      await until('the issuer answers', () => running(child, 'issuer') && answers(`${issuerOrigin}/admin/hits`));
+      await until('the issuer answers', () => running(child, 'issuer') && answers(issuerOrigin + health), 60_000); // Java is slow
     },
 
     async startServer() {
