@@ -1,7 +1,7 @@
 // Scenarios with Keycloak: JWTs, step-up, lightweight tokens, logout, rotation and DPoP, with the realm of examples/keycloak.
-import { deepStrictEqual, match, ok, rejects, strictEqual } from 'node:assert/strict';
+import { deepStrictEqual, match, rejects, strictEqual } from 'node:assert/strict';
 import { until } from './processes.mjs';
-import { claims, signIn } from './sign_in.mjs';
+import { byHand, claims, signIn } from './sign_in.mjs';
 
 const make = 'keycloak';
 const BY_NAME = { make, byName: true }; // `AuthorizationServer::keycloak`
@@ -13,8 +13,6 @@ const INTROSPECTED = {
   // Keycloak answers only to a client that is in the token's audience: its id is the URL of the resource.
   environment: (resource) => ({ INTROSPECT_ID: resource, INTROSPECT_SECRET: 'change-me', INTROSPECT_JWTS: '1', BELIEVED_FOR: '1' }),
 };
-
-const byHand = (client) => ({ ...client, name: `${client.name}, made by hand,`, env: { CLIENT_ID: 'notes-app' } });
 
 /** The rows of the table in run.mjs. */
 export function keycloak({ flow, step, signsIn, stepsUp, accepts, refuses, clients: [v1, v2, python], others, rmcp }) {
@@ -55,10 +53,14 @@ export function keycloak({ flow, step, signsIn, stepsUp, accepts, refuses, clien
   }
 
   async function lightweight(world) {
-    await refuses(world, await world.token({ scope: 'elsewhere' })); // Keycloak does not say whether it is active
-    await world.realm.change('machine', { 'client.use.lightweight.access.token.enabled': 'true' });
-    const token = await world.token();
-    await accepts(world, token);
+    await world.realm.change('notes-app', { 'client.use.lightweight.access.token.enabled': 'true' });
+    const { tokens } = await signIn(world, { client_id: 'notes-app' });
+    strictEqual(claims(tokens.access_token).auth_time, undefined); // which is only in the answer
+    await accepts(world, tokens.access_token);
+    await world.realm.logOut();
+    await until('the token is refused', async () => (await world.post(tokens.access_token)).status !== 200, 5_000);
+    await refuses(world, tokens.access_token);
+    await refuses(world, await world.token({ scope: 'elsewhere' })); // Keycloak does not tell this client whether it is active
   }
 
   async function loggedOut(world) {
@@ -82,7 +84,7 @@ export function keycloak({ flow, step, signsIn, stepsUp, accepts, refuses, clien
     ['keycloak: TypeScript v1, made by hand and without refresh tokens, asks for notes:write by itself, and for admin', NOTES, v1StepsUp],
     ['keycloak: a client that registered itself cannot step up: invalid_scope', NOTES, registeredForLess],
     ['keycloak: an administrator logs a user out: the logout token revokes her token', NOTES, loggedOut],
-    ['keycloak: a lightweight token is introspected', INTROSPECTED, lightweight],
+    ['keycloak: a lightweight token is introspected, and ends with its session', INTROSPECTED, lightweight],
     ['keycloak: DPoP: TypeScript v2 signs in and calls a tool', DPOP, (world) => signsIn(world, v2)],
   ];
 }

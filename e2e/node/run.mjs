@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { betterAuth } from './better_auth.mjs';
 import { bound, signsInWithProof } from './bound.mjs';
+import { hydra } from './hydra.mjs';
 import { introspection } from './introspection.mjs';
 import { keycloak } from './keycloak.mjs';
 import { runAll } from './loop.mjs';
@@ -91,6 +92,7 @@ const scenarios = [
   ...bound({ client: TYPESCRIPT_2, refuses, accepts }),
   ...keycloak({ flow, step, stepsUp, signsIn: signsInWithProof, accepts, refuses, clients: CLIENTS, others: [FASTMCP, GO], rmcp: RMCP }),
   ...spring({ flow, step, signsIn: signsInWithProof, accepts, refuses, clients: CLIENTS }),
+  ...hydra({ flow, signsIn, accepts, refuses, clients: CLIENTS, others: [FASTMCP, GO] }),
   ...resources(),
   ...slow(),
 ];
@@ -100,7 +102,7 @@ const scenarios = [
 async function signsIn(world, client, subject = world.realm?.alice ?? 'alice', namesClient = true) {
   const [program, ...args] = client.command;
   const browser = inE2e('node/browser.mjs');
-  const { protocol, tools, whoami } = JSON.parse(await output(program, [...args, world.resource], { BROWSER: browser }));
+  const { protocol, tools, whoami } = JSON.parse(await output(program, [...args, world.resource], { BROWSER: browser, ...client.env }));
   strictEqual(whoami.subject, subject);
   strictEqual(whoami.issuer, world.issuer);
   deepStrictEqual(withoutOffline(whoami.scopes), ['read']);

@@ -38,6 +38,14 @@ const ISSUERS = {
     revocation: '/oauth2/revoke',
     provider: 'spring',
   },
+  hydra: {
+    command: [process.execPath, `${here}hydra_issuer.mjs`],
+    takes: ['port', 'admin', 'resource', 'format'],
+    prints: 'ready',
+    token: '/oauth2/token',
+    revocation: '/oauth2/revoke',
+    provider: 'ory',
+  },
   keycloak: {
     shared: keycloak,
     token: '/protocol/openid-connect/token',
@@ -65,11 +73,11 @@ const SERVERS = {
 
 /**
  * A world with an issuer of this `make`, started with those of the options `told` that it knows, and with the server `server`,
- * started with the variables of `environment`, or of what that returns for the resource. `sessions` says whether older clients get
+ * started with the variables of `environment`, or of what that returns for the resource and the issuer's admin port. `sessions` says whether older clients get
  * a session. `byName` tells the server the issuer's provider. Nothing runs yet: see `startIssuer` and `startServer`.
  */
 export async function newWorld({ make = 'oidc-provider', server = 'whoami', sessions = true, byName = false, environment = {}, ...told }) {
-  const { command: issuerCommand, takes, health = '/admin/hits', shared, token, revocation, provider, path: fixedPath } = ISSUERS[make];
+  const { command: issuerCommand, takes, health = '/admin/hits', prints, shared, token, revocation, provider, path: fixedPath } = ISSUERS[make];
   const { command, scopes } = SERVERS[server];
   const serverPort = await freePort();
   const origin = `http://127.0.0.1:${serverPort}`;
@@ -77,6 +85,7 @@ export async function newWorld({ make = 'oidc-provider', server = 'whoami', sess
   const realm = `mcp-${serverPort}`; // of an issuer that is shared
   const port = shared ? await shared.port() : await freePort();
   const path = shared ? `/realms/${realm}` : fixedPath ?? told.path ?? '';
+  const admin = await freePort(); // for an issuer that has a second port
   const issuerOrigin = `http://127.0.0.1:${port}`;
   const issuer = issuerOrigin + path;
 
@@ -92,6 +101,7 @@ export async function newWorld({ make = 'oidc-provider', server = 'whoami', sess
   return {
     issuer,
     resource,
+    adminOrigin: `http://127.0.0.1:${admin}`,
     metadataUrl: `${origin}/.well-known/oauth-protected-resource/mcp`,
     processes: {},
 
@@ -101,18 +111,19 @@ export async function newWorld({ make = 'oidc-provider', server = 'whoami', sess
         this.realm = await shared.newRealm(realm, resource);
         return;
       }
-      const known = { port, 'server.port': port, resource, database: join(scratch, `${port}.sqlite3`), ...told };
+      const known = { port, admin, 'server.port': port, resource, database: join(scratch, `${port}.sqlite3`), ...told };
       const flags = takes.filter((name) => name in known).map((name) => `--${name}=${known[name]}`);
       const [program, ...args] = issuerCommand;
       const child = start(program, [...args, ...flags]);
       this.processes.issuer = child;
-      await until('the issuer answers', () => running(child, 'issuer') && answers(issuerOrigin + health), 60_000); // Java is slow
+      const isUp = () => (prints ? child.printed().includes(prints) : answers(issuerOrigin + health));
+      await until('the issuer answers', () => running(child, 'issuer') && isUp(), 60_000); // Java is slow
     },
 
     async startServer() {
       const env = { PORT: String(serverPort), RESOURCE: resource, ISSUER: issuer, REQUIRED_SCOPES: scopes, SESSIONS: String(sessions) };
       const named = byName ? { PROVIDER: provider, PROVIDER_URL: issuerOrigin, PROVIDER_REALM: realm } : {};
-      const more = typeof environment === 'function' ? environment(resource) : environment;
+      const more = typeof environment === 'function' ? environment(resource, `http://127.0.0.1:${admin}`) : environment;
       const child = start('sh', ['-c', command], { cwd: repository, env: { ...process.env, ...env, ...named, ...more } });
       this.processes.server = child;
       await until('the server answers', () => running(child, 'server') && answers(this.metadataUrl));
@@ -120,7 +131,8 @@ export async function newWorld({ make = 'oidc-provider', server = 'whoami', sess
 
     /** An access token from the issuer, by client_credentials. */
     async token({ client, scope = 'read', target = resource } = {}) {
-      const response = await ask(token, { grant_type: 'client_credentials', scope, resource: target }, client);
+      const form = { grant_type: 'client_credentials', scope, resource: target, audience: target }; // Hydra asks for `audience`
+      const response = await ask(token, form, client);
       const body = await response.json();
       if (!response.ok) throw new Error(`the issuer gives no token: ${JSON.stringify(body)}`);
       return body.access_token;
