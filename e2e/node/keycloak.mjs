@@ -64,8 +64,6 @@ export function keycloak({ flow, step, signsIn, stepsUp, accepts, refuses, clien
   }
 
   async function loggedOut(world) {
-    const attributes = { 'backchannel.logout.url': new URL('/security-events', world.resource).href, 'backchannel.logout.session.required': 'true' };
-    await world.realm.change('notes-app', attributes);
     const { tokens } = await signIn(world, { scope: 'notes:read', client_id: 'notes-app' });
     await accepts(world, tokens.access_token);
     await world.realm.logOut();

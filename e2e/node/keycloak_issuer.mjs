@@ -87,7 +87,10 @@ function rsaKey(providerId, priority) {
 
 /** The realm of the example for this resource, with a password that the tests know, and with a client without a user. */
 function forTests(name, resource) {
-  const realm = JSON.parse(JSON.stringify(example).replaceAll('http://127.0.0.1:3000/mcp', resource).replaceAll('default-roles-mcp', `default-roles-${name}`));
+  const text = JSON.stringify(example)
+    .replaceAll('http://127.0.0.1:3000', new URL(resource).origin)
+    .replaceAll('default-roles-mcp', `default-roles-${name}`);
+  const realm = JSON.parse(text);
   const scopes = realm.defaultOptionalClientScopes;
   for (const credential of realm.users.flatMap((user) => user.credentials)) credential.value = PASSWORD;
   const elsewhere = structuredClone(realm.clientScopes.find((scope) => scope.name === 'read'));
