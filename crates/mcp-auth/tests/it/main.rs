@@ -42,6 +42,7 @@ mod providers;
 mod proxies;
 mod readiness;
 mod real_issuers;
+mod recorded;
 mod refusals;
 mod revocation;
 mod rmcp_methods;

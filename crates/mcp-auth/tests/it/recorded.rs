@@ -5,6 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::{AUTHORIZATION, HeaderMap};
 use mcp_auth::{
     AuthInfo, AuthorizationServer, Denial, Dpop, Introspection, ManualClock, McpAuth, Reason,
@@ -34,7 +36,8 @@ impl Recording {
     /// What the server published, and its answer about one token.
     fn web(&self, answer: Option<&Value>) -> Web {
         let documents = self.0["documents"].as_object().expect("documents").iter();
-        let web = documents.fold(Web::default(), |web, (url, body)| web.serve(url, body.to_string()));
+        let web =
+            documents.fold(Web::default(), |web, (url, body)| web.serve(url, body.to_string()));
         match answer {
             Some(answer) => web.serve(QUESTIONS, answer.to_string()),
             None => web,
@@ -56,11 +59,15 @@ impl Recording {
         }
     }
 
-    async fn admit(&self, name: &str, headers: &HeaderMap, is_asked: bool) -> Result<AuthInfo, Denial> {
+    async fn admit(
+        &self,
+        name: &str,
+        headers: &HeaderMap,
+        is_asked: bool,
+    ) -> Result<AuthInfo, Denial> {
         let answer = self.token(name).get("introspection").filter(|_| is_asked);
         let seconds = self.0["time"].as_u64().expect("a time");
-        let clock = ManualClock::new();
-        clock.set(UNIX_EPOCH + Duration::from_secs(seconds));
+        let clock = ManualClock::at(UNIX_EPOCH + Duration::from_secs(seconds));
         let auth = McpAuth::builder(self.0["resource"].as_str().expect("a URL"))
             .authorization_server(self.server(answer).clock(clock.clone()))
             .dpop(Dpop::optional())
@@ -70,7 +77,7 @@ impl Recording {
         admit(&auth, headers).await
     }
 
-    /// Checks the outcome, and of an accepted token its subject too.
+    /// Checks the outcome, and who the caller of an accepted token is.
     async fn check(&self, name: &str, is_asked: bool, expected: Outcome) {
         let recorded = self.token(name);
         let token = recorded["token"].as_str().expect("a token");
@@ -79,16 +86,29 @@ impl Recording {
             headers.insert(AUTHORIZATION, format!("DPoP {token}").parse().expect("a header value"));
             headers.insert("dpop", proof.parse().expect("a header value"));
         }
-        let admitted = self.admit(name, &headers, is_asked).await;
         let label = format!("{}, {name}, asked: {is_asked}", self.0["product"]);
-        match (admitted, expected) {
-            (Ok(caller), Ok(scopes)) => assert_eq!(caller.scopes().as_str(), scopes, "{label}"),
+        match (self.admit(name, &headers, is_asked).await, expected) {
+            (Ok(caller), Ok(scopes)) => {
+                let claims = claims(token).unwrap_or_else(|| recorded["introspection"].clone());
+                let client = claims.get("azp").or(claims.get("client_id"));
+                assert_eq!(caller.subject(), claims["sub"], "{label}");
+                assert_eq!(caller.client_id(), client.and_then(Value::as_str), "{label}");
+                assert_eq!(caller.scopes().as_str(), scopes, "{label}");
+            }
             (Err(denial), Err(reason)) => {
                 assert_eq!(denial.reason(), Some(reason), "{label}: {denial}");
             }
             (found, expected) => panic!("{label}: {found:?} instead of {expected:?}"),
         }
     }
+}
+
+/// The claims of a JWT. `None` if the token is opaque.
+fn claims(token: &str) -> Option<Value> {
+    let mut parts = token.split('.');
+    let (_, payload, _) = (parts.next()?, parts.next()?, parts.next()?);
+    let payload = URL_SAFE_NO_PAD.decode(payload).expect("base64url");
+    Some(serde_json::from_slice(&payload).expect("JSON"))
 }
 
 #[tokio::test]
@@ -125,4 +145,34 @@ async fn spring() {
     ] {
         recording.check(name, is_asked, expected).await;
     }
+}
+
+#[tokio::test]
+async fn ory_hydra() {
+    let recording = Recording::of("hydra");
+    for (name, is_asked, expected) in [
+        ("user", false, Ok("openid offline read")),
+        ("machine", false, Ok("read")),
+        ("for another resource", false, Err(Reason::Audience)),
+        ("for no resource", false, Err(Reason::Audience)),
+        ("id", false, Err(Reason::Type)),
+        ("opaque", true, Ok("openid offline read")),
+        ("opaque", false, Err(Reason::Malformed)),
+        ("refresh", true, Err(Reason::Type)), // active, and with the audience of its access token
+        ("refresh", false, Err(Reason::Malformed)),
+    ] {
+        recording.check(name, is_asked, expected).await;
+    }
+}
+
+/// A recording that nothing tests would prove nothing.
+#[test]
+fn each_recording_is_a_test_here() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/recorded");
+    let mut names: Vec<_> = fs::read_dir(folder)
+        .expect("the recordings")
+        .map(|file| file.expect("a file").file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["hydra.json", "keycloak.json", "spring.json"]);
 }
