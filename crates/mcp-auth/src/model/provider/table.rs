@@ -233,6 +233,7 @@ const KEYCLOAK: Provider = Provider {
     advice: "add an Audience mapper with the URL of this resource to each client scope that clients ask for (a client that registers itself gets only those), with *Add to lightweight access token* on (otherwise a lightweight token has no `aud`; or let Keycloak be asked about every token, by `AuthorizationServer::external(..)` with `.introspection(..)`); `account` is Keycloak's own default and stands for no resource",
     inactive: "Keycloak does not know the token, or it was revoked, or the client that asks is not in the token's audience: ask with a confidential client whose ID is the URL of this resource",
     known_audiences: &["account"],
+    evidence: Evidence::SeenLive,
     source: "https://www.keycloak.org/docs/latest/server_admin/#audience-support",
     ..DEFAULT
 };
@@ -325,6 +326,7 @@ const ORY: Provider = Provider {
     advice: "let the client ask by the parameter `audience` for the URL of this resource, and allow it to in the client's `audience` list; otherwise `aud` is empty",
     opaque: "Ory's tokens are opaque by default: set `strategies.access_token` to `jwt`",
     hosts: &["projects.oryapis.com"],
+    evidence: Evidence::SeenLive,
     source: "https://www.ory.sh/docs/oauth2-oidc/jwt-access-token",
     ..DEFAULT
 };
@@ -446,6 +448,8 @@ const SPRING: Provider = Provider {
     // `JwtGenerator` writes `nbf` into access tokens and `azp` into ID tokens.
     markers: &[TokenMarker::Has("nbf")],
     advice: "`aud` is the client's ID: name it with `.audience(..)`; better, write the URL of this resource into `aud` with an `OAuth2TokenCustomizer`",
+    opaque: "Spring issues opaque tokens to clients whose `accessTokenFormat` is `REFERENCE`: introspect them, or set it to `SELF_CONTAINED`",
+    evidence: Evidence::SeenLive,
     source: "https://docs.spring.io/spring-authorization-server/reference/core-model-components.html#oauth2-token-customizer",
     ..DEFAULT
 };
