@@ -260,7 +260,7 @@ error_codes!(BadProof {
 error_codes!(Reason {
     Algorithm: "algorithm",
         "The access token is signed with an algorithm that is not accepted",
-        "the token's `alg` is unknown, symmetric or `none`: let the issuer sign with an asymmetric algorithm";
+        "the token's `alg` is unknown, symmetric or `none`: the client must send its access token (Keycloak signs refresh tokens symmetrically), and the issuer must sign that with an asymmetric algorithm";
     Audience: "audience",
         "The access token was issued for another resource",
         "set the audience (API, resource) in your provider, or accept its name for this resource with `.audience(..)`";
