@@ -125,7 +125,16 @@ fn is_there(test: &str) -> bool {
 /// an end. The place and the client are in tables too.
 fn is_scenario(name: &str) -> bool {
     let read = |file| fs::read_to_string(root().join("e2e/node").join(file)).expect("scenarios");
-    let files = ["run.mjs", "introspection.mjs", "better_auth.mjs", "slow.mjs", "resources.mjs"];
+    let files = [
+        "run.mjs",
+        "introspection.mjs",
+        "better_auth.mjs",
+        "keycloak.mjs",
+        "spring.mjs",
+        "hydra.mjs",
+        "slow.mjs",
+        "resources.mjs",
+    ];
     let script = files.map(read).concat();
     let composed = [
         ("", " signs in and calls a tool", "flow('"),
