@@ -39,6 +39,8 @@ pub(crate) enum Before {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RevokedKind {
     Everything,
+    /// All sessions that began before. Tokens show that by `auth_time`, and revoked are those that do not.
+    EverySession,
     Session,
     Subject,
     /// A subject's tokens that name no session. They may belong to a session that ended.

@@ -86,6 +86,7 @@ impl McpAuthBuilder {
             operations: Some(self.operations.under(&self.hierarchy)).filter(|it| !it.is_empty()),
             resource: ResourceContext { audiences, scopes }.into(),
         });
+        self.revocations.trust(&policy.issuers, &policy.issuer_sets);
         let by_rules = || list_rules::permitted_items(policy.clone(), clock.clone());
         let lists = ListFilter {
             keep: self.keep.or_else(|| self.filters_lists.then(by_rules)),

@@ -12,6 +12,7 @@ mod attacks_on_uris;
 mod budgets_of_introspection;
 mod budgets_of_keys;
 mod budgets_of_resolvers;
+mod budgets_of_revocations;
 mod config;
 mod confirmation;
 mod layer;

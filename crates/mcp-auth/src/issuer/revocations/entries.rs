@@ -18,14 +18,14 @@ pub(super) const SKEW: u64 = 5;
 #[derive(Default)]
 pub(super) struct IssuerEntries {
     /// One table for each [`RevokedKind`], by name.
-    tables: [HashMap<Box<str>, Entry>; 5],
+    tables: [HashMap<Box<str>, Entry>; 6],
     /// How far its clock is ahead of ours, as far as its tokens have shown it: when more became known, and how many
     /// seconds. Both grow.
     clock: Vec<(u64, u64)>,
 }
 
-/// Tokens issued before these times are revoked, and those that do not say when they were issued. All are seconds
-/// since 1970.
+/// Tokens issued before these times are revoked, and those that do not say when they were issued. For
+/// [`RevokedKind::EverySession`], the login counts instead. All are seconds since 1970.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Entry {
     /// By the clock of the issuer, like the `iat` of its tokens.
@@ -64,6 +64,11 @@ impl IssuerEntries {
         self.tables.iter().map(HashMap::len).sum()
     }
 
+    /// Whether it has entries, or its clock was learned after a moment.
+    pub(super) fn is_needed(&self, since: u64) -> bool {
+        self.len() > 0 || self.clock.last().is_some_and(|(learned, _)| *learned > since)
+    }
+
     /// How many seconds its clock was ahead, as far as that was known at a moment.
     fn clock_ahead(&self, moment: u64) -> u64 {
         let known = self.clock.iter().rev().find(|(since, _)| *since <= moment);
@@ -84,16 +89,20 @@ impl IssuerEntries {
     pub(super) fn revokes(&self, data: &TokenData, now: u64, leeway: u64) -> bool {
         let latest = now.saturating_add(leeway);
         // Who knows what claims say that cannot be read: they may name anything that is revoked.
-        let Ok([jti, sid, sub]) = json::pick(&data.claims, ["jti", "sid", "sub"]) else {
+        let names = ["jti", "sid", "sub", "auth_time"];
+        let Ok([jti, sid, sub, auth_time]) = json::pick(&data.claims, names) else {
             return self.len() > 0;
         };
-        let issued_at = data.issued_at.map(NonZeroU64::get).filter(|time| *time <= latest);
-        let covers = |entry: &Entry| {
+        let is_before = |entry: &Entry, time: Option<u64>| {
             // What became known about its clock much later says nothing about the moment of the revocation.
             let known_by = entry.before_ours.saturating_add(leeway);
             let before_ours = entry.before_ours.saturating_add(self.clock_ahead(known_by));
-            issued_at.is_none_or(|time| time < entry.before.max(before_ours))
+            let time = time.filter(|time| *time <= latest);
+            time.is_none_or(|time| time < entry.before.max(before_ours))
         };
+        let covers = |entry: &Entry| is_before(entry, data.issued_at.map(NonZeroU64::get));
+        let login = auth_time.and_then(Raw::numeric_date).map(|seconds| seconds as u64);
+        let covers_login = |entry: &Entry| entry.until > now && is_before(entry, login);
         let subject = Name::Is(Cow::Borrowed(data.subject.of(&data.claims)));
         let names_session = sid.and_then(Raw::string).is_some_and(|sid| !sid.is_empty());
         let (jti, sid, sub) = (Name::of(jti), Name::of(sid), Name::of(sub));
@@ -105,6 +114,8 @@ impl IssuerEntries {
             Name::Unreadable => self.table(kind).values().any(covers),
         };
         self.table(RevokedKind::Everything).values().any(covers)
+            || !matches!(sid, Name::Absent)
+                && self.table(RevokedKind::EverySession).values().any(covers_login)
             || revokes(RevokedKind::Token, &jti)
             || revokes(RevokedKind::Session, &sid)
             || of_subject.iter().any(|name| revokes(RevokedKind::Subject, name))
@@ -112,7 +123,7 @@ impl IssuerEntries {
                 && of_subject.iter().any(|name| revokes(RevokedKind::SubjectWithoutSession, name))
     }
 
-    /// Removes expired entries. If that is not enough, replaces all by one.
+    /// Removes expired entries. If that is not enough, replaces them.
     pub(super) fn make_room(&mut self, issuer: &str, capacity: usize, now: u64) {
         self.remove_expired(now);
         if self.len() >= capacity {
@@ -124,14 +135,38 @@ impl IssuerEntries {
         self.tables.iter_mut().for_each(|table| table.retain(|_, entry| entry.until > now));
     }
 
-    /// Replaces the entries by one that revokes everything that the issuer has issued until now. Its ended sessions
-    /// are kept, since tokens may still be issued for them: the newest, in up to half of its entries.
-    pub(super) fn compact(&mut self, issuer: &str, now: u64) {
+    /// Makes room because of what this issuer itself has sent. All that it has issued until now is revoked. Its ended
+    /// sessions are kept, since tokens may still be issued for them: the newest, in up to half of its entries.
+    fn compact(&mut self, issuer: &str, now: u64) {
         tracing::error!(
             target: "mcp_auth", issuer = &*shown::field(issuer), entries = self.len(),
             "the list of revocations is full: everything that this issuer issued until now is revoked instead; raise `Revocations::capacity(..)`",
         );
         let max_sessions = self.len() / 2;
+        let mut sessions: Vec<_> = self.revoke_everything(now).into_iter().collect();
+        sessions.sort_unstable_by_key(|(_, entry)| Reverse(entry.until));
+        sessions.truncate(max_sessions);
+        self.table_mut(RevokedKind::Session).extend(sessions);
+    }
+
+    /// Makes room because of what others have sent too, so nothing that it has revoked may come back. All that it has
+    /// issued until now is revoked, and until its ended sessions would have been removed, so are all sessions of which
+    /// a token does not show that they began later.
+    pub(super) fn close(&mut self, issuer: &str, now: u64) {
+        tracing::error!(
+            target: "mcp_auth", issuer = &*shown::field(issuer), entries = self.len(),
+            "the issuers of one resolver have sent too many revocations, this one the most: everything that it issued until now is revoked instead, and its sessions are refused unless `auth_time` shows a later login; raise `Revocations::capacity(..)`",
+        );
+        let sessions = self.revoke_everything(now);
+        if let Some(until) = sessions.values().map(|entry| entry.until).max() {
+            let began = Entry { before: 0, before_ours: now.saturating_add(1 + SKEW), until };
+            self.insert(RevokedKind::EverySession, "", began);
+        }
+    }
+
+    /// Replaces the entries by one that revokes everything that the issuer has issued until now. Returns its ended
+    /// sessions, for which tokens may still be issued.
+    fn revoke_everything(&mut self, now: u64) -> HashMap<Box<str>, Entry> {
         let mut all = Entry { before: 0, before_ours: now.saturating_add(1 + SKEW), until: now };
         for entry in self.tables.iter().flat_map(HashMap::values) {
             all.until = all.until.max(entry.until);
@@ -141,12 +176,11 @@ impl IssuerEntries {
             }
         }
         let sessions = std::mem::take(self.table_mut(RevokedKind::Session));
-        let mut sessions: Vec<_> = sessions.into_iter().collect();
-        sessions.sort_unstable_by_key(|(_, entry)| Reverse(entry.until));
-        sessions.truncate(max_sessions);
+        let every_session = std::mem::take(self.table_mut(RevokedKind::EverySession));
         self.tables = Default::default();
-        self.table_mut(RevokedKind::Session).extend(sessions);
+        *self.table_mut(RevokedKind::EverySession) = every_session;
         self.insert(RevokedKind::Everything, "", all);
+        sessions
     }
 }
 

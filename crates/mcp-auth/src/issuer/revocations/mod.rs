@@ -1,16 +1,18 @@
 //! `Revocations`: a bounded list of revocations, which is checked on every request.
 
 mod entries;
+mod issuers;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
-use crate::issuer::revocations::entries::{Entry, IssuerEntries, SKEW};
+use crate::issuer::revocations::entries::{Entry, SKEW};
+use crate::issuer::revocations::issuers::{Issuers, Limits};
 use crate::model::denial::Denial;
 use crate::model::error_codes::Reason;
+use crate::model::issuer_pattern::IssuerSet;
 use crate::model::revocation::{Before, Revocation, RevokedKind};
 use crate::model::verified_token::{API_KEY_ISSUER, TokenData};
 use crate::net::notify::Notify;
@@ -25,10 +27,6 @@ const RETENTION: Duration = Duration::from_secs(48 * 60 * 60);
 /// of users.
 const CAPACITY: usize = 100_000;
 
-/// How many times the capacity of one issuer all issuers may use together: 150 MB. Few resources trust more than ten
-/// issuers that revoke much; a resolver may trust thousands, and this bounds their memory.
-const TOTAL: usize = 10;
-
 /// A list of revocations. Clones share one list, so that several resources can use it.
 ///
 /// A revocation is kept for 48 hours; by then the tokens it names have expired. Revocations of API keys, which need
@@ -36,8 +34,10 @@ const TOTAL: usize = 10;
 ///
 /// Each issuer has a quota. If an issuer exceeds it, all tokens that this issuer has issued until then are revoked
 /// instead: its clients have to refresh their tokens once. Sessions that it has ended stay ended, but only the newest
-/// are kept, in up to half of its entries. Tokens of other issuers are not affected, unless all issuers together exceed
-/// ten times the quota of one ([`capacity`](Self::capacity)).
+/// are kept, in up to half of its entries. Tokens of other issuers are not affected.
+///
+/// Issuers that only an [`issuer_resolver`](crate::McpAuthBuilder::issuer_resolver) knows have a quota together as
+/// well: see [`capacity`](Self::capacity). What one of them sends never brings back a session that another has ended.
 ///
 /// The list is kept in memory: it is empty after a restart.
 ///
@@ -68,7 +68,7 @@ struct Shared {
     number: AtomicUsize,
     /// How many revocations have revoked something new.
     version: AtomicUsize,
-    issuers: RwLock<HashMap<Box<str>, IssuerEntries>>,
+    issuers: RwLock<Issuers>,
     changed: Notify,
 }
 
@@ -89,8 +89,10 @@ impl Revocations {
 
     /// Sets how many revocations of one issuer are kept: 100,000 unless set, which takes about 15 MB.
     ///
-    /// All issuers together may have ten times as many. Beyond that, which needs more than ten issuers, the issuer
-    /// with the most revocations is treated as if it exceeded its own quota.
+    /// All issuers of one [`issuer_resolver`](crate::McpAuthBuilder::issuer_resolver) together may have ten times as
+    /// many. Beyond that, the one with the most makes room. All tokens that it has issued until then are revoked, and
+    /// until its revocations would have been removed, a token with a `sid` is refused unless its `auth_time` shows a
+    /// later login. Issuers that are configured, and API keys, never make room for others.
     ///
     /// The result is a new, empty list, which shares nothing with earlier clones.
     #[must_use]
@@ -110,9 +112,14 @@ impl Revocations {
         self.len() == 0
     }
 
+    /// Gives issuers that are configured a quota that they share with nobody.
+    pub(crate) fn trust(&self, configured: &[Arc<str>], issuer_sets: &[IssuerSet]) {
+        self.change(|issuers| issuers.trust(configured, issuer_sets));
+    }
+
     pub(crate) fn insert(&self, revocation: &Revocation, now: SystemTime) {
         let now = unix_secs(now);
-        let Revocation { issuer, kind, name, before } = revocation;
+        let Revocation { issuer, kind, before, .. } = revocation;
         let until = match **issuer == *API_KEY_ISSUER {
             true => u64::MAX,
             false => now.saturating_add(self.retention.as_secs()),
@@ -123,22 +130,10 @@ impl Revocations {
             (_, Before::Ours(second)) => (0, *second),
             (_, Before::Now) => (0, now.saturating_add(1 + SKEW)),
         };
-        let mut issuers = self.shared.issuers.write().unwrap_or_else(PoisonError::into_inner);
-        let entries = issuers.entry(issuer.clone()).or_default();
-        if !entries.table(*kind).contains_key(name) {
-            if entries.len() >= self.capacity {
-                entries.make_room(issuer, self.capacity, now);
-            }
-            let total = self.capacity.saturating_mul(TOTAL);
-            if entry_count(&issuers) >= total {
-                make_room(&mut issuers, total, now);
-            }
-        }
-        let entries = issuers.entry(issuer.clone()).or_default();
-        let is_new = entries.insert(*kind, name, Entry { before, before_ours, until });
-        self.shared.number.store(entry_count(&issuers), Ordering::Release);
+        let entry = Entry { before, before_ours, until };
+        let is_new =
+            self.change(|issuers| issuers.insert(revocation, entry, self.limits(now), now));
         self.shared.version.fetch_add(usize::from(is_new), Ordering::Release);
-        drop(issuers);
         // Issuers may repeat a revocation many times.
         if is_new {
             self.shared.changed.notify();
@@ -153,7 +148,7 @@ impl Revocations {
         }
         let issuers = self.shared.issuers.read().unwrap_or_else(PoisonError::into_inner);
         issuers
-            .get(&*data.issuer)
+            .get(&data.issuer)
             .is_some_and(|entries| entries.revokes(data, unix_secs(now), leeway.as_secs()))
     }
 
@@ -182,21 +177,35 @@ impl Revocations {
         if ahead == 0 || ahead > leeway {
             return;
         }
-        let known = |issuers: &HashMap<Box<str>, IssuerEntries>| {
-            issuers.get(&*data.issuer).is_some_and(|entries| entries.knows_clock_ahead(ahead))
+        let known = |issuers: &Issuers| {
+            issuers.get(&data.issuer).is_some_and(|entries| entries.knows_clock_ahead(ahead))
         };
         if known(&self.shared.issuers.read().unwrap_or_else(PoisonError::into_inner)) {
             return;
         }
-        let mut issuers = self.shared.issuers.write().unwrap_or_else(PoisonError::into_inner);
-        let entries = issuers.entry((&*data.issuer).into()).or_default();
-        entries.learn_clock_ahead(now, ahead);
-        let revokes_more = entries.len() > 0;
-        drop(issuers);
+        let revokes_more = self.change(|issuers| {
+            let entries = issuers.entries(&data.issuer, self.limits(now), now);
+            entries.learn_clock_ahead(now, ahead);
+            entries.len() > 0
+        });
         if revokes_more {
             self.shared.version.fetch_add(1, Ordering::Release);
             self.shared.changed.notify();
         }
+    }
+
+    fn limits(&self, now: u64) -> Limits {
+        Limits {
+            capacity: self.capacity,
+            clocks_since: now.saturating_sub(self.retention.as_secs()),
+        }
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Issuers) -> T) -> T {
+        let mut issuers = self.shared.issuers.write().unwrap_or_else(PoisonError::into_inner);
+        let changed = change(&mut issuers);
+        self.shared.number.store(issuers.len(), Ordering::Release);
+        changed
     }
 
     /// A number that changes with each revocation that revokes something new. It is 0 before the first.
@@ -206,26 +215,6 @@ impl Revocations {
 
     pub(crate) fn changed(&self) -> &Notify {
         &self.shared.changed
-    }
-}
-
-fn entry_count(issuers: &HashMap<Box<str>, IssuerEntries>) -> usize {
-    issuers.values().map(IssuerEntries::len).sum()
-}
-
-/// Removes expired entries of all issuers. If that is not enough, the issuer that has the most pays for it. An issuer
-/// with fewer never does.
-fn make_room(issuers: &mut HashMap<Box<str>, IssuerEntries>, total: usize, now: u64) {
-    issuers.values_mut().for_each(|entries| entries.remove_expired(now));
-    issuers.retain(|_, entries| entries.len() > 0 || entries.knows_clock_ahead(1));
-    if entry_count(issuers) < total {
-        return;
-    }
-    match issuers.iter_mut().max_by_key(|(_, entries)| entries.len()) {
-        // Two entries may become two. Then the number of issuers is what takes the memory, and that is bounded by
-        // whom the operator trusts.
-        Some((issuer, most)) if most.len() > 2 => most.compact(issuer, now),
-        _ => {}
     }
 }
 
