@@ -77,11 +77,6 @@ impl Issuers {
         self.known.values().map(|known| known.entries.len()).sum()
     }
 
-    #[cfg(test)]
-    pub(super) fn number(&self) -> usize {
-        self.known.len()
-    }
-
     /// Returns whether more is revoked than before.
     pub(super) fn insert(
         &mut self,
@@ -160,5 +155,22 @@ impl Issuers {
     fn len_of(&self, pool: Pool) -> usize {
         let in_pool = self.known.values().filter(|known| known.pool == pool);
         in_pool.map(|known| known.entries.len()).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks_that_are_no_longer_needed_are_forgotten() {
+        let mut issuers = Issuers::default();
+        for now in 1000..11_000 {
+            let limits = Limits { capacity: 10, clocks_since: now - 100 };
+            let entries = issuers.entries(&format!("https://{now}.example.com"), limits, now);
+            entries.learn_clock_ahead(now, 30);
+            assert!(issuers.known.len() <= 2 * 101, "{now}: {}", issuers.known.len());
+        }
+        assert!(issuers.get("https://10900.example.com").is_some(), "it may still be needed");
     }
 }

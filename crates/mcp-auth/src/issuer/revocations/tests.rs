@@ -222,19 +222,6 @@ fn the_memory_of_all_issuers_is_bounded_and_small_issuers_never_pay() {
     }
 }
 
-/// An issuer of which only the clock is known is not kept for ever.
-#[test]
-fn clocks_that_are_no_longer_needed_are_forgotten() {
-    let revocations = Revocations::new().retention(Duration::from_secs(3600));
-    for i in 0..10_000_u64 {
-        let tenant = format!("https://{i}.example.com");
-        let ahead = token(&tenant, "alice", json!({"iat": 1030 + 36 * i}));
-        assert!(!is_refused(&revocations, &ahead, 1000 + 36 * i));
-    }
-    let issuers = revocations.shared.issuers.read().expect("a lock");
-    assert!(issuers.number() <= 400, "{}: a hundred were seen in the last hour", issuers.number());
-}
-
 /// A parse error is not "not revoked".
 #[test]
 fn a_claim_is_found_among_any_number_or_the_token_is_revoked() {
