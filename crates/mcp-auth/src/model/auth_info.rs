@@ -108,8 +108,8 @@ impl AuthInfo {
         }
         let needed = known.to_challenge(&required.to_request(), self.scopes());
         let denial = Denial::insufficient_scope(needed).detail(format!(
-            "the token grants {:?}, and the handler requires {:?}: the client may ask for it, if the user and the issuer allow it to",
-            shown::field(self.scopes().as_str()),
+            "the token grants \"{}\", and the handler requires {:?}: the client may ask for it, if the user and the issuer allow it to",
+            shown::names(self.scopes().as_str()),
             required.to_request().as_str(),
         ));
         Err(self.0.denied.get_or_init(|| denial).clone())

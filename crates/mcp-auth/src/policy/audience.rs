@@ -35,22 +35,24 @@ fn audience_exception(overrides: &IssuerOverrides, token: &VerifiedToken) -> boo
 }
 
 fn wrong_audience(accepted: &[String], token: &VerifiedToken) -> Denial {
-    let found: Vec<_> = token.audiences().take(3).map(shown::field).collect();
+    let quoted = |audience| format!("\"{}\"", shown::name(audience));
+    let found: Vec<_> = token.audiences().take(3).map(quoted).collect();
     let expected = accepted.first().map_or("", String::as_str);
     let named = token.data().overrides.as_ref().and_then(|overrides| overrides.provider);
     let recognized = || Provider::recognize(token.issuer(), token.audiences().next());
-    let change = match (found.first(), named.or_else(recognized)) {
+    let change = match (token.audiences().next(), named.or_else(recognized)) {
         (Some(first), _) if first.trim_end_matches('/') == expected.trim_end_matches('/') => {
             "they differ in a final slash: use the same URL everywhere".to_owned()
         }
         (_, Some(provider)) => format!("{}: {}", provider.name, provider.advice),
         (None, None) => "configure the audience (API, resource) in your provider".to_owned(),
         (Some(first), None) => format!(
-            "set the audience in your provider, or, if this is its name for this resource, add `.audience({first:?})`"
+            "set the audience in your provider, or, if this is its name for this resource, add `.audience({})`",
+            quoted(first),
         ),
     };
     Denial::invalid(Reason::Audience)
-        .detail(format!("token `aud` is {found:?}, expected {expected:?}: {change}"))
+        .detail(format!("token `aud` is [{}], expected {expected:?}: {change}", found.join(", ")))
 }
 
 /// Whether two audiences name the same resource. They must be equal byte for byte, except for the case of

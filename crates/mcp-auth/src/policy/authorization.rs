@@ -171,10 +171,10 @@ impl Policy {
             false => "the client may ask for it, if the user and the issuer allow it to",
         };
         Denial::insufficient_scope(scope).detail(format!(
-            "{} requires {:?}, and the token grants {:?}: {advice}",
+            "{} requires {:?}, and the token grants \"{}\": {advice}",
             operation.label(),
             required.as_str(),
-            shown::field(data.scopes.as_str()),
+            shown::names(data.scopes.as_str()),
         ))
     }
 

@@ -24,10 +24,14 @@ pub(crate) struct Shown<'t> {
     has_fields: bool,
 }
 
-/// A name that a client wrote. Everything by which it could pass for a field of the line is escaped.
+/// A name that others wrote. Everything by which it could pass for a field of the line is escaped.
 pub(crate) fn name(text: &str) -> Shown<'_> {
-    let is_plain = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '\'' | '`' | '\\' | '=');
-    Shown { text, max: MAX_TEXT, is_plain, has_fields: true }
+    Shown { text, max: MAX_TEXT, is_plain: is_in_name, has_fields: true }
+}
+
+/// Names with spaces between, like the scopes of a token.
+pub(crate) fn names(text: &str) -> Shown<'_> {
+    Shown { text, max: MAX_TEXT, is_plain: |c| c == ' ' || is_in_name(c), has_fields: true }
 }
 
 /// A URL. Like a [`name`], but a query may have `=`.
@@ -36,8 +40,8 @@ pub(crate) fn url(text: &str) -> Shown<'_> {
     Shown { text, max: MAX_TEXT, is_plain, has_fields: true }
 }
 
-/// A sentence of this crate or of its user, into which other text may have come. It stays readable, and is not put
-/// into quotes.
+/// A sentence of this crate or of its user. It stays readable, and is not put into quotes. Text of others comes into
+/// it as a [`name`].
 pub(crate) fn sentence(text: &str) -> Shown<'_> {
     Shown { text, max: MAX_SENTENCE, is_plain: is_printable, has_fields: false }
 }
@@ -65,6 +69,10 @@ pub(crate) fn error(error: &(dyn Error + 'static)) -> String {
         }
     }
     Shown { text: &text, max: MAX_SENTENCE, is_plain: is_printable, has_fields: true }.to_string()
+}
+
+fn is_in_name(c: char) -> bool {
+    c.is_ascii_graphic() && !matches!(c, '"' | '\'' | '`' | '\\' | '=')
 }
 
 /// Whether a character is shown as it is: not a control character, not one that changes the direction of the text or
@@ -126,6 +134,7 @@ mod tests {
         ] {
             let shown = [name(text).to_string(), url(text).to_string(), field(text).into_owned()];
             assert_eq!(shown, [as_name, as_url, as_field], "{text:?}");
+            assert_eq!(names(text).to_string(), as_name.replace("\\u{20}", " "), "{text:?}");
             let as_sentence = as_field.replace("a=", "a\\u{3d}");
             assert_eq!(sentence(text).to_string(), as_sentence, "{text:?}");
         }

@@ -21,7 +21,7 @@ use tracing::field::{Field, Visit};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
 use crate::logs::Log;
-use crate::world::{RESOURCE, Web, answer, bearer, request, status};
+use crate::world::{RESOURCE, Web, admit, answer, bearer, request, status};
 
 /// Line breaks, a field, an escape sequence, a text that runs backwards, invisible characters.
 const FORGED: &str = "x\r\nFORGED \u{2028}FORGED decision=\"admitted\" resource=\"r\" \u{1b}[31m\u{202e}\u{2066}\u{200b}\u{0}\u{85}y";
@@ -263,6 +263,60 @@ async fn no_text_of_others_makes_a_line_or_a_field() {
             assert!(!text.contains("decision=\"admitted\""), "{text}");
         }
     }
+}
+
+/// A detail is not put into quotes, so what others write stands in it as one word.
+#[tokio::test]
+async fn text_of_others_is_one_word_of_a_detail() {
+    const SMUGGLED: &str = "x decision=\"admitted\" y";
+    const SHOWN: &str = "\"x\\u{20}decision\\u{3d}\\u{22}admitted\\u{22}\\u{20}y\"";
+    /// As the elements of a list.
+    const SHOWN_SCOPES: &str = "\"x decision\\u{3d}\\u{22}admitted\\u{22} y\"";
+    let issuer = TestIssuer::new();
+    let auth = protected(&issuer);
+    let token = || issuer.token();
+    for (name, token, shown) in [
+        ("aud", token().audience(SMUGGLED), format!("`aud` is [{SHOWN}], expected")),
+        (
+            "aud, a list",
+            token().audience(vec!["a", SMUGGLED, "b=c", "d"]),
+            format!("`aud` is [\"a\", {SHOWN}, \"b\\u{{3d}}c\"], expected"),
+        ),
+        ("aud, the advice", token().audience(SMUGGLED), format!("add `.audience({SHOWN})`")),
+        ("scope", token().claim("scope", SMUGGLED), format!("grants {SHOWN_SCOPES}: ")),
+        ("scp", token().claim("scp", json!([SMUGGLED])), format!("grants {SHOWN_SCOPES}: ")),
+    ] {
+        let denial = admit(&auth, &bearer(&token.sign())).await.expect_err(name);
+        let detail = denial.operator_detail().expect(name);
+        assert!(detail.contains(&shown), "{name}: {detail}");
+    }
+
+    let good = token().scopes(["read", SMUGGLED]).sign();
+    let caller = admit(&auth, &bearer(&good)).await.expect("a caller");
+    let detail = caller.require("admin").expect_err("refused").operator_detail().map(str::to_owned);
+    let shown = "grants \"read x decision\\u{3d}\\u{22}admitted\\u{22} y\", and";
+    assert!(detail.as_ref().is_some_and(|detail| detail.contains(shown)), "{detail:?}");
+
+    let body = json!({"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":SMUGGLED}});
+    let rules = ToolScopes::default().tool("*", "admin");
+    let auth = issuer.protects(RESOURCE).tools(rules).build().expect("a configuration");
+    let (log, guard) = Log::at(Level::INFO);
+    let mut call = request(bearer(&good));
+    *call.body_mut() = Full::new(body.to_string().into());
+    assert_eq!(answer(&auth, call).await.status(), 403);
+    drop(guard);
+    let shown = SHOWN.trim_matches('"');
+    assert!(log.text().contains(&format!("`tools/call {shown}` requires")), "{}", log.text());
+
+    let place = "https://a.example/.well-known/oauth-authorization-server";
+    let document = json!({ "issuer": SMUGGLED, "jwks_uri": "https://a.example/jwks" });
+    let web = Web::default().serve(place, document.to_string());
+    let server = AuthorizationServer::discover("https://a.example").fetch(web);
+    let auth = McpAuth::builder(RESOURCE).authorization_server(server).build();
+    let error = auth.expect("a configuration").warm_up().await.expect_err("another issuer");
+    let causes = std::iter::successors(Some(&error as &dyn std::error::Error), |it| it.source());
+    let causes: Vec<_> = causes.map(ToString::to_string).collect();
+    assert!(causes.join(": ").contains(&format!("its issuer is {SHOWN}")), "{causes:?}");
 }
 
 #[tokio::test]

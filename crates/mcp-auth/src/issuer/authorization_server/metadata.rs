@@ -94,8 +94,8 @@ impl Settings {
         let issuer = &*self.rules.issuer;
         if metadata.issuer() != issuer {
             let why = format!(
-                "its issuer is {:?}, not {issuer:?}: {}",
-                metadata.issuer(),
+                "its issuer is \"{}\", not {issuer:?}: {}",
+                shown::name(metadata.issuer()),
                 advice_on_issuer(metadata.issuer())
             );
             return Err(FetchError::InvalidDocument { url: url.to_owned(), why });

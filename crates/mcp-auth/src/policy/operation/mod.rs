@@ -163,14 +163,17 @@ impl<'m> Operation<'m> {
     }
 }
 
-/// For logs. Contains methods and names as the client wrote them, so it must not be sent to clients.
+/// For logs. Contains methods and names that the client wrote, so it must not be sent to clients.
 impl fmt::Display for Operation<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, call) in self.calls().iter().enumerate() {
             f.write_str(if i == 0 { "" } else { ", " })?;
-            f.write_str(call.method.as_deref().unwrap_or("an answer"))?;
+            match call.method.as_deref() {
+                Some(method) => shown::name(method).fmt(f)?,
+                None => f.write_str("an answer")?,
+            }
             for name in call.names() {
-                write!(f, " {name}")?;
+                write!(f, " {}", shown::name(name))?;
             }
         }
         Ok(())
