@@ -1,17 +1,23 @@
 //! What is counted, and that untrusted input cannot create labels.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::future::pending;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::HeaderMap;
-use mcp_auth::{AuthorizationServer, McpAuth};
+use http::{Request, Response};
+use http_body_util::Full;
+use mcp_auth::{AuthorizationServer, GuardedBody, McpAuth, Revocation};
 use mcp_auth_testkit::{Endpoint, TestIssuer, Trouble};
 use metrics::{
     Counter, Gauge, Histogram, Key, KeyName, LocalRecorderGuard, Metadata, Recorder, SharedString,
     Unit,
 };
+use tower::{Layer as _, ServiceExt as _, service_fn};
 
 use crate::streams::{EVENTS, data, next, streamed};
 use crate::world::{RESOURCE, Web, answer, bearer, request, status};
@@ -179,6 +185,28 @@ async fn ids_of_other_callers_ended_streams_and_bad_gateways_are_counted() {
     assert_eq!(next(&mut response.into_body()).await, None);
     assert_eq!(counts.of("mcp_auth_bad_gateway_total reason=unreadable"), 1);
     assert_eq!(counts.of("mcp_auth_streams_ended_total reason=expired"), 1);
+}
+
+/// A request that has no response yet has no stream that could end.
+#[tokio::test(start_paused = true)]
+async fn only_streams_are_counted_as_ended_streams() {
+    let counts = Counts::default();
+    let _guard = counts.begin();
+    let issuer = TestIssuer::new();
+    let auth = issuer.protects(RESOURCE).build().expect("a description");
+    let token = issuer.token().sign();
+    let silent = auth.bearer_auth().layer(service_fn(|_: Request<GuardedBody<Full<Bytes>>>| {
+        pending::<Result<Response<Full<Bytes>>, Infallible>>()
+    }));
+    let (_frames, stream) = streamed(&auth, Some(&token), &[EVENTS]).await;
+    let waiting = silent.oneshot(request(bearer(&token)));
+    let revoke = async { auth.revoke(Revocation::subject(issuer.url(), "alice")) };
+    let (response, ()) = tokio::join!(waiting, revoke);
+    assert_eq!(response.unwrap_or_else(|never| match never {}).status(), 200);
+    assert_eq!(counts.of("mcp_auth_streams_ended_total reason=revoked"), 0);
+    let mut stream = stream.into_body();
+    while next(&mut stream).await.is_some() {}
+    assert_eq!(counts.of("mcp_auth_streams_ended_total reason=revoked"), 1);
 }
 
 #[tokio::test]

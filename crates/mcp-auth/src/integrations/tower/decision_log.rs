@@ -90,7 +90,7 @@ pub(super) fn unverified_event_id(auth: &McpAuth) {
     tracing::info!(target: TARGET, resource = auth.resource(), "an event id that was not issued to this caller");
 }
 
-/// Logs a response that ended with its token, at info if the token was revoked.
+/// Logs an event stream that ended with its token, at info if the token was revoked.
 pub(super) fn stream_ended(auth: &McpAuth, why: TokenEnd) {
     let resource = auth.resource();
     match why {
@@ -100,9 +100,14 @@ pub(super) fn stream_ended(auth: &McpAuth, why: TokenEnd) {
         }
         TokenEnd::Revoked => {
             metrics::stream_ended("revoked");
-            tracing::info!(target: TARGET, resource, "an open request ended because its token was revoked");
+            request_revoked(auth);
         }
     }
+}
+
+/// Logs a request that ended before its response was complete.
+pub(super) fn request_revoked(auth: &McpAuth) {
+    tracing::info!(target: TARGET, resource = auth.resource(), "an open request ended because its token was revoked");
 }
 
 /// Logs a stream whose events cannot be read here.

@@ -19,7 +19,7 @@ use crate::integrations::tower::json_list_filter::{self, FilterError};
 use crate::integrations::tower::response_body::ResponseBody;
 use crate::integrations::tower::sse_body::SseBody;
 use crate::integrations::tower::stream_state::RewriteFn;
-use crate::integrations::tower::token_watch::{TokenEnd, TokenWatch};
+use crate::integrations::tower::token_watch::TokenWatch;
 use crate::integrations::tower::{decision_log, denial_response};
 use crate::model::denial::Denial;
 use crate::model::error_codes::Reason;
@@ -53,7 +53,7 @@ impl CallerScope<'_> {
                 .auth
                 .log_and_refuse(&Denial::invalid(Reason::Inactive), self.tool_name.as_ref());
         }
-        decision_log::stream_ended(self.auth, TokenEnd::Revoked);
+        decision_log::request_revoked(self.auth);
         denial_response::json_rpc(&errors).map(ResponseBody::whole)
     }
 
