@@ -107,7 +107,8 @@ impl AuthInfo {
             return Ok(());
         }
         let needed = known.to_challenge(&required.to_request(), self.scopes());
-        let denial = Denial::insufficient_scope(needed).detail(format!(
+        let missing = required.missing_from(self.scopes());
+        let denial = Denial::insufficient_scope(needed).lacks(missing).detail(format!(
             "the token grants \"{}\", and the handler requires {:?}: the client may ask for it, if the user and the issuer allow it to",
             shown::names(self.scopes().as_str()),
             required.to_request().as_str(),

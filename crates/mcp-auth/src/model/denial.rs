@@ -34,6 +34,12 @@ struct Inner {
     scheme: Scheme,
     /// The `id` of the refused JSON-RPC request, as JSON.
     request_id: Option<Arc<str>>,
+    /// Whether the request calls a tool, and is answered with a result of it.
+    is_tool_error: bool,
+    /// The scopes that the token lacks, or that an operation requires of a caller without a token.
+    missing: Option<Scopes>,
+    /// What the client is told instead of the fixed sentence.
+    message: Option<Arc<str>>,
     detail: Option<Arc<str>>,
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
@@ -56,7 +62,9 @@ pub enum DenialKind {
     /// The request comes from a web page whose origin is not allowed: 403 without a challenge.
     OriginNotAllowed,
     /// The token does not grant the required scopes: 403 `insufficient_scope`. The client may request these
-    /// scopes.
+    /// scopes. With
+    /// [`insufficient_scope_as_tool_error`](crate::McpAuthBuilder::insufficient_scope_as_tool_error), a call of a tool
+    /// is answered with a result instead, and status 200.
     InsufficientScope(Scopes),
     /// The user did not log in recently or strongly enough: 401 `insufficient_user_authentication`
     /// ([RFC 9470](https://www.rfc-editor.org/rfc/rfc9470#section-3)). The client must have the user log in
@@ -193,6 +201,40 @@ impl Denial {
         self
     }
 
+    /// Sets the scopes that the token lacks, or that the operation requires of a caller without a token.
+    #[cold]
+    #[must_use]
+    pub(crate) fn lacks(mut self, missing: Scopes) -> Self {
+        let missing = match &self.0.kind {
+            // In the order of the challenge.
+            DenialKind::InsufficientScope(needed) => {
+                needed.iter().filter(|scope| missing.contains(scope)).collect()
+            }
+            _ => missing,
+        };
+        Arc::make_mut(&mut self.0).missing = Some(missing);
+        self
+    }
+
+    /// Sets what the client is told instead of the fixed sentence. It must contain no untrusted input.
+    #[cold]
+    #[must_use]
+    pub(crate) fn message(mut self, message: String) -> Self {
+        Arc::make_mut(&mut self.0).message = Some(message.into());
+        self
+    }
+
+    /// Refuses the call of a tool with a result of it, if a login could help.
+    #[cold]
+    #[must_use]
+    pub(crate) fn in_tool_result(mut self, request_id: &str) -> Self {
+        if matches!(self.0.kind, DenialKind::InsufficientScope(_) | DenialKind::NoCredentials) {
+            Arc::make_mut(&mut self.0).is_tool_error = true;
+            return self.in_reply_to(Some(request_id));
+        }
+        self
+    }
+
     /// Sets the scheme of the request.
     #[must_use]
     pub(crate) fn under(mut self, scheme: Scheme) -> Self {
@@ -208,6 +250,22 @@ impl Denial {
 
     pub(crate) fn request_id(&self) -> Option<&str> {
         self.0.request_id.as_deref()
+    }
+
+    pub(crate) fn is_tool_error(&self) -> bool {
+        self.0.is_tool_error
+    }
+
+    /// The scopes that the token lacks, or that the operation requires of a caller without a token.
+    pub(crate) fn missing(&self) -> Option<&Scopes> {
+        match &self.0.kind {
+            DenialKind::InsufficientScope(needed) => self.0.missing.as_ref().or(Some(needed)),
+            _ => self.0.missing.as_ref(),
+        }
+    }
+
+    pub(crate) fn client_message(&self) -> Option<&str> {
+        self.0.message.as_deref()
     }
 
     /// Why the request is refused.
@@ -241,6 +299,7 @@ impl Denial {
     /// denial.
     pub(crate) fn is_about_operation(&self) -> bool {
         match self.0.kind {
+            _ if self.0.is_tool_error => true,
             DenialKind::BadMessage(why) => {
                 use BadMessage::{Incomplete, Timeout, TooLarge, Upgrade};
                 !matches!(why, Timeout | TooLarge | Incomplete | Upgrade)
@@ -248,6 +307,7 @@ impl Denial {
             DenialKind::Forbidden
             | DenialKind::InsufficientScope(_)
             | DenialKind::InsufficientUserAuthentication(_) => true,
+            DenialKind::NoCredentials => self.0.missing.is_some(),
             _ => false,
         }
     }
@@ -256,6 +316,7 @@ impl Denial {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self.0.kind {
+            _ if self.0.is_tool_error => StatusCode::OK,
             DenialKind::BadMessage(BadMessage::Timeout) => StatusCode::REQUEST_TIMEOUT,
             DenialKind::BadMessage(BadMessage::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
             DenialKind::BadMessage(_) | DenialKind::BadRequest(_) => StatusCode::BAD_REQUEST,
@@ -294,8 +355,16 @@ impl Denial {
     #[cold]
     fn new(kind: DenialKind) -> Self {
         let scheme = Scheme::default();
-        let inner = Inner { kind, scheme, request_id: None, detail: None, source: None };
-        Self(Arc::new(inner))
+        Self(Arc::new(Inner {
+            kind,
+            scheme,
+            request_id: None,
+            is_tool_error: false,
+            missing: None,
+            message: None,
+            detail: None,
+            source: None,
+        }))
     }
 }
 

@@ -159,7 +159,7 @@ error_codes!(BadMessage {
         "the body is an array of messages: only clients of 2025-03-26 may send some, and no more than 64";
     HeaderMismatch: "header_mismatch",
         "Header mismatch: each MCP header must be there, once, and say what the body says",
-        "`MCP-Protocol-Version`, `Mcp-Method` or `Mcp-Name` is missing, comes twice or says something else than the body: the client, or a proxy on the way, is at fault";
+        "an MCP header is missing, comes twice or says something else than the body: the client, or a proxy on the way, is at fault";
     NotAMessage: "not_a_message",
         "Invalid Request: the body must be one JSON-RPC message",
         "the body is JSON, but no JSON-RPC request, notification or response: rules for tools are for MCP endpoints only";

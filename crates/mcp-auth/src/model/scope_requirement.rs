@@ -58,6 +58,12 @@ impl Require {
             .collect()
     }
 
+    /// The scopes that a client should request to meet what the granted scopes do not.
+    pub(crate) fn missing_from(&self, granted: &Scopes) -> Scopes {
+        let unmet = self.conditions.iter().filter(|condition| !condition.is_met_by(granted));
+        unmet.filter_map(|condition| condition.alternatives.iter().next()).collect()
+    }
+
     /// Requires both this and `other`.
     #[must_use]
     pub fn and(mut self, other: impl Into<Self>) -> Self {

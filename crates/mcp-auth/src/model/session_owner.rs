@@ -20,6 +20,10 @@ impl SessionOwner {
         Self(parts.concat().into())
     }
 
+    pub(crate) fn is_anonymous(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }

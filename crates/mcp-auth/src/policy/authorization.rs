@@ -106,19 +106,25 @@ impl Policy {
 
     /// Checks that an anonymous caller may use an operation: no rule applies to it.
     pub(crate) fn check_anonymous(&self, operation: &Operation<'_>) -> Result<(), Denial> {
-        if self.rules_for(operation)?.into_iter().all(Rule::is_empty) {
+        let rules = self.rules_for(operation)?;
+        if rules.iter().all(|rule| rule.is_empty()) {
             return Ok(());
         }
-        Err(Denial::no_credentials())
+        let required = self.and_required(rules).scopes.to_request();
+        let scopes = self.resource.scopes.to_challenge(&required, &Scopes::default());
+        Err(Denial::no_credentials().lacks(scopes))
     }
 
     /// The scopes that a client must request to be allowed an operation. Returns `None` if no rule applies to
     /// it.
     pub(crate) fn scopes_to_request(&self, operation: &Operation<'_>) -> Option<Scopes> {
         let rules = self.rules_for(operation).ok().filter(|rules| !rules.is_empty())?;
-        let all =
-            rules.into_iter().chain([&self.required]).cloned().fold(Rule::default(), Rule::and);
-        Some(self.resource.scopes.requested(&all.scopes.to_request()))
+        Some(self.resource.scopes.requested(&self.and_required(rules).scopes.to_request()))
+    }
+
+    /// These rules, and what every request requires.
+    fn and_required(&self, rules: Vec<&Rule>) -> Rule {
+        rules.into_iter().chain([&self.required]).cloned().fold(Rule::default(), Rule::and)
     }
 
     fn rules_for(&self, operation: &Operation<'_>) -> Result<Vec<&Rule>, Denial> {
@@ -170,7 +176,8 @@ impl Policy {
             true => "give the key the scope in its list, if it should have it",
             false => "the client may ask for it, if the user and the issuer allow it to",
         };
-        Denial::insufficient_scope(scope).detail(format!(
+        let missing = rule.scopes.missing_from(&data.scopes);
+        Denial::insufficient_scope(scope).lacks(missing).detail(format!(
             "{} requires {:?}, and the token grants \"{}\": {advice}",
             operation.label(),
             required.as_str(),

@@ -54,12 +54,26 @@ impl Challenge {
     /// `scope` is the minimum that this resource requires. `resource_metadata` is the URL of its metadata.
     #[must_use]
     pub fn for_denial(denial: &Denial, scope: &Scopes, resource_metadata: &str) -> Option<Self> {
+        Self::naming(denial, scope, resource_metadata, Scopes::clone)
+    }
+
+    /// The challenge for a denial, with scopes by the names that clients request.
+    pub(crate) fn naming(
+        denial: &Denial,
+        scope: &Scopes,
+        resource_metadata: &str,
+        requested: impl Fn(&Scopes) -> Scopes,
+    ) -> Option<Self> {
+        // An invalid scope could end the quoted string, or the header.
+        let sound = |scope: &Scopes| {
+            requested(scope).iter().filter(|scope| is_scope_token(scope)).collect::<Scopes>()
+        };
+        let (lacks, with_operation);
         let (error, scope, description) = match denial.kind() {
             DenialKind::BadRequest(why) => (Some("invalid_request"), None, Some(why.description())),
             DenialKind::InsufficientScope(needed) => {
-                let description =
-                    "The access token does not grant the scopes that this operation requires";
-                (Some("insufficient_scope"), Some(needed), Some(description))
+                lacks = insufficient(&denial.missing().map(sound).unwrap_or_default());
+                (Some("insufficient_scope"), Some(needed), Some(&*lacks))
             }
             DenialKind::InvalidProof(why) => {
                 let is_nonce = *why == BadProof::Nonce;
@@ -73,7 +87,11 @@ impl Challenge {
                 let description = "The user must log in anew, more recently or in a stronger way";
                 (Some("insufficient_user_authentication"), Some(&required.scope), Some(description))
             }
-            DenialKind::NoCredentials => (None, Some(scope), None),
+            DenialKind::NoCredentials => {
+                let operation = denial.missing().into_iter().flat_map(Scopes::iter);
+                with_operation = scope.iter().chain(operation).collect();
+                (None, Some(&with_operation), None)
+            }
             DenialKind::BadMessage(_)
             | DenialKind::Forbidden
             | DenialKind::HostNotAllowed
@@ -84,16 +102,14 @@ impl Challenge {
             DenialKind::InsufficientUserAuthentication(required) => Some(required),
             _ => None,
         };
-        // An invalid scope could end the quoted string, or the header.
-        let sound = |scope: &Scopes| scope.iter().filter(|scope| is_scope_token(scope)).collect();
-        let some =
-            |scopes: &Scopes| Some(sound(scopes)).filter(|scopes: &Scopes| !scopes.is_empty());
+        let some = |scopes: Scopes| Some(scopes).filter(|scopes| !scopes.is_empty());
+        let plain = |scopes: &Scopes| scopes.iter().filter(|it| is_scope_token(it)).collect();
         Some(Self {
             scheme: Scheme::Bearer,
             error: error.map(Into::into),
-            scope: scope.and_then(some),
+            scope: scope.map(sound).and_then(some),
             resource_metadata: Some(resource_metadata.to_owned()),
-            acr_values: login.and_then(|login| some(&login.acr_values)),
+            acr_values: login.map(|login| plain(&login.acr_values)).and_then(some),
             max_age: login.and_then(|login| login.max_age).map(|age| age.as_secs()),
             algs: None,
             error_description: description.map(Into::into),
@@ -185,6 +201,16 @@ impl fmt::Display for Challenge {
             write!(f, "{} {name}=\"{value}\"", if i == 0 { "" } else { "," })?;
         }
         self.next.as_ref().map_or(Ok(()), |next| write!(f, ", {next}"))
+    }
+}
+
+/// The sentence for a token that lacks scopes. Clients show it to their user. It names no scope that a client could take
+/// for a parameter: some search the whole challenge for `scope=`.
+fn insufficient(missing: &Scopes) -> String {
+    let sentence = "The access token does not grant the scopes that this operation requires";
+    match missing.is_empty() || missing.as_str().contains('=') {
+        true => sentence.to_owned(),
+        false => format!("{sentence}: {missing}"),
     }
 }
 

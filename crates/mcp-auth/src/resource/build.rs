@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::issuer::authorization_server::AuthorizationServer;
 use crate::model::resource_context::ResourceContext;
 use crate::model::resource_scopes::ResourceScopes;
-use crate::model::scope::is_scope_token;
+use crate::model::scope::{Scopes, is_scope_token};
 use crate::model::verified_token::API_KEY_ISSUER;
 use crate::net::clock::SystemClock;
 use crate::policy::authorization::Policy;
@@ -20,6 +20,7 @@ use crate::resource::listening_streams::ListeningStreams;
 use crate::resource::mcp_auth::{Inner, McpAuth};
 use crate::resource::{issuer_resolvers, list_rules};
 use crate::util::{origin, shown, url};
+use crate::verify::claimed_sessions::ClaimedSessions;
 use crate::verify::id_signer::IdSigner;
 
 /// The maximum leeway. A clock that is further off should be corrected.
@@ -54,6 +55,7 @@ impl McpAuthBuilder {
         let id_signer = self.id_signer()?;
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
         let challenged = self.required.scopes.to_request();
+        let challenged: Scopes = challenged.iter().chain(self.initial_scopes.iter()).collect();
         let published = self.metadata.published_scopes().unwrap_or_else(|| challenged.clone());
         let issuers: Vec<_> = self
             .servers
@@ -117,6 +119,14 @@ impl McpAuthBuilder {
                 installed.map_err(|(name, why)| ConfigError::ApiKey { name, why })?;
             (VerifierKind::Boxed(verifier), keys_file)
         };
+        let challenged_scopes = if challenged.is_empty() { published } else { challenged };
+        if challenged_scopes.is_empty() {
+            tracing::info!(
+                target: "mcp_auth",
+                resource = self.resource,
+                "no scope is required, so the 401 names none: clients of the TypeScript SDKs then ask their issuer for none, which some issuers refuse; name what clients are to ask for with `.initial_scopes(..)`"
+            );
+        }
         Ok(McpAuth(Arc::new(Inner {
             allowed_origins: self
                 .allowed_origins
@@ -127,8 +137,10 @@ impl McpAuthBuilder {
             resource: self.resource,
             metadata_url,
             metadata_json: metadata.to_json(),
-            challenged_scopes: if challenged.is_empty() { published } else { challenged },
+            challenged_scopes,
             is_optional: self.is_optional,
+            claimed_sessions: self.is_optional.then(ClaimedSessions::new),
+            tool_error_hint: self.has_tool_errors.then_some(self.tool_error_hint),
             id_signer,
             streams_outlive_tokens: self.streams_outlive_tokens,
             listening_streams: ListeningStreams::default(),
@@ -151,7 +163,11 @@ impl McpAuthBuilder {
         let published = self.metadata.published_scopes().unwrap_or_default();
         let required = self.required.scopes.named().chain(self.operations.named());
         ResourceScopes {
-            known: required.chain(self.hierarchy.named()).chain(published.iter()).collect(),
+            known: required
+                .chain(self.hierarchy.named())
+                .chain(published.iter())
+                .chain(self.initial_scopes.iter())
+                .collect(),
             hierarchy: self.hierarchy.clone(),
             requested_as: self.requested_as.clone(),
             request_prefix: self.request_prefix.clone(),

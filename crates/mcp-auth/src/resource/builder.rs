@@ -40,6 +40,9 @@ pub struct McpAuthBuilder {
     pub(super) requested_as: BTreeMap<Box<str>, Box<str>>,
     pub(super) request_prefix: Option<Box<str>>,
     pub(super) has_strict_challenges: bool,
+    pub(super) initial_scopes: Scopes,
+    pub(super) has_tool_errors: bool,
+    pub(super) tool_error_hint: String,
     pub(super) max_message_bytes: Option<usize>,
     pub(super) leeway: Option<Duration>,
     pub(super) max_token_age: Option<Duration>,
@@ -216,6 +219,69 @@ impl McpAuthBuilder {
         self
     }
 
+    /// Sets what clients ask for at their first login, in addition to the [required scopes](Self::required_scopes).
+    ///
+    /// The challenge of a 401 names these scopes, and so does `scopes_supported` of the metadata unless it is
+    /// [set](Self::metadata). A token is admitted without them: only the rules of [`tools`](Self::tools) require more.
+    ///
+    /// For clients that do not ask for more scopes later, or may not: many issuers limit a client to the scopes with
+    /// which it registered, and clients register with those of the first challenge.
+    ///
+    /// ```
+    /// use mcp_auth::{Denial, McpAuth, ToolScopes};
+    ///
+    /// let auth = McpAuth::builder("https://api.example.com/mcp")
+    ///     .authorization_server("https://auth.example.com")
+    ///     .required_scopes(["read"])
+    ///     .initial_scopes(["read", "write"])
+    ///     .tools(ToolScopes::new().tool("add_*", ["write"]))
+    ///     .build()?;
+    /// let challenge = auth.challenge(&Denial::no_credentials()).unwrap();
+    /// assert_eq!(challenge.scope.unwrap().as_str(), "read write");
+    /// # Ok::<(), mcp_auth::ConfigError>(())
+    /// ```
+    pub fn initial_scopes(mut self, scopes: impl Into<Scopes>) -> Self {
+        self.initial_scopes = scopes.into();
+        self
+    }
+
+    /// Answers the call of a tool whose scopes the token does not grant with a result of the tool (`isError`) and
+    /// status 200, instead of with a 403.
+    ///
+    /// For clients that do not ask for more scopes after a 403: their users, or their models, read this text. It names the
+    /// missing scopes, and says that the user must sign in again to grant them. With [`optional`](Self::optional), an
+    /// anonymous call of a tool that requires a login is answered in the same way. `_meta` of the result has the challenge,
+    /// as `mcp/www_authenticate`: ChatGPT starts a login from it.
+    ///
+    /// Off unless set, because
+    /// [MCP wants the 403](https://modelcontextprotocol.io/specification/2026-07-28/basic/authorization#scope-challenge-handling),
+    /// and clients that can step up do so only after it. It applies where rules for operations make the layer read the
+    /// call, and to refusals by [`require`](crate::AuthInfo::require) that are early enough for a 403. Log and metrics are
+    /// those of the 403, except for the status.
+    ///
+    /// ```
+    /// use mcp_auth::{McpAuth, ToolScopes};
+    ///
+    /// let auth = McpAuth::builder("https://api.example.com/mcp")
+    ///     .authorization_server("https://auth.example.com")
+    ///     .tools(ToolScopes::new().tool("add_*", ["write"]))
+    ///     .insufficient_scope_as_tool_error()
+    ///     .insufficient_scope_hint("Disconnect and connect the server in the settings to sign in again.")
+    ///     .build()?;
+    /// # Ok::<(), mcp_auth::ConfigError>(())
+    /// ```
+    pub fn insufficient_scope_as_tool_error(mut self) -> Self {
+        self.has_tool_errors = true;
+        self
+    }
+
+    /// Adds a line of your own to the text of a [tool error](Self::insufficient_scope_as_tool_error): how users sign in
+    /// again. It has no effect without that setting.
+    pub fn insufficient_scope_hint(mut self, line: impl Into<String>) -> Self {
+        self.tool_error_hint = line.into();
+        self
+    }
+
     /// The maximum size of a request body, in bytes, if [`tools`](Self::tools) sets rules.
     ///
     /// Default: 4 MiB, which is also rmcp's limit. Longer bodies are refused with 413.
@@ -273,7 +339,8 @@ impl McpAuthBuilder {
 
     /// Admits requests without credentials as anonymous: they have no [`AuthInfo`](crate::AuthInfo).
     ///
-    /// Invalid credentials are still refused.
+    /// Invalid credentials are still refused. An operation with a rule requires a login: the 401 names its scopes. A
+    /// session that a client began anonymously goes on after the login, and belongs to that caller from then on.
     pub fn optional(mut self) -> Self {
         self.is_optional = true;
         self

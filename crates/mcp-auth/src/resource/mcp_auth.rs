@@ -31,6 +31,7 @@ use crate::resource::guarded_body::{self, GuardedBody};
 use crate::resource::issuer_resolvers::Resolvers;
 use crate::resource::listening_streams::{ListeningStreams, StreamEnd};
 use crate::resource::sender_constraint::SenderConstraint;
+use crate::verify::claimed_sessions::ClaimedSessions;
 use crate::verify::id_signer::IdSigner;
 
 /// A protected resource: the MCP server at one URL, and the policy that says who may use it.
@@ -58,6 +59,10 @@ pub(super) struct Inner {
     pub(super) challenged_scopes: Scopes,
     pub(super) allowed_origins: Vec<String>,
     pub(super) is_optional: bool,
+    /// The sessions that anonymous callers began, and who goes on with them.
+    pub(super) claimed_sessions: Option<ClaimedSessions>,
+    /// `None` if no denial is a tool error.
+    pub(super) tool_error_hint: Option<String>,
     pub(super) id_signer: IdSigner,
     pub(super) streams_outlive_tokens: bool,
     pub(super) listening_streams: ListeningStreams,
@@ -122,7 +127,8 @@ impl McpAuth {
         self.0.sender.verify(&token, &credentials, parts, now)?; //         401 503     sender constraint: DPoP, mTLS
         let body = self.read(Some(&token), parts, body, timeout).await?; // 400 401 413 only if rules need the body
         let operation = self.operation(parts, &body)?; //                   400
-        let caller = self.0.policy.authorize_operation(token, credentials, &operation, now)?; // 401 403
+        let caller = self.0.policy.authorize_operation(token, credentials, &operation, now); // 401 403
+        let caller = caller.map_err(|denial| self.denial_of(denial, operation.tool_call_id()))?;
         Ok((caller, body))
     }
 
@@ -134,7 +140,9 @@ impl McpAuth {
         body: B,
     ) -> Result<GuardedBody<B>, Denial> {
         let body = self.read(None, parts, body, timeout).await?;
-        self.check_anonymous(&self.operation(parts, &body)?)?;
+        let operation = self.operation(parts, &body)?;
+        let admitted = self.check_anonymous(&operation);
+        admitted.map_err(|denial| self.denial_of(denial, operation.tool_call_id()))?;
         Ok(body)
     }
 
@@ -229,11 +237,28 @@ impl McpAuth {
     /// help.
     #[must_use]
     pub fn challenge(&self, denial: &Denial) -> Option<Challenge> {
-        let as_requested = |scopes: &Scopes| self.0.policy.resource.scopes.requested(scopes);
-        let challenge =
-            Challenge::for_denial(denial, &self.0.challenged_scopes, &self.0.metadata_url)?;
-        let scope = challenge.scope.as_ref().map(as_requested);
-        Some(self.0.sender.challenge(Challenge { scope, ..challenge }, denial))
+        let requested = |scopes: &Scopes| self.requested(scopes);
+        let (scopes, metadata_url) = (&self.0.challenged_scopes, &self.0.metadata_url);
+        let challenge = Challenge::naming(denial, scopes, metadata_url, requested)?;
+        Some(self.0.sender.challenge(challenge, denial))
+    }
+
+    /// The scopes by the names that clients request.
+    pub(crate) fn requested(&self, scopes: &Scopes) -> Scopes {
+        self.0.policy.resource.scopes.requested(scopes)
+    }
+
+    /// What the text of a tool error ends with. Returns `None` if no denial is a tool error.
+    pub(crate) fn tool_error_hint(&self) -> Option<&str> {
+        self.0.tool_error_hint.as_deref()
+    }
+
+    /// The denial of a request. If it calls a tool, the denial may be a result of the tool.
+    pub(crate) fn denial_of(&self, denial: Denial, tool_call: Option<&str>) -> Denial {
+        match tool_call.filter(|_| self.0.tool_error_hint.is_some()) {
+            Some(request_id) => denial.in_tool_result(request_id),
+            None => denial,
+        }
     }
 
     /// The nonce that the next DPoP proof must contain
@@ -295,6 +320,10 @@ impl McpAuth {
 
     pub(crate) fn id_signer(&self) -> &IdSigner {
         &self.0.id_signer
+    }
+
+    pub(crate) fn claimed_sessions(&self) -> Option<&ClaimedSessions> {
+        self.0.claimed_sessions.as_ref()
     }
 
     pub(crate) fn lists(&self) -> Option<&ListFilter> {

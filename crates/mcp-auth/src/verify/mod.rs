@@ -5,3 +5,4 @@ pub(crate) mod introspection_response;
 pub(crate) mod dpop;
 pub(crate) mod mtls;
 pub(crate) mod id_signer;
+pub(crate) mod claimed_sessions;

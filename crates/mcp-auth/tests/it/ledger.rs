@@ -134,6 +134,7 @@ fn is_scenario(name: &str) -> bool {
         "hydra.mjs",
         "slow.mjs",
         "resources.mjs",
+        "first_login.mjs",
     ];
     let script = files.map(read).concat();
     let composed = [

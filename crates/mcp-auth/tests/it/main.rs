@@ -17,6 +17,7 @@ mod config;
 mod confirmation;
 mod layer;
 mod dpop;
+mod first_login;
 mod forged_tokens;
 mod guide_table;
 mod issuers;

@@ -164,26 +164,6 @@ async fn the_same_subject_of_another_issuer_cannot_use_the_session() {
 }
 
 #[tokio::test]
-async fn the_session_of_an_anonymous_caller_is_for_anonymous_callers() {
-    let issuer = TestIssuer::new();
-    let auth = issuer.protects(RESOURCE).optional().build().expect("a description");
-    let (router, _) = app(Some(&auth), Mode::Stateful);
-    let mut nobody = Visitor::new(&router, "");
-    nobody.headers.remove("authorization");
-    let alice = Visitor::new(&router, &issuer.token().sign());
-    let list = r#"{"jsonrpc":"2.0","id":5,"method":"tools/list"}"#;
-    let (theirs, hers) = (nobody.initialize().await, alice.initialize().await);
-    for (visitor, session, status) in [
-        (&nobody, &theirs, 200),
-        (&alice, &hers, 200),
-        (&nobody, &hers, 404),
-        (&alice, &theirs, 404),
-    ] {
-        assert_eq!(visitor.clone().in_session(session).post(list).await.status(), status);
-    }
-}
-
-#[tokio::test]
 async fn session_keys_can_be_rotated_and_shared_by_replicas() {
     let issuer = TestIssuer::new();
     let built = |keys: &[&str]| {

@@ -76,7 +76,8 @@ impl<'a> CallerScope<'a> {
         let tool_name = name.filter(|_| is_modern).cloned();
         if has_ids {
             let owner = SessionOwner::of(caller);
-            if !session_ids::verify_session_id(auth.id_signer(), &owner, headers) {
+            let (id_signer, claimed) = (auth.id_signer(), auth.claimed_sessions());
+            if !session_ids::verify_session_id(id_signer, claimed, &owner, headers) {
                 decision_log::unverified_session_id(auth);
             }
             if !session_ids::verify_last_event_id(auth.id_signer(), &owner, headers) {
@@ -115,7 +116,8 @@ impl<'a> CallerScope<'a> {
     /// The response to send instead of the handler's, if the handler refused the caller.
     pub(super) fn refusal<B>(&self, raised: Option<&Denial>) -> Option<Response<ResponseBody<B>>> {
         let denial = self.caller.as_ref().and_then(AuthInfo::denied).or(raised)?;
-        let denial = denial.clone().under(self.scheme);
+        let tool_call = self.auth.tool_error_hint().and_then(|_| self.request.tool_call_id());
+        let denial = self.auth.denial_of(denial.clone(), tool_call.as_deref()).under(self.scheme);
         Some(self.auth.log_and_refuse(&denial, self.tool_name.as_ref()))
     }
 

@@ -62,8 +62,17 @@ impl McpAuth {
                 )
             }
         };
+        let header = challenge.as_ref().map(ToString::to_string);
         let body = match (denial.kind(), error) {
-            (DenialKind::BadMessage(why), _) => message(why.json_rpc_code(), why.description()),
+            _ if denial.is_tool_error() => {
+                let text = self.tool_error_text(denial);
+                let id = denial.request_id().unwrap_or("null");
+                json_rpc::tool_error(id, &text, header.as_deref())
+            }
+            (DenialKind::BadMessage(why), _) => {
+                let sentence = denial.client_message().unwrap_or(why.description());
+                message(why.json_rpc_code(), sentence)
+            }
             (DenialKind::Forbidden, _) if denial.request_id().is_some() => {
                 message(FORBIDDEN, REFUSED)
             }
@@ -81,9 +90,8 @@ impl McpAuth {
         let mut response = json(body);
         *response.status_mut() = denial.status();
         let headers = response.headers_mut();
-        if let Some(challenge) =
-            challenge.and_then(|challenge| challenge.to_string().try_into().ok())
-        {
+        let header = header.filter(|_| !denial.is_tool_error());
+        if let Some(challenge) = header.and_then(|challenge| challenge.try_into().ok()) {
             headers.insert(WWW_AUTHENTICATE, challenge);
         }
         if *denial.kind() == DenialKind::OriginNotAllowed {
@@ -94,6 +102,27 @@ impl McpAuth {
         }
         response.extensions_mut().insert(denial.clone());
         response
+    }
+
+    /// What the user of a client reads instead of what the tool would have said.
+    fn tool_error_text(&self, denial: &Denial) -> String {
+        let scopes = denial.missing().map(|missing| self.requested(missing)).unwrap_or_default();
+        let text = match (denial.kind(), scopes.is_empty()) {
+            (DenialKind::NoCredentials, true) => {
+                "This tool requires a login. The user must sign in.".to_owned()
+            }
+            (DenialKind::NoCredentials, false) => format!(
+                "This tool requires a login with these scopes: {scopes}. The user must sign in and grant them."
+            ),
+            (_, true) => "The access token does not grant the scopes that this tool requires. The user must sign in again and grant them.".to_owned(),
+            (_, false) => format!(
+                "The access token does not grant the scopes that this tool requires: {scopes}. The user must sign in again and grant them."
+            ),
+        };
+        match self.tool_error_hint().filter(|hint| !hint.is_empty()) {
+            Some(hint) => format!("{text}\n{hint}"),
+            None => text,
+        }
     }
 }
 

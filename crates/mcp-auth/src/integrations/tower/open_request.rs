@@ -69,6 +69,13 @@ impl OpenRequest {
         requests.iter().map(response).collect()
     }
 
+    /// The `id` of the request, if it calls a tool, and its message is not one of a batch.
+    pub(super) fn tool_call_id(&self) -> Option<Box<str>> {
+        let requests = self.message.open_requests()?;
+        let [request] = &*requests else { return None };
+        request.is_tool_call.then(|| request.id.clone())
+    }
+
     /// The errors that tell the client that its token was revoked, one for each request in its message. Empty if it
     /// waits for no response.
     pub(super) fn revoked_errors(&self) -> Vec<String> {

@@ -3,6 +3,7 @@
 use http::header::{Entry, HeaderMap, HeaderName, HeaderValue};
 
 use crate::model::session_owner::SessionOwner;
+use crate::verify::claimed_sessions::ClaimedSessions;
 use crate::verify::id_signer::{IdSigner, Purpose};
 
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -16,13 +17,15 @@ pub(super) fn is_id(name: &HeaderName) -> bool {
     *name == SESSION_ID || *name == LAST_EVENT_ID
 }
 
-/// Replaces the session id of a request by the one that the inner server issued to this caller.
+/// Replaces the session id of a request by the one that the inner server issued to this caller. With `claimed`, it may
+/// also be one that it issued to an anonymous caller, and that no other caller has gone on with.
 ///
 /// Anything else, including several ids, becomes one id that the inner server never issued. The server
 /// therefore answers as it answers an unknown session, and the header contains no byte that an attacker chose.
 /// Returns `false` if the id was replaced in this way.
 pub(super) fn verify_session_id(
     id_signer: &IdSigner,
+    claimed: Option<&ClaimedSessions>,
     owner: &SessionOwner,
     headers: &mut HeaderMap,
 ) -> bool {
@@ -30,8 +33,16 @@ pub(super) fn verify_session_id(
     if presented().next().is_none() {
         return true;
     }
-    let verified =
-        only(presented()).and_then(|signed| id_signer.verify(Purpose::Session, owner, signed));
+    let verified = only(presented()).and_then(|signed| {
+        let id = id_signer.verify(Purpose::Session, owner, signed);
+        let Some(claimed) = claimed else { return id };
+        if id.is_some() && !owner.is_anonymous() {
+            return id;
+        }
+        let anonymous = SessionOwner::of(None);
+        let id = id_signer.verify(Purpose::Session, &anonymous, signed)?;
+        claimed.admit(id, owner).then_some(id)
+    });
     let verified = verified.and_then(|id| HeaderValue::from_bytes(id).ok());
     let is_theirs = verified.is_some();
     let all = || presented().collect::<Vec<_>>().join(&b", "[..]);
@@ -91,7 +102,14 @@ pub(super) fn sign_session_ids(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use http::header::AUTHORIZATION;
+
     use super::*;
+    use crate::model::auth_info::AuthInfo;
+    use crate::model::credentials::Credentials;
+    use crate::model::verified_token::VerifiedToken;
 
     fn headers(name: &HeaderName, values: &[&[u8]]) -> HeaderMap {
         let value = |bytes: &&[u8]| HeaderValue::from_bytes(bytes).expect("a value");
@@ -109,7 +127,7 @@ mod tests {
         assert_eq!(signed.len(), 3, "every value");
         for (signed, inner) in signed.iter().zip([&b"s1"[..], b"s.2", b"\xe4"]) {
             let mut request = headers(&SESSION_ID, &[signed]);
-            assert!(verify_session_id(&id_signer, &owner, &mut request));
+            assert!(verify_session_id(&id_signer, None, &owner, &mut request));
             assert_eq!(request[SESSION_ID].as_bytes(), inner);
         }
         let event = id_signer.sign(Purpose::Event, &owner, b"s1");
@@ -124,12 +142,53 @@ mod tests {
         ];
         for presented in foreign {
             let mut request = headers(&SESSION_ID, presented);
-            assert!(!verify_session_id(&id_signer, &owner, &mut request), "{presented:?}");
+            assert!(!verify_session_id(&id_signer, None, &owner, &mut request), "{presented:?}");
             let given: Vec<_> = request.get_all(SESSION_ID).iter().collect();
             let expected = id_signer.decoy_id(&owner, &presented.join(&b", "[..]));
             assert_eq!(given, [&expected], "{presented:?}");
         }
-        assert!(verify_session_id(&id_signer, &owner, &mut HeaderMap::new()));
+        assert!(verify_session_id(&id_signer, None, &owner, &mut HeaderMap::new()));
+    }
+
+    #[test]
+    fn a_session_that_began_anonymously_belongs_to_whoever_goes_on_with_it_first() {
+        let id_signer = IdSigner::random().expect("randomness");
+        let (claimed, nobody) = (ClaimedSessions::new(), SessionOwner::of(None));
+        let bearer = HeaderValue::from_static("Bearer abc");
+        let credentials =
+            Credentials::from_headers(&[(AUTHORIZATION, bearer)].into_iter().collect());
+        let credentials = credentials.expect("credentials");
+        let [alice, bob] = ["alice", "bob"].map(|subject| {
+            let token = VerifiedToken::assert("https://auth.example.com", subject);
+            let caller = AuthInfo::admitted(token, credentials.clone(), Arc::default());
+            SessionOwner::of(Some(&caller))
+        });
+        let mut began = headers(&SESSION_ID, &[b"s1"]);
+        sign_session_ids(&id_signer, || nobody.clone(), &mut began);
+        let verifies = |claimed: Option<&ClaimedSessions>, owner: &SessionOwner| {
+            let mut request = began.clone();
+            let is_theirs = verify_session_id(&id_signer, claimed, owner, &mut request);
+            assert_eq!(request[SESSION_ID] == "s1", is_theirs);
+            is_theirs
+        };
+        assert!(verifies(None, &nobody) && !verifies(None, &alice), "where no caller is anonymous");
+        let claimed = Some(&claimed);
+        for (owner, expected) in [
+            (&nobody, true),
+            (&alice, true),
+            (&nobody, false),
+            (&bob, false),
+            (&alice, true),
+            (&nobody, false),
+        ] {
+            assert_eq!(verifies(claimed, owner), expected);
+        }
+        // A session that a caller began after a login is never another's.
+        let mut own = headers(&SESSION_ID, &[b"s2"]);
+        sign_session_ids(&id_signer, || bob.clone(), &mut own);
+        for (owner, expected) in [(&alice, false), (&nobody, false), (&bob, true)] {
+            assert_eq!(verify_session_id(&id_signer, claimed, owner, &mut own.clone()), expected);
+        }
     }
 
     #[test]

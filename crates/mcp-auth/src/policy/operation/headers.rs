@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 
+use crate::model::denial::Denial;
 use crate::model::error_codes::BadMessage;
 use crate::policy::operation::call::Call;
 
@@ -33,12 +34,39 @@ fn is_in_utf8(media_type: &str) -> bool {
     })
 }
 
+const VERSION: &str = "MCP-Protocol-Version";
+const METHOD: &str = "Mcp-Method";
+const NAME: &str = "Mcp-Name";
+
 /// The headers with the version, the method and the name.
 const MCP: [HeaderName; 3] = [
     HeaderName::from_static("mcp-protocol-version"),
     HeaderName::from_static("mcp-method"),
     HeaderName::from_static("mcp-name"),
 ];
+
+/// A refusal that says which header is wrong.
+#[cold]
+fn mismatch(header: &str, is: &str) -> Denial {
+    Denial::bad_message(BadMessage::HeaderMismatch)
+        .message(format!("Header mismatch: {header} {is}"))
+        .detail(format!("{header} {is}: the client, or a proxy on the way, is at fault"))
+}
+
+/// Checks that a header says what the body says. It may be missing where the specification does not require it.
+fn check_same(
+    header: &str,
+    given: Option<&str>,
+    in_body: &str,
+    may_lack: bool,
+) -> Result<(), Denial> {
+    match given {
+        Some(given) if given == in_body => Ok(()),
+        Some(_) => Err(mismatch(header, "differs from the body")),
+        None if may_lack => Ok(()),
+        None => Err(mismatch(header, "is missing")),
+    }
+}
 
 /// The relevant headers, not parsed.
 pub(super) struct RawHeaders<'h> {
@@ -81,27 +109,35 @@ pub(super) struct McpHeaders<'h> {
 }
 
 impl<'h> McpHeaders<'h> {
-    pub(super) fn of(raw: &RawHeaders<'h>) -> Result<Self, BadMessage> {
+    pub(super) fn of(raw: &RawHeaders<'h>) -> Result<Self, Denial> {
         let headers = raw.headers;
         let is_ours = |name: &HeaderName| name.as_str().starts_with("mcp-");
         // If a header is repeated, it is not defined which one counts. Usually no header is repeated.
         if headers.keys_len() < headers.len() {
-            let comes_twice = |name| headers.get_all(name).iter().nth(1).is_some();
-            if headers.keys().any(|name| is_ours(name) && comes_twice(name)) {
-                return Err(BadMessage::HeaderMismatch);
+            let comes_twice = |name: &&HeaderName| headers.get_all(*name).iter().nth(1).is_some();
+            if let Some(name) = headers.keys().filter(|name| is_ours(name)).find(comes_twice) {
+                // The client chooses the names of other headers.
+                let is_it = |known: &&str| known.eq_ignore_ascii_case(name.as_str());
+                let known = [VERSION, METHOD, NAME].into_iter().find(is_it);
+                let name = known.unwrap_or("a header that begins with Mcp-");
+                return Err(mismatch(name, "comes twice"));
             }
         }
-        let text = |value: &'h HeaderValue| value.to_str().map_err(|_| BadMessage::HeaderMismatch);
+        let text = |value: &'h HeaderValue, name| {
+            value.to_str().map_err(|_| mismatch(name, "has bytes beyond ASCII"))
+        };
         let [version, method, name] = raw.mcp;
-        let version = version.map(text).transpose()?;
+        let version = version.map(|value| text(value, VERSION)).transpose()?;
         if version.is_none_or(|version| version < FIRST_WITH_HEADERS) {
             // In older revisions nothing validates these headers, so they are ignored.
             return Ok(Self { version, method: None, name: None });
         }
-        let plain = |value| decoded(text(value)?).ok_or(BadMessage::HeaderMismatch);
+        let plain = |value| {
+            decoded(text(value, NAME)?).ok_or_else(|| mismatch(NAME, "is not valid base64"))
+        };
         Ok(Self {
             version,
-            method: method.map(text).transpose()?,
+            method: method.map(|value| text(value, METHOD)).transpose()?,
             name: name.map(plain).transpose()?,
         })
     }
@@ -123,21 +159,18 @@ impl<'h> McpHeaders<'h> {
         &self,
         call: &Call<'_>,
         version: Option<&str>,
-    ) -> Result<(), BadMessage> {
-        let must = |agree: bool| if agree { Ok(()) } else { Err(BadMessage::HeaderMismatch) };
+    ) -> Result<(), Denial> {
         let Some(method) = &call.method else { return Ok(()) };
-        must(version.is_none() || version == self.version)?;
+        version.map_or(Ok(()), |version| check_same(VERSION, self.version, version, false))?;
         if self.version.is_none_or(|version| version < FIRST_WITH_HEADERS) {
             return Ok(());
         }
         // These headers are not defined for notifications, and `initialize` is older than they are.
         let may_lack = call.id.is_none() || method == "initialize";
-        must(self.method.map_or(may_lack, |header| header == method))?;
-        let mut names = call.names();
-        match (has_name_header(method), names.next(), &self.name) {
-            (true, Some(name), Some(header)) => must(header == name),
-            (true, Some(_), None) => must(may_lack),
-            _ => Ok(()),
+        check_same(METHOD, self.method, method, may_lack)?;
+        match call.names().next().filter(|_| has_name_header(method)) {
+            Some(name) => check_same(NAME, self.name.as_deref(), name, may_lack),
+            None => Ok(()),
         }
     }
 }

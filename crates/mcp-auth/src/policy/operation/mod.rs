@@ -72,10 +72,7 @@ impl<'m> Operation<'m> {
                 Ok(operation)
             }
         });
-        operation.map_err(|why| {
-            let id = messages.only().and_then(Envelope::id);
-            Denial::bad_message(why).in_reply_to(id)
-        })
+        operation.map_err(|denial| denial.in_reply_to(messages.only().and_then(Envelope::id)))
     }
 
     /// A call of one tool, for use without an HTTP request.
@@ -111,6 +108,12 @@ impl<'m> Operation<'m> {
         call.method.as_ref().and(call.id)
     }
 
+    /// The `id` of the request, if it calls a tool.
+    pub(crate) fn tool_call_id(&self) -> Option<&'m str> {
+        let call = self.0.as_ref()?.only()?;
+        call.id.filter(|_| call.method.as_deref() == Some("tools/call"))
+    }
+
     /// Its name in a detail for the operator. The client wrote the words of this name.
     pub(crate) fn label(&self) -> String {
         let mut words = self
@@ -137,28 +140,29 @@ impl<'m> Operation<'m> {
     fn from_messages(
         raw: &RawHeaders<'_>,
         messages: &Messages<Envelope<'m>>,
-    ) -> Result<Self, BadMessage> {
+    ) -> Result<Self, Denial> {
         let headers = McpHeaders::of(raw)?;
         if messages.only().is_none() && !headers.allows_batches() {
-            return Err(BadMessage::Batch);
+            return Err(Denial::bad_message(BadMessage::Batch));
         }
         let calls = messages.try_map(|envelope| {
-            let call = envelope.to_call(&headers)?;
-            headers.check_against_body(&call, envelope.version()?.as_deref())?;
-            Ok::<_, BadMessage>(call)
+            let call = envelope.to_call(&headers).map_err(Denial::bad_message)?;
+            let version = envelope.version().map_err(Denial::bad_message)?;
+            headers.check_against_body(&call, version.as_deref())?;
+            Ok::<_, Denial>(call)
         })?;
         Ok(Self(Some(calls)))
     }
 
     /// Checks that all methods, names and URIs are at most [`MAX_TOTAL_NAME_BYTES`] long in total.
-    fn check_total_length(self) -> Result<Self, BadMessage> {
+    fn check_total_length(self) -> Result<Self, Denial> {
         let words = self
             .calls()
             .iter()
             .flat_map(|call| call.method.as_deref().into_iter().chain(call.names()));
         match words.map(str::len).sum::<usize>() {
             ..=MAX_TOTAL_NAME_BYTES => Ok(self),
-            _ => Err(BadMessage::Target),
+            _ => Err(Denial::bad_message(BadMessage::Target)),
         }
     }
 }

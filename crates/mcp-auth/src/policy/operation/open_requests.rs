@@ -10,6 +10,8 @@ pub(crate) struct OpenRequest {
     pub(crate) id: Box<str>,
     /// Whether it is `subscriptions/listen`, whose response is a listening stream.
     pub(crate) is_subscription: bool,
+    /// Whether it is `tools/call`.
+    pub(crate) is_tool_call: bool,
 }
 
 /// The requests in a body, in their order. Returns `None` if the body cannot be parsed reliably.
@@ -23,9 +25,11 @@ impl Envelope<'_> {
     /// Returns `None` for a notification and for a response.
     fn open_request(&self) -> Option<OpenRequest> {
         let method = self.method.and_then(Raw::string);
+        let is = |name| method.as_deref() == Some(name);
         self.has_id().then(|| OpenRequest {
             id: self.id().unwrap_or("null").into(),
-            is_subscription: method.is_some_and(|method| method == "subscriptions/listen"),
+            is_subscription: is("subscriptions/listen"),
+            is_tool_call: is("tools/call"),
         })
     }
 }
@@ -63,6 +67,7 @@ mod tests {
                 let request = |(id, is_subscription): &(&str, bool)| OpenRequest {
                     id: (*id).into(),
                     is_subscription: *is_subscription,
+                    is_tool_call: body.contains(r#""method":"tools/call""#),
                 };
                 all.iter().map(request).collect::<Vec<_>>()
             });

@@ -275,6 +275,52 @@ fn mcp_headers_must_match_the_body() {
 }
 
 #[test]
+fn a_mismatch_says_which_header_and_what_is_wrong_with_it() {
+    let call = message("tools/call", r#"{"name":"hello"}"#);
+    let versioned = message(
+        "tools/call",
+        r#"{"name":"hello","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}"#,
+    );
+    let (new, method, name) = ((VERSION, NEW), (METHOD, "tools/call"), (NAME, "hello"));
+    let rows: &[(&[(&'static str, &str)], &str, &str)] = &[
+        (&[new, method], &call, "Mcp-Name is missing"),
+        (&[new, name], &call, "Mcp-Method is missing"),
+        (&[method, name], &versioned, "MCP-Protocol-Version is missing"),
+        (
+            &[(VERSION, "2027-01-01"), method, name],
+            &versioned,
+            "MCP-Protocol-Version differs from the body",
+        ),
+        (&[new, (METHOD, "tools/list"), name], &call, "Mcp-Method differs from the body"),
+        (&[new, method, (NAME, "bye")], &call, "Mcp-Name differs from the body"),
+        (&[new, method, (NAME, "=?base64?!?=")], &call, "Mcp-Name is not valid base64"),
+        (&[new, method, (NAME, "h\u{e9}llo")], &call, "Mcp-Name has bytes beyond ASCII"),
+        (&[new, (METHOD, "\u{e9}"), name], &call, "Mcp-Method has bytes beyond ASCII"),
+        (
+            &[(VERSION, "\u{e9}"), method, name],
+            &call,
+            "MCP-Protocol-Version has bytes beyond ASCII",
+        ),
+        (&[new, method, name, name], &call, "Mcp-Name comes twice"),
+        (&[new, method, method, name], &call, "Mcp-Method comes twice"),
+        (&[new, new, method, name], &call, "MCP-Protocol-Version comes twice"),
+        (
+            &[new, method, name, ("mcp-param-forged", "1"), ("mcp-param-forged", "2")],
+            &call,
+            "a header that begins with Mcp- comes twice",
+        ),
+    ];
+    for (fields, body, what) in rows {
+        let denial = read(fields, body.as_bytes()).expect_err(what);
+        let told = denial.client_message().map(str::to_owned);
+        assert_eq!(told, Some(format!("Header mismatch: {what}")), "{fields:?}");
+        let detail = format!("{what}: the client, or a proxy on the way, is at fault");
+        assert_eq!(denial.operator_detail(), Some(&*detail), "{fields:?}");
+        assert_eq!(denial.request_id(), Some("1"), "{fields:?}");
+    }
+}
+
+#[test]
 fn batches_are_refused_from_2025_06_18_on() {
     let batch = br#"[{"method":"ping"}]"#;
     for (version, fine) in [
