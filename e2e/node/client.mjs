@@ -4,6 +4,7 @@
 //   node client.mjs v1|v2 http://127.0.0.1:3000/mcp step-up    for the notes: prints {"protocol", "granted", "answers"}
 //   node client.mjs v2 http://127.0.0.1:3000/mcp dpop          like the first, with proofs; also prints {"thumbprint", "tokenType"}
 //   node client.mjs v1|v2 http://127.0.0.1:3000/mcp calls|listen|listen-again    see slow.mjs
+//   node client.mjs v1|v2 http://127.0.0.1:3000/mcp anonymous|write|write-anonymously    see first_login.mjs
 //
 // With PROTOCOL=2025-11-25 in its environment, v2 uses the older protocol. With CLIENT_ID, it does not register.
 import { approve } from './approve.mjs';
@@ -71,9 +72,11 @@ async function finish(transport, attempt) {
 }
 
 // The first attempt ends where a browser would open. The second one has the token.
-const first = newTransport();
-await finish(first, newClient().connect(first));
-await first.close();
+if (!task.includes('anonymous')) {
+  const first = newTransport();
+  await finish(first, newClient().connect(first));
+  await first.close();
+}
 
 const client = newClient();
 const start = Date.now();
@@ -119,6 +122,19 @@ const tasks = {
     answers.push(await text('list_notes')); // the scope that was granted first still is
     return { granted, answers };
   },
+
+  async anonymous() {
+    const before = await text('hello');
+    await finish(transport, text('write')); // 401
+    return { before, written: await text('write'), after: await text('hello'), granted: saved.tokens.scope };
+  },
+
+  async write() {
+    const call = callTool({ name: 'write', arguments: {} });
+    return call.then((result) => ({ result, granted: saved.tokens?.scope, logins }), (error) => ({ error: String(error) }));
+  },
+
+  'write-anonymously': () => tasks.write(),
 
   async calls() {
     let reports = 0;

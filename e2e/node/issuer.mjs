@@ -27,6 +27,7 @@ const { values: args } = parseArgs({
     path: { type: 'string', default: '' },
     format: { type: 'string', default: 'jwt' },
     ttl: { type: 'string' }, // the lifetime of access tokens in seconds; those that are told get refresh tokens too
+    limited: { type: 'string' }, // clients may ask only for the scopes with which they have registered
     keys: { type: 'string' }, // a file from which the keys are read, or to which they are written, to outlive this process
   },
 });
@@ -103,7 +104,7 @@ const provider = new Provider(issuer, {
   // Clients register with the scopes that they request first. Limited to these, they could never step up.
   extraClientMetadata: {
     properties: ['any_scope'],
-    validator: (_, name, value, metadata) => { delete metadata.scope; },
+    validator: (_, name, value, metadata) => { if (!args.limited) delete metadata.scope; },
   },
   // Without a short lifetime, clients may register for refresh tokens but get none: TypeScript v1 would refresh its token
   // instead of stepping up.

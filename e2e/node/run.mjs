@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { betterAuth } from './better_auth.mjs';
 import { bound, signsInWithProof } from './bound.mjs';
+import { firstLogin } from './first_login.mjs';
 import { hydra } from './hydra.mjs';
 import { introspection } from './introspection.mjs';
 import { keycloak } from './keycloak.mjs';
@@ -93,6 +94,7 @@ const scenarios = [
   ...keycloak({ flow, step, stepsUp, signsIn: signsInWithProof, accepts, refuses, clients: CLIENTS, others: [FASTMCP, GO], rmcp: RMCP }),
   ...spring({ flow, step, signsIn: signsInWithProof, accepts, refuses, clients: CLIENTS }),
   ...hydra({ flow, signsIn, accepts, refuses, clients: CLIENTS, others: [FASTMCP, GO] }),
+  ...firstLogin(CLIENTS),
   ...resources(),
   ...slow(),
 ];

@@ -13,7 +13,7 @@ if (!examples) throw new Error('E2E_EXAMPLES is not set: start this by e2e/run')
 const ISSUERS = {
   'oidc-provider': {
     command: [process.execPath, `${here}issuer.mjs`],
-    takes: ['port', 'resource', 'alg', 'path', 'keys', 'format', 'ttl'],
+    takes: ['port', 'resource', 'alg', 'path', 'keys', 'format', 'ttl', 'limited'],
     token: '/token',
     revocation: '/token/revocation',
   },
@@ -68,6 +68,7 @@ const SERVERS = {
   notes: { command: `exec '${examples}/notes'`, scopes: 'notes:read' },
   bound_tokens: { command: `exec '${examples}/bound_tokens'`, scopes: 'read' },
   opaque: { command: `exec '${examples}/opaque'`, scopes: 'read' },
+  first_login: { command: `exec '${examples}/first_login_server'`, scopes: 'read' },
   slow: { command: `exec '${examples}/slow_server'`, scopes: 'read' },
 };
 

@@ -3,6 +3,7 @@
     python client.py http://127.0.0.1:3000/mcp            prints {"protocol", "tools", "whoami"}
     python client.py http://127.0.0.1:3000/mcp step-up    for the notes: prints {"protocol", "granted", "answers"}
     python client.py http://127.0.0.1:3000/mcp calls|listen|listen-again    see ../node/slow.mjs
+    python client.py http://127.0.0.1:3000/mcp anonymous|write|write-anonymously    see ../node/first_login.mjs
 
 With PROTOCOL=2025-11-25 in its environment, it uses the older protocol. With CLIENT_ID, it does not register.
 """
@@ -27,6 +28,7 @@ class Memory:
     """Stores the registration and the tokens of the provider."""
 
     tokens = client_info = None
+    logins = 0
 
     async def get_tokens(self):
         return self.tokens
@@ -60,6 +62,21 @@ async def step_up(client: Client, memory: Memory) -> dict:
     return {"granted": granted, "answers": answers}
 
 
+async def anonymous(client: Client, memory: Memory) -> dict:
+    outcome = {"before": await text(client, "hello")}
+    outcome["written"] = await text(client, "write")  # on 401 the SDK logs in by itself
+    return {**outcome, "after": await text(client, "hello"), "granted": memory.tokens.scope}
+
+
+async def write(client: Client, memory: Memory) -> dict:
+    try:
+        result = await client.call_tool("write", {})
+    except Exception as error:
+        return {"error": f"{error!r} {error.__cause__!r}"}
+    granted = memory.tokens.scope if memory.tokens else None
+    return {"result": result.model_dump(by_alias=True), "granted": granted, "logins": memory.logins}
+
+
 async def text(client: Client, tool: str, arguments: dict | None = None) -> str:
     answer = await client.call_tool(tool, arguments or {})
     return answer.content[0].text
@@ -69,6 +86,7 @@ async def main(url: str, task: str = "whoami") -> None:
     callback: dict[str, str] = {}
 
     async def redirect(authorization_url: str) -> None:
+        memory.logins += 1
         callback.update(await approve(authorization_url, REDIRECT))
 
     async def redirected() -> AuthorizationCodeResult:
@@ -94,7 +112,7 @@ async def main(url: str, task: str = "whoami") -> None:
             answer = await client.call_tool("wait", {"seconds": seconds}, progress_callback=progress)
             return answer.content[0].text
 
-        tasks = {"whoami": whoami, "step-up": step_up}
+        tasks = {"whoami": whoami, "step-up": step_up, "anonymous": anonymous, "write": write, "write-anonymously": write}
         if task in tasks:
             result = await tasks[task](client, memory)
         else:
