@@ -4,7 +4,7 @@
 //              {"before", "written", "after", "granted"}
 //   write      logs in and calls `write`: {"granted", "logins", "result"}, the result as the client has received it
 import { deepStrictEqual, match, ok, strictEqual } from 'node:assert/strict';
-import { output } from './world.mjs';
+import { output } from './processes.mjs';
 
 const OLD = '2025-11-25';
 const NEW = '2026-07-28';
