@@ -120,6 +120,8 @@ mod guide {
     mod bearer_auth_zh_tw {}
     #[doc = include_str!("../../../docs/guide/bound-tokens.md")]
     mod bound_tokens {}
+    #[doc = include_str!("../../../docs/guide/deployment.md")]
+    mod deployment {}
     #[doc = include_str!("../../../docs/guide/keys.md")]
     mod keys {}
     #[doc = include_str!("../../../docs/guide/api-keys.md")]

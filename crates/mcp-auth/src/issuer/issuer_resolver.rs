@@ -215,6 +215,7 @@ fn is_acceptable(server: &AuthorizationServer, issuer: &str) -> bool {
                 "it has no HTTP client: enable the feature `reqwest`, or give it one with `.fetch(..)`",
             )
         }
+        _ if server.fetch_config_error().is_some() => server.fetch_config_error(),
         Some(asking) if !asking.introspects_jwts() => Some(
             "it is to be asked about opaque tokens, which name no issuer: say `.introspect_jwts()`, or leave `.introspection(..)` out",
         ),

@@ -192,6 +192,10 @@ impl McpAuthBuilder {
             if let Some(config_error) = server.config_error() {
                 return Err(ConfigError::Provider(config_error));
             }
+            if let Some(why) = server.fetch_config_error() {
+                let issuer = server.issuer().to_owned();
+                return Err(ConfigError::HttpClient { issuer, why });
+            }
             let is_name = |issuer: &str| {
                 !issuer.is_empty() && !issuer.contains(char::is_control) && issuer != API_KEY_ISSUER
             };

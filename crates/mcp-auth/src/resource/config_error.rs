@@ -35,6 +35,14 @@ pub enum ConfigError {
     /// A scope implies itself, by way of other scopes.
     #[error("the scope {0:?} implies itself: remove one `.implies(..)` of the cycle")]
     CircularScopes(String),
+    /// The HTTP client of an authorization server cannot be used as it is configured.
+    #[error("the HTTP client for {issuer:?}: {why}")]
+    HttpClient {
+        /// The authorization server.
+        issuer: String,
+        /// What to change.
+        why: &'static str,
+    },
     /// An issuer is not an https URL, or appears twice.
     #[error(
         "the issuer {0:?} must be an https URL (http only on this machine, and where `.insecure_http_hosts(..)` allows it), without query or fragment, and be listed once; one whose keys are given may have any name"

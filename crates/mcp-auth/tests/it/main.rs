@@ -25,6 +25,7 @@ mod static_keys;
 mod handles;
 mod hostile_text;
 mod hosts;
+mod http_client;
 mod introspection;
 mod keys;
 mod ledger;

@@ -252,6 +252,11 @@ impl AuthorizationServer {
         self.settings.outbound.fetch.is_some()
     }
 
+    /// What is wrong with its HTTP client, if anything.
+    pub(crate) fn fetch_config_error(&self) -> Option<&'static str> {
+        self.settings.outbound.fetch.as_ref().and_then(|fetch| fetch.config_error())
+    }
+
     /// Whether its keys are fetched over the network.
     pub(crate) fn has_remote_keys(&self) -> bool {
         matches!(self.settings.keys, KeySource::JwksUri)

@@ -120,10 +120,13 @@ impl EventPoll {
                 "an audience is empty, or there is none: is an environment variable unset?",
             );
         }
-        if self.outbound.fetch.is_none() {
+        let Some(fetch) = &self.outbound.fetch else {
             return Some(
                 "there is no HTTP client: enable the feature `reqwest`, or give one with `.fetch(..)`",
             );
+        };
+        if let Some(why) = fetch.config_error() {
+            return Some(why);
         }
         if self.max_events == 0 || self.max_events > MAX_EVENTS {
             return Some("it must take one event at once, and 200 at most");

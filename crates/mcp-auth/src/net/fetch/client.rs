@@ -35,6 +35,15 @@ pub trait Fetch: Send + Sync + 'static {
         request: Request<Bytes>,
         limits: Limits,
     ) -> BoxFuture<'_, Result<Response<Bytes>, FetchError>>;
+
+    /// What is wrong with the settings of this client, and what to change. `None`, which is the default, if nothing is.
+    ///
+    /// [`build`](crate::McpAuthBuilder::build) calls it, and reports the sentence as a
+    /// [`ConfigError::HttpClient`](crate::ConfigError::HttpClient). It must not access the network or a file. A client
+    /// that wraps another one passes the call on.
+    fn config_error(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 /// How long an exchange may take, and how much of the response is read.
