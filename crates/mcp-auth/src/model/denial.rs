@@ -32,6 +32,8 @@ struct Inner {
     kind: DenialKind,
     /// The scheme of the request. The challenge uses the same one.
     scheme: Scheme,
+    /// By which of the resource's names the client called, as an index. The challenge names its metadata.
+    name: usize,
     /// The `id` of the refused JSON-RPC request, as JSON.
     request_id: Option<Arc<str>>,
     /// Whether the request calls a tool, and is answered with a result of it.
@@ -244,6 +246,19 @@ impl Denial {
         self
     }
 
+    /// Sets the name of the resource by which the client called.
+    #[must_use]
+    pub(crate) fn called_by(mut self, name: usize) -> Self {
+        if self.0.name != name {
+            Arc::make_mut(&mut self.0).name = name;
+        }
+        self
+    }
+
+    pub(crate) fn name(&self) -> usize {
+        self.0.name
+    }
+
     pub(crate) fn scheme(&self) -> Scheme {
         self.0.scheme
     }
@@ -358,6 +373,7 @@ impl Denial {
         Self(Arc::new(Inner {
             kind,
             scheme,
+            name: 0,
             request_id: None,
             is_tool_error: false,
             missing: None,

@@ -18,6 +18,8 @@ use crate::resource::config_error::ConfigError;
 use crate::resource::default_verifier::{self, VerifierKind};
 use crate::resource::listening_streams::ListeningStreams;
 use crate::resource::mcp_auth::{Inner, McpAuth};
+use crate::resource::names::{self, Name, Names};
+use crate::resource::networks::networks;
 use crate::resource::{issuer_resolvers, list_rules};
 use crate::util::{origin, shown, url};
 use crate::verify::claimed_sessions::ClaimedSessions;
@@ -38,7 +40,7 @@ impl McpAuthBuilder {
     pub fn build(mut self) -> Result<McpAuth, ConfigError> {
         self.servers =
             default_verifier::with_introspection(self.servers, self.introspection.take())?;
-        let metadata_url = self.check_resource()?;
+        self.check_names()?;
         self.check_servers()?;
         self.check_scopes()?;
         self.check_origins()?;
@@ -51,7 +53,10 @@ impl McpAuthBuilder {
         }
 
         let scopes = self.resource_scopes();
-        let audiences = [&self.resource].into_iter().chain(&self.audiences).cloned().collect();
+        let urls: Vec<_> = [&self.resource].into_iter().chain(&self.aliases).cloned().collect();
+        let audiences = urls.iter().chain(&self.audiences).cloned().collect();
+        let proxies =
+            self.forwarded_host_from.take().map(networks).transpose()?.unwrap_or_default();
         let id_signer = self.id_signer()?;
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
         let challenged = self.required.scopes.to_request();
@@ -68,9 +73,15 @@ impl McpAuthBuilder {
             .sender
             .describe(ResourceMetadata::default().with(self.metadata))
             .scopes_supported(scopes.requested(&published))
-            .member("resource", &*self.resource)
             .member("authorization_servers", issuers)
             .member("bearer_methods_supported", vec!["header"]);
+        let own_place = self.metadata_url.iter().cloned().map(Some).chain(std::iter::repeat(None));
+        let names = urls.iter().zip(own_place).map(|(url, place)| Name {
+            url: url.clone(),
+            metadata_url: place.or_else(|| resource_metadata_url(url)).unwrap_or_default(),
+            metadata_json: metadata.clone().member("resource", &**url).to_json(),
+        });
+        let names = Names::new(names.collect(), proxies);
         let trusted = self.servers.iter().map(AuthorizationServer::issuer);
         let of_api_keys = Some(API_KEY_ISSUER).filter(|_| !self.api_keys.is_empty());
         let issuer_sets =
@@ -96,7 +107,7 @@ impl McpAuthBuilder {
                 .has_security_schemes
                 .then(|| list_rules::required_scopes(policy.clone())),
         };
-        let sender = self.sender.ready(&self.resource, leeway)?;
+        let sender = self.sender.ready(&urls, leeway)?;
         let capacity = self.cached_tokens.unwrap_or(10_000);
         let resolvers = issuer_resolvers::resolvers(self.resolvers, &clock)?;
         let (verifier, required_servers) = match self.verifier {
@@ -127,16 +138,15 @@ impl McpAuthBuilder {
                 "no scope is required, so the 401 names none: clients of the TypeScript SDKs then ask their issuer for none, which some issuers refuse; name what clients are to ask for with `.initial_scopes(..)`"
             );
         }
-        Ok(McpAuth(Arc::new(Inner {
+        let inner = Inner {
             allowed_origins: self
                 .allowed_origins
                 .iter()
                 .filter_map(|it| origin::parse(it))
-                .chain(origin::of_url(&self.resource))
+                .chain(urls.iter().filter_map(|url| origin::of_url(url)))
                 .collect(),
             resource: self.resource,
-            metadata_url,
-            metadata_json: metadata.to_json(),
+            names,
             challenged_scopes,
             is_optional: self.is_optional,
             claimed_sessions: self.is_optional.then(ClaimedSessions::new),
@@ -156,7 +166,8 @@ impl McpAuthBuilder {
             sender,
             clock,
             max_message_bytes: self.max_message_bytes.unwrap_or(4 * 1024 * 1024),
-        })))
+        };
+        Ok(McpAuth(Arc::new(inner)))
     }
 
     fn resource_scopes(&self) -> ResourceScopes {
@@ -175,13 +186,33 @@ impl McpAuthBuilder {
         }
     }
 
-    fn check_resource(&self) -> Result<String, ConfigError> {
-        // The metadata of resources is served below `/.well-known/`.
-        let is_fine = url::is_secure(&self.resource)
-            && !self.resource.contains(['#'])
-            && !self.resource.contains("/.well-known/");
-        let metadata_url = is_fine.then(|| resource_metadata_url(&self.resource)).flatten();
-        metadata_url.ok_or_else(|| ConfigError::Resource(self.resource.clone()))
+    fn check_names(&self) -> Result<(), ConfigError> {
+        if !is_name(&self.resource) {
+            return Err(ConfigError::Resource(self.resource.clone()));
+        }
+        for (i, alias) in self.aliases.iter().enumerate() {
+            let mut earlier = self.aliases.iter().take(i).chain([&self.resource]);
+            let why = match earlier.any(|earlier| names::is_same(earlier, alias)) {
+                _ if !is_name(alias) => NOT_A_NAME,
+                true => "is already a name of this resource: leave it out",
+                false => continue,
+            };
+            return Err(ConfigError::Alias { alias: alias.clone(), why });
+        }
+        match &self.metadata_url {
+            Some(url) if !url::is_secure(url) || url.contains('#') || self.is_resource(url) => {
+                Err(ConfigError::MetadataUrl(url.clone()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the document would be served at the path of a name, which needs a token.
+    fn is_resource(&self, metadata_url: &str) -> bool {
+        let path = names::path_of(metadata_url);
+        let mut urls = self.aliases.iter().chain([&self.resource]);
+        url::authority(metadata_url) == url::authority(&self.resource)
+            && urls.any(|url| names::path_of(url) == path)
     }
 
     fn check_servers(&self) -> Result<(), ConfigError> {
@@ -265,6 +296,15 @@ impl McpAuthBuilder {
             None => Ok(()),
         }
     }
+}
+
+const NOT_A_NAME: &str = "must be the https URL that clients connect to (http only on this machine), without a fragment, without braces, and with a number for a port if it has one";
+
+/// Whether a URL can be a name of a resource.
+fn is_name(url: &str) -> bool {
+    // The metadata of resources is served below `/.well-known/`.
+    let has_pattern = url::authority(url).is_some_and(|authority| authority.contains('*'));
+    url::is_secure(url) && !has_pattern && !url.contains('#') && !url.contains("/.well-known/")
 }
 
 /// Whether clients can be sent to this issuer of the server: RFC 8414 §2 wants a URL without query and fragment.

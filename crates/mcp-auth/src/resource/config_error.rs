@@ -11,6 +11,14 @@ use crate::util::url;
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
+    /// An alias cannot be a name of the resource.
+    #[error("the alias {alias:?} {why}")]
+    Alias {
+        /// The alias.
+        alias: String,
+        /// What is wrong with it, and what to change.
+        why: &'static str,
+    },
     /// An API key is not valid.
     #[error("the API key {name:?} cannot be used: {why}")]
     ApiKey {
@@ -59,15 +67,19 @@ pub enum ConfigError {
     /// The leeway is too long.
     #[error("a leeway of {0:?} is longer than 5 minutes: set the clock instead")]
     Leeway(Duration),
+    /// The place of the metadata is not a URL at which clients can fetch it.
+    #[error(
+        "the metadata URL {0:?} must be https (http only on this machine), without a fragment, and not at the path of the resource or of an alias"
+    )]
+    MetadataUrl(String),
     /// A rule for a tool, prompt, resource or method has an empty name.
     #[error(
         "a rule has an empty name: is an environment variable unset? For everything, the name is `*`"
     )]
     NamelessRule,
-    /// A trusted proxy for client certificates is neither an address nor a network, or the network contains all
-    /// addresses.
+    /// A trusted proxy is neither an address nor a network, or the network contains all addresses.
     #[error(
-        "{0:?} is not a network to trust for client certificates: it must be like 10.0.0.0/8, fd00::/8 or 127.0.0.1, and not all addresses. Is an environment variable unset?"
+        "{0:?} is not a network of trusted proxies: it must be like 10.0.0.0/8, fd00::/8 or 127.0.0.1, and not all addresses. Is an environment variable unset?"
     )]
     Network(String),
     /// The system gave no random numbers for the key of DPoP nonces.

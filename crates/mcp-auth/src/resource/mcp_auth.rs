@@ -26,15 +26,17 @@ use crate::policy::challenge::Challenge;
 use crate::policy::list_filter::ListFilter;
 use crate::policy::operation::{Operation, check_no_upgrade};
 use crate::resource::builder::McpAuthBuilder;
+use crate::resource::config_error::ConfigError;
 use crate::resource::default_verifier::VerifierKind;
 use crate::resource::guarded_body::{self, GuardedBody};
 use crate::resource::issuer_resolvers::Resolvers;
 use crate::resource::listening_streams::{ListeningStreams, StreamEnd};
+use crate::resource::names::{self, Name, Names};
 use crate::resource::sender_constraint::SenderConstraint;
 use crate::verify::claimed_sessions::ClaimedSessions;
 use crate::verify::id_signer::IdSigner;
 
-/// A protected resource: the MCP server at one URL, and the policy that says who may use it.
+/// A protected resource: the MCP server at one URL (and its [aliases](McpAuthBuilder::alias)), and the policy that says who may use it.
 ///
 /// Build it once with [`builder`](Self::builder). Clones are cheap.
 ///
@@ -53,8 +55,7 @@ pub struct McpAuth(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
     pub(super) resource: String,
-    pub(super) metadata_url: String,
-    pub(super) metadata_json: String,
+    pub(super) names: Names,
     /// The scopes in the challenge to a client without a valid token.
     pub(super) challenged_scopes: Scopes,
     pub(super) allowed_origins: Vec<String>,
@@ -111,7 +112,10 @@ impl McpAuth {
         body: B,
     ) -> Result<(AuthInfo, GuardedBody<B>), Denial> {
         let decision = self.decide(std::future::pending(), parts, body).await;
-        decision.map_err(|denial| denial.under(Scheme::of(&parts.headers)))
+        decision.map_err(|denial| {
+            let name = self.0.names.index_for(parts);
+            denial.under(Scheme::of(&parts.headers)).called_by(name)
+        })
     }
 
     /// The checks of [`admit`](Self::admit), in order, with a `timeout` for reading the body.
@@ -238,7 +242,7 @@ impl McpAuth {
     #[must_use]
     pub fn challenge(&self, denial: &Denial) -> Option<Challenge> {
         let requested = |scopes: &Scopes| self.requested(scopes);
-        let (scopes, metadata_url) = (&self.0.challenged_scopes, &self.0.metadata_url);
+        let (scopes, metadata_url) = (&self.0.challenged_scopes, self.metadata_url_for(denial));
         let challenge = Challenge::naming(denial, scopes, metadata_url, requested)?;
         Some(self.0.sender.challenge(challenge, denial))
     }
@@ -280,14 +284,58 @@ impl McpAuth {
     /// The URL of the resource's metadata ([RFC 9728 §3.1](https://www.rfc-editor.org/rfc/rfc9728#section-3.1)).
     #[must_use]
     pub fn metadata_url(&self) -> &str {
-        &self.0.metadata_url
+        self.0.names.get(0).map_or("", |name| &name.metadata_url)
     }
 
     /// The resource's metadata document as JSON
     /// ([RFC 9728 §2](https://www.rfc-editor.org/rfc/rfc9728#section-2)).
     #[must_use]
     pub fn metadata_json(&self) -> &str {
-        &self.0.metadata_json
+        self.0.names.get(0).map_or("", |name| &name.metadata_json)
+    }
+
+    /// Checks that no two resources have a name in common: the URL of one is not the other's, nor its
+    /// [alias](McpAuthBuilder::alias). Otherwise a token for one of them would be accepted at the other.
+    ///
+    /// Call it where several resources are served together.
+    ///
+    /// ```
+    /// use mcp_auth::McpAuth;
+    ///
+    /// let resource = |url| McpAuth::builder(url).authorization_server("https://auth.example.com");
+    /// let notes = resource("https://api.example.com/notes").build()?;
+    /// let mail = resource("https://api.example.com/mail").alias("https://api.example.com/notes").build()?;
+    /// assert!(McpAuth::check_distinct([&notes, &mail]).is_err());
+    /// # Ok::<(), mcp_auth::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Alias`] with the common name.
+    pub fn check_distinct<'a>(
+        resources: impl IntoIterator<Item = &'a Self>,
+    ) -> Result<(), ConfigError> {
+        let resources: Vec<_> = resources.into_iter().collect();
+        for (i, one) in resources.iter().enumerate() {
+            let earlier = || resources.iter().take(i).flat_map(|earlier| earlier.0.names.iter());
+            let is_taken =
+                |name: &&Name| earlier().any(|taken| names::is_same(&taken.url, &name.url));
+            if let Some(name) = one.0.names.iter().find(is_taken) {
+                let why =
+                    "is a name of two resources: a token for one would be accepted at the other";
+                return Err(ConfigError::Alias { alias: name.url.clone(), why });
+            }
+        }
+        Ok(())
+    }
+
+    /// The URL of the metadata of the name by which the refused client called.
+    pub(crate) fn metadata_url_for(&self, denial: &Denial) -> &str {
+        self.0.names.get(denial.name()).map_or("", |name| &name.metadata_url)
+    }
+
+    pub(crate) fn names(&self) -> &Names {
+        &self.0.names
     }
 
     /// The trusted authorization servers, in the order in which the metadata lists them.

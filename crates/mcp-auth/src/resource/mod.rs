@@ -1,6 +1,8 @@
 //! One protected resource: `McpAuth`, its builder, and the decision on each request.
 
 pub(crate) mod config_error;
+mod networks;
+pub(crate) mod names;
 mod joined_frames;
 pub(crate) mod captured_message;
 pub(crate) mod guarded_body;
@@ -11,6 +13,7 @@ mod issuer_resolvers;
 mod default_verifier;
 pub(crate) mod listening_streams;
 pub(crate) mod builder;
+mod name_settings;
 pub(crate) mod mcp_auth;
 mod build;
 pub(crate) mod readiness;

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use crate::policy::metadata::ResourceMetadata;
 use crate::resource::config_error::ConfigError;
+use crate::resource::networks::networks;
 use crate::resource::sender_constraint::SenderConstraint;
 use crate::verify::dpop::{self, Dpop, DpopVerifier, NonceKeys, Nonces};
-use crate::verify::mtls::{CertificateVerifier, Cidr, ClientCertHeader, TrustedProxies};
+use crate::verify::mtls::{CertificateVerifier, ClientCertHeader, TrustedProxies};
 
 /// The output length of HMAC-SHA256. Shorter keys reduce its security (RFC 2104 §3).
 const MIN_NONCE_KEY_BYTES: usize = 32;
@@ -40,9 +41,10 @@ impl Settings {
     /// Checks the settings and builds the [`SenderConstraint`].
     pub(super) fn ready(
         self,
-        resource: &str,
+        names: &[String],
         leeway: Duration,
     ) -> Result<SenderConstraint, ConfigError> {
+        let resource = names.first().map_or("", String::as_str);
         let dpop = self.dpop.as_ref();
         let nonces = match dpop.map(|dpop| &dpop.nonces) {
             None | Some(NonceKeys::Disabled) => None,
@@ -56,20 +58,11 @@ impl Settings {
         };
         let cache =
             dpop.map_or(Dpop::optional().replay_cache_capacity, |it| it.replay_cache_capacity);
-        let proofs = DpopVerifier::new(resource, leeway, nonces, cache)
+        let proofs = DpopVerifier::new(names, leeway, nonces, cache)
             .ok_or_else(|| ConfigError::Resource(resource.to_owned()))?;
         let trusted_proxies = match self.trusted_proxies {
             None => None,
-            Some((header, peers)) => {
-                if peers.is_empty() {
-                    return Err(ConfigError::Network(String::new()));
-                }
-                let network = |text: String| Cidr::parse(&text).ok_or(ConfigError::Network(text));
-                Some(TrustedProxies {
-                    header,
-                    peers: peers.into_iter().map(network).collect::<Result<_, _>>()?,
-                })
-            }
+            Some((header, peers)) => Some(TrustedProxies { header, peers: networks(peers)? }),
         };
         Ok(SenderConstraint {
             is_offered: dpop.is_some(),

@@ -99,6 +99,14 @@ pub(crate) fn problem(url: &str, http_hosts: &[Box<str>]) -> Option<&'static str
     (!is_allowed).then_some("https is required, except for a loopback address")
 }
 
+/// Host and port of a URL in lower case, without the default port of its scheme.
+pub(crate) fn authority(url: &str) -> Option<String> {
+    let (scheme, authority, _) = split(url)?;
+    let default_port = if scheme.eq_ignore_ascii_case("https") { ":443" } else { ":80" };
+    let authority = authority.strip_suffix(default_port).unwrap_or(authority);
+    Some(authority.to_ascii_lowercase())
+}
+
 pub(crate) fn is_https(url: &str) -> bool {
     split(url).is_some_and(|(scheme, _, _)| scheme.eq_ignore_ascii_case("https"))
 }

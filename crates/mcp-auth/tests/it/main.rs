@@ -1,5 +1,6 @@
 //! Tests of the public API, one file per topic, without sockets.
 
+mod aliases;
 mod api_keys;
 mod api_keys_file;
 mod architecture;

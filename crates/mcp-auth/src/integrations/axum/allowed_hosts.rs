@@ -7,12 +7,13 @@ use http::request::Parts;
 use http::uri::Authority;
 
 use crate::model::denial::Denial;
+use crate::resource::names::ForwardedHost;
 use crate::util::{shown, url};
 
-/// The hosts of a server. In a DNS rebinding attack, a web page calls the server by another host.
+/// The hosts of a resource. In a DNS rebinding attack, a web page calls the server by another host.
 pub(super) struct Hosts {
-    /// The resource's own authority. Most requests name it, so it is compared without being parsed.
-    own: Option<String>,
+    /// The authorities of the resource's names. Most requests name one, so they are compared without being parsed.
+    own: Vec<String>,
     /// The allowed hosts. `None` allows every host.
     allowed: Option<Vec<(String, Port)>>,
 }
@@ -22,14 +23,15 @@ type Port = Option<u16>;
 
 impl Hosts {
     /// Parses a list in rmcp's form: names or addresses, with one port or with any. An empty list allows every
-    /// host. The resource's own host is added, with any port, since a proxy may use another one. An entry that
-    /// is not a host matches nothing.
-    pub(super) fn new(allowed: &[String], resource: &str) -> Self {
-        let own = url::split(resource).map(|(_, authority, _)| authority);
+    /// host. The hosts of the resource's own names are added, with any port, since a proxy may use another one. An
+    /// entry that is not a host matches nothing.
+    pub(super) fn new<'n>(allowed: &[String], names: impl Iterator<Item = &'n str>) -> Self {
         if allowed.is_empty() {
-            return Self { own: None, allowed: None };
+            return Self { own: Vec::new(), allowed: None };
         }
-        let any_port = own.and_then(url::host_and_port).map(|(host, _)| (host.to_owned(), None));
+        let own: Vec<_> = names.filter_map(url::split).map(|(_, authority, _)| authority).collect();
+        let any_port = own.iter().filter_map(|own| url::host_and_port(own));
+        let any_port = any_port.map(|(host, _)| (host.to_owned(), None));
         let listed = allowed.iter().filter_map(|entry| {
             let host = parse_entry(entry.trim());
             if host.is_none() {
@@ -37,8 +39,8 @@ impl Hosts {
             }
             host
         });
-        let allowed = any_port.into_iter().chain(listed).collect();
-        Self { own: own.map(str::to_owned), allowed: Some(allowed) }
+        let allowed = any_port.chain(listed).collect();
+        Self { own: own.into_iter().map(str::to_owned).collect(), allowed: Some(allowed) }
     }
 
     /// Checks the host that a request names. A request that names none is passed on: rmcp refuses it.
@@ -46,33 +48,48 @@ impl Hosts {
     /// The authority of the target decides, if it has one: in HTTP/2, and in an HTTP/1.1 request as proxies get
     /// it ([RFC 9112 §3.2.2](https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2)). A `Host` beside it must name
     /// the same host ([RFC 9113 §8.3.1](https://www.rfc-editor.org/rfc/rfc9113#section-8.3.1)): something on the
-    /// way may look at either.
-    pub(super) fn admit(&self, request: &Parts) -> Result<(), Denial> {
+    /// way may look at either. What a trusted proxy has forwarded takes the place of both: they are then the proxy's
+    /// name for this server.
+    pub(super) fn admit(
+        &self,
+        request: &Parts,
+        forwarded: &ForwardedHost<'_>,
+    ) -> Result<(), Denial> {
         let Some(hosts) = &self.allowed else { return Ok(()) };
         let target = request.uri.authority().map(Authority::as_str);
         let mut headers = request.headers.get_all(HOST).iter();
-        let named = match (headers.next(), headers.next(), target) {
-            (None, _, None) => return Ok(()),
-            (None, _, Some(target)) => Some(target),
-            (Some(host), None, None) => host.to_str().ok(),
-            (Some(host), None, Some(target)) => {
+        let named = match (forwarded, headers.next(), headers.next(), target) {
+            (ForwardedHost::Is(host), ..) => Some(*host),
+            (ForwardedHost::Unclear, ..) => None,
+            (_, None, _, None) => return Ok(()),
+            (_, None, _, Some(target)) => Some(target),
+            (_, Some(host), None, None) => host.to_str().ok(),
+            (_, Some(host), None, Some(target)) => {
                 let scheme = request.uri.scheme_str();
                 host.to_str().ok().filter(|host| is_same_host(scheme, host, target))
             }
-            (Some(_), Some(_), _) => None,
+            (_, Some(_), Some(_), _) => None,
         };
         let is_covered = |(host, port)| {
             hosts.iter().any(|(known, wanted): &(String, Port)| {
                 known.eq_ignore_ascii_case(host) && (wanted.is_none() || *wanted == port)
             })
         };
-        let is_own = |host| self.own.as_deref() == Some(host);
+        let is_own = |host| self.own.iter().any(|own| own == host);
         if named.is_some_and(is_own) || named.and_then(url::host_and_port).is_some_and(is_covered) {
             return Ok(());
         }
         let host = request.headers.get(HOST).map(|host| String::from_utf8_lossy(host.as_bytes()));
         let (host, target) = (host.as_deref().map(shown::field), target.map(shown::field));
-        tracing::debug!(target: "mcp_auth", host = host.as_deref(), target = target.as_deref(), "a host that is not allowed");
+        let forwarded = match forwarded {
+            ForwardedHost::Absent => None,
+            ForwardedHost::Is(host) => Some(shown::field(host)),
+            ForwardedHost::Unclear => Some("several hosts, or no text".into()),
+        };
+        tracing::debug!(target: "mcp_auth", host = host.as_deref(), target = target.as_deref(), forwarded = forwarded.as_deref(), "a host that is not allowed");
+        if forwarded.is_some() {
+            return Err(Denial::host_not_allowed().detail("the proxy that `.forwarded_host_from(..)` names says that the client called a host (logged at debug) that is none of this server's names, or it names several: let it replace the `X-Forwarded-Host` that clients send, and add the host with `.alias(..)` if it is one of this server"));
+        }
         Err(Denial::host_not_allowed().detail("`Host`, or the host in the target of the request (both logged at debug), is none of this server's names, comes twice, or they differ: if it should be one, or is a proxy's name for it, give rmcp's `with_allowed_hosts(..)` all names; they replace its `localhost`"))
     }
 }
@@ -112,12 +129,17 @@ mod tests {
 
     use super::*;
 
+    fn hosts_of(allowed: &[String], resource: &str) -> Hosts {
+        Hosts::new(allowed, [resource].into_iter())
+    }
+
     fn admits(hosts: &Hosts, uri: &str, named: &[&[u8]]) -> bool {
         let mut request = Request::builder().uri(uri);
         for host in named {
             request = request.header(HOST, *host);
         }
-        hosts.admit(&request.body(()).expect("a request").into_parts().0).is_ok()
+        let request = request.body(()).expect("a request").into_parts().0;
+        hosts.admit(&request, &ForwardedHost::Absent).is_ok()
     }
 
     #[test]
@@ -134,7 +156,7 @@ mod tests {
             "i@",
             "",
         ];
-        let hosts = Hosts::new(&ALL.map(Into::into), "https://api.example.com:8443/mcp");
+        let hosts = hosts_of(&ALL.map(Into::into), "https://api.example.com:8443/mcp");
         for (named, is_admitted) in [
             ("localhost", true),
             ("LOCALHOST:3000", true),
@@ -186,7 +208,7 @@ mod tests {
 
     #[test]
     fn repeated_or_conflicting_hosts_are_refused() {
-        let hosts = Hosts::new(&["localhost".to_owned()], "https://api.example.com/mcp");
+        let hosts = hosts_of(&["localhost".to_owned()], "https://api.example.com/mcp");
         for (uri, named, is_admitted) in [
             ("/mcp", &[][..], true), // it names none
             ("/mcp", &[&b"localhost\xff"[..]], false),
@@ -246,9 +268,9 @@ mod tests {
 
     #[test]
     fn an_empty_list_allows_any_host_and_invalid_entries_only_the_resources_own() {
-        let any = Hosts::new(&[], "https://api.example.com/mcp");
+        let any = hosts_of(&[], "https://api.example.com/mcp");
         assert!(admits(&any, "/mcp", &[b"evil.example"]) && admits(&any, "/mcp", &[]));
-        let own = Hosts::new(&[String::new(), "a:b".to_owned()], "https://api.example.com/mcp");
+        let own = hosts_of(&[String::new(), "a:b".to_owned()], "https://api.example.com/mcp");
         assert!(admits(&own, "/mcp", &[b"api.example.com"]));
         assert!(!admits(&own, "/mcp", &[b"a"]) && !admits(&own, "/mcp", &[b"localhost"]));
     }

@@ -8,12 +8,17 @@ use http::Request;
 use tower_service::Service;
 
 use crate::model::credentials::DPOP;
+use crate::resource::names::RouteOf;
 use crate::verify::dpop::RequestedUri;
 use crate::verify::mtls::PeerAddr;
 
-/// Copies axum's `ConnectInfo` to `PeerAddr`, and `OriginalUri` to `RequestedUri`, which the layer reads.
+/// Copies axum's `ConnectInfo` to `PeerAddr`, and `OriginalUri` to `RequestedUri`, which the layer reads. If the resource
+/// has several names, adds to which of them the route belongs.
 #[derive(Clone)]
-pub(super) struct WithConnectionInfo<S>(pub(super) S);
+pub(super) struct WithConnectionInfo<S> {
+    pub(super) service: S,
+    pub(super) route_of: Option<RouteOf>,
+}
 
 impl<S: Service<Request<B>>, B> Service<Request<B>> for WithConnectionInfo<S> {
     type Response = S::Response;
@@ -21,7 +26,7 @@ impl<S: Service<Request<B>>, B> Service<Request<B>> for WithConnectionInfo<S> {
     type Future = S::Future;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.0.poll_ready(context)
+        self.service.poll_ready(context)
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
@@ -34,6 +39,9 @@ impl<S: Service<Request<B>>, B> Service<Request<B>> for WithConnectionInfo<S> {
         if has_proof && let Some(OriginalUri(uri)) = known.get().cloned() {
             known.insert(RequestedUri(uri));
         }
-        self.0.call(request)
+        if let Some(route_of) = self.route_of {
+            known.insert(route_of);
+        }
+        self.service.call(request)
     }
 }

@@ -22,9 +22,9 @@ impl<S: Send + Sync> FromRequestParts<S> for AuthInfo {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
         let caller = parts.extensions.get::<Self>().cloned();
         caller.ok_or_else(|| match parts.extensions.get::<Anonymous>() {
-            Some(Anonymous(auth)) => {
-                auth.log_and_refuse::<Body>(&Denial::no_credentials(), None).into_response()
-            }
+            Some(Anonymous(auth, name)) => auth
+                .log_and_refuse::<Body>(&Denial::no_credentials().called_by(*name), None)
+                .into_response(),
             None => {
                 tracing::error!(
                     target: "mcp_auth",

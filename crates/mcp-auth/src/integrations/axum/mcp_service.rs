@@ -17,6 +17,7 @@ use tower_service::Service;
 
 use crate::integrations::axum::allowed_hosts::Hosts;
 use crate::integrations::axum::connection_info::WithConnectionInfo;
+use crate::integrations::axum::routes::at_root;
 use crate::integrations::tower::{ResponseBody, handle};
 use crate::net::box_future::{BoxFuture, boxed};
 use crate::resource::mcp_auth::McpAuth;
@@ -29,7 +30,7 @@ impl McpAuth {
     /// Below that path, it sees the URI without the path, as with `protect`.
     ///
     /// A request must name an allowed host (`Host`): one of rmcp's configuration, which is loopback by default,
-    /// or the host of the resource. The host is checked here, before the token. An entry `host:*` allows any
+    /// or the host of the resource or of an [alias](crate::McpAuthBuilder::alias). The host is checked here, before the token. An entry `host:*` allows any
     /// port, and so does `host`.
     ///
     /// ```
@@ -57,23 +58,24 @@ impl McpAuth {
         // rmcp would parse its list again for each request. With an empty list, it only checks that there is a
         // well-formed host.
         let allowed = mem::take(&mut service.config.allowed_hosts);
-        let hosts = Hosts::new(&allowed, self.resource());
-        let served = WithConnectionInfo(GuardedMcpService(Arc::new(Shared {
-            auth: self.clone(),
-            hosts,
-            service,
-        })));
-        let path = self.path();
-        if path.is_empty() {
-            return self.mount(served);
-        }
+        let hosts = Hosts::new(&allowed, self.names().iter().map(|name| &*name.url));
+        let service = GuardedMcpService(Arc::new(Shared { auth: self.clone(), hosts, service }));
         // Nesting rewrites the URI of each request, so the path itself is a plain route. Below the path,
         // nesting remains: our own wildcard would be a path parameter for surrounding routers. The methods are
         // routed one by one, because axum wraps a service again with each merge of routers, but not the
         // services of methods.
-        self.metadata_routes()
-            .route(path, any_service(served.clone()).on_service(EACH_METHOD, served.clone()))
-            .nest_service(&format!("{path}/"), served)
+        self.mount(|router, path, route_of| {
+            let served = WithConnectionInfo { service: service.clone(), route_of };
+            match path {
+                "" => at_root(router, served),
+                path => router
+                    .route(
+                        path,
+                        any_service(served.clone()).on_service(EACH_METHOD, served.clone()),
+                    )
+                    .nest_service(&format!("{path}/"), served),
+            }
+        })
     }
 }
 
@@ -122,7 +124,7 @@ where
         let Self(served) = self.clone();
         let auth = served.auth.clone();
         let (parts, body) = request.into_parts();
-        let precheck = served.hosts.admit(&parts);
+        let precheck = served.hosts.admit(&parts, &auth.names().forwarded_host(&parts));
         let pass_on = |request| async move { Ok(served.service.handle(request).await) };
         boxed(|| handle(auth, precheck, pass_on, parts, body))
     }

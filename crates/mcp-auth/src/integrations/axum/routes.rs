@@ -15,13 +15,14 @@ use crate::integrations::axum::connection_info::WithConnectionInfo;
 use crate::integrations::tower::ServerMetadataService;
 use crate::resource::guarded_body::GuardedBody;
 use crate::resource::mcp_auth::McpAuth;
-use crate::util::url;
+use crate::resource::names::{RouteOf, path_of};
 
 impl McpAuth {
     /// A router with the service at the path of the resource, behind bearer authentication, and with the
     /// resource's metadata.
     ///
-    /// Everything below the path is protected as well. For rmcp's service, use `protect_mcp` (feature `rmcp`).
+    /// Everything below the path is protected as well, and so is the path of each
+    /// [alias](crate::McpAuthBuilder::alias). For rmcp's service, use `protect_mcp` (feature `rmcp`).
     ///
     /// Routers of several resources can be merged. Each resource has its own metadata. There is only one root
     /// document `/.well-known/oauth-protected-resource`; it is that of the last resource.
@@ -45,27 +46,29 @@ impl McpAuth {
         R: http_body::Body<Data = Bytes> + Send + 'static,
         R::Error: Into<axum::BoxError>,
     {
-        self.mount(WithConnectionInfo(self.bearer_auth().layer(service)))
+        self.mount(|router, path, route_of| {
+            let service = self.bearer_auth().layer(service.clone());
+            let guarded = WithConnectionInfo { service, route_of };
+            match path {
+                "" => at_root(router, guarded),
+                path => router.nest_service(path, guarded),
+            }
+        })
     }
 
-    /// The router for a service that is already protected.
-    pub(super) fn mount<S>(&self, guarded: S) -> Router
-    where
-        S: Service<Request<Body>, Error = Infallible> + Clone + Send + Sync + 'static,
-        S::Response: IntoResponse,
-        S::Future: Send,
-    {
-        let router = self.metadata_routes();
-        match self.path() {
-            "" => router.route_service("/", guarded.clone()).route_service("/{*path}", guarded),
-            path => router.nest_service(path, guarded),
+    /// The router with what `add` adds at the path of each name of the resource, and with the metadata.
+    pub(super) fn mount(&self, add: impl Fn(Router, &str, Option<RouteOf>) -> Router) -> Router {
+        let mut mounted = Vec::new();
+        let mut router = self.metadata_routes();
+        for (route_of, name) in self.names().routes() {
+            let path = path_of(&name.url);
+            // Names that differ in their hosts only share a route. Its requests say which host they are for.
+            if !mounted.contains(&path) {
+                mounted.push(path);
+                router = add(router, path, route_of);
+            }
         }
-    }
-
-    /// The path of the resource. Empty at the root.
-    pub(super) fn path(&self) -> &str {
-        let path = url::split(self.resource()).map_or("", |(_, _, rest)| rest);
-        path.split('?').next().unwrap_or_default().trim_end_matches('/')
+        router
     }
 
     /// A router with only the resource's metadata, which must be reachable without a token.
@@ -76,7 +79,7 @@ impl McpAuth {
         let issuers: Vec<_> = self.authorization_servers().iter().map(|it| it.issuer()).collect();
         tracing::info!(target: "mcp_auth", resource = self.resource(), metadata = self.metadata_url(), ?issuers, "protects a resource");
         self.metadata_service().paths().fold(empty, |router, path| {
-            let service = self.metadata_service();
+            let service = WithConnectionInfo { service: self.metadata_service(), route_of: None };
             // A layer over the route's own fallback, because two of these merge, and the last one serves: every
             // resource has the root path. Two handlers for one path would panic.
             router
@@ -89,4 +92,14 @@ impl McpAuth {
     pub fn server_metadata_routes(&self) -> Router {
         Router::new().route_service(ServerMetadataService::PATH, self.server_metadata_service())
     }
+}
+
+/// The router with a service for every path.
+pub(super) fn at_root<S>(router: Router, guarded: S) -> Router
+where
+    S: Service<Request<Body>, Error = Infallible> + Clone + Send + Sync + 'static,
+    S::Response: IntoResponse,
+    S::Future: Send,
+{
+    router.route_service("/", guarded.clone()).route_service("/{*path}", guarded)
 }

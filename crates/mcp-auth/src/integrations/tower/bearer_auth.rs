@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONNECTION, HeaderMap, HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, CONNECTION, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Request, Response, Version};
 use http_body::Body;
@@ -160,7 +160,7 @@ where
         let origin_check =
             match precheck.and_then(|()| cors::OriginCheck::of(&parts.headers, origins)) {
                 Ok(origin_check) => origin_check,
-                Err(denial) => return Ok(auth.refuse_request(&denial, &parts.headers, has_body)),
+                Err(denial) => return Ok(auth.refuse_request(denial, &parts, has_body)),
             };
         if let Some(answer) = origin_check.preflight(origins, &parts.method, &parts.headers) {
             return Ok(answer.map(ResponseBody::whole));
@@ -178,7 +178,7 @@ where
                     Some(caller) => parts.extensions.insert(caller).map(drop),
                     None => {
                         parts.extensions.remove::<AuthInfo>(); // set by another resource's layer
-                        parts.extensions.insert(Anonymous(auth.clone())).map(drop)
+                        parts.extensions.insert(Anonymous(auth.clone(), scope.name)).map(drop)
                     }
                 };
                 let outcome = {
@@ -202,7 +202,7 @@ where
             }
             Err(denial) => {
                 scheme = Scheme::of(&parts.headers);
-                auth.refuse_request(&denial.under(scheme), &parts.headers, has_body)
+                auth.refuse_request(denial.under(scheme), &parts, has_body)
             }
         };
         if scheme == Scheme::Dpop
@@ -247,11 +247,12 @@ impl McpAuth {
     /// Refuses a request.
     fn refuse_request<R>(
         &self,
-        denial: &Denial,
-        headers: &HeaderMap,
+        denial: Denial,
+        parts: &Parts,
         has_body: bool,
     ) -> Response<ResponseBody<R>> {
-        let response = self.log_and_refuse(denial, decision_log::tool_name(headers));
+        let denial = denial.called_by(self.names().index_for(parts));
+        let response = self.log_and_refuse(&denial, decision_log::tool_name(&parts.headers));
         closing(response, has_body && !(self.reads_bodies() && denial.is_about_operation()))
     }
 

@@ -28,6 +28,8 @@ pub(super) struct CallerScope<'a> {
     pub(super) caller: Option<AuthInfo>,
     /// The scheme of the caller's credentials, which is also that of the challenge.
     scheme: Scheme,
+    /// By which of the resource's names the client called, as an index.
+    pub(super) name: usize,
     /// The name of the tool in the headers, for the log.
     pub(super) tool_name: Option<HeaderValue>,
     /// The response to HEAD has the headers of a body, but no body.
@@ -62,18 +64,19 @@ impl<'a> CallerScope<'a> {
         request: OpenRequest,
     ) -> Self {
         let is_head = parts.method == Method::HEAD;
+        let name = auth.names().index_for(parts);
         let headers = &mut parts.headers;
         // One pass over the names is faster than four lookups.
-        let (mut has_ids, mut is_modern, mut name) = (false, false, None);
+        let (mut has_ids, mut is_modern, mut tool_name) = (false, false, None);
         for (it, value) in headers.iter() {
             has_ids |= session_ids::is_id(it);
             is_modern |=
                 *it == decision_log::MCP_PROTOCOL_VERSION && decision_log::is_modern(value);
             if *it == decision_log::MCP_NAME {
-                name = name.or(Some(value));
+                tool_name = tool_name.or(Some(value));
             }
         }
-        let tool_name = name.filter(|_| is_modern).cloned();
+        let tool_name = tool_name.filter(|_| is_modern).cloned();
         if has_ids {
             let owner = SessionOwner::of(caller);
             let (id_signer, claimed) = (auth.id_signer(), auth.claimed_sessions());
@@ -85,7 +88,7 @@ impl<'a> CallerScope<'a> {
             }
         }
         let (caller, may_be_cached) = (caller.cloned(), is_modern);
-        Self { auth, caller, scheme, tool_name, is_head, request, may_be_cached }
+        Self { auth, caller, scheme, name, tool_name, is_head, request, may_be_cached }
     }
 
     /// Signs the session ids in the response. A stream is set up to end with the caller's token, and to be
@@ -117,7 +120,8 @@ impl<'a> CallerScope<'a> {
     pub(super) fn refusal<B>(&self, raised: Option<&Denial>) -> Option<Response<ResponseBody<B>>> {
         let denial = self.caller.as_ref().and_then(AuthInfo::denied).or(raised)?;
         let tool_call = self.auth.tool_error_hint().and_then(|_| self.request.tool_call_id());
-        let denial = self.auth.denial_of(denial.clone(), tool_call.as_deref()).under(self.scheme);
+        let denial = self.auth.denial_of(denial.clone(), tool_call.as_deref());
+        let denial = denial.under(self.scheme).called_by(self.name);
         Some(self.auth.log_and_refuse(&denial, self.tool_name.as_ref()))
     }
 

@@ -82,7 +82,7 @@ impl McpAuth {
             }
             // RFC 6750 §3.1: no error code where no token was sent.
             (_, None) => {
-                let metadata_url = ("resource_metadata", Some(self.metadata_url()));
+                let metadata_url = ("resource_metadata", Some(self.metadata_url_for(denial)));
                 Value::from_iter([("error_description", description), metadata_url]).to_string()
             }
         };

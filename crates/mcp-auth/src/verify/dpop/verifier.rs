@@ -47,7 +47,8 @@ pub(crate) fn algorithm_names() -> impl Iterator<Item = &'static str> {
 
 /// Verifies the proofs of one resource.
 pub(crate) struct DpopVerifier {
-    htu: HtuMatcher,
+    /// One for each public name of the resource.
+    htus: Vec<HtuMatcher>,
     max_age: u64,
     max_ahead: u64,
     nonces: Option<Nonces>,
@@ -56,15 +57,15 @@ pub(crate) struct DpopVerifier {
 }
 
 impl DpopVerifier {
-    /// Returns `None` if `resource` is not a URL.
+    /// Returns `None` if one of the names of the resource is not a URL.
     pub(crate) fn new(
-        resource: &str,
+        names: &[String],
         leeway: Duration,
         nonces: Option<Nonces>,
         capacity: usize,
     ) -> Option<Self> {
         Some(Self {
-            htu: HtuMatcher::new(resource)?,
+            htus: names.iter().map(|name| HtuMatcher::new(name)).collect::<Option<_>>()?,
             max_age: (MAX_PROOF_AGE + leeway).min(MAX_IAT_SKEW).as_secs(),
             max_ahead: leeway.min(MAX_IAT_SKEW).as_secs(),
             nonces,
@@ -124,7 +125,7 @@ impl DpopVerifier {
         if claims.method != parts.method.as_str() {
             return Err(BadProof::Method);
         }
-        if !self.htu.matches(&claims.url, parts) {
+        if !self.htus.iter().any(|htu| htu.matches(&claims.url, parts)) {
             return Err(BadProof::Url);
         }
         if until < now || claims.issued_at > now.saturating_add(self.max_ahead) {
