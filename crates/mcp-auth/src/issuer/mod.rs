@@ -1,6 +1,7 @@
 //! Token issuers: their keys, introspection and security events, and the verifiers built on them.
 
 pub(crate) mod revocations;
+pub(crate) mod internal_url;
 pub(crate) mod cache_control;
 pub(crate) mod issuer_keys;
 pub(crate) mod token_cache;

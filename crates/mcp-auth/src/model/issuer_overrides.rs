@@ -14,6 +14,9 @@ pub(crate) struct IssuerOverrides {
     /// The claims that may contain the scopes; the first one present counts. If empty, the usual claims are
     /// read.
     pub(crate) scope_claims: Vec<Box<str>>,
+    /// The claims that its access tokens have, in addition to those of the provider. With a value: the claim is this
+    /// string.
+    pub(crate) required_claims: Vec<(Box<str>, Option<Box<str>>)>,
     /// The claim that must name the same tenant as the issuer, if the issuer names one.
     pub(crate) tenant_claim: Option<Box<str>>,
     /// The provider, if the issuer was configured as one.
@@ -34,9 +37,15 @@ impl IssuerOverrides {
         }
     }
 
-    /// The claims that this issuer's access tokens have and its other tokens do not have.
-    pub(crate) fn markers(&self) -> &'static [TokenMarker] {
-        self.provider.map_or(&[], |provider| provider.markers)
+    /// The claims that this issuer's access tokens have and its other tokens do not have, some with their value.
+    pub(crate) fn markers(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        let of_provider = self.provider.map_or(&[][..], |provider| provider.markers);
+        let of_provider = of_provider.iter().map(|marker| match *marker {
+            TokenMarker::Has(claim) => (claim, None),
+            TokenMarker::Is(claim, value) => (claim, Some(value)),
+        });
+        let own = self.required_claims.iter();
+        of_provider.chain(own.map(|(claim, value)| (&**claim, value.as_deref())))
     }
 
     /// Whether a token without `aud` is accepted because of the client that it was issued to.

@@ -21,6 +21,7 @@ mod dpop;
 mod first_login;
 mod forged_tokens;
 mod guide_table;
+mod issuer_settings;
 mod issuers;
 mod static_keys;
 mod handles;

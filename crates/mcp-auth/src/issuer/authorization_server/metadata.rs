@@ -70,7 +70,9 @@ impl Settings {
     fn jwks_uri_problem(&self, url: &str, metadata: &ServerMetadata) -> Option<String> {
         let jwks_uri = metadata.jwks_uri()?;
         // Plain http is for this machine and named hosts, and metadata of a remote server must not send requests there.
+        let internal = self.internal_url.as_ref();
         let problem = match url::is_https(url) && !url::is_https(jwks_uri) {
+            true if internal.is_some_and(|internal| internal.is_internal(jwks_uri)) => None,
             true => url::problem(jwks_uri, &[]).or(Some("https is required, as for the metadata")),
             false => url::problem(jwks_uri, &self.outbound.http_hosts),
         };
@@ -96,7 +98,7 @@ impl Settings {
             let why = format!(
                 "its issuer is \"{}\", not {issuer:?}: {}",
                 shown::name(metadata.issuer()),
-                advice_on_issuer(metadata.issuer())
+                advice_on_issuer(metadata.issuer(), self.internal_url.is_some())
             );
             return Err(FetchError::InvalidDocument { url: url.to_owned(), why });
         }
@@ -121,11 +123,14 @@ fn relevance(error: &FetchError) -> u8 {
 }
 
 /// What to change if metadata names another issuer than the configured one.
-fn advice_on_issuer(published: &str) -> &'static str {
+fn advice_on_issuer(published: &str, is_internal: bool) -> &'static str {
     match published {
         "" => "this is not the metadata of an authorization server",
         it if it.contains(['{', '}']) => {
             "these tenants share their metadata, and each has an issuer of its own; name yours: Microsoft Entra with `AuthorizationServer::entra(..)` or `entra_tenants(..)`, others with `AuthorizationServer::template(..)`"
+        }
+        _ if is_internal => {
+            "let the server write its public URL also if it is asked by `.internal_url(..)` (Keycloak: `KC_HOSTNAME`)"
         }
         _ => "use the issuer as the document writes it",
     }

@@ -198,6 +198,40 @@ impl AuthorizationServer {
         })
     }
 
+    /// Accepts only JWTs of this server that have this claim. For servers whose access tokens and ID tokens have the same
+    /// `typ`: name a claim that only access tokens have.
+    ///
+    /// If it is called twice, both claims are required. Tokens that are introspected are not affected. For who may do
+    /// what, see [`Rule::claim`](crate::Rule::claim).
+    ///
+    /// ```
+    /// use mcp_auth::AuthorizationServer;
+    ///
+    /// let login = AuthorizationServer::discover("https://auth.example.com").required_claim("scp");
+    /// ```
+    #[must_use]
+    pub fn required_claim(self, claim: impl Into<Box<str>>) -> Self {
+        self.with_overrides(|overrides| overrides.required_claims.push((claim.into(), None)))
+    }
+
+    /// Accepts only JWTs of this server in which this claim is this string. Otherwise the same as
+    /// [`required_claim`](Self::required_claim).
+    ///
+    /// ```
+    /// use mcp_auth::AuthorizationServer;
+    ///
+    /// let login = AuthorizationServer::discover("https://auth.example.com").required_claim_value("token_use", "access");
+    /// ```
+    #[must_use]
+    pub fn required_claim_value(
+        self,
+        claim: impl Into<Box<str>>,
+        value: impl Into<Box<str>>,
+    ) -> Self {
+        let marker = (claim.into(), Some(value.into()));
+        self.with_overrides(|overrides| overrides.required_claims.push(marker))
+    }
+
     /// Accepts tokens of this server that name no audience if they were issued to one of these clients. For servers
     /// that write no `aud`.
     ///
@@ -250,9 +284,19 @@ impl AuthorizationServer {
                 "a part of the issuer {issuer:?} is missing or cannot be one: {places}"
             ));
         }
+        if let Some(why) = self.settings.internal_url.as_ref().and_then(|it| it.config_error(&self.settings.outbound.http_hosts)) {
+            return Some(format!("the internal URL of the issuer {issuer:?} {why}"));
+        }
+        if let Some(why) = self.settings.rules.types_config_error() {
+            return Some(format!("the `typ` of the issuer {issuer:?}: {why}"));
+        }
         let overrides = self.settings.rules.overrides.as_ref()?;
         let named = overrides.audiences.iter().chain(&overrides.clients).map(String::as_str);
-        let mut named = named.chain(overrides.scope_claims.iter().map(|claim| &**claim));
+        let mut named = named.chain(overrides.scope_claims.iter().map(|claim| &**claim)).chain(
+            overrides.required_claims.iter().flat_map(|(claim, value)| {
+                [Some(&**claim), value.as_deref()].into_iter().flatten()
+            }),
+        );
         if named.any(str::is_empty) {
             return Some(format!(
                 "an audience, client or claim for the issuer {issuer:?} is empty: is an environment variable unset?"

@@ -102,6 +102,7 @@ impl Settings {
                 metrics_label: self.metrics_label.clone(),
                 metadata: metadata.clone(),
                 issuer_keys: issuer_keys.clone(),
+                internal_url: self.internal_url.clone(),
                 outbound: self.outbound.clone(),
                 clock: self.clock.clone(),
             };

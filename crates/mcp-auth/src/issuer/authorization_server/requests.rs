@@ -7,6 +7,7 @@ use http::header::{HeaderName, HeaderValue};
 
 use crate::issuer::authorization_server::server::AuthorizationServer;
 use crate::issuer::authorization_server::settings::KeySource;
+use crate::issuer::internal_url::InternalUrl;
 use crate::net::clock::Clock;
 use crate::net::fetch::{Fetch, Secret};
 use crate::util::private_host;
@@ -47,6 +48,35 @@ impl AuthorizationServer {
     pub fn header(self, name: HeaderName, value: HeaderValue) -> Self {
         self.with(|settings| {
             settings.outbound.headers.append(name, value);
+        })
+    }
+
+    /// Reaches the server at this address, instead of at the host of its issuer: scheme, host and port, such as
+    /// `https://keycloak.internal:8443`.
+    ///
+    /// It applies to each request to a URL with the scheme, host and port of the issuer: for metadata, and for the keys,
+    /// introspection and token exchange that its metadata names. Paths stay the same. URLs on other hosts, and endpoints
+    /// that you set yourself, stay as they are. The issuer that tokens and metadata must name does not change, and the
+    /// server must write its public URL into its metadata also if it is asked here (Keycloak: `KC_HOSTNAME`). The
+    /// TLS certificate must be for the internal host.
+    ///
+    /// Anything but scheme, host and port is a [`ConfigError::Provider`](crate::ConfigError::Provider), and so is plain
+    /// `http`, except for a loopback address and for [named hosts](Self::insecure_http_hosts) of a private network.
+    ///
+    /// ```
+    /// use mcp_auth::{AuthorizationServer, McpAuth};
+    ///
+    /// let login = AuthorizationServer::keycloak("https://login.example.com", "mcp")
+    ///     .internal_url("https://keycloak.internal:8443");
+    /// assert_eq!(login.issuer(), "https://login.example.com/realms/mcp");
+    /// let auth = McpAuth::builder("https://api.example.com/mcp").authorization_server(login).build()?;
+    /// # Ok::<(), mcp_auth::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn internal_url(self, origin: impl AsRef<str>) -> Self {
+        self.with(|settings| {
+            let internal = InternalUrl::new(&settings.rules.issuer, origin.as_ref());
+            settings.internal_url = Some(internal);
         })
     }
 

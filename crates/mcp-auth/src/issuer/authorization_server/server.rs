@@ -173,6 +173,28 @@ impl AuthorizationServer {
         self.with(|settings| settings.rules.profile = profile)
     }
 
+    /// Accepts only JWTs whose header has one of these `typ` values
+    /// ([RFC 7515 §4.1.9](https://www.rfc-editor.org/rfc/rfc7515#section-4.1.9)), instead of `at+jwt` and `JWT`: for
+    /// servers with a type of their own. Case does not matter, a prefix `application/` may be there or not, and a token
+    /// without `typ` counts as `JWT`.
+    ///
+    /// The other conditions of the [`profile`](Self::profile) still apply: with [`Profile::Compatible`], a token of
+    /// another type than `at+jwt` must not have the claims of an ID token, and with [`Profile::Rfc9068`] `client_id`,
+    /// `iat` and `jti` must be present. An empty list, and a type of other tokens, such as `logout+jwt`, is a
+    /// [`ConfigError::Provider`](crate::ConfigError::Provider).
+    ///
+    /// ```
+    /// use mcp_auth::AuthorizationServer;
+    ///
+    /// let login = AuthorizationServer::discover("https://auth.example.com").typ(["acme-access+jwt", "at+jwt"]);
+    /// ```
+    #[must_use]
+    pub fn typ<S: AsRef<str>>(self, types: impl IntoIterator<Item = S>) -> Self {
+        self.with(|settings| {
+            settings.rules.types = Some(types.into_iter().map(|typ| typ.as_ref().into()).collect());
+        })
+    }
+
     /// Introspects the opaque tokens of this server ([RFC 7662](https://www.rfc-editor.org/rfc/rfc7662)). Its JWTs
     /// are still verified with its keys.
     ///
@@ -338,6 +360,7 @@ impl AuthorizationServer {
             max_stale: Duration::from_secs(24 * 60 * 60),
             map_metadata: None,
             introspection: None,
+            internal_url: None,
             advertise_as: None,
             outbound: Outbound::new(default_client()),
             clock: Arc::new(SystemClock),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::issuer::internal_url::{InternalUrl, address_of};
 use crate::issuer::introspection::Introspection;
 use crate::net::box_future::BoxFuture;
 use crate::net::clock::Clock;
@@ -29,6 +30,8 @@ pub(super) struct Settings {
     pub(super) max_stale: Duration,
     pub(super) map_metadata: Option<MapMetadata>,
     pub(super) introspection: Option<Introspection>,
+    /// Where this machine reaches the issuer, if not at its public URL.
+    pub(super) internal_url: Option<InternalUrl>,
     /// The issuer that is published to clients instead of this one.
     pub(super) advertise_as: Option<Arc<str>>,
     pub(super) outbound: Outbound,
@@ -43,7 +46,8 @@ impl Settings {
         accept: &'static str,
     ) -> Result<http::Response<Bytes>, FetchError> {
         let limits = Limits { timeout: self.timeout, max_bytes: MAX_DOCUMENT_BYTES };
-        self.outbound.get(url, accept, limits).await
+        let url = address_of(self.internal_url.as_ref(), url);
+        self.outbound.get(&url, accept, limits).await
     }
 }
 

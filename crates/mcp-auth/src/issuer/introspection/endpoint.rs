@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::Response;
 use http::header::{CONTENT_TYPE, HeaderMap};
 
+use crate::issuer::internal_url::{InternalUrl, address_in_metadata};
 use crate::issuer::introspection::failure::{Failure, retry_after};
 use crate::issuer::introspection::request::SIGNED;
 use crate::issuer::introspection::settings::Introspection;
@@ -20,7 +21,6 @@ use crate::net::fetch::{FetchError, Limits, Outbound, only_ok};
 use crate::net::metrics::IssuerLabel;
 use crate::net::refreshing_cache::RefreshingCache;
 use crate::policy::metadata::ServerMetadata;
-use crate::util::url;
 use crate::verify::introspection_response::{
     SignedResponse, is_unknown_token, validate_provider_response, validate_response,
 };
@@ -40,6 +40,7 @@ pub(crate) struct IntrospectionEndpoint {
     pub(crate) metrics_label: IssuerLabel,
     pub(crate) metadata: Arc<RefreshingCache<ServerMetadata>>,
     pub(crate) issuer_keys: Arc<IssuerKeys>,
+    pub(crate) internal_url: Option<InternalUrl>,
     pub(crate) outbound: Outbound,
     pub(crate) clock: Arc<dyn Clock>,
 }
@@ -141,11 +142,7 @@ impl IntrospectionEndpoint {
             "the metadata has no `introspection_endpoint`: set `.endpoint(..)`, if the server has one",
             None,
         ))?;
-        // Plain http is for this machine and named hosts, and metadata of a remote server must not send requests there.
-        if url::is_https(self.issuer()) && !url::is_https(url) {
-            return Err(FetchError::Insecure(url.to_owned()).into());
-        }
-        Ok(url.to_owned())
+        Ok(address_in_metadata(self.internal_url.as_ref(), self.issuer(), url)?.into_owned())
     }
 }
 

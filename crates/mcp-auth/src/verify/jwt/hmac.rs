@@ -71,7 +71,7 @@ impl<'t> HmacJwt<'t> {
         if *self.claims.issuer() != *rules.issuer {
             return Err(Denial::invalid(Reason::Issuer));
         }
-        rules.profile.check(&self.jws.header, &self.claims)?;
+        rules.check_type(&self.jws.header, &self.claims)?;
         issuer_checks::check(&self.claims, rules)?;
         let tag = secret.mac.tag(&[self.jws.signing_input.as_bytes()]);
         if !secret.is_long_enough || !is_same_secret(&tag, &self.jws.signature) {

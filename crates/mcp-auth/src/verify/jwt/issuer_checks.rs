@@ -2,31 +2,30 @@
 
 use crate::model::denial::Denial;
 use crate::model::error_codes::Reason;
-use crate::model::provider::TokenMarker;
 use crate::util::json::Raw;
 use crate::verify::jwt::claims::Claims;
 use crate::verify::jwt::jwt_rules::JwtRules;
 
-/// Checks that a token has the markers of the provider's access tokens, and that `iss` and the tenant claim name the
+/// Checks that a token has the markers of the issuer's access tokens, and that `iss` and the tenant claim name the
 /// same tenant.
 pub(super) fn check(claims: &Claims, rules: &JwtRules) -> Result<(), Denial> {
     let Some(overrides) = &rules.overrides else { return Ok(()) };
     let tenant_claim = overrides.tenant_claim.as_deref();
-    if tenant_claim.is_none() && overrides.markers().is_empty() {
+    if tenant_claim.is_none() && overrides.markers().next().is_none() {
         return Ok(());
     }
     let members = claims.members()?;
     let says = |claim: &str, value: &str| {
         members.get(claim).and_then(Raw::string).is_some_and(|said| said == value)
     };
-    for marker in overrides.markers() {
-        let (claim, is_there) = match *marker {
-            TokenMarker::Has(claim) => (claim, members.get(claim).is_some()),
-            TokenMarker::Is(claim, value) => (claim, says(claim, value)),
+    for (claim, value) in overrides.markers() {
+        let is_there = match value {
+            None => members.get(claim).is_some_and(|value| !value.is_null()),
+            Some(value) => says(claim, value),
         };
         if !is_there {
             return Err(Denial::invalid(Reason::Type).detail(format!(
-                "by its `{claim}`, the token is not one of this provider's access tokens, but perhaps its ID token: the client must send its access token",
+                "by its `{claim}`, the token is not one of this issuer's access tokens, but perhaps its ID token: the client must send its access token",
             )));
         }
     }

@@ -16,6 +16,8 @@ pub struct JwtRules {
     pub algorithms: Vec<Algorithm>,
     /// How strictly a token must show that it is an access token.
     pub profile: Profile,
+    /// The accepted `typ` values, if they are set.
+    pub(crate) types: Option<Box<[Box<str>]>>,
     /// The accepted tenants, if `issuer` is a template.
     pub(crate) issuer_set: Option<Arc<IssuerSet>>,
     pub(crate) overrides: Option<Arc<IssuerOverrides>>,
@@ -31,6 +33,7 @@ impl JwtRules {
             issuer: issuer.as_ref().into(),
             algorithms: Algorithm::ALL.to_vec(),
             profile: Profile::default(),
+            types: None,
             issuer_set: None,
             overrides: None,
         }

@@ -45,7 +45,7 @@ pub fn verify(token: &str, keys: &KeySet, rules: &JwtRules) -> Result<VerifiedTo
 /// Checks everything that does not need a key: algorithm, profile and issuer-specific rules.
 pub(crate) fn check(jws: &Jws<'_>, claims: &Claims, rules: &JwtRules) -> Result<(), Denial> {
     check_algorithm(jws, rules)?;
-    rules.profile.check(&jws.header, claims)?;
+    rules.check_type(&jws.header, claims)?;
     issuer_checks::check(claims, rules)
 }
 
