@@ -66,6 +66,7 @@ pub use issuer::authorization_server::{AuthorizationServer, FetchIssuerError, Is
 pub use issuer::event_poll::EventPoll;
 pub use issuer::introspection::Introspection;
 pub use issuer::revocations::Revocations;
+pub use issuer::token_exchange::{Downstream, ExchangedToken, TokenExchange};
 pub use issuer::verifier::Verifier;
 pub use model::auth_info::{AuthInfo, Principal};
 pub use model::confirmation::Confirmation;
@@ -122,6 +123,8 @@ mod guide {
     mod bound_tokens {}
     #[doc = include_str!("../../../docs/guide/deployment.md")]
     mod deployment {}
+    #[doc = include_str!("../../../docs/guide/token-exchange.md")]
+    mod token_exchange {}
     #[doc = include_str!("../../../docs/guide/keys.md")]
     mod keys {}
     #[doc = include_str!("../../../docs/guide/api-keys.md")]

@@ -7,6 +7,7 @@ pub(crate) mod issuer_keys;
 pub(crate) mod token_cache;
 pub(crate) mod introspection;
 pub(crate) mod authorization_server;
+pub(crate) mod token_exchange;
 pub(crate) mod issuer_resolver;
 pub(crate) mod verifier;
 pub(crate) mod jwt_verifier;

@@ -188,7 +188,7 @@ fn trimmed(mut text: &[u8]) -> &[u8] {
 
 /// Whether the token has the syntax `token68`
 /// ([RFC 9110 §11.2](https://www.rfc-editor.org/rfc/rfc9110#section-11.2)).
-fn is_token68(token: &[u8]) -> bool {
+pub(crate) fn is_token68(token: &[u8]) -> bool {
     let padding = token.iter().rev().take_while(|b| **b == b'=').count();
     let body = token.get(..token.len() - padding).unwrap_or_default();
     // No early exit, and numbers instead of `bool`s, so that the compiler can vectorize it.

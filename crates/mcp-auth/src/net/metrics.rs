@@ -90,3 +90,9 @@ pub(crate) fn keys_age(issuer: &IssuerLabel, age: impl FnOnce() -> Option<Durati
 pub(crate) fn introspection(issuer: &IssuerLabel, outcome: &'static str) {
     metrics::counter!("mcp_auth_introspections_total", "issuer" => issuer.value(), "outcome" => outcome).increment(1);
 }
+
+/// `mcp_auth_token_exchanges_total{issuer, outcome}`: token exchanges, by `issued`, `refused`, `failed`, or `crowded` if
+/// too many requests were in flight. Cached tokens are not counted.
+pub(crate) fn token_exchange(issuer: &IssuerLabel, outcome: &'static str) {
+    metrics::counter!("mcp_auth_token_exchanges_total", "issuer" => issuer.value(), "outcome" => outcome).increment(1);
+}

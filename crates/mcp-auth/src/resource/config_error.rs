@@ -149,6 +149,14 @@ pub enum ConfigError {
         "a secret of {0} bytes for DPoP nonces can be guessed: give at least 32 random bytes, such as `openssl rand -base64 32` makes"
     )]
     ShortNonceKey(usize),
+    /// The token exchange at an authorization server is not configured correctly.
+    #[error("the token exchange at {issuer:?}: {why}")]
+    TokenExchange {
+        /// The authorization server.
+        issuer: String,
+        /// What to change.
+        why: &'static str,
+    },
     /// A URL given for metadata or keys cannot be fetched.
     #[error("{0:?} cannot be fetched: {why}", why = url::problem(.0, &[]).unwrap_or("it is not a URL"))]
     Url(String),

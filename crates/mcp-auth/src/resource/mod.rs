@@ -1,6 +1,7 @@
 //! One protected resource: `McpAuth`, its builder, and the decision on each request.
 
 pub(crate) mod config_error;
+mod downstream;
 mod networks;
 pub(crate) mod names;
 mod joined_frames;

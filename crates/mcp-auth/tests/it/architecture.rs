@@ -354,6 +354,7 @@ fn token_hashes_are_compared_and_looked_up_only() {
         maps,
         [
             "entries: Cache<TokenHash, Entry<V>, BySize, RandomState>,",
+            "in_flight: HashMap<TokenHash, InFlight>,",
             "in_flight: HashMap<TokenHash, watch::Receiver<Option<Outcome>>>,",
         ]
     );

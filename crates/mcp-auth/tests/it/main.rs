@@ -56,6 +56,7 @@ mod rmcp_world;
 mod rules_for_uris;
 mod sessions;
 mod streams;
+mod token_exchange;
 mod upgrades;
 mod verifiers;
 mod world;

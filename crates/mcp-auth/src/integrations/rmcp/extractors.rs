@@ -114,7 +114,11 @@ impl From<Denial> for ErrorData {
             _ => None,
         };
         let data = Value::from_iter([("error", Some(denial.code())), ("scope", scope)]);
+        let message = match denial.kind() {
+            DenialKind::Unavailable { .. } => "this cannot be done at the moment; try again later",
+            _ => "this is not permitted to this caller",
+        };
         let code = ErrorCode(denial.status().as_u16().into());
-        Self::new(code, "this is not permitted to this caller", Some(data))
+        Self::new(code, message, Some(data))
     }
 }

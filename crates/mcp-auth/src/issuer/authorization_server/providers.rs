@@ -284,7 +284,12 @@ impl AuthorizationServer {
                 "a part of the issuer {issuer:?} is missing or cannot be one: {places}"
             ));
         }
-        if let Some(why) = self.settings.internal_url.as_ref().and_then(|it| it.config_error(&self.settings.outbound.http_hosts)) {
+        if let Some(why) = self
+            .settings
+            .internal_url
+            .as_ref()
+            .and_then(|it| it.config_error(&self.settings.outbound.http_hosts))
+        {
             return Some(format!("the internal URL of the issuer {issuer:?} {why}"));
         }
         if let Some(why) = self.settings.rules.types_config_error() {

@@ -9,10 +9,11 @@ use std::time::Duration;
 use crate::issuer::authorization_server::error::FetchIssuerError;
 use crate::issuer::authorization_server::remote::{Remote, VerifiedBy};
 use crate::issuer::authorization_server::settings::{KeySource, MetadataSource, Settings};
+use crate::issuer::internal_url::InternalUrl;
 use crate::issuer::introspection::{Introspection, Introspector};
 use crate::issuer::issuer_keys::IssuerKeys;
 use crate::model::issuer_overrides::IssuerOverrides;
-use crate::net::clock::SystemClock;
+use crate::net::clock::{Clock, SystemClock};
 use crate::net::fetch::{Outbound, default_client};
 use crate::net::metrics::IssuerLabel;
 use crate::net::refresh::RefreshError;
@@ -272,6 +273,24 @@ impl AuthorizationServer {
     /// Whether there is an HTTP client.
     pub(crate) fn can_fetch(&self) -> bool {
         self.settings.outbound.fetch.is_some()
+    }
+
+    /// How requests are sent to this server.
+    pub(crate) fn outbound(&self) -> &Outbound {
+        &self.settings.outbound
+    }
+
+    pub(crate) fn internal_address(&self) -> Option<&InternalUrl> {
+        self.settings.internal_url.as_ref()
+    }
+
+    pub(crate) fn used_clock(&self) -> &dyn Clock {
+        &*self.settings.clock
+    }
+
+    /// Whether it has metadata, fetched or given.
+    pub(crate) fn has_metadata(&self) -> bool {
+        !matches!(self.settings.source, MetadataSource::External)
     }
 
     /// What is wrong with its HTTP client, if anything.

@@ -1,4 +1,4 @@
-//! How this server authenticates at an introspection endpoint: three OAuth client methods, or a bearer token.
+//! How this server authenticates at an introspection or token endpoint: three OAuth client methods, or a bearer token.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ const ASSERTION_SECONDS: u64 = 60;
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 #[derive(Clone)]
-pub(super) enum ClientAuthentication {
+pub(crate) enum ClientAuthentication {
     Basic(Arc<str>, Secret),
     Bearer(Secret),
     /// The endpoint requires no authentication.
@@ -33,12 +33,18 @@ pub(super) enum ClientAuthentication {
 }
 
 impl ClientAuthentication {
-    pub(super) fn private_key_jwt(client_id: &str, pem: &str, algorithm: Algorithm) -> Self {
+    pub(crate) fn private_key_jwt(client_id: &str, pem: &str, algorithm: Algorithm) -> Self {
         let key = PrivateKey::from_pem(pem, algorithm).map(Arc::new);
         Self::PrivateKeyJwt { client_id: client_id.into(), key, kid: None }
     }
 
-    pub(super) fn client_id(&self) -> Option<&str> {
+    pub(crate) fn set_kid(&mut self, name: &str) {
+        if let Self::PrivateKeyJwt { kid, .. } = self {
+            *kid = Some(name.into());
+        }
+    }
+
+    pub(crate) fn client_id(&self) -> Option<&str> {
         match self {
             Self::Bearer(_) | Self::None => None,
             Self::Basic(id, _) | Self::Post(id, _) => Some(id),
@@ -47,7 +53,7 @@ impl ClientAuthentication {
     }
 
     /// Returns what is wrong with the configuration, if anything.
-    pub(super) fn config_error(&self) -> Option<&'static str> {
+    pub(crate) fn config_error(&self) -> Option<&'static str> {
         if self.client_id().is_some_and(str::is_empty) {
             return Some("the client id is empty: is an environment variable unset?");
         }
@@ -64,7 +70,7 @@ impl ClientAuthentication {
     }
 
     /// The current secret, if this method has one.
-    pub(super) async fn secret(&self, timeout: Duration) -> Result<Option<Arc<str>>, FetchError> {
+    pub(crate) async fn secret(&self, timeout: Duration) -> Result<Option<Arc<str>>, FetchError> {
         match self {
             Self::Basic(_, secret) | Self::Post(_, secret) => {
                 secret.current(timeout).await.map(Some)
@@ -76,7 +82,7 @@ impl ClientAuthentication {
 
     /// Adds the client authentication to a request, with the current `secret`. Returns `None` if that is impossible;
     /// `build()` has already reported what is misconfigured.
-    pub(super) fn authenticate(
+    pub(crate) fn authenticate(
         &self,
         secret: Option<&str>,
         issuer: &str,

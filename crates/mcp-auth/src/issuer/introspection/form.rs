@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 /// Names and values of a form. Values are encoded as they are added.
 #[derive(Default)]
-pub(super) struct Form(String);
+pub(crate) struct Form(String);
 
 impl Form {
-    pub(super) fn add(&mut self, name: &str, value: &str) {
+    pub(crate) fn add(&mut self, name: &str, value: &str) {
         if !self.0.is_empty() {
             self.0.push('&');
         }
@@ -16,7 +16,7 @@ impl Form {
         self.0 += &encode(value);
     }
 
-    pub(super) fn into_text(self) -> String {
+    pub(crate) fn into_text(self) -> String {
         self.0
     }
 }

@@ -9,6 +9,9 @@ mod budgets;
 mod endpoint;
 mod introspector;
 
+pub(crate) use client_authentication::ClientAuthentication;
 pub(crate) use endpoint::IntrospectionEndpoint;
+pub(crate) use failure::retry_after;
+pub(crate) use form::Form;
 pub(crate) use introspector::Introspector;
 pub use settings::Introspection;

@@ -81,9 +81,7 @@ impl Introspection {
     /// of this client.
     #[must_use]
     pub fn kid(mut self, name: impl AsRef<str>) -> Self {
-        if let ClientAuthentication::PrivateKeyJwt { kid, .. } = &mut self.authentication {
-            *kid = Some(name.as_ref().into());
-        }
+        self.authentication.set_kid(name.as_ref());
         self
     }
 
