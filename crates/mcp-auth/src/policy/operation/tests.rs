@@ -282,7 +282,9 @@ fn a_mismatch_says_which_header_and_what_is_wrong_with_it() {
         r#"{"name":"hello","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}"#,
     );
     let (new, method, name) = ((VERSION, NEW), (METHOD, "tools/call"), (NAME, "hello"));
-    let rows: &[(&[(&'static str, &str)], &str, &str)] = &[
+    /// Headers, a body, and what is wrong.
+    type Row<'t> = (&'t [(&'static str, &'t str)], &'t str, &'t str);
+    let rows: &[Row<'_>] = &[
         (&[new, method], &call, "Mcp-Name is missing"),
         (&[new, name], &call, "Mcp-Method is missing"),
         (&[method, name], &versioned, "MCP-Protocol-Version is missing"),
