@@ -46,6 +46,9 @@ fn wrong_audience(accepted: &[String], token: &VerifiedToken) -> Denial {
         }
         (_, Some(provider)) => format!("{}: {}", provider.name, provider.advice),
         (None, None) => "configure the audience (API, resource) in your provider".to_owned(),
+        (Some(first), None) if is_web_url(first) => {
+            "the token is for another resource, and must not be accepted here: let the client ask for a token with this resource's URL, or set this audience in your provider".to_owned()
+        }
         (Some(first), None) => format!(
             "set the audience in your provider, or, if this is its name for this resource, add `.audience({})`",
             quoted(first),
@@ -53,6 +56,13 @@ fn wrong_audience(accepted: &[String], token: &VerifiedToken) -> Denial {
     };
     Denial::invalid(Reason::Audience)
         .detail(format!("token `aud` is [{}], expected {expected:?}: {change}", found.join(", ")))
+}
+
+/// Whether an audience is the URL of some server, so that it is not another name of this resource.
+fn is_web_url(audience: &str) -> bool {
+    url::split(audience).is_some_and(|(scheme, _, _)| {
+        scheme.eq_ignore_ascii_case("https") || scheme.eq_ignore_ascii_case("http")
+    })
 }
 
 /// Whether two audiences name the same resource. They must be equal byte for byte, except for the case of

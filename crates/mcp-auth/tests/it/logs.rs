@@ -319,6 +319,16 @@ async fn each_decision_is_one_event_and_subjects_appear_at_debug_only() {
             "audience",
             "add `.audience(\"api://default\")`",
         ),
+        // Advice that is followed must not open the door to tokens for another server.
+        (
+            issuer
+                .token()
+                .subject("alice-the-admin")
+                .audience("https://api.example.com/mcp/admin")
+                .sign(),
+            "audience",
+            "the token is for another resource, and must not be accepted here",
+        ),
         (
             issuer.token().subject("alice-the-admin").expired().sign(),
             "expired",
