@@ -4,9 +4,12 @@
 mod demo;
 mod serve;
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tracing::Level;
+use tracing_subscriber::EnvFilter;
 
 #[derive(Parser)]
 #[command(name = "mcp-auth", version, about = "OAuth 2.1 for MCP servers")]
@@ -29,9 +32,13 @@ async fn main() -> ExitCode {
     let ended = match command {
         Command::Demo(arguments) => demo::run(arguments).await,
         Command::Serve(arguments) => {
+            let levels = EnvFilter::builder().with_default_directive(Level::INFO.into());
+            let levels = levels.from_env_lossy(); // RUST_LOG
+            let is_terminal = std::io::stderr().is_terminal();
             tracing_subscriber::fmt()
+                .with_env_filter(levels)
                 .with_writer(std::io::stderr)
-                .with_max_level(tracing::Level::INFO)
+                .with_ansi(is_terminal)
                 .init();
             serve::run(arguments).await
         }

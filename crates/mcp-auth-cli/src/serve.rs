@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
     #[arg(long, env = "MCP_AUTH_ISSUER", value_name = "URL", conflicts_with = "provider")]
     issuer: Option<String>,
 
-    /// The authorization server: a provider, and what identifies the tenant there: entra:TENANT_ID
+    /// The authorization server: a provider, and what identifies the tenant there: auth0:acme.eu.auth0.com
     #[arg(long, env = "MCP_AUTH_PROVIDER", value_name = "NAME:VALUE")]
     provider: Option<String>,
 
@@ -64,8 +64,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result {
         None => arguments.to_config()?,
     };
     if arguments.check {
-        let resources = config.protected_resources()?;
-        println!("the configuration is valid; number of resources: {}", resources.len());
+        mcp_auth_gateway::check(&config)?;
+        println!("the configuration is valid; number of resources: {}", config.resources.len());
         return Ok(());
     }
     let gateway = Gateway::start(&config).await?;
@@ -127,6 +127,7 @@ fn introduce(config: &Config, gateway: &Gateway) {
     }
     for resource in &config.resources {
         let rules = match resource.rule_count() {
+            0 if resource.optional => "no rules: every tool is open to everyone".to_owned(),
             0 => "no rules: every tool is open to every admitted caller".to_owned(),
             number => format!("number of rules: {number}"),
         };

@@ -18,12 +18,14 @@ use crate::resource::ResourceConfig;
 pub struct Config {
     /// Where the gateway listens for clients: an address and a port. Default: `127.0.0.1:8080`.
     pub listen: Option<SocketAddr>,
-    /// Where the gateway answers its operator (`/livez`, `/readyz`, `/metrics`): an address and a port. Default: nowhere.
+    /// Where the gateway answers its operator (`/livez`, `/readyz`): an address and a port. Default: nowhere.
     pub admin: Option<SocketAddr>,
     /// The certificate with which clients are answered. Without one, a proxy must terminate TLS.
     pub tls: Option<Tls>,
     /// The most connections of clients at a time.
     pub max_connections: Option<usize>,
+    /// The most connections of one address at a time: set it where a proxy on another machine is in front. Default: 1024.
+    pub max_connections_per_address: Option<usize>,
     /// The authorization servers, by names of your choice.
     pub issuers: BTreeMap<String, IssuerConfig>,
     /// The protected MCP servers.
@@ -88,7 +90,13 @@ impl Config {
         if let Some(twice) = self.resources.iter().find(|resource| !urls.insert(&resource.url)) {
             return Err(Error::of("resource", &twice.url, "it is there twice"));
         }
-        self.resources.iter().map(|resource| protect(resource, &servers)).collect()
+        let protected: Vec<_> = self
+            .resources
+            .iter()
+            .map(|resource| protect(resource, &servers))
+            .collect::<Result<_, _>>()?;
+        McpAuth::check_distinct(&protected).map_err(|error| Error::new(error.to_string()))?;
+        Ok(protected)
     }
 }
 

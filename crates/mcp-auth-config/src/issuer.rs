@@ -210,8 +210,40 @@ impl IssuerConfig {
 
     /// The server, by what identifies it.
     fn identified(&self) -> Result<AuthorizationServer, Error> {
+        let given = |key: &'static str, is_set| Some(key).filter(|_| is_set);
+        let of_keys = [
+            given("metadata_url", self.metadata_url.is_some()),
+            given("keys_file", self.keys_file.is_some()),
+            given("hmac_secret", self.hmac_secret.is_some()),
+        ];
+        let of_providers = [
+            given("clients", !self.clients.is_empty()),
+            given("tenants", !self.tenants.is_empty()),
+        ];
         if let Some(provider) = &self.provider {
+            // Keys that say nothing here would not do what they say.
+            let places: Vec<_> = placeholders(find_provider(provider)?).map(key_of).collect();
+            let places = self
+                .places()
+                .into_iter()
+                .filter_map(|(key, value)| value.filter(|_| !places.contains(&key)).map(|_| key));
+            let is_used = |key: &str| match provider.as_str() {
+                "cognito" => matches!(key, "clients" | "pool"),
+                "entra_tenants" => key == "tenants",
+                _ => false,
+            };
+            let unused = of_keys.into_iter().chain(of_providers).flatten().chain(places);
+            if let Some(key) = unused.into_iter().find(|key| !is_used(key)) {
+                return Err(Error::new(format!(
+                    "`{key}` has no meaning for the provider {provider:?}"
+                )));
+            }
             return self.with_provider(provider);
+        }
+        if let Some(key) = of_providers.into_iter().flatten().next() {
+            return Err(Error::new(format!(
+                "`{key}` says something about a provider: set `provider` too"
+            )));
         }
         if let Some((key, _)) =
             self.places().iter().find(|(key, value)| *key != "url" && value.is_some())
@@ -297,8 +329,11 @@ impl IssuerConfig {
 }
 
 fn find_provider(id: &str) -> Result<&'static Provider, Error> {
-    Provider::find(id).ok_or_else(|| {
-        let known: Vec<_> = Provider::ALL.iter().map(|provider| provider.id).collect();
+    // GitHub's tokens are checked with a secret, for which there is no key yet.
+    Provider::find(id).filter(|provider| !provider.id.starts_with("github")).ok_or_else(|| {
+        let is_here = |id: &&str| !id.starts_with("github");
+        let known: Vec<_> =
+            Provider::ALL.iter().map(|provider| provider.id).filter(is_here).collect();
         Error::new(format!("the provider {id:?} is not known; known are: {}", known.join(", ")))
     })
 }

@@ -28,6 +28,12 @@ pub struct ResourceConfig {
 
     /// The scopes that every token needs.
     pub scopes: Vec<String>,
+    /// The scopes that clients are told to ask for at first, in addition.
+    pub initial_scopes: Vec<String>,
+    /// Whether a tool call without its scope is answered with a result that says so, for clients that do not step up.
+    pub insufficient_scope_as_tool_error: bool,
+    /// A line of your own in that result.
+    pub insufficient_scope_hint: Option<String>,
     /// What every token needs besides scopes.
     pub required: Option<RuleConfig>,
     /// Other names of this resource that tokens may have as audience.
@@ -137,7 +143,7 @@ impl ResourceConfig {
             auth = auth.audience(audience);
         }
         if let Some(rule) = &self.required {
-            auth = auth.required(rule.to_rule());
+            auth = auth.required(rule.to_rule()?);
         }
         for (broad, narrow) in &self.implies {
             auth = auth.implies(broad, narrow.clone());
@@ -145,11 +151,21 @@ impl ResourceConfig {
         for (scope, name) in &self.requested_as {
             auth = auth.requested_as(scope, name);
         }
+        if !self.initial_scopes.is_empty() {
+            auth = auth.initial_scopes(self.initial_scopes.clone());
+        }
+        if let Some(hint) = &self.insufficient_scope_hint {
+            auth = auth.insufficient_scope_hint(hint);
+        }
         if let Some(prefix) = &self.requested_with_prefix {
             auth = auth.requested_with_prefix(prefix);
         }
-        let switches: [Switch; 6] = [
+        let switches: [Switch; 7] = [
             (self.optional, McpAuthBuilder::optional),
+            (
+                self.insufficient_scope_as_tool_error,
+                McpAuthBuilder::insufficient_scope_as_tool_error,
+            ),
             (self.filter_lists, McpAuthBuilder::filter_lists),
             (self.security_schemes, McpAuthBuilder::security_schemes),
             (self.strict_challenges, McpAuthBuilder::strict_challenges),
@@ -219,7 +235,7 @@ impl ResourceConfig {
             all.method(name, rule)
         })?;
         Ok(match &self.unknown_methods {
-            Some(rule) => rules.unknown_methods(rule.to_rule()),
+            Some(rule) => rules.unknown_methods(rule.to_rule()?),
             None => rules,
         })
     }

@@ -59,8 +59,7 @@ pub struct RuleTable {
     #[serde(default)]
     pub scopes: Vec<String>,
     /// One of these scopes.
-    #[serde(default)]
-    pub any_of: Vec<String>,
+    pub any_of: Option<Vec<String>>,
     /// Claims of the token: each has one of these values.
     #[serde(default)]
     pub claims: BTreeMap<String, Strings>,
@@ -73,20 +72,27 @@ pub struct RuleTable {
 }
 
 impl RuleConfig {
-    pub(crate) fn to_rule(&self) -> Rule {
+    pub(crate) fn to_rule(&self) -> Result<Rule, Error> {
         match self {
-            Self::Scopes(scopes) => Require::from_iter(scopes.clone()).into(),
-            Self::Word(Deny::Deny) => Rule::never(),
+            Self::Scopes(scopes) => Ok(Require::from_iter(scopes.clone()).into()),
+            Self::Word(Deny::Deny) => Ok(Rule::never()),
             Self::Table(table) => table.to_rule(),
         }
     }
 }
 
 impl RuleTable {
-    fn to_rule(&self) -> Rule {
+    fn to_rule(&self) -> Result<Rule, Error> {
+        // An empty list is a mistake, perhaps of a template, and must not open what the rule is for.
+        let is_empty = |values: &Option<Vec<String>>| values.as_ref().is_some_and(Vec::is_empty);
+        if *self == Self::default() || is_empty(&self.any_of) || is_empty(&self.acr_values) {
+            return Err(Error::new(
+                "a rule has an empty table or list: write `[]` for what every admitted caller may use, or `\"deny\"`",
+            ));
+        }
         let mut require = Require::from_iter(self.scopes.clone());
-        if !self.any_of.is_empty() {
-            require = require.and(AnyOf(self.any_of.clone()));
+        if let Some(scopes) = &self.any_of {
+            require = require.and(AnyOf(scopes.clone()));
         }
         let mut rule = Rule::from(require);
         for (claim, values) in &self.claims {
@@ -101,7 +107,7 @@ impl RuleTable {
         if let Some(Seconds(age)) = self.max_age {
             rule = rule.max_age(age);
         }
-        rule
+        Ok(rule)
     }
 }
 
@@ -125,5 +131,8 @@ pub(crate) fn add_rules(
             "there are rules for {kind}, and none for the rest: add `\"*\" = []` (open to every admitted caller) or `\"*\" = \"deny\"`"
         )));
     }
-    Ok(rules.iter().fold(all, |all, (name, rule)| add(all, name, rule.to_rule())))
+    rules.iter().try_fold(all, |all, (name, rule)| {
+        let rule = rule.to_rule().map_err(|error| Error::of(kind, name, error))?;
+        Ok(add(all, name, rule))
+    })
 }

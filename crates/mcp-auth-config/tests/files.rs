@@ -50,6 +50,9 @@ url = "https://mcp.example.com/files"
 issuers = ["login", "realm"]
 upstream = "http://127.0.0.1:3000/mcp"
 scopes = ["files:read"]
+initial_scopes = ["files:write"]
+insufficient_scope_as_tool_error = true
+insufficient_scope_hint = "Sign in again."
 audiences = ["files"]
 required = { claims = { tenant = "acme", group = ["a", "b"] }, clients = "agent", acr_values = ["gold"], max_age = "1h" }
 optional = false
@@ -147,6 +150,43 @@ fn mistakes_are_named_with_what_to_change() {
             "line 6, column 17: a secret is not written here: set `env:NAME` or `file:PATH`",
         ),
         (
+            &minimal(
+                "[[resources]]",
+                "[[resources]]\ntools = { admin = { any_of = [] }, \"*\" = [] }",
+            ),
+            "resource \"https://mcp.example.com/mcp\": tools \"admin\": a rule has an empty table or list",
+        ),
+        (
+            &minimal("[[resources]]", "[[resources]]\ntools = { admin = {}, \"*\" = [] }"),
+            "resource \"https://mcp.example.com/mcp\": tools \"admin\": a rule has an empty table or list",
+        ),
+        (
+            &minimal("[[resources]]", "[[resources]]\nrequired = { acr_values = [] }"),
+            "resource \"https://mcp.example.com/mcp\": a rule has an empty table or list",
+        ),
+        (&format!("{MINIMAL}\n[[resources]]\nurl = \"https://MCP.example.com:443/mcp\"\n"), ""),
+        (
+            &minimal(
+                "url = \"https://login.example.com\"",
+                "url = \"https://login.example.com\"\nclients = [\"a\"]",
+            ),
+            "issuer \"login\": `clients` says something about a provider: set `provider` too",
+        ),
+        (
+            &minimal(
+                "url = \"https://login.example.com\"",
+                "provider = \"auth0\"\ndomain = \"a.auth0.com\"\nkeys_file = \"k\"",
+            ),
+            "issuer \"login\": `keys_file` has no meaning for the provider \"auth0\"",
+        ),
+        (
+            &minimal(
+                "url = \"https://login.example.com\"",
+                "provider = \"auth0\"\ndomain = \"a.auth0.com\"\nurl = \"https://b\"",
+            ),
+            "issuer \"login\": `url` has no meaning for the provider \"auth0\"",
+        ),
+        (
             &format!("{MINIMAL}\n[[resources]]\nurl = \"https://mcp.example.com/mcp\"\n"),
             "resource \"https://mcp.example.com/mcp\": it is there twice",
         ),
@@ -179,7 +219,10 @@ fn mistakes_are_named_with_what_to_change() {
     ];
     for (file, expected) in rows {
         let error = error_of(file);
-        assert!(error.starts_with(expected), "{file}\n{error}\nexpected: {expected}");
+        assert!(
+            !error.is_empty() && error.starts_with(expected),
+            "{file}\n{error}\nexpected: {expected}"
+        );
     }
 }
 

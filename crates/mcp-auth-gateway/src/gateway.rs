@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hyper_util::server::graceful::GracefulShutdown;
+use mcp_auth::McpAuth;
 use mcp_auth_config::Config;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::admin::Admin;
-use crate::connections::Connections;
+use crate::connections::{Connections, DEFAULT_PER_ADDRESS};
 use crate::listener;
 use crate::routes::Routes;
 use crate::tls::Certificates;
@@ -21,7 +22,8 @@ use crate::upstream::Upstream;
 const DEFAULT_LISTEN: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
 
-/// The default limit of connections. Each takes about 50 KB, so that all of them take half a gigabyte at most.
+/// The default limit of connections. Each has a socket, of which a process may have 65,536 on many systems, and one more to
+/// the upstream while it is used.
 const DEFAULT_MAX_CONNECTIONS: usize = 10_000;
 
 /// The connections of an operator: a browser, a probe and a scraper.
@@ -58,6 +60,40 @@ pub enum StartError {
     },
 }
 
+/// What a gateway consists of, before it listens.
+struct Parts {
+    auths: Vec<McpAuth>,
+    routes: Routes,
+    tls: Option<Certificates>,
+}
+
+impl Parts {
+    fn of(config: &Config) -> Result<Self, StartError> {
+        let auths = config.protected_resources()?;
+        let mut routes = Routes::default();
+        for (auth, resource) in auths.iter().zip(&config.resources) {
+            let wrong = |message| StartError::Resource { resource: resource.url.clone(), message };
+            let url = resource.upstream.as_deref().ok_or_else(|| {
+                wrong("set `upstream`, the URL of the MCP server that is protected".into())
+            })?;
+            let upstream = Upstream::new(url).map_err(wrong)?;
+            routes.add(auth, upstream).map_err(wrong)?;
+        }
+        let tls =
+            config.tls.as_ref().map(Certificates::read).transpose().map_err(StartError::Tls)?;
+        Ok(Self { auths, routes, tls })
+    }
+}
+
+/// Checks a configuration, as [`Gateway::start`] does before it listens.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub fn check(config: &Config) -> Result<(), StartError> {
+    Parts::of(config).map(drop)
+}
+
 /// A gateway that listens.
 #[derive(Debug)]
 pub struct Gateway {
@@ -76,18 +112,7 @@ impl Gateway {
     ///
     /// What is wrong with the configuration, or which address cannot be listened at.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
-        let auths = config.protected_resources()?;
-        let mut routes = Routes::default();
-        for (auth, resource) in auths.iter().zip(&config.resources) {
-            let wrong = |message| StartError::Resource { resource: resource.url.clone(), message };
-            let url = resource.upstream.as_deref().ok_or_else(|| {
-                wrong("set `upstream`, the URL of the MCP server that is protected".into())
-            })?;
-            let upstream = Upstream::new(url).map_err(wrong)?;
-            routes.add(auth, upstream).map_err(wrong)?;
-        }
-        let tls =
-            config.tls.as_ref().map(Certificates::read).transpose().map_err(StartError::Tls)?;
+        let Parts { auths, routes, tls } = Parts::of(config)?;
         let (listener, local_addr) = bind(config.listen.unwrap_or(DEFAULT_LISTEN)).await?;
         if tls.is_none() && !local_addr.ip().is_loopback() {
             tracing::warn!(target: "mcp_auth", address = %local_addr, "listens without TLS: a proxy in front must terminate TLS, since tokens are sent in clear otherwise");
@@ -104,7 +129,7 @@ impl Gateway {
                     let response = admin.answer(&request);
                     std::future::ready(response)
                 };
-                let connections = Connections::new(MAX_ADMIN_CONNECTIONS);
+                let connections = Connections::new(MAX_ADMIN_CONNECTIONS, MAX_ADMIN_CONNECTIONS);
                 let own = Arc::new(GracefulShutdown::new());
                 tasks.push(tokio::spawn(listener::accept(
                     listener,
@@ -124,8 +149,10 @@ impl Gateway {
             let routes = Arc::clone(&routes);
             async move { routes.answer(request).await }
         };
-        let connections =
-            Connections::new(config.max_connections.unwrap_or(DEFAULT_MAX_CONNECTIONS));
+        let connections = Connections::new(
+            config.max_connections.unwrap_or(DEFAULT_MAX_CONNECTIONS),
+            config.max_connections_per_address.unwrap_or(DEFAULT_PER_ADDRESS),
+        );
         let accepting = listener::accept(listener, tls, connections, Arc::clone(&graceful), answer);
         let accepting = tokio::spawn(accepting);
         Ok(Self { local_addr, admin_addr, is_draining, graceful, accepting, tasks })

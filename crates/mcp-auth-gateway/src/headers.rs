@@ -3,45 +3,60 @@
 use http::header::{self, HeaderMap, HeaderName};
 
 /// Headers of one connection ([RFC 9110 §7.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1)).
-const HOP_BY_HOP: [&str; 8] = [
+const HOP_BY_HOP: [&str; 9] = [
     "connection",
     "keep-alive",
     "proxy-authenticate",
     "proxy-authorization",
     "proxy-connection",
     "te",
+    "trailer",
     "transfer-encoding",
     "upgrade",
 ];
 
-/// Headers by which servers learn who calls, or through whom. A client must not write them, and this gateway does not
-/// trust those who claim to be proxies.
-const IDENTITY: [&str; 11] = [
+/// Headers by which servers learn who calls, through whom, or what for. A client must not write them, and this gateway does
+/// not trust those who claim to be proxies.
+const IDENTITY: [&str; 9] = [
     "authorization",
     "client-cert",
     "client-cert-chain",
     "cookie",
     "dpop",
     "forwarded",
-    "ssl-client-cert",
     "via",
     "x-api-key",
     "x-real-ip",
-    "x-remote-user",
 ];
 
-/// Prefixes of such headers.
-const IDENTITY_PREFIXES: [&str; 5] =
-    ["proxy-", "x-auth-", "x-client-cert", "x-forwarded-", "x-mcp-auth-"];
+/// Prefixes of such headers, as proxies and servers know them.
+const IDENTITY_PREFIXES: [&str; 16] = [
+    "proxy-",
+    "remote-",
+    "ssl-client-",
+    "tailscale-",
+    "x-amzn-oidc-",
+    "x-auth-",
+    "x-client-cert",
+    "x-forwarded-",
+    "x-goog-",
+    "x-http-method",
+    "x-mcp-auth-",
+    "x-original-",
+    "x-remote-",
+    "x-rewrite-",
+    "x-ssl-",
+    "x-webauth-",
+];
 
 /// Removes what an upstream must not get from a client.
 ///
-/// A server that runs as a CGI or WSGI application takes `X_Forwarded_For` for `X-Forwarded-For`, so an underscore counts
-/// as a hyphen.
+/// A server that runs as a CGI or WSGI application takes `X_Forwarded_For` and `X.Forwarded.For` for `X-Forwarded-For`, so
+/// each sign counts as a hyphen.
 pub(crate) fn strip_request(headers: &mut HeaderMap) {
     strip_hop_by_hop(headers);
     remove(headers, |name| {
-        let name = name.replace('_', "-");
+        let name = name.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
         IDENTITY.contains(&&*name)
             || IDENTITY_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
     });
@@ -135,6 +150,13 @@ mod tests {
             ("x-forwarded-for", "1"),
             ("x-forwarded-user", "root"),
             ("x_forwarded_user", "root"),
+            ("x.forwarded.user", "root"),
+            ("remote-user", "root"),
+            ("x-webauth-user", "root"),
+            ("ssl-client-verify", "SUCCESS"),
+            ("x-original-url", "/admin"),
+            ("x-http-method-override", "DELETE"),
+            ("trailer", "x-forwarded-user"),
             ("x-auth-request-user", "root"),
             ("x_auth_subject", "root"),
             ("x-mcp-auth-subject", "root"),

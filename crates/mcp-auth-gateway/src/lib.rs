@@ -20,7 +20,8 @@ mod proxy;
 mod routes;
 mod admin;
 mod tls;
+mod opened;
 mod listener;
 mod gateway;
 
-pub use gateway::{Gateway, StartError};
+pub use gateway::{Gateway, StartError, check};

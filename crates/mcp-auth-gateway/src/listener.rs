@@ -18,6 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::connections::Connections;
+use crate::opened::Opened;
 use crate::tls::Certificates;
 
 /// How long a client may take for the head of a request, and stay idle before it. Longer than clients and proxies keep
@@ -125,7 +126,11 @@ async fn serve<S, F, A, B>(
         let response = answer(request);
         async move { Ok::<_, Infallible>(response.await) }
     });
-    let mut builder = Builder::new(TokioExecutor::new());
+    // hyper's own time limits begin when it knows the version.
+    let opened = tokio::time::timeout(HEAD_TIMEOUT, Opened::read(stream)).await;
+    let Ok(Ok((stream, is_http2))) = opened else { return };
+    let builder = Builder::new(TokioExecutor::new());
+    let mut builder = if is_http2 { builder.http2_only() } else { builder.http1_only() };
     let mut http1 = builder.http1();
     http1.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_HEAD_BYTES);
     let mut http2 = builder.http2();

@@ -1,14 +1,14 @@
 //! Passes admitted requests on to an upstream, and its responses back.
 
 use std::convert::Infallible;
-use std::error::Error as _;
+use std::error::Error;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use mcp_auth::GuardedBody;
@@ -50,6 +50,16 @@ async fn pass_on(
         Ok(response) => {
             let (mut parts, body) = response.into_parts();
             strip_response(&mut parts.headers);
+            // An intermediary sends its own version (RFC 9112 §2.3).
+            parts.version = Version::HTTP_11;
+            if parts.status.is_redirection() && parts.status != StatusCode::NOT_MODIFIED {
+                // A client would follow it to an address of the upstream's own.
+                tracing::warn!(target: "mcp_auth", upstream = upstream.authority(), status = parts.status.as_u16(), "the upstream redirects: set `upstream` to the URL to which it leads, perhaps with or without a slash at its end");
+                return text(
+                    StatusCode::BAD_GATEWAY,
+                    "the server behind this gateway redirected the gateway\n",
+                );
+            }
             if matches!(
                 parts.status,
                 StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED
@@ -65,7 +75,7 @@ async fn pass_on(
             Response::from_parts(parts, Either::Left(body))
         }
         Err(error) => {
-            let cause = error.source().map(ToString::to_string).unwrap_or_default();
+            let cause = causes_of(&error);
             let hint = if error.is_connect() {
                 "the upstream cannot be reached: check that it is up, and that `upstream` is its address"
             } else {
@@ -75,6 +85,17 @@ async fn pass_on(
             text(StatusCode::BAD_GATEWAY, "the server behind this gateway does not answer\n")
         }
     }
+}
+
+/// The causes of an error, up to the first one.
+fn causes_of(error: &dyn Error) -> String {
+    let mut causes = Vec::new();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        causes.push(cause.to_string());
+        next = cause.source();
+    }
+    causes.join(": ")
 }
 
 /// A response of the gateway itself.

@@ -38,7 +38,7 @@ impl Routes {
     ///
     /// # Errors
     ///
-    /// If its URL has no host.
+    /// If its URL has no host, or leads to the same place as that of another resource.
     pub(crate) fn add(&mut self, auth: &McpAuth, upstream: Upstream) -> Result<(), String> {
         let uri: Uri =
             auth.resource().parse().map_err(|_| format!("{:?} is not a URL", auth.resource()))?;
@@ -52,8 +52,10 @@ impl Routes {
                 .or_insert_with(|| Endpoint::Metadata(auth.metadata_service()));
         }
         let protected = auth.bearer_auth().layer(Proxy { upstream: Arc::new(upstream) });
-        endpoints.insert(trimmed(uri.path()).into(), Endpoint::Resource(protected));
-        Ok(())
+        match endpoints.insert(trimmed(uri.path()).into(), Endpoint::Resource(protected)) {
+            None => Ok(()),
+            Some(_) => Err("another resource is at the same host and path".into()),
+        }
     }
 
     /// Answers a request.
@@ -61,7 +63,8 @@ impl Routes {
         let host = request_host(&request);
         let Some(endpoints) = host.as_deref().and_then(|host| self.by_host.get(host)) else {
             let known: Vec<_> = self.by_host.keys().collect();
-            tracing::warn!(target: "mcp_auth", decision = "forbidden_host", ?known, "a request for a host that no resource has: if a proxy is in front, let it pass on the `Host` header of the client");
+            let asked = host.as_deref().unwrap_or_default();
+            tracing::debug!(target: "mcp_auth", decision = "host_not_allowed", asked, ?known, "a request for a host that no resource has: if a proxy is in front, let it pass on the `Host` header of the client");
             return ours(StatusCode::FORBIDDEN, "no resource is at this host\n");
         };
         match endpoints.get(trimmed(request.uri().path())) {

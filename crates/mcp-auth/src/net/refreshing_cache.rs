@@ -81,7 +81,11 @@ impl<T: Send + Sync + 'static> RefreshingCache<T> {
             Some(entry) if entry.is_fresh(now) => return Ok(entry.clone()),
             Some(entry) => {
                 let refresh = self.0.start_or_join(now, Trigger::Scheduled, Some(entry));
-                if entry.age(now) >= entry.lifetime && self.0.state().failures == 0 {
+                let is_well = {
+                    let state = self.0.state();
+                    state.failures == 0 && state.last_failure.is_none()
+                };
+                if entry.age(now) >= entry.lifetime && is_well {
                     wait_done(refresh).await;
                 }
             }

@@ -144,6 +144,11 @@ impl TokenExchange {
                 "there is no HTTP client: enable the feature `reqwest`, or give one with `.fetch(..)`",
             );
         }
+        if server.public_http_host().is_some() {
+            return Some(
+                "`insecure_http_hosts` names a public host, to which secrets and tokens must not be sent over plain http",
+            );
+        }
         server.fetch_config_error().or_else(|| self.settings.authentication.config_error())
     }
 

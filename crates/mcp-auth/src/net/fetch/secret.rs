@@ -36,7 +36,7 @@ impl Secret {
     /// A secret that changes, such as an access token that expires, or a password that is rotated.
     ///
     /// `current` is called for each request that needs the secret, several times at once if there are several requests.
-    /// So it should return the same secret until that expires. A call takes part in the timeout of its request, and
+    /// So it should return the same secret until that expires. A call may take as long as its request, and
     /// must not panic. Its error is logged; make sure that it does not contain the secret.
     ///
     /// ```
