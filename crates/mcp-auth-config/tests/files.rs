@@ -147,7 +147,7 @@ fn mistakes_are_named_with_what_to_change() {
         ),
         (
             &minimal("[[resources]]", "[[resources]]\nsession_keys = [\"hunter2\"]"),
-            "line 6, column 17: a secret is not written here: set `env:NAME` or `file:PATH`",
+            "line 6, column 16: a secret is not written here: set `env:NAME` or `file:PATH`",
         ),
         (
             &minimal(
