@@ -477,16 +477,22 @@ async fn templates_of_real_servers_are_completed() {
     }
 }
 
-/// Each of these has a length that is allowed, and many wildcards.
+/// All rules apply where it takes too many steps to find out which do, and none of them takes precedence.
 #[tokio::test]
-async fn long_uris_and_many_patterns_take_no_time() {
-    let patterns = (0..200).map(|i| format!("notes://*{{owner}}/proj-{i}/*x*/{{id}}"));
-    let rules = patterns.fold(ToolScopes::new(), |all, pattern| all.resource(pattern, ["admin"]));
-    let world = World::new(rules);
-    let uris = vec![format!("notes://A%40b%3A1;c/{}a%3F", "a/".repeat(3980)); 8];
-    let params = serde_json::json!({ "notifications": { "resourceSubscriptions": uris } });
-    let answer = world.ask("subscriptions/listen", &params.to_string()).await;
-    assert_eq!(answer, (200, true));
+async fn a_uri_that_is_made_to_be_slow_is_refused() {
+    let pattern = "notes://*{a}a{b}a{c}a{d}a{e}c{f}b*";
+    let rules = (0..200).fold(ToolScopes::new(), |all, _| all.resource(pattern, ["admin"]));
+    let world = World::new(rules.resource("notes://*", ["read"]));
+    for (uri, expected) in [
+        (format!("notes://A%40b%3A1;c/{}a%3F", "a/".repeat(3980)), (403, false)),
+        ("notes://u:p@h:1/a;b;c:d./x;y%3Fz".to_owned(), (400, false)),
+        ("notes://u:p@h:1/a;b?z".to_owned(), (200, true)),
+    ] {
+        let params =
+            serde_json::json!({ "notifications": { "resourceSubscriptions": vec![&uri; 8] } });
+        let answer = world.ask("subscriptions/listen", &params.to_string()).await;
+        assert_eq!(answer, expected, "{uri}");
+    }
 }
 
 #[tokio::test]

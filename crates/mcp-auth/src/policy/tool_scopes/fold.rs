@@ -120,16 +120,23 @@ const READINGS: [(Parts, Read); 12] = [
     (END_OF_NAME, |uri| each_segment(uri, |segment| segment.trim_end_matches(['.', ' ']))),
 ];
 
-/// The readings of a path. The first is the path itself.
-pub(super) fn readings(path: String) -> Vec<Reading> {
+/// The most readings of a path: six differences at once. A URI of a real server has two or three of them, and each doubles
+/// the cost.
+const MAX_READINGS: usize = 64;
+
+/// The readings of a path. The first is the path itself. Returns `None` if there are too many.
+pub(super) fn readings(path: String) -> Option<Vec<Reading>> {
     let mut readings = vec![Reading { text: path, left_out: 0 }];
     for (part, read) in READINGS {
         let others = readings.iter().filter_map(|reading| {
             read(&reading.text).map(|text| Reading { text, left_out: reading.left_out | part })
         });
         readings.extend(others.collect::<Vec<_>>());
+        if readings.len() > MAX_READINGS {
+            return None;
+        }
     }
-    readings
+    Some(readings)
 }
 
 /// The part before a query or a fragment whose mark was percent-encoded.
@@ -154,11 +161,14 @@ fn each_segment(uri: &str, shorter: fn(&str) -> &str) -> Option<String> {
     for (i, segment) in path.split('/').enumerate() {
         let short = shorter(segment);
         read.push_str(if i > 0 { "/" } else { "" });
-        read.push_str(short);
-        let left_out = segment.get(short.len()..).unwrap_or_default();
-        read.extend(left_out.contains(ANYTHING).then_some(ANYTHING));
+        read += &kept_wildcard(short, segment.get(short.len()..).unwrap_or_default());
     }
     (read != uri).then_some(read)
+}
+
+/// What is left of a text, with the wildcard that crosses segments if that was in what is left out.
+fn kept_wildcard(left: &str, left_out: &str) -> String {
+    left.chars().chain(left_out.contains(ANYTHING).then_some(ANYTHING)).collect()
 }
 
 fn before(segment: &str, mark: char) -> &str {
@@ -177,8 +187,7 @@ fn without_stream(segment: &str) -> &str {
 /// Servlets and Python's `urlparse` leave out parameters; the latter only those of the last segment.
 fn without_last_parameter(uri: &str) -> Option<String> {
     let (start, parameter) = uri.rsplit_once(';').filter(|(_, rest)| !rest.contains('/'))?;
-    let end = if parameter.contains(ANYTHING) { "\u{1}" } else { "" };
-    Some([start, end].concat())
+    Some(kept_wildcard(start, parameter))
 }
 
 fn without_password(uri: &str) -> Option<String> {
@@ -197,8 +206,7 @@ fn without_user(uri: &str) -> Option<String> {
 fn without_port(uri: &str) -> Option<String> {
     let (scheme, authority, path) = authority(uri)?;
     let (host, port) = split_port(authority)?;
-    let end = if port.contains(ANYTHING) { "\u{1}" } else { "" };
-    Some([scheme, "://", host, end, path].concat())
+    Some([scheme, "://", &kept_wildcard(host, port), path].concat())
 }
 
 /// The URI of a file with its host as the first folder, as those servers read it that strip `file://` from a text.
@@ -344,12 +352,20 @@ mod tests {
             ("file://a/b", "128:file:///a/b 128:file:///b"),
             ("n://a/b. ./c..", "1024:n://a/b/c"),
         ] {
-            let mut found = readings(uri.into());
+            let mut found = readings(uri.into()).expect(uri);
             assert_eq!(found.remove(0), Reading { text: uri.into(), left_out: 0 });
             let found: Vec<_> =
                 found.iter().map(|it| format!("{}:{}", it.left_out, it.text)).collect();
             assert_eq!(found.join(" "), expected, "{uri}");
         }
+    }
+
+    #[test]
+    fn a_uri_with_too_many_differences_has_no_readings() {
+        let few = "n://u:p@h:1/a;b;c:d";
+        let many = "n://u:p@h:1/a;b;c:d./x;y?z";
+        assert!(readings(few.into()).is_some_and(|few| few.len() <= MAX_READINGS));
+        assert_eq!(readings(many.into()), None);
     }
 
     #[test]

@@ -20,6 +20,11 @@ impl Steps {
         Self(Cell::new(number))
     }
 
+    /// Whether there were enough, so that the results are right.
+    pub(super) fn sufficed(&self) -> bool {
+        self.0.get() > 0
+    }
+
     /// Takes steps. Returns `false` if there are none left.
     fn take(&self, number: usize) -> bool {
         let left = self.0.get().saturating_sub(u32::try_from(number).unwrap_or(u32::MAX));
@@ -146,8 +151,8 @@ impl Pattern {
         matches!(self.parts.last(), Some(Part::Anything | Part::Segment))
     }
 
-    pub(super) fn matches_all_of(&self, name: &str) -> bool {
-        name.strip_prefix(&*self.prefix).is_some_and(|rest| self.matches(rest, 1))
+    pub(super) fn may_match_all_of(&self, name: &str, steps: &Steps) -> bool {
+        name.strip_prefix(&*self.prefix).is_some_and(|rest| self.may_match(rest, 1, steps))
     }
 
     /// Whether a name with the right prefix matches, given the rest of the name, if a variable has at least so
@@ -232,6 +237,12 @@ fn follow(parts: &[Part], text: &[u8], shortest_variable: usize, steps: &Steps) 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Pattern {
+        fn matches_all_of(&self, name: &str) -> bool {
+            self.may_match_all_of(name, &Steps::new(u32::MAX))
+        }
+    }
 
     #[test]
     fn patterns_match_names_and_uris() {

@@ -12,7 +12,8 @@ use crate::policy::tool_scopes::pattern::{Pattern, Steps, with_marked_wildcards}
 use crate::policy::tool_scopes::table::Table;
 use crate::policy::tool_scopes::{rule_uri, uri};
 
-/// How many steps the comparison of one URI may take: about 10 ms. With more, every rule applies that could.
+/// How many steps it may take to find the rules that apply to one URI, and again those that apply in every reading: about
+/// 10 ms each. With more, every rule applies that could, and none takes precedence.
 const MAX_STEPS: u32 = 1_000_000;
 
 /// The rules for resources.
@@ -84,21 +85,23 @@ impl ResourceRule {
 
     /// Whether it applies to a URI in the reading of every server. Where the rule names a part that some leave out, such
     /// as a port, it is compared without it.
-    fn surely_matches(&self, asked: &Asked<'_>) -> bool {
+    fn surely_matches(&self, asked: &Asked<'_>, steps: &Steps) -> bool {
         let is_met = |forms: &[PathAndQuery], reading: &Reading, query: &str| {
             forms.iter().any(|form| {
                 form.left_out & !reading.left_out == 0
-                    && form.query.matches_all_of(query)
-                    && form.path.matches_all_of(&reading.text)
+                    && form.query.may_match_all_of(query, steps)
+                    && form.path.may_match_all_of(&reading.text, steps)
             })
         };
-        self.forms.iter().zip(asked).all(|(forms, asked)| {
+        let mut kinds = self.forms.iter().zip(asked);
+        kinds.all(|(forms, asked)| {
             let mut asked = asked.iter();
             asked.all(|(readings, query)| readings.iter().all(|it| is_met(forms, it, query)))
-        })
+        }) && steps.sufficed()
     }
 }
 
+/// A rule in each of its readings. Empty if it has too many, which is a configuration error.
 fn forms(text: &str, marks: &[&str]) -> Vec<PathAndQuery> {
     let (path, query) = split_query(text, marks);
     let path = as_parsed(&with_marked_wildcards(path));
@@ -113,7 +116,7 @@ fn forms(text: &str, marks: &[&str]) -> Vec<PathAndQuery> {
         query: query.clone(),
         left_out: reading.left_out,
     };
-    readings(path).into_iter().map(form).collect()
+    readings(path).unwrap_or_default().into_iter().map(form).collect()
 }
 
 impl ResourceRules {
@@ -127,15 +130,16 @@ impl ResourceRules {
         } else {
             rule_uri::can_match(&canonical)
         };
-        if !can_match && !text.is_empty() {
+        let (path, query) = split_query(text, MARKS);
+        let readings = readings(folded(&with_marked_wildcards(path)));
+        if (!can_match || readings.is_none()) && !text.is_empty() {
             self.never_matching.get_or_insert_with(|| text.into());
         }
         if is_name {
             self.named.extend([text.into(), canonical.as_ref().into()]);
             self.by_name.add_exact(folded(text).trim_end_matches('/'), place);
         }
-        let (path, query) = split_query(text, MARKS);
-        for Reading { text, left_out } in readings(folded(&with_marked_wildcards(path))) {
+        for Reading { text, left_out } in readings.unwrap_or_default() {
             // The query of a template's expression may be absent.
             let has_query = query.starts_with(['?', '#']) || left_out & ENCODED_QUERY != 0;
             let by_path = ByPath { place, has_query, left_out };
@@ -196,10 +200,12 @@ impl ResourceRules {
         }
         let decoded = rule_uri::encoded(uri);
         check_form(uri, &decoded, is_template)?;
-        let possible = self.possible(uri);
+        let read = self.possible(uri).zip(asked(uri, &decoded));
+        let (possible, asked) = read
+            .ok_or_else(|| refused("too many of its parts are such as some servers leave out"))?;
         let possible = || possible.iter().filter_map(rule);
-        let asked = asked(uri, &decoded);
-        let sure = possible().filter(|rule| rule.surely_matches(&asked));
+        let steps = Steps::new(MAX_STEPS);
+        let sure = possible().filter(|rule| rule.surely_matches(&asked, &steps));
         let mut least = sure.map(|rule| rule.path_specificity).max().unwrap_or(0);
         // The slash at the end does not make a pattern more specific than those of the URI without it.
         if least < usize::MAX && split_query(uri, MARKS).0.ends_with('/') {
@@ -210,8 +216,9 @@ impl ResourceRules {
         Ok(())
     }
 
-    /// The rules that apply to a URI in the reading of some server: their places.
-    fn possible(&self, uri: &str) -> BTreeSet<usize> {
+    /// The rules that apply to a URI in the reading of some server: their places. Returns `None` if it has too many
+    /// readings.
+    fn possible(&self, uri: &str) -> Option<BTreeSet<usize>> {
         let (path, query) = split_query(uri, MARKS);
         let steps = Steps::new(MAX_STEPS);
         let mut possible = BTreeSet::new();
@@ -234,7 +241,7 @@ impl ResourceRules {
                 .filter(|rule| (has_query || !rule.has_query) && rule.left_out & left_out == 0);
             possible.extend(matching.map(|rule| rule.place));
         };
-        for reading in readings(folded(path)) {
+        for reading in readings(folded(path))? {
             let has_query = !query.is_empty() || reading.left_out & ENCODED_QUERY != 0;
             add(reading, has_query);
         }
@@ -242,26 +249,31 @@ impl ResourceRules {
             // A wildcard of a rule stands for any text.
             add(Reading { text: folded(uri), left_out: 0 }, false);
         }
-        possible
+        Some(possible)
     }
 }
 
-/// What each server reads of a URI, as it is written and decoded.
-fn asked<'u>(uri: &'u str, decoded: &'u str) -> Asked<'u> {
-    [MARKS, ENCODED_MARKS].map(|marks| {
+/// What each server reads of a URI, as it is written and decoded. Returns `None` if that is too much.
+fn asked<'u>(uri: &'u str, decoded: &'u str) -> Option<Asked<'u>> {
+    let kind = |marks| {
         let texts = [Some(uri), Some(decoded).filter(|decoded| *decoded != uri)];
         let split = texts.into_iter().flatten().map(|uri| split_query(uri, marks));
-        split.map(|(path, query)| (readings(as_parsed(path)), query)).collect()
-    })
+        split
+            .map(|(path, query)| Some((readings(as_parsed(path))?, query)))
+            .collect::<Option<Vec<_>>>()
+    };
+    Some([kind(MARKS)?, kind(ENCODED_MARKS)?])
 }
 
 /// Checks the form of a URI, and of the spelling that a server makes of it when it decodes it.
 fn check_form(uri: &str, decoded: &str, is_template: bool) -> Result<(), Denial> {
     let check = if is_template { rule_uri::check_template } else { uri::check };
     let spellings = [Some(uri), Some(decoded).filter(|decoded| *decoded != uri)];
-    spellings.into_iter().flatten().try_for_each(check).map_err(|why| {
-        Denial::bad_message(BadMessage::Uri).detail(format!(
-            "the URI that the client asks for is not in canonical form, so that the server could read another resource than the rules see: {why}; if the server lists it so, name it in a rule, byte for byte: `.resource(\"..\", ..)`"
-        ))
-    })
+    spellings.into_iter().flatten().try_for_each(check).map_err(refused)
+}
+
+fn refused(why: &str) -> Denial {
+    Denial::bad_message(BadMessage::Uri).detail(format!(
+        "the URI that the client asks for is not in canonical form, so that the server could read another resource than the rules see: {why}; if the server lists it so, name it in a rule, byte for byte: `.resource(\"..\", ..)`"
+    ))
 }
