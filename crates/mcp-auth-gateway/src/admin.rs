@@ -1,19 +1,19 @@
 //! What the gateway answers its operator: `/livez`, `/readyz`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use mcp_auth::McpAuth;
 use serde_json::{Map, Value};
+use tokio::sync::watch;
 
 /// What the admin listener knows.
 #[derive(Clone, Debug)]
 pub(crate) struct Admin {
     pub(crate) auths: Arc<[McpAuth]>,
-    pub(crate) is_draining: Arc<AtomicBool>,
+    pub(crate) is_draining: watch::Receiver<bool>,
 }
 
 impl Admin {
@@ -32,7 +32,7 @@ impl Admin {
 
     /// Whether every resource can verify tokens, and the gateway is not about to end.
     fn readiness(&self) -> (StatusCode, Value) {
-        let is_draining = self.is_draining.load(Ordering::Relaxed);
+        let is_draining = *self.is_draining.borrow();
         let mut is_ready = !is_draining;
         let mut resources = Map::new();
         for auth in &*self.auths {

@@ -2,18 +2,18 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hyper_util::server::graceful::GracefulShutdown;
 use mcp_auth::McpAuth;
 use mcp_auth_config::Config;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::admin::Admin;
 use crate::connections::{Connections, DEFAULT_PER_ADDRESS};
-use crate::listener;
+use crate::listener::{self, End};
 use crate::routes::Routes;
 use crate::tls::Certificates;
 use crate::upstream::Upstream;
@@ -99,7 +99,7 @@ pub fn check(config: &Config) -> Result<(), StartError> {
 pub struct Gateway {
     local_addr: SocketAddr,
     admin_addr: Option<SocketAddr>,
-    is_draining: Arc<AtomicBool>,
+    is_draining: watch::Sender<bool>,
     graceful: Arc<GracefulShutdown>,
     accepting: JoinHandle<()>,
     tasks: Vec<JoinHandle<()>>,
@@ -117,27 +117,22 @@ impl Gateway {
         if tls.is_none() && !local_addr.ip().is_loopback() {
             tracing::warn!(target: "mcp_auth", address = %local_addr, "listens without TLS: a proxy in front must terminate TLS, since tokens are sent in clear otherwise");
         }
-        let (is_draining, graceful) =
-            (Arc::new(AtomicBool::new(false)), Arc::new(GracefulShutdown::new()));
+        let is_draining = watch::Sender::new(false);
+        let graceful = Arc::new(GracefulShutdown::new());
         let mut tasks = Vec::new();
         let admin_addr = match config.admin {
             None => None,
             Some(address) => {
                 let (listener, address) = bind(address).await?;
-                let admin = Admin { auths: auths.into(), is_draining: Arc::clone(&is_draining) };
+                let admin = Admin { auths: auths.into(), is_draining: is_draining.subscribe() };
                 let answer = move |request| {
                     let response = admin.answer(&request);
                     std::future::ready(response)
                 };
                 let connections = Connections::new(MAX_ADMIN_CONNECTIONS, MAX_ADMIN_CONNECTIONS);
-                let own = Arc::new(GracefulShutdown::new());
-                tasks.push(tokio::spawn(listener::accept(
-                    listener,
-                    None,
-                    connections,
-                    own,
-                    answer,
-                )));
+                let end = End { graceful: Arc::default(), is_draining: is_draining.subscribe() };
+                let accepting = listener::accept(listener, None, connections, end, answer);
+                tasks.push(tokio::spawn(accepting));
                 Some(address)
             }
         };
@@ -153,7 +148,8 @@ impl Gateway {
             config.max_connections.unwrap_or(DEFAULT_MAX_CONNECTIONS),
             config.max_connections_per_address.unwrap_or(DEFAULT_PER_ADDRESS),
         );
-        let accepting = listener::accept(listener, tls, connections, Arc::clone(&graceful), answer);
+        let end = End { graceful: Arc::clone(&graceful), is_draining: is_draining.subscribe() };
+        let accepting = listener::accept(listener, tls, connections, end, answer);
         let accepting = tokio::spawn(accepting);
         Ok(Self { local_addr, admin_addr, is_draining, graceful, accepting, tasks })
     }
@@ -174,7 +170,7 @@ impl Gateway {
     /// at most.
     pub async fn run_until(mut self, signal: impl Future<Output = ()>) {
         signal.await;
-        self.is_draining.store(true, Ordering::Relaxed);
+        self.is_draining.send_replace(true);
         self.accepting.abort();
         _ = (&mut self.accepting).await;
         if let Ok(graceful) = Arc::try_unwrap(self.graceful) {

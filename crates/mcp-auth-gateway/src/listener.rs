@@ -16,6 +16,7 @@ use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use mcp_auth::{ClientCertificate, PeerAddr};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 use crate::connections::Connections;
 use crate::opened::Opened;
@@ -34,15 +35,25 @@ const MAX_HEAD_BYTES: usize = 64 * 1024;
 /// The most requests at a time on one HTTP/2 connection. Each listening stream of a client is one of them.
 const MAX_STREAMS: u32 = 256;
 
-/// How long accepting pauses after an error that concerns the process, such as too many open files.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long accepting pauses after an error that concerns the process, such as too many open files. As axum does, so that the
+/// log is not filled.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+
+/// How connections learn that the gateway is about to end.
+#[derive(Clone)]
+pub(crate) struct End {
+    /// Connections with requests, which are answered first.
+    pub(crate) graceful: Arc<GracefulShutdown>,
+    /// For connections that have said nothing yet: they are closed.
+    pub(crate) is_draining: watch::Receiver<bool>,
+}
 
 /// Accepts connections until it is dropped. `answer` answers one request.
 pub(crate) async fn accept<F, A, B>(
     listener: TcpListener,
     tls: Option<Certificates>,
     connections: Connections,
-    graceful: Arc<GracefulShutdown>,
+    end: End,
     answer: F,
 ) where
     F: Fn(Request<Incoming>) -> A + Clone + Send + Sync + 'static,
@@ -65,11 +76,12 @@ pub(crate) async fn accept<F, A, B>(
             tokio::spawn(refuse(stream, tls.is_some()));
             continue;
         };
-        let (tls, answer, watcher) = (tls.clone(), answer.clone(), graceful.watcher());
+        let (tls, answer) = (tls.clone(), answer.clone());
+        let (watcher, is_draining) = (end.graceful.watcher(), end.is_draining.clone());
         tokio::spawn(async move {
             _ = stream.set_nodelay(true);
             match tls {
-                None => serve(stream, peer, None, watcher, answer).await,
+                None => serve(stream, peer, None, watcher, is_draining, answer).await,
                 Some(tls) => {
                     let handshake = tls.acceptor().accept(stream);
                     let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await
@@ -79,7 +91,7 @@ pub(crate) async fn accept<F, A, B>(
                     let (_, session) = stream.get_ref();
                     let own = session.peer_certificates().and_then(<[_]>::first);
                     let own = own.map(|der| ClientCertificate::from_der(der));
-                    serve(stream, peer, own, watcher, answer).await;
+                    serve(stream, peer, own, watcher, is_draining, answer).await;
                 }
             }
             drop(place);
@@ -110,6 +122,7 @@ async fn serve<S, F, A, B>(
     peer: SocketAddr,
     certificate: Option<ClientCertificate>,
     watcher: Watcher,
+    mut is_draining: watch::Receiver<bool>,
     answer: F,
 ) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -127,7 +140,10 @@ async fn serve<S, F, A, B>(
         async move { Ok::<_, Infallible>(response.await) }
     });
     // hyper's own time limits begin when it knows the version.
-    let opened = tokio::time::timeout(HEAD_TIMEOUT, Opened::read(stream)).await;
+    let opened = tokio::select! {
+        opened = tokio::time::timeout(HEAD_TIMEOUT, Opened::read(stream)) => opened,
+        _ = is_draining.wait_for(|is_draining| *is_draining) => return,
+    };
     let Ok(Ok((stream, is_http2))) = opened else { return };
     let builder = Builder::new(TokioExecutor::new());
     let mut builder = if is_http2 { builder.http2_only() } else { builder.http1_only() };

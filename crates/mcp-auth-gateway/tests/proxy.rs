@@ -10,6 +10,7 @@ use mcp_auth_testkit::{ServedIssuer, TestIssuer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 /// How long a test waits for bytes that must come.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -77,6 +78,7 @@ struct World {
     admin: SocketAddr,
     resource: String,
     stop: Option<oneshot::Sender<()>>,
+    ended: JoinHandle<()>,
 }
 
 impl World {
@@ -85,8 +87,7 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
         drop(listener);
-        let resource = format!("http://mcp.test:{port}/files");
-        let resource = resource.replace("mcp.test", "127.0.0.1");
+        let resource = format!("http://127.0.0.1:{port}/files");
         let config = format!(
             "listen = \"127.0.0.1:{port}\"\nadmin = \"127.0.0.1:0\"\n[issuers.login]\nurl = \"{}\"\n[[resources]]\nurl = \"{resource}\"\nupstream = \"http://{upstream}/mcp\"\nscopes = [\"read\"]\n{rules}",
             issuer.url(),
@@ -95,8 +96,8 @@ impl World {
         let gateway = Gateway::start(&config).await.expect("a gateway");
         let (address, admin) = (gateway.local_addr(), gateway.admin_addr().expect("an address"));
         let (stop, stopped) = oneshot::channel();
-        tokio::spawn(gateway.run_until(async { _ = stopped.await }));
-        Self { issuer, gateway: address, admin, resource, stop: Some(stop) }
+        let ended = tokio::spawn(gateway.run_until(async { _ = stopped.await }));
+        Self { issuer, gateway: address, admin, resource, stop: Some(stop), ended }
     }
 
     fn token(&self, scopes: &[&str]) -> String {
@@ -327,6 +328,25 @@ async fn requests_under_way_are_answered_before_it_ends() {
     upstream.write_all(OK.as_bytes()).await.expect("sent");
     let response = read_message(&mut client).await.expect("a response");
     assert!(response.starts_with("HTTP/1.1 200"), "{response}");
+}
+
+#[tokio::test]
+async fn connections_that_say_nothing_do_not_delay_the_end() {
+    let upstream = Upstream::answering(OK).await;
+    let mut world = World::new(upstream.address, "").await;
+    let mut silent = TcpStream::connect(world.gateway).await.expect("a connection");
+    let mut begun = TcpStream::connect(world.gateway).await.expect("a connection");
+    begun.write_all(b"PRI * HT").await.expect("sent");
+    let mut idle = TcpStream::connect(world.gateway).await.expect("a connection");
+    let request = format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", world.gateway);
+    idle.write_all(request.as_bytes()).await.expect("sent");
+    read_message(&mut idle).await.expect("a response");
+    drop(world.stop.take());
+    // Less than the time that requests under way may take.
+    tokio::time::timeout(PATIENCE, &mut world.ended).await.expect("in time").expect("an end");
+    for stream in [&mut silent, &mut begun, &mut idle] {
+        assert!(matches!(stream.read(&mut [0; 16]).await, Ok(0) | Err(_)));
+    }
 }
 
 #[tokio::test]
