@@ -11,6 +11,7 @@ use serde::Deserialize;
 use crate::error::Error;
 use crate::issuer::IssuerConfig;
 use crate::resource::ResourceConfig;
+use crate::secret::SecretSource;
 
 /// A gateway: issuers, resources, and where it listens.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -26,6 +27,8 @@ pub struct Config {
     pub max_connections: Option<usize>,
     /// The most connections of one address at a time: set it where a proxy on another machine is in front. Default: 1024.
     pub max_connections_per_address: Option<usize>,
+    /// The key that signs the tokens of `identity = "jwt"`, in PEM (PKCS #8, P-256). Default: a new one at each start.
+    pub signing_key: Option<SecretSource>,
     /// The authorization servers, by names of your choice.
     pub issuers: BTreeMap<String, IssuerConfig>,
     /// The protected MCP servers.

@@ -35,6 +35,6 @@ pub use config::{Config, Tls};
 pub use duration::Seconds;
 pub use error::Error;
 pub use issuer::{IntrospectionConfig, IntrospectionMethod, IssuerConfig};
-pub use resource::{CertificateHeader, ClientCertificates, DpopMode, ResourceConfig};
+pub use resource::{CertificateHeader, ClientCertificates, DpopMode, IdentityMode, ResourceConfig};
 pub use rule::{Deny, RuleConfig, RuleTable, Strings};
 pub use secret::SecretSource;

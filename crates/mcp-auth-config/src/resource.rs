@@ -26,6 +26,13 @@ pub struct ResourceConfig {
     /// The URL of the MCP server to which admitted requests are passed on.
     pub upstream: Option<String>,
 
+    /// How the MCP server learns who calls. Default: not at all.
+    pub identity: Option<IdentityMode>,
+    /// Claims of the caller's token that it learns too, and their names there: of a header, or of a claim.
+    pub identity_claims: BTreeMap<String, String>,
+    /// Headers that the MCP server demands of the gateway, such as an API key of its own.
+    pub upstream_headers: BTreeMap<String, SecretSource>,
+
     /// The scopes that every token needs.
     pub scopes: Vec<String>,
     /// The scopes that clients are told to ask for at first, in addition.
@@ -89,6 +96,19 @@ pub struct ResourceConfig {
     pub name: Option<String>,
     /// A page about this resource.
     pub documentation: Option<String>,
+}
+
+/// How an MCP server learns who calls.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum IdentityMode {
+    /// Not at all.
+    #[default]
+    None,
+    /// In the headers `X-Auth-Subject`, `X-Auth-Issuer`, `X-Auth-Client-Id` and `X-Auth-Scopes`.
+    Headers,
+    /// In a token of the gateway's own, which it sends as `Authorization: Bearer` and which only this server accepts.
+    Jwt,
 }
 
 /// Whether DPoP-bound tokens are offered or required.

@@ -9,10 +9,13 @@ use mcp_auth::McpAuth;
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 
+use crate::identity_token::SigningKey;
+
 /// What the admin listener knows.
 #[derive(Clone, Debug)]
 pub(crate) struct Admin {
     pub(crate) auths: Arc<[McpAuth]>,
+    pub(crate) signing_key: Option<Arc<SigningKey>>,
     pub(crate) is_draining: watch::Receiver<bool>,
 }
 
@@ -21,6 +24,7 @@ impl Admin {
         let (status, body) = match request.uri().path() {
             "/livez" => (StatusCode::OK, Value::from("alive")),
             "/readyz" => self.readiness(),
+            "/jwks.json" if let Some(key) = &self.signing_key => (StatusCode::OK, key.jwks()),
             _ => (StatusCode::NOT_FOUND, Value::from("there are /livez and /readyz")),
         };
         let mut response = Response::new(Full::new(Bytes::from(format!("{body}\n"))));

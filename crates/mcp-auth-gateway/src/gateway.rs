@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use hyper_util::server::graceful::GracefulShutdown;
 use mcp_auth::McpAuth;
-use mcp_auth_config::Config;
+use mcp_auth_config::{Config, IdentityMode, ResourceConfig};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::admin::Admin;
 use crate::connections::{Connections, DEFAULT_PER_ADDRESS};
+use crate::identity::Identity;
+use crate::identity_token::SigningKey;
 use crate::listener::{self, End};
 use crate::routes::Routes;
 use crate::tls::Certificates;
@@ -47,6 +49,9 @@ pub enum StartError {
         /// What is wrong.
         message: String,
     },
+    /// The key for `identity = "jwt"` cannot be used.
+    #[error("signing_key: {0}")]
+    SigningKey(String),
     /// The certificate cannot be used.
     #[error("tls: {0}")]
     Tls(String),
@@ -64,12 +69,14 @@ pub enum StartError {
 struct Parts {
     auths: Vec<McpAuth>,
     routes: Routes,
+    signing_key: Option<Arc<SigningKey>>,
     tls: Option<Certificates>,
 }
 
 impl Parts {
     fn of(config: &Config) -> Result<Self, StartError> {
         let auths = config.protected_resources()?;
+        let signing_key = signing_key(config)?;
         let mut routes = Routes::default();
         for (auth, resource) in auths.iter().zip(&config.resources) {
             let wrong = |message| StartError::Resource { resource: resource.url.clone(), message };
@@ -77,12 +84,26 @@ impl Parts {
                 wrong("set `upstream`, the URL of the MCP server that is protected".into())
             })?;
             let upstream = Upstream::new(url).map_err(wrong)?;
-            routes.add(auth, upstream).map_err(wrong)?;
+            let identity = Identity::new(auth, resource, url, signing_key.as_ref());
+            routes.add(auth, upstream, identity.map_err(wrong)?).map_err(wrong)?;
         }
         let tls =
             config.tls.as_ref().map(Certificates::read).transpose().map_err(StartError::Tls)?;
-        Ok(Self { auths, routes, tls })
+        Ok(Self { auths, routes, signing_key, tls })
     }
+}
+
+/// The key for `identity = "jwt"`. Returns `None` if no resource has it, or upstreams could not get its public key.
+fn signing_key(config: &Config) -> Result<Option<Arc<SigningKey>>, StartError> {
+    let is_jwt = |resource: &ResourceConfig| resource.identity == Some(IdentityMode::Jwt);
+    if config.admin.is_none() || !config.resources.iter().any(is_jwt) {
+        return Ok(None);
+    }
+    let key = match &config.signing_key {
+        Some(source) => SigningKey::from_pem(&source.read()?),
+        None => SigningKey::generate(),
+    };
+    key.map(|key| Some(Arc::new(key))).map_err(StartError::SigningKey)
 }
 
 /// Checks a configuration, as [`Gateway::start`] does before it listens.
@@ -112,7 +133,7 @@ impl Gateway {
     ///
     /// What is wrong with the configuration, or which address cannot be listened at.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
-        let Parts { auths, routes, tls } = Parts::of(config)?;
+        let Parts { auths, routes, signing_key, tls } = Parts::of(config)?;
         let (listener, local_addr) = bind(config.listen.unwrap_or(DEFAULT_LISTEN)).await?;
         if tls.is_none() && !local_addr.ip().is_loopback() {
             tracing::warn!(target: "mcp_auth", address = %local_addr, "listens without TLS: a proxy in front must terminate TLS, since tokens are sent in clear otherwise");
@@ -124,7 +145,11 @@ impl Gateway {
             None => None,
             Some(address) => {
                 let (listener, address) = bind(address).await?;
-                let admin = Admin { auths: auths.into(), is_draining: is_draining.subscribe() };
+                let admin = Admin {
+                    auths: auths.into(),
+                    signing_key,
+                    is_draining: is_draining.subscribe(),
+                };
                 let answer = move |request| {
                     let response = admin.answer(&request);
                     std::future::ready(response)

@@ -71,6 +71,25 @@ pub(crate) fn strip_response(headers: &mut HeaderMap) {
     remove(headers, |name| name.starts_with("access-control-"));
 }
 
+/// Removes a header that the gateway writes itself, in each spelling that a server could take for it.
+pub(crate) fn remove_spellings(headers: &mut HeaderMap, name: &HeaderName) {
+    let with_hyphens = |byte: u8| if byte.is_ascii_alphanumeric() { byte } else { b'-' };
+    let name = name.as_str();
+    remove(headers, |other| {
+        name.len() == other.len()
+            && name.bytes().map(with_hyphens).eq(other.bytes().map(with_hyphens))
+    });
+}
+
+/// Whether a header belongs to the message or its connection, so that a configuration must not set it.
+pub(crate) fn is_reserved(name: &HeaderName) -> bool {
+    HOP_BY_HOP.contains(&name.as_str())
+        || matches!(*name, header::HOST | header::ACCEPT | header::ORIGIN | header::EXPECT)
+        || ["content-", "mcp-", "last-event-id"]
+            .iter()
+            .any(|prefix| name.as_str().starts_with(prefix))
+}
+
 /// Removes the headers of the connection, and those that `Connection` names.
 fn strip_hop_by_hop(headers: &mut HeaderMap) {
     let mut named = Vec::new();

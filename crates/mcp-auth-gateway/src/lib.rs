@@ -16,6 +16,8 @@
 mod headers;
 mod connections;
 mod upstream;
+mod identity_token;
+mod identity;
 mod proxy;
 mod routes;
 mod admin;

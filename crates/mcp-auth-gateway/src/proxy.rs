@@ -11,10 +11,11 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
-use mcp_auth::GuardedBody;
+use mcp_auth::{AuthInfo, GuardedBody};
 use tower_service::Service;
 
 use crate::headers::{strip_request, strip_response};
+use crate::identity::Identity;
 use crate::upstream::Upstream;
 
 /// The body of an upstream's response, or a text of ours.
@@ -24,6 +25,7 @@ pub(crate) type ProxyBody = Either<Incoming, Full<Bytes>>;
 #[derive(Clone, Debug)]
 pub(crate) struct Proxy {
     pub(crate) upstream: Arc<Upstream>,
+    pub(crate) identity: Arc<Identity>,
 }
 
 impl Service<Request<GuardedBody<Incoming>>> for Proxy {
@@ -36,16 +38,22 @@ impl Service<Request<GuardedBody<Incoming>>> for Proxy {
     }
 
     fn call(&mut self, request: Request<GuardedBody<Incoming>>) -> Self::Future {
-        let upstream = Arc::clone(&self.upstream);
-        Box::pin(async move { Ok(pass_on(&upstream, request).await) })
+        let (upstream, identity) = (Arc::clone(&self.upstream), Arc::clone(&self.identity));
+        Box::pin(async move { Ok(pass_on(&upstream, &identity, request).await) })
     }
 }
 
 async fn pass_on(
     upstream: &Upstream,
+    identity: &Identity,
     mut request: Request<GuardedBody<Incoming>>,
 ) -> Response<ProxyBody> {
     strip_request(request.headers_mut());
+    let caller = request.extensions().get::<AuthInfo>().cloned();
+    if let Err(error) = identity.add(caller.as_ref(), request.headers_mut()) {
+        tracing::error!(target: "mcp_auth", error, "the upstream cannot be told who calls, so it is not asked");
+        return text(StatusCode::BAD_GATEWAY, "the server behind this gateway cannot be asked\n");
+    }
     match upstream.send(request).await {
         Ok(response) => {
             let (mut parts, body) = response.into_parts();

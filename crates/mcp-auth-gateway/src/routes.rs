@@ -13,6 +13,7 @@ use tower_service::Service as _;
 
 use bytes::Bytes;
 
+use crate::identity::Identity;
 use crate::proxy::{Proxy, ProxyBody, text};
 use crate::upstream::Upstream;
 
@@ -39,7 +40,12 @@ impl Routes {
     /// # Errors
     ///
     /// If its URL has no host, or leads to the same place as that of another resource.
-    pub(crate) fn add(&mut self, auth: &McpAuth, upstream: Upstream) -> Result<(), String> {
+    pub(crate) fn add(
+        &mut self,
+        auth: &McpAuth,
+        upstream: Upstream,
+        identity: Identity,
+    ) -> Result<(), String> {
         let uri: Uri =
             auth.resource().parse().map_err(|_| format!("{:?} is not a URL", auth.resource()))?;
         let host = uri.authority().map(|authority| host_of(uri.scheme(), authority));
@@ -51,7 +57,9 @@ impl Routes {
                 .entry(path.into())
                 .or_insert_with(|| Endpoint::Metadata(auth.metadata_service()));
         }
-        let protected = auth.bearer_auth().layer(Proxy { upstream: Arc::new(upstream) });
+        let protected = auth
+            .bearer_auth()
+            .layer(Proxy { upstream: Arc::new(upstream), identity: Arc::new(identity) });
         match endpoints.insert(trimmed(uri.path()).into(), Endpoint::Resource(protected)) {
             None => Ok(()),
             Some(_) => Err("another resource is at the same host and path".into()),

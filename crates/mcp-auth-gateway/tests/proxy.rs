@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use mcp_auth::{AuthorizationServer, McpAuth};
 use mcp_auth_config::Config;
 use mcp_auth_gateway::{Gateway, StartError};
 use mcp_auth_testkit::{ServedIssuer, TestIssuer};
@@ -391,4 +392,155 @@ async fn a_wrong_configuration_says_what_to_change() {
         let error = started.err().map(|error| error.to_string()).unwrap_or_default();
         assert!(error.contains(expected), "{rest}: {error}");
     }
+}
+
+#[tokio::test]
+async fn an_upstream_learns_from_headers_who_calls() {
+    let upstream = Upstream::answering(OK).await;
+    let rules = format!(
+        "optional = true\nidentity = \"headers\"\nupstream_headers = {{ X-Api-Key = \"file:{}\" }}\n[resources.identity_claims]\nemail = \"X-Email\"\ngroups = \"X-Groups\"\nnone = \"X-None\"\n",
+        file_with("upstream-key", "its-key\n")
+    );
+    let world = World::new(upstream.address, &rules).await;
+    let groups: serde_json::Value = vec!["a", "b"].into();
+    let token = world.issuer.token().audience(world.resource.as_str()).scopes(["read", "b"]);
+    let token = token
+        .subject("jos\u{e9} %\r\nX-Groups: root")
+        .client_id("cli")
+        .claim("email", "jose@example.com")
+        .claim("none", serde_json::Value::Null)
+        .claim("groups", groups)
+        .sign();
+    let lines = "X-Auth-Subject: root\r\nX_Auth_Issuer: root\r\nx.email: root\r\nX_Groups: root\r\nX-None: root\r\nX_Api_Key: theirs\r\n";
+    world.post(&token, lines, "{}").await;
+    let head = upstream.requests().concat();
+    let mut told: Vec<_> =
+        head.lines().filter(|line| line.to_lowercase().starts_with('x')).collect();
+    told.sort_unstable();
+    let issuer = format!("x-auth-issuer: {}", world.issuer.url());
+    let expected = [
+        "x-api-key: its-key",
+        "x-auth-client-id: cli",
+        &issuer,
+        "x-auth-scopes: read b",
+        "x-auth-subject: jos%C3%A9 %25%0D%0AX-Groups: root",
+        "x-email: jose@example.com",
+        r#"x-groups: ["a","b"]"#,
+    ];
+    assert_eq!(told, expected);
+
+    // Nobody is told of an anonymous caller, whatever the caller says.
+    let host = world.gateway;
+    world
+        .send(&format!(
+            "POST /files HTTP/1.1\r\nHost: {host}\r\nContent-Length: 2\r\n{lines}\r\n{{}}"
+        ))
+        .await;
+    let requests = upstream.requests();
+    let anonymous = requests.get(1).expect("an anonymous request");
+    assert!(!anonymous.contains("root") && !anonymous.contains("theirs"), "{anonymous}");
+}
+
+#[tokio::test]
+async fn an_upstream_can_verify_a_token_about_who_calls() {
+    let upstream = Upstream::answering(OK).await;
+    let rules = "identity = \"jwt\"\n[resources.identity_claims]\nemail = \"mail\"\n";
+    let world = World::new(upstream.address, rules).await;
+    let token = world.issuer.token().audience(world.resource.as_str()).scopes(["read"]);
+    let token = token.client_id("cli").claim("email", "alice@example.com").sign();
+    for _ in 0..2 {
+        world.post(&token, "", "{}").await;
+    }
+    let requests = upstream.requests();
+    let told: Vec<_> = requests
+        .iter()
+        .filter_map(|request| request.lines().find_map(|line| line.strip_prefix("authorization: ")))
+        .collect();
+    assert!(told.len() == 2 && told[0] == told[1] && !told[0].contains(&token), "{told:?}");
+
+    let mut admin = TcpStream::connect(world.admin).await.expect("a connection");
+    admin.write_all(b"GET /jwks.json HTTP/1.1\r\nHost: admin\r\n\r\n").await.expect("sent");
+    let answer = read_message(&mut admin).await.expect("an answer");
+    let jwks = answer.split("\r\n\r\n").nth(1).expect("a body");
+    let keys = mcp_auth::jwt::KeySet::parse(jwks.as_bytes()).expect("keys");
+    let address = format!("http://{}/mcp", upstream.address);
+    let server = |at: &str| {
+        McpAuth::builder(at)
+            .authorization_server(AuthorizationServer::with_keys(&world.resource, keys.clone()))
+            .required_scopes(["read"])
+            .build()
+            .expect("a resource")
+    };
+    let request =
+        http::Request::get("/mcp").header("authorization", told[0]).body(()).expect("one");
+    let (parts, ()) = request.into_parts();
+    let body = || http_body_util::Empty::<bytes::Bytes>::new();
+    let (caller, _) = server(&address).admit(&parts, body()).await.expect("admitted");
+    let claims: serde_json::Value = caller.claims().expect("claims");
+    assert_eq!((caller.subject(), caller.client_id()), ("alice", Some("cli")));
+    assert_eq!(claims["mail"], "alice@example.com");
+    assert_eq!(claims["sub_id"]["iss"], world.issuer.url());
+    let lifetime = claims["exp"].as_u64().zip(claims["iat"].as_u64()).map(|(exp, iat)| exp - iat);
+    assert_eq!(lifetime, Some(60));
+    // Another server does not accept it.
+    assert!(server("http://127.0.0.1:1/other").admit(&parts, body()).await.is_err());
+    // Nor does the gateway.
+    let own = told[0].strip_prefix("Bearer ").expect("a scheme");
+    assert!(world.post(own, "", "{}").await.starts_with("HTTP/1.1 401"));
+}
+
+#[test]
+fn who_calls_is_described_without_contradictions() {
+    let base = "[issuers.a]\nurl = \"https://a.example.com\"\n[[resources]]\nurl = \"https://m.example.com/mcp\"\nupstream = \"http://127.0.0.1:1/mcp\"\n";
+    for (lines, expected) in [
+        ("identity = \"jwt\"", "needs `admin`"),
+        ("identity_claims = { email = \"X-Email\" }", "`identity_claims` needs `identity"),
+        (
+            "identity = \"headers\"\nidentity_claims = { email = \"X-Auth-Subject\" }",
+            "the name of another header",
+        ),
+        (
+            "identity = \"headers\"\nidentity_claims = { email = \"Content-Type\" }",
+            "a header of the message itself",
+        ),
+        (
+            "identity = \"headers\"\nidentity_claims = { email = \"a b\" }",
+            "not the name of a header",
+        ),
+        ("upstream_headers = { Host = \"env:PATH\" }", "a header of the message itself"),
+        ("upstream_headers = { X-Key = \"env:MCP_AUTH_TEST_NOT_SET\" }", "is not set"),
+        (
+            "identity = \"headers\"\nidentity_claims = { email = \"X-Key\" }\nupstream_headers = { x-key = \"env:PATH\" }",
+            "both set",
+        ),
+    ] {
+        let config = Config::from_toml(&format!("{base}{lines}\n")).expect(lines);
+        let error = mcp_auth_gateway::check(&config).expect_err(lines).to_string();
+        assert!(error.contains(expected), "{lines}: {error}");
+    }
+    let with = |top: &str, lines: &str| {
+        Config::from_toml(&format!(
+            "admin = \"127.0.0.1:0\"\n{top}\n{base}identity = \"jwt\"\n{lines}\n"
+        ))
+    };
+    for (top, lines, expected) in [
+        ("signing_key = \"env:PATH\"", "", "not a key for ES256"),
+        ("", "identity_claims = { email = \"sub\" }", "a claim of the gateway's own"),
+        (
+            "",
+            "upstream_headers = { Authorization = \"env:PATH\" }",
+            "uses the header `Authorization`",
+        ),
+    ] {
+        let config = with(top, lines).expect(lines);
+        let error = mcp_auth_gateway::check(&config).expect_err(lines).to_string();
+        assert!(error.contains(expected), "{lines}: {error}");
+    }
+}
+
+/// A file of this test process.
+fn file_with(name: &str, text: &str) -> String {
+    let path = std::env::temp_dir().join(format!("mcp-auth-{}-{name}", std::process::id()));
+    std::fs::write(&path, text).expect("a file");
+    path.display().to_string()
 }
