@@ -12,44 +12,60 @@ use crate::resource::joined_frames::JoinedFrames;
 /// is parsed at once, and a longer one that only passes through is not kept.
 const MAX_CAPTURED_BYTES: usize = 64 * 1024;
 
-/// The message of a request, copied: a small part of a buffer would keep all of it.
-///
-/// It says which ids wait for a response. Clones share it.
+/// The message of a request. It says which ids wait for a response. Clones share it.
 #[derive(Clone, Default)]
-pub(crate) struct CapturedMessage(Option<Arc<Mutex<Message>>>);
+pub(crate) struct CapturedMessage(Captured);
+
+#[derive(Clone, Default)]
+enum Captured {
+    /// The request has no message.
+    #[default]
+    Absent,
+    /// The layer has read it. It may be a small part of a buffer, all of which it keeps.
+    Read(Bytes),
+    /// A message of its own memory.
+    Kept(Arc<Mutex<Message>>),
+}
 
 enum Message {
     /// The layer has read it, or it passes through.
-    Kept(JoinedFrames),
+    Whole(JoinedFrames),
     /// It is too long to be kept. Its requests, if the layer has read it.
     TooLong(Option<Vec<OpenRequest>>),
 }
 
 impl CapturedMessage {
     /// A message that the layer has read.
-    pub(super) fn read(message: &Bytes) -> Self {
-        Self::new(match message.len() {
-            ..=MAX_CAPTURED_BYTES => {
-                Message::Kept(JoinedFrames::from(Bytes::copy_from_slice(message)))
-            }
-            _ => Message::TooLong(open_requests(message)),
-        })
+    pub(super) fn read(message: Bytes) -> Self {
+        Self(Captured::Read(message))
     }
 
     /// A message that passes through the layer. Its frames must be [recorded](Self::record).
     pub(super) fn passing() -> Self {
-        Self::new(Message::Kept(JoinedFrames::default()))
+        Self::new(Message::Whole(JoinedFrames::default()))
     }
 
     fn new(message: Message) -> Self {
-        Self(Some(Arc::new(Mutex::new(message))))
+        Self(Captured::Kept(Arc::new(Mutex::new(message))))
+    }
+
+    /// Copies a message that the layer has read, so that it keeps no buffer while its request waits. Most requests that
+    /// are refused or answered at once need no copy.
+    pub(crate) fn detach(&mut self) {
+        let Captured::Read(message) = &self.0 else { return };
+        *self = Self::new(match message.len() {
+            ..=MAX_CAPTURED_BYTES => {
+                Message::Whole(JoinedFrames::from(Bytes::copy_from_slice(message)))
+            }
+            _ => Message::TooLong(open_requests(message)),
+        });
     }
 
     /// Records a frame of a message that passes through.
     pub(super) fn record(&self, frame: &Bytes) {
-        let Some(message) = &self.0 else { return };
+        let Captured::Kept(message) = &self.0 else { return };
         let mut message = lock(message);
-        if let Message::Kept(frames) = &mut *message
+        if let Message::Whole(frames) = &mut *message
             && frames.add(Bytes::copy_from_slice(frame), MAX_CAPTURED_BYTES).is_err()
         {
             *message = Message::TooLong(None);
@@ -58,16 +74,19 @@ impl CapturedMessage {
 
     /// Whether it was too long to be kept, and was not read before.
     pub(crate) fn is_too_long(&self) -> bool {
-        let message = self.0.as_ref().map(|message| lock(message));
-        message.is_some_and(|message| matches!(*message, Message::TooLong(None)))
+        matches!(&self.0, Captured::Kept(message) if matches!(*lock(message), Message::TooLong(None)))
     }
 
     /// The requests in the message. Returns `None` if they are not known: there is no message, it was not kept, it is not
     /// complete, or it cannot be parsed reliably.
     pub(crate) fn open_requests(&self) -> Option<Vec<OpenRequest>> {
-        match &*lock(self.0.as_ref()?) {
-            Message::Kept(frames) => open_requests(frames.bytes()),
-            Message::TooLong(requests) => requests.clone(),
+        match &self.0 {
+            Captured::Absent => None,
+            Captured::Read(message) => open_requests(message),
+            Captured::Kept(message) => match &*lock(message) {
+                Message::Whole(frames) => open_requests(frames.bytes()),
+                Message::TooLong(requests) => requests.clone(),
+            },
         }
     }
 }

@@ -45,13 +45,17 @@ impl<B> GuardedBody<B> {
     }
 
     /// The message of the request. If the layer has not read it, it is recorded when it passes through.
-    pub(crate) fn capture(&mut self) -> CapturedMessage {
+    pub(crate) fn capture(&mut self) -> CapturedMessage
+    where
+        B: Body,
+    {
         match &mut self.kind {
+            Kind::Inner { body, .. } if body.is_end_stream() => CapturedMessage::default(),
             Kind::Inner { captured, .. } => {
                 *captured = CapturedMessage::passing();
                 captured.clone()
             }
-            Kind::Held { data, .. } => data.as_ref().map(CapturedMessage::read).unwrap_or_default(),
+            Kind::Held { data, .. } => data.clone().map(CapturedMessage::read).unwrap_or_default(),
         }
     }
 

@@ -201,7 +201,9 @@ impl McpAuth {
         now: SystemTime,
     ) -> Result<CheckedToken, Denial> {
         let token = self.0.policy.check_token(token, now)?;
-        self.0.revocations.check(token.data(), now, self.0.policy.validity.leeway)?;
+        let leeway = self.0.policy.validity.leeway;
+        self.0.revocations.learn_clock(token.data(), now, leeway);
+        self.0.revocations.check(token.data(), now, leeway)?;
         Ok(token)
     }
 

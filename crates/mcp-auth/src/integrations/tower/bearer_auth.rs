@@ -15,7 +15,6 @@ use tower_service::Service;
 
 use crate::integrations::tower::caller_scope::{CallerScope, Outcome};
 use crate::integrations::tower::extensions::Anonymous;
-use crate::integrations::tower::open_request::OpenRequest;
 use crate::integrations::tower::response_body::ResponseBody;
 use crate::integrations::tower::{cors, decision_log, stripped_headers};
 use crate::model::auth_info::AuthInfo;
@@ -124,18 +123,6 @@ where
     }
 }
 
-/// Boxed, so that the future of a request stays small.
-fn boxed_scope<'a, B>(
-    auth: &'a McpAuth,
-    caller: Option<&AuthInfo>,
-    scheme: Scheme,
-    parts: &mut Parts,
-    body: &mut GuardedBody<B>,
-) -> Box<CallerScope<'a>> {
-    let request = OpenRequest::new(parts, body);
-    Box::new(CallerScope::from_request(auth, caller, scheme, parts, request))
-}
-
 /// Handles one request. `precheck` is the result of earlier checks of it; `pass_on` passes an admitted request to
 /// the inner service.
 ///
@@ -146,7 +133,7 @@ pub(crate) fn handle<B, R, F, E>(
     auth: McpAuth,
     precheck: Result<(), Denial>,
     pass_on: impl FnOnce(Request<GuardedBody<B>>) -> F,
-    mut parts: Parts,
+    parts: Parts,
     body: B,
 ) -> impl Future<Output = Result<Response<ResponseBody<R>>, E>>
 where
@@ -167,38 +154,9 @@ where
         }
         let scheme;
         let mut response = match auth.admit_or_anonymous(&parts, body).await {
-            Ok((caller, mut body)) => {
-                stripped_headers::remove(&mut parts.headers);
-                if auth.reads_bodies() {
-                    stripped_headers::remove_upgrade(&mut parts.headers);
-                }
+            Ok((caller, body)) => {
                 scheme = caller.as_ref().map(AuthInfo::scheme).unwrap_or_default();
-                let scope = boxed_scope(&auth, caller.as_ref(), scheme, &mut parts, &mut body);
-                match caller {
-                    Some(caller) => parts.extensions.insert(caller).map(drop),
-                    None => {
-                        parts.extensions.remove::<AuthInfo>(); // set by another resource's layer
-                        parts.extensions.insert(Anonymous(auth.clone(), scope.name)).map(drop)
-                    }
-                };
-                let outcome = {
-                    let (scope, mut watch) = (&*scope, None);
-                    let mut response = pin!(pass_on(Request::from_parts(parts, body)));
-                    let outcome = poll_fn(move |context| match response.as_mut().poll(context) {
-                        Poll::Ready(response) => {
-                            Poll::Ready(response.map(|response| scope.on_response(response)))
-                        }
-                        Poll::Pending => {
-                            let revoked = scope.poll_revoked(&mut watch, context);
-                            revoked.map(|response| Ok(Outcome::Passed(closing(response, has_body))))
-                        }
-                    });
-                    outcome.await?
-                };
-                match outcome {
-                    Outcome::Passed(response) => response,
-                    Outcome::Pending(answer) => boxed(|| scope.complete(answer)).await,
-                }
+                pass_admitted(&auth, caller, pass_on, parts, body, has_body).await?
             }
             Err(denial) => {
                 scheme = Scheme::of(&parts.headers);
@@ -212,6 +170,59 @@ where
         }
         origin_check.expose(auth.allowed_origins(), response.headers_mut());
         Ok(response)
+    }
+}
+
+/// Passes an admitted request on, without its credentials, and completes the response.
+///
+/// A future of its own: that of [`handle`] can keep it in the memory of the one that has admitted the request.
+#[expect(clippy::manual_async_fn, reason = "an `async fn` would hold its arguments twice")]
+fn pass_admitted<B, R, F, E>(
+    auth: &McpAuth,
+    caller: Option<AuthInfo>,
+    pass_on: impl FnOnce(Request<GuardedBody<B>>) -> F,
+    mut parts: Parts,
+    mut body: GuardedBody<B>,
+    has_body: bool,
+) -> impl Future<Output = Result<Response<ResponseBody<R>>, E>>
+where
+    B: Body<Data = Bytes>,
+    R: Body<Data = Bytes>,
+    F: Future<Output = Result<Response<R>, E>>,
+{
+    async move {
+        stripped_headers::remove(&mut parts.headers);
+        if auth.reads_bodies() {
+            stripped_headers::remove_upgrade(&mut parts.headers);
+        }
+        let message = body.capture();
+        let mut scope = CallerScope::from_request(auth, caller.as_ref(), &mut parts, message);
+        match caller {
+            Some(caller) => parts.extensions.insert(caller).map(drop),
+            None => {
+                parts.extensions.remove::<AuthInfo>(); // set by another resource's layer
+                parts.extensions.insert(Anonymous(auth.clone(), scope.name)).map(drop)
+            }
+        };
+        let outcome = {
+            let (scope, mut watch) = (&mut scope, None);
+            let mut response = pin!(pass_on(Request::from_parts(parts, body)));
+            let outcome = poll_fn(move |context| match response.as_mut().poll(context) {
+                Poll::Ready(response) => {
+                    Poll::Ready(response.map(|response| scope.on_response(response)))
+                }
+                Poll::Pending => {
+                    scope.request.wait();
+                    let revoked = scope.poll_revoked(&mut watch, context);
+                    revoked.map(|response| Ok(Outcome::Passed(closing(response, has_body))))
+                }
+            });
+            outcome.await?
+        };
+        Ok(match outcome {
+            Outcome::Passed(response) => response,
+            Outcome::Pending(answer) => boxed(|| scope.complete(answer)).await,
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Method, Response};
 use http_body::Body;
@@ -18,16 +18,17 @@ use crate::integrations::tower::stream_state::{RewriteFn, StreamState};
 use crate::integrations::tower::{decision_log, session_ids};
 use crate::model::auth_info::AuthInfo;
 use crate::model::denial::Denial;
-use crate::model::scheme::Scheme;
 use crate::model::session_owner::SessionOwner;
+use crate::resource::captured_message::CapturedMessage;
 use crate::resource::mcp_auth::McpAuth;
+
+/// The header with the method of the message.
+const MCP_METHOD: HeaderName = HeaderName::from_static("mcp-method");
 
 /// An admitted request that waits for its response.
 pub(super) struct CallerScope<'a> {
     pub(super) auth: &'a McpAuth,
     pub(super) caller: Option<AuthInfo>,
-    /// The scheme of the caller's credentials, which is also that of the challenge.
-    scheme: Scheme,
     /// By which of the resource's names the client called, as an index.
     pub(super) name: usize,
     /// The name of the tool in the headers, for the log.
@@ -59,15 +60,15 @@ impl<'a> CallerScope<'a> {
     pub(super) fn from_request(
         auth: &'a McpAuth,
         caller: Option<&AuthInfo>,
-        scheme: Scheme,
         parts: &mut Parts,
-        request: OpenRequest,
+        message: CapturedMessage,
     ) -> Self {
         let is_head = parts.method == Method::HEAD;
         let name = auth.names().index_for(parts);
         let headers = &mut parts.headers;
         // One pass over the names is faster than four lookups.
-        let (mut has_ids, mut is_modern, mut tool_name) = (false, false, None);
+        let (mut has_ids, mut is_modern) = (false, false);
+        let (mut mcp_method, mut tool_name) = (None, None);
         for (it, value) in headers.iter() {
             has_ids |= session_ids::is_id(it);
             is_modern |=
@@ -75,7 +76,11 @@ impl<'a> CallerScope<'a> {
             if *it == decision_log::MCP_NAME {
                 tool_name = tool_name.or(Some(value));
             }
+            if *it == MCP_METHOD {
+                mcp_method = mcp_method.or(Some(value));
+            }
         }
+        let request = OpenRequest::new(&parts.method, mcp_method, message);
         let tool_name = tool_name.filter(|_| is_modern).cloned();
         if has_ids {
             let owner = SessionOwner::of(caller);
@@ -88,7 +93,7 @@ impl<'a> CallerScope<'a> {
             }
         }
         let (caller, may_be_cached) = (caller.cloned(), is_modern);
-        Self { auth, caller, scheme, name, tool_name, is_head, request, may_be_cached }
+        Self { auth, caller, name, tool_name, is_head, request, may_be_cached }
     }
 
     /// Signs the session ids in the response. A stream is set up to end with the caller's token, and to be
@@ -121,7 +126,8 @@ impl<'a> CallerScope<'a> {
         let denial = self.caller.as_ref().and_then(AuthInfo::denied).or(raised)?;
         let tool_call = self.auth.tool_error_hint().and_then(|_| self.request.tool_call_id());
         let denial = self.auth.denial_of(denial.clone(), tool_call.as_deref());
-        let denial = denial.under(self.scheme).called_by(self.name);
+        let scheme = self.caller.as_ref().map(AuthInfo::scheme).unwrap_or_default();
+        let denial = denial.under(scheme).called_by(self.name);
         Some(self.auth.log_and_refuse(&denial, self.tool_name.as_ref()))
     }
 

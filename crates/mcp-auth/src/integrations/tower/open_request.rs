@@ -1,16 +1,11 @@
 //! `OpenRequest`: a request whose response is not complete, and how the response ends early.
 
 use http::Method;
-use http::header::{HeaderName, HeaderValue};
-use http::request::Parts;
+use http::header::HeaderValue;
 
 use crate::integrations::tower::json_rpc;
 use crate::policy::operation;
 use crate::resource::captured_message::CapturedMessage;
-use crate::resource::guarded_body::GuardedBody;
-
-/// The header with the method of the message.
-const MCP_METHOD: HeaderName = HeaderName::from_static("mcp-method");
 
 const LISTEN: HeaderValue = HeaderValue::from_static("subscriptions/listen");
 
@@ -28,12 +23,22 @@ pub(super) struct OpenRequest {
 }
 
 impl OpenRequest {
-    pub(super) fn new<B>(parts: &Parts, body: &mut GuardedBody<B>) -> Self {
-        if parts.method != Method::POST {
+    /// `mcp_method` is the header with the method of the message.
+    pub(super) fn new(
+        method: &Method,
+        mcp_method: Option<&HeaderValue>,
+        message: CapturedMessage,
+    ) -> Self {
+        if method != Method::POST {
             return Self::default();
         }
-        let declares_subscription = parts.headers.get(MCP_METHOD).is_some_and(|it| *it == LISTEN);
-        Self { is_post: true, declares_subscription, message: body.capture() }
+        let declares_subscription = mcp_method.is_some_and(|it| *it == LISTEN);
+        Self { is_post: true, declares_subscription, message }
+    }
+
+    /// The request waits now: it keeps only what it needs for that.
+    pub(super) fn wait(&mut self) {
+        self.message.detach();
     }
 
     pub(super) fn is_post(&self) -> bool {

@@ -39,7 +39,8 @@ pub(super) type RewriteFn =
 
 impl StreamState {
     /// A stream that ends when the caller's token is revoked. A listening stream also ends when it expires.
-    pub(super) fn new(auth: &McpAuth, caller: Option<&AuthInfo>, request: OpenRequest) -> Self {
+    pub(super) fn new(auth: &McpAuth, caller: Option<&AuthInfo>, mut request: OpenRequest) -> Self {
+        request.wait();
         let listening = caller.filter(|_| request.declares_listening());
         let end = listening.and_then(|caller| auth.end_of_stream(caller));
         let watch = caller.map(|caller| {

@@ -35,7 +35,9 @@ pub(super) fn remove(headers: &mut HeaderMap) {
 /// ([RFC 9110 §7.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1)), so that nothing behind the layer
 /// switches protocols.
 pub(super) fn remove_upgrade(headers: &mut HeaderMap) {
-    if headers.remove(UPGRADE).is_some() {
+    // One pass over the names is faster than a lookup.
+    if headers.keys().any(|name| *name == UPGRADE) {
+        headers.remove(UPGRADE);
         headers.remove(CONNECTION);
         headers.remove("http2-settings");
     }

@@ -152,15 +152,13 @@ impl Revocations {
             .is_some_and(|entries| entries.revokes(data, unix_secs(now), leeway.as_secs()))
     }
 
-    /// Refuses a revoked token. The token must be valid otherwise: from its `iat` this learns how far the clock of
-    /// its issuer is ahead.
+    /// Refuses a revoked token.
     pub(crate) fn check(
         &self,
         data: &TokenData,
         now: SystemTime,
         leeway: Duration,
     ) -> Result<(), Denial> {
-        self.learn_clock(data, unix_secs(now), leeway.as_secs());
         if self.is_revoked(data, now, leeway) {
             return Err(Denial::invalid(Reason::Inactive).detail(
                 "the token was revoked: by `.revoke(..)`, or by a security event of its issuer",
@@ -169,9 +167,10 @@ impl Revocations {
         Ok(())
     }
 
-    /// Learns that the clock of an issuer is ahead, from a token that was issued in the future. So a token that was
-    /// seen before a revocation counts as issued before it, whatever the clock of its issuer.
-    fn learn_clock(&self, data: &TokenData, now: u64, leeway: u64) {
+    /// Learns that the clock of an issuer is ahead, from a token that was issued in the future, and is valid otherwise.
+    /// So a token that was seen before a revocation counts as issued before it, whatever the clock of its issuer.
+    pub(crate) fn learn_clock(&self, data: &TokenData, now: SystemTime, leeway: Duration) {
+        let (now, leeway) = (unix_secs(now), leeway.as_secs());
         let Some(ahead) = data.issued_at.and_then(|iat| iat.get().checked_sub(now)) else { return };
         // More than the leeway is not a clock, but a claim that a verifier of one's own lets pass.
         if ahead == 0 || ahead > leeway {

@@ -92,13 +92,16 @@ impl<'m> Params<'m> {
             "completion/complete" => Some(completion_target(reference.take())?),
             _ => None,
         };
-        let mut others = subscribed(self.notifications, method == "subscriptions/listen")?;
+        let Self { names, uris, notifications, .. } = *self;
+        // Most messages name nothing else.
+        if [name, uri, names, uris, reference, notifications].iter().all(Option::is_none) {
+            return Ok(Targets { first, others: Vec::new() });
+        }
+        let mut others = subscribed(notifications, method == "subscriptions/listen")?;
         for (kind, value) in [(TargetKind::ToolOrPrompt, name), (TargetKind::Resource, uri)] {
             others.extend(value.filter(is_given).map(|value| Target::optional(kind, value)));
         }
-        for (kind, values) in
-            [(TargetKind::ToolOrPrompt, self.names), (TargetKind::Resource, self.uris)]
-        {
+        for (kind, values) in [(TargetKind::ToolOrPrompt, names), (TargetKind::Resource, uris)] {
             if let Some(values) = values.filter(is_given) {
                 others.extend(each_of(kind, values));
             }
