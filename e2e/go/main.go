@@ -1,6 +1,7 @@
 // The Go SDK as a client, without a user.
 //
 //	BROWSER=e2e/node/browser.mjs go run . http://127.0.0.1:3000/mcp    prints {"protocol", "tools", "whoami"}
+//	BROWSER=e2e/node/browser.mjs go run . http://127.0.0.1:3000/mcp step-up    for the notes: prints {"protocol", "granted", "answers"}
 //	BROWSER=e2e/node/browser.mjs go run . http://127.0.0.1:3000/mcp calls|listen|listen-again
 //
 // See ../node/slow.mjs for the tasks and what they print. With PROTOCOL=2025-11-25 in its environment, it uses the older protocol.
@@ -70,6 +71,22 @@ func main() {
 		result, err := session.CallTool(ctx, &mcp.CallToolParams{Name: "whoami"})
 		check(err)
 		answer["whoami"] = json.RawMessage(result.Content[0].(*mcp.TextContent).Text)
+	case "step-up":
+		text := func(tool string, arguments any) string {
+			result, err := session.CallTool(ctx, &mcp.CallToolParams{Name: tool, Arguments: arguments})
+			check(err)
+			return result.Content[0].(*mcp.TextContent).Text
+		}
+		granted := []string{scope(ctx, handler)}
+		answers := []string{text("list_notes", nil)}
+		milk := map[string]any{"text": "buy milk"}
+		// In `notes` only an admin may write for bob: the tool itself refuses.
+		for _, note := range []map[string]any{milk, {"text": "buy milk", "owner": "bob"}} {
+			answers = append(answers, text("add_note", note)) // on 403 the SDK steps up by itself
+			granted = append(granted, scope(ctx, handler))
+		}
+		answers = append(answers, text("list_notes", nil)) // the scope that was granted first still is
+		answer["granted"], answer["answers"] = granted, answers
 	case "calls":
 		both := func(seconds int) (silent, told outcome) {
 			answers := make(chan outcome)
@@ -117,6 +134,16 @@ func wait(ctx context.Context, session *mcp.ClientSession, seconds int, meta mcp
 		return outcome{err: err}
 	}
 	return outcome{text: result.Content[0].(*mcp.TextContent).Text}
+}
+
+// scope returns what the issuer has granted last.
+func scope(ctx context.Context, handler auth.OAuthHandler) string {
+	source, err := handler.TokenSource(ctx)
+	check(err)
+	token, err := source.Token()
+	check(err)
+	granted, _ := token.Extra("scope").(string)
+	return granted
 }
 
 func login() auth.OAuthHandler {

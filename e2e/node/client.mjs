@@ -5,6 +5,7 @@
 //   node client.mjs v2 http://127.0.0.1:3000/mcp dpop          like the first, with proofs; also prints {"thumbprint", "tokenType"}
 //   node client.mjs v1|v2 http://127.0.0.1:3000/mcp calls|listen|listen-again    see slow.mjs
 //   node client.mjs v1|v2 http://127.0.0.1:3000/mcp anonymous|write|write-anonymously    see first_login.mjs
+//   node client.mjs v1|v2 http://127.0.0.1:3000/mcp progress    see gateway.mjs
 //
 // With PROTOCOL=2025-11-25 in its environment, v2 uses the older protocol. With CLIENT_ID, it does not register.
 import { approve } from './approve.mjs';
@@ -71,6 +72,16 @@ async function finish(transport, attempt) {
   await transport.finishAuth(version === 'v1' ? callback.get('code') : callback);
 }
 
+/** Calls a tool. Where that needs more scopes, the SDK sends the user to the browser, and the application calls again. */
+async function steppingUp(call) {
+  const before = logins;
+  const first = call();
+  await first.catch(() => {});
+  if (logins === before) return first;
+  await finish(transport, first);
+  return call();
+}
+
 // The first attempt ends where a browser would open. The second one has the token.
 if (!task.includes('anonymous')) {
   const first = newTransport();
@@ -114,9 +125,8 @@ const tasks = {
     const granted = [saved.tokens.scope];
     const answers = [await text('list_notes')];
     const milk = { text: 'buy milk' };
-    for (const note of [milk, { ...milk, owner: 'bob' }]) { // only an admin may write for bob: the tool itself refuses
-      await finish(transport, text('add_note', note)); // 403: the SDK steps up by itself
-      answers.push(await text('add_note', note));
+    for (const note of [milk, { ...milk, owner: 'bob' }]) { // in `notes` only an admin may write for bob: the tool itself refuses
+      answers.push(await steppingUp(() => text('add_note', note)));
       granted.push(saved.tokens.scope);
     }
     answers.push(await text('list_notes')); // the scope that was granted first still is
@@ -143,6 +153,17 @@ const tasks = {
     const result = { silent, told, reports, after: await wait(0) };
     const message = (call) => call.then(() => null, (error) => error.message);
     return { ...result, errors: await Promise.all([wait(60), wait(60, asking)].map(message)) };
+  },
+
+  async progress() {
+    const reports = [];
+    const onprogress = () => { reports.push(seconds()); };
+    const waited = await wait(3, { onprogress });
+    const cancelling = new AbortController();
+    const call = wait(Number(process.env.LONG), { signal: cancelling.signal, onprogress: () => cancelling.abort() });
+    const cancelled = await call.then(() => null, (error) => String(error));
+    await wait(1); // time for the notification, which the SDK does not wait for
+    return { waited, reports, cancelled };
   },
 
   /** In 2025 the SDK opens its listening stream by itself. */

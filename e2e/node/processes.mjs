@@ -72,6 +72,9 @@ export function running(child, name) {
 
 export const answers = (url) => fetch(url, { signal: AbortSignal.timeout(2_000) }).then((response) => response.ok, () => false);
 
+/** Whether anything answers, with any status. */
+export const listens = (url) => fetch(url, { signal: AbortSignal.timeout(2_000) }).then(() => true, () => false);
+
 export function freePort() {
   return new Promise((resolve, reject) => {
     const probe = createServer().on('error', reject).listen(0, '127.0.0.1', () => {

@@ -1,12 +1,14 @@
 // The table of scenarios.
 //
 //   node run.mjs [WORD...]     only the scenarios whose names contain one of the words
-import { deepStrictEqual, match, ok, strictEqual } from 'node:assert/strict';
+import { deepStrictEqual, match, ok, rejects, strictEqual } from 'node:assert/strict';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { isDeepStrictEqual } from 'node:util';
 import { betterAuth } from './better_auth.mjs';
 import { bound, signsInWithProof } from './bound.mjs';
 import { firstLogin } from './first_login.mjs';
+import { gateway } from './gateway.mjs';
 import { hydra } from './hydra.mjs';
 import { introspection } from './introspection.mjs';
 import { keycloak } from './keycloak.mjs';
@@ -21,13 +23,15 @@ const inE2e = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
 
 // ── clients: a command, and the protocol revision that it should negotiate ──
 
-const TYPESCRIPT_1 = { name: 'TypeScript v1', protocol: '2025-11-25', command: [process.execPath, inE2e('node/client.mjs'), 'v1'] };
-const TYPESCRIPT_2 = { name: 'TypeScript v2', protocol: '2026-07-28', command: [process.execPath, inE2e('node/client.mjs'), 'v2'] };
-const PYTHON = { name: 'Python', protocol: '2026-07-28', command: [inE2e('.venv/bin/python'), inE2e('python/client.py')] };
-const FASTMCP = { name: 'FastMCP', protocol: '2026-07-28', command: [inE2e('.venv/bin/python'), inE2e('python/fastmcp_client.py')] };
-const GO = { name: 'Go', protocol: '2026-07-28', command: [join(examples, 'go_client')] };
+const TYPESCRIPT_1 = { name: 'TypeScript v1', reports: true, protocol: '2025-11-25', command: [process.execPath, inE2e('node/client.mjs'), 'v1'] };
+const TYPESCRIPT_2 = { name: 'TypeScript v2', reports: true, protocol: '2026-07-28', command: [process.execPath, inE2e('node/client.mjs'), 'v2'] };
+const PYTHON = { name: 'Python', reports: true, protocol: '2026-07-28', command: [inE2e('.venv/bin/python'), inE2e('python/client.py')] };
+const FASTMCP = { name: 'FastMCP', reports: true, protocol: '2026-07-28', command: [inE2e('.venv/bin/python'), inE2e('python/fastmcp_client.py')] };
+const GO = { name: 'Go', registersAgain: true, protocol: '2026-07-28', command: [join(examples, 'go_client')] };
 const RMCP = { name: 'rmcp', command: [join(examples, 'step_up')], parse: lines };
-const CLIENTS = [TYPESCRIPT_1, TYPESCRIPT_2, PYTHON];
+const TYPESCRIPT = [TYPESCRIPT_1, TYPESCRIPT_2];
+const OTHERS = [PYTHON, FASTMCP, GO, RMCP];
+const CLIENTS = [...TYPESCRIPT, PYTHON];
 
 // ── worlds: started at their first use and shared by the scenarios that name them ──
 
@@ -66,9 +70,10 @@ const scenarios = [
   ...CLIENTS.map((client) => flow('issuer with a path', TENANT, client)),
   flow('EdDSA', EDDSA, TYPESCRIPT_2),
 
-  ...[TYPESCRIPT_2, PYTHON, RMCP].map((client) => step('step-up, 2026-07-28', NOTES, client, '2026-07-28')),
-  ...[...CLIENTS, RMCP].map((client) => step('step-up, sessions', NOTES, client, '2025-11-25')),
-  ...[...CLIENTS, RMCP].map((client) => step('step-up, no sessions', NOTES_WITHOUT_SESSIONS, client, '2025-11-25')),
+  ...[TYPESCRIPT_2, ...OTHERS].map((client) => step('step-up, 2026-07-28', NOTES, client, '2026-07-28')),
+  ...[...TYPESCRIPT, PYTHON, FASTMCP, RMCP].map((client) => step('step-up, sessions', NOTES, client, '2025-11-25')),
+  ['step-up, sessions: Go registers again at each login, and a session belongs to one client', NOTES, goLosesItsSession],
+  ...[...TYPESCRIPT, ...OTHERS].map((client) => step('step-up, no sessions', NOTES_WITHOUT_SESSIONS, client, '2025-11-25')),
 
   ['an argument that needs another scope: 403 from within the tool', NOTES_WITHOUT_SESSIONS, argumentsDecide],
 
@@ -95,6 +100,7 @@ const scenarios = [
   ...spring({ flow, step, signsIn: signsInWithProof, accepts, refuses, clients: CLIENTS }),
   ...hydra({ flow, signsIn, accepts, refuses, clients: CLIENTS, others: [FASTMCP, GO] }),
   ...firstLogin(CLIENTS),
+  ...gateway({ stepsUp, clients: [...TYPESCRIPT, ...OTHERS] }),
   ...resources(),
   ...slow(),
 ];
@@ -113,18 +119,25 @@ async function signsIn(world, client, subject = world.realm?.alice ?? 'alice', n
   strictEqual(protocol, client.protocol);
 }
 
-async function stepsUp(world, client, version) {
+const STEPS = [['notes:read'], ['notes:read', 'notes:write'], ['admin', 'notes:read', 'notes:write']];
+
+/** `steps`: the scopes that are granted one after the other. */
+async function stepsUp(world, client, version, steps = STEPS) {
   const [program, ...args] = client.command;
   const browser = inE2e('node/browser.mjs');
   const text = await output(program, [...args, world.resource, 'step-up'], { PROTOCOL: version, BROWSER: browser, ...client.env });
   const { protocol, granted, answers } = (client.parse ?? JSON.parse)(text);
   strictEqual(protocol, version);
   const each = granted.map((scopes) => withoutOffline(scopes.split(' ')).sort());
-  deepStrictEqual(each, [['notes:read'], ['notes:read', 'notes:write'], ['admin', 'notes:read', 'notes:write']]);
+  deepStrictEqual(each.filter((scopes, at) => !isDeepStrictEqual(scopes, each[at - 1])), steps);
   const [before, added, addedForBob, after] = answers;
   ok(Number(addedForBob) >= 1, addedForBob);
   strictEqual(after, [...before.split('\n').filter(Boolean), 'buy milk'].join('\n')); // alice's notes, whichever client wrote them
   strictEqual(added, String(after.split('\n').length));
+}
+
+async function goLosesItsSession(world) {
+  await rejects(() => stepsUp(world, GO, '2025-11-25'), /session not found/);
 }
 
 async function argumentsDecide(world) {

@@ -1,12 +1,14 @@
 // A world: one issuer and one protected server, each a process on its own port, and what a test can do with them.
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { keycloak } from './keycloak_issuer.mjs';
-import { answers, freePort, running, scratch, start, until } from './processes.mjs';
+import { answers, freePort, listens, running, scratch, start, until } from './processes.mjs';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const repository = fileURLToPath(new URL('../..', import.meta.url));
 export const examples = process.env.E2E_EXAMPLES; // where our examples are built; see the script `run`
+export const gateway = join(examples ?? '', '../mcp-auth');
 if (!examples) throw new Error('E2E_EXAMPLES is not set: start this by e2e/run');
 
 /** The issuers: a command and its options, the issuer's path, and the endpoints below it that the raw requests need. */
@@ -70,14 +72,15 @@ const SERVERS = {
   opaque: { command: `exec '${examples}/opaque'`, scopes: 'read' },
   first_login: { command: `exec '${examples}/first_login_server'`, scopes: 'read' },
   slow: { command: `exec '${examples}/slow_server'`, scopes: 'read' },
+  gateway: { command: `exec '${gateway}' serve "$GATEWAY_FILE"`, scopes: 'notes:read' },
 };
 
 /**
  * A world with an issuer of this `make`, started with those of the options `told` that it knows, and with the server `server`,
  * started with the variables of `environment`, or of what that returns for the resource and the issuer's admin port. `sessions` says whether older clients get
- * a session. `byName` tells the server the issuer's provider. Nothing runs yet: see `startIssuer` and `startServer`.
+ * a session. `byName` tells the server the issuer's provider. A gateway has the rules `tools`, and an `upstream`: a command, to which its port is added. Nothing runs yet: see `startIssuer` and `startServer`.
  */
-export async function newWorld({ make = 'oidc-provider', server = 'whoami', sessions = true, byName = false, environment = {}, ...told }) {
+export async function newWorld({ make = 'oidc-provider', server = 'whoami', sessions = true, byName = false, environment = {}, upstream, tools, ...told }) {
   const { command: issuerCommand, takes, health = '/admin/hits', prints, shared, token, revocation, provider, path: fixedPath } = ISSUERS[make];
   const { command, scopes } = SERVERS[server];
   const serverPort = await freePort();
@@ -121,8 +124,22 @@ export async function newWorld({ make = 'oidc-provider', server = 'whoami', sess
       await until('the issuer answers', () => running(child, 'issuer') && isUp(), 60_000); // Java is slow
     },
 
+    /** Starts the server behind a gateway, and writes the gateway's file. */
+    async startUpstream() {
+      const [program, ...args] = upstream;
+      const port = await freePort();
+      const child = start(program, [...args, String(port)]);
+      this.processes.upstream = child;
+      await until('the upstream answers', () => running(child, 'upstream') && listens(`http://127.0.0.1:${port}`));
+      const file = join(scratch, `${serverPort}.json`);
+      const behind = { url: resource, upstream: `http://127.0.0.1:${port}/mcp`, scopes: [scopes], tools };
+      writeFileSync(file, JSON.stringify({ listen: `127.0.0.1:${serverPort}`, issuers: { login: { url: issuer } }, resources: [behind] }));
+      return { GATEWAY_FILE: file };
+    },
+
     async startServer() {
-      const env = { PORT: String(serverPort), RESOURCE: resource, ISSUER: issuer, REQUIRED_SCOPES: scopes, SESSIONS: String(sessions) };
+      const behind = upstream && (await this.startUpstream());
+      const env = { ...behind, PORT: String(serverPort), RESOURCE: resource, ISSUER: issuer, REQUIRED_SCOPES: scopes, SESSIONS: String(sessions) };
       const named = byName ? { PROVIDER: provider, PROVIDER_URL: issuerOrigin, PROVIDER_REALM: realm } : {};
       const more = typeof environment === 'function' ? environment(resource, `http://127.0.0.1:${admin}`) : environment;
       const child = start('sh', ['-c', command], { cwd: repository, env: { ...process.env, ...env, ...named, ...more } });

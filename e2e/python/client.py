@@ -4,6 +4,7 @@
     python client.py http://127.0.0.1:3000/mcp step-up    for the notes: prints {"protocol", "granted", "answers"}
     python client.py http://127.0.0.1:3000/mcp calls|listen|listen-again    see ../node/slow.mjs
     python client.py http://127.0.0.1:3000/mcp anonymous|write|write-anonymously    see ../node/first_login.mjs
+    python client.py http://127.0.0.1:3000/mcp progress    see ../node/gateway.mjs
 
 With PROTOCOL=2025-11-25 in its environment, it uses the older protocol. With CLIENT_ID, it does not register.
 """
@@ -55,7 +56,7 @@ async def step_up(client: Client, memory: Memory) -> dict:
     granted = [memory.tokens.scope]
     answers = [await text(client, "list_notes")]
     milk = {"text": "buy milk"}
-    for note in [milk, {**milk, "owner": "bob"}]:  # only an admin may write for bob: the tool itself refuses
+    for note in [milk, {**milk, "owner": "bob"}]:  # in `notes` only an admin may write for bob: the tool itself refuses
         answers.append(await text(client, "add_note", note))  # on 403 the SDK steps up by itself
         granted.append(memory.tokens.scope)
     answers.append(await text(client, "list_notes"))  # the scope that was granted first still is

@@ -1,6 +1,9 @@
-"""The tasks against ../slow/server.rs, for the clients in Python. See ../node/slow.mjs for what they print."""
+"""The tasks against ../slow/server.rs, for the clients in Python. See ../node/slow.mjs for what they print.
+
+`progress` is for ../node/gateway.mjs."""
 
 import asyncio
+import os
 import time
 
 from mcp.client.subscriptions import SubscriptionLost
@@ -34,6 +37,23 @@ async def run(task: str, wait, protocol: str, listen) -> dict:
         result = {"silent": silent, "told": told, "reports": reports, "after": await wait(0)}
         outcomes = await asyncio.gather(wait(60), wait(60, report), return_exceptions=True)
         return {**result, "errors": [str(outcome) if isinstance(outcome, Exception) else None for outcome in outcomes]}
+
+    if task == "progress":
+        times = []
+        begun = asyncio.Event()
+
+        async def note(progress, total, message) -> None:
+            times.append(time.monotonic() - start)
+
+        async def begins(progress, total, message) -> None:
+            begun.set()
+
+        waited = await wait(3, note)
+        call = asyncio.create_task(wait(int(os.environ["LONG"]), begins))
+        await begun.wait()
+        call.cancel()
+        outcome = (await asyncio.gather(call, return_exceptions=True))[0]
+        return {"waited": waited, "reports": times, "cancelled": repr(outcome)}
 
     end = None
 

@@ -135,11 +135,14 @@ fn is_scenario(name: &str) -> bool {
         "slow.mjs",
         "resources.mjs",
         "first_login.mjs",
+        "gateway.mjs",
     ];
     let script = files.map(read).concat();
     let composed = [
         ("", " signs in and calls a tool", "flow('"),
         ("", " asks for notes:write by itself", "step('"),
+        ("gateway in front of ", " signs in and asks for notes:write by itself", "['"),
+        ("gateway in front of ", " sees progress as it comes, and cancels", "['"),
         (
             "a call longer than its token, ",
             " gets the result, and an error when the token is revoked",
@@ -166,6 +169,7 @@ fn a_test_that_is_not_there_is_noticed() {
         "e2e::a good token: 200",
         "e2e::RS256: Python signs in and calls a tool",
         "e2e::step-up, sessions: rmcp asks for notes:write by itself",
+        "e2e::gateway in front of FastMCP, 2026-07-28: Go signs in and asks for notes:write by itself",
         "e2e::a call longer than its token, 2026-07-28, JSON: Go gets the result, and an error when the token is revoked",
     ] {
         assert!(is_there(name), "{name}");

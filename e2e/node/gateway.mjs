@@ -1,0 +1,61 @@
+// `mcp-auth serve` in front of servers that know nothing of OAuth: open_notes.mjs and ../python/open_notes.py.
+import { ok, strictEqual } from 'node:assert/strict';
+import { fileURLToPath } from 'node:url';
+import { output, until } from './processes.mjs';
+
+const inE2e = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
+
+const OLD = '2025-11-25';
+const NEW = '2026-07-28';
+
+const behind = (...upstream) => ({
+  server: 'gateway',
+  upstream,
+  tools: { list_notes: ['notes:read'], add_note: ['notes:write'], wait: [], '*': 'deny' },
+});
+
+const FASTMCP = behind(inE2e('.venv/bin/python'), inE2e('python/open_notes.py'));
+const TYPESCRIPT_1 = behind(process.execPath, inE2e('node/open_notes.mjs'), 'v1');
+const TYPESCRIPT_2 = behind(process.execPath, inE2e('node/open_notes.mjs'), 'v2');
+
+/** The revision that a server speaks with clients, and whether these have a session. */
+const SERVERS = [
+  ['FastMCP, 2025-11-25', FASTMCP, OLD, true],
+  ['FastMCP, 2026-07-28', FASTMCP, NEW, false],
+  ['TypeScript v1, 2025-11-25', TYPESCRIPT_1, OLD, true],
+  ['TypeScript v2, 2025-11-25', TYPESCRIPT_2, OLD, false],
+  ['TypeScript v2, 2026-07-28', TYPESCRIPT_2, NEW, false],
+];
+/** The same servers again, for scenarios that mostly wait. */
+const WAITING = new Map([FASTMCP, TYPESCRIPT_1, TYPESCRIPT_2].map((world) => [world, { ...world, together: true }]));
+
+/** The rows of the table in run.mjs. */
+export function gateway({ stepsUp, clients }) {
+  const speaking = (protocol) => clients.filter((client) => protocol === OLD || client.protocol !== OLD);
+  return SERVERS.flatMap(([where, world, protocol, hasSessions]) => [
+    ...speaking(protocol)
+      .filter(({ registersAgain }) => !(registersAgain && hasSessions)) // which would end its session
+      .map((client) => [
+        `gateway in front of ${where}: ${client.name} signs in and asks for notes:write by itself`,
+        world,
+        (w) => stepsUp(w, client, protocol, [['notes:read'], ['notes:read', 'notes:write']]),
+      ]),
+    ...speaking(protocol).filter(({ reports }) => reports).map((client, at) => [
+      `gateway in front of ${where}: ${client.name} sees progress as it comes, and cancels`,
+      WAITING.get(world),
+      (w) => progresses(w, client, protocol, `${protocol.slice(2, 4)}${at}`),
+    ]),
+  ]);
+}
+
+/** `long`: the length of the call that is cancelled, by which the server names it. */
+async function progresses(world, client, protocol, long) {
+  const [program, ...args] = client.command;
+  const text = await output(program, [...args, world.resource, 'progress'], { PROTOCOL: protocol, LONG: long });
+  const { waited, reports, cancelled, ...printed } = JSON.parse(text);
+  strictEqual(printed.protocol, protocol);
+  strictEqual(waited, 'waited 3 s');
+  ok(reports.length >= 2 && reports.at(-1) - reports[0] > 0.9, `a second between two reports: ${reports}`);
+  ok(cancelled, 'the call ends without a result');
+  await until('the server is told', () => world.processes.upstream.printed().includes(`cancelled ${long}\n`), 5_000);
+}
