@@ -1,11 +1,12 @@
-// Runs the official conformance suite against one server, with and without MCP Auth in front of it.
+// Runs the official conformance suite against one server: bare, behind MCP Auth's layer, and behind the gateway.
 //
 //   node run.mjs [REVISION...]     default: 2025-11-25 and 2026-07-28
 //
-// The same checks must pass and fail in both runs. The suite cannot send a token, so a small proxy adds one. Both runs
-// use the proxy, so that the layer is the only difference.
+// The same checks must pass and fail in each run. The suite cannot send a token, so a small proxy adds one. All runs
+// use the proxy, so that the protection is the only difference.
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,6 +16,7 @@ import { node22 } from '../node/node22.mjs'; // the suite needs it
 const here = fileURLToPath(new URL('.', import.meta.url));
 const suite = join(here, 'node_modules/@modelcontextprotocol/conformance/dist/index.js');
 const server = join(process.env.E2E_EXAMPLES ?? '', 'conformance_server');
+const gateway = join(process.env.E2E_EXAMPLES ?? '', '../mcp-auth');
 const scratch = mkdtempSync(join(tmpdir(), 'mcp-auth-conformance-'));
 
 const children = new Set();
@@ -33,10 +35,11 @@ function start(program, args, env = {}) {
   return child;
 }
 
-/** Listens on a free port, and forwards everything unchanged, with a token. */
-async function proxy(port) {
+/** Listens on a free port, and forwards everything unchanged, with a token, to the port that `next` returns. */
+async function proxy(token, next) {
   const listener = createServer((from, to) => {
-    const headers = [...from.rawHeaders, 'Authorization', 'Bearer conformance'];
+    const headers = [...from.rawHeaders, 'Authorization', `Bearer ${token}`];
+    const port = next();
     const onward = request({ host: '127.0.0.1', port, path: from.url, method: from.method, headers, setHost: false }, (answer) => {
       to.writeHead(answer.statusCode, answer.rawHeaders);
       to.flushHeaders();
@@ -59,22 +62,57 @@ const freePort = async () => {
   return port;
 };
 
-/** The results of the suite: a line for each check of each scenario. */
-async function run(revision, isProtected) {
+/** The rules of server.rs, for the gateway. */
+const RULES = {
+  tools: { '*': ['tools'] },
+  prompts: { 'test_*': ['prompts'], '*': [] },
+  resources: { 'test://static-*': ['resources'], 'test://template/{id}/data': ['resources'], '*': [] },
+  methods: { 'tasks/*': ['tools'], '*/list': ['lists'], 'completion/complete': ['prompts'] },
+  filter_lists: true,
+  allowed_origins: ['http://localhost:*', 'http://127.0.0.1:*'],
+};
+const KEY = 'mcpk_of_the_conformance_suite';
+
+/** Starts the gateway for this URL. Its caller has an API key, since nobody logs in here. */
+async function startGateway(url, upstream) {
   const port = await freePort();
-  const served = start(server, [], { PORT: port, PROTECTED: isProtected });
-  await until(() => served.printed.includes('/mcp'));
-  const { status } = await fetch(`http://127.0.0.1:${port}/mcp`); // without a token
-  if ((status === 401) !== isProtected) throw new Error(`protected is ${isProtected}, and the answer ${status}`);
-  const listener = await proxy(port);
-  const results = join(scratch, `${revision}-${isProtected}`);
+  const [file, keys] = [join(scratch, `${port}.json`), join(scratch, `${port}-keys.json`)];
+  const sha256 = createHash('sha256').update(KEY).digest('hex');
+  writeFileSync(keys, JSON.stringify({ keys: [{ name: 'suite', sha256, scopes: ['tools', 'prompts', 'resources', 'lists'] }] }));
+  const issuers = { nobody: { url: 'http://127.0.0.1:1' } };
+  writeFileSync(file, JSON.stringify({ listen: `127.0.0.1:${port}`, issuers, resources: [{ url, upstream, api_keys_file: keys, ...RULES }] }));
+  const served = start(gateway, ['serve', file]);
+  await until(() => served.printed.includes('listening'));
+  return [served, port];
+}
+
+const [BARE, LAYER, GATEWAY] = ['bare', 'the layer', 'the gateway'];
+
+/** The results of the suite: a line for each check of each scenario. */
+async function run(revision, protection) {
+  const serverPort = await freePort();
+  const served = [start(server, [], { PORT: serverPort, PROTECTED: protection === LAYER })];
+  await until(() => served[0].printed.includes('/mcp'));
+  let port = serverPort;
+  const listener = await proxy(protection === GATEWAY ? KEY : 'conformance', () => port);
   const url = `http://localhost:${listener.address().port}/mcp`;
+  if (protection === GATEWAY) {
+    const [child, itsPort] = await startGateway(url, `http://127.0.0.1:${serverPort}/mcp`);
+    served.push(child);
+    port = itsPort;
+  }
+  const headers = { Host: new URL(url).host };
+  const withoutToken = await new Promise((resolve) => { request({ port, path: '/mcp', headers }, resolve).end(); });
+  withoutToken.destroy();
+  const isProtected = protection !== BARE;
+  if ((withoutToken.statusCode === 401) !== isProtected) throw new Error(`${protection} answers ${withoutToken.statusCode} without a token`);
+  const results = join(scratch, `${revision}-${protection}`);
   const judge = start(node22, [suite, 'server', '--url', url, '--requirements', revision, '--output-dir', results]);
   await judge.ended;
   listener.closeAllConnections();
   listener.close();
-  served.kill();
-  if (!existsSync(results)) throw new Error(`the suite did not run:\n${judge.printed}\n${served.printed}`);
+  served.forEach((child) => child.kill());
+  if (!existsSync(results)) throw new Error(`the suite did not run:\n${judge.printed}\n${served.map(({ printed }) => printed).join('\n')}`);
   return found(results);
 }
 
@@ -114,14 +152,17 @@ const revisions = process.argv.length > 2 ? process.argv.slice(2) : ['2025-11-25
 let differences = 0;
 
 for (const revision of revisions) {
-  const bare = await run(revision, false);
-  const guarded = await run(revision, true);
-  console.log(`bare: ${count(bare)}; protected: ${count(guarded)}`);
+  const bare = await run(revision, BARE);
+  console.log(`bare: ${count(bare)}`);
   const failing = new Set(bare.filter(({ status }) => status === 'FAILURE').map(({ check }) => check.split(' ')[0]));
   if (failing.size > 0) console.log(`the server itself fails in: ${[...failing].join(', ')}`);
-  for (const [name, lines] of [['only bare', missing(bare, guarded)], ['only protected', missing(guarded, bare)]]) {
-    for (const { check, status, why } of lines) console.log(`DIFFERENCE, ${name}: ${status} ${check}${why ? `: ${why}` : ''}`);
-    differences += lines.length;
+  for (const protection of [LAYER, GATEWAY]) {
+    const guarded = await run(revision, protection);
+    console.log(`behind ${protection}: ${count(guarded)}`);
+    for (const [name, lines] of [['only bare', missing(bare, guarded)], [`only behind ${protection}`, missing(guarded, bare)]]) {
+      for (const { check, status, why } of lines) console.log(`DIFFERENCE, ${name}: ${status} ${check}${why ? `: ${why}` : ''}`);
+      differences += lines.length;
+    }
   }
   if (!bare.some(({ status }) => status === 'SUCCESS')) throw new Error(`nothing passed: is the server one for this suite?`);
 }
