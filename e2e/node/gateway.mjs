@@ -8,15 +8,18 @@ const inE2e = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
 const OLD = '2025-11-25';
 const NEW = '2026-07-28';
 
-const behind = (...upstream) => ({
+const tools = { list_notes: ['notes:read'], add_note: ['notes:write'], wait: [], '*': 'deny' };
+
+/** A world with the gateway in front of a server of TypeScript, and with more settings. */
+export const inFrontOfTypescript = (version, settings) => ({
   server: 'gateway',
-  upstream,
-  tools: { list_notes: ['notes:read'], add_note: ['notes:write'], wait: [], '*': 'deny' },
+  upstream: [process.execPath, inE2e('node/open_notes.mjs'), version],
+  settings: { tools, ...settings },
 });
 
-const FASTMCP = behind(inE2e('.venv/bin/python'), inE2e('python/open_notes.py'));
-const TYPESCRIPT_1 = behind(process.execPath, inE2e('node/open_notes.mjs'), 'v1');
-const TYPESCRIPT_2 = behind(process.execPath, inE2e('node/open_notes.mjs'), 'v2');
+const FASTMCP = { server: 'gateway', upstream: [inE2e('.venv/bin/python'), inE2e('python/open_notes.py')], settings: { tools } };
+const TYPESCRIPT_1 = inFrontOfTypescript('v1');
+const TYPESCRIPT_2 = inFrontOfTypescript('v2');
 
 /** The revision that a server speaks with clients, and whether these have a session. */
 const SERVERS = [

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { isDeepStrictEqual } from 'node:util';
 import { betterAuth } from './better_auth.mjs';
 import { bound, signsInWithProof } from './bound.mjs';
+import { codex } from './codex.mjs';
 import { firstLogin } from './first_login.mjs';
 import { gateway } from './gateway.mjs';
 import { hydra } from './hydra.mjs';
@@ -101,6 +102,7 @@ const scenarios = [
   ...hydra({ flow, signsIn, accepts, refuses, clients: CLIENTS, others: [FASTMCP, GO] }),
   ...firstLogin(CLIENTS),
   ...gateway({ stepsUp, clients: [...TYPESCRIPT, ...OTHERS] }),
+  ...codex(),
   ...resources(),
   ...slow(),
 ];

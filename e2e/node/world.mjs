@@ -78,9 +78,9 @@ const SERVERS = {
 /**
  * A world with an issuer of this `make`, started with those of the options `told` that it knows, and with the server `server`,
  * started with the variables of `environment`, or of what that returns for the resource and the issuer's admin port. `sessions` says whether older clients get
- * a session. `byName` tells the server the issuer's provider. A gateway has the rules `tools`, and an `upstream`: a command, to which its port is added. Nothing runs yet: see `startIssuer` and `startServer`.
+ * a session. `byName` tells the server the issuer's provider. A gateway has an `upstream`, a command to which its port is added, and `settings` of the resource. Nothing runs yet: see `startIssuer` and `startServer`.
  */
-export async function newWorld({ make = 'oidc-provider', server = 'whoami', sessions = true, byName = false, environment = {}, upstream, tools, ...told }) {
+export async function newWorld({ make = 'oidc-provider', server = 'whoami', sessions = true, byName = false, environment = {}, upstream, settings, ...told }) {
   const { command: issuerCommand, takes, health = '/admin/hits', prints, shared, token, revocation, provider, path: fixedPath } = ISSUERS[make];
   const { command, scopes } = SERVERS[server];
   const serverPort = await freePort();
@@ -132,7 +132,7 @@ export async function newWorld({ make = 'oidc-provider', server = 'whoami', sess
       this.processes.upstream = child;
       await until('the upstream answers', () => running(child, 'upstream') && listens(`http://127.0.0.1:${port}`));
       const file = join(scratch, `${serverPort}.json`);
-      const behind = { url: resource, upstream: `http://127.0.0.1:${port}/mcp`, scopes: [scopes], tools };
+      const behind = { url: resource, upstream: `http://127.0.0.1:${port}/mcp`, scopes: [scopes], ...settings };
       writeFileSync(file, JSON.stringify({ listen: `127.0.0.1:${serverPort}`, issuers: { login: { url: issuer } }, resources: [behind] }));
       return { GATEWAY_FILE: file };
     },

@@ -136,6 +136,7 @@ fn is_scenario(name: &str) -> bool {
         "resources.mjs",
         "first_login.mjs",
         "gateway.mjs",
+        "codex.mjs",
     ];
     let script = files.map(read).concat();
     let composed = [
