@@ -3,11 +3,12 @@
 //   e2e/run record keycloak spring hydra
 //
 // Each recording is one document: {"product", "time" (Unix seconds), "resource", "provider" and its "parameters", "documents" by URL,
-// "tokens", and by token the "introspection" answer where it was asked for}.
+// "tokens", and by token the "introspection" answer where it was asked for, and the "logout" token of the session of "user"}.
 import { writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import { DpopSession } from '@modelcontextprotocol/client';
-import { signIn } from './sign_in.mjs';
+import { claims, signIn } from './sign_in.mjs';
 import { newWorld } from './world.mjs';
 
 const folder = fileURLToPath(new URL('../../crates/mcp-auth/tests/it/recorded/', import.meta.url));
@@ -41,6 +42,22 @@ async function bound(world, tokenUrl) {
   return { token, proof: await session.buildProof({ htm: 'POST', htu: world.resource, accessToken: token }) };
 }
 
+/** The next logout tokens, by session, that are sent to the server of this world. There is no other server here. */
+function nextLogouts(world, number) {
+  const tokens = {};
+  return new Promise((resolve) => {
+    const server = createServer(async (req, res) => {
+      const token = new URLSearchParams((await req.toArray()).join('')).get('logout_token');
+      res.end();
+      tokens[claims(token).sid] = token;
+      if (Object.keys(tokens).length < number) return;
+      server.close();
+      resolve(tokens);
+    });
+    server.listen(Number(new URL(world.resource).port), '127.0.0.1');
+  });
+}
+
 const RECORDINGS = {
   async keycloak() {
     const world = await newWorld({ make: 'keycloak' });
@@ -57,6 +74,10 @@ const RECORDINGS = {
     const rotated = await world.token();
     const asking = [world.resource, 'change-me'];
     const answer = (token) => introspect(`${endpoints}/token/introspect`, token, asking);
+    const introspections = await Promise.all([user, light].map(({ access_token }) => answer(access_token)));
+    const logouts = nextLogouts(world, 2);
+    await world.realm.logOut();
+    const logout = (await logouts)[claims(user.access_token).sid];
     return {
       product: 'Keycloak 26.7.3',
       resource: world.resource,
@@ -64,8 +85,8 @@ const RECORDINGS = {
       parameters: { url: new URL(world.issuer).origin, realm: world.issuer.split('/').at(-1) },
       documents: await documents(world, `${endpoints}/certs`),
       tokens: {
-        user: { token: user.access_token, introspection: await answer(user.access_token) },
-        lightweight: { token: light.access_token, introspection: await answer(light.access_token) },
+        user: { token: user.access_token, introspection: introspections[0] },
+        lightweight: { token: light.access_token, introspection: introspections[1] },
         machine: { token: machine },
         'of the next key': { token: rotated },
         bound: dpop,
@@ -73,6 +94,7 @@ const RECORDINGS = {
         id: { token: user.id_token },
         refresh: { token: user.refresh_token },
       },
+      logout,
     };
   },
 

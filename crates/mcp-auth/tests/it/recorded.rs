@@ -7,11 +7,15 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::header::{AUTHORIZATION, HeaderMap};
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
+use http::{Request, StatusCode};
+use http_body_util::Full;
 use mcp_auth::{
     AuthInfo, AuthorizationServer, Denial, Dpop, Introspection, ManualClock, McpAuth, Reason,
 };
 use serde_json::Value;
+use tower::ServiceExt as _;
 
 use crate::world::{Web, admit, bearer};
 
@@ -59,6 +63,18 @@ impl Recording {
         }
     }
 
+    /// The resource at the time of the recording.
+    fn protected(&self, answer: Option<&Value>) -> McpAuth {
+        let seconds = self.0["time"].as_u64().expect("a time");
+        let clock = ManualClock::at(UNIX_EPOCH + Duration::from_secs(seconds));
+        McpAuth::builder(self.0["resource"].as_str().expect("a URL"))
+            .authorization_server(self.server(answer).clock(clock.clone()))
+            .dpop(Dpop::optional())
+            .clock(clock)
+            .build()
+            .expect("a description")
+    }
+
     async fn admit(
         &self,
         name: &str,
@@ -66,15 +82,18 @@ impl Recording {
         is_asked: bool,
     ) -> Result<AuthInfo, Denial> {
         let answer = self.token(name).get("introspection").filter(|_| is_asked);
-        let seconds = self.0["time"].as_u64().expect("a time");
-        let clock = ManualClock::at(UNIX_EPOCH + Duration::from_secs(seconds));
-        let auth = McpAuth::builder(self.0["resource"].as_str().expect("a URL"))
-            .authorization_server(self.server(answer).clock(clock.clone()))
-            .dpop(Dpop::optional())
-            .clock(clock)
-            .build()
-            .expect("a description");
-        admit(&auth, headers).await
+        admit(&self.protected(answer), headers).await
+    }
+
+    /// The status with which the logout token is received, by a server that listens for logouts of `client`.
+    async fn log_out(&self, auth: &McpAuth, client: &str) -> StatusCode {
+        let form = format!("logout_token={}", self.0["logout"].as_str().expect("a token"));
+        let request = Request::post("/security-events")
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(Full::new(Bytes::from(form)))
+            .expect("a request");
+        let response = auth.security_event_receiver([client]).oneshot(request).await;
+        response.unwrap_or_else(|never| match never {}).status()
     }
 
     /// Checks the outcome, and who the caller of an accepted token is.
@@ -129,6 +148,27 @@ async fn keycloak() {
     ] {
         recording.check(name, is_asked, expected).await;
     }
+}
+
+/// Keycloak's logout token has the type `logout+jwt`, and names the user and the session.
+#[tokio::test]
+async fn a_logout_token_of_keycloak_ends_one_session() {
+    let recording = Recording::of("keycloak");
+    let auth = recording.protected(None);
+    let bearer_of = |name| bearer(recording.token(name)["token"].as_str().expect("a token"));
+    let (user, other) = (bearer_of("user"), bearer_of("lightweight")); // both are of alice
+    for (client, status, outcome) in [
+        ("another-client", StatusCode::BAD_REQUEST, None),
+        ("notes-app", StatusCode::OK, Some(Reason::Inactive)),
+    ] {
+        assert_eq!(recording.log_out(&auth, client).await, status, "{client}");
+        let refused = admit(&auth, &user).await.err();
+        assert_eq!(refused.and_then(|denial| denial.reason()), outcome, "{client}");
+        assert!(admit(&auth, &other).await.is_ok(), "{client}");
+    }
+    let logout = recording.0["logout"].as_str().expect("a token");
+    let denial = admit(&recording.protected(None), &bearer(logout)).await.expect_err("refused");
+    assert_eq!(denial.reason(), Some(Reason::Type), "it is not an access token");
 }
 
 #[tokio::test]
