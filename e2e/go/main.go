@@ -5,6 +5,8 @@
 //	BROWSER=e2e/node/browser.mjs go run . http://127.0.0.1:3000/mcp calls|listen|listen-again
 //
 // See ../node/slow.mjs for the tasks and what they print. With PROTOCOL=2025-11-25 in its environment, it uses the older protocol.
+// With CLIENT_ID, it does not register, and with
+// REGISTER_WITH it registers with these scopes, otherwise with none.
 package main
 
 import (
@@ -147,20 +149,28 @@ func scope(ctx context.Context, handler auth.OAuthHandler) string {
 }
 
 func login() auth.OAuthHandler {
+	var byHand *oauthex.ClientCredentials
+	if id := os.Getenv("CLIENT_ID"); id != "" {
+		byHand = &oauthex.ClientCredentials{ClientID: id}
+	}
 	handler, err := auth.NewAuthorizationCodeHandler(&auth.AuthorizationCodeHandlerConfig{
-		RedirectURL: redirect,
+		RedirectURL:         redirect,
+		PreregisteredClient: byHand,
 		DynamicClientRegistrationConfig: &auth.DynamicClientRegistrationConfig{
 			Metadata: &oauthex.ClientRegistrationMetadata{
 				ClientName:              "e2e go",
 				RedirectURIs:            []string{redirect},
 				GrantTypes:              []string{"authorization_code", "refresh_token"},
 				TokenEndpointAuthMethod: "none",
+				Scope:                   os.Getenv("REGISTER_WITH"), // the SDK does not set it
 			},
 		},
 		AuthorizationCodeFetcher: func(_ context.Context, args *auth.AuthorizationArgs) (*auth.AuthorizationResult, error) {
 			printed, err := exec.Command(os.Getenv("BROWSER"), "--print", args.URL).Output()
-			if err != nil {
-				return nil, fmt.Errorf("the browser: %w", err)
+			if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+				return nil, fmt.Errorf("the browser: %w: %s", err, exit.Stderr)
+			} else if err != nil {
+				return nil, err
 			}
 			back, err := url.Parse(strings.TrimSpace(string(printed)))
 			if err != nil {

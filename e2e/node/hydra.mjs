@@ -20,7 +20,7 @@ const OPAQUE = {
 };
 
 /** The rows of the table in run.mjs. */
-export function hydra({ flow, signsIn, accepts, refuses, clients: [v1, v2, python], others: [fastmcp, go] }) {
+export function hydra({ flow, signsIn, accepts, refuses, clients: [v1, v2, python], more: [fastmcp, go, rmcp] }) {
   /** Hydra answers `"client_uri": ""`, `"contacts": null` and `"jwks": {}`. */
   async function unreadable(world) {
     await rejects(() => signsIn(world, v1), /client_uri[^]*registerClient/);
@@ -64,7 +64,7 @@ export function hydra({ flow, signsIn, accepts, refuses, clients: [v1, v2, pytho
 
   return [
     ['hydra: metadata only at the place of OpenID Connect', BY_NAME, places],
-    ...[byHand(v1), byHand(v2), python, fastmcp].map((client) => flow('hydra', BY_NAME, client)),
+    ...[byHand(v1), byHand(v2), python, fastmcp, byHand(go), rmcp].map((client) => flow('hydra', BY_NAME, client)),
     ['hydra: the SDKs of TypeScript and Go cannot read its answer to a registration', BY_NAME, unreadable],
     ['hydra: a JWT with scp: 200', BY_NAME, scp],
     ['hydra: ID and refresh tokens: 401 invalid_token', BY_NAME, otherTokens],

@@ -1,6 +1,6 @@
 // Scenarios with Keycloak: JWTs, step-up, lightweight tokens, logout, rotation and DPoP, with the realm of examples/keycloak.
 import { deepStrictEqual, match, rejects, strictEqual } from 'node:assert/strict';
-import { until } from './processes.mjs';
+import { output, until } from './processes.mjs';
 import { byHand, claims, signIn } from './sign_in.mjs';
 
 const make = 'keycloak';
@@ -13,9 +13,12 @@ const INTROSPECTED = {
   // Keycloak answers only to a client that is in the token's audience: its id is the URL of the resource.
   environment: (resource) => ({ INTROSPECT_ID: resource, INTROSPECT_SECRET: 'change-me', INTROSPECT_JWTS: '1', BELIEVED_FOR: '1' }),
 };
+const EXCHANGE = { make, server: 'exchange', environment: (_, other) => ({ CALENDAR: `${other}/events`, SECRET: 'change-me' }) };
 
 /** The rows of the table in run.mjs. */
-export function keycloak({ flow, step, signsIn, stepsUp, accepts, refuses, clients: [v1, v2, python], others, rmcp }) {
+export function keycloak({ flow, step, signsIn, stepsUp, accepts, refuses, clients: [v1, v2, python], more, rmcp }) {
+  const [fastmcp, go] = more;
+
   /** Tokens for other uses, of which each is signed with keys of the realm. */
   async function otherTokens(world) {
     const { tokens } = await signIn(world, { scope: 'openid read', client_id: 'notes-app' });
@@ -73,16 +76,37 @@ export function keycloak({ flow, step, signsIn, stepsUp, accepts, refuses, clien
     match(response.headers.get('www-authenticate'), /^Bearer error="invalid_token"/);
   }
 
+  /** The tool calls a second server in the name of the caller, whose own token this server refuses. */
+  async function exchanges(world) {
+    const [program, ...args] = v2.command;
+    const { whoami } = JSON.parse(await output(program, [...args, world.resource]));
+    deepStrictEqual(whoami, { subject: world.realm.alice, issuer: world.issuer, client_id: world.resource, scopes: ['events:read'] });
+    const { tokens } = await signIn(world);
+    const calendar = (token) => fetch(`${world.adminOrigin}/events`, { headers: { Authorization: `Bearer ${token}` } });
+    strictEqual((await calendar(tokens.access_token)).status, 401);
+  }
+
+  async function mayNotExchange(world) {
+    await world.realm.change(world.resource, { 'standard.token.exchange.enabled': 'false' });
+    const [program, ...args] = v2.command;
+    const before = world.processes.server.log().length;
+    await rejects(() => output(program, [...args, world.resource]), /ProtocolError/);
+    match(world.processes.server.log().slice(before), /`invalid_request`: .*Standard Token Exchange is not enabled for this client/);
+  }
+
   return [
-    ...[v1, v2, python, ...others].map((client) => flow('keycloak', BY_NAME, client)),
+    ...[v1, v2, python, ...more].map((client) => flow('keycloak', BY_NAME, client)),
     ['keycloak: ID and refresh tokens: 401 invalid_token', BY_NAME, otherTokens],
     ['keycloak: a token for another resource: 401 invalid_token', BY_NAME, otherResource],
     ['keycloak: rotation by the admin API: the new key is accepted at once', BY_NAME, rotation],
-    ...[v2, python, rmcp].map((client) => step('keycloak', NOTES, byHand(client), '2026-07-28')),
+    ...[v2, python, fastmcp, go, rmcp].map((client) => step('keycloak', NOTES, byHand(client), '2026-07-28')),
+    step('keycloak, sessions', NOTES, byHand(go), '2025-11-25'), // which a client that registers again at each login loses
     ['keycloak: TypeScript v1, made by hand and without refresh tokens, asks for notes:write by itself, and for admin', NOTES, v1StepsUp],
     ['keycloak: a client that registered itself cannot step up: invalid_scope', NOTES, registeredForLess],
     ['keycloak: an administrator logs a user out: the logout token revokes her token', NOTES, loggedOut],
     ['keycloak: a lightweight token is introspected, and ends with its session', INTROSPECTED, lightweight],
+    ['keycloak: token exchange: a tool calls a second server in the name of its caller', EXCHANGE, exchanges],
+    ['keycloak: token exchange: a server that may not exchange tokens is told what to change', EXCHANGE, mayNotExchange],
     ['keycloak: DPoP: TypeScript v2 signs in and calls a tool', DPOP, (world) => signsIn(world, v2)],
   ];
 }

@@ -96,6 +96,14 @@ function forTests(name, resource) {
   const elsewhere = structuredClone(realm.clientScopes.find((scope) => scope.name === 'read'));
   elsewhere.name = 'elsewhere';
   elsewhere.protocolMappers[0].config['included.custom.audience'] = 'http://other.example/mcp';
+  // A second protected server, for which the first one exchanges tokens.
+  const calendar = { clientId: 'calendar', secret: 'secret', standardFlowEnabled: false, defaultClientScopes: ['basic'], optionalClientScopes: [] };
+  const events = structuredClone(elsewhere);
+  events.name = 'events:read';
+  events.protocolMappers[0].config = { 'included.client.audience': 'calendar', 'access.token.claim': 'true' };
+  const server = realm.clients.find(({ clientId }) => clientId === resource);
+  server.attributes = { 'standard.token.exchange.enabled': 'true' };
+  server.optionalClientScopes = ['events:read'];
   const machine = {
     clientId: 'machine',
     secret: 'secret',
@@ -110,8 +118,8 @@ function forTests(name, resource) {
     ...realm,
     realm: name,
     components: { ...realm.components, [KEYS]: keys },
-    clientScopes: [...realm.clientScopes, elsewhere],
-    clients: [...realm.clients, machine],
+    clientScopes: [...realm.clientScopes, elsewhere, events],
+    clients: [...realm.clients, calendar, machine],
   };
 }
 

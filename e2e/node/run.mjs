@@ -33,6 +33,8 @@ const RMCP = { name: 'rmcp', command: [join(examples, 'step_up')], parse: lines 
 const TYPESCRIPT = [TYPESCRIPT_1, TYPESCRIPT_2];
 const OTHERS = [PYTHON, FASTMCP, GO, RMCP];
 const CLIENTS = [...TYPESCRIPT, PYTHON];
+const RMCP_WHOAMI = { name: 'rmcp', protocol: '2026-07-28', command: [join(examples, 'slow_client')] };
+const MORE = [FASTMCP, GO, RMCP_WHOAMI];
 
 // ── worlds: started at their first use and shared by the scenarios that name them ──
 
@@ -66,7 +68,7 @@ const step = (where, world, client, protocol) => [
 
 const scenarios = [
   ...CLIENTS.map((client) => flow('RS256', RS256, client)),
-  ...CLIENTS.map((client) => flow('ES256', ES256, client)),
+  ...[...CLIENTS, ...MORE].map((client) => flow('ES256', ES256, client)),
   ...CLIENTS.map((client) => flow('Ed25519', ED25519, client)),
   ...CLIENTS.map((client) => flow('issuer with a path', TENANT, client)),
   flow('EdDSA', EDDSA, TYPESCRIPT_2),
@@ -97,9 +99,9 @@ const scenarios = [
   ...betterAuth({ flow, accepts, refuses, clients: CLIENTS }),
   ...introspection({ flow, accepts, refuses, clients: CLIENTS }),
   ...bound({ client: TYPESCRIPT_2, refuses, accepts }),
-  ...keycloak({ flow, step, stepsUp, signsIn: signsInWithProof, accepts, refuses, clients: CLIENTS, others: [FASTMCP, GO], rmcp: RMCP }),
-  ...spring({ flow, step, signsIn: signsInWithProof, accepts, refuses, clients: CLIENTS }),
-  ...hydra({ flow, signsIn, accepts, refuses, clients: CLIENTS, others: [FASTMCP, GO] }),
+  ...keycloak({ flow, step, stepsUp, signsIn: signsInWithProof, accepts, refuses, clients: CLIENTS, more: MORE, rmcp: RMCP }),
+  ...spring({ flow, step, signsIn: signsInWithProof, accepts, refuses, clients: CLIENTS, more: MORE }),
+  ...hydra({ flow, signsIn, accepts, refuses, clients: CLIENTS, more: MORE }),
   ...firstLogin(CLIENTS),
   ...gateway({ stepsUp, clients: [...TYPESCRIPT, ...OTHERS] }),
   ...codex(),

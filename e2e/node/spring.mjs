@@ -1,7 +1,10 @@
 // Scenarios with Spring Authorization Server: JWTs that do not name the client, opaque tokens, and DPoP.
-import { deepStrictEqual, strictEqual } from 'node:assert/strict';
-import { until } from './processes.mjs';
+import { deepStrictEqual, rejects, strictEqual } from 'node:assert/strict';
+import { fileURLToPath } from 'node:url';
+import { output, until } from './processes.mjs';
 import { claims, header, signIn } from './sign_in.mjs';
+
+const browser = fileURLToPath(new URL('browser.mjs', import.meta.url));
 
 const make = 'spring';
 const BY_NAME = { make, byName: true }; // `AuthorizationServer::spring`
@@ -9,7 +12,15 @@ const DPOP = { make, server: 'bound_tokens' };
 const OPAQUE = { make, format: 'opaque', server: 'opaque', environment: { INTROSPECT_ID: 'machine', INTROSPECT_SECRET: 'secret', BELIEVED_FOR: '1' } };
 
 /** The rows of the table in run.mjs. */
-export function spring({ flow, signsIn, accepts, refuses, clients }) {
+export function spring({ flow, signsIn, accepts, refuses, clients, more: [fastmcp, go, rmcp] }) {
+  const withScope = { ...go, name: `${go.name}, told to register with its scope,`, env: { REGISTER_WITH: 'read' } };
+
+  /** A client that registers without scopes gets none from Spring. */
+  async function registersWithout(world) {
+    const [program] = go.command;
+    await rejects(() => output(program, [world.resource], { BROWSER: browser }), /the issuer refuses: error=invalid_scope/);
+  }
+
   async function unnamedClient(world) {
     const token = await world.token();
     strictEqual(header(token).typ, undefined);
@@ -38,7 +49,8 @@ export function spring({ flow, signsIn, accepts, refuses, clients }) {
   }
 
   return [
-    ...clients.map((client) => flow('spring', BY_NAME, client, 'alice', false)),
+    ...[...clients, fastmcp, withScope, rmcp].map((client) => flow('spring', BY_NAME, client, 'alice', false)),
+    ['spring: Go registers without scopes, and gets none: invalid_scope', BY_NAME, registersWithout],
     ['spring: a JWT without a type and without a claim for the client: 200', BY_NAME, unnamedClient],
     ['spring: an ID token: 401 invalid_token', BY_NAME, otherTokens],
     ['spring: a token for another resource: 401 invalid_token', BY_NAME, otherResource],

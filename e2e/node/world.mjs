@@ -72,6 +72,7 @@ const SERVERS = {
   opaque: { command: `exec '${examples}/opaque'`, scopes: 'read' },
   first_login: { command: `exec '${examples}/first_login_server'`, scopes: 'read' },
   slow: { command: `exec '${examples}/slow_server'`, scopes: 'read' },
+  exchange: { command: `exec '${examples}/exchange_server'`, scopes: 'read' },
   gateway: { command: `exec '${gateway}' serve "$GATEWAY_FILE"`, scopes: 'notes:read' },
 };
 

@@ -5,7 +5,7 @@
     python fastmcp_client.py http://127.0.0.1:3000/mcp calls|listen|listen-again    see ../node/slow.mjs
     python fastmcp_client.py http://127.0.0.1:3000/mcp progress    see ../node/gateway.mjs
 
-With PROTOCOL=2025-11-25 in its environment, it uses the older protocol.
+With PROTOCOL=2025-11-25 in its environment, it uses the older protocol. With CLIENT_ID, it does not register.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ async def step_up(text, granted) -> dict:
 
 async def main(url: str, task: str = "whoami") -> None:
     mode = "legacy" if os.environ.get("PROTOCOL") == "2025-11-25" else "auto"
-    auth = WithoutBrowser(client_name="e2e fastmcp")
+    auth = WithoutBrowser(client_name="e2e fastmcp", client_id=os.environ.get("CLIENT_ID"))
     async with Client(url, auth=auth, mode=mode, message_handler=slow.ears) as client:
 
         async def text(tool: str, arguments: dict | None = None, progress=None) -> str:

@@ -1,10 +1,11 @@
-//! rmcp as a client of `server.rs`, without a user.
+//! rmcp as a client of `server.rs` and `whoami`, without a user.
 //!
 //! ```sh
 //! PROTOCOL=2025-11-25 BROWSER=e2e/node/browser.mjs cargo run --example slow_client http://127.0.0.1:3000/mcp calls
+//! BROWSER=e2e/node/browser.mjs cargo run --example slow_client http://127.0.0.1:3000/mcp    # for `whoami`
 //! ```
 //!
-//! See `node/slow.mjs` for the tasks and what they print.
+//! See `node/slow.mjs` for the tasks and what they print. With `CLIENT_ID` in its environment, it does not register.
 
 use std::env;
 use std::process::Command;
@@ -68,18 +69,24 @@ impl ClientHandler for Seen {
 async fn main() -> Result {
     let mut args = env::args().skip(1);
     let server = args.next().ok_or("which server?")?;
-    let task = args.next().ok_or("which task?")?;
+    let task = args.next().unwrap_or_else(|| "whoami".to_owned());
     let is_old = env::var("PROTOCOL").as_deref() == Ok("2025-11-25");
     let session = connect(&server, is_old).await?;
     let protocol = session.peer_info().map(|info| info.protocol_version.to_string());
 
     let mut answer = match &*task {
+        "whoami" => {
+            let tools = session.list_all_tools().await?;
+            let tools: Vec<_> = tools.into_iter().map(|tool| tool.name).collect();
+            let whoami: Value = serde_json::from_str(&call(&session, "whoami", json!({})).await?)?;
+            json!({ "tools": tools, "whoami": whoami })
+        }
         "calls" => {
             // rmcp asks for progress in each request.
-            let told = call(&session, 7).await?;
+            let told = wait(&session, 7).await?;
             let (reports, _) = session.service().seen();
-            let after = call(&session, 0).await?;
-            let error = call(&session, 60).await.err().map(|error| error.to_string());
+            let after = wait(&session, 0).await?;
+            let error = wait(&session, 60).await.err().map(|error| error.to_string());
             json!({ "told": told, "reports": reports, "after": after, "errors": [error] })
         }
         _ if is_old => {
@@ -108,10 +115,13 @@ async fn connect(server: &str, is_old: bool) -> Result<Session> {
     let challenge = refused.auth_challenge().ok_or("no challenge")?;
 
     let mut login = OAuthState::new(server, None).await?;
-    let request = AuthorizationRequest::new("http://127.0.0.1:9/callback")
+    let mut request = AuthorizationRequest::new("http://127.0.0.1:9/callback")
         .with_client_name("e2e rmcp")
         .with_initial_scope_selection()
         .with_challenge(challenge);
+    if let Ok(id) = env::var("CLIENT_ID") {
+        request = request.with_preregistered_client(id);
+    }
     login.start_authorization(request).await?;
     let page = login.get_authorization_url().await?;
     let browser = Command::new(env::var("BROWSER")?).args(["--print", &page]).output()?;
@@ -123,9 +133,13 @@ async fn connect(server: &str, is_old: bool) -> Result<Session> {
     Ok(seen.serve_with_lifecycle(transport(server, auth), lifecycle).await?)
 }
 
-async fn call(session: &Session, seconds: u32) -> Result<String> {
-    let arguments = json!({ "seconds": seconds }).as_object().cloned().unwrap_or_default();
-    let call = CallToolRequestParams::new("wait").with_arguments(arguments);
+async fn wait(session: &Session, seconds: u32) -> Result<String> {
+    call(session, "wait", json!({ "seconds": seconds })).await
+}
+
+async fn call(session: &Session, tool: &'static str, arguments: Value) -> Result<String> {
+    let arguments = arguments.as_object().cloned().unwrap_or_default();
+    let call = CallToolRequestParams::new(tool).with_arguments(arguments);
     let result = session.call_tool(call).await?;
     let text = result.content.first().and_then(|content| content.as_text());
     Ok(text.map_or_else(String::new, |text| text.text.clone()))
