@@ -83,7 +83,7 @@ fn every_test_that_is_named_is_there() {
 
 /// Whether a test with this name exists: `it::file::name`, `lib::path::of::module::tests::name`,
 /// `testkit::file::name`, or `e2e::` and the name of a scenario.
-fn is_there(test: &str) -> bool {
+pub(crate) fn is_there(test: &str) -> bool {
     let Some((kind, name)) = test.split_once("::") else { return false };
     if kind == "e2e" {
         return is_scenario(name);

@@ -31,6 +31,7 @@ mod http_client;
 mod introspection;
 mod keys;
 mod ledger;
+mod clients_guide;
 mod lists;
 mod logs;
 mod message_shapes;
