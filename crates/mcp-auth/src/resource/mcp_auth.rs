@@ -283,6 +283,32 @@ impl McpAuth {
         &self.0.resource
     }
 
+    /// The host by which the client called: that which a proxy of
+    /// [`forwarded_host_from`](McpAuthBuilder::forwarded_host_from) passes on, or that of the request. For servers
+    /// that choose among several resources.
+    ///
+    /// Returns `None` if the request names none, or if the proxy names several. It is untrusted input: compare it with names
+    /// that you know.
+    ///
+    /// ```
+    /// use mcp_auth::{McpAuth, PeerAddr};
+    ///
+    /// let auth = McpAuth::builder("https://mcp.example.com/mcp")
+    ///     .authorization_server("https://auth.example.com")
+    ///     .forwarded_host_from(["10.0.7.0/24"])
+    ///     .build()?;
+    /// let request = http::Request::get("/mcp").header("host", "backend").header("x-forwarded-host", "mcp.example.com");
+    /// let (mut parts, ()) = request.body(())?.into_parts();
+    /// assert_eq!(auth.requested_host(&parts), Some("backend"));
+    /// parts.extensions.insert(PeerAddr([10, 0, 7, 1].into()));
+    /// assert_eq!(auth.requested_host(&parts), Some("mcp.example.com"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn requested_host<'r>(&self, request: &'r Parts) -> Option<&'r str> {
+        self.0.names.requested_host(request)
+    }
+
     /// The URL of the resource's metadata ([RFC 9728 §3.1](https://www.rfc-editor.org/rfc/rfc9728#section-3.1)).
     #[must_use]
     pub fn metadata_url(&self) -> &str {

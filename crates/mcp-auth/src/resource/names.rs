@@ -109,7 +109,7 @@ impl Names {
         }
     }
 
-    fn requested_host<'r>(&self, request: &'r Parts) -> Option<&'r str> {
+    pub(crate) fn requested_host<'r>(&self, request: &'r Parts) -> Option<&'r str> {
         match self.forwarded_host(request) {
             ForwardedHost::Is(host) => Some(host),
             ForwardedHost::Unclear => None,
