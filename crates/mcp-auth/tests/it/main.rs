@@ -3,6 +3,7 @@
 mod aliases;
 mod api_keys;
 mod api_keys_file;
+mod modules;
 mod architecture;
 mod introspected_jwts;
 mod provider_apis;
