@@ -4,22 +4,26 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use mcp_auth::{AuthorizationServer, McpAuth};
+use mcp_auth::{AuthorizationServer, McpAuth, McpAuthBuilder, Revocations};
 use schemars::{JsonSchema, Schema, schema_for};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::events::RevocationsConfig;
 use crate::issuer::IssuerConfig;
 use crate::resource::ResourceConfig;
 use crate::secret::SecretSource;
+use crate::{address, printed, shape};
 
 /// A gateway: issuers, resources, and where it listens.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Where the gateway listens for clients: an address and a port. Default: `127.0.0.1:8080`.
+    #[serde(deserialize_with = "address::deserialize")]
     pub listen: Option<SocketAddr>,
-    /// Where the gateway answers its operator (`/livez`, `/readyz`): an address and a port. Default: nowhere.
+    /// Where the gateway answers its operator (`/livez`, `/readyz`, `/metrics`): an address and a port. Default: nowhere.
+    #[serde(deserialize_with = "address::deserialize")]
     pub admin: Option<SocketAddr>,
     /// The certificate with which clients are answered. Without one, a proxy must terminate TLS.
     pub tls: Option<Tls>,
@@ -29,14 +33,26 @@ pub struct Config {
     pub max_connections_per_address: Option<usize>,
     /// The key that signs the tokens of `identity = "jwt"`, in PEM (PKCS #8, P-256). Default: a new one at each start.
     pub signing_key: Option<SecretSource>,
+    /// The most bytes of request bodies that are held in all, until it is decided whether they pass. Rules need a body to
+    /// decide. Default: 256 MiB.
+    pub max_buffered_bytes: Option<usize>,
+    /// The same for callers without a token, where `optional` admits them. Default: 64 MiB.
+    pub max_anonymous_buffered_bytes: Option<usize>,
+    /// The proxies in front whose `X-Forwarded-Host` says which host the client called: addresses and networks where
+    /// nothing but the proxies runs. Default: none.
+    pub forwarded_host_from: Vec<String>,
     /// The authorization servers, by names of your choice.
+    #[serde(deserialize_with = "shape::named_tables")]
     pub issuers: BTreeMap<String, IssuerConfig>,
     /// The protected MCP servers.
+    #[serde(deserialize_with = "shape::listed_tables")]
     pub resources: Vec<ResourceConfig>,
+    /// The list of revoked tokens, which all resources share.
+    pub revocations: RevocationsConfig,
 }
 
 /// A certificate chain and its key, in PEM files. They are read again when they change.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tls {
     /// The certificate chain, the server's own first.
@@ -66,6 +82,18 @@ impl Config {
         serde_json::from_str(text).map_err(|error| Error::in_json(&error))
     }
 
+    /// The configuration in TOML, without what is not set. Secrets are named by where they come from.
+    ///
+    /// # Errors
+    ///
+    /// If a value cannot be written in TOML, such as `null` in the metadata of a resource.
+    pub fn to_toml(&self) -> Result<String, Error> {
+        let unwritable =
+            |error: String| Error::new(format!("this cannot be written in TOML: {error}"));
+        let written = printed::as_set(self).map_err(|error| unwritable(error.to_string()))?;
+        toml::to_string(&written).map_err(|error| unwritable(error.to_string()))
+    }
+
     /// The JSON Schema of a configuration, for editors.
     #[must_use]
     pub fn schema() -> Schema {
@@ -84,44 +112,67 @@ impl Config {
                 "there is no resource: add `[[resources]]` with `url` and `upstream`",
             ));
         }
+        if self.issuers.is_empty() {
+            return Err(Error::new(
+                "there is no issuer: add `[issuers.login]` with `url`, the issuer of your tokens, or with `provider`",
+            ));
+        }
         let mut servers = BTreeMap::new();
         for (name, issuer) in &self.issuers {
             let server = issuer.to_server().map_err(|error| Error::of("issuer", name, error))?;
             servers.insert(name.as_str(), server);
         }
         let mut urls = BTreeSet::new();
-        if let Some(twice) = self.resources.iter().find(|resource| !urls.insert(&resource.url)) {
-            return Err(Error::of("resource", &twice.url, "it is there twice"));
+        let nameless = self.resources.iter().position(|resource| resource.url.is_empty());
+        if let Some(index) = nameless {
+            return Err(Error::new(format!(
+                "the resource number {} has no `url`: set it to the URL that users give to their clients",
+                index + 1
+            )));
         }
+        if let Some(twice) = self.resources.iter().find(|resource| !urls.insert(&resource.url)) {
+            return Err(Error::of(
+                "resource",
+                &twice.url,
+                "it is there twice: each resource needs a URL of its own",
+            ));
+        }
+        let revocations = self.revocations.to_revocations();
         let protected: Vec<_> = self
             .resources
             .iter()
-            .map(|resource| protect(resource, &servers))
+            .map(|resource| self.protect(resource, &servers, &revocations))
             .collect::<Result<_, _>>()?;
-        McpAuth::check_distinct(&protected).map_err(|error| Error::new(error.to_string()))?;
+        McpAuth::check_distinct(&protected).map_err(|error| Error::of_library(&error))?;
         Ok(protected)
     }
-}
 
-fn protect(
-    resource: &ResourceConfig,
-    servers: &BTreeMap<&str, AuthorizationServer>,
-) -> Result<McpAuth, Error> {
-    let named = |name: &String| {
-        servers.get(name.as_str()).cloned().ok_or_else(|| {
-            let known: Vec<_> = servers.keys().copied().collect();
-            Error::new(format!(
-                "the issuer {name:?} is not described; described are: {}",
-                known.join(", ")
-            ))
-        })
-    };
-    let trusted = match &resource.issuers {
-        Some(names) => names.iter().map(named).collect(),
-        None => Ok(servers.values().cloned().collect::<Vec<_>>()),
-    };
-    let built = trusted
-        .and_then(|trusted| resource.to_builder(trusted))
-        .and_then(|builder| builder.build().map_err(|error| Error::new(error.to_string())));
-    built.map_err(|error| Error::of("resource", &resource.url, error))
+    fn protect(
+        &self,
+        resource: &ResourceConfig,
+        servers: &BTreeMap<&str, AuthorizationServer>,
+        revocations: &Revocations,
+    ) -> Result<McpAuth, Error> {
+        let named = |name: &String| {
+            servers.get(name.as_str()).cloned().ok_or_else(|| {
+                let known: Vec<_> = servers.keys().copied().collect();
+                Error::new(format!(
+                    "the issuer {name:?} is not described; described are: {}",
+                    known.join(", ")
+                ))
+            })
+        };
+        let trusted = match &resource.issuers {
+            Some(names) => names.iter().map(named).collect(),
+            None => Ok(servers.values().cloned().collect::<Vec<_>>()),
+        };
+        let build = |mut builder: McpAuthBuilder| {
+            if !self.forwarded_host_from.is_empty() {
+                builder = builder.forwarded_host_from(self.forwarded_host_from.clone());
+            }
+            builder.revocations(revocations).build().map_err(|error| Error::of_library(&error))
+        };
+        let built = trusted.and_then(|trusted| resource.to_builder(trusted)).and_then(build);
+        built.map_err(|error| Error::of("resource", &resource.url, error))
+    }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error as _};
+use serde::ser::{Serialize, Serializer};
 
 /// A duration: a number of seconds, or a text with its unit: `"500ms"`, `"30s"`, `"5m"`, `"1h"`, `"7d"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +27,16 @@ impl<'de> Deserialize<'de> for Seconds {
         match Written::deserialize(deserializer).map_err(|_| wrong())? {
             Written::Seconds(seconds) => Ok(Self(Duration::from_secs(seconds))),
             Written::Text(text) => parse(&text).map(Self).ok_or_else(wrong),
+        }
+    }
+}
+
+impl Serialize for Seconds {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let milliseconds = self.0.as_millis();
+        match milliseconds % 1000 {
+            0 => serializer.collect_str(&format_args!("{}s", milliseconds / 1000)),
+            _ => serializer.collect_str(&format_args!("{milliseconds}ms")),
         }
     }
 }

@@ -24,17 +24,35 @@
 //! `env:NAME` or `file:PATH` ([`SecretSource`]).
 
 mod duration;
+mod address;
+mod keys;
+mod reading;
 mod error;
 mod secret;
-mod rule;
+mod algorithm;
+mod http_client;
+mod introspection;
 mod issuer;
+mod provider;
+mod server;
+mod rule;
+mod sender;
+mod events;
 mod resource;
+mod shape;
+mod printed;
 mod config;
 
+pub use address::parse_address;
 pub use config::{Config, Tls};
 pub use duration::Seconds;
 pub use error::Error;
-pub use issuer::{IntrospectionConfig, IntrospectionMethod, IssuerConfig};
-pub use resource::{CertificateHeader, ClientCertificates, DpopMode, IdentityMode, ResourceConfig};
+pub use events::{EventPollConfig, RevocationsConfig, SecurityEventsConfig};
+pub use http_client::HttpConfig;
+pub use introspection::{IntrospectionConfig, IntrospectionMethod};
+pub use issuer::{IssuerConfig, RequiredClaim};
+pub use keys::in_keys;
+pub use resource::{IdentityMode, ResourceConfig};
 pub use rule::{Deny, RuleConfig, RuleTable, Strings};
 pub use secret::SecretSource;
+pub use sender::{CertificateHeader, ClientCertificates, DpopConfig, DpopMode, DpopTable};

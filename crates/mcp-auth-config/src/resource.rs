@@ -3,24 +3,28 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use mcp_auth::{
-    ApiKeys, AuthorizationServer, ClientCertHeader, Dpop, McpAuth, McpAuthBuilder, Require,
-    ToolScopes,
-};
+use mcp_auth::metadata::ResourceMetadata;
+use mcp_auth::{ApiKeys, AuthorizationServer, McpAuth, McpAuthBuilder, Require, ToolScopes};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::duration::Seconds;
 use crate::error::Error;
+use crate::events::{EventPollConfig, SecurityEventsConfig};
 use crate::rule::{RuleConfig, Rules, add_rules};
 use crate::secret::SecretSource;
+use crate::sender::{ClientCertificates, DpopConfig};
 
 /// An MCP server that is protected: who may call it, and what for.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ResourceConfig {
     /// The URL that users give to their clients: the resource's identity, its path, and the audience of its tokens.
     pub url: String,
+    /// Other public URLs of the same resource, such as that of a second domain. They are audiences too.
+    pub aliases: Vec<String>,
+    /// Where challenges say that the metadata is, behind a proxy that forwards only the resource's own path.
+    pub metadata_url: Option<String>,
     /// The names of the issuers whose tokens are accepted. Default: all that the file describes.
     pub issuers: Option<Vec<String>>,
     /// The URL of the MCP server to which admitted requests are passed on.
@@ -84,22 +88,33 @@ pub struct ResourceConfig {
     pub cached_tokens: Option<usize>,
     /// Keys that sign session ids, the newest first.
     pub session_keys: Vec<SecretSource>,
-    /// Whether clients are offered tokens that are bound to a key (DPoP), or need them.
-    pub dpop: Option<DpopMode>,
+    /// Whether clients are offered tokens that are bound to a key (DPoP), or need them: `"optional"`, `"required"`, or a
+    /// table with `mode`.
+    pub dpop: Option<DpopConfig>,
     /// Whether tokens must be bound to the client's TLS certificate.
     pub certificate_bound_tokens_required: bool,
     /// The proxies that report a client's certificate.
     pub client_certificates: Option<ClientCertificates>,
-    /// A file with the hashes of API keys.
+    /// A file with the hashes of API keys. It is read again when it changes.
     pub api_keys_file: Option<PathBuf>,
+    /// What the API keys begin with, if not with `mcpk_`.
+    pub api_keys_prefix: Option<String>,
+    /// Where issuers send logout tokens and security events, which revoke tokens before they expire.
+    pub security_events: Option<SecurityEventsConfig>,
+    /// Streams of security events that are polled.
+    pub event_polls: Vec<EventPollConfig>,
+    /// Whether the metadata of the first issuer is served at the host too, where clients of MCP 2025-03-26 look for it.
+    pub serve_issuer_metadata: bool,
     /// A name of this resource that people read.
     pub name: Option<String>,
     /// A page about this resource.
     pub documentation: Option<String>,
+    /// Further members of its metadata (RFC 9728), such as `resource_policy_uri`, or `"resource_name#de"`.
+    pub metadata: BTreeMap<String, serde_json::Value>,
 }
 
 /// How an MCP server learns who calls.
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum IdentityMode {
     /// Not at all.
@@ -109,36 +124,6 @@ pub enum IdentityMode {
     Headers,
     /// In a token of the gateway's own, which it sends as `Authorization: Bearer` and which only this server accepts.
     Jwt,
-}
-
-/// Whether DPoP-bound tokens are offered or required.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub enum DpopMode {
-    /// Clients are told that they may use such tokens.
-    Optional,
-    /// Every token must be bound.
-    Required,
-}
-
-/// The header in which a proxy reports a client's certificate, and the proxies that may.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ClientCertificates {
-    /// `client-cert` (RFC 9440), or `x-forwarded-client-cert` (Envoy).
-    pub header: CertificateHeader,
-    /// Addresses and networks: `10.0.0.0/8`.
-    pub proxies: Vec<String>,
-}
-
-/// A header in which a proxy reports a client's certificate.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq)]
-#[serde(rename_all = "kebab-case")]
-pub enum CertificateHeader {
-    /// RFC 9440.
-    ClientCert,
-    /// Envoy.
-    XForwardedClientCert,
 }
 
 /// Whether a setting is on, and what it does then.
@@ -159,6 +144,12 @@ impl ResourceConfig {
             .required_scopes(Require::from_iter(self.scopes.clone()))
             .allowed_origins(self.allowed_origins.clone())
             .tools(self.rules()?);
+        for alias in &self.aliases {
+            auth = auth.alias(alias);
+        }
+        if let Some(url) = &self.metadata_url {
+            auth = auth.metadata_url(url);
+        }
         for audience in &self.audiences {
             auth = auth.audience(audience);
         }
@@ -214,31 +205,46 @@ impl ResourceConfig {
             let keys = self.session_keys.iter().map(SecretSource::read);
             auth = auth.session_keys(keys.collect::<Result<Vec<_>, _>>()?);
         }
-        match self.dpop {
-            Some(DpopMode::Optional) => auth = auth.dpop(Dpop::optional()),
-            Some(DpopMode::Required) => auth = auth.dpop(Dpop::required()),
-            None => {}
+        if let Some(dpop) = &self.dpop {
+            auth = auth.dpop(dpop.to_dpop()?);
         }
         if let Some(certificates) = &self.client_certificates {
-            let header = match certificates.header {
-                CertificateHeader::ClientCert => ClientCertHeader::Rfc9440,
-                CertificateHeader::XForwardedClientCert => ClientCertHeader::Xfcc,
+            auth = certificates.add_to(auth);
+        }
+        auth = self.api_keys(auth)?;
+        if let Some(events) = &self.security_events {
+            events.check()?;
+        }
+        Ok(auth.metadata(|metadata| self.described(metadata)))
+    }
+
+    fn api_keys(&self, auth: McpAuthBuilder) -> Result<McpAuthBuilder, Error> {
+        let Some(file) = &self.api_keys_file else {
+            return match self.api_keys_prefix {
+                None => Ok(auth),
+                Some(_) => Err(Error::new(
+                    "`api_keys_prefix` says something about API keys: set `api_keys_file` too",
+                )),
             };
-            auth = auth.client_certificates_from(header, certificates.proxies.clone());
-        }
-        if let Some(file) = &self.api_keys_file {
-            auth = auth.api_keys(ApiKeys::new().file(file));
-        }
-        let (name, documentation) = (self.name.clone(), self.documentation.clone());
-        Ok(auth.metadata(|mut metadata| {
-            if let Some(name) = name {
-                metadata = metadata.resource_name(name);
-            }
-            if let Some(documentation) = documentation {
-                metadata = metadata.resource_documentation(documentation);
-            }
-            metadata
+        };
+        let keys = ApiKeys::new().file(file);
+        Ok(auth.api_keys(match &self.api_keys_prefix {
+            Some(prefix) => keys.prefix(prefix),
+            None => keys,
         }))
+    }
+
+    fn described(&self, mut metadata: ResourceMetadata) -> ResourceMetadata {
+        for (name, value) in &self.metadata {
+            metadata = metadata.member(name, value.clone());
+        }
+        if let Some(name) = &self.name {
+            metadata = metadata.resource_name(name);
+        }
+        if let Some(page) = &self.documentation {
+            metadata = metadata.resource_documentation(page);
+        }
+        metadata
     }
 
     fn rules(&self) -> Result<ToolScopes, Error> {

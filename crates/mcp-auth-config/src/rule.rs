@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use mcp_auth::{AnyOf, Require, Rule, ToolScopes};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::duration::Seconds;
 use crate::error::Error;
 
 /// One text, or several.
-#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq)]
-#[serde(untagged)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+#[serde(untagged, expecting = "this is a text, or a list of texts")]
 pub enum Strings {
     /// One text.
     One(String),
@@ -29,10 +29,10 @@ impl Strings {
 }
 
 /// What an operation needs: a list of scopes, all of them; `[]`, nothing more than any request; `"deny"`; or a table.
-#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(
     untagged,
-    expecting = "a rule is a list of scopes, \"deny\", or a table with `scopes`, `any_of`, `claims`, `clients`, `acr_values` or `max_age`"
+    expecting = "a rule is a list of scopes, \"deny\", or a table with `scopes`, `any_of`, `claims`, `clients`, `acr_values` or `max_age`; claims are texts in quotes"
 )]
 pub enum RuleConfig {
     /// All these scopes.
@@ -44,7 +44,7 @@ pub enum RuleConfig {
 }
 
 /// The word for a rule that nobody meets.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Deny {
     /// Nobody.
@@ -52,7 +52,7 @@ pub enum Deny {
 }
 
 /// A rule with several conditions. All of them must be met.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct RuleTable {
     /// All these scopes.

@@ -4,8 +4,10 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 use std::{env, fmt, fs};
 
+use mcp_auth::Secret;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error as _};
+use serde::ser::{Serialize, Serializer};
 
 use crate::error::Error;
 
@@ -49,6 +51,31 @@ impl SecretSource {
             return Err(Error::new(format!("the secret {self} is empty")));
         }
         Ok(secret.into())
+    }
+}
+
+impl SecretSource {
+    /// The secret, as the library takes it. A file is read again whenever the secret is needed, since it may be renewed.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read now.
+    pub(crate) fn to_secret(&self) -> Result<Secret, Error> {
+        let now = self.read()?;
+        Ok(match self {
+            Self::Env(_) => Secret::from(now),
+            Self::File(_) => {
+                let source = self.clone();
+                Secret::from_fn(move || std::future::ready(source.read())) // small and local
+            }
+        })
+    }
+}
+
+/// Only where it comes from.
+impl Serialize for SecretSource {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
