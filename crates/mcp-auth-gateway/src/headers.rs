@@ -56,11 +56,20 @@ const IDENTITY_PREFIXES: [&str; 16] = [
 pub(crate) fn strip_request(headers: &mut HeaderMap) {
     strip_hop_by_hop(headers);
     remove(headers, |name| {
-        let name = name.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
-        IDENTITY.contains(&&*name)
-            || IDENTITY_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+        let name = name.as_bytes();
+        IDENTITY.iter().any(|known| name.len() == known.len() && begins_with(name, known))
+            || IDENTITY_PREFIXES.iter().any(|prefix| begins_with(name, prefix))
     });
     headers.remove(header::HOST);
+}
+
+/// Whether a name begins with a prefix in lower case, if each sign counts as a hyphen.
+fn begins_with(name: &[u8], prefix: &str) -> bool {
+    let is_like = |(byte, expected): (&u8, u8)| match byte.is_ascii_alphanumeric() {
+        true => *byte == expected,
+        false => expected == b'-',
+    };
+    name.len() >= prefix.len() && name.iter().zip(prefix.bytes()).all(is_like)
 }
 
 /// Removes what a client must not get from an upstream: headers of the connection, and cookies, which a client could
@@ -92,24 +101,24 @@ pub(crate) fn is_reserved(name: &HeaderName) -> bool {
 
 /// Removes the headers of the connection, and those that `Connection` names.
 fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    let mut named = Vec::new();
-    for value in headers.get_all(header::CONNECTION) {
-        let names = value.as_bytes().split(|byte| *byte == b',');
-        // These are needed for the message itself, whoever names them.
-        named.extend(
-            names.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok()).filter(
-                |name| {
-                    !matches!(*name, header::CONTENT_LENGTH | header::CONTENT_TYPE | header::HOST)
-                },
-            ),
-        );
-    }
+    let values = headers.get_all(header::CONNECTION).iter();
+    let names = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    let names = names.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok());
+    // Most name what is removed anyway (`keep-alive`), or no header at all (`close`): nothing is allocated for them.
+    let named: Vec<_> = names.filter(|name| headers.contains_key(name) && is_named(name)).collect();
     for name in named {
         headers.remove(name);
     }
     for name in HOP_BY_HOP {
         headers.remove(name);
     }
+}
+
+/// Whether a header is one of the connection because `Connection` names it. Some are needed for the message itself, whoever
+/// names them.
+fn is_named(name: &HeaderName) -> bool {
+    let is_needed = matches!(*name, header::CONTENT_LENGTH | header::CONTENT_TYPE | header::HOST);
+    !is_needed && !HOP_BY_HOP.contains(&name.as_str())
 }
 
 fn remove(headers: &mut HeaderMap, is_unwanted: impl Fn(&str) -> bool) {
