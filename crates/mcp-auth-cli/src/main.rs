@@ -2,6 +2,9 @@
 //! protected one at work.
 
 mod demo;
+mod log;
+mod signals;
+mod systemd;
 mod serve;
 
 use std::io::IsTerminal as _;
@@ -10,6 +13,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tracing::Level;
 use tracing_subscriber::EnvFilter;
+
+use crate::log::Log;
 
 #[derive(Parser)]
 #[command(name = "mcp-auth", version, about = "OAuth 2.1 for MCP servers")]
@@ -37,7 +42,7 @@ async fn main() -> ExitCode {
             let is_terminal = std::io::stderr().is_terminal();
             tracing_subscriber::fmt()
                 .with_env_filter(levels)
-                .with_writer(std::io::stderr)
+                .with_writer(Log::new)
                 .with_ansi(is_terminal)
                 .init();
             serve::run(arguments).await

@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use mcp_auth_config::{Config, IssuerConfig, ResourceConfig};
+use mcp_auth_config::{Config, IssuerConfig, ResourceConfig, parse_address};
 use mcp_auth_gateway::Gateway;
-use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{signals, systemd};
 
 /// Any error, for a program that can only print it.
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -38,16 +39,20 @@ pub(crate) struct Arguments {
     scopes: String,
 
     /// Where to listen [default: 127.0.0.1:8080]
-    #[arg(long, env = "MCP_AUTH_LISTEN", value_name = "ADDRESS")]
+    #[arg(long, env = "MCP_AUTH_LISTEN", value_name = "ADDRESS", value_parser = parse_address)]
     listen: Option<SocketAddr>,
 
-    /// Where to answer the operator: /livez, /readyz [default: nowhere]
-    #[arg(long, env = "MCP_AUTH_ADMIN", value_name = "ADDRESS")]
+    /// Where to answer the operator: /livez, /readyz, /metrics [default: nowhere]
+    #[arg(long, env = "MCP_AUTH_ADMIN", value_name = "ADDRESS", value_parser = parse_address)]
     admin: Option<SocketAddr>,
 
     /// Check the configuration, and exit
     #[arg(long)]
     check: bool,
+
+    /// Print the configuration in TOML, without secrets, and exit
+    #[arg(long)]
+    print_config: bool,
 
     /// Print the JSON Schema of the file, and exit
     #[arg(long)]
@@ -63,6 +68,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result {
         Some(file) => read(file)?,
         None => arguments.to_config()?,
     };
+    if arguments.print_config {
+        mcp_auth_gateway::check(&config)?;
+        print!("{}", config.to_toml()?);
+        return Ok(());
+    }
     if arguments.check {
         mcp_auth_gateway::check(&config)?;
         println!("the configuration is valid; number of resources: {}", config.resources.len());
@@ -70,13 +80,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result {
     }
     let gateway = Gateway::start(&config).await?;
     introduce(&config, &gateway);
-    let (mut interrupt, mut terminate) =
-        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let told_to_end = signals::told_to_end()?;
+    systemd::notify(systemd::READY);
     let ended = async {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
+        told_to_end.await;
+        systemd::notify(systemd::STOPPING);
     };
     gateway.run_until(ended).await;
     Ok(())

@@ -35,6 +35,11 @@ impl Connections {
         Self { max, max_per_address, open: Arc::default() }
     }
 
+    /// How many there are.
+    pub(crate) fn open(&self) -> usize {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).all
+    }
+
     /// Takes a place. Returns `None` if there is none, in all or for this address.
     pub(crate) fn take(&self, address: IpAddr) -> Option<Place> {
         let address = network_of(address);

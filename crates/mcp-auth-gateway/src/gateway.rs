@@ -1,22 +1,26 @@
 //! Starts a gateway from its configuration, and ends it.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::server::graceful::GracefulShutdown;
 use mcp_auth::McpAuth;
-use mcp_auth_config::{Config, IdentityMode, ResourceConfig};
+use mcp_auth_config::{Config, IdentityMode, ResourceConfig, in_keys};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::admin::Admin;
+use crate::budget::{Budget, DEFAULT_MAX_ANONYMOUS, DEFAULT_MAX_BUFFERED};
 use crate::connections::{Connections, DEFAULT_PER_ADDRESS};
 use crate::identity::Identity;
 use crate::identity_token::SigningKey;
 use crate::listener::{self, End};
-use crate::routes::Routes;
+use crate::recorder::Metrics;
+use crate::routes::{Budgets, Routes};
 use crate::tls::Certificates;
 use crate::upstream::Upstream;
 
@@ -70,6 +74,8 @@ struct Parts {
     auths: Vec<McpAuth>,
     routes: Routes,
     signing_key: Option<Arc<SigningKey>>,
+    budgets: Budgets,
+    polls: Vec<Pin<Box<dyn Future<Output = Infallible> + Send>>>,
     tls: Option<Certificates>,
 }
 
@@ -77,7 +83,17 @@ impl Parts {
     fn of(config: &Config) -> Result<Self, StartError> {
         let auths = config.protected_resources()?;
         let signing_key = signing_key(config)?;
-        let mut routes = Routes::default();
+        let anonymous = config.max_anonymous_buffered_bytes.unwrap_or(DEFAULT_MAX_ANONYMOUS);
+        let authenticated = config.max_buffered_bytes.unwrap_or(DEFAULT_MAX_BUFFERED);
+        let budgets = Budgets {
+            authenticated: Budget::new("authenticated", authenticated),
+            anonymous: Budget::new("anonymous", anonymous),
+        };
+        let mut routes = Routes::new(budgets.clone());
+        if let Some(auth) = auths.first().filter(|_| !config.forwarded_host_from.is_empty()) {
+            routes.behind_proxies(auth);
+        }
+        let mut polls = Vec::new();
         for (auth, resource) in auths.iter().zip(&config.resources) {
             let wrong = |message| StartError::Resource { resource: resource.url.clone(), message };
             let url = resource.upstream.as_deref().ok_or_else(|| {
@@ -85,11 +101,18 @@ impl Parts {
             })?;
             let upstream = Upstream::new(url).map_err(wrong)?;
             let identity = Identity::new(auth, resource, url, signing_key.as_ref());
-            routes.add(auth, upstream, identity.map_err(wrong)?).map_err(wrong)?;
+            let identity = identity.map_err(wrong)?;
+            routes.add(auth, resource, upstream, identity).map_err(wrong)?;
+            for poll in &resource.event_polls {
+                let events = poll.to_poll().map_err(|error| wrong(error.to_string()))?;
+                let polling = auth.poll_security_events(events);
+                let polling = polling.map_err(|error| wrong(in_keys(&error.to_string()).into()))?;
+                polls.push(Box::pin(polling) as Pin<Box<_>>);
+            }
         }
         let tls =
             config.tls.as_ref().map(Certificates::read).transpose().map_err(StartError::Tls)?;
-        Ok(Self { auths, routes, signing_key, tls })
+        Ok(Self { auths, routes, signing_key, budgets, polls, tls })
     }
 }
 
@@ -133,21 +156,32 @@ impl Gateway {
     ///
     /// What is wrong with the configuration, or which address cannot be listened at.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
-        let Parts { auths, routes, signing_key, tls } = Parts::of(config)?;
+        let Parts { auths, routes, signing_key, budgets, polls, tls } = Parts::of(config)?;
         let (listener, local_addr) = bind(config.listen.unwrap_or(DEFAULT_LISTEN)).await?;
         if tls.is_none() && !local_addr.ip().is_loopback() {
             tracing::warn!(target: "mcp_auth", address = %local_addr, "listens without TLS: a proxy in front must terminate TLS, since tokens are sent in clear otherwise");
         }
         let is_draining = watch::Sender::new(false);
         let graceful = Arc::new(GracefulShutdown::new());
+        let connections = Connections::new(
+            config.max_connections.unwrap_or(DEFAULT_MAX_CONNECTIONS),
+            config.max_connections_per_address.unwrap_or(DEFAULT_PER_ADDRESS),
+        );
         let mut tasks = Vec::new();
         let admin_addr = match config.admin {
             None => None,
             Some(address) => {
                 let (listener, address) = bind(address).await?;
+                let metrics = Metrics::of_process();
+                if metrics.is_none() {
+                    tracing::warn!(target: "mcp_auth", "this program records its metrics itself: there is no /metrics");
+                }
                 let admin = Admin {
                     auths: auths.into(),
                     signing_key,
+                    connections: connections.clone(),
+                    budgets,
+                    metrics,
                     is_draining: is_draining.subscribe(),
                 };
                 let answer = move |request| {
@@ -161,6 +195,7 @@ impl Gateway {
                 Some(address)
             }
         };
+        tasks.extend(polls.into_iter().map(|poll| tokio::spawn(async { match poll.await {} })));
         if let Some(tls) = &tls {
             tasks.push(tokio::spawn(tls.clone().keep_fresh()));
         }
@@ -169,10 +204,6 @@ impl Gateway {
             let routes = Arc::clone(&routes);
             async move { routes.answer(request).await }
         };
-        let connections = Connections::new(
-            config.max_connections.unwrap_or(DEFAULT_MAX_CONNECTIONS),
-            config.max_connections_per_address.unwrap_or(DEFAULT_PER_ADDRESS),
-        );
         let end = End { graceful: Arc::clone(&graceful), is_draining: is_draining.subscribe() };
         let accepting = listener::accept(listener, tls, connections, end, answer);
         let accepting = tokio::spawn(accepting);

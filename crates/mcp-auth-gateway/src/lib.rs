@@ -13,7 +13,11 @@
 //! # }
 //! ```
 
+mod recorder;
+mod prometheus;
+mod telemetry;
 mod headers;
+mod budget;
 mod connections;
 mod upstream;
 mod identity_token;

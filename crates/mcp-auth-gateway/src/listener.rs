@@ -20,6 +20,7 @@ use tokio::sync::watch;
 
 use crate::connections::Connections;
 use crate::opened::Opened;
+use crate::telemetry;
 use crate::tls::Certificates;
 
 /// How long a client may take for the head of a request, and stay idle before it. Longer than clients and proxies keep
@@ -73,6 +74,7 @@ pub(crate) async fn accept<F, A, B>(
             }
         };
         let Some(place) = connections.take(peer.ip()) else {
+            telemetry::connection_refused();
             tokio::spawn(refuse(stream, tls.is_some()));
             continue;
         };

@@ -6,16 +6,19 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
-use mcp_auth::{AuthInfo, GuardedBody};
+use mcp_auth::AuthInfo;
 use tower_service::Service;
 
+use crate::budget::{RequestBody, Share};
 use crate::headers::{strip_request, strip_response};
 use crate::identity::Identity;
+use crate::telemetry;
 use crate::upstream::Upstream;
 
 /// The body of an upstream's response, or a text of ours.
@@ -24,11 +27,13 @@ pub(crate) type ProxyBody = Either<Incoming, Full<Bytes>>;
 /// The service behind the library's layer.
 #[derive(Clone, Debug)]
 pub(crate) struct Proxy {
+    /// The URL of the resource, for metrics.
+    pub(crate) resource: Arc<str>,
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) identity: Arc<Identity>,
 }
 
-impl Service<Request<GuardedBody<Incoming>>> for Proxy {
+impl Service<Request<RequestBody>> for Proxy {
     type Response = Response<ProxyBody>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
@@ -37,16 +42,18 @@ impl Service<Request<GuardedBody<Incoming>>> for Proxy {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<GuardedBody<Incoming>>) -> Self::Future {
-        let (upstream, identity) = (Arc::clone(&self.upstream), Arc::clone(&self.identity));
-        Box::pin(async move { Ok(pass_on(&upstream, &identity, request).await) })
+    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
+        let proxy = self.clone();
+        if let Some(share) = request.extensions().get::<Arc<Share>>() {
+            share.pass_on();
+        }
+        Box::pin(async move { Ok(pass_on(&proxy, request).await) })
     }
 }
 
 async fn pass_on(
-    upstream: &Upstream,
-    identity: &Identity,
-    mut request: Request<GuardedBody<Incoming>>,
+    Proxy { resource, upstream, identity }: &Proxy,
+    mut request: Request<RequestBody>,
 ) -> Response<ProxyBody> {
     strip_request(request.headers_mut());
     let caller = request.extensions().get::<AuthInfo>().cloned();
@@ -54,13 +61,16 @@ async fn pass_on(
         tracing::error!(target: "mcp_auth", error, "the upstream cannot be told who calls, so it is not asked");
         return text(StatusCode::BAD_GATEWAY, "the server behind this gateway cannot be asked\n");
     }
+    let began = Instant::now();
     match upstream.send(request).await {
         Ok(response) => {
+            telemetry::upstream(resource, began.elapsed());
             let (mut parts, body) = response.into_parts();
             strip_response(&mut parts.headers);
             // An intermediary sends its own version (RFC 9112 §2.3).
             parts.version = Version::HTTP_11;
             if parts.status.is_redirection() && parts.status != StatusCode::NOT_MODIFIED {
+                telemetry::upstream_failure(resource, "redirected");
                 // A client would follow it to an address of the upstream's own.
                 tracing::warn!(target: "mcp_auth", upstream = upstream.authority(), status = parts.status.as_u16(), "the upstream redirects: set `upstream` to the URL to which it leads, perhaps with or without a slash at its end");
                 return text(
@@ -72,6 +82,7 @@ async fn pass_on(
                 parts.status,
                 StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED
             ) {
+                telemetry::upstream_failure(resource, "refused");
                 // A client would take it for a refusal of its token, and log in again and again.
                 tracing::warn!(target: "mcp_auth", upstream = upstream.authority(), status = parts.status.as_u16(), "the upstream wants credentials of its own: let it accept requests from this gateway without them");
                 return text(
@@ -84,11 +95,15 @@ async fn pass_on(
         }
         Err(error) => {
             let cause = causes_of(&error);
-            let hint = if error.is_connect() {
-                "the upstream cannot be reached: check that it is up, and that `upstream` is its address"
+            let (kind, hint) = if error.is_connect() {
+                (
+                    "unreachable",
+                    "the upstream cannot be reached: check that it is up, and that `upstream` is its address",
+                )
             } else {
-                "the upstream closed the connection before it answered"
+                ("closed", "the upstream closed the connection before it answered")
             };
+            telemetry::upstream_failure(resource, kind);
             tracing::error!(target: "mcp_auth", upstream = upstream.authority(), %error, cause, "{hint}");
             text(StatusCode::BAD_GATEWAY, "the server behind this gateway does not answer\n")
         }

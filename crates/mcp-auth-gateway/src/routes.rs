@@ -3,88 +3,187 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use http::request::Parts;
 use http::uri::{Authority, Scheme};
-use http::{Request, Response, StatusCode, Uri, header};
+use http::{HeaderValue, Request, Response, StatusCode, Uri, header};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
-use mcp_auth::{BearerAuth, McpAuth, MetadataService, ResponseBody};
+use mcp_auth::{
+    BearerAuth, McpAuth, MetadataService, ResponseBody, SecurityEventReceiver,
+    ServerMetadataService,
+};
+use mcp_auth_config::ResourceConfig;
 use tower_layer::Layer as _;
 use tower_service::Service as _;
 
-use bytes::Bytes;
-
+use crate::budget::{Budget, CountedBody, Share};
 use crate::identity::Identity;
 use crate::proxy::{Proxy, ProxyBody, text};
+use crate::telemetry;
 use crate::upstream::Upstream;
 
 /// The body of a response to a client.
 pub(crate) type GatewayBody = Either<ResponseBody<ProxyBody>, Either<ProxyBody, Full<Bytes>>>;
+
+/// The most headers of a request, as in hyper for HTTP/1.1. Clients send some twenty.
+const MAX_HEADERS: usize = 100;
 
 /// What is at a path of a host.
 #[derive(Clone, Debug)]
 enum Endpoint {
     Resource(BearerAuth<Proxy>),
     Metadata(MetadataService),
+    IssuerMetadata(ServerMetadataService),
+    SecurityEvents(SecurityEventReceiver),
 }
 
 /// The endpoints, by host and path. Each host that is not here is refused, so that a web page cannot reach the gateway
 /// by a name of its own (DNS rebinding).
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Routes {
     by_host: HashMap<Box<str>, HashMap<Box<str>, Endpoint>>,
+    /// Knows the proxies that say which host was called. Every resource has the same.
+    behind_proxies: Option<McpAuth>,
+    budgets: Budgets,
+}
+
+/// Bytes of bodies that are held until it is decided about them. Callers without a token cannot spend those of others.
+#[derive(Clone, Debug)]
+pub(crate) struct Budgets {
+    pub(crate) authenticated: Arc<Budget>,
+    pub(crate) anonymous: Arc<Budget>,
 }
 
 impl Routes {
-    /// Adds a resource at its own URL, and its metadata.
+    pub(crate) fn new(budgets: Budgets) -> Self {
+        Self { by_host: HashMap::new(), behind_proxies: None, budgets }
+    }
+
+    /// Takes the host of a request from the proxies in front that every resource knows.
+    pub(crate) fn behind_proxies(&mut self, auth: &McpAuth) {
+        self.behind_proxies = Some(auth.clone());
+    }
+
+    /// Adds a resource at its URL and its aliases, and what belongs to it.
     ///
     /// # Errors
     ///
-    /// If its URL has no host, or leads to the same place as that of another resource.
+    /// If a URL has no host, or something else is at the same place.
     pub(crate) fn add(
         &mut self,
         auth: &McpAuth,
+        resource: &ResourceConfig,
         upstream: Upstream,
         identity: Identity,
     ) -> Result<(), String> {
-        let uri: Uri =
-            auth.resource().parse().map_err(|_| format!("{:?} is not a URL", auth.resource()))?;
-        let host = uri.authority().map(|authority| host_of(uri.scheme(), authority));
-        let host = host.ok_or_else(|| format!("{:?} has no host", auth.resource()))?;
-        let endpoints = self.by_host.entry(host).or_default();
-        for path in auth.metadata_service().paths() {
-            // The document without a path is that of the first resource of a host.
-            endpoints
-                .entry(path.into())
-                .or_insert_with(|| Endpoint::Metadata(auth.metadata_service()));
+        let proxy = Proxy {
+            resource: auth.resource().into(),
+            upstream: Arc::new(upstream),
+            identity: Arc::new(identity),
+        };
+        let protected = auth.bearer_auth().layer(proxy);
+        for url in [&resource.url].into_iter().chain(&resource.aliases) {
+            let uri: Uri = url.parse().map_err(|_| format!("{url:?} is not a URL"))?;
+            let host = uri.authority().map(|authority| host_of(uri.scheme(), authority));
+            let host = host.ok_or_else(|| format!("{url:?} has no host"))?;
+            let endpoints = self.by_host.entry(host).or_default();
+            let mut insert = |path: &str, endpoint| match endpoints.insert(path.into(), endpoint) {
+                None | Some(Endpoint::Metadata(_)) => Ok(()),
+                Some(_) => Err(format!(
+                    "something else is at the same host and path, {path:?}: choose another"
+                )),
+            };
+            if let Some(events) = &resource.security_events {
+                let receiver = auth.security_event_receiver(events.audiences.clone());
+                insert(trimmed(&events.path), Endpoint::SecurityEvents(receiver))?;
+            }
+            insert(trimmed(uri.path()), Endpoint::Resource(protected.clone()))?;
+            for path in auth.metadata_service().paths() {
+                // The document without a path is that of the first resource of a host.
+                let metadata = || Endpoint::Metadata(auth.metadata_service());
+                endpoints.entry(trimmed(&path).into()).or_insert_with(metadata);
+            }
+            if resource.serve_issuer_metadata {
+                let metadata = || Endpoint::IssuerMetadata(auth.server_metadata_service());
+                endpoints.entry(ServerMetadataService::PATH.into()).or_insert_with(metadata);
+            }
         }
-        let protected = auth
-            .bearer_auth()
-            .layer(Proxy { upstream: Arc::new(upstream), identity: Arc::new(identity) });
-        match endpoints.insert(trimmed(uri.path()).into(), Endpoint::Resource(protected)) {
-            None => Ok(()),
-            Some(_) => Err("another resource is at the same host and path".into()),
-        }
+        Ok(())
     }
 
     /// Answers a request.
     pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<GatewayBody> {
-        let host = request_host(&request);
+        if request.headers().len() > MAX_HEADERS {
+            telemetry::request("too_many_headers");
+            return ours(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "too many headers\n");
+        }
+        let (parts, body) = request.into_parts();
+        let host = self.host(&parts);
         let Some(endpoints) = host.as_deref().and_then(|host| self.by_host.get(host)) else {
             let known: Vec<_> = self.by_host.keys().collect();
             let asked = host.as_deref().unwrap_or_default();
-            tracing::debug!(target: "mcp_auth", decision = "host_not_allowed", asked, ?known, "a request for a host that no resource has: if a proxy is in front, let it pass on the `Host` header of the client");
+            telemetry::request("unknown_host");
+            tracing::debug!(target: "mcp_auth", decision = "host_not_allowed", asked, ?known, "a request for a host that no resource has: if a proxy is in front, let it pass on the `Host` header of the client, or name it in `forwarded_host_from`");
             return ours(StatusCode::FORBIDDEN, "no resource is at this host\n");
         };
-        match endpoints.get(trimmed(request.uri().path())) {
-            Some(Endpoint::Resource(protected)) => {
-                let Ok(response) = protected.clone().call(request).await;
-                response.map(Either::Left)
-            }
+        let endpoint = endpoints.get(trimmed(parts.uri.path()));
+        let request = Request::from_parts(parts, body);
+        match endpoint {
+            Some(Endpoint::Resource(protected)) => self.protected(protected, request).await,
             Some(Endpoint::Metadata(metadata)) => {
                 let Ok(response) = metadata.clone().call(request).await;
                 response.map(|body| Either::Right(Either::Right(body)))
             }
-            None => ours(StatusCode::NOT_FOUND, "no resource is at this path\n"),
+            Some(Endpoint::IssuerMetadata(metadata)) => {
+                let Ok(response) = metadata.clone().call(request).await;
+                response.map(|body| Either::Right(Either::Right(body)))
+            }
+            Some(Endpoint::SecurityEvents(receiver)) => {
+                let Ok(response) = receiver.clone().call(request).await;
+                response.map(|body| Either::Right(Either::Right(body)))
+            }
+            None => {
+                telemetry::request("unknown_path");
+                ours(StatusCode::NOT_FOUND, "no resource is at this path\n")
+            }
+        }
+    }
+
+    /// Lets the library's layer decide about a request. What it holds of the body until then is counted.
+    async fn protected(
+        &self,
+        protected: &BearerAuth<Proxy>,
+        request: Request<Incoming>,
+    ) -> Response<GatewayBody> {
+        // A request with a token is read only after that was verified.
+        let share = Share::of(match request.headers().contains_key(header::AUTHORIZATION) {
+            true => &self.budgets.authenticated,
+            false => &self.budgets.anonymous,
+        });
+        let mut request = request.map(|body| CountedBody::new(body, Arc::clone(&share)));
+        request.extensions_mut().insert(Arc::clone(&share));
+        let Ok(response) = protected.clone().call(request).await;
+        share.end();
+        if share.is_refused() {
+            telemetry::request("buffers_full");
+            tracing::warn!(target: "mcp_auth", "too many bytes of request bodies are held: callers send long messages slowly, or `max_buffered_bytes` or `max_anonymous_buffered_bytes` is too low");
+            let mut response =
+                ours(StatusCode::SERVICE_UNAVAILABLE, "too many requests are being read\n");
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            return response;
+        }
+        response.map(Either::Left)
+    }
+
+    /// The host by which the client called.
+    fn host(&self, parts: &Parts) -> Option<Box<str>> {
+        match &self.behind_proxies {
+            Some(auth) if parts.headers.get_all(header::HOST).iter().count() < 2 => {
+                let authority: Authority = auth.requested_host(parts)?.parse().ok()?;
+                Some(host_of(None, &authority))
+            }
+            _ => request_host(parts),
         }
     }
 }
@@ -100,14 +199,14 @@ fn trimmed(path: &str) -> &str {
 
 /// The host of a request: of its target, if that has one
 /// ([RFC 9112 §3.2.2](https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2)), or of its one `Host` header.
-fn request_host<B>(request: &Request<B>) -> Option<Box<str>> {
-    let mut hosts = request.headers().get_all(header::HOST).iter();
+fn request_host(request: &Parts) -> Option<Box<str>> {
+    let mut hosts = request.headers.get_all(header::HOST).iter();
     let named = hosts.next();
     if hosts.next().is_some() {
         return None;
     }
-    match request.uri().authority() {
-        Some(authority) => Some(host_of(request.uri().scheme(), authority)),
+    match request.uri.authority() {
+        Some(authority) => Some(host_of(request.uri.scheme(), authority)),
         None => {
             let authority: Authority = named?.to_str().ok()?.parse().ok()?;
             Some(host_of(None, &authority))
@@ -151,7 +250,7 @@ mod tests {
             let request = hosts
                 .iter()
                 .fold(Request::get(target), |request, host| request.header(header::HOST, *host));
-            let request = request.body(()).expect(target);
+            let (request, ()) = request.body(()).expect(target).into_parts();
             assert_eq!(request_host(&request).as_deref(), expected, "{target} {hosts:?}");
         }
     }

@@ -10,7 +10,8 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use mcp_auth::GuardedBody;
+
+use crate::budget::RequestBody;
 
 /// How long a connection to an upstream may take. It is on the same network, or not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -25,7 +26,7 @@ pub(crate) struct Upstream {
     authority: Authority,
     host: HeaderValue,
     path: Box<str>,
-    client: Client<HttpsConnector<HttpConnector>, GuardedBody<Incoming>>,
+    client: Client<HttpsConnector<HttpConnector>, RequestBody>,
 }
 
 impl Upstream {
@@ -75,7 +76,7 @@ impl Upstream {
     /// If the upstream cannot be reached, or closes the connection before its head.
     pub(crate) async fn send(
         &self,
-        mut request: Request<GuardedBody<Incoming>>,
+        mut request: Request<RequestBody>,
     ) -> Result<Response<Incoming>, hyper_util::client::legacy::Error> {
         let path = match request.uri().query() {
             Some(query) => [&self.path, "?", query].concat().parse(),

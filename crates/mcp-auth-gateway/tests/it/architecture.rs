@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-#[path = "../../mcp-auth/tests/it/modules.rs"]
+#[path = "../../../mcp-auth/tests/it/modules.rs"]
 mod modules;
 
 fn crates() -> [PathBuf; 2] {

@@ -1,126 +1,14 @@
-//! A gateway between a raw client and a raw upstream, so that each byte is seen.
+//! What passes between a raw client and a raw upstream, so that each byte is seen.
 
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use mcp_auth::{AuthorizationServer, McpAuth};
 use mcp_auth_config::Config;
 use mcp_auth_gateway::{Gateway, StartError};
-use mcp_auth_testkit::{ServedIssuer, TestIssuer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 
-/// How long a test waits for bytes that must come.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// An upstream that keeps each request as it came, and answers with the same bytes.
-struct Upstream {
-    address: SocketAddr,
-    requests: Arc<Mutex<Vec<String>>>,
-}
-
-impl Upstream {
-    async fn answering(answer: &'static str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("an address");
-        let requests = Arc::new(Mutex::new(Vec::new()));
-        let kept = Arc::clone(&requests);
-        tokio::spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
-                let kept = Arc::clone(&kept);
-                tokio::spawn(async move {
-                    while let Some(request) = read_message(&mut stream).await {
-                        kept.lock().unwrap_or_else(PoisonError::into_inner).push(request);
-                        if stream.write_all(answer.as_bytes()).await.is_err() {
-                            return;
-                        }
-                    }
-                });
-            }
-        });
-        Self { address, requests }
-    }
-
-    fn requests(&self) -> Vec<String> {
-        self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-/// Reads a head, and a body of its `Content-Length`. Returns `None` at the end of the connection.
-async fn read_message(stream: &mut TcpStream) -> Option<String> {
-    let mut bytes = Vec::new();
-    loop {
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let length = head.lines().filter_map(|line| line.split_once(": "));
-            let length = length.filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
-            let length: usize =
-                length.filter_map(|(_, value)| value.parse().ok()).next().unwrap_or(0);
-            if body.len() >= length {
-                return Some(text);
-            }
-        }
-        let mut part = [0; 4096];
-        let read = tokio::time::timeout(PATIENCE, stream.read(&mut part)).await.ok()?.ok()?;
-        if read == 0 {
-            return None;
-        }
-        bytes.extend_from_slice(&part[..read]);
-    }
-}
-
-/// A gateway with one resource, and an issuer.
-struct World {
-    issuer: ServedIssuer,
-    gateway: SocketAddr,
-    admin: SocketAddr,
-    resource: String,
-    stop: Option<oneshot::Sender<()>>,
-    ended: JoinHandle<()>,
-}
-
-impl World {
-    async fn new(upstream: SocketAddr, rules: &str) -> Self {
-        let issuer = TestIssuer::new().serve("127.0.0.1:0").await.expect("an issuer");
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let port = listener.local_addr().expect("an address").port();
-        drop(listener);
-        let resource = format!("http://127.0.0.1:{port}/files");
-        let config = format!(
-            "listen = \"127.0.0.1:{port}\"\nadmin = \"127.0.0.1:0\"\n[issuers.login]\nurl = \"{}\"\n[[resources]]\nurl = \"{resource}\"\nupstream = \"http://{upstream}/mcp\"\nscopes = [\"read\"]\n{rules}",
-            issuer.url(),
-        );
-        let config = Config::from_toml(&config).expect("a configuration");
-        let gateway = Gateway::start(&config).await.expect("a gateway");
-        let (address, admin) = (gateway.local_addr(), gateway.admin_addr().expect("an address"));
-        let (stop, stopped) = oneshot::channel();
-        let ended = tokio::spawn(gateway.run_until(async { _ = stopped.await }));
-        Self { issuer, gateway: address, admin, resource, stop: Some(stop), ended }
-    }
-
-    fn token(&self, scopes: &[&str]) -> String {
-        self.issuer.token().audience(self.resource.as_str()).scopes(scopes).sign()
-    }
-
-    /// Sends a request as it is, and reads the whole response.
-    async fn send(&self, request: &str) -> String {
-        let mut stream = TcpStream::connect(self.gateway).await.expect("a connection");
-        stream.write_all(request.as_bytes()).await.expect("sent");
-        read_message(&mut stream).await.unwrap_or_default()
-    }
-
-    /// A `POST` of a body, with these further lines in its head.
-    async fn post(&self, token: &str, lines: &str, body: &str) -> String {
-        let host = self.gateway;
-        let length = body.len();
-        self.send(&format!("POST /files HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n{lines}\r\n{body}")).await
-    }
-}
-
-const OK: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\nSet-Cookie: a=b\r\nX-Own: 1\r\n\r\n{}";
+use crate::world::{OK, PATIENCE, Upstream, World, read_message};
 
 #[tokio::test]
 async fn an_admitted_request_reaches_the_upstream_byte_for_byte() {
@@ -354,16 +242,10 @@ async fn connections_that_say_nothing_do_not_delay_the_end() {
 async fn the_operator_sees_whether_it_is_ready() {
     let upstream = Upstream::answering(OK).await;
     let world = World::new(upstream.address, "").await;
-    let ask = async |path: &str| {
-        let mut stream = TcpStream::connect(world.admin).await.expect("a connection");
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", world.admin);
-        stream.write_all(request.as_bytes()).await.expect("sent");
-        read_message(&mut stream).await.expect("a response")
-    };
-    assert!(ask("/livez").await.starts_with("HTTP/1.1 200"));
-    assert!(ask("/other").await.starts_with("HTTP/1.1 404"));
+    assert!(world.ask_admin("/livez").await.starts_with("HTTP/1.1 200"));
+    assert!(world.ask_admin("/other").await.starts_with("HTTP/1.1 404"));
     world.post(&world.token(&["read"]), "", "{}").await;
-    let ready = ask("/readyz").await;
+    let ready = world.ask_admin("/readyz").await;
     assert!(ready.starts_with("HTTP/1.1 200") && ready.contains("\"ready\":true"), "{ready}");
     assert!(ready.contains(world.issuer.url()) && ready.contains("\"keys\":1"), "{ready}");
 }
@@ -380,7 +262,7 @@ async fn a_wrong_configuration_says_what_to_change() {
         ("", "there is no resource"),
         (
             "[[resources]]\nurl = \"https://a.example/mcp\"\nupstream = \"http://b/\"\n[[resources]]\nurl = \"https://a.example/mcp/\"\nupstream = \"http://c/\"",
-            "another resource is at the same host and path",
+            "something else is at the same host and path, \"/mcp\": choose another",
         ),
         (
             "[[resources]]\nurl = \"https://a.example/mcp\"\nupstream = \"http://b/\"\n[tls]\ncertificate = \"/none\"\nkey = \"/none\"",

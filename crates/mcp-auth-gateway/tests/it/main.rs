@@ -1,0 +1,7 @@
+//! Tests of the gateway, one file per topic, with sockets of this machine.
+
+mod architecture;
+mod keys;
+mod proxy;
+mod tls;
+mod world;
