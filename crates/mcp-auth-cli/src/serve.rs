@@ -70,7 +70,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result {
     };
     if arguments.print_config {
         mcp_auth_gateway::check(&config)?;
-        print!("{}", config.to_toml()?);
+        print!("{}", mcp_auth_gateway::with_defaults(&config).to_toml()?);
         return Ok(());
     }
     if arguments.check {

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::{Error, Value, to_value};
 
+use crate::introspection::IntrospectionConfig;
 use crate::issuer::IssuerConfig;
 use crate::resource::ResourceConfig;
 
@@ -10,10 +11,14 @@ use crate::resource::ResourceConfig;
 pub(crate) fn as_set<C: Serialize + Default>(config: &C) -> Result<Value, Error> {
     let mut written = to_value(config)?;
     drop_defaults(&mut written, &to_value(C::default())?);
+    let introspection_defaults = to_value(IntrospectionConfig::default())?;
     let (issuer, resource) =
         (to_value(IssuerConfig::default())?, to_value(ResourceConfig::default())?);
     for one in written.get_mut("issuers").and_then(Value::as_object_mut).into_iter().flatten() {
         drop_defaults(one.1, &issuer);
+        if let Some(introspection) = one.1.get_mut("introspection") {
+            drop_defaults(introspection, &introspection_defaults);
+        }
     }
     for one in written.get_mut("resources").and_then(Value::as_array_mut).into_iter().flatten() {
         drop_defaults(one, &resource);

@@ -148,7 +148,9 @@ url = "https://mcp.example.com/open"
         assert!(printed.contains(line), "{line}: {printed}");
     }
     assert!(
-        !printed.contains("admin = false") && !printed.contains("optional = false"),
+        !printed.contains("admin = false")
+            && !printed.contains("optional = false")
+            && !printed.contains("also_jwts"),
         "{printed}"
     );
     let path = std::env::var("PATH").expect("a path");

@@ -138,6 +138,19 @@ pub fn check(config: &Config) -> Result<(), StartError> {
     Parts::of(config).map(drop)
 }
 
+/// A configuration with what the gateway does where it says nothing. Defaults of a resource or an issuer are those of the
+/// library, and are not written out.
+#[must_use]
+pub fn with_defaults(config: &Config) -> Config {
+    let mut config = config.clone();
+    config.listen.get_or_insert(DEFAULT_LISTEN);
+    config.max_connections.get_or_insert(DEFAULT_MAX_CONNECTIONS);
+    config.max_connections_per_address.get_or_insert(DEFAULT_PER_ADDRESS);
+    config.max_buffered_bytes.get_or_insert(DEFAULT_MAX_BUFFERED);
+    config.max_anonymous_buffered_bytes.get_or_insert(DEFAULT_MAX_ANONYMOUS);
+    config
+}
+
 /// A gateway that listens.
 #[derive(Debug)]
 pub struct Gateway {

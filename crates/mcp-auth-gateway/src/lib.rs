@@ -30,4 +30,4 @@ mod opened;
 mod listener;
 mod gateway;
 
-pub use gateway::{Gateway, StartError, check};
+pub use gateway::{Gateway, StartError, check, with_defaults};

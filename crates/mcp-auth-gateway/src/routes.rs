@@ -89,10 +89,8 @@ impl Routes {
             let host = host.ok_or_else(|| format!("{url:?} has no host"))?;
             let endpoints = self.by_host.entry(host).or_default();
             let mut insert = |path: &str, endpoint| match endpoints.insert(path.into(), endpoint) {
-                None | Some(Endpoint::Metadata(_)) => Ok(()),
-                Some(_) => Err(format!(
-                    "something else is at the same host and path, {path:?}: choose another"
-                )),
+                None => Ok(()),
+                Some(_) => Err(is_taken(path)),
             };
             if let Some(events) = &resource.security_events {
                 let receiver = auth.security_event_receiver(events.audiences.clone());
@@ -102,7 +100,10 @@ impl Routes {
             for path in auth.metadata_service().paths() {
                 // The document without a path is that of the first resource of a host.
                 let metadata = || Endpoint::Metadata(auth.metadata_service());
-                endpoints.entry(trimmed(&path).into()).or_insert_with(metadata);
+                let endpoint = endpoints.entry(trimmed(&path).into()).or_insert_with(metadata);
+                if !matches!(endpoint, Endpoint::Metadata(_)) {
+                    return Err(is_taken(&path));
+                }
             }
             if resource.serve_issuer_metadata {
                 let metadata = || Endpoint::IssuerMetadata(auth.server_metadata_service());
@@ -186,6 +187,10 @@ impl Routes {
             _ => request_host(parts),
         }
     }
+}
+
+fn is_taken(path: &str) -> String {
+    format!("something else is at the same host and path, {path:?}: choose another")
 }
 
 fn ours(status: StatusCode, message: &'static str) -> Response<GatewayBody> {

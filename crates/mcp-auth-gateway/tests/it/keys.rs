@@ -193,6 +193,8 @@ async fn a_place_that_is_taken_is_an_error() {
     for keys in [
         "security_events = { path = \"/mcp\", audiences = [\"a\"] }",
         "security_events = { path = \"events\", audiences = [\"a\"] }",
+        "security_events = { path = \"/.well-known/oauth-protected-resource\", audiences = [\"a\"] }",
+        "metadata_url = \"https://a.example/security-events\"\nsecurity_events = { audiences = [\"a\"] }",
         "event_polls = [{ url = \"http://login.example.com/events\", audiences = [\"a\"] }]",
     ] {
         let file = format!(
