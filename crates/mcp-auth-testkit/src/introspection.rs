@@ -15,6 +15,7 @@ use url::form_urlencoded;
 
 use crate::document::under;
 use crate::key::SigningKey;
+use crate::time::Time;
 use crate::{Endpoint, SigningAlgorithm, TestIssuer};
 
 const SIGNED: &str = "application/token-introspection+jwt";
@@ -33,19 +34,25 @@ impl Introspection {
         self.answers.insert(token, Some(answer));
     }
 
-    fn answer(&self, token: &str) -> &str {
+    fn answer(&self, token: &str, time: &Time) -> &str {
         let known = self.answers.get(token).and_then(Option::as_deref);
-        known.unwrap_or(r#"{"active":false}"#)
+        known.filter(|answer| !has_expired(answer, time)).unwrap_or(r#"{"active":false}"#)
     }
+}
+
+/// Whether an answer is about an expired token. Without a socket a test decides what the endpoint says.
+fn has_expired(answer: &str, time: &Time) -> bool {
+    let said: Value = serde_json::from_str(answer).unwrap_or_default();
+    matches!(time, Time::System) && said["exp"].as_i64().is_some_and(|end| end <= time.unix())
 }
 
 impl TestIssuer {
     /// Returns the URL of the introspection endpoint
     /// ([RFC 7662 §2](https://www.rfc-editor.org/rfc/rfc7662#section-2)).
     ///
-    /// Without a socket the endpoint knows the tokens created by
-    /// [`opaque`](crate::TokenBuilder::opaque) and
-    /// [`introspectable`](crate::TokenBuilder::introspectable). It answers
+    /// The endpoint knows the tokens created by [`opaque`](crate::TokenBuilder::opaque) and
+    /// [`introspectable`](crate::TokenBuilder::introspectable); that of a served issuer also those that it issued to
+    /// clients, and it answers that expired ones are not active. It answers
     /// [clients](crate::TestIssuerBuilder::client) that authenticate by `client_secret_basic` or
     /// `client_secret_post`, and those registered by [`client_key`](Self::client_key) and
     /// [`introspection_bearer`](Self::introspection_bearer). The answer is signed if the request asks for
@@ -111,6 +118,11 @@ impl TestIssuer {
         self.state().introspection.bearers.push(token.into());
     }
 
+    /// Whether the token was created by a test, which may have revoked it.
+    pub(crate) fn has_created(&self, token: &str) -> bool {
+        self.state().introspection.answers.contains_key(token)
+    }
+
     /// Answers an introspection request. Returns `None` if the issuer is down.
     pub(crate) async fn introspect(&self, request: &Request<Bytes>) -> Option<Response<Bytes>> {
         self.count();
@@ -132,7 +144,7 @@ impl TestIssuer {
             let error = json!({ "error": "invalid_client" }).to_string();
             return Some(answer(StatusCode::UNAUTHORIZED, "application/json", error));
         };
-        let json = self.state().introspection.answer(token).to_owned();
+        let json = self.state().introspection.answer(token, &self.0.settings.time).to_owned();
         let wants_signed =
             request.headers().get(ACCEPT).is_some_and(|it| it.as_bytes() == SIGNED.as_bytes());
         if !wants_signed {

@@ -246,6 +246,39 @@ async fn clients_can_use_client_credentials_and_introspect() {
 }
 
 #[tokio::test]
+async fn tokens_that_a_test_creates_are_known_to_the_served_endpoint_until_they_end() {
+    let world = world(TestIssuer::builder().client("robot", "beep")).await;
+    let token = || world.issuer.token().subject("alice").client_id("cli").scopes(["read"]);
+    for token in [token().opaque(), token().introspectable()] {
+        let answer = world.introspect(&token).await;
+        assert_eq!((&answer["active"], &answer["sub"]), (&json!(true), &json!("alice")));
+        assert_eq!((&answer["client_id"], &answer["scope"]), (&json!("cli"), &json!("read")));
+        assert_eq!(
+            (&answer["aud"], &answer["iss"]),
+            (&json!(RESOURCE), &json!(world.issuer.url()))
+        );
+        assert!(answer["exp"].is_i64(), "{answer}");
+    }
+
+    let inactive = json!({ "active": false });
+    let [revoked, withdrawn, theirs] = [(); 3].map(|()| token().opaque());
+    world.issuer.revoke(&revoked);
+    let revoke = |token: &str, secret: &str| {
+        let request = world.http.post(world.at("/revoke")).basic_auth("robot", Some(secret));
+        request.form(&[("token", token)]).send()
+    };
+    assert_eq!(revoke(&withdrawn, "beep").await.expect("an answer").status(), 200);
+    assert_ne!(revoke(&theirs, "wrong").await.expect("an answer").status(), 200);
+    assert_eq!(world.introspect(&theirs).await["active"], true);
+    for token in [&*revoked, &withdrawn, &token().expired().opaque(), "unknown"] {
+        assert_eq!(world.introspect(token).await, inactive, "{token}");
+    }
+
+    let stranger = world.http.post(world.at("/introspect")).form(&[("token", &theirs)]).send();
+    assert_eq!(stranger.await.expect("an answer").status(), 401);
+}
+
+#[tokio::test]
 async fn a_registered_client_can_ask_for_every_scope_whichever_it_named() {
     let world = world(TestIssuer::builder()).await;
     let metadata = json!({ "redirect_uris": [REDIRECT], "scope": "unheard-of" });

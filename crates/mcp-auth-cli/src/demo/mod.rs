@@ -8,12 +8,16 @@ use std::io;
 
 use axum::serve::ListenerExt as _;
 use mcp_auth::{AuthorizationServer, McpAuth};
-use mcp_auth_testkit::{ServeError, ServedIssuer, TestIssuer};
+use mcp_auth_testkit::{ServeError, ServedIssuer, TestIssuer, TestIssuerBuilder};
 use tokio::net::TcpListener;
 
 /// The default port. A free port is used if it is taken.
 const SERVER_PORT: u16 = 7070;
 const ISSUER_PORT: u16 = 7071;
+
+/// How the MCP server introspects opaque tokens. The issuer is for this machine only, and has no passwords either.
+const CLIENT: &str = "notes-server";
+const SECRET: &str = "demo";
 
 /// Any error, for a program that can only print it.
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -51,18 +55,19 @@ pub(crate) async fn run(arguments: Arguments) -> Result {
     let other = resource.map(|url| Other { url, scopes });
     if once {
         // No user is present, so alice is logged in and approves everything.
-        let issuer = TestIssuer::builder().auto_approve("alice").build();
+        let issuer = TestIssuer::builder().auto_approve("alice");
         let demo = Demo::start(issuer, other).await?;
         return walk::walk(&demo).await;
     }
-    let demo = Demo::start(TestIssuer::new(), other).await?;
+    let demo = Demo::start(TestIssuer::builder(), other).await?;
     demo.introduce();
     tokio::signal::ctrl_c().await?;
     Ok(())
 }
 
 impl Demo {
-    async fn start(issuer: TestIssuer, other: Option<Other>) -> Result<Self> {
+    async fn start(issuer: TestIssuerBuilder, other: Option<Other>) -> Result<Self> {
+        let issuer = issuer.client(CLIENT, SECRET).build();
         let listener = listen(SERVER_PORT).await?;
         let resource = format!("http://{}/mcp", listener.local_addr()?);
         if let Some(Other { url, scopes }) = &other {
@@ -78,6 +83,7 @@ impl Demo {
 
         let auth = McpAuth::builder(&resource)
             .authorization_server(AuthorizationServer::discover(issuer.url()))
+            .introspect(CLIENT, SECRET) // for opaque tokens; JWTs are verified with the issuer's keys
             .required_scopes(["notes:read"]) // for every request; a client asks for more when it needs more
             .tools(server::rules())
             .allowed_origins(["http://localhost:*", "http://127.0.0.1:*"]) // the Inspector's page
@@ -94,6 +100,7 @@ impl Demo {
         let hour = std::time::Duration::from_secs(60 * 60);
         let token = || issuer.token().subject("alice").client_id("curl").expires_in(hour);
         let notes_token = token().scopes(["notes:read"]).sign();
+        let opaque_token = token().scopes(["notes:read"]).opaque();
         println!(
             r#"A protected MCP server and a development authorization server, for this machine only.
 
@@ -114,6 +121,10 @@ Or call a tool yourself, with a token that alice got for an hour, for notes:read
     -H 'Authorization: Bearer {notes_token}' \
     -H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream' \
     -d '{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"whoami","arguments":{{}}}}}}'
+
+The same as an opaque token, about which the server asks the issuer (introspection):
+
+  {opaque_token}
 
 Leave the token out to see how a client is told to log in. Or call add_note, with "arguments":{{"text":"buy milk"}},
 to see how it is told to ask for more. Ctrl-C ends the demo.

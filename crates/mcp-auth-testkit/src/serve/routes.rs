@@ -14,6 +14,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
 use http_body::Frame;
 use serde_json::Value;
+use url::form_urlencoded;
 
 use super::authorize::{ask, decide};
 use super::client_document::offer_every_scope;
@@ -24,8 +25,8 @@ pub(super) fn routes(oauth: Arc<OAuth>) -> Router {
     Router::new()
         .route("/authorize", get(ask).post(decide))
         .route("/token", post(delegate).options(preflight))
-        .route("/revoke", post(delegate).options(preflight))
-        .route("/introspect", post(delegate))
+        .route("/revoke", post(revoke).options(preflight))
+        .route("/introspect", post(introspect))
         .route("/register", post(register).options(preflight))
         .fallback(document)
         .with_state(oauth)
@@ -37,12 +38,53 @@ async fn delegate(State(oauth): State<Arc<OAuth>>, request: Request) -> Response
     open(service.handle(request).await.map(Body::new))
 }
 
-/// Registers a client for all scopes, whatever it named: otherwise it could never request more scopes.
-async fn register(State(oauth): State<Arc<OAuth>>, request: Request) -> Response {
-    let (mut parts, body) = request.into_parts();
-    let Ok(body) = axum::body::to_bytes(body, oauth_as::http::MAX_BODY_BYTES).await else {
+/// Answers about the tokens that a test has created. oauth-as answers about those that it has issued.
+async fn introspect(State(oauth): State<Arc<OAuth>>, request: Request) -> Response {
+    let Ok(request) = whole(request).await else {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
+    if !oauth.issuer.has_created(&token_of(request.body())) {
+        return delegate(State(oauth), request.map(Body::from)).await;
+    }
+    open(match oauth.issuer.introspect(&request).await {
+        Some(answer) => answer.map(Body::from),
+        None => Response::new(Body::new(Cut)),
+    })
+}
+
+/// Revokes a token for a client that oauth-as accepts.
+async fn revoke(State(oauth): State<Arc<OAuth>>, request: Request) -> Response {
+    let Ok(request) = whole(request).await else {
+        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+    };
+    let token = token_of(request.body());
+    let answer = delegate(State(oauth.clone()), request.map(Body::from)).await;
+    if answer.status().is_success() && oauth.issuer.has_created(&token) {
+        oauth.issuer.revoke(&token);
+    }
+    answer
+}
+
+/// The request with its whole body.
+async fn whole(request: Request) -> Result<http::Request<Bytes>, axum::Error> {
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, oauth_as::http::MAX_BODY_BYTES).await?;
+    Ok(http::Request::from_parts(parts, body))
+}
+
+/// The token that a form is about. Empty if it names none.
+fn token_of(form: &[u8]) -> String {
+    let mut members = form_urlencoded::parse(form);
+    let token = members.find(|(name, _)| name == "token");
+    token.map(|(_, token)| token.into_owned()).unwrap_or_default()
+}
+
+/// Registers a client for all scopes, whatever it named: otherwise it could never request more scopes.
+async fn register(State(oauth): State<Arc<OAuth>>, request: Request) -> Response {
+    let Ok(request) = whole(request).await else {
+        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+    };
+    let (mut parts, body) = request.into_parts();
     // The endpoint refuses a body that is not JSON.
     let body = match serde_json::from_slice::<Value>(&body) {
         Ok(mut metadata) => {
