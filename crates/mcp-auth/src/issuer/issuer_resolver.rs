@@ -9,6 +9,7 @@ use crate::model::denial::Denial;
 use crate::model::issuer_pattern::IssuerSet;
 use crate::net::backoff::{FIRST_DELAY, MAX_DELAY};
 use crate::net::box_future::BoxFuture;
+use crate::net::catch_panic::catch_panic;
 use crate::net::clock::Clock;
 use crate::net::fetch::FetchError;
 use crate::net::places::Places;
@@ -118,9 +119,10 @@ impl IssuerResolver {
                     true => None,
                     false => Some(places.get(MAX_WAIT).await.ok_or(LoadError::NotAsked(None))?),
                 };
-                let answer =
-                    tokio::time::timeout(RESOLVE_TIMEOUT, resolve_fn(issuer.to_string())).await;
+                let answer = catch_panic(|| resolve_fn(issuer.to_string()));
+                let answer = tokio::time::timeout(RESOLVE_TIMEOUT, answer).await;
                 let answer = answer.map_err(|_| FetchError::Timeout(RESOLVE_TIMEOUT))?;
+                let answer = answer.map_err(|_| failed("the issuer resolver panicked"))?;
                 // The error itself is not logged: it may contain the issuer that the caller named, or a secret.
                 let server = answer.map_err(|_| failed("the issuer resolver returned an error"))?;
                 let server = server.filter(|server| is_acceptable(server, &issuer));

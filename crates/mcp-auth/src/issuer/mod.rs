@@ -10,6 +10,7 @@ pub(crate) mod authorization_server;
 pub(crate) mod token_exchange;
 pub(crate) mod issuer_resolver;
 pub(crate) mod verifier;
+pub(crate) mod custom_verifier;
 pub(crate) mod jwt_verifier;
 pub(crate) mod token_verifier;
 pub(crate) mod hmac_verifier;

@@ -10,7 +10,8 @@ use crate::net::box_future::BoxFuture;
 /// Verifies that a token is authentic. Any async function of [`Credentials`] is a verifier.
 ///
 /// A verifier establishes what a token says, not whether the request is allowed: issuer, audience, expiry and
-/// scopes are checked afterwards, by the policy of the resource.
+/// scopes are checked afterwards, by the policy of the resource. So it must say for which resource the token was issued, with
+/// [`audience`](VerifiedToken::audience).
 ///
 /// ```
 /// use mcp_auth::{AuthorizationServer, Credentials, Denial, McpAuth, Reason, VerifiedToken};

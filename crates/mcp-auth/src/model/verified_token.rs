@@ -60,6 +60,8 @@ pub(crate) struct TokenData {
     pub(crate) names_scopes: bool,
     /// Whether its issuer is asked about it (introspection). The answer is valid only for a limited time.
     pub(crate) is_introspected: bool,
+    /// Whether a verifier of the application vouches for it.
+    pub(crate) is_asserted: bool,
 }
 
 impl TokenData {
@@ -105,6 +107,7 @@ impl VerifiedToken {
             overrides: None,
             names_scopes: false,
             is_introspected: false,
+            is_asserted: true,
         }))
     }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod clock;
 pub(crate) mod box_future;
+pub(crate) mod catch_panic;
 pub(crate) mod notify;
 pub(crate) mod metrics;
 pub(crate) mod fetch;

@@ -40,9 +40,16 @@ fn wrong_audience(accepted: &[String], token: &VerifiedToken) -> Denial {
     let expected = accepted.first().map_or("", String::as_str);
     let named = token.data().overrides.as_ref().and_then(|overrides| overrides.provider);
     let recognized = || Provider::recognize(token.issuer(), token.audiences().next());
+    let is_asserted = token.data().is_asserted;
     let change = match (token.audiences().next(), named.or_else(recognized)) {
+        (None, _) if is_asserted => format!(
+            "your verifier must say for which resource the token was issued: let it call `.audience({expected:?})` if that is this one"
+        ),
         (Some(first), _) if first.trim_end_matches('/') == expected.trim_end_matches('/') => {
             "they differ in a final slash: use the same URL everywhere".to_owned()
+        }
+        (Some(_), _) if is_asserted => {
+            "your verifier says with `.audience(..)` that the token is for another resource: let clients get a token for this one; or correct the verifier, if it was issued for this one".to_owned()
         }
         (_, Some(provider)) => format!("{}: {}", provider.name, provider.advice),
         (None, None) => "configure the audience (API, resource) in your provider".to_owned(),

@@ -322,8 +322,9 @@ mod tests {
 
     #[test]
     fn the_operator_detail_says_what_to_change() {
-        let denial = authorize(VerifiedToken::assert(ISSUER, "a").audience("api://default"), 0)
-            .expect_err("refused");
+        let of_issuer = VerifiedToken::assert(ISSUER, "a").audience("api://default");
+        let of_issuer = of_issuer.with(|data| data.is_asserted = false);
+        let denial = authorize(of_issuer, 0).expect_err("refused");
         let detail = denial.operator_detail().expect("a detail");
         assert!(
             detail.contains(

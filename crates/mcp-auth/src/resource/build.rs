@@ -102,7 +102,10 @@ impl McpAuthBuilder {
         self.revocations.trust(&policy.issuers, &policy.issuer_sets);
         let by_rules = || list_rules::permitted_items(policy.clone(), clock.clone());
         let lists = ListFilter {
-            keep: self.keep.or_else(|| self.filters_lists.then(by_rules)),
+            keep: self
+                .keep
+                .map(list_rules::without_panics)
+                .or_else(|| self.filters_lists.then(by_rules)),
             required_scopes: self
                 .has_security_schemes
                 .then(|| list_rules::required_scopes(policy.clone())),
@@ -113,7 +116,11 @@ impl McpAuthBuilder {
         let (verifier, required_servers) = match self.verifier {
             Some(verifier) => {
                 default_verifier::check_no_introspection(&self.servers)?;
-                (VerifierKind::Boxed(verifier), Vec::new())
+                let verifier = match self.verifier_timeout {
+                    Some(timeout) => verifier.timeout(timeout),
+                    None => verifier,
+                };
+                (VerifierKind::Boxed(Box::new(verifier)), Vec::new())
             }
             None => {
                 let (servers, resolvers) = (&self.servers, resolvers.clone());

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::issuer::api_keys::ApiKeys;
 use crate::issuer::authorization_server::AuthorizationServer;
+use crate::issuer::custom_verifier::CustomVerifier;
 use crate::issuer::introspection::Introspection;
 use crate::issuer::issuer_resolver::ResolveFn;
 use crate::issuer::revocations::Revocations;
@@ -59,7 +60,8 @@ pub struct McpAuthBuilder {
     pub(super) has_security_schemes: bool,
     pub(super) metadata: ResourceMetadata,
     pub(super) introspection: Option<Introspection>,
-    pub(super) verifier: Option<Box<dyn Verifier>>,
+    pub(super) verifier: Option<CustomVerifier>,
+    pub(super) verifier_timeout: Option<Duration>,
     pub(super) api_keys: ApiKeys,
     pub(super) revocations: Revocations,
     pub(super) sender: sender_settings::Settings,
@@ -453,8 +455,31 @@ impl McpAuthBuilder {
 
     /// Verifies tokens with this verifier, instead of as JWTs. It is an async function, or a type that
     /// implements [`Verifier`].
+    ///
+    /// If it panics, or takes longer than [`verifier_timeout`](Self::verifier_timeout), the client gets a 503, and the log
+    /// names the verifier.
     pub fn verifier(mut self, verifier: impl Verifier) -> Self {
-        self.verifier = Some(Box::new(verifier));
+        self.verifier = Some(CustomVerifier::new(verifier));
+        self
+    }
+
+    /// How long the [`verifier`](Self::verifier) may take for one token. After that, it is cancelled.
+    ///
+    /// Default: 5 seconds, like introspection. Outside of a tokio runtime there is no limit.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use mcp_auth::{AuthorizationServer, Credentials, Denial, McpAuth, Reason};
+    ///
+    /// let auth = McpAuth::builder("https://api.example.com/mcp")
+    ///     .authorization_server(AuthorizationServer::external("https://keys.example.com"))
+    ///     .verifier(|_: Credentials| async { Err(Denial::invalid(Reason::Inactive)) })
+    ///     .verifier_timeout(Duration::from_secs(2))
+    ///     .build()?;
+    /// # Ok::<(), mcp_auth::ConfigError>(())
+    /// ```
+    pub fn verifier_timeout(mut self, timeout: Duration) -> Self {
+        self.verifier_timeout = Some(timeout);
         self
     }
 

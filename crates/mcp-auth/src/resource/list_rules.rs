@@ -1,5 +1,6 @@
 //! List filtering by the rules of a resource: which items a caller sees, and which scopes a tool requires.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::model::auth_info::AuthInfo;
@@ -17,6 +18,17 @@ pub(super) fn permitted_items(policy: Arc<Policy>, clock: Arc<dyn Clock>) -> Box
             None => policy.check_anonymous(&operation),
         };
         allowed.is_ok()
+    })
+}
+
+/// A function of the application. An item about which it panics is left out.
+pub(super) fn without_panics(keep: Box<ListPredicate>) -> Box<ListPredicate> {
+    Box::new(move |caller, listed, name| {
+        let kept = catch_unwind(AssertUnwindSafe(|| keep(caller, listed, name)));
+        kept.unwrap_or_else(|_| {
+            tracing::error!(target: "mcp_auth", "the function given to `.list_only(..)` panicked, so an item is left out of a list: correct it; the process has printed why");
+            false
+        })
     })
 }
 

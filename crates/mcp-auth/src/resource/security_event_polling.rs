@@ -199,6 +199,9 @@ fn advice(error: &FetchError) -> &'static str {
         FetchError::Secret(_) => {
             "the transmitter cannot be asked: the function given to `Secret::from_fn` returned no token"
         }
+        FetchError::Panicked => {
+            "the transmitter was not asked: the client given with `.fetch(..)` panicked"
+        }
         FetchError::TooLarge(_) => {
             "the transmitter sends more at once than this server takes: set `.max_events(..)` lower"
         }

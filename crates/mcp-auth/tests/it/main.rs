@@ -43,6 +43,7 @@ mod open_requests;
 mod operations;
 mod origins;
 mod outbound;
+mod own_code;
 mod packages;
 mod polling;
 mod providers;

@@ -122,6 +122,7 @@ fn advice(error: &FetchError, api: Option<&Api>) -> &'static str {
             "does not answer as RFC 7662 says: is it the right URL?"
         }
         FetchError::Insecure(_) => "cannot be asked at its URL: set `.endpoint(..)`",
+        FetchError::Panicked => "was not asked: the client given with `.fetch(..)` panicked",
         FetchError::Secret(_) => {
             "cannot be asked: the function given to `Secret::from_fn` returned no secret"
         }

@@ -145,6 +145,9 @@ fn advice(error: &FetchError) -> &'static str {
         }
         FetchError::Insecure(_) => "the token endpoint is not https",
         FetchError::Secret(_) => "this server cannot get its own secret",
+        FetchError::Panicked => {
+            "the token endpoint was not asked: the client given with `.fetch(..)` panicked"
+        }
         _ => {
             "the token endpoint does not answer: check that it is up, and that this machine may connect to it"
         }

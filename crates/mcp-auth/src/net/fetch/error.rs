@@ -35,6 +35,9 @@ pub enum FetchError {
         /// What is wrong with it.
         why: String,
     },
+    /// The HTTP client panicked.
+    #[error("the HTTP client panicked; the process has printed why")]
+    Panicked,
     /// The secret for the request is not available.
     #[error("there is no secret to authenticate with")]
     Secret(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -9,6 +9,7 @@ use http::header::{
 use http::{Method, Request, Response, StatusCode};
 use tracing::Instrument as _;
 
+use crate::net::catch_panic::catch_panic;
 use crate::net::fetch::client::{Fetch, Limits};
 use crate::net::fetch::error::FetchError;
 use crate::net::fetch::secret::{Secret, sensitive_header};
@@ -94,10 +95,11 @@ impl Outbound {
             url = &*shown::field(url),
             status = tracing::field::Empty,
         );
-        let exchange = fetch.fetch(request, limits).instrument(span.clone());
+        let exchange = catch_panic(|| fetch.fetch(request, limits)).instrument(span.clone());
         let response = tokio::time::timeout(limits.timeout, exchange)
             .await
-            .unwrap_or(Err(FetchError::Timeout(limits.timeout)))?;
+            .map_err(|_| FetchError::Timeout(limits.timeout))?
+            .map_err(|_| FetchError::Panicked)??;
         span.record("status", response.status().as_u16());
         // Responses with another status are reported by the status, whatever their body.
         if response.status() == StatusCode::OK {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use http::header::HeaderValue;
 
 use crate::net::box_future::BoxFuture;
+use crate::net::catch_panic::catch_panic;
 use crate::net::fetch::error::FetchError;
 
 /// A secret with which this server authenticates, such as a client secret or a token. `Debug` does not show it.
@@ -36,8 +37,8 @@ impl Secret {
     /// A secret that changes, such as an access token that expires, or a password that is rotated.
     ///
     /// `current` is called for each request that needs the secret, several times at once if there are several requests.
-    /// So it should return the same secret until that expires. A call may take as long as its request, and
-    /// must not panic. Its error is logged; make sure that it does not contain the secret.
+    /// So it should return the same secret until that expires. A call may take as long as its request. A
+    /// panic counts as an error. The error is logged; make sure that it does not contain the secret.
     ///
     /// ```
     /// use mcp_auth::{Introspection, Secret};
@@ -74,9 +75,11 @@ impl Secret {
     pub(crate) async fn current(&self, timeout: Duration) -> Result<Arc<str>, FetchError> {
         let current = match &self.0 {
             Source::Fixed(secret) => return Ok(secret.clone()),
-            Source::Function(current) => tokio::time::timeout(timeout, current()),
+            Source::Function(current) => catch_panic(|| current()),
         };
-        let secret = current.await.map_err(|_| FetchError::Timeout(timeout))?;
+        let current = tokio::time::timeout(timeout, current).await;
+        let secret = current.map_err(|_| FetchError::Timeout(timeout))?;
+        let secret = secret.map_err(|panicked| FetchError::Secret(panicked.into()))?;
         match secret.map_err(FetchError::Secret)? {
             empty if empty.is_empty() => Err(FetchError::Secret("it is empty".into())),
             secret => Ok(secret.into()),

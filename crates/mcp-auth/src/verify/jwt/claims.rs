@@ -161,6 +161,7 @@ impl Claims {
             claims: self.text,
             overrides: rules.overrides.clone(),
             is_introspected: false,
+            is_asserted: false,
         }
         .into())
     }
