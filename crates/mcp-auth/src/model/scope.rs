@@ -107,6 +107,18 @@ impl From<&str> for Scopes {
     }
 }
 
+impl From<&String> for Scopes {
+    fn from(scopes: &String) -> Self {
+        Self::from(scopes.as_str())
+    }
+}
+
+impl From<String> for Scopes {
+    fn from(scopes: String) -> Self {
+        Self::from(scopes.as_str())
+    }
+}
+
 impl<S: AsRef<str>> FromIterator<S> for Scopes {
     fn from_iter<I: IntoIterator<Item = S>>(scopes: I) -> Self {
         let given: Vec<S> = scopes.into_iter().collect();

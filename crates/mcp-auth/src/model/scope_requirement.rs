@@ -119,6 +119,18 @@ impl From<&str> for Require {
     }
 }
 
+impl From<&String> for Require {
+    fn from(scopes: &String) -> Self {
+        Self::from(scopes.as_str())
+    }
+}
+
+impl From<String> for Require {
+    fn from(scopes: String) -> Self {
+        Self::from(scopes.as_str())
+    }
+}
+
 impl<S: AsRef<str>> FromIterator<S> for Require {
     fn from_iter<I: IntoIterator<Item = S>>(scopes: I) -> Self {
         scopes.into_iter().fold(Self::default(), |all, scope| all.and(scope.as_ref()))
@@ -147,6 +159,18 @@ impl From<AnyOf<Scopes>> for Require {
 impl From<AnyOf<&str>> for Require {
     fn from(any_of: AnyOf<&str>) -> Self {
         AnyOf(Scopes::from(any_of.0)).into()
+    }
+}
+
+impl From<AnyOf<&String>> for Require {
+    fn from(any_of: AnyOf<&String>) -> Self {
+        AnyOf(any_of.0.as_str()).into()
+    }
+}
+
+impl From<AnyOf<String>> for Require {
+    fn from(any_of: AnyOf<String>) -> Self {
+        AnyOf(any_of.0.as_str()).into()
     }
 }
 

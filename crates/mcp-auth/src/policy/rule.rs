@@ -204,6 +204,12 @@ impl From<&str> for ClaimValues {
     }
 }
 
+impl From<&String> for ClaimValues {
+    fn from(value: &String) -> Self {
+        Self::from(value.as_str())
+    }
+}
+
 impl From<String> for ClaimValues {
     fn from(value: String) -> Self {
         Self(vec![value])

@@ -192,9 +192,10 @@ impl AuthorizationServer {
     /// A claim with what a user may do (`permissions`, `roles`) does not say what the user allowed the client to
     /// do. Require such a claim with [`Rule::claim`](crate::Rule::claim) instead.
     #[must_use]
-    pub fn scope_claims<S: Into<Box<str>>>(self, claims: impl IntoIterator<Item = S>) -> Self {
+    pub fn scope_claims<S: AsRef<str>>(self, claims: impl IntoIterator<Item = S>) -> Self {
         self.with_overrides(|overrides| {
-            overrides.scope_claims = claims.into_iter().map(Into::into).collect();
+            overrides.scope_claims =
+                claims.into_iter().map(|claim| claim.as_ref().into()).collect();
         })
     }
 
@@ -210,8 +211,9 @@ impl AuthorizationServer {
     /// let login = AuthorizationServer::discover("https://auth.example.com").required_claim("scp");
     /// ```
     #[must_use]
-    pub fn required_claim(self, claim: impl Into<Box<str>>) -> Self {
-        self.with_overrides(|overrides| overrides.required_claims.push((claim.into(), None)))
+    pub fn required_claim(self, claim: impl AsRef<str>) -> Self {
+        let marker = (claim.as_ref().into(), None);
+        self.with_overrides(|overrides| overrides.required_claims.push(marker))
     }
 
     /// Accepts only JWTs of this server in which this claim is this string. Otherwise the same as
@@ -223,12 +225,8 @@ impl AuthorizationServer {
     /// let login = AuthorizationServer::discover("https://auth.example.com").required_claim_value("token_use", "access");
     /// ```
     #[must_use]
-    pub fn required_claim_value(
-        self,
-        claim: impl Into<Box<str>>,
-        value: impl Into<Box<str>>,
-    ) -> Self {
-        let marker = (claim.into(), Some(value.into()));
+    pub fn required_claim_value(self, claim: impl AsRef<str>, value: impl AsRef<str>) -> Self {
+        let marker = (claim.as_ref().into(), Some(value.as_ref().into()));
         self.with_overrides(|overrides| overrides.required_claims.push(marker))
     }
 

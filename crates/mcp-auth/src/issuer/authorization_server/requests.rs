@@ -115,12 +115,10 @@ impl AuthorizationServer {
     /// # Ok::<(), mcp_auth::ConfigError>(())
     /// ```
     #[must_use]
-    pub fn insecure_http_hosts<S: Into<Box<str>>>(
-        self,
-        hosts: impl IntoIterator<Item = S>,
-    ) -> Self {
+    pub fn insecure_http_hosts<S: AsRef<str>>(self, hosts: impl IntoIterator<Item = S>) -> Self {
         self.with(|settings| {
-            settings.outbound.http_hosts = hosts.into_iter().map(Into::into).collect();
+            settings.outbound.http_hosts =
+                hosts.into_iter().map(|host| host.as_ref().into()).collect();
         })
     }
 

@@ -413,6 +413,12 @@ impl From<&str> for AuthorizationServer {
     }
 }
 
+impl From<&String> for AuthorizationServer {
+    fn from(issuer: &String) -> Self {
+        Self::discover(issuer)
+    }
+}
+
 impl From<String> for AuthorizationServer {
     fn from(issuer: String) -> Self {
         Self::discover(issuer)

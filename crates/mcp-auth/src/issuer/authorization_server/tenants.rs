@@ -84,18 +84,19 @@ impl AuthorizationServer {
 impl IssuerTemplate {
     /// Names the claim that also holds the tenant. A token is refused if it lacks the claim, or if the claim and
     /// the issuer disagree.
-    pub fn tenant_claim(mut self, claim: impl Into<Box<str>>) -> Self {
-        self.tenant_claim = Some(claim.into());
+    pub fn tenant_claim(mut self, claim: impl AsRef<str>) -> Self {
+        self.tenant_claim = Some(claim.as_ref().into());
         self
     }
 
     /// Trusts these tenants, written as `iss` writes them, and no others.
     #[must_use]
-    pub fn tenants<S: Into<Box<str>>>(
+    pub fn tenants<S: AsRef<str>>(
         self,
         tenants: impl IntoIterator<Item = S>,
     ) -> AuthorizationServer {
-        let tenants: BTreeSet<Box<str>> = tenants.into_iter().map(Into::into).collect();
+        let tenants: BTreeSet<Box<str>> =
+            tenants.into_iter().map(|tenant| tenant.as_ref().into()).collect();
         let server =
             AuthorizationServer::new(&self.template, MetadataSource::Url(self.metadata_url));
         // An invalid template matches no issuer of a tenant; `build()` reports it.

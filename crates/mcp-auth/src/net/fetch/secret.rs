@@ -121,6 +121,12 @@ impl From<&str> for Secret {
     }
 }
 
+impl From<&String> for Secret {
+    fn from(secret: &String) -> Self {
+        Self::from(secret.as_str())
+    }
+}
+
 impl From<String> for Secret {
     fn from(secret: String) -> Self {
         Self(Source::Fixed(secret.into()))
