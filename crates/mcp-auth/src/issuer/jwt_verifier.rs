@@ -11,7 +11,7 @@ use crate::model::denial::Denial;
 use crate::model::error_codes::Reason;
 use crate::model::provider::Provider;
 use crate::model::verified_token::VerifiedToken;
-use crate::policy::validity::has_expired;
+use crate::policy::validity::{expired, has_expired};
 use crate::util::shown;
 use crate::util::unix_time::unix_secs;
 use crate::verify::dpop;
@@ -66,8 +66,9 @@ impl JwtVerifier {
         if known.is_none() && !self.resolvers.iter().any(|resolver| resolver.contains(issuer)) {
             return Err(self.refuse_issuer(issuer));
         }
-        if claims.expires_at().is_some_and(|end| has_expired(end, unix_secs(now), self.leeway)) {
-            return Err(Denial::invalid(Reason::Expired));
+        let end = claims.expires_at();
+        if let Some(end) = end.filter(|end| has_expired(*end, unix_secs(now), self.leeway)) {
+            return Err(expired(end, unix_secs(now), self.leeway));
         }
         let resolved;
         let server = match known {

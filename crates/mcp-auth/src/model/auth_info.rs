@@ -12,6 +12,7 @@ use crate::model::denial::Denial;
 use crate::model::resource_context::ResourceContext;
 use crate::model::scheme::Scheme;
 use crate::model::scope::Scopes;
+use crate::model::scope_hint::scope_hint;
 use crate::model::scope_requirement::Require;
 use crate::model::verified_token::{TokenData, VerifiedToken};
 use crate::util::shown;
@@ -108,10 +109,12 @@ impl AuthInfo {
         }
         let needed = known.to_challenge(&required.to_request(), self.scopes());
         let missing = required.missing_from(self.scopes());
+        let hint = scope_hint(self.data(), &missing, known);
         let denial = Denial::insufficient_scope(needed).lacks(missing).detail(format!(
-            "the token grants \"{}\", and the handler requires {:?}: the client may ask for it, if the user and the issuer allow it to",
+            "the token grants \"{}\", and the handler requires {:?}: the client may ask for it, if the user and the issuer allow it to{}",
             shown::names(self.scopes().as_str()),
             required.to_request().as_str(),
+            hint.map(|hint| format!("; {hint}")).unwrap_or_default(),
         ));
         Err(self.0.denied.get_or_init(|| denial).clone())
     }

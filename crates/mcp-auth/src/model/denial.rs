@@ -42,8 +42,18 @@ struct Inner {
     missing: Option<Scopes>,
     /// What the client is told instead of the fixed sentence.
     message: Option<Arc<str>>,
+    /// Whose token is refused, if it is verified.
+    holder: Option<Arc<TokenHolder>>,
     detail: Option<Arc<str>>,
     source: Option<Arc<dyn Error + Send + Sync>>,
+}
+
+/// Whose verified token is refused, for the log.
+#[derive(Debug)]
+pub(crate) struct TokenHolder {
+    pub(crate) issuer: Arc<str>,
+    pub(crate) subject: Box<str>,
+    pub(crate) client_id: Option<Box<str>>,
 }
 
 /// Why a request is refused. It determines the response.
@@ -203,6 +213,14 @@ impl Denial {
         self
     }
 
+    /// Sets whose token is refused. It must be verified.
+    #[cold]
+    #[must_use]
+    pub(crate) fn held_by(mut self, holder: TokenHolder) -> Self {
+        Arc::make_mut(&mut self.0).holder = Some(holder.into());
+        self
+    }
+
     /// Sets the scopes that the token lacks, or that the operation requires of a caller without a token.
     #[cold]
     #[must_use]
@@ -261,6 +279,11 @@ impl Denial {
 
     pub(crate) fn scheme(&self) -> Scheme {
         self.0.scheme
+    }
+
+    /// Whose token is refused. `None` if it is not verified, or if there is none.
+    pub(crate) fn holder(&self) -> Option<&TokenHolder> {
+        self.0.holder.as_deref()
     }
 
     pub(crate) fn request_id(&self) -> Option<&str> {
@@ -378,6 +401,7 @@ impl Denial {
             is_tool_error: false,
             missing: None,
             message: None,
+            holder: None,
             detail: None,
             source: None,
         }))

@@ -13,6 +13,7 @@ pub(crate) mod issuer_pattern;
 pub(crate) mod provider;
 pub(crate) mod issuer_overrides;
 pub(crate) mod verified_token;
+pub(crate) mod scope_hint;
 pub(crate) mod auth_info;
 pub(crate) mod session_owner;
 pub(crate) mod revocation;

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use serde::Serialize;
 
 use crate::model::confirmation::Confirmation;
+use crate::model::denial::TokenHolder;
 use crate::model::issuer_overrides::IssuerOverrides;
 use crate::model::scope::Scopes;
 use crate::util::json::{self, ObjectError, Raw};
@@ -70,6 +71,16 @@ impl TokenData {
     pub(crate) fn claim(&self, name: &str) -> Option<Raw<'_>> {
         let [claim] = json::pick(&self.claims, [name]).ok()?;
         claim.filter(|value| !value.is_null())
+    }
+
+    /// Whose token it is, for the log.
+    #[cold]
+    pub(crate) fn holder(&self) -> TokenHolder {
+        TokenHolder {
+            issuer: self.issuer.clone(),
+            subject: self.subject.of(&self.claims).into(),
+            client_id: self.client_id.as_ref().map(|id| id.of(&self.claims).into()),
+        }
     }
 
     /// Replaces the text of the claims. The values that were read from the old text stay the same.

@@ -65,13 +65,14 @@ pub(crate) fn stream_ended(reason: &'static str) {
     metrics::counter!("mcp_auth_streams_ended_total", "reason" => reason).increment(1);
 }
 
-/// `mcp_auth_bad_gateway_total{reason}`: responses that broke off before their first message, or whose lists could
-/// not be filtered.
+/// `mcp_auth_bad_gateway_total{reason}`: responses that are `broken` off before their first message, or whose lists could
+/// not be filtered, because they are `encoded`, `too_long` or `unreadable`.
 pub(crate) fn bad_gateway(reason: &'static str) {
     metrics::counter!("mcp_auth_bad_gateway_total", "reason" => reason).increment(1);
 }
 
-/// `mcp_auth_refreshes_total{document, issuer, outcome}`: fetches of keys and metadata, and reads of the file of API keys, by `ok` or `failed`.
+/// `mcp_auth_refreshes_total{document, issuer, outcome}`: fetches of `keys` and `metadata`, and reads of the file of
+/// API keys (`api_keys`), by `ok` or `failed`.
 pub(crate) fn refresh(document: &'static str, issuer: &IssuerLabel, is_ok: bool) {
     let outcome = if is_ok { "ok" } else { "failed" };
     metrics::counter!("mcp_auth_refreshes_total", "document" => document, "issuer" => issuer.value(), "outcome" => outcome).increment(1);

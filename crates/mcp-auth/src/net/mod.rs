@@ -9,5 +9,6 @@ pub(crate) mod fetch;
 pub(crate) mod backoff;
 pub(crate) mod pace;
 pub(crate) mod places;
+pub(crate) mod log_limiter;
 pub(crate) mod refresh;
 pub(crate) mod refreshing_cache;

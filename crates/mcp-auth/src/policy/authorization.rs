@@ -11,6 +11,7 @@ use crate::model::error_codes::Reason;
 use crate::model::issuer_pattern::IssuerSet;
 use crate::model::resource_context::ResourceContext;
 use crate::model::scope::Scopes;
+use crate::model::scope_hint::scope_hint;
 use crate::model::verified_token::{API_KEY_ISSUER, TokenData, VerifiedToken};
 use crate::policy::audience::check_audience;
 use crate::policy::operation::Operation;
@@ -74,10 +75,14 @@ impl Policy {
         token: VerifiedToken,
         now: SystemTime,
     ) -> Result<CheckedToken, Denial> {
-        self.check_issuer(token.data())?;
-        self.validity.check(token.data(), now)?;
-        check_audience(&self.resource.audiences, &token)?;
-        Ok(CheckedToken(token))
+        let checked = self
+            .check_issuer(token.data())
+            .and_then(|()| self.validity.check(token.data(), now))
+            .and_then(|()| check_audience(&self.resource.audiences, &token));
+        match checked {
+            Ok(()) => Ok(CheckedToken(token)),
+            Err(denial) => Err(denial.held_by(token.data().holder())),
+        }
     }
 
     /// Authorizes an accepted token for an operation: the second half of [`authorize`](Self::authorize).
@@ -88,7 +93,8 @@ impl Policy {
         operation: &Operation<'_>,
         now: SystemTime,
     ) -> Result<AuthInfo, Denial> {
-        self.check_operation(token.data(), operation, now)?;
+        let checked = self.check_operation(token.data(), operation, now);
+        checked.map_err(|denial| denial.held_by(token.data().holder()))?;
         Ok(AuthInfo::admitted(token, credentials, self.resource.clone()))
     }
 
@@ -177,11 +183,13 @@ impl Policy {
             false => "the client may ask for it, if the user and the issuer allow it to",
         };
         let missing = rule.scopes.missing_from(&data.scopes);
+        let hint = scope_hint(data, &missing, &self.resource.scopes);
         Denial::insufficient_scope(scope).lacks(missing).detail(format!(
-            "{} requires {:?}, and the token grants \"{}\": {advice}",
+            "{} requires {:?}, and the token grants \"{}\": {advice}{}",
             operation.label(),
             required.as_str(),
             shown::names(data.scopes.as_str()),
+            hint.map(|hint| format!("; {hint}")).unwrap_or_default(),
         ))
     }
 

@@ -31,11 +31,11 @@ impl Validity {
         }
         let now = unix_secs(now);
         if !has_begun(token.not_before, now, self.leeway) {
-            return Err(Denial::invalid(Reason::NotYetValid));
+            return Err(not_begun(token.not_before, now, self.leeway));
         }
         let leeway = self.leeway_for(token);
-        if token.expires_at.is_some_and(|end| has_expired(end.get(), now, leeway)) {
-            return Err(Denial::invalid(Reason::Expired));
+        if let Some(end) = token.expires_at.filter(|end| has_expired(end.get(), now, leeway)) {
+            return Err(expired(end.get(), now, leeway));
         }
         self.max_token_age.map_or(Ok(()), |age| self.check_age(token, now, age))
     }
@@ -50,12 +50,15 @@ impl Validity {
         })?;
         // For verifiers of one's own. JWTs of the future are refused for that already.
         if !has_begun(issued_at.get(), now, self.leeway) {
-            return Err(Denial::invalid(Reason::NotYetValid));
+            return Err(not_begun(issued_at.get(), now, self.leeway));
         }
         if has_expired(issued_at.get().saturating_add(max_age.as_secs()), now, self.leeway) {
-            return Err(Denial::invalid(Reason::Expired).detail(
-                "the token is older than `.max_token_age(..)` allows: the client has to refresh it",
-            ));
+            return Err(Denial::invalid(Reason::Expired).detail(format!(
+                "the token was issued {} s ago, `.max_token_age(..)` allows {} s, and the leeway is {} s: the client has to refresh it",
+                now.saturating_sub(issued_at.get()),
+                max_age.as_secs(),
+                self.leeway.as_secs(),
+            )));
         }
         Ok(())
     }
@@ -82,6 +85,27 @@ impl Validity {
 /// ([RFC 7519 §4.1.4](https://www.rfc-editor.org/rfc/rfc7519#section-4.1.4)).
 pub(crate) fn has_expired(end: u64, now: u64, leeway: Duration) -> bool {
     now >= end.saturating_add(leeway.as_secs())
+}
+
+/// The denial of a token that expired at `end`. Numbers are not text that others could forge a line with.
+#[cold]
+pub(crate) fn expired(end: u64, now: u64, leeway: Duration) -> Denial {
+    Denial::invalid(Reason::Expired).detail(format!(
+        "the token expired {} s ago, and the leeway is {} s: {}",
+        now.saturating_sub(end),
+        leeway.as_secs(),
+        Reason::Expired.hint(),
+    ))
+}
+
+/// The denial of a token that is valid from `start` on.
+#[cold]
+pub(crate) fn not_begun(start: u64, now: u64, leeway: Duration) -> Denial {
+    Denial::invalid(Reason::NotYetValid).detail(format!(
+        "the token is not valid before its `nbf` and `iat`, the later of them in {} s, and the leeway is {} s: compare the clocks of this machine and of the issuer",
+        start.saturating_sub(now),
+        leeway.as_secs(),
+    ))
 }
 
 /// Whether a token valid from `start` on is accepted at `now`.

@@ -1,6 +1,6 @@
 //! `McpAuthBuilder::build`: checks the configuration and builds the resource; nothing is fetched.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::issuer::authorization_server::AuthorizationServer;
@@ -20,6 +20,7 @@ use crate::resource::listening_streams::ListeningStreams;
 use crate::resource::mcp_auth::{Inner, McpAuth};
 use crate::resource::names::{self, Name, Names};
 use crate::resource::networks::networks;
+use crate::resource::unknown_paths::UnknownPaths;
 use crate::resource::{issuer_resolvers, list_rules};
 use crate::util::{origin, shown, url};
 use crate::verify::claimed_sessions::ClaimedSessions;
@@ -154,6 +155,8 @@ impl McpAuthBuilder {
                 .collect(),
             resource: self.resource,
             names,
+            unknown_paths: UnknownPaths::default(),
+            original_uri: OnceLock::new(),
             challenged_scopes,
             is_optional: self.is_optional,
             claimed_sessions: self.is_optional.then(ClaimedSessions::new),

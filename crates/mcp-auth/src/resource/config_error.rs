@@ -40,6 +40,16 @@ pub enum ConfigError {
         /// What to change.
         why: &'static str,
     },
+    /// Two resources have the same path, so that one router cannot serve both.
+    #[error(
+        "the resources {first:?} and {second:?} have the same path, and one router serves only one of them: give one of them another path; or, if both are names of one server, make one of them an `.alias(..)` of the other; or serve them with two routers, and choose by `Host`"
+    )]
+    SamePath {
+        /// The URL of one.
+        first: String,
+        /// The URL of the other.
+        second: String,
+    },
     /// A scope implies itself, by way of other scopes.
     #[error("the scope {0:?} implies itself: remove one `.implies(..)` of the cycle")]
     CircularScopes(String),

@@ -2,12 +2,12 @@
 
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use http::HeaderValue;
 use http::request::Parts;
+use http::{Extensions, HeaderValue, Uri};
 use http_body::Body;
 
 use crate::issuer::api_keys::KeysFile;
@@ -33,7 +33,9 @@ use crate::resource::issuer_resolvers::Resolvers;
 use crate::resource::listening_streams::{ListeningStreams, StreamEnd};
 use crate::resource::names::{self, Name, Names};
 use crate::resource::sender_constraint::SenderConstraint;
+use crate::resource::unknown_paths::UnknownPaths;
 use crate::verify::claimed_sessions::ClaimedSessions;
+use crate::verify::dpop::RequestedUri;
 use crate::verify::id_signer::IdSigner;
 
 /// A protected resource: the MCP server at one URL (and its [aliases](McpAuthBuilder::alias)), and the policy that says who may use it.
@@ -53,9 +55,14 @@ use crate::verify::id_signer::IdSigner;
 #[derive(Clone)]
 pub struct McpAuth(pub(super) Arc<Inner>);
 
+type FindUri = fn(&Extensions) -> Option<&Uri>;
+
 pub(super) struct Inner {
     pub(super) resource: String,
     pub(super) names: Names,
+    pub(super) unknown_paths: UnknownPaths,
+    /// Finds the URI that the client requested, behind a router that changes the URI. Set by the router.
+    pub(super) original_uri: OnceLock<FindUri>,
     /// The scopes in the challenge to a client without a valid token.
     pub(super) challenged_scopes: Scopes,
     pub(super) allowed_origins: Vec<String>,
@@ -128,9 +135,11 @@ impl McpAuth {
         let credentials = Credentials::parse_unchecked(&parts.headers)?; // 401 400     headers only
         let (token, now) = self.verify(&credentials).await?; //             401 400 503 signature, or introspection
         let token = self.check_token(token, now)?; //                       401         issuer, time, audience, revocations
-        self.0.sender.verify(&token, &credentials, parts, now)?; //         401 503     sender constraint: DPoP, mTLS
+        let proof = self.0.sender.verify(&token, &credentials, parts, now); // 401 503  sender constraint: DPoP, mTLS
+        proof.map_err(|denial| of_holder(denial, Some(&token)))?;
         let body = self.read(Some(&token), parts, body, timeout).await?; // 400 401 413 only if rules need the body
-        let operation = self.operation(parts, &body)?; //                   400
+        let operation = self.operation(parts, &body); //                    400
+        let operation = operation.map_err(|denial| of_holder(denial, Some(&token)))?;
         let caller = self.0.policy.authorize_operation(token, credentials, &operation, now); // 401 403
         let caller = caller.map_err(|denial| self.denial_of(denial, operation.tool_call_id()))?;
         Ok((caller, body))
@@ -203,7 +212,8 @@ impl McpAuth {
         let token = self.0.policy.check_token(token, now)?;
         let leeway = self.0.policy.validity.leeway;
         self.0.revocations.learn_clock(token.data(), now, leeway);
-        self.0.revocations.check(token.data(), now, leeway)?;
+        let revoked = self.0.revocations.check(token.data(), now, leeway);
+        revoked.map_err(|denial| of_holder(denial, Some(&token)))?;
         Ok(token)
     }
 
@@ -218,14 +228,16 @@ impl McpAuth {
         if !self.reads_bodies() {
             return Ok(GuardedBody::inner(body));
         }
-        check_no_upgrade(&parts.method, &parts.headers)?;
+        let no_upgrade = check_no_upgrade(&parts.method, &parts.headers);
+        no_upgrade.map_err(|denial| of_holder(denial, token))?;
         let body = guarded_body::read(body, self.0.max_message_bytes, timeout).await;
         if let Some(token) = token {
             // Reading may have taken a while.
             let (now, leeway) = (self.0.clock.now(), self.0.policy.validity.leeway);
-            self.0.revocations.check(token.data(), now, leeway)?;
+            let revoked = self.0.revocations.check(token.data(), now, leeway);
+            revoked.map_err(|denial| of_holder(denial, Some(token)))?;
         }
-        body.map_err(Denial::bad_message)
+        body.map_err(|why| of_holder(Denial::bad_message(why), token))
     }
 
     fn operation<'b, B>(
@@ -357,9 +369,58 @@ impl McpAuth {
         Ok(())
     }
 
+    /// Checks that no two resources have the same path, so that the routers of [`protect`](Self::protect) and
+    /// `protect_mcp` can be merged. axum panics if two routes are the same: `Overlapping method route`.
+    ///
+    /// ```
+    /// use mcp_auth::McpAuth;
+    ///
+    /// let resource = |url| McpAuth::builder(url).authorization_server("https://auth.example.com").build();
+    /// let (notes, mail) = (resource("https://notes.example.com/mcp")?, resource("https://mail.example.com/mcp")?);
+    /// let error = McpAuth::check_paths([&notes, &mail]).unwrap_err();
+    /// assert!(error.to_string().contains("have the same path"));
+    /// # Ok::<(), mcp_auth::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::SamePath`] with both URLs.
+    pub fn check_paths<'a>(
+        resources: impl IntoIterator<Item = &'a Self>,
+    ) -> Result<(), ConfigError> {
+        let resources: Vec<_> = resources.into_iter().collect();
+        for (i, one) in resources.iter().enumerate() {
+            let earlier = || resources.iter().take(i).flat_map(|earlier| earlier.0.names.iter());
+            for name in one.0.names.iter() {
+                let path = names::path_of(&name.url);
+                if let Some(taken) = earlier().find(|taken| names::path_of(&taken.url) == path) {
+                    let (first, second) = (taken.url.clone(), name.url.clone());
+                    return Err(ConfigError::SamePath { first, second });
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The URL of the metadata of the name by which the refused client called.
     pub(crate) fn metadata_url_for(&self, denial: &Denial) -> &str {
         self.0.names.get(denial.name()).map_or("", |name| &name.metadata_url)
+    }
+
+    /// The path that the client requested, for the log.
+    pub(crate) fn requested_path<'r>(&self, request: &'r Parts) -> &'r str {
+        let original = self.0.original_uri.get().and_then(|find| find(&request.extensions));
+        let given = || request.extensions.get().map(|RequestedUri(uri)| uri);
+        original.or_else(given).unwrap_or(&request.uri).path()
+    }
+
+    pub(crate) fn unknown_paths(&self) -> &UnknownPaths {
+        &self.0.unknown_paths
+    }
+
+    /// Sets how the router keeps the URI that the client requested.
+    pub(crate) fn find_original_uri(&self, find: FindUri) {
+        self.0.original_uri.get_or_init(|| find);
     }
 
     pub(crate) fn names(&self) -> &Names {
@@ -412,6 +473,15 @@ impl McpAuth {
 
     pub(crate) fn allowed_origins(&self) -> &[String] {
         &self.0.allowed_origins
+    }
+}
+
+/// The denial of a token that has been verified.
+#[cold]
+fn of_holder(denial: Denial, token: Option<&CheckedToken>) -> Denial {
+    match token {
+        Some(token) => denial.held_by(token.data().holder()),
+        None => denial,
     }
 }
 

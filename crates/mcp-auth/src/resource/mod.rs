@@ -4,6 +4,7 @@ pub(crate) mod config_error;
 mod downstream;
 mod networks;
 pub(crate) mod names;
+pub(crate) mod unknown_paths;
 mod joined_frames;
 pub(crate) mod captured_message;
 pub(crate) mod guarded_body;

@@ -6,9 +6,10 @@ use std::future::Future;
 
 use tokio::time::{Instant, sleep};
 
-use crate::issuer::event_poll::{Acks, EventPoll, LogLimiter, PollBackoff, PollOutcome, Sets};
+use crate::issuer::event_poll::{Acks, EventPoll, PollBackoff, PollOutcome, Sets};
 use crate::model::denial::{Denial, DenialKind};
 use crate::net::fetch::FetchError;
+use crate::net::log_limiter::LogLimiter;
 use crate::resource::config_error::ConfigError;
 use crate::resource::mcp_auth::McpAuth;
 use crate::resource::security_events::UNKNOWN_SUBJECT;

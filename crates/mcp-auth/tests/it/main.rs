@@ -38,6 +38,7 @@ mod logs;
 mod message_shapes;
 mod metrics;
 mod mtls;
+mod named_refusals;
 mod null_members;
 mod open_requests;
 mod operations;

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::request::Parts;
 
-use crate::integrations::tower::{Anonymous, HandlerDenial};
+use crate::integrations::tower::{Anonymous, HandlerDenial, RequestNames};
 use crate::model::auth_info::AuthInfo;
 use crate::model::denial::Denial;
 
@@ -22,9 +22,11 @@ impl<S: Send + Sync> FromRequestParts<S> for AuthInfo {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
         let caller = parts.extensions.get::<Self>().cloned();
         caller.ok_or_else(|| match parts.extensions.get::<Anonymous>() {
-            Some(Anonymous(auth, name)) => auth
-                .log_and_refuse::<Body>(&Denial::no_credentials().called_by(*name), None)
-                .into_response(),
+            Some(Anonymous(auth, name)) => {
+                let denial = Denial::no_credentials().called_by(*name);
+                let request = RequestNames::of(auth, parts);
+                auth.log_and_refuse::<Body>(&denial, request).into_response()
+            }
             None => {
                 tracing::error!(
                     target: "mcp_auth",

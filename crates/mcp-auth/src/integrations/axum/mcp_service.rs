@@ -29,6 +29,8 @@ impl McpAuth {
     /// each clone it for every request. At the path of the resource, the service sees the URI as it was sent.
     /// Below that path, it sees the URI without the path, as with `protect`.
     ///
+    /// Routers of several resources can be merged, if [their paths differ](Self::check_paths).
+    ///
     /// A request must name an allowed host (`Host`): one of rmcp's configuration, which is loopback by default,
     /// or the host of the resource or of an [alias](crate::McpAuthBuilder::alias). The host is checked here, before the token. An entry `host:*` allows any
     /// port, and so does `host`.

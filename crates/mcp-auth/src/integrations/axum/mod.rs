@@ -2,6 +2,7 @@
 
 mod connection_info;
 mod extractors;
+mod unknown_paths;
 mod routes;
 #[cfg(feature = "rmcp")]
 mod allowed_hosts;

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::OriginalUri;
 use axum::response::IntoResponse;
 use axum::routing::{MethodRouter, Route};
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use tower_layer::{Layer, layer_fn};
 use tower_service::Service;
 
 use crate::integrations::axum::connection_info::WithConnectionInfo;
+use crate::integrations::axum::unknown_paths::ReportUnknownPath;
 use crate::integrations::tower::ServerMetadataService;
 use crate::resource::guarded_body::GuardedBody;
 use crate::resource::mcp_auth::McpAuth;
@@ -24,7 +26,7 @@ impl McpAuth {
     /// Everything below the path is protected as well, and so is the path of each
     /// [alias](crate::McpAuthBuilder::alias). For rmcp's service, use `protect_mcp` (feature `rmcp`).
     ///
-    /// Routers of several resources can be merged. Each resource has its own metadata. There is only one root
+    /// Routers of several resources can be merged, if [their paths differ](Self::check_paths). Each resource has its own metadata. There is only one root
     /// document `/.well-known/oauth-protected-resource`; it is that of the last resource.
     ///
     /// ```
@@ -76,6 +78,13 @@ impl McpAuth {
         // The path of the resource is literal text. Segments that were patterns in axum 0.7 are no longer
         // patterns.
         let empty = Router::new().without_v07_checks();
+        // Over the default fallback: a router that is merged, or a fallback that is set, replaces it.
+        let auth = self.clone();
+        let empty = empty.layer(layer_fn(move |fallback: Route| ReportUnknownPath {
+            auth: auth.clone(),
+            fallback,
+        }));
+        self.find_original_uri(|known| known.get().map(|OriginalUri(uri)| uri));
         let issuers: Vec<_> = self.authorization_servers().iter().map(|it| it.issuer()).collect();
         tracing::info!(target: "mcp_auth", resource = self.resource(), metadata = self.metadata_url(), ?issuers, "protects a resource");
         self.metadata_service().paths().fold(empty, |router, path| {

@@ -14,6 +14,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::integrations::tower::caller_scope::{CallerScope, Outcome};
+use crate::integrations::tower::decision_log::RequestNames;
 use crate::integrations::tower::extensions::Anonymous;
 use crate::integrations::tower::response_body::ResponseBody;
 use crate::integrations::tower::{cors, decision_log, stripped_headers};
@@ -247,11 +248,11 @@ impl McpAuth {
         if self.is_optional() && !parts.headers.contains_key(AUTHORIZATION) {
             // Boxed, so that the future stays small where every request has credentials.
             let body = boxed(|| self.admit_anonymous(timeout, parts, body)).await?;
-            decision_log::anonymous(self, &parts.headers);
+            decision_log::anonymous(self, parts);
             return Ok((None, body));
         }
         let (caller, body) = self.decide(timeout, parts, body).await?;
-        decision_log::admitted(self, &caller, &parts.headers);
+        decision_log::admitted(self, &caller, parts);
         Ok((Some(caller), body))
     }
 
@@ -263,7 +264,7 @@ impl McpAuth {
         has_body: bool,
     ) -> Response<ResponseBody<R>> {
         let denial = denial.called_by(self.names().index_for(parts));
-        let response = self.log_and_refuse(&denial, decision_log::tool_name(&parts.headers));
+        let response = self.log_and_refuse(&denial, RequestNames::of(self, parts));
         closing(response, has_body && !(self.reads_bodies() && denial.is_about_operation()))
     }
 
@@ -271,9 +272,9 @@ impl McpAuth {
     pub(crate) fn log_and_refuse<R>(
         &self,
         denial: &Denial,
-        tool: Option<&HeaderValue>,
+        request: RequestNames<'_>,
     ) -> Response<ResponseBody<R>> {
-        decision_log::refused(self, denial, tool);
+        decision_log::refused(self, denial, request);
         self.refuse(denial).map(ResponseBody::whole)
     }
 }

@@ -9,6 +9,7 @@ use http::{Method, Response};
 use http_body::Body;
 
 use crate::integrations::tower::content_headers::{is_encoded, says};
+use crate::integrations::tower::decision_log::RequestNames;
 use crate::integrations::tower::extensions::HandlerDenial;
 use crate::integrations::tower::json_list_filter::{self, FilterError};
 use crate::integrations::tower::open_request::OpenRequest;
@@ -128,7 +129,17 @@ impl<'a> CallerScope<'a> {
         let denial = self.auth.denial_of(denial.clone(), tool_call.as_deref());
         let scheme = self.caller.as_ref().map(AuthInfo::scheme).unwrap_or_default();
         let denial = denial.under(scheme).called_by(self.name);
-        Some(self.auth.log_and_refuse(&denial, self.tool_name.as_ref()))
+        Some(self.log_and_refuse(denial))
+    }
+
+    /// Refuses the caller after the request was admitted. Its names are with the inner service, except for the tool.
+    pub(super) fn log_and_refuse<B>(&self, denial: Denial) -> Response<ResponseBody<B>> {
+        let denial = match &self.caller {
+            Some(caller) => denial.held_by(caller.data().holder()),
+            None => denial,
+        };
+        let request = RequestNames { tool: self.tool_name.as_ref(), ..RequestNames::default() };
+        self.auth.log_and_refuse(&denial, request)
     }
 
     fn stream<B: Body<Data = Bytes>>(

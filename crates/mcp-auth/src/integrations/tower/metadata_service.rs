@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::{HeaderValue, VARY};
+use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use tower_service::Service;
@@ -66,8 +67,7 @@ impl MetadataService {
     }
 
     /// The document at a path, and whether it depends on the host that was requested.
-    fn document<B>(&self, request: Request<B>) -> Option<(Bytes, bool)> {
-        let (request, _) = request.into_parts();
+    fn document(&self, request: &Parts) -> Option<(Bytes, bool)> {
         let path = request.uri.path();
         let slashless = path.trim_end_matches('/');
         let is_at = |document: &Document, path: &str| document.paths.iter().any(|at| at == path);
@@ -84,7 +84,7 @@ impl MetadataService {
         if path == ROOT {
             found = all().collect();
         }
-        let chosen = self.auth.names().index_for(&request);
+        let chosen = self.auth.names().index_for(request);
         let (_, document) = found.iter().find(|(index, _)| *index == chosen).or(found.first())?;
         Some((document.json.clone(), found.len() > 1))
     }
@@ -101,7 +101,8 @@ impl<B> Service<Request<B>> for MetadataService {
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let method = request.method().clone();
-        ready(Ok(match self.document(request) {
+        let (request, _) = request.into_parts();
+        ready(Ok(match self.document(&request) {
             Some((document, depends_on_host)) => {
                 let mut response = document_responses::answer(&method, || document);
                 if depends_on_host {
@@ -110,7 +111,10 @@ impl<B> Service<Request<B>> for MetadataService {
                 }
                 response
             }
-            None => document_responses::with_status(StatusCode::NOT_FOUND, Bytes::new()),
+            None => {
+                McpAuth::report_unknown_path([&self.auth], &request);
+                document_responses::with_status(StatusCode::NOT_FOUND, Bytes::new())
+            }
         }))
     }
 }

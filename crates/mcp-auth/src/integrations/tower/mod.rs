@@ -23,12 +23,14 @@ mod stripped_headers;
 mod cors;
 mod bearer_auth;
 mod document_responses;
+mod unknown_paths;
 mod metadata_service;
 mod security_event_receiver;
 mod server_metadata_service;
 
 pub(crate) use bearer_auth::handle;
 pub use bearer_auth::{BearerAuth, BearerAuthLayer};
+pub(crate) use decision_log::RequestNames;
 pub(crate) use extensions::{Anonymous, HandlerDenial};
 pub use metadata_service::MetadataService;
 pub use response_body::ResponseBody;

@@ -49,10 +49,8 @@ impl CallerScope<'_> {
     fn revoked_response<B>(&self) -> Response<ResponseBody<B>> {
         let errors = self.request.revoked_errors();
         if errors.is_empty() {
-            return self.auth.log_and_refuse(
-                &Denial::invalid(Reason::Inactive).called_by(self.name),
-                self.tool_name.as_ref(),
-            );
+            let denial = Denial::invalid(Reason::Inactive).called_by(self.name);
+            return self.log_and_refuse(denial);
         }
         decision_log::request_revoked(self.auth);
         denial_response::json_rpc(&errors).map(ResponseBody::whole)

@@ -93,8 +93,10 @@ impl StreamState {
 
     /// Logs a refusal by the handler that was too late for a 403, because the head had been sent.
     pub(super) fn log_late_refusal(&self) {
-        if let Some(denial) = self.caller.as_ref().and_then(AuthInfo::denied) {
-            decision_log::refused_late(&self.auth, denial);
+        if let Some(caller) = &self.caller
+            && let Some(denial) = caller.denied()
+        {
+            decision_log::refused_late(&self.auth, caller, denial);
         }
     }
 

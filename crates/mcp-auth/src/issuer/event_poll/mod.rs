@@ -4,6 +4,6 @@ mod settings;
 mod poll_request;
 mod poll_backoff;
 
-pub(crate) use poll_backoff::{LogLimiter, PollBackoff, PollOutcome};
+pub(crate) use poll_backoff::{PollBackoff, PollOutcome};
 pub(crate) use poll_request::{Acks, Sets};
 pub use settings::EventPoll;

@@ -99,7 +99,7 @@ impl DpopVerifier {
             None => Cow::Owned(ath(credentials.token().as_bytes())),
         };
         self.check(&proof, &claims, thumbprint, &ath, parts, (now, until))
-            .map_err(Denial::bad_proof)?;
+            .map_err(|why| self.refuse(why, &claims, now))?;
         // Only the holder of the key of a verified token gets here: an unauthenticated client cannot fill the cache.
         match self.replays.check_and_insert(ReplayQuotaKey::of(token), thumbprint, &claims.id, until, now) {
             ReplayCheck::New => Ok(()),
@@ -111,6 +111,21 @@ impl DpopVerifier {
                 "the replay cache of DPoP proofs is full: raise `.replay_cache_capacity(..)`, or look for a client that sends too much",
             )),
         }
+    }
+
+    #[cold]
+    fn refuse(&self, why: BadProof, claims: &Claims<'_>, now: u64) -> Denial {
+        let denial = Denial::bad_proof(why);
+        if why != BadProof::Time {
+            return denial;
+        }
+        let (age, ahead) =
+            (now.checked_sub(claims.issued_at), claims.issued_at.saturating_sub(now));
+        let found = age.map_or(format!("{ahead} s in the future"), |age| format!("{age} s old"));
+        denial.detail(format!(
+            "the DPoP proof is {found} by its `iat`, and may be {} s old or {} s in the future: compare the clocks of this machine and of the client",
+            self.max_age, self.max_ahead,
+        ))
     }
 
     fn check(

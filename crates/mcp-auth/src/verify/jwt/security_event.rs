@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use crate::model::denial::{Denial, DenialKind};
 use crate::model::error_codes::{BadMessage, Reason};
 use crate::model::revocation::Revocation;
-use crate::policy::validity::{has_begun, has_expired};
+use crate::policy::validity::{expired, has_begun, has_expired, not_begun};
 use crate::util::json::{Object, Raw};
 use crate::util::unix_time::unix_secs;
 use crate::verify::jwt::jws::Header;
@@ -99,11 +99,13 @@ impl SecurityEvent {
         if !self.audience.iter().any(|one| audiences.iter().any(|ours| ours.as_ref() == one)) {
             return Err(refuse(Reason::Audience, "it is for another client or receiver (`aud`)"));
         }
-        if !has_begun(self.issued_at.ceil() as u64, unix_secs(now), leeway) {
-            return Err(Denial::invalid(Reason::NotYetValid));
+        let (begin, now) = (self.issued_at.ceil() as u64, unix_secs(now));
+        if !has_begun(begin, now, leeway) {
+            return Err(not_begun(begin, now, leeway));
         }
-        if self.expires_at.is_some_and(|end| has_expired(end as u64, unix_secs(now), leeway)) {
-            return Err(Denial::invalid(Reason::Expired));
+        let end = self.expires_at.map(|end| end as u64);
+        if let Some(end) = end.filter(|end| has_expired(*end, now, leeway)) {
+            return Err(expired(end, now, leeway));
         }
         Ok(())
     }
