@@ -1,7 +1,8 @@
 //! Which resource a request is for, by its host and its path.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -42,11 +43,22 @@ enum Endpoint {
 /// by a name of its own (DNS rebinding).
 #[derive(Clone, Debug)]
 pub(crate) struct Routes {
-    by_host: HashMap<Box<str>, HashMap<Box<str>, Endpoint>>,
+    by_host: HashMap<Box<str>, Host>,
     /// Knows the proxies that say which host was called. Every resource has the same.
     behind_proxies: Option<McpAuth>,
     budgets: Budgets,
+    unknown_host_logged_at: Arc<Mutex<Option<Instant>>>,
 }
+
+/// What is at one host.
+#[derive(Clone, Debug, Default)]
+struct Host {
+    endpoints: HashMap<Box<str>, Endpoint>,
+    resources: Vec<McpAuth>,
+}
+
+/// Minimum interval between two lines about unknown hosts, which anyone can name: as for unknown paths.
+const LOG_INTERVAL: Duration = Duration::from_secs(5 * 60);
 
 /// Bytes of bodies that are held until it is decided about them. Callers without a token cannot spend those of others.
 #[derive(Clone, Debug)]
@@ -57,7 +69,12 @@ pub(crate) struct Budgets {
 
 impl Routes {
     pub(crate) fn new(budgets: Budgets) -> Self {
-        Self { by_host: HashMap::new(), behind_proxies: None, budgets }
+        Self {
+            by_host: HashMap::new(),
+            behind_proxies: None,
+            budgets,
+            unknown_host_logged_at: Arc::default(),
+        }
     }
 
     /// Takes the host of a request from the proxies in front that every resource knows.
@@ -87,7 +104,8 @@ impl Routes {
             let uri: Uri = url.parse().map_err(|_| format!("{url:?} is not a URL"))?;
             let host = uri.authority().map(|authority| host_of(uri.scheme(), authority));
             let host = host.ok_or_else(|| format!("{url:?} has no host"))?;
-            let endpoints = self.by_host.entry(host).or_default();
+            let Host { endpoints, resources } = self.by_host.entry(host).or_default();
+            resources.push(auth.clone());
             let mut insert = |path: &str, endpoint| match endpoints.insert(path.into(), endpoint) {
                 None => Ok(()),
                 Some(_) => Err(is_taken(path)),
@@ -121,11 +139,14 @@ impl Routes {
         }
         let (parts, body) = request.into_parts();
         let host = self.host(&parts);
-        let Some(endpoints) = host.as_deref().and_then(|host| self.by_host.get(host)) else {
+        let Some(Host { endpoints, resources }) =
+            host.as_deref().and_then(|host| self.by_host.get(host))
+        else {
             let known: Vec<_> = self.by_host.keys().collect();
             let asked = host.as_deref().unwrap_or_default();
             telemetry::request("unknown_host");
-            tracing::debug!(target: "mcp_auth", decision = "host_not_allowed", asked, ?known, "a request for a host that no resource has: if a proxy is in front, let it pass on the `Host` header of the client, or name it in `forwarded_host_from`");
+            tracing::debug!(target: "mcp_auth", decision = "host_not_allowed", asked, ?known, "a request for a host that no resource has");
+            self.log_unknown_host();
             return ours(StatusCode::FORBIDDEN, "no resource is at this host\n");
         };
         let endpoint = endpoints.get(trimmed(parts.uri.path()));
@@ -146,6 +167,7 @@ impl Routes {
             }
             None => {
                 telemetry::request("unknown_path");
+                McpAuth::report_unknown_path(resources, &request.into_parts().0);
                 ours(StatusCode::NOT_FOUND, "no resource is at this path\n")
             }
         }
@@ -175,6 +197,15 @@ impl Routes {
             return response;
         }
         response.map(Either::Left)
+    }
+
+    fn log_unknown_host(&self) {
+        let mut logged_at =
+            self.unknown_host_logged_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if logged_at.is_none_or(|logged_at| logged_at.elapsed() >= LOG_INTERVAL) {
+            *logged_at = Some(Instant::now());
+            tracing::info!(target: "mcp_auth", decision = "host_not_allowed", "refused a request for a host that no resource has (logged at debug): if a proxy is in front, let it pass on the client's `Host` (nginx: `proxy_set_header Host $http_host`), or name it in `forwarded_host_from`; else clients must use the URLs of the resources");
+        }
     }
 
     /// The host by which the client called.
