@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use mcp_auth::{AuthorizationServer, McpAuth, McpAuthBuilder, Revocations};
+use mcp_auth::{AuthorizationServer, Downstream, McpAuth, McpAuthBuilder, Revocations};
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::{Deserialize, Serialize};
 
@@ -145,6 +145,35 @@ impl Config {
             .collect::<Result<_, _>>()?;
         McpAuth::check_distinct(&protected).map_err(|error| Error::of_library(&error))?;
         Ok(protected)
+    }
+
+    /// What the tokens of a resource are exchanged for. Returns `None` if they are not.
+    ///
+    /// # Errors
+    ///
+    /// If it is not clear which issuer exchanges them, or what is set contradicts itself.
+    pub fn exchange(
+        &self,
+        resource: &ResourceConfig,
+        auth: &McpAuth,
+    ) -> Result<Option<Downstream>, Error> {
+        let Some(exchange) = &resource.exchange else { return Ok(None) };
+        let issuer = match &exchange.issuer {
+            None => None,
+            Some(name) => self.issuers.get(name).map(IssuerConfig::to_server).transpose()?,
+        };
+        let server = match (auth.authorization_servers(), &exchange.issuer) {
+            ([only], None) => Some(only),
+            (_, None) => None,
+            (all, Some(_)) => {
+                let issuer = issuer.as_ref().map(AuthorizationServer::issuer);
+                all.iter().find(|server| Some(server.issuer()) == issuer)
+            }
+        };
+        let server = server.ok_or_else(|| {
+            Error::new("`exchange` needs `issuer`, the name of one of the issuers of this resource")
+        })?;
+        exchange.to_downstream(server).map(Some)
     }
 
     fn protect(

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::duration::Seconds;
 use crate::error::Error;
 use crate::events::{EventPollConfig, SecurityEventsConfig};
+use crate::exchange::ExchangeConfig;
 use crate::rule::{RuleConfig, Rules, add_rules};
 use crate::secret::SecretSource;
 use crate::sender::{ClientCertificates, DpopConfig};
@@ -36,6 +37,8 @@ pub struct ResourceConfig {
     pub identity_claims: BTreeMap<String, String>,
     /// Headers that the MCP server demands of the gateway, such as an API key of its own.
     pub upstream_headers: BTreeMap<String, SecretSource>,
+    /// Sends the upstream a token for which the issuer has exchanged the caller's (RFC 8693).
+    pub exchange: Option<ExchangeConfig>,
 
     /// The scopes that every token needs.
     pub scopes: Vec<String>,

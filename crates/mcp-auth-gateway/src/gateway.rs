@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use crate::admin::Admin;
 use crate::budget::{Budget, DEFAULT_MAX_ANONYMOUS, DEFAULT_MAX_BUFFERED};
 use crate::connections::{Connections, DEFAULT_PER_ADDRESS};
+use crate::exchange::Exchange;
 use crate::identity::Identity;
 use crate::identity_token::SigningKey;
 use crate::listener::{self, End};
@@ -102,7 +103,13 @@ impl Parts {
             let upstream = Upstream::new(url).map_err(wrong)?;
             let identity = Identity::new(auth, resource, url, signing_key.as_ref());
             let identity = identity.map_err(wrong)?;
-            routes.add(auth, resource, upstream, identity).map_err(wrong)?;
+            let target =
+                config.exchange(resource, auth).map_err(|error| wrong(error.to_string()))?;
+            if target.is_some() && identity.writes_authorization() {
+                return Err(wrong("`exchange` uses the header `Authorization`, which `identity` or `upstream_headers` sets too".into()));
+            }
+            let exchange = target.map(|target| Exchange { auth: auth.clone(), target });
+            routes.add(auth, resource, upstream, identity, exchange).map_err(wrong)?;
             for poll in &resource.event_polls {
                 let events = poll.to_poll().map_err(|error| wrong(error.to_string()))?;
                 let polling = auth.poll_security_events(events);

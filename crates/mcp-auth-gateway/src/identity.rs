@@ -88,6 +88,12 @@ impl Identity {
         Ok(Self { told, fixed })
     }
 
+    /// Whether it sets the header in which the upstream gets a token.
+    pub(crate) fn writes_authorization(&self) -> bool {
+        matches!(self.told, Told::Token(_))
+            || self.fixed.iter().any(|(name, _)| name == AUTHORIZATION)
+    }
+
     /// Adds the headers to a request of which the client's credentials were removed. Without a caller, none says who
     /// calls.
     ///

@@ -22,6 +22,7 @@ mod connections;
 mod upstream;
 mod identity_token;
 mod identity;
+mod exchange;
 mod proxy;
 mod routes;
 mod admin;

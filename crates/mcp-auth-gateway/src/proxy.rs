@@ -16,6 +16,7 @@ use mcp_auth::AuthInfo;
 use tower_service::Service;
 
 use crate::budget::{RequestBody, Share};
+use crate::exchange::Exchange;
 use crate::headers::{strip_request, strip_response};
 use crate::identity::Identity;
 use crate::telemetry;
@@ -31,6 +32,7 @@ pub(crate) struct Proxy {
     pub(crate) resource: Arc<str>,
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) identity: Arc<Identity>,
+    pub(crate) exchange: Option<Arc<Exchange>>,
 }
 
 impl Service<Request<RequestBody>> for Proxy {
@@ -52,7 +54,7 @@ impl Service<Request<RequestBody>> for Proxy {
 }
 
 async fn pass_on(
-    Proxy { resource, upstream, identity }: &Proxy,
+    Proxy { resource, upstream, identity, exchange }: &Proxy,
     mut request: Request<RequestBody>,
 ) -> Response<ProxyBody> {
     strip_request(request.headers_mut());
@@ -60,6 +62,11 @@ async fn pass_on(
     if let Err(error) = identity.add(caller.as_ref(), request.headers_mut()) {
         tracing::error!(target: "mcp_auth", error, "the upstream cannot be told who calls, so it is not asked");
         return text(StatusCode::BAD_GATEWAY, "the server behind this gateway cannot be asked\n");
+    }
+    if let Some(exchange) = exchange
+        && let Err(denial) = exchange.add(caller.as_ref(), request.headers_mut()).await
+    {
+        return exchange.refuse(&denial).map(|body| Either::Right(Full::new(body)));
     }
     let began = Instant::now();
     match upstream.send(request).await {

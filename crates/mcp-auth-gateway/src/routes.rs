@@ -19,6 +19,7 @@ use tower_layer::Layer as _;
 use tower_service::Service as _;
 
 use crate::budget::{Budget, CountedBody, Share};
+use crate::exchange::Exchange;
 use crate::identity::Identity;
 use crate::proxy::{Proxy, ProxyBody, text};
 use crate::telemetry;
@@ -93,11 +94,13 @@ impl Routes {
         resource: &ResourceConfig,
         upstream: Upstream,
         identity: Identity,
+        exchange: Option<Exchange>,
     ) -> Result<(), String> {
         let proxy = Proxy {
             resource: auth.resource().into(),
             upstream: Arc::new(upstream),
             identity: Arc::new(identity),
+            exchange: exchange.map(Arc::new),
         };
         let protected = auth.bearer_auth().layer(proxy);
         for url in [&resource.url].into_iter().chain(&resource.aliases) {

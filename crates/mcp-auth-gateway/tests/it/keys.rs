@@ -119,6 +119,45 @@ async fn what_anonymous_callers_send_is_bounded_in_all() {
 }
 
 #[tokio::test]
+async fn the_upstream_gets_a_token_of_its_own_for_the_callers() {
+    const TOKEN: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 141\r\n\r\n{\"access_token\":\"for-upstream\",\"issued_token_type\":\"urn:ietf:params:oauth:token-type:access_token\",\"token_type\":\"Bearer\",\"expires_in\":60 }   ";
+    const REFUSED: &str = "HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: 25\r\n\r\n{\"error\":\"access_denied\"}";
+    const BROKEN: &str = "HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n";
+    for (answer, status, is_passed_on) in
+        [(TOKEN, "200", true), (REFUSED, "403", false), (BROKEN, "503", false)]
+    {
+        let (upstream, endpoint) =
+            (Upstream::answering(OK).await, Upstream::answering(answer).await);
+        let keys = format!(
+            "exchange = {{ client_id = \"gateway\", secret = \"env:CARGO_PKG_NAME\", endpoint = \"http://{}/token\", audience = \"files\", scopes = [\"a\"] }}",
+            endpoint.address
+        );
+        let world = World::new(upstream.address, &keys).await;
+        let token = world.token(&["read"]);
+        for _ in 0..2 {
+            let response = world.post(&token, "", "{}").await;
+            assert!(response.starts_with(&format!("HTTP/1.1 {status}")), "{response}");
+        }
+        let asked = endpoint.requests();
+        assert!(asked[0].contains("audience=files") && asked[0].contains(&token), "{asked:?}");
+        let passed = upstream.requests();
+        assert_eq!(passed.len(), if is_passed_on { 2 } else { 0 }, "{status}");
+        for request in &passed {
+            assert!(request.contains("authorization: Bearer for-upstream\r\n"), "{request}");
+            assert!(!request.contains(&token), "{request}");
+        }
+        if is_passed_on {
+            assert_eq!(asked.len(), 1, "it is cached");
+        }
+        // Who is not admitted causes no exchange.
+        let number = endpoint.requests().len();
+        assert!(world.post(&world.token(&["other"]), "", "{}").await.starts_with("HTTP/1.1 403"));
+        assert!(world.post("x", "", "{}").await.starts_with("HTTP/1.1 401"));
+        assert_eq!(endpoint.requests().len(), number);
+    }
+}
+
+#[tokio::test]
 async fn an_issuer_ends_a_session_at_the_gateway() {
     let upstream = Upstream::answering(OK).await;
     let rules = "security_events = { audiences = [\"gateway\"] }";
@@ -188,10 +227,14 @@ async fn the_operator_sees_what_was_decided_and_how_long_it_took() {
 }
 
 #[tokio::test]
-async fn a_place_that_is_taken_is_an_error() {
+async fn what_cannot_work_is_an_error() {
     let issuer = "[issuers.login]\nurl = \"https://login.example.com\"\n";
     for keys in [
         "security_events = { path = \"/mcp\", audiences = [\"a\"] }",
+        "exchange = { client_id = \"a\", secret = \"env:PATH\" }",
+        "exchange = { client_id = \"a\", secret = \"env:PATH\", audience = \"a\", resource = \"https://b\" }",
+        "exchange = { client_id = \"a\", secret = \"env:PATH\", audience = \"a\", issuer = \"other\" }",
+        "exchange = { client_id = \"a\", secret = \"env:PATH\", audience = \"a\" }\nupstream_headers = { Authorization = \"env:CARGO_PKG_NAME\" }",
         "security_events = { path = \"events\", audiences = [\"a\"] }",
         "security_events = { path = \"/.well-known/oauth-protected-resource\", audiences = [\"a\"] }",
         "metadata_url = \"https://a.example/security-events\"\nsecurity_events = { audiences = [\"a\"] }",
