@@ -125,6 +125,10 @@ impl AuthInfo {
         scopes.into().under(&self.0.resource.scopes.hierarchy).is_met_by(self.scopes())
     }
 
+    pub(crate) fn verified(&self) -> &VerifiedToken {
+        &self.0.token
+    }
+
     pub(crate) fn data(&self) -> &TokenData {
         self.0.token.data()
     }

@@ -10,6 +10,7 @@ use http::StatusCode;
 use crate::model::error_codes::{BadMessage, BadProof, BadRequest, Reason};
 use crate::model::scheme::Scheme;
 use crate::model::scope::Scopes;
+use crate::model::verified_token::VerifiedToken;
 
 /// A refusal: what the client may know about it, and what only the operator may know.
 ///
@@ -40,20 +41,12 @@ struct Inner {
     is_tool_error: bool,
     /// The scopes that the token lacks, or that an operation requires of a caller without a token.
     missing: Option<Scopes>,
+    /// The token of the refused caller, if it was verified.
+    token: Option<VerifiedToken>,
     /// What the client is told instead of the fixed sentence.
     message: Option<Arc<str>>,
-    /// Whose token is refused, if it is verified.
-    holder: Option<Arc<TokenHolder>>,
     detail: Option<Arc<str>>,
     source: Option<Arc<dyn Error + Send + Sync>>,
-}
-
-/// Whose verified token is refused, for the log.
-#[derive(Debug)]
-pub(crate) struct TokenHolder {
-    pub(crate) issuer: Arc<str>,
-    pub(crate) subject: Box<str>,
-    pub(crate) client_id: Option<Box<str>>,
 }
 
 /// Why a request is refused. It determines the response.
@@ -213,11 +206,11 @@ impl Denial {
         self
     }
 
-    /// Sets whose token is refused. It must be verified.
+    /// Sets the token that is refused. It must be verified.
     #[cold]
     #[must_use]
-    pub(crate) fn held_by(mut self, holder: TokenHolder) -> Self {
-        Arc::make_mut(&mut self.0).holder = Some(holder.into());
+    pub(crate) fn held_by(mut self, token: &VerifiedToken) -> Self {
+        Arc::make_mut(&mut self.0).token = Some(token.clone());
         self
     }
 
@@ -281,11 +274,6 @@ impl Denial {
         self.0.scheme
     }
 
-    /// Whose token is refused. `None` if it is not verified, or if there is none.
-    pub(crate) fn holder(&self) -> Option<&TokenHolder> {
-        self.0.holder.as_deref()
-    }
-
     pub(crate) fn request_id(&self) -> Option<&str> {
         self.0.request_id.as_deref()
     }
@@ -319,6 +307,15 @@ impl Denial {
             DenialKind::InvalidToken(reason) => Some(reason),
             _ => None,
         }
+    }
+
+    /// The token of the refused caller, for an audit log. Its issuer vouches for what it says, and yet it was not admitted: it is
+    /// for another resource, has expired or was revoked, or does not permit the operation.
+    ///
+    /// Returns `None` if there is no token, or none that was verified.
+    #[must_use]
+    pub fn verified_token(&self) -> Option<&VerifiedToken> {
+        self.0.token.as_ref()
     }
 
     /// The detail for the operator: what was found, what was expected, what to change.
@@ -400,8 +397,8 @@ impl Denial {
             request_id: None,
             is_tool_error: false,
             missing: None,
+            token: None,
             message: None,
-            holder: None,
             detail: None,
             source: None,
         }))

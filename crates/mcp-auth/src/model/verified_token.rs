@@ -8,7 +8,6 @@ use std::time::SystemTime;
 use serde::Serialize;
 
 use crate::model::confirmation::Confirmation;
-use crate::model::denial::TokenHolder;
 use crate::model::issuer_overrides::IssuerOverrides;
 use crate::model::scope::Scopes;
 use crate::util::json::{self, ObjectError, Raw};
@@ -71,16 +70,6 @@ impl TokenData {
     pub(crate) fn claim(&self, name: &str) -> Option<Raw<'_>> {
         let [claim] = json::pick(&self.claims, [name]).ok()?;
         claim.filter(|value| !value.is_null())
-    }
-
-    /// Whose token it is, for the log.
-    #[cold]
-    pub(crate) fn holder(&self) -> TokenHolder {
-        TokenHolder {
-            issuer: self.issuer.clone(),
-            subject: self.subject.of(&self.claims).into(),
-            client_id: self.client_id.as_ref().map(|id| id.of(&self.claims).into()),
-        }
     }
 
     /// Replaces the text of the claims. The values that were read from the old text stay the same.
@@ -181,6 +170,18 @@ impl VerifiedToken {
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.0.issuer
+    }
+
+    /// The client to which the token was issued: `client_id`, else `azp`, `appid` or `cid`.
+    #[must_use]
+    pub fn issued_to(&self) -> Option<&str> {
+        self.0.client_id.as_ref().map(|id| id.of(&self.0.claims))
+    }
+
+    /// All claims as JSON text.
+    #[must_use]
+    pub fn claims_json(&self) -> &str {
+        &self.0.claims
     }
 
     /// Binds the token to its sender.

@@ -81,7 +81,7 @@ impl Policy {
             .and_then(|()| check_audience(&self.resource.audiences, &token));
         match checked {
             Ok(()) => Ok(CheckedToken(token)),
-            Err(denial) => Err(denial.held_by(token.data().holder())),
+            Err(denial) => Err(denial.held_by(&token)),
         }
     }
 
@@ -94,7 +94,7 @@ impl Policy {
         now: SystemTime,
     ) -> Result<AuthInfo, Denial> {
         let checked = self.check_operation(token.data(), operation, now);
-        checked.map_err(|denial| denial.held_by(token.data().holder()))?;
+        checked.map_err(|denial| denial.held_by(&token))?;
         Ok(AuthInfo::admitted(token, credentials, self.resource.clone()))
     }
 
@@ -106,7 +106,7 @@ impl Policy {
         now: SystemTime,
     ) -> Result<(), Denial> {
         let mut is_enough = self.is_met(&self.required, data, now);
-        self.each_rule_for(operation, |rule| is_enough &= self.is_met(rule, data, now))?;
+        self.each_rule_for(operation, |_, rule| is_enough &= self.is_met(rule, data, now))?;
         if is_enough { Ok(()) } else { Err(self.refuse(data, operation, now)) }
     }
 
@@ -135,15 +135,16 @@ impl Policy {
 
     fn rules_for(&self, operation: &Operation<'_>) -> Result<Vec<&Rule>, Denial> {
         let mut rules = Vec::new();
-        self.each_rule_for(operation, |rule| rules.push(rule))?;
+        self.each_rule_for(operation, |_, rule| rules.push(rule))?;
         Ok(rules)
     }
 
-    /// Calls `visit` for each rule that applies to an operation, except the one for every request.
+    /// Calls `visit` for each rule that applies to an operation, except the one for every request, with the name or pattern
+    /// that it was written for.
     fn each_rule_for<'r>(
         &'r self,
         operation: &Operation<'_>,
-        mut visit: impl FnMut(&'r Rule),
+        mut visit: impl FnMut(&'r str, &'r Rule),
     ) -> Result<(), Denial> {
         let Some(operations) = &self.operations else { return Ok(()) };
         for call in operation.calls() {

@@ -3,6 +3,8 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use crate::issuer::authorization_server::AuthorizationServer;
 use crate::model::resource_context::ResourceContext;
 use crate::model::resource_scopes::ResourceScopes;
@@ -58,7 +60,7 @@ impl McpAuthBuilder {
         let audiences = urls.iter().chain(&self.audiences).cloned().collect();
         let proxies =
             self.forwarded_host_from.take().map(networks).transpose()?.unwrap_or_default();
-        let id_signer = self.id_signer()?;
+        let (id_signer, has_session_keys) = (self.id_signer()?, self.session_keys.is_some());
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
         let challenged = self.required.scopes.to_request();
         let challenged: Scopes = challenged.iter().chain(self.initial_scopes.iter()).collect();
@@ -111,7 +113,7 @@ impl McpAuthBuilder {
                 .has_security_schemes
                 .then(|| list_rules::required_scopes(policy.clone())),
         };
-        let sender = self.sender.ready(&urls, leeway)?;
+        let sender = self.sender.ready(&urls, leeway, self.earlier.replays)?;
         let capacity = self.cached_tokens.unwrap_or(10_000);
         let resolvers = issuer_resolvers::resolvers(self.resolvers, &clock)?;
         let (verifier, required_servers) = match self.verifier {
@@ -159,11 +161,15 @@ impl McpAuthBuilder {
             original_uri: OnceLock::new(),
             challenged_scopes,
             is_optional: self.is_optional,
-            claimed_sessions: self.is_optional.then(ClaimedSessions::new),
+            claimed_sessions: self.is_optional.then(|| {
+                self.earlier.claimed_sessions.unwrap_or_else(|| ClaimedSessions::new().into())
+            }),
             tool_error_hint: self.has_tool_errors.then_some(self.tool_error_hint),
             id_signer,
+            has_session_keys,
             streams_outlive_tokens: self.streams_outlive_tokens,
             listening_streams: ListeningStreams::default(),
+            ends_streams: watch::Sender::new(false),
             lists: Some(lists)
                 .filter(|lists| lists.keep.is_some() || lists.required_scopes.is_some()),
             servers: self.servers,
@@ -290,13 +296,17 @@ impl McpAuthBuilder {
         }
     }
 
-    fn id_signer(&self) -> Result<IdSigner, ConfigError> {
+    fn id_signer(&self) -> Result<Arc<IdSigner>, ConfigError> {
         let Some(keys) = &self.session_keys else {
-            return IdSigner::random().ok_or(ConfigError::NoRandomness);
+            let random = || IdSigner::random().map(Arc::new);
+            let id_signer = self.earlier.id_signer.clone().or_else(random);
+            return id_signer.ok_or(ConfigError::NoRandomness);
         };
         match keys.iter().map(|key| key.len()).find(|length| *length < MIN_SESSION_KEY_BYTES) {
             Some(length) => Err(ConfigError::ShortSessionKey(length)),
-            None => IdSigner::from_secrets(keys, &self.resource).ok_or(ConfigError::NoSessionKeys),
+            None => IdSigner::from_secrets(keys, &self.resource)
+                .map(Arc::new)
+                .ok_or(ConfigError::NoSessionKeys),
         }
     }
 

@@ -23,8 +23,18 @@ use crate::policy::rule::Rule;
 use crate::policy::tool_scopes::ToolScopes;
 use crate::resource::issuer_resolvers::{self, Resolver};
 use crate::resource::sender_settings;
-use crate::verify::dpop::Dpop;
+use crate::verify::claimed_sessions::ClaimedSessions;
+use crate::verify::dpop::{Dpop, ReplayCache};
+use crate::verify::id_signer::IdSigner;
 use crate::verify::mtls::ClientCertHeader;
+
+/// What a resource takes over from an earlier value of it.
+#[derive(Default)]
+pub(super) struct Earlier {
+    pub(super) id_signer: Option<Arc<IdSigner>>,
+    pub(super) claimed_sessions: Option<Arc<ClaimedSessions>>,
+    pub(super) replays: Option<Arc<ReplayCache>>,
+}
 
 /// Configures a protected resource. Created by [`McpAuth::builder`](crate::McpAuth::builder).
 #[derive(Default)]
@@ -66,6 +76,7 @@ pub struct McpAuthBuilder {
     pub(super) revocations: Revocations,
     pub(super) sender: sender_settings::Settings,
     pub(super) clock: Option<Arc<dyn Clock>>,
+    pub(super) earlier: Earlier,
 }
 
 impl McpAuthBuilder {

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{Extensions, HeaderValue, Uri};
 use http_body::Body;
+use tokio::sync::watch;
 
 use crate::issuer::api_keys::KeysFile;
 use crate::issuer::authorization_server::AuthorizationServer;
@@ -20,6 +21,7 @@ use crate::model::scheme::Scheme;
 use crate::model::scope::Scopes;
 use crate::model::session_owner::SessionOwner;
 use crate::model::verified_token::VerifiedToken;
+use crate::net::box_future::BoxFuture;
 use crate::net::clock::Clock;
 use crate::policy::authorization::{CheckedToken, Policy};
 use crate::policy::challenge::Challenge;
@@ -68,12 +70,16 @@ pub(super) struct Inner {
     pub(super) allowed_origins: Vec<String>,
     pub(super) is_optional: bool,
     /// The sessions that anonymous callers began, and who goes on with them.
-    pub(super) claimed_sessions: Option<ClaimedSessions>,
+    pub(super) claimed_sessions: Option<Arc<ClaimedSessions>>,
     /// `None` if no denial is a tool error.
     pub(super) tool_error_hint: Option<String>,
-    pub(super) id_signer: IdSigner,
+    pub(super) id_signer: Arc<IdSigner>,
+    /// Whether the keys of `id_signer` were configured.
+    pub(super) has_session_keys: bool,
     pub(super) streams_outlive_tokens: bool,
     pub(super) listening_streams: ListeningStreams,
+    /// Whether listening streams end.
+    pub(super) ends_streams: watch::Sender<bool>,
     pub(super) lists: Option<ListFilter>,
     pub(super) servers: Vec<AuthorizationServer>,
     /// Finds the authorization servers of issuers that are known only at run time.
@@ -180,6 +186,24 @@ impl McpAuth {
         operation: &Operation<'_>,
     ) -> Result<(), Denial> {
         self.0.policy.check_operation(caller.data(), operation, self.0.clock.now())
+    }
+
+    /// The rules that apply to an operation, by the names and patterns that they were written for: `delete_*`. It is empty if
+    /// only what holds for every request applies, and if the operation is one that is refused whatever the rules.
+    ///
+    /// ```
+    /// use mcp_auth::{McpAuth, Operation, ToolScopes};
+    ///
+    /// let auth = McpAuth::builder("https://api.example.com/mcp")
+    ///     .authorization_server("https://auth.example.com")
+    ///     .tools(ToolScopes::new().tool("delete_*", ["notes:write"]).tool("*", ["notes:read"]))
+    ///     .build()?;
+    /// assert_eq!(auth.rules_for(&Operation::of_tool("delete_note")), ["delete_*"]);
+    /// # Ok::<(), mcp_auth::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn rules_for(&self, operation: &Operation<'_>) -> Vec<&str> {
+        self.0.policy.operations.iter().flat_map(|rules| rules.names_for(operation)).collect()
     }
 
     /// Checks whether an anonymous caller may perform an operation.
@@ -455,12 +479,37 @@ impl McpAuth {
         Some(self.0.listening_streams.reserve(SessionOwner::of(Some(caller)), end))
     }
 
+    /// Ends the listening streams (the responses to `GET` and to `subscriptions/listen`), from now on and for good: each ends as
+    /// if its token had expired, and its client opens it again. Responses to other requests are sent to their ends.
+    ///
+    /// Call it before a server ends, which would otherwise wait for them, and when another value takes the place of this one.
+    ///
+    /// ```
+    /// # let auth = mcp_auth::McpAuth::builder("https://api.example.com/mcp").authorization_server("https://auth.example.com").build()?;
+    /// auth.end_listening_streams(); // and then the graceful shutdown of the server
+    /// # Ok::<(), mcp_auth::ConfigError>(())
+    /// ```
+    pub fn end_listening_streams(&self) {
+        self.0.ends_streams.send_replace(true);
+    }
+
+    /// Ready when listening streams end.
+    pub(crate) fn streams_ended(&self) -> BoxFuture<'static, ()> {
+        let mut ends_streams = self.0.ends_streams.subscribe();
+        Box::pin(async move {
+            // If there is no sender any more, nothing ends the stream.
+            if ends_streams.wait_for(|ends| *ends).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        })
+    }
+
     pub(crate) fn id_signer(&self) -> &IdSigner {
         &self.0.id_signer
     }
 
     pub(crate) fn claimed_sessions(&self) -> Option<&ClaimedSessions> {
-        self.0.claimed_sessions.as_ref()
+        self.0.claimed_sessions.as_deref()
     }
 
     pub(crate) fn lists(&self) -> Option<&ListFilter> {
@@ -480,7 +529,7 @@ impl McpAuth {
 #[cold]
 fn of_holder(denial: Denial, token: Option<&CheckedToken>) -> Denial {
     match token {
-        Some(token) => denial.held_by(token.data().holder()),
+        Some(token) => denial.held_by(token),
         None => denial,
     }
 }

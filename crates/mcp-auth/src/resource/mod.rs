@@ -18,6 +18,7 @@ pub(crate) mod builder;
 mod name_settings;
 pub(crate) mod mcp_auth;
 mod build;
+mod succession;
 pub(crate) mod readiness;
 #[cfg(feature = "tower")]
 mod recheck;

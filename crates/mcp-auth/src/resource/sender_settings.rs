@@ -1,12 +1,13 @@
 //! The settings for sender-constrained tokens: DPoP and mTLS.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::policy::metadata::ResourceMetadata;
 use crate::resource::config_error::ConfigError;
 use crate::resource::networks::networks;
 use crate::resource::sender_constraint::SenderConstraint;
-use crate::verify::dpop::{self, Dpop, DpopVerifier, NonceKeys, Nonces};
+use crate::verify::dpop::{self, Dpop, DpopVerifier, NonceKeys, Nonces, ReplayCache};
 use crate::verify::mtls::{CertificateVerifier, ClientCertHeader, TrustedProxies};
 
 /// The output length of HMAC-SHA256. Shorter keys reduce its security (RFC 2104 §3).
@@ -43,6 +44,7 @@ impl Settings {
         self,
         names: &[String],
         leeway: Duration,
+        replays: Option<Arc<ReplayCache>>,
     ) -> Result<SenderConstraint, ConfigError> {
         let resource = names.first().map_or("", String::as_str);
         let dpop = self.dpop.as_ref();
@@ -56,9 +58,10 @@ impl Settings {
                 Some(nonces.filter(|_| is_long).ok_or(ConfigError::ShortNonceKey(shortest))?)
             }
         };
-        let cache =
+        let capacity =
             dpop.map_or(Dpop::optional().replay_cache_capacity, |it| it.replay_cache_capacity);
-        let proofs = DpopVerifier::new(names, leeway, nonces, cache)
+        let replays = replays.unwrap_or_else(|| ReplayCache::new(capacity).into());
+        let proofs = DpopVerifier::new(names, leeway, nonces, replays)
             .ok_or_else(|| ConfigError::Resource(resource.to_owned()))?;
         let trusted_proxies = match self.trusted_proxies {
             None => None,

@@ -61,6 +61,7 @@ mod rules_for_uris;
 mod sessions;
 mod streams;
 mod string_arguments;
+mod succession;
 mod token_exchange;
 mod troubleshooting;
 mod unknown_paths;

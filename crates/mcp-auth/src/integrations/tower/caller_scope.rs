@@ -135,7 +135,7 @@ impl<'a> CallerScope<'a> {
     /// Refuses the caller after the request was admitted. Its names are with the inner service, except for the tool.
     pub(super) fn log_and_refuse<B>(&self, denial: Denial) -> Response<ResponseBody<B>> {
         let denial = match &self.caller {
-            Some(caller) => denial.held_by(caller.data().holder()),
+            Some(caller) => denial.held_by(caller.verified()),
             None => denial,
         };
         let request = RequestNames { tool: self.tool_name.as_ref(), ..RequestNames::default() };

@@ -8,6 +8,7 @@ use crate::integrations::tower::json_list_filter::FilterError;
 use crate::integrations::tower::token_watch::TokenEnd;
 use crate::model::auth_info::AuthInfo;
 use crate::model::denial::{Denial, DenialKind};
+use crate::model::verified_token::VerifiedToken;
 use crate::net::metrics;
 use crate::resource::mcp_auth::McpAuth;
 use crate::util::shown;
@@ -96,10 +97,10 @@ pub(super) fn refused(auth: &McpAuth, denial: &Denial, request: RequestNames<'_>
     }
     let detail = denial.operator_detail().map(shown::sentence).map(tracing::field::display);
     let cause = std::error::Error::source(denial).map(shown::error);
-    let holder = denial.holder();
-    let issuer = holder.map(|holder| shown::field(&holder.issuer));
-    let subject = holder.map(|holder| shown::field(&holder.subject));
-    let client_id = holder.and_then(|holder| holder.client_id.as_deref()).map(shown::field);
+    let holder = denial.verified_token();
+    let issuer = holder.map(|holder| shown::field(holder.issuer()));
+    let subject = holder.map(|holder| shown::field(holder.subject()));
+    let client_id = holder.and_then(VerifiedToken::issued_to).map(shown::field);
     let (issuer, subject, client_id) =
         (issuer.as_deref(), subject.as_deref(), client_id.as_deref());
     // Only callers that have been authenticated may write the name of a tool into the log.
@@ -144,6 +145,12 @@ pub(super) fn stream_ended(auth: &McpAuth, why: TokenEnd) {
             request_revoked(auth);
         }
     }
+}
+
+/// Logs a listening stream that ended because all of its resource do.
+pub(super) fn stream_closed(auth: &McpAuth) {
+    metrics::stream_ended("closed");
+    tracing::debug!(target: TARGET, resource = auth.resource(), "a stream ended, as all listening streams of this resource do now");
 }
 
 /// Logs a request that ended before its response was complete.

@@ -13,6 +13,7 @@ use crate::integrations::tower::sse_list_filter::{MAX_EVENT_BYTES, SseListFilter
 use crate::integrations::tower::token_watch::{TokenEnd, TokenWatch};
 use crate::model::auth_info::AuthInfo;
 use crate::model::session_owner::SessionOwner;
+use crate::net::box_future::BoxFuture;
 use crate::policy::list_filter::UnfilterableList;
 use crate::resource::listening_streams::StreamEnd;
 use crate::resource::mcp_auth::McpAuth;
@@ -25,10 +26,19 @@ pub(super) struct StreamState {
     request: OpenRequest,
     /// `None` if the caller is anonymous.
     watch: Option<TokenWatch>,
+    closing: Closing,
     /// `None` if the stream does not end with its token.
     _end: Option<StreamEnd>,
     lists: Option<SseListFilter<RewriteFn>>,
     ids: Option<SseEventIds<SignId>>,
+}
+
+/// Whether a stream ends because all listening streams of its resource do.
+enum Closing {
+    /// It is not a listening stream.
+    Never,
+    Waiting(BoxFuture<'static, ()>),
+    Now,
 }
 
 type SignId = Box<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>;
@@ -50,8 +60,12 @@ impl StreamState {
             };
             TokenWatch::new(auth, caller, at)
         });
+        let closing = match request.declares_listening() {
+            true => Closing::Waiting(auth.streams_ended()),
+            false => Closing::Never,
+        };
         let (auth, caller) = (auth.clone(), caller.cloned());
-        Self { auth, caller, request, watch, _end: end, lists: None, ids: None }
+        Self { auth, caller, request, watch, closing, _end: end, lists: None, ids: None }
     }
 
     /// Signs the event ids, so that only this owner can resume the stream.
@@ -71,6 +85,10 @@ impl StreamState {
 
     /// The last messages of the stream, if it must end now, even if its body continues.
     pub(super) fn ended(&mut self, context: &mut Context<'_>) -> Option<Vec<String>> {
+        if self.closing.is_due(context) {
+            decision_log::stream_closed(&self.auth);
+            return Some(self.request.expired_responses());
+        }
         let watch = self.watch.as_mut()?;
         let why = watch.ended(context)?;
         let last_messages = match why {
@@ -88,6 +106,9 @@ impl StreamState {
 
     /// Ready when [`ended`](Self::ended) must be called again.
     pub(super) fn wait(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.closing.is_due(context) {
+            return Poll::Ready(());
+        }
         self.watch.as_mut().map_or(Poll::Pending, |watch| watch.wait(context))
     }
 
@@ -132,6 +153,18 @@ impl StreamState {
             Some(ids) => ids.feed(&chunk, out),
             None => out.push_back(chunk),
         }
+    }
+}
+
+impl Closing {
+    /// Whether the stream ends now. The task is woken when it does.
+    fn is_due(&mut self, context: &mut Context<'_>) -> bool {
+        if let Self::Waiting(ended) = self
+            && ended.as_mut().poll(context).is_ready()
+        {
+            *self = Self::Now;
+        }
+        matches!(self, Self::Now)
     }
 }
 

@@ -98,6 +98,19 @@ impl<'m> Operation<'m> {
         Self::of("resources/read", TargetKind::Template, template)
     }
 
+    /// The method of the one message: `tools/call`. Returns `None` for several messages, for none, and for a response.
+    #[must_use]
+    pub fn method(&self) -> Option<&str> {
+        self.0.as_ref()?.only()?.method.as_deref()
+    }
+
+    /// What the one message names: a tool, a prompt, the URI of a resource, a task. The client wrote it. Returns `None` for
+    /// several messages, and if it names nothing.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.0.as_ref()?.only()?.names().next()
+    }
+
     pub(crate) fn calls(&self) -> &[Call<'m>] {
         self.0.as_ref().map_or(&[], Messages::all)
     }

@@ -13,7 +13,7 @@ use table::Table;
 use crate::model::denial::Denial;
 use crate::model::error_codes::BadMessage;
 use crate::model::scope_requirement::Hierarchy;
-use crate::policy::operation::{Call, Target, TargetKind, is_known_method};
+use crate::policy::operation::{Call, Operation, Target, TargetKind, is_known_method};
 use crate::policy::rule::Rule;
 
 /// The rules for tools, prompts, resources and methods. An operation without a rule needs only what the
@@ -102,13 +102,13 @@ impl ToolScopes {
 
     /// Adds a rule for a tool by its exact name, even if it looks like a pattern.
     pub(crate) fn exact_tool(mut self, name: &str, rule: Rule) -> Self {
-        self.tools.add_exact(name, rule);
+        self.tools.add_exact_rule(name, rule);
         self
     }
 
     /// Adds a rule for a prompt by its exact name, even if it looks like a pattern.
     pub(crate) fn exact_prompt(mut self, name: &str, rule: Rule) -> Self {
-        self.prompts.add_exact(name, rule);
+        self.prompts.add_exact_rule(name, rule);
         self
     }
 
@@ -121,6 +121,27 @@ impl ToolScopes {
         self.methods.append(other.methods);
         self.unknown_methods = self.unknown_methods.and(other.unknown_methods);
         self
+    }
+
+    /// The rules that apply to an operation, by the names and patterns that they were added for: once for each message that
+    /// they apply to.
+    ///
+    /// It is empty if none applies, and if the operation is one that is refused whatever the rules.
+    ///
+    /// ```
+    /// use mcp_auth::{Operation, ToolScopes};
+    ///
+    /// let rules = ToolScopes::new().tool("delete_*", ["notes:write"]).tool("*", ["notes:read"]);
+    /// assert_eq!(rules.names_for(&Operation::of_tool("delete_note")), ["delete_*"]);
+    /// ```
+    #[must_use]
+    pub fn names_for(&self, operation: &Operation<'_>) -> Vec<&str> {
+        let mut names = Vec::new();
+        let mut find = |call| self.find(call, &mut |name, _| names.push(name));
+        match operation.calls().iter().try_for_each(&mut find) {
+            Ok(()) => names,
+            Err(_) => Vec::new(),
+        }
     }
 
     /// Whether there is no rule, so that nothing depends on the body of a request.
@@ -155,7 +176,7 @@ impl ToolScopes {
         self.resources.never_matching()
     }
 
-    /// Calls `found` for each rule that a call must meet.
+    /// Calls `found` for each rule that a call must meet, with the name or pattern that it was written for.
     ///
     /// # Errors
     ///
@@ -163,11 +184,11 @@ impl ToolScopes {
     pub(crate) fn find<'r>(
         &'r self,
         call: &Call<'_>,
-        found: &mut impl FnMut(&'r Rule),
+        found: &mut impl FnMut(&'r str, &'r Rule),
     ) -> Result<(), Denial> {
         let Some(method) = &call.method else { return Ok(()) };
         if !self.methods.find(method, found) && !is_known_method(method) {
-            found(&self.unknown_methods);
+            found("unknown_methods", &self.unknown_methods);
         }
         call.targets().try_for_each(|target| self.find_for(target, found))
     }
@@ -175,7 +196,7 @@ impl ToolScopes {
     fn find_for<'r>(
         &'r self,
         target: &Target<'_>,
-        found: &mut impl FnMut(&'r Rule),
+        found: &mut impl FnMut(&'r str, &'r Rule),
     ) -> Result<(), Denial> {
         let (tables, has_uri): (&[&Table], bool) = match target.kind {
             TargetKind::Task => (&[], false),
@@ -216,13 +237,12 @@ mod tests {
     use http::{HeaderMap, Method};
 
     use super::*;
-    use crate::policy::operation::Operation;
 
     fn scopes_for(rules: &ToolScopes, body: &str) -> Result<String, Denial> {
         let operation =
             Operation::read(&Method::POST, &HeaderMap::new(), body.as_bytes()).expect(body);
         let mut found = Vec::new();
-        let mut find = |call| rules.find(call, &mut |rule| found.push(rule));
+        let mut find = |call| rules.find(call, &mut |_, rule| found.push(rule));
         operation.calls().iter().try_for_each(&mut find)?;
         let all = found.into_iter().cloned().fold(Rule::default(), Rule::and);
         Ok(all.scopes.to_request().to_string())

@@ -177,7 +177,7 @@ impl ResourceRules {
         self.rules.iter_mut().map(|rule| &mut rule.rule)
     }
 
-    /// Calls `found` for each rule that a request for a URI, or for a template, must meet.
+    /// Calls `found` for each rule that a request for a URI, or for a template, must meet, with what it was written for.
     ///
     /// Servers read a URI in different ways. A URI that is not in canonical form is refused, unless a rule names
     /// it. What is left are differences that honest clients need. A rule applies if some server could read the URI
@@ -190,12 +190,12 @@ impl ResourceRules {
         &'r self,
         uri: &str,
         is_template: bool,
-        found: &mut impl FnMut(&'r Rule),
+        found: &mut impl FnMut(&'r str, &'r Rule),
     ) -> Result<(), Denial> {
         let rule = |place: &usize| self.rules.get(*place);
         if self.named.contains(uri) {
             let places = self.by_name.exact(folded(uri).trim_end_matches('/'));
-            places.iter().filter_map(rule).for_each(|rule| found(&rule.rule));
+            places.iter().filter_map(rule).for_each(|rule| found(&rule.text, &rule.rule));
             return Ok(());
         }
         let decoded = rule_uri::encoded(uri);
@@ -212,7 +212,7 @@ impl ResourceRules {
             least = least.saturating_sub(1);
         }
         let needed = possible().filter(|rule| rule.specificity >= least);
-        needed.for_each(|rule| found(&rule.rule));
+        needed.for_each(|rule| found(&rule.text, &rule.rule));
         Ok(())
     }
 

@@ -5,9 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::policy::rule::Rule;
 use crate::policy::tool_scopes::pattern::Pattern;
 
+/// A rule, and the name or pattern that it was written for.
+#[derive(Clone, Debug)]
+pub(super) struct NamedRule {
+    name: Box<str>,
+    rule: Rule,
+}
+
 /// Values by exact names and by patterns. A name may have several.
 #[derive(Clone, Debug)]
-pub(super) struct Table<V = Rule> {
+pub(super) struct Table<V = NamedRule> {
     exact: BTreeMap<Box<str>, Vec<V>>,
     /// The patterns by their literal prefixes, so that a name is compared with few of them.
     patterns: BTreeMap<Box<str>, Vec<(Pattern, V)>>,
@@ -60,9 +67,14 @@ impl<V> Table<V> {
 impl Table {
     pub(super) fn add(&mut self, name: &str, rule: Rule) {
         match Pattern::of(name) {
-            None => self.add_exact(name, rule),
-            Some(pattern) => self.add_pattern(pattern, rule),
+            None => self.add_exact_rule(name, rule),
+            Some(pattern) => self.add_pattern(pattern, NamedRule { name: name.into(), rule }),
         }
+    }
+
+    /// Adds a rule for a name that is exact, even if it looks like a pattern.
+    pub(super) fn add_exact_rule(&mut self, name: &str, rule: Rule) {
+        self.add_exact(name, NamedRule { name: name.into(), rule });
     }
 
     pub(super) fn append(&mut self, other: Self) {
@@ -74,11 +86,15 @@ impl Table {
         }
     }
 
-    /// Calls `found` for each rule that applies to a name: the exact ones, or the patterns with the most literal
-    /// characters. Returns whether there is one.
-    pub(super) fn find<'r>(&'r self, name: &str, found: &mut impl FnMut(&'r Rule)) -> bool {
+    /// Calls `found` for each rule that applies to a name, with what it was written for: the exact ones, or the patterns with
+    /// the most literal characters. Returns whether there is one.
+    pub(super) fn find<'r>(
+        &'r self,
+        name: &str,
+        found: &mut impl FnMut(&'r str, &'r Rule),
+    ) -> bool {
         if let Some(rules) = self.exact.get(name) {
-            rules.iter().for_each(found);
+            rules.iter().for_each(|it| found(&it.name, &it.rule));
             return true;
         }
         let matching = || self.candidates(name).filter(|((it, _), rest)| it.matches(rest, 1));
@@ -86,7 +102,7 @@ impl Table {
             return false;
         };
         let most_specific = matching().filter(|((it, _), _)| it.literal_chars() == most);
-        most_specific.for_each(|((_, rule), _)| found(rule));
+        most_specific.for_each(|((_, it), _)| found(&it.name, &it.rule));
         true
     }
 
@@ -95,12 +111,12 @@ impl Table {
     }
 
     pub(super) fn rules(&self) -> impl Iterator<Item = &Rule> {
-        let patterns = self.patterns.values().flatten().map(|(_, rule)| rule);
-        self.exact.values().flatten().chain(patterns)
+        let patterns = self.patterns.values().flatten().map(|(_, it)| it);
+        self.exact.values().flatten().chain(patterns).map(|it| &it.rule)
     }
 
     pub(super) fn rules_mut(&mut self) -> impl Iterator<Item = &mut Rule> {
-        let patterns = self.patterns.values_mut().flatten().map(|(_, rule)| rule);
-        self.exact.values_mut().flatten().chain(patterns)
+        let patterns = self.patterns.values_mut().flatten().map(|(_, it)| it);
+        self.exact.values_mut().flatten().chain(patterns).map(|it| &mut it.rule)
     }
 }

@@ -10,6 +10,7 @@ mod verifier;
 pub(crate) use htu::RequestedUri;
 pub(crate) use nonces::Nonces;
 pub(crate) use proof::ath;
+pub(crate) use replay_cache::ReplayCache;
 pub use settings::Dpop;
 pub(crate) use settings::NonceKeys;
 pub(crate) use verifier::{DpopVerifier, algorithm_names};

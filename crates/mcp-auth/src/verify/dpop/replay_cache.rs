@@ -15,7 +15,7 @@ const BUCKET_SECS: u64 = 60;
 /// A proof that would still be accepted is never dropped. When the cache is full, new proofs are refused. An owner, with
 /// however many keys, may use a third of what is free beside it: one alone a quarter of the cache, and each further one
 /// leaves room for others. So no few owners can lock out the others.
-pub(super) struct ReplayCache {
+pub(crate) struct ReplayCache {
     capacity: usize,
     entries: Mutex<Entries>,
 }
@@ -60,7 +60,7 @@ pub(super) enum ReplayCheck {
 }
 
 impl ReplayCache {
-    pub(super) fn new(capacity: usize) -> Self {
+    pub(crate) fn new(capacity: usize) -> Self {
         Self { capacity, entries: Mutex::default() }
     }
 

@@ -1,6 +1,7 @@
 //! Verifies the DPoP proof of a request.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::HeaderValue;
@@ -53,7 +54,7 @@ pub(crate) struct DpopVerifier {
     max_ahead: u64,
     nonces: Option<Nonces>,
     keys: EmbeddedKeyCache,
-    replays: ReplayCache,
+    replays: Arc<ReplayCache>,
 }
 
 impl DpopVerifier {
@@ -62,7 +63,7 @@ impl DpopVerifier {
         names: &[String],
         leeway: Duration,
         nonces: Option<Nonces>,
-        capacity: usize,
+        replays: Arc<ReplayCache>,
     ) -> Option<Self> {
         Some(Self {
             htus: names.iter().map(|name| HtuMatcher::new(name)).collect::<Option<_>>()?,
@@ -70,8 +71,13 @@ impl DpopVerifier {
             max_ahead: leeway.min(MAX_IAT_SKEW).as_secs(),
             nonces,
             keys: EmbeddedKeyCache::default(),
-            replays: ReplayCache::new(capacity),
+            replays,
         })
+    }
+
+    /// The proofs that were accepted.
+    pub(crate) fn replays(&self) -> &Arc<ReplayCache> {
+        &self.replays
     }
 
     /// The nonce that the next proof must have. Returns `None` if nonces are not required.
