@@ -1,6 +1,7 @@
 //! The command line program: `mcp-auth serve` protects an MCP server in any language, and `mcp-auth demo` shows a
 //! protected one at work.
 
+mod api_key;
 mod demo;
 mod log;
 mod signals;
@@ -25,6 +26,9 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Makes an API key for a program that cannot log in
+    #[command(subcommand)]
+    ApiKey(api_key::Command),
     /// Runs a protected MCP server and a development authorization server on this machine
     Demo(demo::Arguments),
     /// Protects an MCP server in any language: a reverse proxy that admits only verified tokens
@@ -35,6 +39,7 @@ enum Command {
 async fn main() -> ExitCode {
     let Arguments { command } = Arguments::parse();
     let ended = match command {
+        Command::ApiKey(command) => api_key::run(command),
         Command::Demo(arguments) => demo::run(arguments).await,
         Command::Serve(arguments) => {
             let levels = EnvFilter::builder().with_default_directive(Level::INFO.into());

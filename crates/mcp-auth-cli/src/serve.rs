@@ -1,13 +1,14 @@
 //! `mcp-auth serve`: a gateway, from flags or from a file.
 
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::{fs, io};
+use std::path::PathBuf;
 
-use mcp_auth_config::{Config, IssuerConfig, ResourceConfig, parse_address};
+use mcp_auth_config::{Config, ConfigFile, IssuerConfig, ResourceConfig, Strings, parse_address};
 use mcp_auth_gateway::Gateway;
 
-use crate::{signals, systemd};
+use crate::signals::{self, By};
+use crate::systemd;
 
 /// Any error, for a program that can only print it.
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -64,9 +65,12 @@ pub(crate) async fn run(arguments: Arguments) -> Result {
         println!("{}", serde_json::to_string_pretty(&Config::schema())?);
         return Ok(());
     }
-    let config = match &arguments.file {
-        Some(file) => read(file)?,
-        None => arguments.to_config()?,
+    let (file, config) = match &arguments.file {
+        Some(file) => {
+            let (file, config) = ConfigFile::read(file)?;
+            (Some(file), config)
+        }
+        None => (None, arguments.to_config()?),
     };
     if arguments.print_config {
         mcp_auth_gateway::check(&config)?;
@@ -78,24 +82,28 @@ pub(crate) async fn run(arguments: Arguments) -> Result {
         println!("the configuration is valid; number of resources: {}", config.resources.len());
         return Ok(());
     }
-    let gateway = Gateway::start(&config).await?;
-    introduce(&config, &gateway);
-    let told_to_end = signals::told_to_end()?;
-    systemd::notify(systemd::READY);
-    let ended = async {
-        told_to_end.await;
-        systemd::notify(systemd::STOPPING);
+    let gateway = match file {
+        Some(file) => Gateway::start_with_file(file, &config).await?,
+        None => Gateway::start(&config).await?,
     };
-    gateway.run_until(ended).await;
+    introduce(&config, &gateway)?;
+    let mut told = signals::Told::listen()?;
+    systemd::notify(systemd::READY);
+    let by = told.next().await;
+    systemd::notify(systemd::STOPPING);
+    tracing::info!(target: "mcp_auth", "ends; a second signal ends it at once");
+    let now = std::future::ready(());
+    let ends = async {
+        match by {
+            By::System => gateway.run_until_replaced(now).await,
+            By::Person => gateway.run_until(now).await,
+        }
+    };
+    tokio::select! {
+        () = ends => {}
+        _ = told.next() => tracing::warn!(target: "mcp_auth", "ends at once"),
+    }
     Ok(())
-}
-
-fn read(file: &Path) -> Result<Config> {
-    let place = |error: io::Error| format!("{}: {error}", file.display());
-    let text = fs::read_to_string(file).map_err(place)?;
-    let is_json = file.extension().is_some_and(|extension| extension == "json");
-    let config = if is_json { Config::from_json(&text) } else { Config::from_toml(&text) };
-    Ok(config.map_err(|error| format!("{}: {error}", file.display()))?)
 }
 
 impl Arguments {
@@ -111,9 +119,9 @@ impl Arguments {
         };
         let resource = ResourceConfig {
             url: self.url.clone().unwrap_or_default(),
-            upstream: Some(
+            upstream: Some(Strings::One(
                 self.upstream.clone().ok_or("set --upstream, the URL of your MCP server")?,
-            ),
+            )),
             scopes: self.scopes.split_whitespace().map(str::to_owned).collect(),
             ..ResourceConfig::default()
         };
@@ -128,10 +136,14 @@ impl Arguments {
 }
 
 /// Prints what was started, and how a client is connected.
-fn introduce(config: &Config, gateway: &Gateway) {
-    println!("listening at {}", gateway.local_addr());
+fn introduce(config: &Config, gateway: &Gateway) -> io::Result<()> {
+    // The standard output may be the audit log.
+    let is_log = config.audit.as_ref().is_some_and(|audit| audit.file.is_none());
+    let mut out: Box<dyn io::Write> =
+        if is_log { Box::new(io::stderr()) } else { Box::new(io::stdout()) };
+    writeln!(out, "listening at {}", gateway.local_addr())?;
     if let Some(admin) = gateway.admin_addr() {
-        println!("  for its operator: http://{admin}/readyz");
+        writeln!(out, "  for its operator: http://{admin}/readyz")?;
     }
     for resource in &config.resources {
         let rules = match resource.rule_count() {
@@ -140,8 +152,10 @@ fn introduce(config: &Config, gateway: &Gateway) {
             number => format!("number of rules: {number}"),
         };
         let url = &resource.url;
-        let upstream = resource.upstream.as_deref().unwrap_or_default();
-        println!("\n  {url}\n  in front of {upstream}; {rules}");
-        println!("  Claude Code  claude mcp add --transport http protected {url}");
+        let upstream = resource.upstream.as_ref().map(Strings::to_vec).unwrap_or_default();
+        let upstream = upstream.join(" and ");
+        writeln!(out, "\n  {url}\n  in front of {upstream}; {rules}")?;
+        writeln!(out, "  Claude Code  claude mcp add --transport http protected {url}")?;
     }
+    Ok(())
 }

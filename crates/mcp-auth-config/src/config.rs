@@ -1,13 +1,15 @@
 //! The whole configuration.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use mcp_auth::{AuthorizationServer, Downstream, McpAuth, McpAuthBuilder, Revocations};
+use mcp_auth::{AuthorizationServer, Downstream, McpAuth};
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::{Deserialize, Serialize};
 
+use crate::audit::AuditConfig;
+use crate::duration::Seconds;
 use crate::error::Error;
 use crate::events::RevocationsConfig;
 use crate::issuer::IssuerConfig;
@@ -41,6 +43,10 @@ pub struct Config {
     /// The proxies in front whose `X-Forwarded-Host` says which host the client called: addresses and networks where
     /// nothing but the proxies runs. Default: none.
     pub forwarded_host_from: Vec<String>,
+    /// How the gateway ends.
+    pub drain: Drain,
+    /// What is written down about each request. Default: nothing.
+    pub audit: Option<AuditConfig>,
     /// The authorization servers, by names of your choice.
     #[serde(deserialize_with = "shape::named_tables")]
     pub issuers: BTreeMap<String, IssuerConfig>,
@@ -49,6 +55,16 @@ pub struct Config {
     pub resources: Vec<ResourceConfig>,
     /// The list of revoked tokens, which all resources share.
     pub revocations: RevocationsConfig,
+}
+
+/// How the gateway ends when it is told to (SIGTERM).
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Drain {
+    /// How long it still accepts connections, while `/readyz` says that it ends. Default: 5 seconds.
+    pub pause: Option<Seconds>,
+    /// How long requests that are under way may take then. Default: 30 seconds.
+    pub timeout: Option<Seconds>,
 }
 
 /// A certificate chain and its key, in PEM files. They are read again when they change.
@@ -100,53 +116,6 @@ impl Config {
         schema_for!(Self)
     }
 
-    /// The protected resources that are described, in their order. Resources share the issuers that they both name, with
-    /// their keys.
-    ///
-    /// # Errors
-    ///
-    /// What is missing or contradicts itself, with the name of the issuer or the URL of the resource.
-    pub fn protected_resources(&self) -> Result<Vec<McpAuth>, Error> {
-        if self.resources.is_empty() {
-            return Err(Error::new(
-                "there is no resource: add `[[resources]]` with `url` and `upstream`",
-            ));
-        }
-        if self.issuers.is_empty() {
-            return Err(Error::new(
-                "there is no issuer: add `[issuers.login]` with `url`, the issuer of your tokens, or with `provider`",
-            ));
-        }
-        let mut servers = BTreeMap::new();
-        for (name, issuer) in &self.issuers {
-            let server = issuer.to_server().map_err(|error| Error::of("issuer", name, error))?;
-            servers.insert(name.as_str(), server);
-        }
-        let mut urls = BTreeSet::new();
-        let nameless = self.resources.iter().position(|resource| resource.url.is_empty());
-        if let Some(index) = nameless {
-            return Err(Error::new(format!(
-                "the resource number {} has no `url`: set it to the URL that users give to their clients",
-                index + 1
-            )));
-        }
-        if let Some(twice) = self.resources.iter().find(|resource| !urls.insert(&resource.url)) {
-            return Err(Error::of(
-                "resource",
-                &twice.url,
-                "it is there twice: each resource needs a URL of its own",
-            ));
-        }
-        let revocations = self.revocations.to_revocations();
-        let protected: Vec<_> = self
-            .resources
-            .iter()
-            .map(|resource| self.protect(resource, &servers, &revocations))
-            .collect::<Result<_, _>>()?;
-        McpAuth::check_distinct(&protected).map_err(|error| Error::of_library(&error))?;
-        Ok(protected)
-    }
-
     /// What the tokens of a resource are exchanged for. Returns `None` if they are not.
     ///
     /// # Errors
@@ -174,34 +143,5 @@ impl Config {
             Error::new("`exchange` needs `issuer`, the name of one of the issuers of this resource")
         })?;
         exchange.to_downstream(server).map(Some)
-    }
-
-    fn protect(
-        &self,
-        resource: &ResourceConfig,
-        servers: &BTreeMap<&str, AuthorizationServer>,
-        revocations: &Revocations,
-    ) -> Result<McpAuth, Error> {
-        let named = |name: &String| {
-            servers.get(name.as_str()).cloned().ok_or_else(|| {
-                let known: Vec<_> = servers.keys().copied().collect();
-                Error::new(format!(
-                    "the issuer {name:?} is not described; described are: {}",
-                    known.join(", ")
-                ))
-            })
-        };
-        let trusted = match &resource.issuers {
-            Some(names) => names.iter().map(named).collect(),
-            None => Ok(servers.values().cloned().collect::<Vec<_>>()),
-        };
-        let build = |mut builder: McpAuthBuilder| {
-            if !self.forwarded_host_from.is_empty() {
-                builder = builder.forwarded_host_from(self.forwarded_host_from.clone());
-            }
-            builder.revocations(revocations).build().map_err(|error| Error::of_library(&error))
-        };
-        let built = trusted.and_then(|trusted| resource.to_builder(trusted)).and_then(build);
-        built.map_err(|error| Error::of("resource", &resource.url, error))
     }
 }

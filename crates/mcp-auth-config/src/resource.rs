@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use mcp_auth::metadata::ResourceMetadata;
-use mcp_auth::{ApiKeys, AuthorizationServer, McpAuth, McpAuthBuilder, Require, ToolScopes};
+use mcp_auth::{ApiKeys, AuthorizationServer, McpAuth, McpAuthBuilder, Require, Rule, ToolScopes};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,8 @@ use crate::duration::Seconds;
 use crate::error::Error;
 use crate::events::{EventPollConfig, SecurityEventsConfig};
 use crate::exchange::ExchangeConfig;
-use crate::rule::{RuleConfig, Rules, add_rules};
+use crate::rate::LimitsConfig;
+use crate::rule::{RuleConfig, Rules, Strings, add_rules};
 use crate::secret::SecretSource;
 use crate::sender::{ClientCertificates, DpopConfig};
 
@@ -28,8 +29,8 @@ pub struct ResourceConfig {
     pub metadata_url: Option<String>,
     /// The names of the issuers whose tokens are accepted. Default: all that the file describes.
     pub issuers: Option<Vec<String>>,
-    /// The URL of the MCP server to which admitted requests are passed on.
-    pub upstream: Option<String>,
+    /// The URL of the MCP server to which admitted requests are passed on, or several of servers that do the same.
+    pub upstream: Option<Strings>,
 
     /// How the MCP server learns who calls. Default: not at all.
     pub identity: Option<IdentityMode>,
@@ -98,6 +99,8 @@ pub struct ResourceConfig {
     pub certificate_bound_tokens_required: bool,
     /// The proxies that report a client's certificate.
     pub client_certificates: Option<ClientCertificates>,
+    /// How often this resource may be called.
+    pub limits: LimitsConfig,
     /// A file with the hashes of API keys. It is read again when it changes.
     pub api_keys_file: Option<PathBuf>,
     /// What the API keys begin with, if not with `mcpk_`.
@@ -251,7 +254,16 @@ impl ResourceConfig {
     }
 
     fn rules(&self) -> Result<ToolScopes, Error> {
-        let rules = ToolScopes::new();
+        let mut rules = ToolScopes::new();
+        if self.limits.tools.contains_key("") {
+            return Err(Error::new(
+                "`limits.tools` has a limit without a name: set it to a tool, or to `\"*\"`",
+            ));
+        }
+        if self.tools.is_empty() && !self.limits.tools.is_empty() {
+            // Which tool is called is known only where there is a rule.
+            rules = rules.tool("*", Rule::default());
+        }
         let rules =
             add_rules(rules, "tools", &self.tools, true, |all, name, rule| all.tool(name, rule))?;
         let rules = add_rules(rules, "prompts", &self.prompts, true, |all, name, rule| {

@@ -20,7 +20,9 @@ pub enum Strings {
 }
 
 impl Strings {
-    pub(crate) fn to_vec(&self) -> Vec<String> {
+    /// All texts.
+    #[must_use]
+    pub fn to_vec(&self) -> Vec<String> {
         match self {
             Self::One(text) => vec![text.clone()],
             Self::Many(texts) => texts.clone(),

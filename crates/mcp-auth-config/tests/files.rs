@@ -14,6 +14,8 @@ max_buffered_bytes = 100000000
 max_anonymous_buffered_bytes = 1000000
 forwarded_host_from = ["10.0.7.0/24"]
 revocations = { capacity = 1000, retention = "24h" }
+drain = { pause = "5s", timeout = "30s" }
+audit = { file = "audit.jsonl", caller = "email", arguments = ["path"], required = true }
 
 [issuers.login]
 url = "https://login.example.com"
@@ -98,6 +100,7 @@ api_keys_prefix = "acme_"
 metadata = { resource_policy_uri = "https://docs.example.com/policy", "resource_name#de" = "Dateien" }
 client_certificates = { header = "client-cert", proxies = ["10.0.0.0/8"] }
 name = "Files"
+limits = { address = "600/m", principal = "120/m", client = "5000/h", tools = { "search_*" = "10/m" } }
 documentation = "https://docs.example.com/files"
 unknown_methods = "deny"
 

@@ -12,6 +12,31 @@ const RESOURCE: &str = "[[resources]]\nurl = \"https://mcp.example.com/mcp\"\n";
 const ROWS: &[(&str, &[&str], &str)] = &[
     ("nothing", &[], "there is no resource: add `[[resources]]` with `url` and `upstream`"),
     (
+        "a rate without a unit",
+        &[LOGIN, RESOURCE, "limits = { principal = \"100\" }"],
+        "line 5, column 24: a rate is a text like \"10/s\", \"100/m\", \"1000/h\" or \"5000/d\", and more than 0",
+    ),
+    (
+        "a limit that is not known",
+        &[LOGIN, RESOURCE, "limits = { user = \"1/s\" }"],
+        "line 5, column 12: unknown key `user`; the keys here are: address, principal, client, tools",
+    ),
+    (
+        "a limit for no tool",
+        &[LOGIN, RESOURCE, "limits = { tools = { \"\" = \"1/s\" } }"],
+        "resource \"https://mcp.example.com/mcp\": `limits.tools` has a limit without a name: set it to a tool, or to `\"*\"`",
+    ),
+    (
+        "an audit log by another name",
+        &["audit = { path = \"a\" }"],
+        "line 1, column 11: unknown key `path`; the keys here are: file, caller, arguments, required",
+    ),
+    (
+        "a pause that is a word",
+        &["drain = { pause = \"soon\" }"],
+        "line 1, column 19: a duration is a number of seconds, or a text like \"500ms\", \"30s\", \"5m\", \"1h\" or \"7d\"",
+    ),
+    (
         "one bracket",
         &[LOGIN, "[resources]\nurl = \"https://mcp.example.com/mcp\""],
         "line 3, column 1: `resources` is a list: write `[[resources]]`, with two brackets, for each",

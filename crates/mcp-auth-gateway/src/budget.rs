@@ -9,13 +9,13 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use mcp_auth::GuardedBody;
 
+use crate::recorded::RecordedBody;
 use crate::telemetry;
 
 /// The body of a request that the library's layer has admitted.
-pub(crate) type RequestBody = GuardedBody<CountedBody<Incoming>>;
+pub(crate) type RequestBody = GuardedBody<CountedBody<RecordedBody>>;
 
 /// The most bytes of bodies of callers with a token: 64 messages of the greatest length (4 MiB). A message usually has
 /// less than a kilobyte.
@@ -109,6 +109,25 @@ impl Share {
 impl Drop for Share {
     fn drop(&mut self) {
         self.budget.used.fetch_sub(*self.taken.get_mut(), Ordering::Relaxed);
+    }
+}
+
+/// Bytes of bodies that are held until it is decided about them. Callers without a token cannot spend those of others.
+#[derive(Clone, Debug)]
+pub(crate) struct Budgets {
+    pub(crate) authenticated: Arc<Budget>,
+    pub(crate) anonymous: Arc<Budget>,
+}
+
+impl Budgets {
+    /// Budgets of this many bytes, or the defaults.
+    pub(crate) fn new(authenticated: Option<usize>, anonymous: Option<usize>) -> Self {
+        let authenticated = authenticated.unwrap_or(DEFAULT_MAX_BUFFERED);
+        let anonymous = anonymous.unwrap_or(DEFAULT_MAX_ANONYMOUS);
+        Self {
+            authenticated: Budget::new("authenticated", authenticated),
+            anonymous: Budget::new("anonymous", anonymous),
+        }
     }
 }
 

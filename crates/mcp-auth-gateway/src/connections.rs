@@ -55,7 +55,7 @@ impl Connections {
 }
 
 /// The address itself, or the network of an IPv6 address (/64), of which one host can have every address.
-fn network_of(address: IpAddr) -> IpAddr {
+pub(crate) fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) if !address.is_loopback() => {
             IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64))

@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response};
+use futures_util::FutureExt as _;
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -16,9 +18,9 @@ use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use mcp_auth::{ClientCertificate, PeerAddr};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 
 use crate::connections::Connections;
+use crate::ending::Phases;
 use crate::opened::Opened;
 use crate::telemetry;
 use crate::tls::Certificates;
@@ -45,11 +47,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 pub(crate) struct End {
     /// Connections with requests, which are answered first.
     pub(crate) graceful: Arc<GracefulShutdown>,
-    /// For connections that have said nothing yet: they are closed.
-    pub(crate) is_draining: watch::Receiver<bool>,
+    pub(crate) phases: Phases,
 }
 
-/// Accepts connections until it is dropped. `answer` answers one request.
+/// Accepts connections until the gateway ends, also those that the system has accepted by then. `answer` answers one request.
 pub(crate) async fn accept<F, A, B>(
     listener: TcpListener,
     tls: Option<Certificates>,
@@ -62,10 +63,30 @@ pub(crate) async fn accept<F, A, B>(
     B: Body<Data = bytes::Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    let mut phases = end.phases.clone();
+    let mut is_ending = false;
     loop {
-        let (stream, peer) = match listener.accept().await {
+        let accepted = if is_ending {
+            match listener.accept().now_or_never() {
+                Some(accepted) => accepted,
+                None => return,
+            }
+        } else {
+            tokio::select! {
+                biased;
+                accepted = listener.accept() => accepted,
+                () = phases.ending() => {
+                    is_ending = true;
+                    continue;
+                }
+            }
+        };
+        let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
+                if is_ending {
+                    return;
+                }
                 if !is_of_one_connection(&error) {
                     tracing::error!(target: "mcp_auth", %error, "cannot accept connections at the moment");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -79,11 +100,11 @@ pub(crate) async fn accept<F, A, B>(
             continue;
         };
         let (tls, answer) = (tls.clone(), answer.clone());
-        let (watcher, is_draining) = (end.graceful.watcher(), end.is_draining.clone());
+        let (watcher, phases) = (end.graceful.watcher(), end.phases.clone());
         tokio::spawn(async move {
             _ = stream.set_nodelay(true);
             match tls {
-                None => serve(stream, peer, None, watcher, is_draining, answer).await,
+                None => serve(stream, peer, None, watcher, phases, answer).await,
                 Some(tls) => {
                     let handshake = tls.acceptor().accept(stream);
                     let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await
@@ -93,7 +114,7 @@ pub(crate) async fn accept<F, A, B>(
                     let (_, session) = stream.get_ref();
                     let own = session.peer_certificates().and_then(<[_]>::first);
                     let own = own.map(|der| ClientCertificate::from_der(der));
-                    serve(stream, peer, own, watcher, is_draining, answer).await;
+                    serve(stream, peer, own, watcher, phases, answer).await;
                 }
             }
             drop(place);
@@ -124,7 +145,7 @@ async fn serve<S, F, A, B>(
     peer: SocketAddr,
     certificate: Option<ClientCertificate>,
     watcher: Watcher,
-    mut is_draining: watch::Receiver<bool>,
+    mut phases: Phases,
     answer: F,
 ) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -133,18 +154,29 @@ async fn serve<S, F, A, B>(
     B: Body<Data = bytes::Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    let seen = phases.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(PeerAddr(peer.ip()));
         if let Some(certificate) = certificate {
             request.extensions_mut().insert(certificate);
         }
+        let (is_http1, leaving) = (request.version() < Version::HTTP_2, seen.clone());
         let response = answer(request);
-        async move { Ok::<_, Infallible>(response.await) }
+        async move {
+            let mut response = response.await;
+            // Asked late, since a request may take long. HTTP/2 has a frame for that, which hyper sends at the end.
+            if is_http1 && leaving.is_leaving() {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(response)
+        }
     });
     // hyper's own time limits begin when it knows the version.
     let opened = tokio::select! {
+        biased;
         opened = tokio::time::timeout(HEAD_TIMEOUT, Opened::read(stream)) => opened,
-        _ = is_draining.wait_for(|is_draining| *is_draining) => return,
+        // Connections that have said nothing are closed.
+        () = phases.ending() => return,
     };
     let Ok(Ok((stream, is_http2))) = opened else { return };
     let builder = Builder::new(TokioExecutor::new());

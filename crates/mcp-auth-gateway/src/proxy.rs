@@ -3,36 +3,48 @@
 use std::convert::Infallible;
 use std::error::Error;
 use std::future::Future;
+use std::net::Ipv4Addr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::Bytes;
+use http::header::HeaderName;
 use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
-use mcp_auth::AuthInfo;
+use mcp_auth::{AuthInfo, CallerKind, PeerAddr};
 use tower_service::Service;
 
+use crate::api_key::IsApiKey;
+use crate::audit::Audit;
+use crate::audit_notes::Notes;
 use crate::budget::{RequestBody, Share};
 use crate::exchange::Exchange;
 use crate::headers::{strip_request, strip_response};
 use crate::identity::Identity;
+use crate::limits::{Caller, Limits, too_many};
+use crate::recorded::{Message, Recording};
 use crate::telemetry;
-use crate::upstream::Upstream;
+use crate::upstreams::{Sent, Upstreams};
+
+/// Tells the upstream by which identifier its request is in the audit log.
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The body of an upstream's response, or a text of ours.
 pub(crate) type ProxyBody = Either<Incoming, Full<Bytes>>;
 
 /// The service behind the library's layer.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Proxy {
     /// The URL of the resource, for metrics.
     pub(crate) resource: Arc<str>,
-    pub(crate) upstream: Arc<Upstream>,
+    pub(crate) upstreams: Arc<Upstreams>,
     pub(crate) identity: Arc<Identity>,
     pub(crate) exchange: Option<Arc<Exchange>>,
+    pub(crate) limits: Option<Arc<Limits>>,
+    pub(crate) audit: Option<Audit>,
 }
 
 impl Service<Request<RequestBody>> for Proxy {
@@ -49,15 +61,62 @@ impl Service<Request<RequestBody>> for Proxy {
         if let Some(share) = request.extensions().get::<Arc<Share>>() {
             share.pass_on();
         }
-        Box::pin(async move { Ok(pass_on(&proxy, request).await) })
+        Box::pin(async move {
+            Ok(match proxy.check(&request) {
+                Ok(()) => pass_on(&proxy, request).await,
+                Err(refusal) => *refusal,
+            })
+        })
+    }
+}
+
+impl Proxy {
+    /// What is checked of an admitted request: that an API key is one, and the limits of its caller.
+    fn check<B>(&self, request: &Request<B>) -> Result<(), Box<Response<ProxyBody>>> {
+        let extensions = request.extensions();
+        let (caller, notes) = (extensions.get::<AuthInfo>(), extensions.get::<Notes>());
+        let is_key = |caller: &AuthInfo| caller.kind() == CallerKind::ApiKey;
+        if extensions.get::<IsApiKey>().is_some() && !caller.is_some_and(is_key) {
+            notes.iter().for_each(|notes| {
+                notes.denied(
+                    "not_an_api_key",
+                    "a token was sent in `X-API-Key`: send it as `Authorization: Bearer`",
+                );
+            });
+            return Err(Box::new(text(StatusCode::UNAUTHORIZED, "this is not an API key\n")));
+        }
+        if let Some((audit, notes)) = self.audit.as_ref().zip(notes) {
+            notes.admitted(audit.claim(), caller);
+        }
+        let Some(limits) = &self.limits else { return Ok(()) };
+        let address = extensions.get().map_or(Ipv4Addr::UNSPECIFIED.into(), |PeerAddr(it)| *it);
+        let caller = caller.map_or(Caller::Anonymous(address), Caller::Known);
+        let message = extensions.get().map(Recording::message);
+        let checked = limits.check_caller(&caller).and_then(|()| match &message {
+            Some(Message::Whole(message)) => {
+                limits.check_tools(&caller, request.method(), request.headers(), message)
+            }
+            _ => Ok(()),
+        });
+        checked.map_err(|limited| {
+            notes.iter().for_each(|notes| notes.limited(limited.by));
+            let response = text(StatusCode::TOO_MANY_REQUESTS, "too many requests\n");
+            Box::new(too_many(response, limited))
+        })
     }
 }
 
 async fn pass_on(
-    Proxy { resource, upstream, identity, exchange }: &Proxy,
+    Proxy { resource, upstreams, identity, exchange, .. }: &Proxy,
     mut request: Request<RequestBody>,
 ) -> Response<ProxyBody> {
     strip_request(request.headers_mut());
+    let notes = request.extensions_mut().remove::<Notes>();
+    if let Some(notes) = &notes
+        && let Ok(id) = HeaderValue::try_from(notes.request_id())
+    {
+        request.headers_mut().insert(X_REQUEST_ID, id);
+    }
     let caller = request.extensions().get::<AuthInfo>().cloned();
     if let Err(error) = identity.add(caller.as_ref(), request.headers_mut()) {
         tracing::error!(target: "mcp_auth", error, "the upstream cannot be told who calls, so it is not asked");
@@ -69,17 +128,18 @@ async fn pass_on(
         return exchange.refuse(&denial).map(|body| Either::Right(Full::new(body)));
     }
     let began = Instant::now();
-    match upstream.send(request).await {
-        Ok(response) => {
+    match upstreams.send(request, notes.as_ref()).await {
+        Sent::Answered { response, upstream } => {
             telemetry::upstream(resource, began.elapsed());
             let (mut parts, body) = response.into_parts();
+            notes.iter().for_each(|notes| notes.answered(parts.status.as_u16()));
             strip_response(&mut parts.headers);
             // An intermediary sends its own version (RFC 9112 §2.3).
             parts.version = Version::HTTP_11;
             if parts.status.is_redirection() && parts.status != StatusCode::NOT_MODIFIED {
                 telemetry::upstream_failure(resource, "redirected");
                 // A client would follow it to an address of the upstream's own.
-                tracing::warn!(target: "mcp_auth", upstream = upstream.authority(), status = parts.status.as_u16(), "the upstream redirects: set `upstream` to the URL to which it leads, perhaps with or without a slash at its end");
+                tracing::warn!(target: "mcp_auth", %upstream, status = parts.status.as_u16(), "the upstream redirects: set `upstream` to the URL to which it leads, perhaps with or without a slash at its end");
                 return text(
                     StatusCode::BAD_GATEWAY,
                     "the server behind this gateway redirected the gateway\n",
@@ -91,7 +151,7 @@ async fn pass_on(
             ) {
                 telemetry::upstream_failure(resource, "refused");
                 // A client would take it for a refusal of its token, and log in again and again.
-                tracing::warn!(target: "mcp_auth", upstream = upstream.authority(), status = parts.status.as_u16(), "the upstream wants credentials of its own: let it accept requests from this gateway without them");
+                tracing::warn!(target: "mcp_auth", %upstream, status = parts.status.as_u16(), "the upstream wants credentials of its own: let it accept requests from this gateway without them");
                 return text(
                     StatusCode::BAD_GATEWAY,
                     "the server behind this gateway refused the gateway\n",
@@ -100,7 +160,10 @@ async fn pass_on(
             parts.headers.remove(header::WWW_AUTHENTICATE);
             Response::from_parts(parts, Either::Left(body))
         }
-        Err(error) => {
+        Sent::NoSession => {
+            text(StatusCode::NOT_FOUND, "this session has ended; begin another one\n")
+        }
+        Sent::Failed { upstream, error } => {
             let cause = causes_of(&error);
             let (kind, hint) = if error.is_connect() {
                 (
@@ -111,7 +174,7 @@ async fn pass_on(
                 ("closed", "the upstream closed the connection before it answered")
             };
             telemetry::upstream_failure(resource, kind);
-            tracing::error!(target: "mcp_auth", upstream = upstream.authority(), %error, cause, "{hint}");
+            tracing::error!(target: "mcp_auth", %upstream, %error, cause, "{hint}");
             text(StatusCode::BAD_GATEWAY, "the server behind this gateway does not answer\n")
         }
     }

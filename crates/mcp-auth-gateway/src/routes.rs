@@ -4,37 +4,25 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use http::request::Parts;
 use http::uri::{Authority, Scheme};
-use http::{HeaderValue, Request, Response, StatusCode, Uri, header};
-use http_body_util::{Either, Full};
+use http::{Request, Response, StatusCode, Uri, header};
+use http_body_util::Either;
 use hyper::body::Incoming;
-use mcp_auth::{
-    BearerAuth, McpAuth, MetadataService, ResponseBody, SecurityEventReceiver,
-    ServerMetadataService,
-};
+use mcp_auth::{McpAuth, MetadataService, SecurityEventReceiver, ServerMetadataService};
 use mcp_auth_config::ResourceConfig;
-use tower_layer::Layer as _;
 use tower_service::Service as _;
 
-use crate::budget::{Budget, CountedBody, Share};
-use crate::exchange::Exchange;
-use crate::identity::Identity;
-use crate::proxy::{Proxy, ProxyBody, text};
+use crate::protected::{Around, GatewayBody, Protected, ours};
 use crate::telemetry;
-use crate::upstream::Upstream;
-
-/// The body of a response to a client.
-pub(crate) type GatewayBody = Either<ResponseBody<ProxyBody>, Either<ProxyBody, Full<Bytes>>>;
 
 /// The most headers of a request, as in hyper for HTTP/1.1. Clients send some twenty.
 const MAX_HEADERS: usize = 100;
 
 /// What is at a path of a host.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 enum Endpoint {
-    Resource(BearerAuth<Proxy>),
+    Resource(Box<Protected>),
     Metadata(MetadataService),
     IssuerMetadata(ServerMetadataService),
     SecurityEvents(SecurityEventReceiver),
@@ -42,17 +30,16 @@ enum Endpoint {
 
 /// The endpoints, by host and path. Each host that is not here is refused, so that a web page cannot reach the gateway
 /// by a name of its own (DNS rebinding).
-#[derive(Clone, Debug)]
+#[derive(Clone, Default)]
 pub(crate) struct Routes {
     by_host: HashMap<Box<str>, Host>,
     /// Knows the proxies that say which host was called. Every resource has the same.
     behind_proxies: Option<McpAuth>,
-    budgets: Budgets,
     unknown_host_logged_at: Arc<Mutex<Option<Instant>>>,
 }
 
 /// What is at one host.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 struct Host {
     endpoints: HashMap<Box<str>, Endpoint>,
     resources: Vec<McpAuth>,
@@ -61,23 +48,7 @@ struct Host {
 /// Minimum interval between two lines about unknown hosts, which anyone can name: as for unknown paths.
 const LOG_INTERVAL: Duration = Duration::from_secs(5 * 60);
 
-/// Bytes of bodies that are held until it is decided about them. Callers without a token cannot spend those of others.
-#[derive(Clone, Debug)]
-pub(crate) struct Budgets {
-    pub(crate) authenticated: Arc<Budget>,
-    pub(crate) anonymous: Arc<Budget>,
-}
-
 impl Routes {
-    pub(crate) fn new(budgets: Budgets) -> Self {
-        Self {
-            by_host: HashMap::new(),
-            behind_proxies: None,
-            budgets,
-            unknown_host_logged_at: Arc::default(),
-        }
-    }
-
     /// Takes the host of a request from the proxies in front that every resource knows.
     pub(crate) fn behind_proxies(&mut self, auth: &McpAuth) {
         self.behind_proxies = Some(auth.clone());
@@ -92,17 +63,9 @@ impl Routes {
         &mut self,
         auth: &McpAuth,
         resource: &ResourceConfig,
-        upstream: Upstream,
-        identity: Identity,
-        exchange: Option<Exchange>,
+        around: Around,
     ) -> Result<(), String> {
-        let proxy = Proxy {
-            resource: auth.resource().into(),
-            upstream: Arc::new(upstream),
-            identity: Arc::new(identity),
-            exchange: exchange.map(Arc::new),
-        };
-        let protected = auth.bearer_auth().layer(proxy);
+        let protected = Box::new(Protected::new(auth, around));
         for url in [&resource.url].into_iter().chain(&resource.aliases) {
             let uri: Uri = url.parse().map_err(|_| format!("{url:?} is not a URL"))?;
             let host = uri.authority().map(|authority| host_of(uri.scheme(), authority));
@@ -155,7 +118,7 @@ impl Routes {
         let endpoint = endpoints.get(trimmed(parts.uri.path()));
         let request = Request::from_parts(parts, body);
         match endpoint {
-            Some(Endpoint::Resource(protected)) => self.protected(protected, request).await,
+            Some(Endpoint::Resource(protected)) => protected.answer(request).await,
             Some(Endpoint::Metadata(metadata)) => {
                 let Ok(response) = metadata.clone().call(request).await;
                 response.map(|body| Either::Right(Either::Right(body)))
@@ -174,32 +137,6 @@ impl Routes {
                 ours(StatusCode::NOT_FOUND, "no resource is at this path\n")
             }
         }
-    }
-
-    /// Lets the library's layer decide about a request. What it holds of the body until then is counted.
-    async fn protected(
-        &self,
-        protected: &BearerAuth<Proxy>,
-        request: Request<Incoming>,
-    ) -> Response<GatewayBody> {
-        // A request with a token is read only after that was verified.
-        let share = Share::of(match request.headers().contains_key(header::AUTHORIZATION) {
-            true => &self.budgets.authenticated,
-            false => &self.budgets.anonymous,
-        });
-        let mut request = request.map(|body| CountedBody::new(body, Arc::clone(&share)));
-        request.extensions_mut().insert(Arc::clone(&share));
-        let Ok(response) = protected.clone().call(request).await;
-        share.end();
-        if share.is_refused() {
-            telemetry::request("buffers_full");
-            tracing::warn!(target: "mcp_auth", "too many bytes of request bodies are held: callers send long messages slowly, or `max_buffered_bytes` or `max_anonymous_buffered_bytes` is too low");
-            let mut response =
-                ours(StatusCode::SERVICE_UNAVAILABLE, "too many requests are being read\n");
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-            return response;
-        }
-        response.map(Either::Left)
     }
 
     fn log_unknown_host(&self) {
@@ -225,10 +162,6 @@ impl Routes {
 
 fn is_taken(path: &str) -> String {
     format!("something else is at the same host and path, {path:?}: choose another")
-}
-
-fn ours(status: StatusCode, message: &'static str) -> Response<GatewayBody> {
-    text(status, message).map(|body| Either::Right(Either::Left(body)))
 }
 
 /// A path without the slash at its end.

@@ -11,7 +11,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
-use crate::budget::RequestBody;
+use crate::lent::Lent;
 
 /// How long a connection to an upstream may take. It is on the same network, or not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -26,7 +26,7 @@ pub(crate) struct Upstream {
     authority: Authority,
     host: HeaderValue,
     path: Box<str>,
-    client: Client<HttpsConnector<HttpConnector>, RequestBody>,
+    client: Client<HttpsConnector<HttpConnector>, Lent>,
 }
 
 impl Upstream {
@@ -76,7 +76,7 @@ impl Upstream {
     /// If the upstream cannot be reached, or closes the connection before its head.
     pub(crate) async fn send(
         &self,
-        mut request: Request<RequestBody>,
+        mut request: Request<Lent>,
     ) -> Result<Response<Incoming>, hyper_util::client::legacy::Error> {
         let path = match request.uri().query() {
             Some(query) => [&self.path, "?", query].concat().parse(),
@@ -95,9 +95,9 @@ impl Upstream {
         self.client.request(request).await
     }
 
-    /// For logs.
-    pub(crate) fn authority(&self) -> &str {
-        self.authority.as_str()
+    /// For logs. A clone is cheap.
+    pub(crate) fn authority(&self) -> Authority {
+        self.authority.clone()
     }
 }
 

@@ -261,6 +261,14 @@ async fn a_wrong_configuration_says_what_to_change() {
         ),
         ("", "there is no resource"),
         (
+            "[[resources]]\nurl = \"https://a.example/mcp\"\nupstream = []",
+            "`upstream` is an empty list",
+        ),
+        (
+            "[[resources]]\nurl = \"https://a.example/mcp\"\nupstream = [\"http://b/\", \"http://b/\"]",
+            "`upstream` has \"http://b/\" twice",
+        ),
+        (
             "[[resources]]\nurl = \"https://a.example/mcp\"\nupstream = \"http://b/\"\n[[resources]]\nurl = \"https://a.example/mcp/\"\nupstream = \"http://c/\"",
             "something else is at the same host and path, \"/mcp\": choose another",
         ),

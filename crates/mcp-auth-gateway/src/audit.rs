@@ -1,0 +1,249 @@
+//! What is written down about each request: collected on its way, and written when it ends, however it ends.
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, RandomState};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Instant, SystemTime};
+
+use http::header::AUTHORIZATION;
+use http::request::Parts;
+use http::{HeaderMap, Method, Response};
+use mcp_auth::{Denial, McpAuth, Operation};
+use mcp_auth_config::AuditConfig;
+use serde_json::Value;
+
+use crate::audit_line::{
+    AuditDecision, AuditLine, AuditRequest, AuditedMessage, VERSION, cut, rfc3339, short,
+};
+use crate::audit_notes::Notes;
+use crate::audit_writer::{AuditWriter, Place};
+use crate::hangups::Hangups;
+use crate::recorded::{Message, Recording};
+
+/// The audit log. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Audit(Arc<Inner>);
+
+struct Inner {
+    config: AuditConfig,
+    writer: AuditWriter,
+    /// Of this process.
+    prefix: u64,
+    number: AtomicU64,
+}
+
+/// The line of a request could not be written, and must be.
+pub(crate) struct CannotBeWritten;
+
+/// A request that is under way. Its line is written when this is dropped.
+pub(crate) struct Entry {
+    audit: Audit,
+    place: Option<Place>,
+    auth: McpAuth,
+    begun: (SystemTime, Instant),
+    method: Method,
+    headers: HeaderMap,
+    address: Option<IpAddr>,
+    recording: Recording,
+    notes: Notes,
+}
+
+impl Audit {
+    /// Opens the log.
+    ///
+    /// # Errors
+    ///
+    /// If its file cannot be opened.
+    pub(crate) fn open(config: &AuditConfig) -> std::io::Result<Self> {
+        let (config, writer) = (config.clone(), AuditWriter::start(config)?);
+        let prefix = RandomState::new().hash_one(SystemTime::now());
+        Ok(Self(Arc::new(Inner { config, writer, prefix, number: AtomicU64::new(0) })))
+    }
+
+    /// Begins the line of a request.
+    ///
+    /// # Errors
+    ///
+    /// If it could not be written, and `audit.required` is set.
+    pub(crate) fn begin(
+        &self,
+        auth: &McpAuth,
+        parts: &Parts,
+        address: Option<IpAddr>,
+        recording: Recording,
+    ) -> Result<Entry, CannotBeWritten> {
+        let place = self.0.writer.place();
+        let is_lost = place.is_none() || self.0.writer.has_failed();
+        if self.0.config.required && is_lost {
+            self.0.writer.lose();
+            return Err(CannotBeWritten);
+        }
+        let mut headers = parts.headers.clone();
+        headers.remove(AUTHORIZATION);
+        let notes = Notes::default();
+        let number = self.0.number.fetch_add(1, Ordering::Relaxed);
+        notes.lock().request_id = format!("{:016x}{number:08x}", self.0.prefix);
+        Ok(Entry {
+            audit: self.clone(),
+            place,
+            auth: auth.clone(),
+            begun: (SystemTime::now(), Instant::now()),
+            method: parts.method.clone(),
+            headers,
+            address,
+            recording,
+            notes,
+        })
+    }
+
+    /// The claim that names the caller, if one is configured.
+    pub(crate) fn claim(&self) -> Option<&str> {
+        self.0.config.caller.as_deref()
+    }
+
+    /// Opens the file again each time the process is told to (SIGHUP).
+    pub(crate) async fn reopen_when_told(self) {
+        let mut hangups = Hangups::listen();
+        loop {
+            hangups.next().await;
+            self.0.writer.reopen();
+        }
+    }
+
+    pub(crate) fn writer(&self) -> &AuditWriter {
+        &self.0.writer
+    }
+}
+
+impl Entry {
+    pub(crate) fn notes(&self) -> &Notes {
+        &self.notes
+    }
+
+    /// The response of the request.
+    pub(crate) fn finish<B>(self, response: &Response<B>) {
+        self.notes.lock().status = Some(response.status().as_u16());
+        if let Some(denial) = response.extensions().get::<Denial>() {
+            self.notes.refused(self.audit.claim(), denial);
+        }
+    }
+
+    /// The line. Returns `None` if nothing was decided: the client asked what a web page may send (CORS), or went away before.
+    fn line(&self) -> Option<AuditLine> {
+        let noted = std::mem::take(&mut *self.notes.lock());
+        let decision = noted.decision?;
+        let message = self.recording.message();
+        let (known, operation) = match &message {
+            Message::Unread => (AuditedMessage::Unread, Operation::default()),
+            Message::TooLong => (AuditedMessage::TooLong, Operation::default()),
+            Message::Whole(bytes) if bytes.is_empty() => {
+                (AuditedMessage::None, Operation::default())
+            }
+            Message::Whole(bytes) => match Operation::read(&self.method, &self.headers, bytes) {
+                Ok(operation) => (AuditedMessage::Read, operation),
+                Err(_) => (AuditedMessage::Unreadable, Operation::default()),
+            },
+        };
+        let is_tool_call = operation.method() == Some("tools/call");
+        let named = operation.name().map(cut);
+        let (tool, name) = if is_tool_call { (named, None) } else { (None, named) };
+        let arguments = match &message {
+            Message::Whole(bytes) if is_tool_call => self.arguments(bytes),
+            _ => BTreeMap::new(),
+        };
+        Some(AuditLine::Decision(Box::new(AuditDecision {
+            v: VERSION,
+            time: rfc3339(self.begun.0),
+            request_id: noted.request_id,
+            resource: self.auth.resource().to_owned(),
+            decision,
+            reason: noted.reason,
+            detail: noted.detail,
+            rules: self.auth.rules_for(&operation).into_iter().map(str::to_owned).collect(),
+            status: noted.status,
+            upstream: noted.upstream,
+            upstream_status: noted.upstream_status,
+            milliseconds: self.begun.1.elapsed().as_millis().try_into().unwrap_or(u64::MAX),
+            caller: noted.caller,
+            request: AuditRequest {
+                address: self.address.map(|address| address.to_string()),
+                http_method: cut(self.method.as_str()),
+                trace_id: trace_id(&self.headers),
+                message: known,
+                method: operation.method().map(cut),
+                tool,
+                name,
+                arguments,
+            },
+        })))
+    }
+
+    /// The arguments that the configuration names.
+    fn arguments(&self, message: &[u8]) -> BTreeMap<String, Value> {
+        let names = &self.audit.0.config.arguments;
+        if names.is_empty() {
+            return BTreeMap::new();
+        }
+        let message: Value = serde_json::from_slice(message).unwrap_or_default();
+        let arguments = message.pointer("/params/arguments");
+        let argument = |name: &String| Some((name.clone(), short(arguments?.get(name)?.clone())));
+        names.iter().filter_map(argument).collect()
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let Some(line) = self.line() else { return };
+        match self.place.take() {
+            Some(place) => place.write(&line),
+            None => self.audit.0.writer.lose(),
+        }
+    }
+}
+
+/// The trace identifier of a request ([W3C Trace Context §3.2](https://www.w3.org/TR/trace-context/#traceparent-header)).
+fn trace_id(headers: &HeaderMap) -> Option<String> {
+    let mut all = headers.get_all("traceparent").iter();
+    let value = all.next().filter(|_| all.next().is_none())?.to_str().ok()?;
+    let mut parts = value.split('-');
+    let (version, trace_id) = (parts.next()?, parts.next()?);
+    let is_hex = |text: &str| text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    let is_id = version.len() == 2
+        && version != "ff"
+        && trace_id.len() == 32
+        && is_hex(version)
+        && is_hex(trace_id)
+        && trace_id.bytes().any(|byte| byte != b'0');
+    is_id.then(|| trace_id.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn a_trace_id_is_read_strictly() {
+        let id = "4bf92f3577b34da6a3ce929d0e0e4736";
+        let value = format!("00-{id}-00f067aa0ba902b7-01");
+        for (values, expected) in [
+            (vec![value.clone()], Some(id)),
+            (vec![value.clone(), value.clone()], None),
+            (vec![value.to_uppercase()], None),
+            (vec![format!("ff-{id}-00f067aa0ba902b7-01")], None),
+            (vec![format!("00-{}-00f067aa0ba902b7-01", "0".repeat(32))], None),
+            (vec![format!("00-{id}x-00f067aa0ba902b7-01")], None),
+            (vec!["x".into()], None),
+            (vec![], None),
+        ] {
+            let mut headers = HeaderMap::new();
+            for value in &values {
+                headers.append("traceparent", HeaderValue::from_str(value).expect("a value"));
+            }
+            assert_eq!(trace_id(&headers).as_deref(), expected, "{values:?}");
+        }
+    }
+}

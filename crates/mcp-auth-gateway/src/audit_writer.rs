@@ -1,0 +1,273 @@
+//! Writes the audit log, on a thread of its own, so that a slow disk or pipe keeps no request waiting.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use mcp_auth_config::AuditConfig;
+
+use crate::audit_line::{AuditLine, AuditLost, VERSION, rfc3339};
+
+/// The most lines that wait to be written: some seconds of a busy gateway, about 10 MB.
+const MAX_WAITING: usize = 10_000;
+
+/// How long writing pauses after it failed. A disk that is full stays so for a while.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long waiting lines may take when the gateway ends.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Who may read a new file: it names people.
+#[cfg(unix)]
+const MODE: u32 = 0o640;
+
+/// Where lines go.
+#[derive(Clone)]
+pub(crate) struct AuditWriter(Arc<Shared>);
+
+struct Shared {
+    lines: mpsc::Sender<Vec<u8>>,
+    state: Arc<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Lines that wait, or may come.
+    taken: AtomicUsize,
+    lost: AtomicU64,
+    has_failed: AtomicBool,
+    must_reopen: AtomicBool,
+}
+
+/// A place for a line. It is free again when the line is written, or when this is dropped.
+pub(crate) struct Place {
+    shared: Arc<Shared>,
+    is_used: bool,
+}
+
+impl AuditWriter {
+    /// Opens the file, and starts to write.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be opened.
+    pub(crate) fn start(config: &AuditConfig) -> io::Result<Self> {
+        let mut output = Output::open(config.file.as_deref())?;
+        let (lines, waiting) = mpsc::channel::<Vec<u8>>();
+        let state = Arc::<State>::default();
+        let (seen, file) = (Arc::clone(&state), config.file.clone());
+        thread::Builder::new().name("audit".into()).spawn(move || {
+            while let Ok(line) = waiting.recv() {
+                write(&mut output, file.as_deref(), &seen, &line);
+                seen.taken.fetch_sub(1, Ordering::AcqRel);
+            }
+        })?;
+        Ok(Self(Arc::new(Shared { lines, state })))
+    }
+
+    /// Takes a place for a line. Returns `None` if too many wait.
+    pub(crate) fn place(&self) -> Option<Place> {
+        let taken = &self.0.state.taken;
+        let take = |taken| (taken < MAX_WAITING).then_some(taken + 1);
+        taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).ok()?;
+        Some(Place { shared: Arc::clone(&self.0), is_used: false })
+    }
+
+    /// Whether the last line could not be written.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.0.state.has_failed.load(Ordering::Acquire)
+    }
+
+    /// Counts a line that has no place.
+    pub(crate) fn lose(&self) {
+        metrics::counter!("mcp_auth_gateway_audit_lines_lost_total").increment(1);
+        if self.0.state.lost.fetch_add(1, Ordering::AcqRel) == 0 {
+            tracing::error!(target: "mcp_auth", "lines of the audit log are lost, since they cannot be written as fast as they come: the log says how many when it can be written again");
+        }
+    }
+
+    /// How many lines were lost since one could be written.
+    #[cfg(test)]
+    fn lost(&self) -> u64 {
+        self.0.state.lost.load(Ordering::Acquire)
+    }
+
+    /// Opens the file again before the next line: the old one was moved away.
+    pub(crate) fn reopen(&self) {
+        self.0.state.must_reopen.store(true, Ordering::Release);
+    }
+
+    /// Waits for the lines that wait to be written, for some seconds.
+    pub(crate) async fn flush(&self) {
+        let written = async {
+            while self.0.state.taken.load(Ordering::Acquire) > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        if tokio::time::timeout(FLUSH_TIMEOUT, written).await.is_err() {
+            tracing::error!(target: "mcp_auth", "the last lines of the audit log are lost, since they cannot be written");
+        }
+    }
+}
+
+impl Place {
+    pub(crate) fn write(mut self, line: &AuditLine) {
+        // If the thread is gone, the place stays taken: lines are lost, and counted as such.
+        self.is_used = true;
+        _ = self.shared.lines.send(line.to_text());
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if !self.is_used {
+            self.shared.state.taken.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+}
+
+/// A file, or the standard output.
+enum Output {
+    File(File),
+    Stdout,
+}
+
+impl Output {
+    fn open(file: Option<&Path>) -> io::Result<Self> {
+        let Some(file) = file else { return Ok(Self::Stdout) };
+        let mut options = OpenOptions::new();
+        options.append(true).create(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, MODE);
+        options.open(file).map(Self::File)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::File(file) => file.write_all(bytes),
+            Self::Stdout => {
+                let mut stdout = io::stdout().lock();
+                stdout.write_all(bytes)?;
+                stdout.flush()
+            }
+        }
+    }
+}
+
+/// Writes a line, however long it takes.
+fn write(output: &mut Output, file: Option<&Path>, state: &State, line: &[u8]) {
+    if state.must_reopen.swap(false, Ordering::AcqRel) {
+        match Output::open(file) {
+            Ok(opened) => *output = opened,
+            Err(error) => {
+                tracing::error!(target: "mcp_auth", %error, "the file of the audit log cannot be opened again: the old one is written on");
+            }
+        }
+    }
+    loop {
+        let written = write_once(output, state, line);
+        let has_failed = written.is_err();
+        let had_failed = state.has_failed.swap(has_failed, Ordering::AcqRel);
+        let Err(error) = written else {
+            if had_failed {
+                tracing::warn!(target: "mcp_auth", "the audit log is written again");
+            }
+            return;
+        };
+        if !had_failed {
+            tracing::error!(target: "mcp_auth", %error, "the audit log cannot be written: it is tried again each second");
+        }
+        thread::sleep(RETRY_INTERVAL);
+        if let Ok(opened) = Output::open(file) {
+            *output = opened;
+        }
+    }
+}
+
+fn write_once(output: &mut Output, state: &State, line: &[u8]) -> io::Result<()> {
+    // Part of a line may have been written when writing failed.
+    if state.has_failed.load(Ordering::Acquire) {
+        output.write(b"\n")?;
+    }
+    let lost = state.lost.load(Ordering::Acquire);
+    if lost > 0 {
+        let time = rfc3339(SystemTime::now());
+        output.write(&AuditLine::Lost(AuditLost { v: VERSION, time, lost }).to_text())?;
+        state.lost.fetch_sub(lost, Ordering::AcqRel);
+    }
+    output.write(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(lost: u64) -> AuditLine {
+        AuditLine::Lost(AuditLost { v: VERSION, time: String::new(), lost })
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn what_a_slow_pipe_does_not_take_is_counted_and_said() {
+        let pipe = std::env::temp_dir().join(format!("mcp-auth-pipe-{}", std::process::id()));
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.is_ok_and(|status| status.success()));
+        // Opened for both, so that nobody waits for the other end.
+        let reader = OpenOptions::new().read(true).write(true).open(&pipe).expect("the pipe");
+        let config = AuditConfig { file: Some(pipe.clone()), ..AuditConfig::default() };
+        let writer = AuditWriter::start(&config).expect("a writer");
+        let mut number = 0;
+        while let Some(place) = writer.place() {
+            place.write(&line(7));
+            number += 1;
+        }
+        assert!(number >= MAX_WAITING);
+        writer.lose();
+        writer.lose();
+        assert_eq!(writer.lost(), 2);
+        let (sender, lines) = mpsc::channel();
+        thread::spawn(move || {
+            use std::io::BufRead as _;
+            for line in io::BufReader::new(reader).lines().map_while(Result::ok) {
+                _ = sender.send(line);
+            }
+        });
+        let next = || lines.recv_timeout(Duration::from_secs(20)).expect("a line");
+        let all: Vec<_> = (0..=number).map(|_| next()).collect();
+        let of = |text: &str| all.iter().filter(|line| line.contains(text)).count();
+        assert_eq!((of("\"lost\":7"), of("\"lost\":2")), (number, 1));
+        writer.flush().await;
+        assert!(writer.place().is_some() && writer.lost() == 0);
+        std::fs::remove_file(pipe).expect("removed");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_was_moved_away_is_opened_again_when_told() {
+        let file = std::env::temp_dir().join(format!("mcp-auth-audit-{}", std::process::id()));
+        let moved = file.with_extension("1");
+        let config = AuditConfig { file: Some(file.clone()), ..AuditConfig::default() };
+        let writer = AuditWriter::start(&config).expect("a writer");
+        let write = async |number| {
+            writer.place().expect("a place").write(&line(number));
+            writer.flush().await;
+        };
+        write(1).await;
+        std::fs::rename(&file, &moved).expect("moved");
+        write(2).await;
+        writer.reopen();
+        write(3).await;
+        let read = |path| std::fs::read_to_string(path).expect("a file").lines().count();
+        assert_eq!((read(&moved), read(&file)), (2, 1));
+        for file in [file, moved] {
+            std::fs::remove_file(file).expect("removed");
+        }
+        drop(writer.place());
+        assert!(!writer.has_failed());
+        let none = AuditConfig { file: Some("/none/audit".into()), ..AuditConfig::default() };
+        assert!(AuditWriter::start(&none).is_err());
+    }
+}

@@ -1,0 +1,158 @@
+//! One resource: what is checked and written down around the library's layer.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, RETRY_AFTER};
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body_util::{Either, Full};
+use hyper::body::Incoming;
+use mcp_auth::{BearerAuth, McpAuth, PeerAddr, ResponseBody};
+use tower_layer::Layer as _;
+use tower_service::Service as _;
+
+use crate::api_key;
+use crate::audit::{Audit, CannotBeWritten};
+use crate::audit_notes::Notes;
+use crate::budget::{Budgets, CountedBody, Share};
+use crate::exchange::Exchange;
+use crate::identity::Identity;
+use crate::limits::{Limits, too_many};
+use crate::polls::Polls;
+use crate::proxy::{Proxy, ProxyBody, text};
+use crate::recorded::{RecordedBody, Recording};
+use crate::telemetry;
+use crate::upstreams::Upstreams;
+
+/// The body of a response to a client.
+pub(crate) type GatewayBody = Either<ResponseBody<ProxyBody>, Either<ProxyBody, Full<Bytes>>>;
+
+/// The longest message that the layer reads, if the configuration does not say otherwise: its own default.
+const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
+
+/// What a resource has around the library's layer.
+#[derive(Clone)]
+pub(crate) struct Around {
+    pub(crate) upstreams: Arc<Upstreams>,
+    pub(crate) budgets: Budgets,
+    pub(crate) polls: Arc<Polls>,
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) exchange: Option<Arc<Exchange>>,
+    pub(crate) limits: Option<Arc<Limits>>,
+    pub(crate) audit: Option<Audit>,
+    /// Whether API keys are accepted.
+    pub(crate) has_api_keys: bool,
+    pub(crate) max_message_bytes: Option<usize>,
+}
+
+/// A protected resource.
+#[derive(Clone)]
+pub(crate) struct Protected {
+    auth: McpAuth,
+    around: Around,
+    service: BearerAuth<Proxy>,
+}
+
+impl Protected {
+    pub(crate) fn new(auth: &McpAuth, around: Around) -> Self {
+        let service = auth.bearer_auth().layer(Proxy {
+            resource: auth.resource().into(),
+            upstreams: Arc::clone(&around.upstreams),
+            identity: Arc::clone(&around.identity),
+            exchange: around.exchange.clone(),
+            limits: around.limits.clone(),
+            audit: around.audit.clone(),
+        });
+        Self { auth: auth.clone(), around, service }
+    }
+
+    /// Answers a request.
+    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<GatewayBody> {
+        let (mut parts, body) = request.into_parts();
+        let address = parts.extensions.get().map(|PeerAddr(address)| *address);
+        let limits = self.around.limits.as_deref();
+        let needs_message = limits.is_some_and(Limits::need_message) || self.around.audit.is_some();
+        let max = self.around.max_message_bytes.unwrap_or(MAX_MESSAGE_BYTES);
+        let recording = needs_message.then(|| Recording::new(max));
+        let entry = match (&self.around.audit, &recording) {
+            (Some(audit), Some(recording)) => {
+                match audit.begin(&self.auth, &parts, address, recording.clone()) {
+                    Ok(entry) => Some(entry),
+                    Err(CannotBeWritten) => {
+                        return ours(
+                            StatusCode::SERVICE_UNAVAILABLE,
+                            "this request cannot be recorded at the moment; try again later\n",
+                        );
+                    }
+                }
+            }
+            _ => None,
+        };
+        let notes = entry.as_ref().map(|entry| entry.notes().clone());
+        let limited = limits.zip(address).and_then(|(limits, it)| limits.check_address(it).err());
+        let response = if let Some(limited) = limited {
+            notes.iter().for_each(|notes| notes.limited(limited.by));
+            too_many(ours(StatusCode::TOO_MANY_REQUESTS, "too many requests\n"), limited)
+        } else {
+            let key = match self.around.has_api_keys {
+                true => api_key::to_authorization(&mut parts.headers),
+                false => Ok(None),
+            };
+            match key {
+                Ok(key) => {
+                    key.map(|key| parts.extensions.insert(key));
+                    recording.iter().for_each(|it| drop(parts.extensions.insert(it.clone())));
+                    notes.iter().for_each(|it| drop(parts.extensions.insert(it.clone())));
+                    let body = RecordedBody::new(body, recording);
+                    self.decide(Request::from_parts(parts, body), notes.as_ref()).await
+                }
+                Err(api_key::Unclear) => {
+                    notes.iter().for_each(|notes| {
+                        notes.denied("several_credentials", "a request has one credential: an API key in `X-API-Key`, or one `Authorization`");
+                    });
+                    ours(StatusCode::BAD_REQUEST, "a request has only one credential\n")
+                }
+            }
+        };
+        if let Some(entry) = entry {
+            entry.finish(&response);
+        }
+        response
+    }
+}
+
+impl Protected {
+    /// Lets the library's layer decide about a request. What it holds of the body until then is counted.
+    async fn decide(
+        &self,
+        request: Request<RecordedBody>,
+        notes: Option<&Notes>,
+    ) -> Response<GatewayBody> {
+        // A request with a token is read only after that was verified.
+        let share = Share::of(match request.headers().contains_key(AUTHORIZATION) {
+            true => &self.around.budgets.authenticated,
+            false => &self.around.budgets.anonymous,
+        });
+        let mut request = request.map(|body| CountedBody::new(body, Arc::clone(&share)));
+        request.extensions_mut().insert(Arc::clone(&share));
+        let Ok(response) = self.service.clone().call(request).await;
+        share.end();
+        if share.is_refused() {
+            telemetry::request("buffers_full");
+            tracing::warn!(target: "mcp_auth", "too many bytes of request bodies are held: callers send long messages slowly, or `max_buffered_bytes` or `max_anonymous_buffered_bytes` is too low");
+            notes.iter().for_each(|notes| {
+                notes.denied("buffers_full", "too many bytes of request bodies are held");
+            });
+            let mut response =
+                ours(StatusCode::SERVICE_UNAVAILABLE, "too many requests are being read\n");
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            return response;
+        }
+        response.map(Either::Left)
+    }
+}
+
+/// A response of the gateway itself.
+pub(crate) fn ours(status: StatusCode, message: &'static str) -> Response<GatewayBody> {
+    text(status, message).map(|body| Either::Right(Either::Left(body)))
+}

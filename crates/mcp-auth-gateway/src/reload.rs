@@ -1,0 +1,198 @@
+//! Reads the configuration file again when it changes, and when the process is told to (SIGHUP).
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use mcp_auth_config::{Config, ConfigFile};
+use tokio::task::JoinSet;
+
+use crate::audit::Audit;
+use crate::hangups::Hangups;
+use crate::serving::{Current, Serving};
+
+/// How often the file and the secrets that it names are compared with what was read. Reading them costs microseconds, and
+/// notices every way in which a file is replaced, which notifications of the system do not: Kubernetes swaps a symbolic link
+/// of a folder above, and network file systems notify nobody.
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long the keys of new issuers are waited for before their resources serve. An issuer that is down must not keep
+/// the rest of the file from being used.
+const WARM_UP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The keys that are read only when the gateway starts.
+const ONLY_AT_START: [&str; 10] = [
+    "admin",
+    "audit",
+    "drain",
+    "listen",
+    "max_anonymous_buffered_bytes",
+    "max_buffered_bytes",
+    "max_connections",
+    "max_connections_per_address",
+    "revocations",
+    "tls",
+];
+
+/// What the operator is told about the configuration.
+#[derive(Clone, Debug)]
+pub(crate) struct ReloadStatus(Arc<Mutex<Status>>);
+
+#[derive(Debug)]
+struct Status {
+    loaded: Instant,
+    error: Option<String>,
+}
+
+impl ReloadStatus {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Mutex::new(Status { loaded: Instant::now(), error: None })))
+    }
+
+    /// How long the configuration has been in use.
+    pub(crate) fn age(&self) -> Duration {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).loaded.elapsed()
+    }
+
+    /// Why the file, as it is now, is not used.
+    pub(crate) fn error(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).error.clone()
+    }
+
+    fn set(&self, loaded: bool, error: Option<String>) {
+        metrics::gauge!("mcp_auth_gateway_configuration_valid").set(u8::from(error.is_none()));
+        let mut status = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        status.error = error;
+        if loaded {
+            status.loaded = Instant::now();
+        }
+    }
+}
+
+/// What a look at the file found: itself and what it says, or what is wrong with it.
+type Seen = Result<(ConfigFile, Config), String>;
+
+/// Reloads one file.
+pub(crate) struct Reload {
+    /// The file that the gateway was started with.
+    first: ConfigFile,
+    /// The file that is in use.
+    used: ConfigFile,
+    /// The file that could not be used, or why it could not be read: it is not reported twice.
+    refused: Option<Result<ConfigFile, String>>,
+    current: Current,
+    status: ReloadStatus,
+    audit: Option<Audit>,
+    hangups: Hangups,
+}
+
+impl Reload {
+    pub(crate) fn new(
+        file: ConfigFile,
+        current: Current,
+        status: ReloadStatus,
+        audit: Option<Audit>,
+    ) -> Self {
+        Self {
+            first: file.clone(),
+            used: file,
+            refused: None,
+            current,
+            status,
+            audit,
+            // Here, so that no signal ends the process once the gateway has started.
+            hangups: Hangups::listen(),
+        }
+    }
+
+    /// Looks at the file until it is dropped.
+    pub(crate) async fn run(mut self) {
+        loop {
+            let is_told = self.wait().await;
+            let path = self.used.path().to_owned();
+            let Ok(seen) = tokio::task::spawn_blocking(move || look(path)).await else { continue };
+            self.consider(seen, is_told).await;
+        }
+    }
+
+    /// Waits for the next look. Returns whether the process was told to.
+    async fn wait(&mut self) -> bool {
+        tokio::select! {
+            () = self.hangups.next() => true,
+            () = tokio::time::sleep(INTERVAL) => false,
+        }
+    }
+
+    async fn consider(&mut self, seen: Seen, is_told: bool) {
+        let file = seen.as_ref().map(|(file, _)| file.clone()).map_err(Clone::clone);
+        if !is_told {
+            if self.refused.as_ref() == Some(&file) {
+                return;
+            }
+            if file.as_ref() == Ok(&self.used) {
+                if self.refused.take().is_some() {
+                    self.status.set(false, None);
+                    tracing::info!(target: "mcp_auth", "the configuration file is again as it was read");
+                }
+                return;
+            }
+        }
+        let (file, config) = match seen {
+            Ok(seen) => seen,
+            Err(error) => return self.refuse(Err(error.clone()), &error),
+        };
+        let earlier = self.current.get();
+        match Serving::of(&config, Some(&file), Some(&earlier), self.audit.as_ref()) {
+            Ok(serving) => self.replace(file, serving).await,
+            Err(error) => self.refuse(Ok(file), &error),
+        }
+    }
+
+    fn refuse(&mut self, seen: Result<ConfigFile, String>, error: &dyn fmt::Display) {
+        let error = error.to_string();
+        tracing::error!(target: "mcp_auth", error, "the configuration file is not used: what was read before stays in use");
+        metrics::counter!("mcp_auth_gateway_reloads_total", "outcome" => "refused").increment(1);
+        self.refused = Some(seen);
+        self.status.set(false, Some(error));
+    }
+
+    async fn replace(&mut self, file: ConfigFile, serving: Serving) {
+        let serving = Arc::new(serving);
+        warm_up(&serving).await;
+        let number = serving.new_auths().count();
+        let earlier = self.current.replace(Arc::clone(&serving));
+        earlier.end_all_but_of(&serving);
+        serving.start_polls();
+        tracing::info!(target: "mcp_auth", changed_resources = number, resources = serving.auths().count(), "the configuration was read again");
+        let changed = file.changed_keys(&self.first, &ONLY_AT_START);
+        if !changed.is_empty() {
+            tracing::warn!(target: "mcp_auth", ?changed, "these keys are used after a restart");
+        }
+        metrics::counter!("mcp_auth_gateway_reloads_total", "outcome" => "used").increment(1);
+        (self.used, self.refused) = (file, None);
+        self.status.set(true, None);
+    }
+}
+
+fn look(path: PathBuf) -> Seen {
+    ConfigFile::read(path).map_err(|error| error.to_string())
+}
+
+/// Fetches the keys of new resources, all at the same time.
+async fn warm_up(serving: &Serving) {
+    let mut fetches = JoinSet::new();
+    for auth in serving.new_auths() {
+        let auth = auth.clone();
+        fetches.spawn(async move {
+            let fetched = auth.warm_up().await;
+            if let Err(error) = fetched {
+                tracing::warn!(target: "mcp_auth", resource = auth.resource(), %error, "not all keys of a resource could be fetched: its requests get a 503 until they are");
+            }
+        });
+    }
+    let all = async { while fetches.join_next().await.is_some() {} };
+    if tokio::time::timeout(WARM_UP_TIMEOUT, all).await.is_err() {
+        tracing::warn!(target: "mcp_auth", "an issuer takes long to answer: its keys are fetched later");
+    }
+}

@@ -1,0 +1,175 @@
+//! What serves requests at the moment: resources, their upstreams and their routes.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use mcp_auth::McpAuth;
+use mcp_auth_config::{Built, BuiltResource, Config, ConfigFile, ResourceConfig};
+
+use crate::audit::Audit;
+use crate::budget::Budgets;
+use crate::exchange::Exchange;
+use crate::identity::Identity;
+use crate::identity_token::SigningKey;
+use crate::limits::Limits;
+use crate::polls::Polls;
+use crate::protected::Around;
+use crate::routes::Routes;
+use crate::signing::Signing;
+use crate::start_error::StartError;
+use crate::upstreams::Upstreams;
+
+/// The resources of one version of the configuration.
+pub(crate) struct Serving {
+    built: Built,
+    /// What each resource has around the library's layer.
+    around: Vec<Around>,
+    signing: Option<Signing>,
+    budgets: Budgets,
+    pub(crate) routes: Routes,
+}
+
+impl Serving {
+    /// Builds what a configuration describes, with its audit log. `earlier` is what served before.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, and what to change.
+    pub(crate) fn of(
+        config: &Config,
+        file: Option<&ConfigFile>,
+        earlier: Option<&Self>,
+        audit: Option<&Audit>,
+    ) -> Result<Self, StartError> {
+        let built = Built::of(config, file, earlier.map(|earlier| &earlier.built))?;
+        let signing = earlier.and_then(|earlier| earlier.signing.as_ref());
+        let signing = Signing::of(config, signing)?;
+        let key = signing.as_ref().map(|signing| &signing.key);
+        let budgets = match earlier {
+            Some(earlier) => earlier.budgets.clone(),
+            None => Budgets::new(config.max_buffered_bytes, config.max_anonymous_buffered_bytes),
+        };
+        let (mut all, mut routes) = (Vec::new(), Routes::default());
+        if let Some(auth) = built.auths().next().filter(|_| !config.forwarded_host_from.is_empty())
+        {
+            routes.behind_proxies(auth);
+        }
+        for (built, resource) in built.resources().iter().zip(&config.resources) {
+            let wrong = |message| StartError::Resource { resource: resource.url.clone(), message };
+            let upstream = resource.upstream.as_ref().ok_or_else(|| {
+                wrong("set `upstream`, the URL of the MCP server that is protected".into())
+            })?;
+            let before = earlier.and_then(|earlier| earlier.find(&resource.url));
+            let upstreams = match before.filter(|(before, _)| built.has_upstream_of(before)) {
+                Some((_, before)) => Arc::clone(&before.upstreams),
+                None => Arc::new(Upstreams::new(upstream).map_err(wrong)?),
+            };
+            let limits = before.and_then(|(_, before)| before.limits.clone());
+            let limits = limits.filter(|limits| *limits.config() == resource.limits);
+            // All that are listed are one server, and accept the same audience.
+            let audience = upstream.to_vec().into_iter().next().unwrap_or_default();
+            let identity = Identity::new(built.auth(), resource, &audience, key);
+            let identity = identity.map_err(wrong)?;
+            let exchange = match before.filter(|_| built.is_reused()) {
+                Some((_, before)) => before.exchange.clone(),
+                None => exchange(config, resource, built.auth(), &identity).map_err(wrong)?,
+            };
+            let polls = match before.filter(|_| built.is_reused()) {
+                Some((_, before)) => Arc::clone(&before.polls),
+                None => Arc::new(Polls::of(built.auth(), resource).map_err(wrong)?),
+            };
+            let around = Around {
+                upstreams,
+                budgets: budgets.clone(),
+                polls,
+                identity: Arc::new(identity),
+                exchange,
+                limits: limits.or_else(|| Limits::of(&resource.limits).map(Arc::new)),
+                audit: audit.cloned(),
+                has_api_keys: resource.api_keys_file.is_some(),
+                max_message_bytes: resource.max_message_bytes,
+            };
+            routes.add(built.auth(), resource, around.clone()).map_err(wrong)?;
+            all.push(around);
+        }
+        Ok(Self { built, around: all, signing, budgets, routes })
+    }
+
+    /// The resource with this URL, and what it has around it.
+    fn find(&self, url: &str) -> Option<(&BuiltResource, &Around)> {
+        let mut all = self.built.resources().iter().zip(&self.around);
+        all.find(|(built, _)| built.auth().resource() == url)
+    }
+
+    /// The key of the gateway's own tokens.
+    pub(crate) fn signing_key(&self) -> Option<&SigningKey> {
+        self.signing.as_ref().map(|signing| &*signing.key)
+    }
+
+    pub(crate) fn auths(&self) -> impl Iterator<Item = &McpAuth> {
+        self.built.auths()
+    }
+
+    /// The resources that were not there before, or are others now.
+    pub(crate) fn new_auths(&self) -> impl Iterator<Item = &McpAuth> {
+        self.built.resources().iter().filter(|it| !it.is_reused()).map(|it| it.auth())
+    }
+
+    /// Whether `later` has the same value of a resource.
+    fn is_kept_by(later: &Self, auth: &McpAuth) -> bool {
+        later.built.find(auth.resource()).is_some_and(|found| found.is_reused())
+    }
+
+    /// Ends the listening streams of the resources that `later` does not have, or has changed: their clients open them again,
+    /// and are checked by the new description. Ends their polls of security events too.
+    pub(crate) fn end_all_but_of(&self, later: &Self) {
+        for (auth, around) in self.auths().zip(&self.around) {
+            if !Self::is_kept_by(later, auth) {
+                auth.end_listening_streams();
+                around.polls.stop();
+            }
+        }
+    }
+
+    /// Begins the polls of security events that have not begun.
+    pub(crate) fn start_polls(&self) {
+        self.around.iter().for_each(|around| around.polls.start());
+    }
+
+    pub(crate) fn budgets(&self) -> &Budgets {
+        &self.budgets
+    }
+}
+
+/// How the tokens of a resource's callers are exchanged. Returns `None` if they are not.
+fn exchange(
+    config: &Config,
+    resource: &ResourceConfig,
+    auth: &McpAuth,
+    identity: &Identity,
+) -> Result<Option<Arc<Exchange>>, String> {
+    let target = config.exchange(resource, auth).map_err(|error| error.to_string())?;
+    if target.is_some() && identity.writes_authorization() {
+        return Err("`exchange` uses the header `Authorization`, which `identity` or `upstream_headers` sets too".into());
+    }
+    Ok(target.map(|target| Arc::new(Exchange { auth: auth.clone(), target })))
+}
+
+/// What serves at the moment. Clones share it. A request keeps what it began with.
+#[derive(Clone)]
+pub(crate) struct Current(Arc<RwLock<Arc<Serving>>>);
+
+impl Current {
+    pub(crate) fn new(serving: Serving) -> Self {
+        Self(Arc::new(RwLock::new(Arc::new(serving))))
+    }
+
+    pub(crate) fn get(&self) -> Arc<Serving> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Requests from now on are served by this. Returns what served before.
+    pub(crate) fn replace(&self, serving: Arc<Serving>) -> Arc<Serving> {
+        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut current, serving)
+    }
+}

@@ -1,0 +1,8 @@
+//! Operating a gateway: its file changes, it ends, and what it writes down and limits.
+
+mod audit;
+mod drain;
+mod limits;
+mod reload;
+mod upstreams;
+mod world;
