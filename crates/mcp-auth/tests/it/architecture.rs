@@ -85,6 +85,7 @@ fn each_external_crate_is_used_in_one_place() {
                 "integrations/axum/extractors.rs",
                 "integrations/axum/mcp_service.rs",
                 "integrations/axum/routes.rs",
+                "integrations/axum/unknown_paths.rs",
             ],
         ),
         (

@@ -5,6 +5,7 @@ use mcp_auth::{
 };
 
 #[test]
+#[expect(clippy::needless_borrows_for_generic_args, reason = "this is what is tested")]
 fn a_borrowed_string_is_accepted_wherever_a_str_is() {
     let text = |text: &str| text.to_owned();
     let (issuer, name) = (text("https://auth.example.com"), text("read"));
