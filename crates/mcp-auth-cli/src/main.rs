@@ -32,7 +32,7 @@ enum Command {
     /// Runs a protected MCP server and a development authorization server on this machine
     Demo(demo::Arguments),
     /// Protects an MCP server in any language: a reverse proxy that admits only verified tokens
-    Serve(serve::Arguments),
+    Serve(Box<serve::Arguments>),
 }
 
 #[tokio::main]
@@ -50,7 +50,7 @@ async fn main() -> ExitCode {
                 .with_writer(Log::new)
                 .with_ansi(is_terminal)
                 .init();
-            serve::run(arguments).await
+            serve::run(*arguments).await
         }
     };
     match ended {

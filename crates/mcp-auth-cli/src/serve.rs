@@ -2,7 +2,7 @@
 
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use mcp_auth_config::{Config, ConfigFile, IssuerConfig, ResourceConfig, Strings, parse_address};
 use mcp_auth_gateway::Gateway;
@@ -16,7 +16,7 @@ type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// A file with the whole configuration, in TOML, or in JSON if it ends in .json
-    #[arg(conflicts_with_all = ["issuer", "provider", "url", "upstream", "scopes", "listen", "admin"])]
+    #[arg(conflicts_with_all = ["issuer", "provider", "url", "upstream", "scopes", "listen", "admin", "import", "command"])]
     file: Option<PathBuf>,
 
     /// The authorization server: its issuer URL
@@ -35,6 +35,10 @@ pub(crate) struct Arguments {
     #[arg(long, env = "MCP_AUTH_UPSTREAM", value_name = "URL")]
     upstream: Option<String>,
 
+    /// Each stdio server that another client has configured (.mcp.json), at the URL followed by its name
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["upstream", "command"])]
+    import: Option<PathBuf>,
+
     /// The scopes that every token needs, separated by spaces
     #[arg(long, env = "MCP_AUTH_SCOPES", value_name = "SCOPES", default_value = "")]
     scopes: String,
@@ -46,6 +50,10 @@ pub(crate) struct Arguments {
     /// Where to answer the operator: /livez, /readyz, /metrics [default: nowhere]
     #[arg(long, env = "MCP_AUTH_ADMIN", value_name = "ADDRESS", value_parser = parse_address)]
     admin: Option<SocketAddr>,
+
+    /// Instead of --upstream: the program that is started for each session, which speaks MCP over stdio
+    #[arg(last = true, value_name = "COMMAND", conflicts_with = "upstream")]
+    command: Vec<String>,
 
     /// Check the configuration, and exit
     #[arg(long)]
@@ -106,6 +114,22 @@ pub(crate) async fn run(arguments: Arguments) -> Result {
     Ok(())
 }
 
+/// A resource for each stdio server in a file of another client, like one that is described.
+fn imported(file: &Path, like: &ResourceConfig) -> Result<Vec<ResourceConfig>> {
+    let place = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
+    let text = std::fs::read_to_string(file).map_err(|error| place(&error))?;
+    let servers = mcp_auth_config::import_mcp_json(&text, |name| std::env::var(name).ok());
+    let servers = servers.map_err(|error| place(&error))?;
+    let base = like.url.trim_end_matches('/');
+    let resource = |server: mcp_auth_config::ImportedServer| ResourceConfig {
+        url: format!("{base}/{}", server.name),
+        command: Some(server.command),
+        env: server.env,
+        ..like.clone()
+    };
+    Ok(servers.into_iter().map(resource).collect())
+}
+
 impl Arguments {
     fn to_config(&self) -> Result<Config> {
         let issuer = match (&self.issuer, &self.provider) {
@@ -119,17 +143,26 @@ impl Arguments {
         };
         let resource = ResourceConfig {
             url: self.url.clone().unwrap_or_default(),
-            upstream: Some(Strings::One(
-                self.upstream.clone().ok_or("set --upstream, the URL of your MCP server")?,
-            )),
             scopes: self.scopes.split_whitespace().map(str::to_owned).collect(),
             ..ResourceConfig::default()
+        };
+        let resources = match (&self.import, &self.upstream, &*self.command) {
+            (Some(file), ..) => imported(file, &resource)?,
+            (None, Some(url), _) => {
+                vec![ResourceConfig { upstream: Some(Strings::One(url.clone())), ..resource }]
+            }
+            (None, None, []) => {
+                return Err("set --upstream, the URL of your MCP server, or write `--` and the command that starts it".into());
+            }
+            (None, None, command) => {
+                vec![ResourceConfig { command: Some(command.to_vec()), ..resource }]
+            }
         };
         Ok(Config {
             listen: self.listen,
             admin: self.admin,
             issuers: [("issuer".to_owned(), issuer)].into(),
-            resources: vec![resource],
+            resources,
             ..Config::default()
         })
     }
@@ -152,8 +185,10 @@ fn introduce(config: &Config, gateway: &Gateway) -> io::Result<()> {
             number => format!("number of rules: {number}"),
         };
         let url = &resource.url;
-        let upstream = resource.upstream.as_ref().map(Strings::to_vec).unwrap_or_default();
-        let upstream = upstream.join(" and ");
+        let upstream = match (&resource.upstream, &resource.command) {
+            (Some(upstream), _) => upstream.to_vec().join(" and "),
+            (None, command) => command.as_deref().unwrap_or_default().join(" "),
+        };
         writeln!(out, "\n  {url}\n  in front of {upstream}; {rules}")?;
         writeln!(out, "  Claude Code  claude mcp add --transport http protected {url}")?;
     }

@@ -16,6 +16,7 @@ use crate::rate::LimitsConfig;
 use crate::rule::{RuleConfig, Rules, Strings, add_rules};
 use crate::secret::SecretSource;
 use crate::sender::{ClientCertificates, DpopConfig};
+use crate::stdio::{EnvValue, ProcessScope, StdioKeys, StdioServer};
 
 /// An MCP server that is protected: who may call it, and what for.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
@@ -31,6 +32,20 @@ pub struct ResourceConfig {
     pub issuers: Option<Vec<String>>,
     /// The URL of the MCP server to which admitted requests are passed on, or several of servers that do the same.
     pub upstream: Option<Strings>,
+    /// Instead of `upstream`: the program that is started, which speaks MCP over stdio, and its arguments. No shell reads
+    /// them.
+    pub command: Option<Vec<String>>,
+    /// For whom a process is started: `session` (default), `principal` or `shared`.
+    pub process: Option<ProcessScope>,
+    /// What the environment of a process has besides `PATH`, `HOME` and a few others: texts with claims (`{sub}`), or
+    /// secrets.
+    pub env: BTreeMap<String, EnvValue>,
+    /// The most processes at a time. Default: 64.
+    pub max_processes: Option<usize>,
+    /// The most processes of one caller at a time. Default: 8.
+    pub max_processes_per_principal: Option<usize>,
+    /// How long a process without requests and streams is kept. Default: 10 minutes.
+    pub process_idle_timeout: Option<Seconds>,
 
     /// How the MCP server learns who calls. Default: not at all.
     pub identity: Option<IdentityMode>,
@@ -251,6 +266,23 @@ impl ResourceConfig {
             metadata = metadata.resource_documentation(page);
         }
         metadata
+    }
+
+    /// The server that is started. Returns `None` if the upstream is reached over HTTP.
+    ///
+    /// # Errors
+    ///
+    /// If keys contradict each other, or a secret cannot be read.
+    pub fn stdio_server(&self) -> Result<Option<StdioServer>, Error> {
+        let keys = StdioKeys {
+            command: self.command.as_deref(),
+            process: self.process,
+            env: &self.env,
+            max_processes: self.max_processes,
+            max_processes_per_principal: self.max_processes_per_principal,
+            idle_timeout: self.process_idle_timeout.map(|Seconds(timeout)| timeout),
+        };
+        keys.to_server()
     }
 
     fn rules(&self) -> Result<ToolScopes, Error> {

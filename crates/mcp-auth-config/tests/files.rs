@@ -124,6 +124,15 @@ admin = { any_of = ["root", "admin"] }
 
 [[resources]]
 url = "https://mcp.example.com/open"
+
+[[resources]]
+url = "https://mcp.example.com/stdio"
+command = ["npx", "-y", "server"]
+process = "principal"
+env = { USER_ID = "{sub}", TEAM = "<{team}>", REGION = "eu" }
+max_processes = 10
+max_processes_per_principal = 2
+process_idle_timeout = "5m"
 "#;
     let config = Config::from_toml(file)?;
     let auths = config.protected_resources()?;

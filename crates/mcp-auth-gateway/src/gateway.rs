@@ -230,6 +230,7 @@ impl Gateway {
                 tracing::warn!(target: "mcp_auth", ?timeout, "some requests are cut off: they took longer than `drain.timeout`");
             }
         }
+        self.current.get().close().await;
         if let Some(audit) = &self.audit {
             audit.writer().flush().await;
         }

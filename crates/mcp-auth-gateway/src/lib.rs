@@ -34,6 +34,8 @@ mod upstreams;
 mod identity_token;
 mod identity;
 mod exchange;
+mod stdio;
+mod backend;
 mod proxy;
 mod polls;
 mod protected;

@@ -11,7 +11,7 @@ use crate::recorder::{BUCKETS, Buckets, Metrics};
 pub(crate) const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// What each metric is.
-const HELP: [(&str, &str); 21] = [
+const HELP: [(&str, &str); 22] = [
     (
         "mcp_auth_bad_gateway_total",
         "Responses that broke off before their first message, or whose lists could not be filtered.",
@@ -34,6 +34,10 @@ const HELP: [(&str, &str); 21] = [
     (
         "mcp_auth_gateway_requests_total",
         "Requests that were not for a resource, or were over a limit of the gateway.",
+    ),
+    (
+        "mcp_auth_gateway_stdio_lines_skipped_total",
+        "Lines of servers that speak stdio that were no messages.",
     ),
     (
         "mcp_auth_gateway_upstream_failures_total",

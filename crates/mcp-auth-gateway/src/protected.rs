@@ -14,15 +14,13 @@ use tower_service::Service as _;
 use crate::api_key;
 use crate::audit::{Audit, CannotBeWritten};
 use crate::audit_notes::Notes;
+use crate::backend::Backend;
 use crate::budget::{Budgets, CountedBody, Share};
-use crate::exchange::Exchange;
-use crate::identity::Identity;
 use crate::limits::{Limits, too_many};
 use crate::polls::Polls;
 use crate::proxy::{Proxy, ProxyBody, text};
 use crate::recorded::{RecordedBody, Recording};
 use crate::telemetry;
-use crate::upstreams::Upstreams;
 
 /// The body of a response to a client.
 pub(crate) type GatewayBody = Either<ResponseBody<ProxyBody>, Either<ProxyBody, Full<Bytes>>>;
@@ -33,11 +31,9 @@ const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
 /// What a resource has around the library's layer.
 #[derive(Clone)]
 pub(crate) struct Around {
-    pub(crate) upstreams: Arc<Upstreams>,
+    pub(crate) backend: Backend,
     pub(crate) budgets: Budgets,
     pub(crate) polls: Arc<Polls>,
-    pub(crate) identity: Arc<Identity>,
-    pub(crate) exchange: Option<Arc<Exchange>>,
     pub(crate) limits: Option<Arc<Limits>>,
     pub(crate) audit: Option<Audit>,
     /// Whether API keys are accepted.
@@ -56,10 +52,7 @@ pub(crate) struct Protected {
 impl Protected {
     pub(crate) fn new(auth: &McpAuth, around: Around) -> Self {
         let service = auth.bearer_auth().layer(Proxy {
-            resource: auth.resource().into(),
-            upstreams: Arc::clone(&around.upstreams),
-            identity: Arc::clone(&around.identity),
-            exchange: around.exchange.clone(),
+            backend: around.backend.clone(),
             limits: around.limits.clone(),
             audit: around.audit.clone(),
         });

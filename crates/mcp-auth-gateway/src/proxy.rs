@@ -20,29 +20,25 @@ use tower_service::Service;
 use crate::api_key::IsApiKey;
 use crate::audit::Audit;
 use crate::audit_notes::Notes;
+use crate::backend::{Backend, HttpServer};
 use crate::budget::{RequestBody, Share};
-use crate::exchange::Exchange;
 use crate::headers::{strip_request, strip_response};
-use crate::identity::Identity;
 use crate::limits::{Caller, Limits, too_many};
 use crate::recorded::{Message, Recording};
+use crate::stdio::StdioBody;
 use crate::telemetry;
-use crate::upstreams::{Sent, Upstreams};
+use crate::upstreams::Sent;
 
 /// Tells the upstream by which identifier its request is in the audit log.
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The body of an upstream's response, or a text of ours.
-pub(crate) type ProxyBody = Either<Incoming, Full<Bytes>>;
+pub(crate) type ProxyBody = Either<Incoming, Either<Full<Bytes>, StdioBody>>;
 
 /// The service behind the library's layer.
 #[derive(Clone)]
 pub(crate) struct Proxy {
-    /// The URL of the resource, for metrics.
-    pub(crate) resource: Arc<str>,
-    pub(crate) upstreams: Arc<Upstreams>,
-    pub(crate) identity: Arc<Identity>,
-    pub(crate) exchange: Option<Arc<Exchange>>,
+    pub(crate) backend: Backend,
     pub(crate) limits: Option<Arc<Limits>>,
     pub(crate) audit: Option<Audit>,
 }
@@ -58,13 +54,17 @@ impl Service<Request<RequestBody>> for Proxy {
 
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
         let proxy = self.clone();
-        if let Some(share) = request.extensions().get::<Arc<Share>>() {
-            share.pass_on();
-        }
         Box::pin(async move {
-            Ok(match proxy.check(&request) {
-                Ok(()) => pass_on(&proxy, request).await,
-                Err(refusal) => *refusal,
+            let share = request.extensions().get::<Arc<Share>>().cloned();
+            Ok(match (proxy.check(&request), &proxy.backend) {
+                (Err(refusal), _) => *refusal,
+                (Ok(()), Backend::Http(server)) => {
+                    share.iter().for_each(|share| share.pass_on());
+                    pass_on(server, request).await
+                }
+                (Ok(()), Backend::Stdio(stdio)) => {
+                    stdio.answer(request).await.map(|body| Either::Right(Either::Right(body)))
+                }
             })
         })
     }
@@ -107,7 +107,7 @@ impl Proxy {
 }
 
 async fn pass_on(
-    Proxy { resource, upstreams, identity, exchange, .. }: &Proxy,
+    HttpServer { resource, upstreams, identity, exchange }: &HttpServer,
     mut request: Request<RequestBody>,
 ) -> Response<ProxyBody> {
     strip_request(request.headers_mut());
@@ -125,7 +125,7 @@ async fn pass_on(
     if let Some(exchange) = exchange
         && let Err(denial) = exchange.add(caller.as_ref(), request.headers_mut()).await
     {
-        return exchange.refuse(&denial).map(|body| Either::Right(Full::new(body)));
+        return exchange.refuse(&denial).map(|body| Either::Right(Either::Left(Full::new(body))));
     }
     let began = Instant::now();
     match upstreams.send(request, notes.as_ref()).await {
@@ -193,7 +193,8 @@ fn causes_of(error: &dyn Error) -> String {
 
 /// A response of the gateway itself.
 pub(crate) fn text(status: StatusCode, text: &'static str) -> Response<ProxyBody> {
-    let mut response = Response::new(Either::Right(Full::new(Bytes::from_static(text.as_bytes()))));
+    let body = Full::new(Bytes::from_static(text.as_bytes()));
+    let mut response = Response::new(Either::Right(Either::Left(body)));
     *response.status_mut() = status;
     let content_type = HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, content_type);

@@ -3,12 +3,11 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use mcp_auth::McpAuth;
-use mcp_auth_config::{Built, BuiltResource, Config, ConfigFile, ResourceConfig};
+use mcp_auth_config::{Built, BuiltResource, Config, ConfigFile};
 
 use crate::audit::Audit;
+use crate::backend::{Backend, Earlier};
 use crate::budget::Budgets;
-use crate::exchange::Exchange;
-use crate::identity::Identity;
 use crate::identity_token::SigningKey;
 use crate::limits::Limits;
 use crate::polls::Polls;
@@ -16,7 +15,6 @@ use crate::protected::Around;
 use crate::routes::Routes;
 use crate::signing::Signing;
 use crate::start_error::StartError;
-use crate::upstreams::Upstreams;
 
 /// The resources of one version of the configuration.
 pub(crate) struct Serving {
@@ -55,34 +53,23 @@ impl Serving {
         }
         for (built, resource) in built.resources().iter().zip(&config.resources) {
             let wrong = |message| StartError::Resource { resource: resource.url.clone(), message };
-            let upstream = resource.upstream.as_ref().ok_or_else(|| {
-                wrong("set `upstream`, the URL of the MCP server that is protected".into())
-            })?;
             let before = earlier.and_then(|earlier| earlier.find(&resource.url));
-            let upstreams = match before.filter(|(before, _)| built.has_upstream_of(before)) {
-                Some((_, before)) => Arc::clone(&before.upstreams),
-                None => Arc::new(Upstreams::new(upstream).map_err(wrong)?),
-            };
+            let earlier = before.map(|(before, around)| Earlier {
+                backend: &around.backend,
+                has_same_upstream: built.has_upstream_of(before),
+                is_same: built.is_reused(),
+            });
+            let backend = Backend::of(config, resource, built.auth(), key, earlier);
             let limits = before.and_then(|(_, before)| before.limits.clone());
             let limits = limits.filter(|limits| *limits.config() == resource.limits);
-            // All that are listed are one server, and accept the same audience.
-            let audience = upstream.to_vec().into_iter().next().unwrap_or_default();
-            let identity = Identity::new(built.auth(), resource, &audience, key);
-            let identity = identity.map_err(wrong)?;
-            let exchange = match before.filter(|_| built.is_reused()) {
-                Some((_, before)) => before.exchange.clone(),
-                None => exchange(config, resource, built.auth(), &identity).map_err(wrong)?,
-            };
             let polls = match before.filter(|_| built.is_reused()) {
                 Some((_, before)) => Arc::clone(&before.polls),
                 None => Arc::new(Polls::of(built.auth(), resource).map_err(wrong)?),
             };
             let around = Around {
-                upstreams,
+                backend: backend.map_err(wrong)?,
                 budgets: budgets.clone(),
                 polls,
-                identity: Arc::new(identity),
-                exchange,
                 limits: limits.or_else(|| Limits::of(&resource.limits).map(Arc::new)),
                 audit: audit.cloned(),
                 has_api_keys: resource.api_keys_file.is_some(),
@@ -126,7 +113,15 @@ impl Serving {
             if !Self::is_kept_by(later, auth) {
                 auth.end_listening_streams();
                 around.polls.stop();
+                around.backend.close_later();
             }
+        }
+    }
+
+    /// Ends the processes that were started.
+    pub(crate) async fn close(&self) {
+        for around in &self.around {
+            around.backend.close().await;
         }
     }
 
@@ -138,20 +133,6 @@ impl Serving {
     pub(crate) fn budgets(&self) -> &Budgets {
         &self.budgets
     }
-}
-
-/// How the tokens of a resource's callers are exchanged. Returns `None` if they are not.
-fn exchange(
-    config: &Config,
-    resource: &ResourceConfig,
-    auth: &McpAuth,
-    identity: &Identity,
-) -> Result<Option<Arc<Exchange>>, String> {
-    let target = config.exchange(resource, auth).map_err(|error| error.to_string())?;
-    if target.is_some() && identity.writes_authorization() {
-        return Err("`exchange` uses the header `Authorization`, which `identity` or `upstream_headers` sets too".into());
-    }
-    Ok(target.map(|target| Arc::new(Exchange { auth: auth.clone(), target })))
 }
 
 /// What serves at the moment. Clones share it. A request keeps what it began with.

@@ -28,6 +28,11 @@ pub(crate) fn upstream_failure(resource: &Arc<str>, kind: &'static str) {
     metrics::counter!("mcp_auth_gateway_upstream_failures_total", "resource" => Arc::clone(resource), "kind" => kind).increment(1);
 }
 
+/// `mcp_auth_gateway_stdio_lines_skipped_total`: lines of servers that speak stdio that were no messages.
+pub(crate) fn stdio_line_skipped() {
+    metrics::counter!("mcp_auth_gateway_stdio_lines_skipped_total").increment(1);
+}
+
 /// `mcp_auth_gateway_connections`: the open connections of clients.
 pub(crate) fn connections(number: usize) {
     metrics::gauge!("mcp_auth_gateway_connections").set(as_f64(number));

@@ -1,0 +1,147 @@
+//! The server behind a resource: one that is reached over HTTP, or one that is started and speaks stdio.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mcp_auth::McpAuth;
+use mcp_auth_config::{Config, IdentityMode, ResourceConfig, Strings};
+
+use crate::exchange::Exchange;
+use crate::identity::Identity;
+use crate::identity_token::SigningKey;
+use crate::stdio::StdioUpstream;
+use crate::upstreams::Upstreams;
+
+/// How long the processes of a resource that was changed or removed may still answer what they were asked.
+const REPLACED_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The server behind a resource.
+#[derive(Clone, Debug)]
+pub(crate) enum Backend {
+    Http(Arc<HttpServer>),
+    Stdio(StdioUpstream),
+}
+
+/// A server that is reached over HTTP, and what it gets from the gateway.
+#[derive(Debug)]
+pub(crate) struct HttpServer {
+    /// The URL of the resource, for metrics.
+    pub(crate) resource: Arc<str>,
+    pub(crate) upstreams: Arc<Upstreams>,
+    pub(crate) identity: Identity,
+    pub(crate) exchange: Option<Arc<Exchange>>,
+}
+
+/// What an earlier version of a resource had, and what of it stays.
+#[derive(Clone, Copy)]
+pub(crate) struct Earlier<'e> {
+    pub(crate) backend: &'e Backend,
+    pub(crate) has_same_upstream: bool,
+    /// Whether nothing about the resource has changed.
+    pub(crate) is_same: bool,
+}
+
+impl Backend {
+    /// The server of a resource.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, or two, or what is wrong with it.
+    pub(crate) fn of(
+        config: &Config,
+        resource: &ResourceConfig,
+        auth: &McpAuth,
+        signing_key: Option<&Arc<SigningKey>>,
+        earlier: Option<Earlier<'_>>,
+    ) -> Result<Self, String> {
+        let stdio = resource.stdio_server().map_err(|error| error.to_string())?;
+        match (&resource.upstream, stdio) {
+            (Some(urls), None) => HttpServer::new(config, resource, urls, auth, signing_key, earlier)
+                .map(|server| Self::Http(Arc::new(server))),
+            (None, Some(server)) => match (http_key(resource), earlier) {
+                (None, Some(Earlier { backend: Self::Stdio(stdio), is_same: true, .. })) => {
+                    Ok(Self::Stdio(stdio.clone()))
+                }
+                (None, _) => Ok(Self::Stdio(StdioUpstream::new(server, auth))),
+                (Some(key), _) => Err(format!(
+                    "`{key}` is for an upstream that is reached over HTTP: tell a server that is started who calls by `env`, such as `env = {{ USER_ID = \"{{sub}}\" }}`"
+                )),
+            },
+            (Some(_), Some(_)) => Err("set only one of `upstream` and `command`".into()),
+            (None, None) => Err(
+                "set `upstream`, the URL of the MCP server that is protected, or `command`, the program that is started"
+                    .into(),
+            ),
+        }
+    }
+
+    /// Ends the processes of a server that is started.
+    pub(crate) async fn close(&self) {
+        if let Self::Stdio(stdio) = self {
+            stdio.close().await;
+        }
+    }
+
+    /// Ends the processes of a server that is started, when they have answered what they were asked.
+    pub(crate) fn close_later(&self) {
+        if let Self::Stdio(stdio) = self.clone() {
+            tokio::spawn(async move {
+                tokio::time::sleep(REPLACED_TIMEOUT).await;
+                stdio.close().await;
+            });
+        }
+    }
+}
+
+impl HttpServer {
+    fn new(
+        config: &Config,
+        resource: &ResourceConfig,
+        urls: &Strings,
+        auth: &McpAuth,
+        signing_key: Option<&Arc<SigningKey>>,
+        earlier: Option<Earlier<'_>>,
+    ) -> Result<Self, String> {
+        let before = earlier.and_then(|earlier| match earlier.backend {
+            Backend::Http(server) => Some((earlier, server)),
+            Backend::Stdio(_) => None,
+        });
+        let upstreams = match before.filter(|(earlier, _)| earlier.has_same_upstream) {
+            Some((_, server)) => Arc::clone(&server.upstreams),
+            None => Arc::new(Upstreams::new(urls)?),
+        };
+        // All that are listed are one server, and accept the same audience.
+        let audience = urls.to_vec().into_iter().next().unwrap_or_default();
+        let identity = Identity::new(auth, resource, &audience, signing_key)?;
+        let exchange = match before.filter(|(earlier, _)| earlier.is_same) {
+            Some((_, server)) => server.exchange.clone(),
+            None => exchange(config, resource, auth, &identity)?,
+        };
+        Ok(Self { resource: auth.resource().into(), upstreams, identity, exchange })
+    }
+}
+
+/// How the tokens of a resource's callers are exchanged. Returns `None` if they are not.
+fn exchange(
+    config: &Config,
+    resource: &ResourceConfig,
+    auth: &McpAuth,
+    identity: &Identity,
+) -> Result<Option<Arc<Exchange>>, String> {
+    let target = config.exchange(resource, auth).map_err(|error| error.to_string())?;
+    if target.is_some() && identity.writes_authorization() {
+        return Err("`exchange` uses the header `Authorization`, which `identity` or `upstream_headers` sets too".into());
+    }
+    Ok(target.map(|target| Arc::new(Exchange { auth: auth.clone(), target })))
+}
+
+/// A key that says something about requests over HTTP to the server.
+fn http_key(resource: &ResourceConfig) -> Option<&'static str> {
+    let keys = [
+        ("identity", resource.identity.unwrap_or_default() != IdentityMode::None),
+        ("identity_claims", !resource.identity_claims.is_empty()),
+        ("upstream_headers", !resource.upstream_headers.is_empty()),
+        ("exchange", resource.exchange.is_some()),
+    ];
+    keys.into_iter().find_map(|(key, is_set)| is_set.then_some(key))
+}
