@@ -27,12 +27,12 @@ struct Client {
     steps_up: String,
     shown: String,
     set: String,
-    known: Vec<Source>,
+    known: Vec<Known>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
-enum Source {
+enum Known {
     /// A scenario.
     E2e(String),
     /// The day on which it was run by hand.
@@ -45,7 +45,7 @@ enum Source {
     Reported(String),
 }
 
-impl Source {
+impl Known {
     fn is_sound(&self) -> bool {
         let is_day = |text: &str| {
             let shape = |(i, c): (usize, char)| {
@@ -102,7 +102,7 @@ fn tables(clients: &[Client]) -> String {
             |client| cells(&[&client.steps_up, &client.shown, &client.set]),
         ),
         table("client | revisions | how it is known", clients, |client| {
-            let sources: Vec<_> = client.known.iter().map(Source::written).collect();
+            let sources: Vec<_> = client.known.iter().map(Known::written).collect();
             vec![client.protocols.clone(), sources.join("; ")]
         }),
     ]
