@@ -54,7 +54,7 @@ export function gateway({ stepsUp, clients }) {
 /** `long`: the length of the call that is cancelled, by which the server names it. */
 async function progresses(world, client, protocol, long) {
   const [program, ...args] = client.command;
-  const text = await output(program, [...args, world.resource, 'progress'], { PROTOCOL: protocol, LONG: long });
+  const text = await output(program, [...args, world.resource, 'progress'], { PROTOCOL: protocol, LONG: long }, 60);
   const { waited, reports, cancelled, ...printed } = JSON.parse(text);
   strictEqual(printed.protocol, protocol);
   strictEqual(waited, 'waited 3 s');
