@@ -153,7 +153,7 @@ process_idle_timeout = "5m"
     let printed = config.to_toml()?;
     let again = Config::from_toml(&printed)?;
     assert_eq!(again.to_toml()?, printed);
-    assert_eq!(again.protected_resources()?.len(), 2);
+    assert_eq!(again.protected_resources()?.len(), 3);
     for line in
         ["bearer = \"env:PATH\"", "\"*\" = []", "leeway = \"30s\"", "unknown_methods = \"deny\""]
     {

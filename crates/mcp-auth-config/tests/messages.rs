@@ -178,7 +178,7 @@ const ROWS: &[(&str, &[&str], &str)] = &[
     (
         "a text that is a number",
         &[LOGIN, RESOURCE, "upstream = 3000"],
-        "line 5, column 12: this is the number 3000, and should be a text in quotes",
+        "line 5, column 12: this is a text, or a list of texts",
     ),
     (
         "a duration without unit",

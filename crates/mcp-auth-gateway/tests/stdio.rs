@@ -624,7 +624,7 @@ async fn a_wrong_configuration_says_what_to_change() {
         ("command = []", "`command` is empty: write the program and its arguments"),
         ("command = [\"\", \"a\"]", "`command` is empty"),
         ("command = [\"a\", \"b\\u0000\"]", "`command` has a NUL"),
-        ("command = \"npx -y a\"", "invalid type: string"),
+        ("command = \"npx -y a\"", "should be a list, such as"),
         ("command = [\"a\"]\nprocess = \"user\"", "unknown variant `user`"),
         (
             "upstream = \"http://b/\"\nprocess = \"shared\"",
