@@ -625,7 +625,7 @@ async fn a_wrong_configuration_says_what_to_change() {
         ("command = [\"\", \"a\"]", "`command` is empty"),
         ("command = [\"a\", \"b\\u0000\"]", "`command` has a NUL"),
         ("command = \"npx -y a\"", "should be a list, such as"),
-        ("command = [\"a\"]\nprocess = \"user\"", "unknown variant `user`"),
+        ("command = [\"a\"]\nprocess = \"user\"", "known are: session, principal, shared"),
         (
             "upstream = \"http://b/\"\nprocess = \"shared\"",
             "`process` says something about a server that is started: set `command` too",
