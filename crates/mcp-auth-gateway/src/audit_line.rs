@@ -52,7 +52,7 @@ pub struct AuditDecision {
     pub upstream_status: Option<u16>,
     /// The time until the head of the response, in milliseconds.
     pub milliseconds: u64,
-    /// Who called. `null` if nobody was authenticated.
+    /// Whose token it was, also if it was refused. `null` if no token was verified.
     pub caller: Option<AuditCaller>,
     /// What the client wrote. Nobody vouches for it.
     pub request: AuditRequest,
