@@ -187,7 +187,8 @@ fn introduce(config: &Config, gateway: &Gateway) -> io::Result<()> {
         let url = &resource.url;
         let upstream = match (&resource.upstream, &resource.command) {
             (Some(upstream), _) => upstream.to_vec().join(" and "),
-            (None, command) => command.as_deref().unwrap_or_default().join(" "),
+            // Not its arguments, which may have been keys in the file of another client.
+            (None, command) => command.iter().flatten().take(1).cloned().collect(),
         };
         writeln!(out, "\n  {url}\n  in front of {upstream}; {rules}")?;
         writeln!(out, "  Claude Code  claude mcp add --transport http protected {url}")?;

@@ -253,10 +253,17 @@ impl fmt::Display for Template {
     }
 }
 
+/// What is printed in place of a text without claims: it may be a key, above all if it comes from the file of another
+/// client.
+const NOT_SHOWN: &str = "(not shown)";
+
 impl Serialize for EnvValue {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Secret(source) => serializer.collect_str(source),
+            Self::Template(template) if template.claims().next().is_none() => {
+                serializer.serialize_str(NOT_SHOWN)
+            }
             Self::Template(template) => serializer.collect_str(template),
         }
     }

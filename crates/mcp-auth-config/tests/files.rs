@@ -154,9 +154,14 @@ process_idle_timeout = "5m"
     let again = Config::from_toml(&printed)?;
     assert_eq!(again.to_toml()?, printed);
     assert_eq!(again.protected_resources()?.len(), 3);
-    for line in
-        ["bearer = \"env:PATH\"", "\"*\" = []", "leeway = \"30s\"", "unknown_methods = \"deny\""]
-    {
+    for line in [
+        "bearer = \"env:PATH\"",
+        "\"*\" = []",
+        "leeway = \"30s\"",
+        "unknown_methods = \"deny\"",
+        "REGION = \"(not shown)\"",
+        "USER_ID = \"{sub}\"",
+    ] {
         assert!(printed.contains(line), "{line}: {printed}");
     }
     assert!(

@@ -6,7 +6,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::model::denial::Denial;
 use crate::model::error_codes::Reason;
 use crate::model::verified_token::{API_KEY_ISSUER, TokenData};
-use crate::util::unix_time::unix_secs;
 
 /// After how long clients may try again if the clock of this machine is not set. It is set soon after the start.
 const CLOCK_RETRY: Duration = Duration::from_secs(30);
@@ -23,13 +22,13 @@ pub(crate) struct Validity {
 impl Validity {
     /// Checks `nbf`, `exp` and the age of a token, in this order.
     pub(crate) fn check(&self, token: &TokenData, now: SystemTime) -> Result<(), Denial> {
-        // All earlier times are 0 here, at which no token has expired.
-        if now < UNIX_EPOCH {
+        // Earlier times would be 0 here, at which no token has expired.
+        let Ok(since) = now.duration_since(UNIX_EPOCH) else {
             return Err(Denial::unavailable(CLOCK_RETRY).detail(
                 "the clock of this machine is before 1970, so that no token is known to be in time: set the clock",
             ));
-        }
-        let now = unix_secs(now);
+        };
+        let now = since.as_secs();
         if !has_begun(token.not_before, now, self.leeway) {
             return Err(not_begun(token.not_before, now, self.leeway));
         }
