@@ -82,7 +82,7 @@ fn every_test_that_is_named_is_there() {
 }
 
 /// Whether a test with this name exists: `it::file::name`, `lib::path::of::module::tests::name`,
-/// `testkit::file::name`, or `e2e::` and the name of a scenario.
+/// `testkit::file::name`, `gateway::file::name`, or `e2e::` and the name of a scenario.
 pub(crate) fn is_there(test: &str) -> bool {
     let Some((kind, name)) = test.split_once("::") else { return false };
     if kind == "e2e" {
@@ -93,6 +93,7 @@ pub(crate) fn is_there(test: &str) -> bool {
     let files = match kind {
         "it" => vec![format!("crates/mcp-auth/tests/it/{path}.rs")],
         "testkit" => vec![format!("crates/mcp-auth-testkit/tests/{path}.rs")],
+        "gateway" => vec![format!("crates/mcp-auth-gateway/tests/{path}.rs")],
         // `a::tests::name` is at the end of `a.rs` or in `a/tests.rs`, `a::tests::b::name` in `a/tests/b.rs`.
         "lib" => {
             let file = path.strip_suffix("/tests");
