@@ -115,6 +115,7 @@ pub(crate) fn has_begun(start: u64, now: u64, leeway: Duration) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::util::unix_time::unix_secs;
     use crate::model::verified_token::VerifiedToken;
 
     const ISSUER: &str = "https://auth.example.com";
