@@ -115,8 +115,8 @@ pub(crate) fn has_begun(start: u64, now: u64, leeway: Duration) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::util::unix_time::unix_secs;
     use crate::model::verified_token::VerifiedToken;
+    use crate::util::unix_time::unix_secs;
 
     const ISSUER: &str = "https://auth.example.com";
 
