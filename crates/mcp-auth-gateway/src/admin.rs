@@ -1,9 +1,11 @@
 //! What the gateway answers its operator: `/livez`, `/readyz`, `/metrics`.
 
+use std::net::IpAddr;
 use std::sync::PoisonError;
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::uri::Authority;
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body_util::Full;
 use serde_json::{Map, Value};
 
@@ -23,10 +25,41 @@ pub(crate) struct Admin {
     pub(crate) connections: Connections,
     pub(crate) metrics: Option<&'static Metrics>,
     pub(crate) phases: Phases,
+    /// Whether it listens for this machine only.
+    pub(crate) is_local: bool,
 }
 
 impl Admin {
+    /// Answers a request, and closes its connection: probes do not keep them.
     pub(crate) fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+        let mut response = match self.refusal(request) {
+            Some((status, why)) => answer(status, "text/plain; charset=utf-8", why.into()),
+            None => self.answer_about(request),
+        };
+        if request.version() < Version::HTTP_2 {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+
+    /// Web pages are not answered, also not those that have given this machine a name of theirs (DNS rebinding).
+    fn refusal<B>(&self, request: &Request<B>) -> Option<(StatusCode, &'static str)> {
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return Some((StatusCode::METHOD_NOT_ALLOWED, "only GET\n"));
+        }
+        let host = || request.headers().get(header::HOST)?.to_str().ok()?.parse().ok();
+        let host = request.uri().authority().cloned().or_else(host);
+        let is_local = host.is_some_and(|host: Authority| is_of_this_machine(host.host()));
+        if request.headers().contains_key(header::ORIGIN) || self.is_local && !is_local {
+            return Some((
+                StatusCode::FORBIDDEN,
+                "not for web pages: use an IP address or localhost\n",
+            ));
+        }
+        None
+    }
+
+    fn answer_about<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
         let path = request.uri().path();
         if let ("/metrics", Some(metrics)) = (path, self.metrics) {
             return answer(StatusCode::OK, prometheus::MEDIA_TYPE, self.measured(metrics));
@@ -92,6 +125,11 @@ impl Admin {
         let members = members.map(|(name, value)| (name.to_owned(), value));
         (status, Value::Object(Map::from_iter(members)))
     }
+}
+
+fn is_of_this_machine(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    address.is_ok() || host.eq_ignore_ascii_case("localhost")
 }
 
 fn answer(status: StatusCode, content_type: &'static str, body: String) -> Response<Full<Bytes>> {

@@ -17,11 +17,13 @@ use crate::budget::{DEFAULT_MAX_ANONYMOUS, DEFAULT_MAX_BUFFERED};
 use crate::connections::{Connections, DEFAULT_PER_ADDRESS};
 use crate::ending::{Ending, Phase};
 use crate::listener::{self, End};
+use crate::open_files;
 use crate::recorder::Metrics;
-use crate::reload::{Reload, ReloadStatus};
+use crate::reload::{Reload, ReloadStatus, warm_up};
 use crate::serving::{Current, Serving};
 use crate::start_error::StartError;
 use crate::tls::Certificates;
+use crate::under_way::UnderWay;
 
 /// The default address: this machine only.
 const DEFAULT_LISTEN: SocketAddr =
@@ -33,6 +35,16 @@ const DEFAULT_MAX_CONNECTIONS: usize = 10_000;
 
 /// The connections of an operator: a browser, a probe and a scraper.
 const MAX_ADMIN_CONNECTIONS: usize = 64;
+
+/// Those of one address, so that nobody who reaches the port can keep the probes of another host out.
+const MAX_ADMIN_PER_ADDRESS: usize = 16;
+
+/// How long an operator's client may take for the head of a request. Probes and scrapers send it at once.
+const ADMIN_HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a client may take for the head of a request, and stay idle before it. Longer than clients and proxies keep
+/// their idle connections, so that a request does not meet a close.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long connections are still accepted after SIGTERM. Kubernetes tells a process to end and those who send it requests at
 /// the same time, and they take some seconds to notice.
@@ -47,7 +59,7 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 ///
 /// What is wrong with it.
 pub fn check(config: &Config) -> Result<(), StartError> {
-    Serving::of(config, None, None, None)?;
+    Serving::of(config, None, None, None, &UnderWay::new(1))?;
     certificates(config).map(drop)
 }
 
@@ -56,6 +68,18 @@ fn open_audit(config: &AuditConfig) -> Result<Audit, StartError> {
         let file = config.file.as_ref().map(|file| file.display().to_string());
         StartError::Audit { file: file.unwrap_or_default(), error }
     })
+}
+
+/// The most connections of clients, for which this process must have files, and as many for the requests on them.
+fn max_connections(config: &Config) -> usize {
+    let wanted = config.max_connections.unwrap_or(DEFAULT_MAX_CONNECTIONS);
+    match open_files::room_for_connections() {
+        Some(room) if room < wanted => {
+            tracing::warn!(target: "mcp_auth", wanted, room, "this process may open too few files for `max_connections`: it takes fewer connections; raise the limit (`ulimit -n`, systemd: `LimitNOFILE=`)");
+            room
+        }
+        _ => wanted,
+    }
 }
 
 fn certificates(config: &Config) -> Result<Option<Certificates>, StartError> {
@@ -120,7 +144,9 @@ impl Gateway {
 
     async fn start_with(config: &Config, file: Option<ConfigFile>) -> Result<Self, StartError> {
         let audit = config.audit.as_ref().map(open_audit).transpose()?;
-        let serving = Serving::of(config, file.as_ref(), None, audit.as_ref())?;
+        let max_connections = max_connections(config);
+        let under_way = UnderWay::new(max_connections);
+        let serving = Serving::of(config, file.as_ref(), None, audit.as_ref(), &under_way)?;
         let tls = certificates(config)?;
         let (listener, local_addr) = bind(config.listen.unwrap_or(DEFAULT_LISTEN)).await?;
         if tls.is_none() && !local_addr.ip().is_loopback() {
@@ -129,10 +155,9 @@ impl Gateway {
         let (current, ending) = (Current::new(serving), Ending::new());
         let configuration = ReloadStatus::new();
         let connections = Connections::new(
-            config.max_connections.unwrap_or(DEFAULT_MAX_CONNECTIONS),
+            max_connections,
             config.max_connections_per_address.unwrap_or(DEFAULT_PER_ADDRESS),
         );
-        let mut tasks = Vec::new();
         let (admin_addr, admin) = match config.admin {
             None => (None, None),
             Some(address) => {
@@ -143,19 +168,25 @@ impl Gateway {
                     tracing::warn!(target: "mcp_auth", "this program records its metrics itself: there is no /metrics");
                 }
                 let (configuration, connections) = (configuration.clone(), connections.clone());
-                let admin = Admin { current, configuration, connections, metrics, phases };
+                let is_local = address.ip().is_loopback();
+                let admin =
+                    Admin { current, configuration, connections, metrics, phases, is_local };
                 let answer = move |request| {
                     let response = admin.answer(&request);
                     std::future::ready(response)
                 };
-                let connections = Connections::new(MAX_ADMIN_CONNECTIONS, MAX_ADMIN_CONNECTIONS);
+                let connections = Connections::new(MAX_ADMIN_CONNECTIONS, MAX_ADMIN_PER_ADDRESS);
                 // It answers to the end.
                 let end = End { graceful: Arc::default(), phases: Ending::new().phases() };
-                let accepting = listener::accept(listener, None, connections, end, answer);
+                let accepting =
+                    listener::accept(listener, None, connections, end, ADMIN_HEAD_TIMEOUT, answer);
                 (Some(address), Some(tokio::spawn(accepting)))
             }
         };
         current.get().start_polls();
+        let serving = current.get();
+        // Nobody waits for it, and the log says at once what is wrong with an issuer.
+        let mut tasks = vec![tokio::spawn(async move { warm_up(&serving).await })];
         if let Some(tls) = &tls {
             tasks.push(tokio::spawn(tls.clone().keep_fresh()));
         }
@@ -173,7 +204,7 @@ impl Gateway {
         };
         let graceful = Arc::new(GracefulShutdown::new());
         let end = End { graceful: Arc::clone(&graceful), phases: ending.phases() };
-        let accepting = listener::accept(listener, tls, connections, end, answer);
+        let accepting = listener::accept(listener, tls, connections, end, HEAD_TIMEOUT, answer);
         let accepting = tokio::spawn(accepting);
         Ok(Self {
             local_addr,

@@ -17,35 +17,65 @@ const HOP_BY_HOP: [&str; 9] = [
 
 /// Headers by which servers learn who calls, through whom, or what for. A client must not write them, and this gateway does
 /// not trust those who claim to be proxies.
-const IDENTITY: [&str; 9] = [
+const IDENTITY: [&str; 24] = [
+    "api-key",
     "authorization",
+    "cf-connecting-ip",
     "client-cert",
     "client-cert-chain",
     "cookie",
     "dpop",
     "forwarded",
+    "true-client-ip",
     "via",
+    "x-access-token",
     "x-api-key",
+    "x-authorization",
+    "x-client-dn",
+    "x-client-ip",
+    "x-client-verify",
+    "x-cluster-client-ip",
+    "x-id-token",
+    "x-method-override",
     "x-real-ip",
+    "x-token",
+    "x-user",
+    "x-userinfo",
+    "x-username",
 ];
 
 /// Prefixes of such headers, as proxies and servers know them.
-const IDENTITY_PREFIXES: [&str; 16] = [
+const IDENTITY_PREFIXES: [&str; 31] = [
+    "cf-access-",
     "proxy-",
     "remote-",
     "ssl-client-",
     "tailscale-",
     "x-amzn-oidc-",
+    "x-apigateway-",
     "x-auth-",
+    "x-authenticated-",
+    "x-authentik-",
     "x-client-cert",
+    "x-consumer-",
+    "x-credential-",
+    "x-endpoint-api-",
+    "x-envoy-",
     "x-forwarded-",
     "x-goog-",
     "x-http-method",
+    "x-jwt-",
     "x-mcp-auth-",
+    "x-ms-client-principal",
+    "x-ms-token-",
     "x-original-",
+    "x-pomerium-",
     "x-remote-",
     "x-rewrite-",
+    "x-spiffe-",
     "x-ssl-",
+    "x-user-id",
+    "x-vouch-",
     "x-webauth-",
 ];
 
@@ -72,11 +102,24 @@ fn begins_with(name: &[u8], prefix: &str) -> bool {
     name.len() >= prefix.len() && name.iter().zip(prefix.bytes()).all(is_like)
 }
 
-/// Removes what a client must not get from an upstream: headers of the connection, and cookies, which a client could
-/// not send back.
+/// What concerns the whole origin, which is the gateway's, or leads elsewhere.
+const OF_ORIGIN: [&str; 7] = [
+    "alt-svc",
+    "clear-site-data",
+    "location",
+    "refresh",
+    "set-cookie",
+    "set-cookie2",
+    "strict-transport-security",
+];
+
+/// Removes what a client must not get from an upstream: headers of the connection, cookies, which a client could not send
+/// back, and what concerns the whole origin.
 pub(crate) fn strip_response(headers: &mut HeaderMap) {
     strip_hop_by_hop(headers);
-    headers.remove(header::SET_COOKIE);
+    for name in OF_ORIGIN {
+        headers.remove(name);
+    }
     remove(headers, |name| name.starts_with("access-control-"));
 }
 
@@ -187,6 +230,15 @@ mod tests {
             ("trailer", "x-forwarded-user"),
             ("x-auth-request-user", "root"),
             ("x_auth_subject", "root"),
+            ("x-ms-client-principal-name", "root"),
+            ("x_ms_token_aad_id_token", "x"),
+            ("cf-access-jwt-assertion", "x"),
+            ("x-consumer-username", "root"),
+            ("x-authentik-username", "root"),
+            ("x_userinfo", "x"),
+            ("x-user", "root"),
+            ("x-token", "x"),
+            ("true-client-ip", "1"),
             ("x-mcp-auth-subject", "root"),
             ("x-remote-user", "root"),
             ("x-real-ip", "1"),
@@ -219,6 +271,9 @@ mod tests {
             ("cache-control", "no-cache"),
             ("mcp-session-id", "1"),
             ("set-cookie", "a=b"),
+            ("clear-site-data", "*"),
+            ("alt-svc", "h3"),
+            ("location", "http://10.0.0.1/"),
             ("connection", "keep-alive, x-hop"),
             ("x-hop", "1"),
             ("keep-alive", "timeout=5"),

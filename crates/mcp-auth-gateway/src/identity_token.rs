@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::digest::{Context, SHA256, digest};
 use aws_lc_rs::rand::{SystemRandom, fill};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use base64_simd::URL_SAFE_NO_PAD;
@@ -111,7 +111,7 @@ pub(crate) struct IdentityToken {
     /// The claims of the caller's token that are copied, and their names here.
     claims: BTreeMap<String, String>,
     key: Arc<SigningKey>,
-    /// By the hash of the caller's token.
+    /// By the hash of the caller's token and of what it says.
     kept: Mutex<HashMap<[u8; 32], Kept>>,
 }
 
@@ -148,7 +148,13 @@ impl IdentityToken {
     ///
     /// If it cannot be made.
     pub(crate) fn bearer(&self, caller: &AuthInfo, now: SystemTime) -> Result<HeaderValue, String> {
-        let hash = digest(&SHA256, caller.token().expose().as_bytes());
+        // What is known about a token may change while it is valid: by introspection, or in the list of API keys.
+        let mut hash = Context::new(&SHA256);
+        for part in [caller.token().expose(), caller.scopes().as_str(), caller.claims_json()] {
+            hash.update(&part.len().to_be_bytes());
+            hash.update(part.as_bytes());
+        }
+        let hash = hash.finish();
         let hash: [u8; 32] = hash.as_ref().try_into().map_err(|_| "a hash has 32 bytes")?;
         if let Some(kept) = self.lock().get(&hash).filter(|kept| now < kept.until) {
             return Ok(kept.bearer.clone());

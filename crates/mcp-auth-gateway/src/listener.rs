@@ -25,10 +25,6 @@ use crate::opened::Opened;
 use crate::telemetry;
 use crate::tls::Certificates;
 
-/// How long a client may take for the head of a request, and stay idle before it. Longer than clients and proxies keep
-/// their idle connections, so that a request does not meet a close.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
-
 /// How long a TLS handshake may take, as in nginx and HAProxy behind a slow network.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -50,12 +46,14 @@ pub(crate) struct End {
     pub(crate) phases: Phases,
 }
 
-/// Accepts connections until the gateway ends, also those that the system has accepted by then. `answer` answers one request.
+/// Accepts connections until the gateway ends, also those that the system has accepted by then. `answer` answers one request,
+/// whose head may take `head_timeout`, as may an idle connection.
 pub(crate) async fn accept<F, A, B>(
     listener: TcpListener,
     tls: Option<Certificates>,
     connections: Connections,
     end: End,
+    head_timeout: Duration,
     answer: F,
 ) where
     F: Fn(Request<Incoming>) -> A + Clone + Send + Sync + 'static,
@@ -104,7 +102,7 @@ pub(crate) async fn accept<F, A, B>(
         tokio::spawn(async move {
             _ = stream.set_nodelay(true);
             match tls {
-                None => serve(stream, peer, None, watcher, phases, answer).await,
+                None => serve(stream, peer, None, watcher, phases, head_timeout, answer).await,
                 Some(tls) => {
                     let handshake = tls.acceptor().accept(stream);
                     let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await
@@ -114,7 +112,7 @@ pub(crate) async fn accept<F, A, B>(
                     let (_, session) = stream.get_ref();
                     let own = session.peer_certificates().and_then(<[_]>::first);
                     let own = own.map(|der| ClientCertificate::from_der(der));
-                    serve(stream, peer, own, watcher, phases, answer).await;
+                    serve(stream, peer, own, watcher, phases, head_timeout, answer).await;
                 }
             }
             drop(place);
@@ -146,6 +144,7 @@ async fn serve<S, F, A, B>(
     certificate: Option<ClientCertificate>,
     watcher: Watcher,
     mut phases: Phases,
+    head_timeout: Duration,
     answer: F,
 ) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -174,7 +173,7 @@ async fn serve<S, F, A, B>(
     // hyper's own time limits begin when it knows the version.
     let opened = tokio::select! {
         biased;
-        opened = tokio::time::timeout(HEAD_TIMEOUT, Opened::read(stream)) => opened,
+        opened = tokio::time::timeout(head_timeout, Opened::read(stream)) => opened,
         // Connections that have said nothing are closed.
         () = phases.ending() => return,
     };
@@ -182,7 +181,7 @@ async fn serve<S, F, A, B>(
     let builder = Builder::new(TokioExecutor::new());
     let mut builder = if is_http2 { builder.http2_only() } else { builder.http1_only() };
     let mut http1 = builder.http1();
-    http1.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_HEAD_BYTES);
+    http1.timer(TokioTimer::new()).header_read_timeout(head_timeout).max_buf_size(MAX_HEAD_BYTES);
     let mut http2 = builder.http2();
     http2.timer(TokioTimer::new()).max_concurrent_streams(MAX_STREAMS);
     http2.max_header_list_size(u32::try_from(MAX_HEAD_BYTES).unwrap_or(u32::MAX));

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, RETRY_AFTER};
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::header::{ALLOW, AUTHORIZATION, RETRY_AFTER};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use mcp_auth::{BearerAuth, McpAuth, PeerAddr, ResponseBody};
@@ -21,6 +21,7 @@ use crate::polls::Polls;
 use crate::proxy::{Proxy, ProxyBody, text};
 use crate::recorded::{RecordedBody, Recording};
 use crate::telemetry;
+use crate::under_way::UnderWay;
 
 /// The body of a response to a client.
 pub(crate) type GatewayBody = Either<ResponseBody<ProxyBody>, Either<ProxyBody, Full<Bytes>>>;
@@ -28,11 +29,20 @@ pub(crate) type GatewayBody = Either<ResponseBody<ProxyBody>, Either<ProxyBody, 
 /// The longest message that the layer reads, if the configuration does not say otherwise: its own default.
 const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
 
+/// The methods of MCP, and what browsers ask before. Others mean something else to many servers: `TRACE` sends back what the
+/// gateway has added to a request, and `CONNECT` opens a tunnel.
+const METHODS: [Method; 5] =
+    [Method::GET, Method::HEAD, Method::POST, Method::DELETE, Method::OPTIONS];
+const ALLOWED: &str = "GET, HEAD, POST, DELETE, OPTIONS";
+
 /// What a resource has around the library's layer.
 #[derive(Clone)]
 pub(crate) struct Around {
     pub(crate) backend: Backend,
     pub(crate) budgets: Budgets,
+    pub(crate) under_way: UnderWay,
+    /// How many rules it has.
+    pub(crate) rules: usize,
     pub(crate) polls: Arc<Polls>,
     pub(crate) limits: Option<Arc<Limits>>,
     pub(crate) audit: Option<Audit>,
@@ -53,6 +63,7 @@ impl Protected {
     pub(crate) fn new(auth: &McpAuth, around: Around) -> Self {
         let service = auth.bearer_auth().layer(Proxy {
             backend: around.backend.clone(),
+            under_way: around.under_way.clone(),
             limits: around.limits.clone(),
             audit: around.audit.clone(),
         });
@@ -61,6 +72,11 @@ impl Protected {
 
     /// Answers a request.
     pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<GatewayBody> {
+        if !METHODS.contains(request.method()) {
+            let mut response = ours(StatusCode::METHOD_NOT_ALLOWED, "not a method of MCP\n");
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static(ALLOWED));
+            return response;
+        }
         let (mut parts, body) = request.into_parts();
         let address = parts.extensions.get().map(|PeerAddr(address)| *address);
         let limits = self.around.limits.as_deref();

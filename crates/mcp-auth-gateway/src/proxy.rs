@@ -22,23 +22,26 @@ use crate::audit::Audit;
 use crate::audit_notes::Notes;
 use crate::backend::{Backend, HttpServer};
 use crate::budget::{RequestBody, Share};
-use crate::headers::{strip_request, strip_response};
+use crate::connections::network_of;
+use crate::headers::{remove_spellings, strip_request, strip_response};
 use crate::limits::{Caller, Limits, too_many};
 use crate::recorded::{Message, Recording};
 use crate::stdio::StdioBody;
 use crate::telemetry;
+use crate::under_way::{Place, ResponseOf, UnderWay};
 use crate::upstreams::Sent;
 
 /// Tells the upstream by which identifier its request is in the audit log.
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The body of an upstream's response, or a text of ours.
-pub(crate) type ProxyBody = Either<Incoming, Either<Full<Bytes>, StdioBody>>;
+pub(crate) type ProxyBody = Either<ResponseOf<Incoming>, Either<Full<Bytes>, StdioBody>>;
 
 /// The service behind the library's layer.
 #[derive(Clone)]
 pub(crate) struct Proxy {
     pub(crate) backend: Backend,
+    pub(crate) under_way: UnderWay,
     pub(crate) limits: Option<Arc<Limits>>,
     pub(crate) audit: Option<Audit>,
 }
@@ -58,10 +61,13 @@ impl Service<Request<RequestBody>> for Proxy {
             let share = request.extensions().get::<Arc<Share>>().cloned();
             Ok(match (proxy.check(&request), &proxy.backend) {
                 (Err(refusal), _) => *refusal,
-                (Ok(()), Backend::Http(server)) => {
-                    share.iter().for_each(|share| share.pass_on());
-                    pass_on(server, request).await
-                }
+                (Ok(()), Backend::Http(server)) => match proxy.place_for(&request) {
+                    Some(place) => {
+                        share.iter().for_each(|share| share.pass_on());
+                        pass_on(server, place, request).await
+                    }
+                    None => busy(&server.resource),
+                },
                 (Ok(()), Backend::Stdio(stdio)) => {
                     stdio.answer(request).await.map(|body| Either::Right(Either::Right(body)))
                 }
@@ -71,6 +77,15 @@ impl Service<Request<RequestBody>> for Proxy {
 }
 
 impl Proxy {
+    /// Takes a place among the requests under way.
+    fn place_for<B>(&self, request: &Request<B>) -> Option<Place> {
+        let extensions = request.extensions();
+        match extensions.get::<AuthInfo>() {
+            Some(caller) => self.under_way.take((caller.issuer(), caller.subject())),
+            None => self.under_way.take(extensions.get().map(|PeerAddr(it)| network_of(*it))),
+        }
+    }
+
     /// What is checked of an admitted request: that an API key is one, and the limits of its caller.
     fn check<B>(&self, request: &Request<B>) -> Result<(), Box<Response<ProxyBody>>> {
         let extensions = request.extensions();
@@ -108,6 +123,7 @@ impl Proxy {
 
 async fn pass_on(
     HttpServer { resource, upstreams, identity, exchange }: &HttpServer,
+    place: Place,
     mut request: Request<RequestBody>,
 ) -> Response<ProxyBody> {
     strip_request(request.headers_mut());
@@ -115,6 +131,7 @@ async fn pass_on(
     if let Some(notes) = &notes
         && let Ok(id) = HeaderValue::try_from(notes.request_id())
     {
+        remove_spellings(request.headers_mut(), &X_REQUEST_ID);
         request.headers_mut().insert(X_REQUEST_ID, id);
     }
     let caller = request.extensions().get::<AuthInfo>().cloned();
@@ -157,11 +174,20 @@ async fn pass_on(
                     "the server behind this gateway refused the gateway\n",
                 );
             }
+            if parts.status.is_informational() {
+                telemetry::upstream_failure(resource, "upgraded");
+                tracing::warn!(target: "mcp_auth", %upstream, status = parts.status.as_u16(), "the upstream leaves HTTP, which no client of MCP asks for");
+                return text(StatusCode::BAD_GATEWAY, "the server behind this gateway left HTTP\n");
+            }
             parts.headers.remove(header::WWW_AUTHENTICATE);
-            Response::from_parts(parts, Either::Left(body))
+            Response::from_parts(parts, Either::Left(ResponseOf { body, place: Some(place) }))
         }
         Sent::NoSession => {
             text(StatusCode::NOT_FOUND, "this session has ended; begin another one\n")
+        }
+        Sent::Failed { error, .. } if is_of_client(&error) => {
+            tracing::debug!(target: "mcp_auth", "a client went away before its request was complete");
+            text(StatusCode::BAD_REQUEST, "the request is not complete\n")
         }
         Sent::Failed { upstream, error } => {
             let cause = causes_of(&error);
@@ -178,6 +204,27 @@ async fn pass_on(
             text(StatusCode::BAD_GATEWAY, "the server behind this gateway does not answer\n")
         }
     }
+}
+
+/// The response to a request for which there is no place.
+fn busy(resource: &str) -> Response<ProxyBody> {
+    telemetry::request("busy");
+    tracing::debug!(target: "mcp_auth", resource, "too many requests are under way, in all or of this caller");
+    let mut response = text(StatusCode::SERVICE_UNAVAILABLE, "too many requests are under way\n");
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    response
+}
+
+/// Whether a request failed because its own body broke off.
+fn is_of_client(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(cause) = next {
+        if cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_user) {
+            return true;
+        }
+        next = cause.source();
+    }
+    false
 }
 
 /// The causes of an error, up to the first one.

@@ -15,6 +15,7 @@ use crate::protected::Around;
 use crate::routes::Routes;
 use crate::signing::Signing;
 use crate::start_error::StartError;
+use crate::under_way::UnderWay;
 
 /// The resources of one version of the configuration.
 pub(crate) struct Serving {
@@ -23,6 +24,7 @@ pub(crate) struct Serving {
     around: Vec<Around>,
     signing: Option<Signing>,
     budgets: Budgets,
+    under_way: UnderWay,
     pub(crate) routes: Routes,
 }
 
@@ -37,6 +39,7 @@ impl Serving {
         file: Option<&ConfigFile>,
         earlier: Option<&Self>,
         audit: Option<&Audit>,
+        under_way: &UnderWay,
     ) -> Result<Self, StartError> {
         let built = Built::of(config, file, earlier.map(|earlier| &earlier.built))?;
         let signing = earlier.and_then(|earlier| earlier.signing.as_ref());
@@ -69,6 +72,8 @@ impl Serving {
             let around = Around {
                 backend: backend.map_err(wrong)?,
                 budgets: budgets.clone(),
+                under_way: under_way.clone(),
+                rules: resource.rule_count(),
                 polls,
                 limits: limits.or_else(|| Limits::of(&resource.limits).map(Arc::new)),
                 audit: audit.cloned(),
@@ -78,7 +83,8 @@ impl Serving {
             routes.add(built.auth(), resource, around.clone()).map_err(wrong)?;
             all.push(around);
         }
-        Ok(Self { built, around: all, signing, budgets, routes })
+        let under_way = under_way.clone();
+        Ok(Self { built, around: all, signing, budgets, under_way, routes })
     }
 
     /// The resource with this URL, and what it has around it.
@@ -106,6 +112,22 @@ impl Serving {
         later.built.find(auth.resource()).is_some_and(|found| found.is_reused())
     }
 
+    /// Warns about what `later` no longer protects as this does: a part of a file may be valid too.
+    pub(crate) fn warn_of_less(&self, later: &Self) {
+        for (auth, around) in self.auths().zip(&self.around) {
+            let resource = auth.resource();
+            match later.find(resource) {
+                None => {
+                    tracing::warn!(target: "mcp_auth", resource, "a resource is no longer in the file: its clients get a 404");
+                }
+                Some((_, now)) if now.rules < around.rules => {
+                    tracing::warn!(target: "mcp_auth", resource, before = around.rules, now = now.rules, "a resource has fewer rules than before");
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
     /// Ends the listening streams of the resources that `later` does not have, or has changed: their clients open them again,
     /// and are checked by the new description. Ends their polls of security events too.
     pub(crate) fn end_all_but_of(&self, later: &Self) {
@@ -128,6 +150,10 @@ impl Serving {
     /// Begins the polls of security events that have not begun.
     pub(crate) fn start_polls(&self) {
         self.around.iter().for_each(|around| around.polls.start());
+    }
+
+    pub(crate) fn under_way(&self) -> &UnderWay {
+        &self.under_way
     }
 
     pub(crate) fn budgets(&self) -> &Budgets {

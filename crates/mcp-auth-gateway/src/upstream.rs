@@ -26,6 +26,8 @@ pub(crate) struct Upstream {
     authority: Authority,
     host: HeaderValue,
     path: Box<str>,
+    /// The same, for a request whose query is too long to be added.
+    without_query: PathAndQuery,
     client: Client<HttpsConnector<HttpConnector>, Lent>,
 }
 
@@ -51,6 +53,10 @@ impl Upstream {
             return Err(format!("{url:?} has a query; that of the client is passed on"));
         }
         let host = HeaderValue::from_str(authority.as_str()).map_err(|error| error.to_string())?;
+        let without_query = match path.is_empty() {
+            true => PathAndQuery::from_static("/"),
+            false => path.parse().map_err(|_| format!("{url:?} is not a URL"))?,
+        };
         let mut http = HttpConnector::new();
         http.enforce_http(false);
         http.set_nodelay(true);
@@ -65,7 +71,7 @@ impl Upstream {
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
             .build(https);
-        Ok(Self { scheme, authority, host, path: path.into(), client })
+        Ok(Self { scheme, authority, host, path: path.into(), without_query, client })
     }
 
     /// Passes a request on, with the query of the client. A request is sent again only if a pooled connection was closed
@@ -78,14 +84,14 @@ impl Upstream {
         &self,
         mut request: Request<Lent>,
     ) -> Result<Response<Incoming>, hyper_util::client::legacy::Error> {
-        let path = match request.uri().query() {
-            Some(query) => [&self.path, "?", query].concat().parse(),
-            None => self.path.parse(),
-        };
+        let path = request.uri().query().and_then(|query| {
+            let path: Result<PathAndQuery, _> = [&self.path, "?", query].concat().parse();
+            path.ok()
+        });
         let mut parts = http::uri::Parts::default();
         parts.scheme = Some(self.scheme.clone());
         parts.authority = Some(self.authority.clone());
-        parts.path_and_query = Some(path.unwrap_or_else(|_| PathAndQuery::from_static("/")));
+        parts.path_and_query = Some(path.unwrap_or_else(|| self.without_query.clone()));
         *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
         request.headers_mut().insert(header::HOST, self.host.clone());
         *request.version_mut() = http::Version::HTTP_11;

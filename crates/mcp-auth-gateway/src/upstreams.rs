@@ -160,7 +160,7 @@ impl Upstreams {
     }
 
     fn eject_if_gone(&self, member: &Member, error: &Error) {
-        if error.is_connect() {
+        if error.is_connect() && is_of_peer(error) {
             let until = self.now().saturating_add(millis(EJECTION));
             member.ejected_until.store(until, Ordering::Relaxed);
             tracing::warn!(target: "mcp_auth", upstream = %member.upstream.authority(), for_seconds = EJECTION.as_secs(), "an upstream cannot be reached, and gets no requests for a while");
@@ -195,6 +195,27 @@ impl Member {
     fn failed(&self, error: Error) -> Sent {
         Sent::Failed { upstream: self.upstream.authority(), error }
     }
+}
+
+/// Whether the other side was not there. It is not to blame if this process has no more files or ports.
+fn is_of_peer(error: &(dyn std::error::Error + 'static)) -> bool {
+    use std::io::ErrorKind as Kind;
+    let mut next = Some(error);
+    while let Some(cause) = next {
+        if let Some(error) = cause.downcast_ref::<std::io::Error>() {
+            return matches!(
+                error.kind(),
+                Kind::ConnectionRefused
+                    | Kind::ConnectionReset
+                    | Kind::HostUnreachable
+                    | Kind::NetworkUnreachable
+                    | Kind::NetworkDown
+                    | Kind::TimedOut
+            );
+        }
+        next = cause.source();
+    }
+    false
 }
 
 fn millis(duration: Duration) -> u64 {
@@ -262,6 +283,23 @@ mod tests {
             let urls: Vec<_> = urls.into_iter().map(str::to_owned).collect();
             let error = Upstreams::new(&Strings::Many(urls)).expect_err("an error");
             assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn only_the_other_side_is_ejected() {
+        use std::io::{Error, ErrorKind};
+        for (error, expected) in [
+            (Error::from(ErrorKind::ConnectionRefused), true),
+            (Error::from(ErrorKind::HostUnreachable), true),
+            (Error::from(ErrorKind::TimedOut), true),
+            (Error::from(ErrorKind::AddrNotAvailable), false),
+            (Error::from(ErrorKind::OutOfMemory), false),
+            (Error::from(ErrorKind::InvalidData), false),
+            #[cfg(unix)]
+            (Error::from_raw_os_error(24), false), // too many open files
+        ] {
+            assert_eq!(is_of_peer(&error), expected, "{error}");
         }
     }
 }

@@ -349,7 +349,7 @@ async fn an_upstream_can_verify_a_token_about_who_calls() {
     assert!(told.len() == 2 && told[0] == told[1] && !told[0].contains(&token), "{told:?}");
 
     let mut admin = TcpStream::connect(world.admin).await.expect("a connection");
-    admin.write_all(b"GET /jwks.json HTTP/1.1\r\nHost: admin\r\n\r\n").await.expect("sent");
+    admin.write_all(b"GET /jwks.json HTTP/1.1\r\nHost: localhost\r\n\r\n").await.expect("sent");
     let answer = read_message(&mut admin).await.expect("an answer");
     let jwks = answer.split("\r\n\r\n").nth(1).expect("a body");
     let keys = mcp_auth::jwt::KeySet::parse(jwks.as_bytes()).expect("keys");
@@ -433,4 +433,56 @@ fn file_with(name: &str, text: &str) -> String {
     let path = std::env::temp_dir().join(format!("mcp-auth-{}-{name}", std::process::id()));
     std::fs::write(&path, text).expect("a file");
     path.display().to_string()
+}
+
+#[tokio::test]
+async fn only_the_methods_of_mcp_are_passed_on() {
+    let upstream = Upstream::answering(OK).await;
+    let world = World::new(upstream.address, "upstream_headers = { X-Key = \"env:PATH\" }\n").await;
+    let token = world.token(&["read"]);
+    for method in ["TRACE", "CONNECT", "PUT", "PATCH", "PROPFIND", "post"] {
+        let host = world.gateway;
+        let target = if method == "CONNECT" { format!("{host}/files") } else { "/files".into() };
+        let request = format!(
+            "{method} {target} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\nContent-Length: 0\r\n\r\n"
+        );
+        let response = world.send(&request).await;
+        let status = response.split(' ').nth(1).unwrap_or_default();
+        assert!(["405", "400", "404", ""].contains(&status), "{method}: {response}");
+    }
+    assert_eq!(upstream.requests().len(), 0);
+}
+
+#[tokio::test]
+async fn an_upstream_does_not_lead_a_client_out_of_http() {
+    let answer =
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
+    let upstream = Upstream::answering(answer).await;
+    let world = World::new(upstream.address, "").await;
+    let response = world.post(&world.token(&["read"]), "", "{}").await;
+    assert!(response.starts_with("HTTP/1.1 502"), "{response}");
+}
+
+#[tokio::test]
+async fn web_pages_learn_nothing_from_the_admin_listener() {
+    let upstream = Upstream::answering(OK).await;
+    let world = World::new(upstream.address, "").await;
+    let admin = world.admin;
+    for (method, lines, expected) in [
+        ("GET", format!("Host: {admin}"), "200"),
+        ("GET", "Host: localhost:9090".to_owned(), "200"),
+        ("HEAD", format!("Host: {admin}"), "200"),
+        ("GET", "Host: rebind.example".to_owned(), "403"),
+        ("GET", format!("Host: {admin}\r\nOrigin: http://page.example"), "403"),
+        ("DELETE", format!("Host: {admin}"), "405"),
+        ("GET", String::from("X: 1"), "403"),
+    ] {
+        let mut stream = TcpStream::connect(admin).await.expect("a connection");
+        let request = format!("{method} /livez HTTP/1.1\r\n{lines}\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        let mut answer = String::new();
+        let read = stream.read_to_string(&mut answer); // it closes the connection
+        tokio::time::timeout(PATIENCE, read).await.expect("in time").expect("an answer");
+        assert_eq!(answer.split(' ').nth(1), Some(expected), "{method} {lines}: {answer}");
+    }
 }
