@@ -17,6 +17,9 @@ use crate::serving::{Current, Serving};
 /// of a folder above, and network file systems notify nobody.
 const INTERVAL: Duration = Duration::from_secs(5);
 
+/// How long a file must say the same before it is used without a signal. Editors and copies write a file within it.
+const SETTLED_AFTER: Duration = Duration::from_secs(2);
+
 /// How long the keys of new issuers are waited for before their resources serve. An issuer that is down must not keep
 /// the rest of the file from being used.
 const WARM_UP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -110,10 +113,19 @@ impl Reload {
     pub(crate) async fn run(mut self) {
         loop {
             let is_told = self.wait().await;
-            let path = self.used.path().to_owned();
-            let Ok(seen) = tokio::task::spawn_blocking(move || look(path)).await else { continue };
+            let is_final = |seen: &Seen| is_told || self.is_known(seen);
+            let pause = || tokio::time::sleep(SETTLED_AFTER);
+            let path = self.used.path();
+            let seen = settled(|| look(path.to_owned()), pause, is_final, is_same).await;
+            let Some(seen) = seen else { continue };
             self.consider(seen, is_told).await;
         }
+    }
+
+    /// Whether it is what is in use, or what was refused.
+    fn is_known(&self, seen: &Seen) -> bool {
+        let file = seen.as_ref().map(|(file, _)| file);
+        file == Ok(&self.used) || self.refused.as_ref().is_some_and(|known| known.as_ref() == file)
     }
 
     /// Waits for the next look. Returns whether the process was told to.
@@ -143,7 +155,13 @@ impl Reload {
             Err(error) => return self.refuse(Err(error.clone()), &error),
         };
         let earlier = self.current.get();
-        match Serving::of(&config, Some(&file), Some(&earlier), self.audit.as_ref()) {
+        match Serving::of(
+            &config,
+            Some(&file),
+            Some(&earlier),
+            self.audit.as_ref(),
+            earlier.under_way(),
+        ) {
             Ok(serving) => self.replace(file, serving).await,
             Err(error) => self.refuse(Ok(file), &error),
         }
@@ -162,6 +180,7 @@ impl Reload {
         warm_up(&serving).await;
         let number = serving.new_auths().count();
         let earlier = self.current.replace(Arc::clone(&serving));
+        earlier.warn_of_less(&serving);
         earlier.end_all_but_of(&serving);
         serving.start_polls();
         tracing::info!(target: "mcp_auth", changed_resources = number, resources = serving.auths().count(), "the configuration was read again");
@@ -175,12 +194,37 @@ impl Reload {
     }
 }
 
-fn look(path: PathBuf) -> Seen {
-    ConfigFile::read(path).map_err(|error| error.to_string())
+async fn look(path: PathBuf) -> Option<Seen> {
+    let read = || ConfigFile::read(path).map_err(|error| error.to_string());
+    tokio::task::spawn_blocking(read).await.ok()
 }
 
-/// Fetches the keys of new resources, all at the same time.
-async fn warm_up(serving: &Serving) {
+/// What is seen twice in a row, with a pause between, or is final. A file that is being written says something else soon: a
+/// part of it may be valid, and have fewer rules.
+async fn settled<T, L: Future<Output = Option<T>>, P: Future>(
+    look: impl Fn() -> L,
+    pause: impl Fn() -> P,
+    is_final: impl Fn(&T) -> bool,
+    is_same: impl Fn(&T, &T) -> bool,
+) -> Option<T> {
+    let mut seen = look().await?;
+    while !is_final(&seen) {
+        pause().await;
+        let again = look().await?;
+        if is_same(&again, &seen) {
+            break;
+        }
+        seen = again;
+    }
+    Some(seen)
+}
+
+fn is_same(one: &Seen, other: &Seen) -> bool {
+    one.as_ref().map(|(file, _)| file) == other.as_ref().map(|(file, _)| file)
+}
+
+/// Fetches the keys of new resources, all at the same time. The log says which cannot be fetched.
+pub(crate) async fn warm_up(serving: &Serving) {
     let mut fetches = JoinSet::new();
     for auth in serving.new_auths() {
         let auth = auth.clone();
@@ -194,5 +238,29 @@ async fn warm_up(serving: &Serving) {
     let all = async { while fetches.join_next().await.is_some() {} };
     if tokio::time::timeout(WARM_UP_TIMEOUT, all).await.is_err() {
         tracing::warn!(target: "mcp_auth", "an issuer takes long to answer: its keys are fetched later");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::future::ready;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_that_is_being_written_is_not_used() {
+        for (looks, expected) in [
+            (&["old"][..], Some("old")),
+            (&["new", "new"], Some("new")),
+            (&["ha", "half", "whole", "whole"], Some("whole")),
+            (&["half", "old"], Some("old")),
+            (&["half"], None),
+        ] {
+            let looks = RefCell::new(looks.iter().copied());
+            let look = || ready(looks.borrow_mut().next());
+            let seen = settled(look, || ready(()), |seen| *seen == "old", |a, b| a == b).await;
+            assert_eq!(seen, expected);
+        }
     }
 }
