@@ -16,7 +16,7 @@ type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// A file with the whole configuration, in TOML, or in JSON if it ends in .json
-    #[arg(conflicts_with_all = ["issuer", "provider", "url", "upstream", "scopes", "listen", "admin", "import", "command"])]
+    #[arg(conflicts_with_all = ["issuer", "provider", "url", "upstream", "scopes", "import", "command"])]
     file: Option<PathBuf>,
 
     /// The authorization server: its issuer URL
@@ -70,12 +70,15 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: Arguments) -> Result {
     if arguments.schema {
-        println!("{}", serde_json::to_string_pretty(&Config::schema())?);
-        return Ok(());
+        let schema = serde_json::to_string_pretty(&Config::schema())?;
+        return Ok(writeln!(std::io::stdout(), "{schema}")?);
     }
     let (file, config) = match &arguments.file {
         Some(file) => {
-            let (file, config) = ConfigFile::read(file)?;
+            let (file, mut config) = ConfigFile::read(file)?;
+            // Where to listen depends on the machine, as in a container.
+            config.listen = arguments.listen.or(config.listen);
+            config.admin = arguments.admin.or(config.admin);
             (Some(file), config)
         }
         None => (None, arguments.to_config()?),

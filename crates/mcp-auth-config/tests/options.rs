@@ -154,6 +154,10 @@ const ONLY_CODE: &[(&str, &str)] = &[
     ("ApiKey::", "the keys are in `api_keys_file`, which is read again when it changes"),
     ("ApiKeys::key", "the keys are in `api_keys_file`, which is read again when it changes"),
     ("AuthorizationServer::clock", "a clock is for tests"),
+    (
+        "McpAuthBuilder::successor_of",
+        "the file is read again: each resource succeeds its earlier value",
+    ),
     ("AuthorizationServer::external", "its tokens need a verifier, which is a function"),
     ("AuthorizationServer::map_metadata", "a function; `metadata_file` has a changed document"),
     ("AuthorizationServer::map_metadata_async", "a function"),

@@ -90,7 +90,7 @@ impl Hosts {
         if forwarded.is_some() {
             return Err(Denial::host_not_allowed().detail("the proxy that `.forwarded_host_from(..)` names says that the client called a host (logged at debug) that is none of this server's names, or it names several: let it replace the `X-Forwarded-Host` that clients send, and add the host with `.alias(..)` if it is one of this server"));
         }
-        Err(Denial::host_not_allowed().detail("`Host`, or the host in the target of the request (both logged at debug), is none of this server's names, comes twice, or they differ: if a proxy in front sends its own name for this server, let it send the client's instead (nginx: `proxy_set_header Host $host`); or give rmcp's `with_allowed_hosts(..)` all names that are right, which replace its `localhost`"))
+        Err(Denial::host_not_allowed().detail("`Host`, or the host in the target of the request (both logged at debug), is none of this server's names, comes twice, or they differ: if a proxy in front sends its own name for this server, let it send the client's instead (nginx: `proxy_set_header Host $http_host`); or give rmcp's `with_allowed_hosts(..)` all names that are right, which replace its `localhost`"))
     }
 }
 
