@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// One line of JSON for each request to a resource, admitted or refused.
+/// One line of JSON for each request to a resource, admitted or refused. Bodies are read before they pass.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AuditConfig {

@@ -37,13 +37,14 @@ impl Config {
     ///
     /// What is missing or contradicts itself, with the name of the issuer or the URL of the resource.
     pub fn protected_resources(&self) -> Result<Vec<McpAuth>, Error> {
-        Ok(Built::of(self, None, None)?.auths().cloned().collect())
+        Ok(Built::of(self, None, None, self.audit.is_some())?.auths().cloned().collect())
     }
 }
 
 impl Built {
     /// Builds the resources of a configuration, and of the file that it comes from, if it does. `earlier` are those of the same
-    /// file as it was before.
+    /// file as it was before. If it `is_audited` what requests ask for, no message passes that cannot be read: that is of the
+    /// log that is open, which `audit` of a later file does not change.
     ///
     /// # Errors
     ///
@@ -52,6 +53,7 @@ impl Built {
         config: &Config,
         file: Option<&ConfigFile>,
         earlier: Option<&Self>,
+        is_audited: bool,
     ) -> Result<Self, Error> {
         if config.resources.is_empty() {
             return Err(Error::new(
@@ -93,7 +95,7 @@ impl Built {
         let revocations = revocations.unwrap_or_else(|| config.revocations.to_revocations());
         let mut built = Self { issuers, revocations, resources: Vec::new() };
         for (index, resource) in config.resources.iter().enumerate() {
-            let one = built.resource(config, index, resource, file, earlier);
+            let one = built.resource(config, index, resource, file, earlier, is_audited);
             let one = one.map_err(|error| Error::of("resource", &resource.url, error))?;
             built.resources.push(one);
         }
@@ -108,6 +110,7 @@ impl Built {
         resource: &ResourceConfig,
         file: Option<&ConfigFile>,
         earlier: Option<&Self>,
+        is_audited: bool,
     ) -> Result<BuiltResource, Error> {
         let names: Vec<&str> = match &resource.issuers {
             Some(names) => names.iter().map(String::as_str).collect(),
@@ -122,7 +125,7 @@ impl Built {
         let auth = match (same, before) {
             (Some(same), _) => same.auth.clone(),
             (None, before) => {
-                let mut builder = resource.to_builder(servers)?;
+                let mut builder = resource.to_builder(servers, is_audited)?;
                 if let Some(before) = before {
                     builder = builder.successor_of(&before.auth);
                 }

@@ -36,7 +36,7 @@ pub struct Config {
     /// The key that signs the tokens of `identity = "jwt"`, in PEM (PKCS #8, P-256). Default: a new one at each start.
     pub signing_key: Option<SecretSource>,
     /// The most bytes of request bodies that are held in all, until it is decided whether they pass. Rules need a body to
-    /// decide. Default: 256 MiB.
+    /// decide, and `audit` to say what was decided. Default: 256 MiB.
     pub max_buffered_bytes: Option<usize>,
     /// The same for callers without a token, where `optional` admits them. Default: 64 MiB.
     pub max_anonymous_buffered_bytes: Option<usize>,

@@ -159,12 +159,13 @@ impl ResourceConfig {
     pub(crate) fn to_builder(
         &self,
         servers: impl IntoIterator<Item = AuthorizationServer>,
+        is_audited: bool,
     ) -> Result<McpAuthBuilder, Error> {
         let mut auth = McpAuth::builder(&self.url)
             .authorization_servers(servers)
             .required_scopes(Require::from_iter(self.scopes.clone()))
             .allowed_origins(self.allowed_origins.clone())
-            .tools(self.rules()?);
+            .tools(self.rules(is_audited)?);
         for alias in &self.aliases {
             auth = auth.alias(alias);
         }
@@ -285,15 +286,15 @@ impl ResourceConfig {
         keys.to_server()
     }
 
-    fn rules(&self) -> Result<ToolScopes, Error> {
+    fn rules(&self, is_audited: bool) -> Result<ToolScopes, Error> {
         let mut rules = ToolScopes::new();
         if self.limits.tools.contains_key("") {
             return Err(Error::new(
                 "`limits.tools` has a limit without a name: set it to a tool, or to `\"*\"`",
             ));
         }
-        if self.tools.is_empty() && !self.limits.tools.is_empty() {
-            // Which tool is called is known only where there is a rule.
+        if self.tools.is_empty() && (is_audited || !self.limits.tools.is_empty()) {
+            // Which tool is called is known only where there is a rule. Without one, a message that is not understood passes.
             rules = rules.tool("*", Rule::default());
         }
         let rules =

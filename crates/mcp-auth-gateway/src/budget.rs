@@ -70,7 +70,8 @@ impl Share {
         })
     }
 
-    /// From now on, what is read is sent at once.
+    /// From now on, what is read is sent at once. Where a copy is kept (for `audit` and `limits.tools`), all of the body was read
+    /// before, and counts until the head of the response.
     pub(crate) fn pass_on(&self) {
         self.is_passed_on.store(true, Ordering::Relaxed);
         telemetry::decision("passed_on", self.began.elapsed());

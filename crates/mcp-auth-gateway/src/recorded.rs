@@ -9,8 +9,8 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 /// The body of a request of a client.
-pub(crate) struct RecordedBody {
-    body: Incoming,
+pub(crate) struct RecordedBody<B = Incoming> {
+    body: B,
     recording: Option<Recording>,
 }
 
@@ -34,13 +34,19 @@ pub(crate) enum Message {
     TooLong,
 }
 
-impl RecordedBody {
-    pub(crate) fn new(body: Incoming, recording: Option<Recording>) -> Self {
+impl<B: Body> RecordedBody<B> {
+    pub(crate) fn new(body: B, recording: Option<Recording>) -> Self {
         if let Some(recording) = &recording {
-            recording.lock().is_whole = body.is_end_stream();
+            recording.lock().is_whole = is_over(&body);
         }
         Self { body, recording }
     }
+}
+
+/// Whether no bytes of a body are left. HTTP/2 can declare a length, send as many bytes, and leave its stream open: whoever
+/// gets them has the whole message.
+fn is_over(body: &impl Body) -> bool {
+    body.is_end_stream() || body.size_hint().exact() == Some(0)
 }
 
 impl Recording {
@@ -79,14 +85,14 @@ impl Recording {
     }
 }
 
-impl Body for RecordedBody {
+impl<B: Body<Data = Bytes> + Unpin> Body for RecordedBody<B> {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = B::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(context);
         if let Some(recording) = &self.recording
             && let Poll::Ready(frame) = &polled
@@ -98,7 +104,7 @@ impl Body for RecordedBody {
                 Some(Err(_)) => return polled,
                 None => {}
             }
-            if frame.is_none() || self.body.is_end_stream() {
+            if frame.is_none() || is_over(&self.body) {
                 recording.lock().is_whole = true;
             }
         }
@@ -116,7 +122,50 @@ impl Body for RecordedBody {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+    use std::task::Waker;
+
     use super::*;
+
+    /// What has declared its length, and does not say when it ends.
+    struct Open(Vec<Bytes>);
+
+    impl Body for Open {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            match self.0.pop() {
+                Some(data) => Poll::Ready(Some(Ok(Frame::data(data)))),
+                None => Poll::Pending,
+            }
+        }
+
+        fn size_hint(&self) -> SizeHint {
+            SizeHint::with_exact(self.0.iter().map(|data| data.len() as u64).sum())
+        }
+    }
+
+    #[test]
+    fn a_message_is_known_when_its_last_declared_byte_has_passed() {
+        let recording = Recording::new(100);
+        let frames = ["cd", "ab"].map(|text| Bytes::from_static(text.as_bytes()));
+        let mut body = RecordedBody::new(Open(frames.to_vec()), Some(recording.clone()));
+        let mut next = || {
+            let polled = Pin::new(&mut body).poll_frame(&mut Context::from_waker(Waker::noop()));
+            (polled.is_ready(), recording.message())
+        };
+        assert_eq!(next(), (true, Message::Unread));
+        let whole = Message::Whole(Bytes::from_static(b"abcd"));
+        assert_eq!(next(), (true, whole.clone()));
+        assert_eq!(next(), (false, whole));
+        let empty = Recording::new(100);
+        _ = RecordedBody::new(Open(Vec::new()), Some(empty.clone()));
+        assert_eq!(empty.message(), Message::Whole(Bytes::new()));
+    }
 
     #[test]
     fn a_message_is_known_when_all_of_it_has_been_read() {

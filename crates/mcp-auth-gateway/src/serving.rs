@@ -41,7 +41,8 @@ impl Serving {
         audit: Option<&Audit>,
         under_way: &UnderWay,
     ) -> Result<Self, StartError> {
-        let built = Built::of(config, file, earlier.map(|earlier| &earlier.built))?;
+        let before = earlier.map(|earlier| &earlier.built);
+        let built = Built::of(config, file, before, audit.is_some())?;
         let signing = earlier.and_then(|earlier| earlier.signing.as_ref());
         let signing = Signing::of(config, signing)?;
         let key = signing.as_ref().map(|signing| &signing.key);

@@ -6,20 +6,20 @@ use crate::world::{OK, Upstream, World, call, hang_up, header, status, until};
 
 const SCHEMA: &str = include_str!("../../../../docs/audit.schema.json");
 
-fn file(upstream: &str, audit: &str, rest: &str) -> String {
+pub(crate) fn file(upstream: &str, audit: &str, rest: &str) -> String {
     format!(
         "audit = {{ {audit} }}\n{{issuer}}\n[[resources]]\nurl = \"http://127.0.0.1:{{port}}/files\"\nupstream = \"http://{upstream}/mcp\"\nscopes = [\"read\"]\n{rest}"
     )
 }
 
 impl World {
-    fn log(&self) -> Vec<String> {
+    pub(crate) fn log(&self) -> Vec<String> {
         let text = std::fs::read_to_string(self.folder.join("audit.jsonl")).unwrap_or_default();
         text.lines().map(str::to_owned).collect()
     }
 
     /// The decisions, of which there are this many.
-    async fn decisions(&self, number: usize) -> Vec<AuditDecision> {
+    pub(crate) async fn decisions(&self, number: usize) -> Vec<AuditDecision> {
         let lines = until(async || Some(self.log()).filter(|lines| lines.len() >= number)).await;
         assert_eq!(lines.len(), number, "{lines:?}");
         lines.iter().map(|line| decision(line)).collect()
@@ -153,7 +153,7 @@ async fn requests_without_an_answer_and_long_messages_are_written_down_too() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let audit = "file = \"{folder}/audit.jsonl\"";
-    let rest = "optional = true\nmax_message_bytes = 100\n";
+    let rest = "optional = true\nmax_message_bytes = 120\n";
     let mut world = World::new("gone", &file(&address.to_string(), audit, rest)).await;
     let token = world.token("/files", "alice", &["read"]);
     let lines = format!("Authorization: Bearer {token}\r\n");
@@ -168,15 +168,18 @@ async fn requests_without_an_answer_and_long_messages_are_written_down_too() {
     assert_eq!((gone.decision, gone.status), (AuditedDecision::Admitted, None));
     assert_eq!(gone.request.tool.as_deref(), Some("list"));
     drop((upstream, listener));
-    // Nobody listens any more. A long message is passed on where no rule depends on it.
+    // Nobody listens any more.
+    assert_eq!(status(&world.send(&world.post("/files", &lines, &call("list"))).await), 502);
+    let get = format!("GET /files HTTP/1.1\r\nHost: {}\r\n\r\n", world.gateway);
+    assert_eq!(status(&world.send(&get).await), 502);
     let long = call(&"x".repeat(200));
-    assert_eq!(status(&world.send(&world.post("/files", &lines, &long)).await), 502);
-    assert_eq!(status(&world.send(&world.post("/files", "", "")).await), 502);
-    let lines = world.decisions(3).await;
+    assert_eq!(status(&world.send(&world.post("/files", &lines, &long)).await), 413);
+    let lines = world.decisions(4).await;
     assert_eq!((lines[1].status, lines[1].upstream_status), (Some(502), None));
     assert_eq!(lines[2].decision, AuditedDecision::Anonymous);
     assert!(lines[2].caller.is_none());
     assert_eq!(lines[2].request.message, AuditedMessage::None);
+    assert_eq!((lines[3].decision, lines[3].status), (AuditedDecision::Denied, Some(413)));
     world.stop();
 }
 

@@ -1,6 +1,7 @@
 //! Operating a gateway: its file changes, it ends, and what it writes down and limits.
 
 mod audit;
+mod hidden;
 mod drain;
 mod limits;
 mod reload;
