@@ -18,7 +18,8 @@ use crate::audit_line::{
     AuditDecision, AuditLine, AuditRequest, AuditedMessage, VERSION, cut, rfc3339, short,
 };
 use crate::audit_notes::Notes;
-use crate::audit_writer::{AuditWriter, Place};
+use crate::audit_writer::AuditWriter;
+use crate::connections::network_of;
 use crate::hangups::Hangups;
 use crate::recorded::{Message, Recording};
 
@@ -40,7 +41,10 @@ pub(crate) struct CannotBeWritten;
 /// A request that is under way. Its line is written when this is dropped.
 pub(crate) struct Entry {
     audit: Audit,
-    place: Option<Place>,
+    /// Whether there was room for its line when it came. The line is then written, whatever came between. So no more lines
+    /// wait than there is room for, and one for each request under way when there was no more, which takes more memory than
+    /// its line.
+    is_promised: bool,
     auth: McpAuth,
     begun: (SystemTime, Instant),
     method: Method,
@@ -74,9 +78,9 @@ impl Audit {
         address: Option<IpAddr>,
         recording: Recording,
     ) -> Result<Entry, CannotBeWritten> {
-        let place = self.0.writer.place();
-        let is_lost = place.is_none() || self.0.writer.has_failed();
-        if self.0.config.required && is_lost {
+        // Requests that wait take no room, so that nobody keeps others out by opening many.
+        let is_promised = self.0.writer.has_room();
+        if self.0.config.required && (!is_promised || self.0.writer.has_failed()) {
             self.0.writer.lose();
             return Err(CannotBeWritten);
         }
@@ -87,7 +91,7 @@ impl Audit {
         notes.lock().request_id = format!("{:016x}{number:08x}", self.0.prefix);
         Ok(Entry {
             audit: self.clone(),
-            place,
+            is_promised,
             auth: auth.clone(),
             begun: (SystemTime::now(), Instant::now()),
             method: parts.method.clone(),
@@ -96,6 +100,11 @@ impl Audit {
             recording,
             notes,
         })
+    }
+
+    /// Counts a request over the limit of its address. It has no line of its own, since it costs its sender nothing.
+    pub(crate) fn limited(&self, auth: &McpAuth, address: IpAddr) {
+        self.0.writer.limited(auth.resource(), network_of(address));
     }
 
     /// The claim that names the caller, if one is configured.
@@ -196,9 +205,10 @@ impl Entry {
 impl Drop for Entry {
     fn drop(&mut self) {
         let Some(line) = self.line() else { return };
-        match self.place.take() {
-            Some(place) => place.write(&line),
-            None => self.audit.0.writer.lose(),
+        let writer = &self.audit.0.writer;
+        match self.is_promised || writer.has_room() {
+            true => writer.send(&line),
+            false => writer.lose(),
         }
     }
 }

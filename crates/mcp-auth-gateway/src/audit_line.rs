@@ -23,6 +23,8 @@ pub enum AuditLine {
     Decision(Box<AuditDecision>),
     /// Lines that could not be written before this one.
     Lost(AuditLost),
+    /// Requests of one address that were over `limits.address`.
+    Limited(AuditLimited),
 }
 
 /// A decision about a request.
@@ -129,6 +131,21 @@ pub struct AuditLost {
     pub time: String,
     /// How many lines were lost.
     pub lost: u64,
+}
+
+/// Requests of one address that were over `limits.address`, within a minute. They have no lines of their own.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+pub struct AuditLimited {
+    /// The version of this form.
+    pub v: u8,
+    /// When the first of them came (RFC 3339, UTC).
+    pub time: String,
+    /// The URL of the resource.
+    pub resource: String,
+    /// The address, or the first one of a network of 64 bits (IPv6). `null` for all further ones, if there are very many.
+    pub address: Option<String>,
+    /// How many requests there were.
+    pub limited: u64,
 }
 
 impl AuditLine {

@@ -2,17 +2,21 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
+use std::net::IpAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use mcp_auth_config::AuditConfig;
 
+use crate::audit_limited::{INTERVAL, LimitedCounts};
 use crate::audit_line::{AuditLine, AuditLost, VERSION, rfc3339};
 
-/// The most lines that wait to be written: some seconds of a busy gateway, about 10 MB.
+/// The most lines that wait to be written while further requests are promised one: some seconds of a busy gateway, about
+/// 10 MB.
 const MAX_WAITING: usize = 10_000;
 
 /// How long writing pauses after it failed. A disk that is full stays so for a while.
@@ -36,17 +40,12 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    /// Lines that wait, or may come.
-    taken: AtomicUsize,
+    /// How many lines wait to be written.
+    waiting: AtomicUsize,
     lost: AtomicU64,
     has_failed: AtomicBool,
     must_reopen: AtomicBool,
-}
-
-/// A place for a line. It is free again when the line is written, or when this is dropped.
-pub(crate) struct Place {
-    shared: Arc<Shared>,
-    is_used: bool,
+    limited: LimitedCounts,
 }
 
 impl AuditWriter {
@@ -56,25 +55,43 @@ impl AuditWriter {
     ///
     /// If the file cannot be opened.
     pub(crate) fn start(config: &AuditConfig) -> io::Result<Self> {
+        Self::counting_for(config, INTERVAL)
+    }
+
+    /// Writes down each `interval` what was counted.
+    fn counting_for(config: &AuditConfig, interval: Duration) -> io::Result<Self> {
         let mut output = Output::open(config.file.as_deref())?;
         let (lines, waiting) = mpsc::channel::<Vec<u8>>();
         let state = Arc::<State>::default();
         let (seen, file) = (Arc::clone(&state), config.file.clone());
         thread::Builder::new().name("audit".into()).spawn(move || {
-            while let Ok(line) = waiting.recv() {
-                write(&mut output, file.as_deref(), &seen, &line);
-                seen.taken.fetch_sub(1, Ordering::AcqRel);
+            let mut counted = Instant::now();
+            loop {
+                match waiting.recv_timeout(interval.saturating_sub(counted.elapsed())) {
+                    Ok(line) => {
+                        write(&mut output, file.as_deref(), &seen, &line);
+                        seen.waiting.fetch_sub(1, Ordering::AcqRel);
+                    }
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => return,
+                }
+                if counted.elapsed() >= interval {
+                    // As one line that waits, so that who waits for the last one waits for these too.
+                    seen.waiting.fetch_add(1, Ordering::AcqRel);
+                    for line in seen.limited.take() {
+                        write(&mut output, file.as_deref(), &seen, &line.to_text());
+                    }
+                    seen.waiting.fetch_sub(1, Ordering::AcqRel);
+                    counted = Instant::now();
+                }
             }
         })?;
         Ok(Self(Arc::new(Shared { lines, state })))
     }
 
-    /// Takes a place for a line. Returns `None` if too many wait.
-    pub(crate) fn place(&self) -> Option<Place> {
-        let taken = &self.0.state.taken;
-        let take = |taken| (taken < MAX_WAITING).then_some(taken + 1);
-        taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).ok()?;
-        Some(Place { shared: Arc::clone(&self.0), is_used: false })
+    /// Whether few enough lines wait that a request may be promised one.
+    pub(crate) fn has_room(&self) -> bool {
+        self.0.state.waiting.load(Ordering::Acquire) < MAX_WAITING
     }
 
     /// Whether the last line could not be written.
@@ -82,7 +99,22 @@ impl AuditWriter {
         self.0.state.has_failed.load(Ordering::Acquire)
     }
 
-    /// Counts a line that has no place.
+    /// Writes a line when those before it are written.
+    pub(crate) fn send(&self, line: &AuditLine) {
+        self.0.state.waiting.fetch_add(1, Ordering::AcqRel);
+        if self.0.lines.send(line.to_text()).is_err() {
+            // The thread is gone, and nothing can be written any more.
+            self.0.state.has_failed.store(true, Ordering::Release);
+            self.lose();
+        }
+    }
+
+    /// Counts a request over the limit of its address.
+    pub(crate) fn limited(&self, resource: &str, address: IpAddr) {
+        self.0.state.limited.add(resource, address);
+    }
+
+    /// Counts a line that is not written.
     pub(crate) fn lose(&self) {
         metrics::counter!("mcp_auth_gateway_audit_lines_lost_total").increment(1);
         if self.0.state.lost.fetch_add(1, Ordering::AcqRel) == 0 {
@@ -101,31 +133,16 @@ impl AuditWriter {
         self.0.state.must_reopen.store(true, Ordering::Release);
     }
 
-    /// Waits for the lines that wait to be written, for some seconds.
+    /// Writes what was counted, and waits for the lines that wait to be written, for some seconds.
     pub(crate) async fn flush(&self) {
+        self.0.state.limited.take().iter().for_each(|line| self.send(line));
         let written = async {
-            while self.0.state.taken.load(Ordering::Acquire) > 0 {
+            while self.0.state.waiting.load(Ordering::Acquire) > 0 {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
         if tokio::time::timeout(FLUSH_TIMEOUT, written).await.is_err() {
             tracing::error!(target: "mcp_auth", "the last lines of the audit log are lost, since they cannot be written");
-        }
-    }
-}
-
-impl Place {
-    pub(crate) fn write(mut self, line: &AuditLine) {
-        // If the thread is gone, the place stays taken: lines are lost, and counted as such.
-        self.is_used = true;
-        _ = self.shared.lines.send(line.to_text());
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        if !self.is_used {
-            self.shared.state.taken.fetch_sub(1, Ordering::AcqRel);
         }
     }
 }
@@ -211,21 +228,50 @@ mod tests {
     }
 
     #[cfg(unix)]
-    #[tokio::test]
-    async fn what_a_slow_pipe_does_not_take_is_counted_and_said() {
-        let pipe = std::env::temp_dir().join(format!("mcp-auth-pipe-{}", std::process::id()));
+    fn pipe(name: &str) -> (File, AuditConfig) {
+        let pipe = std::env::temp_dir().join(format!("mcp-auth-{name}-{}", std::process::id()));
         let made = std::process::Command::new("mkfifo").arg(&pipe).status();
         assert!(made.is_ok_and(|status| status.success()));
         // Opened for both, so that nobody waits for the other end.
         let reader = OpenOptions::new().read(true).write(true).open(&pipe).expect("the pipe");
-        let config = AuditConfig { file: Some(pipe.clone()), ..AuditConfig::default() };
+        (reader, AuditConfig { file: Some(pipe), ..AuditConfig::default() })
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_was_counted_is_written_though_no_other_line_comes() {
+        use std::io::BufRead as _;
+        let (reader, config) = pipe("counts");
+        let writer = AuditWriter::counting_for(&config, Duration::from_millis(5)).expect("started");
+        (0..3).for_each(|_| writer.limited("https://a.example/mcp", IpAddr::from([10, 0, 0, 1])));
+        let lines = io::BufReader::new(reader).lines();
+        let mut seen = 0;
+        for line in lines.map_while(Result::ok) {
+            let line: crate::audit_line::AuditLimited = serde_json::from_str(&line).expect(&line);
+            assert_eq!(line.address.as_deref(), Some("10.0.0.1"));
+            seen += line.limited;
+            if seen == 3 {
+                break;
+            }
+        }
+        std::fs::remove_file(config.file.expect("a pipe")).expect("removed");
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn what_a_slow_pipe_does_not_take_is_counted_and_said() {
+        let (reader, config) = pipe("pipe");
         let writer = AuditWriter::start(&config).expect("a writer");
         let mut number = 0;
-        while let Some(place) = writer.place() {
-            place.write(&line(7));
+        while writer.has_room() {
+            writer.send(&line(7));
             number += 1;
         }
         assert!(number >= MAX_WAITING);
+        // Those that were promised.
+        (0..100).for_each(|_| writer.send(&line(7)));
+        number += 100;
+        assert!(!writer.has_room());
         writer.lose();
         writer.lose();
         assert_eq!(writer.lost(), 2);
@@ -241,8 +287,8 @@ mod tests {
         let of = |text: &str| all.iter().filter(|line| line.contains(text)).count();
         assert_eq!((of("\"lost\":7"), of("\"lost\":2")), (number, 1));
         writer.flush().await;
-        assert!(writer.place().is_some() && writer.lost() == 0);
-        std::fs::remove_file(pipe).expect("removed");
+        assert!(writer.has_room() && writer.lost() == 0);
+        std::fs::remove_file(config.file.expect("a pipe")).expect("removed");
     }
 
     #[tokio::test]
@@ -252,7 +298,7 @@ mod tests {
         let config = AuditConfig { file: Some(file.clone()), ..AuditConfig::default() };
         let writer = AuditWriter::start(&config).expect("a writer");
         let write = async |number| {
-            writer.place().expect("a place").write(&line(number));
+            writer.send(&line(number));
             writer.flush().await;
         };
         write(1).await;
@@ -265,7 +311,6 @@ mod tests {
         for file in [file, moved] {
             std::fs::remove_file(file).expect("removed");
         }
-        drop(writer.place());
         assert!(!writer.has_failed());
         let none = AuditConfig { file: Some("/none/audit".into()), ..AuditConfig::default() };
         assert!(AuditWriter::start(&none).is_err());

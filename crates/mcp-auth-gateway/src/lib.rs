@@ -27,6 +27,7 @@ mod limits;
 mod api_key;
 mod hangups;
 mod audit_line;
+mod audit_limited;
 mod audit_notes;
 mod audit_writer;
 mod audit;
@@ -54,7 +55,8 @@ mod listener;
 mod gateway;
 
 pub use audit_line::{
-    AuditCaller, AuditDecision, AuditLine, AuditLost, AuditRequest, AuditedDecision, AuditedMessage,
+    AuditCaller, AuditDecision, AuditLimited, AuditLine, AuditLost, AuditRequest, AuditedDecision,
+    AuditedMessage,
 };
 pub use gateway::{Gateway, check, with_defaults};
 pub use start_error::StartError;

@@ -80,6 +80,12 @@ impl Protected {
         let (mut parts, body) = request.into_parts();
         let address = parts.extensions.get().map(|PeerAddr(address)| *address);
         let limits = self.around.limits.as_deref();
+        let limited = limits.zip(address).and_then(|(limits, it)| limits.check_address(it).err());
+        if let Some(limited) = limited {
+            let audited = self.around.audit.as_ref().zip(address);
+            audited.iter().for_each(|(audit, address)| audit.limited(&self.auth, *address));
+            return too_many(ours(StatusCode::TOO_MANY_REQUESTS, "too many requests\n"), limited);
+        }
         let needs_message = limits.is_some_and(Limits::need_message) || self.around.audit.is_some();
         let max = self.around.max_message_bytes.unwrap_or(MAX_MESSAGE_BYTES);
         let recording = needs_message.then(|| Recording::new(max));
@@ -98,29 +104,23 @@ impl Protected {
             _ => None,
         };
         let notes = entry.as_ref().map(|entry| entry.notes().clone());
-        let limited = limits.zip(address).and_then(|(limits, it)| limits.check_address(it).err());
-        let response = if let Some(limited) = limited {
-            notes.iter().for_each(|notes| notes.limited(limited.by));
-            too_many(ours(StatusCode::TOO_MANY_REQUESTS, "too many requests\n"), limited)
-        } else {
-            let key = match self.around.has_api_keys {
-                true => api_key::to_authorization(&mut parts.headers),
-                false => Ok(None),
-            };
-            match key {
-                Ok(key) => {
-                    key.map(|key| parts.extensions.insert(key));
-                    recording.iter().for_each(|it| drop(parts.extensions.insert(it.clone())));
-                    notes.iter().for_each(|it| drop(parts.extensions.insert(it.clone())));
-                    let body = RecordedBody::new(body, recording);
-                    self.decide(Request::from_parts(parts, body), notes.as_ref()).await
-                }
-                Err(api_key::Unclear) => {
-                    notes.iter().for_each(|notes| {
-                        notes.denied("several_credentials", "a request has one credential: an API key in `X-API-Key`, or one `Authorization`");
-                    });
-                    ours(StatusCode::BAD_REQUEST, "a request has only one credential\n")
-                }
+        let key = match self.around.has_api_keys {
+            true => api_key::to_authorization(&mut parts.headers),
+            false => Ok(None),
+        };
+        let response = match key {
+            Ok(key) => {
+                key.map(|key| parts.extensions.insert(key));
+                recording.iter().for_each(|it| drop(parts.extensions.insert(it.clone())));
+                notes.iter().for_each(|it| drop(parts.extensions.insert(it.clone())));
+                let body = RecordedBody::new(body, recording);
+                self.decide(Request::from_parts(parts, body), notes.as_ref()).await
+            }
+            Err(api_key::Unclear) => {
+                notes.iter().for_each(|notes| {
+                    notes.denied("several_credentials", "a request has one credential: an API key in `X-API-Key`, or one `Authorization`");
+                });
+                ours(StatusCode::BAD_REQUEST, "a request has only one credential\n")
             }
         };
         if let Some(entry) = entry {

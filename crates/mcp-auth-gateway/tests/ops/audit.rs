@@ -33,7 +33,7 @@ fn decision(line: &str) -> AuditDecision {
     assert_eq!(serde_json::to_value(&parsed).expect("JSON"), written);
     match parsed {
         AuditLine::Decision(decision) => *decision,
-        AuditLine::Lost(lost) => panic!("{lost:?}"),
+        other => panic!("{other:?}"),
     }
 }
 

@@ -5,7 +5,8 @@ use futures_util::{StreamExt as _, stream};
 use http_body_util::StreamBody;
 use hyper::body::Frame;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use mcp_auth_gateway::{AuditedDecision, AuditedMessage};
+use mcp_auth_gateway::{AuditLine, AuditedDecision, AuditedMessage};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -99,4 +100,106 @@ async fn what_the_log_could_not_say_is_not_passed_on() {
         .await;
     refused().await;
     assert_eq!(upstream.requests(), [""; 0]);
+}
+
+/// A frame of HTTP/2 ([RFC 9113 §4.1](https://www.rfc-editor.org/rfc/rfc9113#section-4.1)).
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).expect("short").to_be_bytes();
+    let head = [&length[1..], &[kind, flags], &stream.to_be_bytes()].concat();
+    [&head, payload].concat()
+}
+
+/// A connection with as many requests as it may have, none of which ends.
+async fn unfinished(world: &World) -> TcpStream {
+    let fields = [
+        (":method", "POST"),
+        (":scheme", "http"),
+        (":path", "/files"),
+        (":authority", &world.gateway.to_string()),
+        ("content-type", "application/json"),
+    ];
+    // Literal fields without indexing (RFC 7541 §6.2.2).
+    let text = |text: &str| [&[u8::try_from(text.len()).expect("short")], text.as_bytes()].concat();
+    let block: Vec<u8> = fields
+        .iter()
+        .flat_map(|(name, value)| [vec![0], text(name), text(value)].concat())
+        .collect();
+    let mut sent = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    sent.extend(frame(4, 0, 0, &[]));
+    (0..250).for_each(|number| sent.extend(frame(1, 4, 2 * number + 1, &block)));
+    sent.extend(frame(6, 0, 0, b"all sent"));
+    let mut stream = TcpStream::connect(world.gateway).await.expect("a connection");
+    stream.write_all(&sent).await.expect("sent");
+    let mut read = Vec::new();
+    while !read.windows(8).any(|part| part == b"all sent") {
+        let more = timeout(PATIENCE, stream.read_buf(&mut read)).await.expect("in time");
+        assert_ne!(more.expect("read"), 0);
+    }
+    stream
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_do_not_end_keep_no_other_out_of_the_log() {
+    let upstream = Upstream::answering(OK).await;
+    let audit = format!("{LOG}, required = true");
+    let rest = "optional = true\n";
+    let world = World::new("waiting", &file(&upstream.address.to_string(), &audit, rest)).await;
+    let mut open = Vec::new();
+    for _ in 0..42 {
+        open.push(unfinished(&world).await);
+    }
+    for number in 1..=3 {
+        let response = world.send(&world.post("/files", "", &call("list"))).await;
+        assert_eq!(status(&response), 200, "{response}");
+        assert_eq!(world.decisions(number).await.len(), number);
+    }
+    drop(open);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_over_the_limit_of_an_address_share_a_line() {
+    let upstream = Upstream::answering(OK).await;
+    let rest = "limits = { address = \"2/h\" }\n";
+    let text = file(&upstream.address.to_string(), LOG, rest);
+    let text = format!("drain = {{ pause = \"0s\" }}\n{text}");
+    let mut world = World::new("flood", &text).await;
+    let token = world.token("/files", "alice", &["read"]);
+    let mut statuses = Vec::new();
+    for _ in 0..42 {
+        statuses.push(status(&world.call("/files", &token, "list").await));
+    }
+    assert_eq!(statuses.iter().filter(|status| **status == 429).count(), 40);
+    world.decisions(2).await;
+    world.stop();
+    timeout(PATIENCE, &mut world.ended).await.expect("in time").expect("ended");
+    let lines = world.log();
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    match serde_json::from_str(&lines[2]).expect("a line") {
+        AuditLine::Limited(line) => {
+            assert_eq!((line.limited, line.address.as_deref()), (40, Some("127.0.0.1")));
+            assert_eq!((line.v, line.resource), (1, world.url("/files")));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What is kept for a line counts until the line is known.
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_that_are_kept_for_the_log_are_in_the_budget() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = silent.local_addr().expect("an address").to_string();
+    let text = format!(
+        "max_anonymous_buffered_bytes = 1000\n{}",
+        file(&address, LOG, "optional = true\n")
+    );
+    let world = World::new("kept", &text).await;
+    let long = world.post("/files", "", &call(&"x".repeat(600)));
+    let mut first = TcpStream::connect(world.gateway).await.expect("a connection");
+    first.write_all(long.as_bytes()).await.expect("sent");
+    let (mut asked, _) = timeout(PATIENCE, silent.accept()).await.expect("in time").expect("asked");
+    crate::world::read_message(&mut asked).await.expect("a request");
+    assert_eq!(status(&world.send(&long).await), 503);
+    asked.write_all(OK.as_bytes()).await.expect("answered");
+    let answer = crate::world::read_message(&mut first).await.expect("an answer");
+    assert_eq!(status(&answer), 200);
 }
