@@ -156,7 +156,10 @@ impl Gateway {
         let configuration = ReloadStatus::new();
         let connections = Connections::new(
             max_connections,
-            config.max_connections_per_address.unwrap_or(DEFAULT_PER_ADDRESS),
+            // Where there are few, one address does not take all either.
+            config
+                .max_connections_per_address
+                .unwrap_or(DEFAULT_PER_ADDRESS.min((max_connections / 4).max(1))),
         );
         let (admin_addr, admin) = match config.admin {
             None => (None, None),
