@@ -13,9 +13,11 @@ use http::{HeaderMap, Method, Response};
 use mcp_auth::{Denial, McpAuth, Operation};
 use mcp_auth_config::AuditConfig;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::audit_line::{
-    AuditDecision, AuditLine, AuditRequest, AuditedMessage, VERSION, cut, rfc3339, short,
+    AuditDecision, AuditLine, AuditRequest, AuditedCall, AuditedMessage, VERSION, cut, rfc3339,
+    short,
 };
 use crate::audit_notes::Notes;
 use crate::audit_writer::AuditWriter;
@@ -155,13 +157,11 @@ impl Entry {
                 Err(_) => (AuditedMessage::Unreadable, Operation::default()),
             },
         };
-        let is_tool_call = operation.method() == Some("tools/call");
-        let named = operation.name().map(cut);
-        let (tool, name) = if is_tool_call { (named, None) } else { (None, named) };
-        let arguments = match &message {
-            Message::Whole(bytes) if is_tool_call => self.arguments(bytes),
-            _ => BTreeMap::new(),
+        let bytes = match &message {
+            Message::Whole(bytes) => &**bytes,
+            _ => &[],
         };
+        let first = self.asked(&operation, bytes);
         Some(AuditLine::Decision(Box::new(AuditDecision {
             v: VERSION,
             time: rfc3339(self.begun.0),
@@ -181,12 +181,43 @@ impl Entry {
                 http_method: cut(self.method.as_str()),
                 trace_id: trace_id(&self.headers),
                 message: known,
-                method: operation.method().map(cut),
-                tool,
-                name,
-                arguments,
+                method: first.method,
+                tool: first.tool,
+                name: first.name,
+                names: first.names,
+                arguments: first.arguments,
+                batch: match operation.method() {
+                    None => self.batch(bytes),
+                    Some(_) => Vec::new(),
+                },
             },
         })))
+    }
+
+    /// What one message asks for.
+    fn asked(&self, operation: &Operation<'_>, message: &[u8]) -> AuditedCall {
+        let is_tool_call = operation.method() == Some("tools/call");
+        let named = operation.name().map(cut);
+        let (tool, name) = if is_tool_call { (named, None) } else { (None, named) };
+        let names: Vec<_> = operation.names().map(cut).collect();
+        AuditedCall {
+            method: operation.method().map(cut),
+            tool,
+            name,
+            names: if names.len() > 1 { names } else { Vec::new() },
+            arguments: if is_tool_call { self.arguments(message) } else { BTreeMap::new() },
+        }
+    }
+
+    /// What each message of a batch asks for. The batch as a whole was read before, so its messages can be, and they are few.
+    fn batch(&self, messages: &[u8]) -> Vec<AuditedCall> {
+        let messages: Vec<&RawValue> = serde_json::from_slice(messages).unwrap_or_default();
+        let one = |message: &&RawValue| {
+            let message = message.get().as_bytes();
+            let operation = Operation::read(&self.method, &self.headers, message);
+            self.asked(&operation.unwrap_or_default(), message)
+        };
+        messages.iter().map(one).collect()
     }
 
     /// The arguments that the configuration names.

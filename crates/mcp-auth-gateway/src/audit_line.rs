@@ -102,7 +102,29 @@ pub struct AuditRequest {
     pub tool: Option<String>,
     /// What else it names: a prompt, the URI of a resource, a task.
     pub name: Option<String>,
+    /// All that it names, if that is more than one thing: the URIs of `subscriptions/listen`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
     /// The arguments of the tool that the configuration names. One that is longer than 512 characters is `null`.
+    pub arguments: BTreeMap<String, Value>,
+    /// What each message asks for, if there are several (MCP 2025-03-26).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub batch: Vec<AuditedCall>,
+}
+
+/// What one message of several asks for, with the members of a request.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct AuditedCall {
+    /// Its method. `null` if it is a response of the client.
+    pub method: Option<String>,
+    /// The tool that it calls.
+    pub tool: Option<String>,
+    /// What else it names.
+    pub name: Option<String>,
+    /// All that it names, if that is more than one thing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
+    /// The arguments of the tool that the configuration names.
     pub arguments: BTreeMap<String, Value>,
 }
 
@@ -112,7 +134,7 @@ pub struct AuditRequest {
 pub enum AuditedMessage {
     /// There is none.
     None,
-    /// It was read. Its method is `null` if there are several messages, or if it is a response of the client.
+    /// It was read. Its method is `null` if there are several messages, which are in `batch`, or if it is a response of the client.
     Read,
     /// It was not read to its end, since the decision did not depend on it, or the client went away.
     Unread,

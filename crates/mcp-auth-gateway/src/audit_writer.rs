@@ -15,9 +15,8 @@ use mcp_auth_config::AuditConfig;
 use crate::audit_limited::{INTERVAL, LimitedCounts};
 use crate::audit_line::{AuditLine, AuditLost, VERSION, rfc3339};
 
-/// The most lines that wait to be written while further requests are promised one: some seconds of a busy gateway, about
-/// 10 MB.
-const MAX_WAITING: usize = 10_000;
+/// The most bytes of lines that wait to be written while further requests are promised one: some seconds of a busy gateway.
+const MAX_WAITING_BYTES: usize = 16 * 1024 * 1024;
 
 /// How long writing pauses after it failed. A disk that is full stays so for a while.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
@@ -40,7 +39,7 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    /// How many lines wait to be written.
+    /// How many bytes of lines wait to be written.
     waiting: AtomicUsize,
     lost: AtomicU64,
     has_failed: AtomicBool,
@@ -70,13 +69,13 @@ impl AuditWriter {
                 match waiting.recv_timeout(interval.saturating_sub(counted.elapsed())) {
                     Ok(line) => {
                         write(&mut output, file.as_deref(), &seen, &line);
-                        seen.waiting.fetch_sub(1, Ordering::AcqRel);
+                        seen.waiting.fetch_sub(line.len(), Ordering::AcqRel);
                     }
                     Err(RecvTimeoutError::Timeout) => {}
                     Err(RecvTimeoutError::Disconnected) => return,
                 }
                 if counted.elapsed() >= interval {
-                    // As one line that waits, so that who waits for the last one waits for these too.
+                    // As a byte that waits, so that who waits for the last one waits for these too.
                     seen.waiting.fetch_add(1, Ordering::AcqRel);
                     for line in seen.limited.take() {
                         write(&mut output, file.as_deref(), &seen, &line.to_text());
@@ -91,7 +90,7 @@ impl AuditWriter {
 
     /// Whether few enough lines wait that a request may be promised one.
     pub(crate) fn has_room(&self) -> bool {
-        self.0.state.waiting.load(Ordering::Acquire) < MAX_WAITING
+        self.0.state.waiting.load(Ordering::Acquire) < MAX_WAITING_BYTES
     }
 
     /// Whether the last line could not be written.
@@ -101,8 +100,9 @@ impl AuditWriter {
 
     /// Writes a line when those before it are written.
     pub(crate) fn send(&self, line: &AuditLine) {
-        self.0.state.waiting.fetch_add(1, Ordering::AcqRel);
-        if self.0.lines.send(line.to_text()).is_err() {
+        let line = line.to_text();
+        self.0.state.waiting.fetch_add(line.len(), Ordering::AcqRel);
+        if self.0.lines.send(line).is_err() {
             // The thread is gone, and nothing can be written any more.
             self.0.state.has_failed.store(true, Ordering::Release);
             self.lose();
@@ -224,7 +224,7 @@ mod tests {
     use super::*;
 
     fn line(lost: u64) -> AuditLine {
-        AuditLine::Lost(AuditLost { v: VERSION, time: String::new(), lost })
+        AuditLine::Lost(AuditLost { v: VERSION, time: "x".repeat(1_000), lost })
     }
 
     #[cfg(unix)]
@@ -267,7 +267,7 @@ mod tests {
             writer.send(&line(7));
             number += 1;
         }
-        assert!(number >= MAX_WAITING);
+        assert!(number >= MAX_WAITING_BYTES / 1_100);
         // Those that were promised.
         (0..100).for_each(|_| writer.send(&line(7)));
         number += 100;

@@ -55,8 +55,8 @@ mod listener;
 mod gateway;
 
 pub use audit_line::{
-    AuditCaller, AuditDecision, AuditLimited, AuditLine, AuditLost, AuditRequest, AuditedDecision,
-    AuditedMessage,
+    AuditCaller, AuditDecision, AuditLimited, AuditLine, AuditLost, AuditRequest, AuditedCall,
+    AuditedDecision, AuditedMessage,
 };
 pub use gateway::{Gateway, check, with_defaults};
 pub use start_error::StartError;

@@ -203,3 +203,31 @@ async fn messages_that_are_kept_for_the_log_are_in_the_budget() {
     let answer = crate::world::read_message(&mut first).await.expect("an answer");
     assert_eq!(status(&answer), 200);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_hides_behind_the_first_name_or_the_first_message() {
+    let upstream = Upstream::answering(OK).await;
+    let audit = format!("{LOG}, arguments = [\"path\"]");
+    let world = World::new("behind", &file(&upstream.address.to_string(), &audit, "")).await;
+    let token = world.token("/files", "alice", &["read"]);
+    let lines = format!("Authorization: Bearer {token}\r\n");
+    let batch = r#"[{"jsonrpc":"2.0","id":1,"method":"ping"},{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"delete","arguments":{"path":"/etc"}}},{"jsonrpc":"2.0","id":3,"result":{}}]"#;
+    let listen = r#"{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"notifications":{"resourceSubscriptions":["file:///a","file:///secret"]}}}"#;
+    for body in [batch, listen] {
+        let response = world.send(&world.post("/files", &lines, body)).await;
+        assert_eq!(status(&response), 200, "{response}");
+    }
+    let decided = world.decisions(2).await;
+    let shown: Vec<_> = decided[0]
+        .request
+        .batch
+        .iter()
+        .map(|it| (it.method.as_deref(), it.tool.as_deref(), it.arguments.len()))
+        .collect();
+    let expected =
+        [(Some("ping"), None, 0), (Some("tools/call"), Some("delete"), 1), (None, None, 0)];
+    assert_eq!(shown, expected);
+    assert_eq!(decided[1].request.names, ["file:///a", "file:///secret"]);
+    assert_eq!(decided[1].request.name.as_deref(), Some("file:///a"));
+    assert!(decided[1].request.batch.is_empty());
+}

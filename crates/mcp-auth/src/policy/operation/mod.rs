@@ -111,6 +111,12 @@ impl<'m> Operation<'m> {
         self.0.as_ref()?.only()?.names().next()
     }
 
+    /// All that the one message names, such as each URI of `subscriptions/listen`. Empty for several messages, and if it names
+    /// nothing.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.as_ref().and_then(Messages::only).into_iter().flat_map(Call::names)
+    }
+
     pub(crate) fn calls(&self) -> &[Call<'m>] {
         self.0.as_ref().map_or(&[], Messages::all)
     }
