@@ -76,8 +76,8 @@ def call(request, line):
         child = subprocess.Popen(["sleep", "1000"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         answer(request, f"{os.getpid()} {child.pid}")
     elif name == "deaf":
+        os.close(0)  # first, so that the next request meets it closed
         answer(request, str(os.getpid()))
-        os.close(0)
         time.sleep(1000)
     elif name == "stay":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
