@@ -9,6 +9,7 @@ use mcp_auth_config::{Config, IdentityMode, ResourceConfig, Strings};
 use crate::exchange::Exchange;
 use crate::identity::Identity;
 use crate::identity_token::SigningKey;
+use crate::log_limit::LogLimit;
 use crate::stdio::StdioUpstream;
 use crate::upstreams::Upstreams;
 
@@ -30,6 +31,8 @@ pub(crate) struct HttpServer {
     pub(crate) upstreams: Arc<Upstreams>,
     pub(crate) identity: Identity,
     pub(crate) exchange: Option<Arc<Exchange>>,
+    /// Limits the line about a 404.
+    pub(crate) not_found: LogLimit,
 }
 
 /// What an earlier version of a resource had, and what of it stays.
@@ -117,7 +120,8 @@ impl HttpServer {
             Some((_, server)) => server.exchange.clone(),
             None => exchange(config, resource, auth, &identity)?,
         };
-        Ok(Self { resource: auth.resource().into(), upstreams, identity, exchange })
+        let (resource, not_found) = (auth.resource().into(), LogLimit::default());
+        Ok(Self { resource, upstreams, identity, exchange, not_found })
     }
 }
 

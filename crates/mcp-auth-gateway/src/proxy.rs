@@ -25,14 +25,17 @@ use crate::budget::{RequestBody, Share};
 use crate::connections::network_of;
 use crate::headers::{remove_spellings, strip_request, strip_response};
 use crate::limits::{Caller, Limits, too_many};
+use crate::places::Place;
 use crate::recorded::{Message, Recording};
 use crate::stdio::StdioBody;
 use crate::telemetry;
-use crate::under_way::{Place, ResponseOf, UnderWay};
+use crate::under_way::{ResponseOf, UnderWay};
 use crate::upstreams::Sent;
 
 /// Tells the upstream by which identifier its request is in the audit log.
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+const MCP_SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 
 /// The body of an upstream's response, or a text of ours.
 pub(crate) type ProxyBody = Either<ResponseOf<Incoming>, Either<Full<Bytes>, StdioBody>>;
@@ -78,7 +81,7 @@ impl Service<Request<RequestBody>> for Proxy {
 
 impl Proxy {
     /// Takes a place among the requests under way.
-    fn place_for<B>(&self, request: &Request<B>) -> Option<Place> {
+    fn place_for<B>(&self, request: &Request<B>) -> Option<Place<u64>> {
         let extensions = request.extensions();
         match extensions.get::<AuthInfo>() {
             Some(caller) => self.under_way.take((caller.issuer(), caller.subject())),
@@ -122,8 +125,8 @@ impl Proxy {
 }
 
 async fn pass_on(
-    HttpServer { resource, upstreams, identity, exchange }: &HttpServer,
-    place: Place,
+    HttpServer { resource, upstreams, identity, exchange, not_found }: &HttpServer,
+    place: Place<u64>,
     mut request: Request<RequestBody>,
 ) -> Response<ProxyBody> {
     strip_request(request.headers_mut());
@@ -144,6 +147,7 @@ async fn pass_on(
     {
         return exchange.refuse(&denial).map(|body| Either::Right(Either::Left(Full::new(body))));
     }
+    let names_session = request.headers().contains_key(MCP_SESSION_ID);
     let began = Instant::now();
     match upstreams.send(request, notes.as_ref()).await {
         Sent::Answered { response, upstream } => {
@@ -173,6 +177,10 @@ async fn pass_on(
                     StatusCode::BAD_GATEWAY,
                     "the server behind this gateway refused the gateway\n",
                 );
+            }
+            // With a session, it is how a server says that the session has ended.
+            if parts.status == StatusCode::NOT_FOUND && !names_session && not_found.is_due() {
+                tracing::warn!(target: "mcp_auth", %upstream, "the upstream answers 404: `upstream` may lack its path, or have another one (FastMCP: `/mcp`)");
             }
             if parts.status.is_informational() {
                 telemetry::upstream_failure(resource, "upgraded");

@@ -1,8 +1,7 @@
 //! Which resource a request is for, by its host and its path.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
 use http::request::Parts;
 use http::uri::{Authority, Scheme};
@@ -13,6 +12,7 @@ use mcp_auth::{McpAuth, MetadataService, SecurityEventReceiver, ServerMetadataSe
 use mcp_auth_config::ResourceConfig;
 use tower_service::Service as _;
 
+use crate::log_limit::LogLimit;
 use crate::protected::{Around, GatewayBody, Protected, ours};
 use crate::telemetry;
 
@@ -35,7 +35,7 @@ pub(crate) struct Routes {
     by_host: HashMap<Box<str>, Host>,
     /// Knows the proxies that say which host was called. Every resource has the same.
     behind_proxies: Option<McpAuth>,
-    unknown_host_logged_at: Arc<Mutex<Option<Instant>>>,
+    unknown_host: Arc<LogLimit>,
 }
 
 /// What is at one host.
@@ -44,9 +44,6 @@ struct Host {
     endpoints: HashMap<Box<str>, Endpoint>,
     resources: Vec<McpAuth>,
 }
-
-/// Minimum interval between two lines about unknown hosts, which anyone can name: as for unknown paths.
-const LOG_INTERVAL: Duration = Duration::from_secs(5 * 60);
 
 impl Routes {
     /// Takes the host of a request from the proxies in front that every resource knows.
@@ -140,10 +137,7 @@ impl Routes {
     }
 
     fn log_unknown_host(&self) {
-        let mut logged_at =
-            self.unknown_host_logged_at.lock().unwrap_or_else(PoisonError::into_inner);
-        if logged_at.is_none_or(|logged_at| logged_at.elapsed() >= LOG_INTERVAL) {
-            *logged_at = Some(Instant::now());
+        if self.unknown_host.is_due() {
             tracing::info!(target: "mcp_auth", decision = "host_not_allowed", "refused a request for a host that no resource has (logged at debug): if a proxy is in front, let it pass on the client's `Host` (nginx: `proxy_set_header Host $http_host`), or name it in `forwarded_host_from`; else clients must use the URLs of the resources");
         }
     }
