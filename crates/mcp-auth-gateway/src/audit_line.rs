@@ -79,6 +79,8 @@ pub enum AuditedDecision {
 pub struct AuditCaller {
     /// The claim that is configured, `sub` by default. `null` if the token does not have it as a text or a number.
     pub name: Option<String>,
+    /// The subject of its token, or the name of its API key. It is unique only together with the issuer.
+    pub subject: String,
     /// The issuer of its token.
     pub issuer: String,
     /// The OAuth client to which the token was issued.

@@ -98,5 +98,5 @@ fn named(
             }
         }
     };
-    AuditCaller { name, issuer: cut(issuer), client: client.map(cut) }
+    AuditCaller { name, subject: cut(subject), issuer: cut(issuer), client: client.map(cut) }
 }

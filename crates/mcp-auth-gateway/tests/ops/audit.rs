@@ -137,6 +137,9 @@ async fn each_decision_is_a_line_that_says_who_did_what_and_why() {
             (Limited, Some("tools"), Some(429), None, alice, "slow_two", Read),
         ]
     );
+    // Who has no such claim is known by the subject.
+    let subject = |i: usize| lines[i].caller.as_ref().map(|caller| caller.subject.as_str());
+    assert_eq!((subject(0), subject(2)), (Some("u-1"), Some("bob")));
     assert_eq!(lines[1].rules, ["delete_*"]);
     assert!(lines[1].detail.as_deref().is_some_and(|detail| detail.contains("write")));
     let arguments = serde_json::to_string(&lines[0].request.arguments).expect("JSON");
