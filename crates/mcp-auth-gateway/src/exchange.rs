@@ -36,7 +36,8 @@ impl Exchange {
         let detail = denial.operator_detail().unwrap_or_default();
         let resource = self.auth.resource();
         if status == StatusCode::SERVICE_UNAVAILABLE {
-            tracing::warn!(target: "mcp_auth", resource, detail, "the issuer does not exchange the token of a caller at the moment");
+            // The library has warned, as often as it is worth.
+            tracing::debug!(target: "mcp_auth", resource, detail, "the issuer does not exchange the token of a caller at the moment");
         } else {
             tracing::info!(target: "mcp_auth", resource, detail, "the issuer does not exchange the token of a caller");
         }

@@ -430,6 +430,7 @@ async fn what_one_caller_causes_does_not_stop_the_others() {
         // So Keycloak 26 answers about an audience that it does not know.
         Answer::Error(400, "invalid_client"),
         Answer::Raw(500, String::new()),
+        Answer::Busy(503, "3600"),
         Answer::Raw(200, "{}".into()),
         Answer::Fail(|| FetchError::Timeout(Duration::from_secs(5))),
         Answer::Fail(|| FetchError::Transport("reset".into())),
@@ -456,7 +457,7 @@ async fn an_issuer_that_is_out_of_reach_is_asked_again_after_a_delay() {
         (Answer::Error(401, "unauthorized_client"), 1),
         (Answer::Error(400, "unsupported_grant_type"), 1),
         (Answer::Busy(429, "7"), 7),
-        (Answer::Busy(503, "3600"), 30),
+        (Answer::Busy(429, "3600"), 30),
     ] {
         let world = World::new();
         let calendar = world.calendar();

@@ -91,7 +91,7 @@ impl Failure {
                 FetchError::Unreachable(_) | FetchError::Insecure(_) | FetchError::Secret(_),
                 _,
             ) => Some(FIRST_DELAY),
-            Self::Exchange(FetchError::Status { status: 429 | 503, .. }, retry_after) => {
+            Self::Exchange(FetchError::Status { status: 429, .. }, retry_after) => {
                 Some(retry_after.unwrap_or(FIRST_DELAY))
             }
             _ => None,
