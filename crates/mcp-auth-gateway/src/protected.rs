@@ -42,7 +42,7 @@ pub(crate) struct Around {
     pub(crate) budgets: Budgets,
     pub(crate) under_way: UnderWay,
     /// How many rules it has.
-    pub(crate) rules: usize,
+    pub(crate) rule_count: usize,
     pub(crate) polls: Arc<Polls>,
     pub(crate) limits: Option<Arc<Limits>>,
     pub(crate) audit: Option<Audit>,

@@ -74,7 +74,7 @@ impl Serving {
                 backend: backend.map_err(wrong)?,
                 budgets: budgets.clone(),
                 under_way: under_way.clone(),
-                rules: resource.rule_count(),
+                rule_count: resource.rule_count(),
                 polls,
                 limits: limits.or_else(|| Limits::of(&resource.limits).map(Arc::new)),
                 audit: audit.cloned(),
@@ -121,8 +121,8 @@ impl Serving {
                 None => {
                     tracing::warn!(target: "mcp_auth", resource, "a resource is no longer in the file: its clients get a 404");
                 }
-                Some((_, now)) if now.rules < around.rules => {
-                    tracing::warn!(target: "mcp_auth", resource, before = around.rules, now = now.rules, "a resource has fewer rules than before");
+                Some((_, now)) if now.rule_count < around.rule_count => {
+                    tracing::warn!(target: "mcp_auth", resource, before = around.rule_count, now = now.rule_count, "a resource has fewer rules than before");
                 }
                 Some(_) => {}
             }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep};
 
-use crate::stdio::pool::{Place, Pool};
+use crate::stdio::pool::{ClientProcess, Pool};
 use crate::stdio::stream::{Outgoing, StreamReceiver};
 
 /// How often a stream that is silent gets a comment, so that proxies on the way do not take it for dead. Many close after
@@ -19,17 +19,17 @@ pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// A request under way. If its client goes away, the process is told, where the revision says so.
 #[derive(Debug)]
-pub(crate) struct UnderWay {
-    pub(crate) place: Place,
+pub(crate) struct OpenRequest {
+    pub(crate) target: ClientProcess,
     pub(crate) number: u64,
     /// Since 2026-07-28, who closes a response cancels its request. Until then, it does not.
     pub(crate) is_cancelled_by_close: bool,
     pub(crate) is_answered: bool,
 }
 
-impl Drop for UnderWay {
+impl Drop for OpenRequest {
     fn drop(&mut self) {
-        let process = &self.place.process;
+        let process = &self.target.process;
         if !self.is_answered
             && let Some(cancelled) = process.dispatch().abandon(self.number)
             && self.is_cancelled_by_close
@@ -44,7 +44,7 @@ impl Drop for UnderWay {
 pub(crate) struct Events {
     first: Option<Outgoing>,
     stream: StreamReceiver,
-    under_way: Option<UnderWay>,
+    open: Option<OpenRequest>,
     keep_alive: Pin<Box<Sleep>>,
     is_over: bool,
 }
@@ -53,10 +53,10 @@ impl Events {
     pub(crate) fn new(
         first: Option<Outgoing>,
         stream: StreamReceiver,
-        under_way: Option<UnderWay>,
+        open: Option<OpenRequest>,
     ) -> Self {
         let keep_alive = Box::pin(sleep(KEEP_ALIVE));
-        Self { first, stream, under_way, keep_alive, is_over: false }
+        Self { first, stream, open, keep_alive, is_over: false }
     }
 
     fn next(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
@@ -88,8 +88,8 @@ impl Events {
 
     /// Nothing is left to be cancelled.
     fn answered(&mut self) {
-        if let Some(under_way) = &mut self.under_way {
-            under_way.is_answered = true;
+        if let Some(open) = &mut self.open {
+            open.is_answered = true;
         }
     }
 }

@@ -19,12 +19,12 @@ use tokio::time::timeout;
 use crate::budget::Share;
 use crate::stdio::client::ClientId;
 use crate::stdio::dispatch::Begun;
-use crate::stdio::events::{Events, KEEP_ALIVE, NewSession, UnderWay};
+use crate::stdio::events::{Events, KEEP_ALIVE, NewSession, OpenRequest};
 use crate::stdio::framing::{MAX_LINE_BYTES, on_one_line};
 use crate::stdio::message::{Kind, Message, Span};
 use crate::stdio::own_messages;
-use crate::stdio::pool::{Place, Pool};
-use crate::stdio::responses::{NoPlace, StdioBody, events, json, status_of, text};
+use crate::stdio::pool::{ClientProcess, Pool};
+use crate::stdio::responses::{NoProcess, StdioBody, events, json, status_of, text};
 use crate::stdio::stream::Last;
 
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -104,29 +104,29 @@ impl StdioUpstream {
             Kind::Request(id, method) if method == "initialize" && has_sessions => {
                 self.initialize(caller, &message, id).await
             }
-            Kind::Request(id, _) => match self.place(parts, caller, has_sessions).await {
-                Ok(place) => self.request(place, &message, id, None).await,
+            Kind::Request(id, _) => match self.client_process(parts, caller, has_sessions).await {
+                Ok(target) => self.request(target, &message, id, None).await,
                 Err(refused) => refused.response(message.get(id)),
             },
-            _ => match self.place(parts, caller, has_sessions).await {
-                Ok(place) => forward(&place, &message).await,
+            _ => match self.client_process(parts, caller, has_sessions).await {
+                Ok(target) => forward(&target, &message).await,
                 Err(refused) => refused.response("null"),
             },
         }
     }
 
     /// The process for a request.
-    async fn place(
+    async fn client_process(
         &self,
         parts: &Parts,
         caller: Option<&AuthInfo>,
         has_sessions: bool,
-    ) -> Result<Place, NoPlace> {
+    ) -> Result<ClientProcess, NoProcess> {
         if !has_sessions {
-            return self.pool.of_caller(caller).await.map_err(NoPlace::Refused);
+            return self.pool.of_caller(caller).await.map_err(NoProcess::Refused);
         }
-        let id = session_id(&parts.headers).ok_or(NoPlace::NoSession)?;
-        self.pool.session(id, caller).ok_or(NoPlace::SessionEnded)
+        let id = session_id(&parts.headers).ok_or(NoProcess::NoSession)?;
+        self.pool.session(id, caller).ok_or(NoProcess::SessionEnded)
     }
 
     async fn initialize(
@@ -140,11 +140,11 @@ impl StdioUpstream {
         };
         let session: Arc<str> = session.into();
         match self.pool.begin_session(Arc::clone(&session), caller).await {
-            Err(refusal) => NoPlace::Refused(refusal).response(message.get(id)),
-            Ok(place) => {
+            Err(refusal) => NoProcess::Refused(refusal).response(message.get(id)),
+            Ok(target) => {
                 let pool = Arc::clone(&self.pool);
                 let new = NewSession { pool, id: Arc::clone(&session), has_begun: false };
-                let mut response = self.request(place, message, id, Some(new)).await;
+                let mut response = self.request(target, message, id, Some(new)).await;
                 let has_begun = self.pool.session(&session, caller).is_some();
                 if let Ok(session) = HeaderValue::from_str(&session)
                     && has_begun
@@ -158,12 +158,12 @@ impl StdioUpstream {
 
     async fn request(
         &self,
-        place: Place,
+        target: ClientProcess,
         message: &Message<'_>,
         id: &Span,
         mut new: Option<NewSession>,
     ) -> Response<StdioBody> {
-        let begun = place.process.dispatch().begin(&place.client, message, id);
+        let begun = target.process.dispatch().begin(&target.client, message, id);
         let Begun { number, line, mut stream } = match begun {
             Ok(begun) => begun,
             Err(why) => {
@@ -171,12 +171,16 @@ impl StdioUpstream {
                 return json(StatusCode::OK, error);
             }
         };
-        let has_sessions = matches!(place.client, ClientId::Session(_));
-        let process = Arc::clone(&place.process);
-        let mut under_way =
-            UnderWay { place, number, is_cancelled_by_close: !has_sessions, is_answered: false };
+        let has_sessions = matches!(target.client, ClientId::Session(_));
+        let process = Arc::clone(&target.process);
+        let mut open = OpenRequest {
+            target,
+            number,
+            is_cancelled_by_close: !has_sessions,
+            is_answered: false,
+        };
         if !process.send(line).await {
-            under_way.is_cancelled_by_close = false;
+            open.is_cancelled_by_close = false;
             let error = "The MCP server behind this gateway does not read its input";
             let error = own_messages::error(message.get(id), 503, error);
             return json(StatusCode::SERVICE_UNAVAILABLE, error);
@@ -185,14 +189,14 @@ impl StdioUpstream {
         // proxy on the way takes the silence for an end.
         let first = match timeout(KEEP_ALIVE, stream.next()).await {
             Ok(None) => {
-                under_way.is_answered = true;
+                open.is_answered = true;
                 None
             }
             Ok(first) => first,
             Err(_) => None,
         };
         if let Some(Last { error }) = first.as_ref().and_then(|first| first.last) {
-            under_way.is_answered = true;
+            open.is_answered = true;
             if let Some(new) = &mut new {
                 new.has_begun = error.is_none();
             }
@@ -203,20 +207,20 @@ impl StdioUpstream {
         if let Some(new) = &mut new {
             new.has_begun = true;
         }
-        events(Events::new(first, stream, Some(under_way)))
+        events(Events::new(first, stream, Some(open)))
     }
 
     /// Opens the stream on which the client of a session listens.
     fn get(&self, parts: &Parts) -> Response<StdioBody> {
         pass_on(parts);
-        let place = match self.session(parts) {
-            Ok(place) => place,
+        let target = match self.session(parts) {
+            Ok(target) => target,
             Err(refused) => return refused.response("null"),
         };
-        let stream = place.process.dispatch().listen(&place.client);
+        let stream = target.process.dispatch().listen(&target.client);
         match stream {
             Ok(stream) => events(Events::new(None, stream, None)),
-            Err(_) => NoPlace::SessionEnded.response("null"),
+            Err(_) => NoProcess::SessionEnded.response("null"),
         }
     }
 
@@ -225,8 +229,8 @@ impl StdioUpstream {
         // A session of which the caller's claims are no longer true has ended too.
         match self.session(parts) {
             Err(refused) => refused.response("null"),
-            Ok(place) => {
-                if let ClientId::Session(id) = &place.client {
+            Ok(target) => {
+                if let ClientId::Session(id) = &target.client {
                     self.pool.end_session(id);
                 }
                 text(StatusCode::OK, "")
@@ -234,10 +238,10 @@ impl StdioUpstream {
         }
     }
 
-    fn session(&self, parts: &Parts) -> Result<Place, NoPlace> {
-        let id = session_id(&parts.headers).ok_or(NoPlace::NoSession)?;
+    fn session(&self, parts: &Parts) -> Result<ClientProcess, NoProcess> {
+        let id = session_id(&parts.headers).ok_or(NoProcess::NoSession)?;
         let caller = parts.extensions.get::<AuthInfo>();
-        self.pool.session(id, caller).ok_or(NoPlace::SessionEnded)
+        self.pool.session(id, caller).ok_or(NoProcess::SessionEnded)
     }
 
     fn refuse(&self, denial: &Denial) -> Response<StdioBody> {
@@ -247,10 +251,10 @@ impl StdioUpstream {
 }
 
 /// A notification or an answer.
-async fn forward(place: &Place, message: &Message<'_>) -> Response<StdioBody> {
-    let line = place.process.dispatch().forward(&place.client, message);
+async fn forward(target: &ClientProcess, message: &Message<'_>) -> Response<StdioBody> {
+    let line = target.process.dispatch().forward(&target.client, message);
     let is_sent = match line {
-        Some(line) => place.process.send(line).await,
+        Some(line) => target.process.send(line).await,
         // It is about a request that is over, as a message that comes too late is.
         None => true,
     };

@@ -75,7 +75,7 @@ pub(crate) enum Refusal {
 
 /// A process, and as whom it knows the client.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
+pub(crate) struct ClientProcess {
     pub(crate) process: Arc<Process>,
     pub(crate) client: ClientId,
 }
@@ -98,7 +98,7 @@ impl Pool {
         self: &Arc<Self>,
         id: Arc<str>,
         caller: Option<&AuthInfo>,
-    ) -> Result<Place, Refusal> {
+    ) -> Result<ClientProcess, Refusal> {
         let (owner, variables) = (Owner::of(caller), self.variables(caller)?);
         let key = match self.server.scope {
             ProcessScope::Session => Key::Session(Arc::clone(&id)),
@@ -112,11 +112,11 @@ impl Pool {
         let session =
             Session { process: Arc::clone(&process), owner, variables, last_use: Instant::now() };
         self.state().sessions.insert(Arc::clone(&id), session);
-        Ok(Place { process, client: ClientId::Session(id) })
+        Ok(ClientProcess { process, client: ClientId::Session(id) })
     }
 
     /// The process of a session. Returns `None` if there is no such session any more: the client must begin one.
-    pub(crate) fn session(&self, id: &str, caller: Option<&AuthInfo>) -> Option<Place> {
+    pub(crate) fn session(&self, id: &str, caller: Option<&AuthInfo>) -> Option<ClientProcess> {
         let variables = self.variables(caller).ok();
         let mut state = self.state();
         let (id, _) = state.sessions.get_key_value(id)?;
@@ -131,7 +131,7 @@ impl Pool {
         }
         session.last_use = Instant::now();
         session.process.touch(caller);
-        Some(Place { process: Arc::clone(&session.process), client: ClientId::Session(id) })
+        Some(ClientProcess { process: Arc::clone(&session.process), client: ClientId::Session(id) })
     }
 
     /// The process of a caller without sessions.
@@ -142,12 +142,12 @@ impl Pool {
     pub(crate) async fn of_caller(
         self: &Arc<Self>,
         caller: Option<&AuthInfo>,
-    ) -> Result<Place, Refusal> {
+    ) -> Result<ClientProcess, Refusal> {
         let (owner, variables) = (Owner::of(caller), self.variables(caller)?);
         let key = self.key_without_session(&owner, &variables);
         let process = self.process(key, &owner, &variables).await?;
         process.touch(caller);
-        Ok(Place { process, client: ClientId::Caller(owner) })
+        Ok(ClientProcess { process, client: ClientId::Caller(owner) })
     }
 
     /// Ends a session, and its process if that is its own. Returns `false` if there is none.

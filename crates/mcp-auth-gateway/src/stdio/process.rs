@@ -143,8 +143,8 @@ impl Process {
         *self.last_use.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         let Some(caller) = caller else { return };
         self.caller.send_if_modified(|newest| {
-            let token = |caller: &AuthInfo| caller.token().expose().to_owned();
-            let is_new = newest.as_ref().map(token).is_none_or(|known| known != token(caller));
+            let known = newest.as_ref().map(|newest| newest.token().expose());
+            let is_new = known != Some(caller.token().expose());
             if is_new {
                 *newest = Some(caller.clone());
             }

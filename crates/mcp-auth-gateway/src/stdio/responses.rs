@@ -27,7 +27,7 @@ pub(crate) fn status_of(error: i64) -> StatusCode {
 }
 
 /// Why a request reaches no process.
-pub(crate) enum NoPlace {
+pub(crate) enum NoProcess {
     /// It names no session.
     NoSession,
     /// It names one that is not there any more.
@@ -35,7 +35,7 @@ pub(crate) enum NoPlace {
     Refused(Refusal),
 }
 
-impl NoPlace {
+impl NoProcess {
     /// The response to the request with this `id`, in JSON.
     pub(crate) fn response(self, id: &str) -> Response<StdioBody> {
         let (status, message, wait) = match self {

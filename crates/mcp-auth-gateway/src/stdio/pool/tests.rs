@@ -103,7 +103,7 @@ async fn sessions_that_share_a_process_are_bounded() {
         let id = format!("a{number}").into();
         let place = pool.begin_session(id, Some(&alice)).await.expect("a process");
         let first = last.replace(place);
-        let is_same = |first: &Place| {
+        let is_same = |first: &ClientProcess| {
             last.as_ref().is_some_and(|last| Arc::ptr_eq(&first.process, &last.process))
         };
         assert!(first.as_ref().is_none_or(is_same), "one process for all");
