@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { inFrontOfTypescript } from './gateway.mjs';
 import { output } from './processes.mjs';
 
-const onDemand = true;
+const onDemand = 'Codex';
 const NOTES = { server: 'notes', onDemand };
 const GATEWAY = { ...inFrontOfTypescript('v2'), onDemand };
 const INITIAL = { ...inFrontOfTypescript('v1', { initial_scopes: ['notes:read', 'notes:write'] }), onDemand };

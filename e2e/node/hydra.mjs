@@ -4,7 +4,7 @@ import { deepStrictEqual, ok, rejects, strictEqual } from 'node:assert/strict';
 import { until } from './processes.mjs';
 import { byHand, claims, signIn } from './sign_in.mjs';
 
-const common = { make: 'hydra', onDemand: true };
+const common = { make: 'hydra', onDemand: 'hydra' };
 const BY_NAME = { ...common, byName: true }; // `AuthorizationServer::ory`
 const OPAQUE = {
   ...common,

@@ -47,10 +47,11 @@ const AT_ONCE = 12; // each client needs one or two seconds of a processor, and 
 
 /**
  * Runs the scenarios whose names contain one of `words`: one after the other, but at the same time those that mostly wait, whose
- * worlds say `together`. Without words, runs all but those whose worlds say `onDemand`. Returns whether none has failed.
+ * worlds say `together`. Those whose worlds say `onDemand: WORD` run only if that word is given. Returns whether none has failed.
  */
 export async function runAll(scenarios, words) {
-  const named = ([name, { onDemand }]) => (words.length === 0 ? !onDemand : words.some((word) => name.includes(word)));
+  const named = ([name, { onDemand }]) =>
+    (words.length === 0 || words.some((word) => name.includes(word))) && (!onDemand || words.some((word) => word.includes(onDemand)));
   const chosen = scenarios.filter(named);
   const toRun = chosen.filter(([, world]) => !skipped(world));
   toRun.forEach(([, world]) => prepare(world));
