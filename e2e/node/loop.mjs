@@ -1,4 +1,5 @@
 // Runs scenarios, each in its world, and prints what becomes of them.
+import { availableParallelism } from 'node:os';
 import { newWorld, prepare, skipped } from './world.mjs';
 
 const worlds = new Map();
@@ -43,11 +44,22 @@ async function run([name, description, proof]) {
   }
 }
 
-const AT_ONCE = 12; // each client needs one or two seconds of a processor, and then waits for some ten seconds
+const CORES = availableParallelism();
+const WAITING = 12; // each client needs one or two seconds of a processor, and then waits for some ten seconds
+
+/** Runs jobs, so many at the same time. */
+async function atOnce(number, jobs) {
+  const next = jobs.values();
+  const worker = async () => {
+    for (const job of next) await job();
+  };
+  await Promise.all(Array.from({ length: number }, worker));
+}
 
 /**
- * Runs the scenarios whose names contain one of `words`: one after the other, but at the same time those that mostly wait, whose
- * worlds say `together`. Those whose worlds say `onDemand: WORD` run only if that word is given. Returns whether none has failed.
+ * Runs the scenarios whose names contain one of `words`. Those of one world come one after the other, and so many worlds take turns as there
+ * are cores. Then come, several at the same time, those that mostly wait, whose worlds say `together`. Those whose worlds say
+ * `onDemand: WORD` run only if that word is given. Returns whether none has failed.
  */
 export async function runAll(scenarios, words) {
   const named = ([name, { onDemand }]) =>
@@ -56,20 +68,18 @@ export async function runAll(scenarios, words) {
   const toRun = chosen.filter(([, world]) => !skipped(world));
   toRun.forEach(([, world]) => prepare(world));
   let failed = 0;
-  const running = new Set();
-  for (const scenario of toRun) {
-    const { together } = scenario[1];
-    if (!together) await Promise.all(running);
-    else if (running.size === AT_ONCE) await Promise.race(running);
-    const ends = run(scenario).then(([passed, text]) => {
-      failed += passed ? 0 : 1;
-      running.delete(ends);
-      console.log(text);
-    });
-    running.add(ends);
-    if (!together) await ends;
+  const runAndPrint = async (scenario) => {
+    const [passed, text] = await run(scenario);
+    failed += passed ? 0 : 1;
+    console.log(text);
+  };
+  const lanes = new Map();
+  for (const scenario of toRun.filter(([, { together }]) => !together)) {
+    lanes.set(scenario[1], [...(lanes.get(scenario[1]) ?? []), scenario]);
   }
-  await Promise.all(running);
+  await atOnce(CORES, [...lanes.values()].map((lane) => () => atOnce(1, lane.map((scenario) => () => runAndPrint(scenario)))));
+  const waiting = toRun.filter(([, { together }]) => together);
+  await atOnce(WAITING, waiting.map((scenario) => () => runAndPrint(scenario)));
   for (const [make, reason] of new Map(chosen.map(([, world]) => [world.make, skipped(world)]))) {
     if (reason) console.log(`SKIPPED: ${make}: ${reason}`);
   }
