@@ -1,8 +1,8 @@
 // Notes by the TypeScript SDK, open to everyone who reaches it: gateway.mjs protects it.
 //
-//   node open_notes.mjs v1|v2 3001
+//   node open_notes.mjs v1|v2 3001|stdio
 //
-// v1 has sessions; v2 serves both protocols without. It prints `cancelled SECONDS` when a client cancels the tool `wait`.
+// Over HTTP, v1 has sessions; v2 serves both protocols without. It prints `cancelled SECONDS` when a client cancels the tool `wait`.
 import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
 import { z } from 'zod';
@@ -26,7 +26,7 @@ function newServer() {
     const { signal, sendNotification, _meta } = version === 'v1'
       ? context
       : { signal: context.mcpReq.signal, sendNotification: context.mcpReq.notify, _meta: context.mcpReq._meta };
-    signal.addEventListener('abort', () => console.log('cancelled', seconds));
+    signal.addEventListener('abort', () => (port === 'stdio' ? console.error : console.log)('cancelled', seconds));
     for (let second = 1; second <= seconds && !signal.aborted; second += 1) {
       await new Promise((resolve) => { setTimeout(resolve, 1000); });
       const params = { progressToken: _meta?.progressToken, progress: second, total: seconds };
@@ -61,8 +61,22 @@ async function withoutSessions() {
   return toNodeHandler(createMcpHandler(newServer));
 }
 
-const handler = await (version === 'v1' ? withSessions() : withoutSessions());
-createServer((req, res) => {
-  if (req.url === '/mcp') handler(req, res);
-  else res.writeHead(404).end();
-}).listen(Number(port), '127.0.0.1');
+async function overStdio() {
+  if (version === 'v1') {
+    const { StdioServerTransport } = await import('@modelcontextprotocol/sdk/server/stdio.js');
+    await newServer().connect(new StdioServerTransport());
+  } else {
+    const { serveStdio } = await import('@modelcontextprotocol/server/stdio');
+    serveStdio(newServer);
+  }
+}
+
+async function overHttp() {
+  const handler = await (version === 'v1' ? withSessions() : withoutSessions());
+  createServer((req, res) => {
+    if (req.url === '/mcp') handler(req, res);
+    else res.writeHead(404).end();
+  }).listen(Number(port), '127.0.0.1');
+}
+
+await (port === 'stdio' ? overStdio() : overHttp());

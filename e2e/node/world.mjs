@@ -79,9 +79,9 @@ const SERVERS = {
 /**
  * A world with an issuer of this `make`, started with those of the options `told` that it knows, and with the server `server`,
  * started with the variables of `environment`, or of what that returns for the resource and the issuer's admin port. `sessions` says whether older clients get
- * a session. `byName` tells the server the issuer's provider. A gateway has an `upstream`, a command to which its port is added, and `settings` of the resource. Nothing runs yet: see `startIssuer` and `startServer`.
+ * a session. `byName` tells the server the issuer's provider. A gateway has an `upstream`, a command to which its port is added, or a `stdio` server, and `settings` of the resource. Nothing runs yet: see `startIssuer` and `startServer`.
  */
-export async function newWorld({ make = 'oidc-provider', server = 'whoami', sessions = true, byName = false, environment = {}, upstream, settings, ...told }) {
+export async function newWorld({ make = 'oidc-provider', server = 'whoami', sessions = true, byName = false, environment = {}, upstream, stdio, settings, ...told }) {
   const { command: issuerCommand, takes, health = '/admin/hits', prints, shared, token, revocation, provider, path: fixedPath } = ISSUERS[make];
   const { command, scopes } = SERVERS[server];
   const serverPort = await freePort();
@@ -125,21 +125,25 @@ export async function newWorld({ make = 'oidc-provider', server = 'whoami', sess
       await until('the issuer answers', () => running(child, 'issuer') && isUp(), 60_000); // Java is slow
     },
 
-    /** Starts the server behind a gateway, and writes the gateway's file. */
+    /** Starts the server behind a gateway, unless the gateway does, and writes the gateway's file. */
     async startUpstream() {
+      const file = join(scratch, `${serverPort}.json`);
+      const behind = { url: resource, scopes: [scopes], ...(stdio ? { command: stdio } : { upstream: await this.listeningUpstream() }), ...settings };
+      writeFileSync(file, JSON.stringify({ listen: `127.0.0.1:${serverPort}`, issuers: { login: { url: issuer } }, resources: [behind] }));
+      return { GATEWAY_FILE: file };
+    },
+
+    async listeningUpstream() {
       const [program, ...args] = upstream;
       const port = await freePort();
       const child = start(program, [...args, String(port)]);
       this.processes.upstream = child;
       await until('the upstream answers', () => running(child, 'upstream') && listens(`http://127.0.0.1:${port}`));
-      const file = join(scratch, `${serverPort}.json`);
-      const behind = { url: resource, upstream: `http://127.0.0.1:${port}/mcp`, scopes: [scopes], ...settings };
-      writeFileSync(file, JSON.stringify({ listen: `127.0.0.1:${serverPort}`, issuers: { login: { url: issuer } }, resources: [behind] }));
-      return { GATEWAY_FILE: file };
+      return `http://127.0.0.1:${port}/mcp`;
     },
 
     async startServer() {
-      const behind = upstream && (await this.startUpstream());
+      const behind = server === 'gateway' && (await this.startUpstream());
       const env = { ...behind, PORT: String(serverPort), RESOURCE: resource, ISSUER: issuer, REQUIRED_SCOPES: scopes, SESSIONS: String(sessions) };
       const named = byName ? { PROVIDER: provider, PROVIDER_URL: issuerOrigin, PROVIDER_REALM: realm } : {};
       const more = typeof environment === 'function' ? environment(resource, `http://127.0.0.1:${admin}`) : environment;

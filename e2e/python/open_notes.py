@@ -1,6 +1,6 @@
 """Notes by FastMCP, open to everyone who reaches it: ../node/gateway.mjs protects it.
 
-    python open_notes.py 3001
+    python open_notes.py 3001|stdio
 
 It prints `cancelled SECONDS` when a client cancels the tool `wait`.
 """
@@ -10,6 +10,7 @@ import sys
 
 from fastmcp import Context, FastMCP
 
+PORT = sys.argv[1]
 mcp = FastMCP("notes")
 notes: dict[str, list[str]] = {}
 
@@ -33,9 +34,12 @@ async def wait(seconds: int, context: Context) -> str:
             await asyncio.sleep(1)
             await context.report_progress(second + 1, seconds)
     except asyncio.CancelledError:
-        print("cancelled", seconds, flush=True)
+        print("cancelled", seconds, file=sys.stderr if PORT == "stdio" else sys.stdout, flush=True)
         raise
     return f"waited {seconds} s"
 
 
-mcp.run(transport="http", host="127.0.0.1", port=int(sys.argv[1]), show_banner=False)
+if PORT == "stdio":
+    mcp.run(show_banner=False)
+else:
+    mcp.run(transport="http", host="127.0.0.1", port=int(PORT), show_banner=False)
