@@ -1,5 +1,6 @@
 //! The MCP server behind the gateway, over HTTP.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use http::uri::{Authority, PathAndQuery, Scheme};
@@ -57,20 +58,11 @@ impl Upstream {
             true => PathAndQuery::from_static("/"),
             false => path.parse().map_err(|_| format!("{url:?} is not a URL"))?,
         };
-        let mut http = HttpConnector::new();
-        http.enforce_http(false);
-        http.set_nodelay(true);
-        http.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        let roots = HttpsConnectorBuilder::new()
-            .with_provider_and_platform_verifier(rustls::crypto::aws_lc_rs::default_provider());
-        let roots =
-            roots.map_err(|error| format!("the system's certificates cannot be read: {error}"))?;
-        let https = roots.https_or_http().enable_all_versions().wrap_connector(http);
         let client = Client::builder(TokioExecutor::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
-            .build(https);
+            .build(connector()?);
         Ok(Self { scheme, authority, host, path: path.into(), without_query, client })
     }
 
@@ -105,6 +97,25 @@ impl Upstream {
     pub(crate) fn authority(&self) -> Authority {
         self.authority.clone()
     }
+}
+
+/// What opens connections. All upstreams have the same one: it reads the certificates of the system, which takes
+/// milliseconds, and there may be a thousand upstreams.
+fn connector() -> Result<HttpsConnector<HttpConnector>, String> {
+    static CONNECTOR: OnceLock<HttpsConnector<HttpConnector>> = OnceLock::new();
+    if let Some(connector) = CONNECTOR.get() {
+        return Ok(connector.clone());
+    }
+    let mut http = HttpConnector::new();
+    http.enforce_http(false);
+    http.set_nodelay(true);
+    http.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    let roots = HttpsConnectorBuilder::new()
+        .with_provider_and_platform_verifier(rustls::crypto::aws_lc_rs::default_provider());
+    let roots =
+        roots.map_err(|error| format!("the system's certificates cannot be read: {error}"))?;
+    let connector = roots.https_or_http().enable_all_versions().wrap_connector(http);
+    Ok(CONNECTOR.get_or_init(|| connector).clone())
 }
 
 #[cfg(test)]
