@@ -1,5 +1,6 @@
 //! `McpAuth`: one protected resource, and the decision whether a request is admitted.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
@@ -33,7 +34,7 @@ use crate::resource::default_verifier::VerifierKind;
 use crate::resource::guarded_body::{self, GuardedBody};
 use crate::resource::issuer_resolvers::Resolvers;
 use crate::resource::listening_streams::{ListeningStreams, StreamEnd};
-use crate::resource::names::{self, Name, Names};
+use crate::resource::names::{self, Names};
 use crate::resource::sender_constraint::SenderConstraint;
 use crate::resource::unknown_paths::UnknownPaths;
 use crate::verify::claimed_sessions::ClaimedSessions;
@@ -379,16 +380,16 @@ impl McpAuth {
     pub fn check_distinct<'a>(
         resources: impl IntoIterator<Item = &'a Self>,
     ) -> Result<(), ConfigError> {
-        let resources: Vec<_> = resources.into_iter().collect();
-        for (i, one) in resources.iter().enumerate() {
-            let earlier = || resources.iter().take(i).flat_map(|earlier| earlier.0.names.iter());
-            let is_taken =
-                |name: &&Name| earlier().any(|taken| names::is_same(&taken.url, &name.url));
-            if let Some(name) = one.0.names.iter().find(is_taken) {
+        let mut taken = HashSet::new();
+        for one in resources {
+            let own: Vec<_> = one.0.names.iter().map(|name| names::normal(&name.url)).collect();
+            let mut names = one.0.names.iter().zip(&own);
+            if let Some((name, _)) = names.find(|(_, normal)| taken.contains(*normal)) {
                 let why =
                     "is a name of two resources: a token for one would be accepted at the other";
                 return Err(ConfigError::Alias { alias: name.url.clone(), why });
             }
+            taken.extend(own);
         }
         Ok(())
     }
@@ -412,16 +413,16 @@ impl McpAuth {
     pub fn check_paths<'a>(
         resources: impl IntoIterator<Item = &'a Self>,
     ) -> Result<(), ConfigError> {
-        let resources: Vec<_> = resources.into_iter().collect();
-        for (i, one) in resources.iter().enumerate() {
-            let earlier = || resources.iter().take(i).flat_map(|earlier| earlier.0.names.iter());
-            for name in one.0.names.iter() {
-                let path = names::path_of(&name.url);
-                if let Some(taken) = earlier().find(|taken| names::path_of(&taken.url) == path) {
-                    let (first, second) = (taken.url.clone(), name.url.clone());
+        let mut taken: HashMap<&str, &str> = HashMap::new();
+        for one in resources {
+            let own = || one.0.names.iter().map(|name| (names::path_of(&name.url), &*name.url));
+            for (path, url) in own() {
+                if let Some(first) = taken.get(path) {
+                    let (first, second) = ((*first).to_owned(), url.to_owned());
                     return Err(ConfigError::SamePath { first, second });
                 }
             }
+            taken.extend(own());
         }
         Ok(())
     }

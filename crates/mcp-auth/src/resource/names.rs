@@ -148,11 +148,13 @@ impl Name {
 
 /// Whether two URLs are names of one resource. Spellings that clients and servers take for equal are.
 pub(super) fn is_same(one: &str, other: &str) -> bool {
-    let normal = |name: &str| {
-        let query = name.split_once('?').map(|(_, query)| query.to_owned());
-        url::normal(name).map(|url| (url, query))
-    };
-    one == other || normal(one).is_some_and(|one| normal(other) == Some(one))
+    one == other || normal(one) == normal(other)
+}
+
+/// What is equal of all spellings of one name: its normal form without the query, and the query.
+pub(super) fn normal(name: &str) -> (String, Option<String>) {
+    let query = name.split_once('?').map(|(_, query)| query.to_owned());
+    (url::normal(name).unwrap_or_else(|| name.to_owned()), query)
 }
 
 /// The path of a URL, without slashes at its end. Empty at the root.
