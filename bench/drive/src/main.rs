@@ -1,7 +1,6 @@
 //! Measures what a request costs a server behind mcp-auth and one behind oauth-resource-server, in one run.
 
 mod load;
-mod process;
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -12,8 +11,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use bench_issuer::{Issuer, Kind, NOBODY, Token};
+use bench_process::Server;
 use load::{Done, Load};
-use process::Server;
 
 const AUDIENCE: &str = "https://api.example.com/mcp";
 const CONNECTIONS: usize = 32;
@@ -86,14 +85,22 @@ fn main() -> Result<(), Box<dyn Error>> {
     eprintln!("signing {} tokens of each kind ...", settings.rounds * settings.tokens);
     let mut scenarios = scenarios(&issuer, &settings);
     scenarios.retain(|scenario| settings.wants(scenario.name));
-    let is_pinned = process::can_pin();
+    let is_pinned = bench_process::can_pin();
     if is_pinned {
-        process::pin_self(LOAD);
+        bench_process::pin_self(LOAD);
     }
     let core = is_pinned.then_some(SERVERS);
     let here = std::env::current_exe()?.parent().ok_or("no folder")?.to_owned();
     let start = |name: &str| -> Result<Server, Box<dyn Error>> {
-        Ok(Server::start(&here.join(name), &issuer, core)?)
+        let address = bench_process::free_address()?;
+        let mut command = bench_process::on_core(here.join(name), core);
+        command
+            .env("PORT", address.port().to_string())
+            .env("ISSUER", &issuer.url)
+            .env("AUDIENCE", &issuer.audience)
+            .env("BARE_KEYS", issuer.bare_keys())
+            .env("WORKERS", "1");
+        Ok(Server::start(command, address)?)
     };
 
     let servers = [start("bench-server")?, start("bench-peer")?];

@@ -184,6 +184,15 @@ impl Issuer {
         (bytes(key.modulus()), bytes(key.exponent()))
     }
 
+    /// The RSA key as PEM.
+    pub fn rsa_pem(&self) -> String {
+        use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
+        let der: PublicKeyX509Der<'_> = self.rsa.public_key().as_der().expect("a public key");
+        let text = base64::engine::general_purpose::STANDARD.encode(der.as_ref());
+        let lines: Vec<_> = text.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();
+        format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", lines.join("\n"))
+    }
+
     /// `x` and `y` of the P-256 key.
     pub fn ec_components(&self) -> (Vec<u8>, Vec<u8>) {
         let point = self.ec.public_key().as_ref();

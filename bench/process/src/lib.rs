@@ -1,12 +1,10 @@
 //! Starts a server process, pins it to one core, and reads its CPU time and memory from `/proc`.
 
+use std::ffi::OsStr;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
 use std::process::{Child, Command};
 use std::time::Duration;
-
-use bench_issuer::Issuer;
 
 pub struct Server {
     child: Child,
@@ -14,35 +12,32 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a server on a free port, and waits until it listens.
-    pub fn start(program: &Path, issuer: &Issuer, core: Option<usize>) -> io::Result<Self> {
-        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let mut command = match core {
-            Some(core) => {
-                let mut taskset = Command::new("taskset");
-                taskset.arg("-c").arg(core.to_string()).arg(program);
-                taskset
-            }
-            None => Command::new(program),
-        };
-        let child = command
-            .env("PORT", address.port().to_string())
-            .env("ISSUER", &issuer.url)
-            .env("AUDIENCE", &issuer.audience)
-            .env("BARE_KEYS", issuer.bare_keys())
-            .env("WORKERS", "1")
-            .spawn()?;
-        let server = Self { child, address };
-        for _ in 0..500 {
+    /// Starts a server, and waits until it listens at this address.
+    pub fn start(mut command: Command, address: SocketAddr) -> io::Result<Self> {
+        let mut server = Self { child: command.spawn()?, address };
+        for _ in 0..1000 {
             if TcpStream::connect(address).is_ok() {
                 return Ok(server);
             }
+            if let Some(status) = server.child.try_wait()? {
+                return Err(io::Error::other(format!("{command:?} ended: {status}")));
+            }
             std::thread::sleep(Duration::from_millis(10));
         }
-        Err(io::Error::other(format!("{} does not listen", program.display())))
+        Err(io::Error::other(format!("{command:?} does not listen at {address}")))
     }
 
-    /// CPU time of all its threads so far. `taskset` executes the server in its own process, so this is the server's.
+    /// Sends a signal, by its name.
+    pub fn signal(&self, name: &str) -> io::Result<()> {
+        Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().map(drop)
+    }
+
+    /// Waits until it ends by itself. Returns whether it ended well.
+    pub fn wait(&mut self) -> io::Result<bool> {
+        Ok(self.child.wait()?.success())
+    }
+
+    /// CPU time of all its threads so far.
     pub fn cpu(&self) -> Duration {
         // The source of utime and stime, in nanoseconds instead of ticks, if the kernel provides it.
         let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id()));
@@ -84,6 +79,19 @@ impl Drop for Server {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+/// A free port of this machine.
+pub fn free_address() -> io::Result<SocketAddr> {
+    TcpListener::bind("127.0.0.1:0")?.local_addr()
+}
+
+/// Runs a program, on this core if there is one. `taskset` executes it in its own process.
+pub fn on_core(program: impl AsRef<OsStr>, core: Option<usize>) -> Command {
+    let Some(core) = core else { return Command::new(program) };
+    let mut taskset = Command::new("taskset");
+    taskset.arg("-c").arg(core.to_string()).arg(program);
+    taskset
 }
 
 /// Whether processes can be pinned, and there are two cores to pin them to.
