@@ -2,7 +2,9 @@
 //! protected one at work.
 
 mod api_key;
+mod issuer;
 mod demo;
+mod development;
 mod log;
 mod signals;
 mod systemd;

@@ -5,13 +5,17 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use mcp_auth_config::{Config, ConfigFile, IssuerConfig, ResourceConfig, Strings, parse_address};
-use mcp_auth_gateway::Gateway;
+use mcp_auth_gateway::{Gateway, Sockets};
 
+use crate::development::Development;
 use crate::signals::{self, By};
 use crate::systemd;
 
 /// Any error, for a program that can only print it.
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// The origins of the Inspector's page, which calls from a browser.
+const INSPECTOR: [&str; 2] = ["http://localhost:*", "http://127.0.0.1:*"];
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -28,8 +32,12 @@ pub(crate) struct Arguments {
     provider: Option<String>,
 
     /// The URL that users give to their clients
-    #[arg(long, env = "MCP_AUTH_URL", value_name = "URL", required_unless_present_any = ["file", "schema"])]
+    #[arg(long, env = "MCP_AUTH_URL", value_name = "URL", required_unless_present_any = ["file", "schema", "demo"])]
     url: Option<String>,
+
+    /// Instead of --issuer and --url: try it on this machine, with a development issuer that lets anyone in
+    #[arg(long, conflicts_with_all = ["file", "issuer", "provider", "url", "check", "print_config", "schema"])]
+    demo: bool,
 
     /// The MCP server that is protected
     #[arg(long, env = "MCP_AUTH_UPSTREAM", value_name = "URL")]
@@ -73,6 +81,14 @@ pub(crate) async fn run(arguments: Arguments) -> Result {
         let schema = serde_json::to_string_pretty(&Config::schema())?;
         return Ok(writeln!(std::io::stdout(), "{schema}")?);
     }
+    let (development, sockets) = match arguments.demo {
+        true => {
+            let (development, sockets) =
+                Development::start(arguments.listen, arguments.admin).await?;
+            (Some(development), sockets)
+        }
+        false => (None, Sockets::default()),
+    };
     let (file, config) = match &arguments.file {
         Some(file) => {
             let (file, mut config) = ConfigFile::read(file)?;
@@ -81,7 +97,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result {
             config.admin = arguments.admin.or(config.admin);
             (Some(file), config)
         }
-        None => (None, arguments.to_config()?),
+        None => (None, arguments.to_config(development.as_ref())?),
     };
     if arguments.print_config {
         mcp_auth_gateway::check(&config)?;
@@ -93,11 +109,15 @@ pub(crate) async fn run(arguments: Arguments) -> Result {
         println!("the configuration is valid; number of resources: {}", config.resources.len());
         return Ok(());
     }
-    let gateway = match file {
-        Some(file) => Gateway::start_with_file(file, &config).await?,
-        None => Gateway::start(&config).await?,
+    let sockets = match &development {
+        Some(development) => {
+            development.issue_for(&config);
+            sockets
+        }
+        None => systemd::sockets()?,
     };
-    introduce(&config, &gateway)?;
+    let gateway = Gateway::start_at(sockets, &config, file).await?;
+    introduce(&config, &gateway, development.as_ref())?;
     let mut told = signals::Told::listen()?;
     systemd::notify(systemd::READY);
     let by = told.next().await;
@@ -134,18 +154,26 @@ fn imported(file: &Path, like: &ResourceConfig) -> Result<Vec<ResourceConfig>> {
 }
 
 impl Arguments {
-    fn to_config(&self) -> Result<Config> {
-        let issuer = match (&self.issuer, &self.provider) {
-            (Some(url), _) => IssuerConfig { url: Some(url.clone()), ..IssuerConfig::default() },
-            (None, Some(provider)) => IssuerConfig::of_provider(provider)?,
-            (None, None) => {
+    fn to_config(&self, development: Option<&Development>) -> Result<Config> {
+        let issuer = match (development, &self.issuer, &self.provider) {
+            (Some(development), ..) => development.issuer(),
+            (None, Some(url), _) => {
+                IssuerConfig { url: Some(url.clone()), ..IssuerConfig::default() }
+            }
+            (None, None, Some(provider)) => IssuerConfig::of_provider(provider)?,
+            (None, None, None) => {
                 return Err(
                     "set --issuer, the URL of your authorization server, or --provider".into()
                 );
             }
         };
+        let (url, allowed_origins) = match development {
+            Some(development) => (development.url(), INSPECTOR.map(str::to_owned).into()),
+            None => (self.url.clone().unwrap_or_default(), Vec::new()),
+        };
         let resource = ResourceConfig {
-            url: self.url.clone().unwrap_or_default(),
+            url,
+            allowed_origins,
             scopes: self.scopes.split_whitespace().map(str::to_owned).collect(),
             ..ResourceConfig::default()
         };
@@ -172,7 +200,11 @@ impl Arguments {
 }
 
 /// Prints what was started, and how a client is connected.
-fn introduce(config: &Config, gateway: &Gateway) -> io::Result<()> {
+fn introduce(
+    config: &Config,
+    gateway: &Gateway,
+    development: Option<&Development>,
+) -> io::Result<()> {
     // The standard output may be the audit log.
     let is_log = config.audit.as_ref().is_some_and(|audit| audit.file.is_none());
     let mut out: Box<dyn io::Write> =
@@ -195,6 +227,9 @@ fn introduce(config: &Config, gateway: &Gateway) -> io::Result<()> {
         };
         writeln!(out, "\n  {url}\n  in front of {upstream}; {rules}")?;
         writeln!(out, "  Claude Code  claude mcp add --transport http protected {url}")?;
+    }
+    if let Some(development) = development {
+        development.introduce(config, &mut out)?;
     }
     Ok(())
 }

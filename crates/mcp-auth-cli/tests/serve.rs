@@ -1,5 +1,6 @@
 //! The program itself: it is told to end, by signals.
 
+use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -201,4 +202,151 @@ async fn a_second_signal_ends_it_at_once_and_a_person_does_not_wait() {
     let mut world = World::new("idle", upstream(WORK).await, "pause = \"10m\"").await;
     world.tell("-INT");
     assert!(world.end().await.success());
+}
+
+/// Starts the program and returns what it prints, up to a line that has this text.
+fn start(arguments: &[&str], until: &str) -> (Running, String) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_mcp-auth"))
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program");
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let running = Running(child);
+    let mut text = String::new();
+    while !text.contains(until) {
+        text += &lines.next().expect("it goes on").expect("a line");
+        text.push('\n');
+    }
+    (running, text)
+}
+
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        _ = self.0.kill();
+        _ = self.0.wait();
+    }
+}
+
+/// What follows a text, up to a space, a comma or the end of the line.
+fn after<'t>(text: &'t str, what: &str) -> &'t str {
+    let (_, rest) = text.split_once(what).unwrap_or_else(|| panic!("{what:?} in {text}"));
+    rest.split([' ', ',', '\n', '\'', '"']).next().unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_the_development_issuer_a_client_registers_logs_in_and_calls() {
+    let upstream = format!("http://{}/mcp", upstream(Duration::ZERO).await);
+    let arguments =
+        ["serve", "--demo", "--listen=127.0.0.1:0", "--admin=127.0.0.1:0", "--upstream", &upstream];
+    let (_running, text) = tokio::task::spawn_blocking({
+        let arguments = arguments.map(str::to_owned);
+        move || start(&arguments.each_ref().map(String::as_str), "curl -i")
+    })
+    .await
+    .expect("started");
+    let resource = format!("http://{}/mcp", after(&text, "listening at "));
+    let issuer = after(&text, "the development issuer, ").to_owned();
+    let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+    let http = http.timeout(PATIENCE).build().expect("a client");
+    let call = |token: &str| {
+        let call = http.post(&resource).header("content-type", "application/json").body("{}");
+        call.bearer_auth(token).send()
+    };
+    let refused = call("x").await.expect("an answer");
+    assert_eq!(refused.status(), 401);
+
+    let callback = "http://127.0.0.1:1/callback";
+    let registration = format!(
+        r#"{{"redirect_uris":["{callback}"],"client_name":"test","token_endpoint_auth_method":"none"}}"#
+    );
+    let json = |url: String, body: String| {
+        http.post(url).header("content-type", "application/json").body(body)
+    };
+    let registered = json(format!("{issuer}/register"), registration).send().await;
+    let registered = registered.expect("an answer").text().await.expect("a text");
+    let client = after(&registered, "\"client_id\":\"").to_owned();
+
+    // The example of RFC 7636.
+    let (verifier, challenge) = (
+        "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
+        "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
+    );
+    let page = http.get(format!("{issuer}/authorize?response_type=code&client_id={client}&redirect_uri={callback}&code_challenge={challenge}&code_challenge_method=S256&resource={resource}"));
+    let page = page.send().await.expect("a page").text().await.expect("a text");
+    let ticket = after(&page, "name=ticket value=\"");
+    let form = |url: &str, fields: String| {
+        let form = http.post(format!("{issuer}/{url}"));
+        form.header("content-type", "application/x-www-form-urlencoded").body(fields)
+    };
+    let agreed = form("authorize", format!("ticket={ticket}&user=bob&decision=allow")).send().await;
+    let agreed = agreed.expect("an answer");
+    let back = agreed.headers()["location"].to_str().expect("a URL").to_owned();
+    let code = back.split_once("code=").and_then(|(_, rest)| rest.split('&').next());
+    let code = code.unwrap_or_else(|| panic!("{back}"));
+    let token = form(
+        "token",
+        format!(
+            "grant_type=authorization_code&code={code}&client_id={client}&redirect_uri={callback}&code_verifier={verifier}&resource={resource}"
+        ),
+    );
+    let token = token.send().await.expect("an answer").text().await.expect("a text");
+    let token = after(&token, "\"access_token\":\"");
+
+    let admitted = call(token).await.expect("an answer");
+    assert_eq!(admitted.status(), 200);
+    let printed = after(&text, "Authorization: Bearer ").to_owned();
+    assert_eq!(call(&printed).await.expect("an answer").status(), 200, "the token for curl");
+}
+
+#[test]
+fn the_development_issuer_is_for_this_machine_only() {
+    for (arguments, why) in [
+        (&["--listen=0.0.0.0:0"] as &[&str], "lets anyone in"),
+        (&["--admin=0.0.0.0:0"], "lets anyone in"),
+        (&["--listen=[::]:0"], "lets anyone in"),
+        (&["--issuer=https://login.example.com"], "cannot be used with"),
+        (&["--url=https://mcp.example.com/mcp"], "cannot be used with"),
+        (&["gateway.toml"], "cannot be used with"),
+    ] {
+        let program = Command::new(env!("CARGO_BIN_EXE_mcp-auth"))
+            .args(["serve", "--demo", "--upstream=http://127.0.0.1:1/mcp"])
+            .args(arguments)
+            .output()
+            .expect("the program");
+        let error = String::from_utf8_lossy(&program.stderr).into_owned();
+        assert!(!program.status.success() && error.contains(why), "{arguments:?}: {error}");
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn it_answers_at_the_sockets_that_systemd_has_opened() {
+    use std::os::fd::OwnedFd;
+
+    // What systemd does: it opens sockets from number 3 on, and starts the program. A shell moves them there.
+    let sockets = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").expect("a port"));
+    let addresses = sockets.each_ref().map(|it| it.local_addr().expect("an address"));
+    let [clients, admin] = sockets.map(OwnedFd::from);
+    let moved = format!(
+        "exec 3<&1 4<&0 0</dev/null 1>/dev/null; LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=admin:https exec \"$0\" serve --issuer http://127.0.0.1:1 --url http://{}/mcp --upstream http://127.0.0.1:1/mcp --listen 127.0.0.1:1",
+        addresses[0]
+    );
+    let program = Command::new("sh")
+        .args(["-c", &moved, env!("CARGO_BIN_EXE_mcp-auth")])
+        .stdin(clients)
+        .stdout(admin)
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program");
+    let _running = Running(program);
+    let http = reqwest::Client::builder().timeout(PATIENCE).build().expect("a client");
+    // The connection waits in the socket until the program accepts it.
+    let alive = http.get(format!("http://{}/livez", addresses[1])).send().await.expect("an answer");
+    assert_eq!(alive.status(), 200);
+    let refused = http.post(format!("http://{}/mcp", addresses[0])).send().await;
+    assert_eq!(refused.expect("an answer").status(), 401);
 }

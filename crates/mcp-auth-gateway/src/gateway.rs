@@ -8,7 +8,6 @@ use std::time::Duration;
 use hyper_util::server::graceful::GracefulShutdown;
 use mcp_auth::McpAuth;
 use mcp_auth_config::{AuditConfig, Config, ConfigFile, Drain, Seconds};
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::admin::Admin;
@@ -21,6 +20,7 @@ use crate::open_files;
 use crate::recorder::Metrics;
 use crate::reload::{Reload, ReloadStatus, warm_up};
 use crate::serving::{Current, Serving};
+use crate::sockets::{self, Sockets};
 use crate::start_error::StartError;
 use crate::tls::Certificates;
 use crate::under_way::UnderWay;
@@ -129,7 +129,7 @@ impl Gateway {
     ///
     /// What is wrong with the configuration, or which address cannot be listened at.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
-        Self::start_with(config, None).await
+        Self::start_at(Sockets::default(), config, None).await
     }
 
     /// Starts with the configuration of a file, which is read again when it changes, and on SIGHUP. If it is wrong then, the
@@ -139,16 +139,27 @@ impl Gateway {
     ///
     /// As [`start`](Self::start).
     pub async fn start_with_file(file: ConfigFile, config: &Config) -> Result<Self, StartError> {
-        Self::start_with(config, Some(file)).await
+        Self::start_at(Sockets::default(), config, Some(file)).await
     }
 
-    async fn start_with(config: &Config, file: Option<ConfigFile>) -> Result<Self, StartError> {
+    /// Starts with sockets that listen already. Those that are not given are opened. With a file, it is as
+    /// [`start_with_file`](Self::start_with_file).
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub async fn start_at(
+        sockets: Sockets,
+        config: &Config,
+        file: Option<ConfigFile>,
+    ) -> Result<Self, StartError> {
         let audit = config.audit.as_ref().map(open_audit).transpose()?;
         let max_connections = max_connections(config);
         let under_way = UnderWay::new(max_connections);
         let serving = Serving::of(config, file.as_ref(), None, audit.as_ref(), &under_way)?;
         let tls = certificates(config)?;
-        let (listener, local_addr) = bind(config.listen.unwrap_or(DEFAULT_LISTEN)).await?;
+        let (listener, local_addr) =
+            sockets::listen(sockets.clients, config.listen.unwrap_or(DEFAULT_LISTEN)).await?;
         if tls.is_none() && !local_addr.ip().is_loopback() {
             tracing::warn!(target: "mcp_auth", address = %local_addr, "listens without TLS: a proxy in front must terminate TLS, since tokens are sent in clear otherwise");
         }
@@ -161,10 +172,11 @@ impl Gateway {
                 .max_connections_per_address
                 .unwrap_or(DEFAULT_PER_ADDRESS.min((max_connections / 4).max(1))),
         );
-        let (admin_addr, admin) = match config.admin {
+        let admin_at = sockets.admin.as_ref().and_then(|given| given.local_addr().ok());
+        let (admin_addr, admin) = match admin_at.or(config.admin) {
             None => (None, None),
             Some(address) => {
-                let (listener, address) = bind(address).await?;
+                let (listener, address) = sockets::listen(sockets.admin, address).await?;
                 let (current, phases) = (current.clone(), ending.phases());
                 let metrics = Metrics::of_process();
                 if metrics.is_none() {
@@ -270,11 +282,4 @@ impl Gateway {
         }
         self.admin.iter().for_each(JoinHandle::abort);
     }
-}
-
-async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
-    let failed = |error| StartError::Listen { address, error };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
-    let local_addr = listener.local_addr().map_err(failed)?;
-    Ok((listener, local_addr))
 }

@@ -46,6 +46,7 @@ mod polls;
 mod protected;
 mod routes;
 mod start_error;
+mod sockets;
 mod signing;
 mod serving;
 mod reload;
@@ -61,4 +62,5 @@ pub use audit_line::{
     AuditedDecision, AuditedMessage,
 };
 pub use gateway::{Gateway, check, with_defaults};
+pub use sockets::Sockets;
 pub use start_error::StartError;

@@ -4,16 +4,15 @@ mod journal;
 mod server;
 mod walk;
 
-use std::io;
-
 use axum::serve::ListenerExt as _;
 use mcp_auth::{AuthorizationServer, McpAuth};
-use mcp_auth_testkit::{ServeError, ServedIssuer, TestIssuer, TestIssuerBuilder};
+use mcp_auth_testkit::{ServedIssuer, TestIssuer, TestIssuerBuilder};
 use tokio::net::TcpListener;
+
+use crate::issuer;
 
 /// The default port. A free port is used if it is taken.
 const SERVER_PORT: u16 = 7070;
-const ISSUER_PORT: u16 = 7071;
 
 /// How the MCP server introspects opaque tokens. The issuer is for this machine only, and has no passwords either.
 const CLIENT: &str = "notes-server";
@@ -68,18 +67,15 @@ pub(crate) async fn run(arguments: Arguments) -> Result {
 impl Demo {
     async fn start(issuer: TestIssuerBuilder, other: Option<Other>) -> Result<Self> {
         let issuer = issuer.client(CLIENT, SECRET).build();
-        let listener = listen(SERVER_PORT).await?;
+        let listener = issuer::listen(SERVER_PORT)?;
+        listener.set_nonblocking(true)?;
+        let listener = TcpListener::from_std(listener)?;
         let resource = format!("http://{}/mcp", listener.local_addr()?);
         if let Some(Other { url, scopes }) = &other {
             issuer.resource(url, scopes.split(' '));
         }
         issuer.resource(&resource, ["notes:read", "notes:write"]);
-        let issuer = match issuer.clone().serve(("127.0.0.1", ISSUER_PORT)).await {
-            Err(ServeError::Listen(error)) if is_taken(&error, ISSUER_PORT) => {
-                issuer.serve("127.0.0.1:0").await?
-            }
-            served => served?,
-        };
+        let issuer = issuer::serve(issuer).await?;
 
         let auth = McpAuth::builder(&resource)
             .authorization_server(AuthorizationServer::discover(issuer.url()))
@@ -145,21 +141,4 @@ to see how it is told to ask for more. Ctrl-C ends the demo.
             );
         }
     }
-}
-
-/// Listens at this port, or at a free one if it is taken.
-async fn listen(port: u16) -> io::Result<TcpListener> {
-    match TcpListener::bind(("127.0.0.1", port)).await {
-        Err(error) if is_taken(&error, port) => TcpListener::bind("127.0.0.1:0").await,
-        bound => bound,
-    }
-}
-
-/// Whether the port is in use. If so, prints that a free one is used instead.
-fn is_taken(error: &io::Error, port: u16) -> bool {
-    let is_taken = error.kind() == io::ErrorKind::AddrInUse;
-    if is_taken {
-        eprintln!("mcp-auth: port {port} is in use; a free one serves this time");
-    }
-    is_taken
 }
