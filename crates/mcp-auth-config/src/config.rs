@@ -15,6 +15,7 @@ use crate::events::RevocationsConfig;
 use crate::issuer::IssuerConfig;
 use crate::resource::ResourceConfig;
 use crate::secret::SecretSource;
+use crate::traces::TracesConfig;
 use crate::{address, printed, shape};
 
 /// A gateway: issuers, resources, and where it listens.
@@ -24,7 +25,7 @@ pub struct Config {
     /// Where the gateway listens for clients: an address and a port. Default: `127.0.0.1:8080`.
     #[serde(deserialize_with = "address::deserialize")]
     pub listen: Option<SocketAddr>,
-    /// Where the gateway answers its operator (`/livez`, `/readyz`, `/metrics`): an address and a port. Default: nowhere.
+    /// Where the gateway answers its operator (`/`, `/livez`, `/readyz`, `/metrics`): an address and a port. Default: nowhere.
     #[serde(deserialize_with = "address::deserialize")]
     pub admin: Option<SocketAddr>,
     /// The certificate with which clients are answered. Without one, a proxy must terminate TLS.
@@ -47,6 +48,8 @@ pub struct Config {
     pub drain: Drain,
     /// What is written down about each request. Default: nothing.
     pub audit: Option<AuditConfig>,
+    /// The collector that gets a span for each request. Default: none.
+    pub traces: Option<TracesConfig>,
     /// The authorization servers, by names of your choice.
     #[serde(deserialize_with = "shape::named_tables")]
     pub issuers: BTreeMap<String, IssuerConfig>,
@@ -86,7 +89,8 @@ impl Config {
     ///
     /// If it is not TOML, or has a key or a value that is not known, with its line.
     pub fn from_toml(text: &str) -> Result<Self, Error> {
-        toml::from_str(text).map_err(|error| Error::in_toml(&error, text))
+        let read = toml::from_str(text).map_err(|error| Error::in_toml(&error, text));
+        read.map_err(|error| error.with_place(&Self::schema()))
     }
 
     /// Reads a configuration in JSON, with the same keys.
@@ -95,7 +99,8 @@ impl Config {
     ///
     /// If it is not JSON, or has a key or a value that is not known, with its line.
     pub fn from_json(text: &str) -> Result<Self, Error> {
-        serde_json::from_str(text).map_err(|error| Error::in_json(&error))
+        let read = serde_json::from_str(text).map_err(|error| Error::in_json(&error));
+        read.map_err(|error| error.with_place(&Self::schema()))
     }
 
     /// The configuration in TOML, without what is not set. Secrets are named by where they come from.
@@ -114,6 +119,19 @@ impl Config {
     #[must_use]
     pub fn schema() -> Schema {
         schema_for!(Self)
+    }
+
+    /// Reads the files of API keys.
+    ///
+    /// # Errors
+    ///
+    /// Which resource names one that cannot be read, or is wrong.
+    pub async fn check_api_keys(&self) -> Result<(), Error> {
+        for resource in &self.resources {
+            let checked = check_api_keys(resource).await;
+            checked.map_err(|error| Error::of("resource", &resource.url, error))?;
+        }
+        Ok(())
     }
 
     /// What the tokens of a resource are exchanged for. Returns `None` if they are not.
@@ -144,4 +162,19 @@ impl Config {
         })?;
         exchange.to_downstream(server).map(Some)
     }
+}
+
+/// Reads the file of API keys of a resource, if there is one. Nothing else is read or asked.
+async fn check_api_keys(resource: &ResourceConfig) -> Result<(), Error> {
+    if resource.api_keys_file.is_none() {
+        return Ok(());
+    }
+    // An issuer whose key is given needs no network.
+    let server = AuthorizationServer::with_secret("https://issuer.invalid", "-".repeat(32));
+    let auth = McpAuth::builder(&resource.url).authorization_server(server);
+    let auth = resource.api_keys(auth)?.build().map_err(|error| Error::of_library(&error))?;
+    auth.warm_up().await.map_err(|error| {
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        Error::new(format!("`api_keys_file`: {}", cause.unwrap_or_else(|| error.to_string())))
+    })
 }

@@ -3,8 +3,10 @@
 use std::fmt;
 
 use mcp_auth::ConfigError;
+use schemars::Schema;
 
 use crate::keys::in_keys;
+use crate::places::{self, Places};
 use crate::reading;
 
 /// What is wrong with a configuration. The text names the line and the column, where there is one.
@@ -56,6 +58,24 @@ impl Error {
             (before.matches('\n').count() + 1, column + 1)
         });
         Self { message: reading::in_words(error.message()), place }
+    }
+
+    /// Says where an unknown key belongs, if it is known elsewhere.
+    pub(crate) fn with_place(mut self, schema: &Schema) -> Self {
+        let Some((key, rest)) =
+            self.message.strip_prefix(reading::UNKNOWN_KEY).and_then(|rest| rest.split_once('`'))
+        else {
+            return self;
+        };
+        let Places { main, inner } = places::of(key, schema);
+        self.message = match (main.join(" or "), inner.join(" or ")) {
+            (main, inner) if main.is_empty() && inner.is_empty() => return self,
+            (main, inner) if main.is_empty() => {
+                format!("unknown key `{key}`, which belongs to {inner}{rest}")
+            }
+            (main, _) => format!("unknown key `{key}`, which belongs to {main}"),
+        };
+        self
     }
 
     pub(crate) fn in_json(error: &serde_json::Error) -> Self {

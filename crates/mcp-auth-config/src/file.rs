@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::secret::SecretSource;
 
 /// The keys that say nothing about a resource. A resource is built again if any other key of the file changes.
-const NOT_ABOUT_RESOURCES: [&str; 13] = [
+const NOT_ABOUT_RESOURCES: [&str; 14] = [
     "admin",
     "audit",
     "drain",
@@ -26,6 +26,7 @@ const NOT_ABOUT_RESOURCES: [&str; 13] = [
     "revocations",
     "signing_key",
     "tls",
+    "traces",
 ];
 
 /// A configuration file as it was read, with the secrets that it names as they were then. Two that are equal describe the

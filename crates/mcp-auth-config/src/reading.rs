@@ -1,5 +1,8 @@
 //! Messages of serde and of the TOML parser, in other words.
 
+/// How the message about an unknown key begins.
+pub(crate) const UNKNOWN_KEY: &str = "unknown key `";
+
 /// A message of serde or of the TOML parser, in the words of somebody who writes a file.
 pub(crate) fn in_words(message: &str) -> String {
     let message = message.trim_end();

@@ -240,7 +240,7 @@ impl ResourceConfig {
         Ok(auth.metadata(|metadata| self.described(metadata)))
     }
 
-    fn api_keys(&self, auth: McpAuthBuilder) -> Result<McpAuthBuilder, Error> {
+    pub(crate) fn api_keys(&self, auth: McpAuthBuilder) -> Result<McpAuthBuilder, Error> {
         let Some(file) = &self.api_keys_file else {
             return match self.api_keys_prefix {
                 None => Ok(auth),

@@ -29,7 +29,7 @@ const ROWS: &[(&str, &[&str], &str)] = &[
     (
         "an audit log by another name",
         &["audit = { path = \"a\" }"],
-        "line 1, column 11: unknown key `path`; the keys here are: file, caller, arguments, required",
+        "line 1, column 11: unknown key `path`, which belongs to `[resources.security_events]`; the keys here are: file, caller, arguments, required",
     ),
     (
         "a pause that is a word",
@@ -139,6 +139,26 @@ const ROWS: &[(&str, &[&str], &str)] = &[
         "a key that is nearly right",
         &[LOGIN, RESOURCE, "scope = [\"read\"]"],
         "line 5, column 1: unknown key `scope`; did you mean `scopes`?",
+    ),
+    (
+        "a key of the top in a resource",
+        &[LOGIN, RESOURCE, "listen = \"127.0.0.1:80\""],
+        "line 5, column 1: unknown key `listen`, which belongs to the top of the file, before the first table",
+    ),
+    (
+        "a key of a resource at the top",
+        &["upstream = \"http://127.0.0.1:3000\""],
+        "line 1, column 1: unknown key `upstream`, which belongs to `[[resources]]`",
+    ),
+    (
+        "a key of an inner table at the top",
+        &["principal = \"10/m\""],
+        "line 1, column 1: unknown key `principal`, which belongs to `[resources.limits]`; the keys here are: listen, admin, tls, max_connections, max_connections_per_address, signing_key, max_buffered_bytes, max_anonymous_buffered_bytes, forwarded_host_from, drain, audit, traces, issuers, resources, revocations",
+    ),
+    (
+        "a key of issuers at the top",
+        &["client_id = \"a\""],
+        "line 1, column 1: unknown key `client_id`, which belongs to `[issuers.NAME]`",
     ),
     (
         "a key that is not near",
