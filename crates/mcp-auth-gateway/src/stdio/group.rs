@@ -61,6 +61,11 @@ fn tell_guard(sign: char, group: Pid) {
 pub(crate) struct Group(Pid);
 
 impl Group {
+    /// Lets a process that is started be the first of a group.
+    pub(crate) fn begin(command: &mut tokio::process::Command) {
+        command.process_group(0);
+    }
+
     /// The group of this process. Returns `None` if the process has ended already.
     pub(crate) fn of(process: Option<u32>) -> Option<Self> {
         let pid = Pid::from_raw(process?.try_into().ok()?)?;

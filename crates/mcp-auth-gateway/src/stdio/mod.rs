@@ -9,7 +9,10 @@ mod owner;
 mod client;
 mod dispatch;
 mod environment;
+#[cfg(unix)]
 mod group;
+#[cfg(not(unix))]
+mod no_group;
 mod pumps;
 mod process;
 mod back_off;
@@ -17,6 +20,10 @@ mod pool;
 mod events;
 mod responses;
 mod http;
+
+/// Whether servers can be started on this system: they and what they start must end with the gateway, for which Unix has
+/// groups of processes.
+pub(crate) const IS_SUPPORTED: bool = cfg!(unix);
 
 pub(crate) use http::StdioUpstream;
 pub(crate) use responses::StdioBody;

@@ -15,7 +15,10 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use crate::stdio::dispatch::{Dispatch, Received};
 use crate::stdio::environment::{self, Variables};
 use crate::stdio::framing::Line;
+#[cfg(unix)]
 use crate::stdio::group::Group;
+#[cfg(not(unix))]
+use crate::stdio::no_group::Group;
 use crate::stdio::owner::Owner;
 use crate::stdio::pumps;
 use crate::telemetry;
@@ -80,8 +83,8 @@ impl Process {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .process_group(0)
             .kill_on_drop(true);
+        Group::begin(&mut command);
         let mut child = command.spawn()?;
         let group = Group::of(child.id());
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());

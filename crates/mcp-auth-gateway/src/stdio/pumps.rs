@@ -46,6 +46,9 @@ pub(crate) async fn read(mut output: impl AsyncRead + Unpin, mut each: impl FnMu
 pub(crate) async fn log(owner: Owner, stderr: impl AsyncRead + Unpin) {
     let (mut since, mut logged) = (Instant::now(), 0_usize);
     let each = |line| {
+        if is_decoration(&line) {
+            return;
+        }
         if since.elapsed() >= LOG_INTERVAL {
             (since, logged) = (Instant::now(), 0);
         }
@@ -59,9 +62,37 @@ pub(crate) async fn log(owner: Owner, stderr: impl AsyncRead + Unpin) {
     read(stderr, each).await;
 }
 
+/// Whether a line has no letter and no digit, as most of the banner that FastMCP writes at its start.
+fn is_decoration(line: &Line) -> bool {
+    match line {
+        Line::Whole(line) => !String::from_utf8_lossy(line).chars().any(char::is_alphanumeric),
+        _ => false,
+    }
+}
+
 /// A line for a log: escaped, and cut.
 pub(crate) fn shown(line: &Line) -> String {
     let Line::Whole(line) = line else { return "longer than 4 MiB".to_owned() };
     let line = String::from_utf8_lossy(line.get(..MAX_LOGGED_CHARS * 4).unwrap_or(line));
     line.trim_end().escape_debug().take(MAX_LOGGED_CHARS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_and_empty_lines_are_not_logged() {
+        for (line, expected) in [
+            ("╭──────────────╮", true),
+            ("│              │", true),
+            ("", true),
+            ("  ", true),
+            ("│   FastMCP 4  │", false),
+            ("Error: 漢", false),
+        ] {
+            let line = Line::Whole(Bytes::copy_from_slice(line.as_bytes()));
+            assert_eq!(is_decoration(&line), expected, "{line:?}");
+        }
+    }
 }
