@@ -55,7 +55,7 @@ pub(crate) struct Arguments {
     #[arg(long, env = "MCP_AUTH_LISTEN", value_name = "ADDRESS", value_parser = parse_address)]
     listen: Option<SocketAddr>,
 
-    /// Where to answer the operator: /livez, /readyz, /metrics [default: nowhere]
+    /// Where to answer the operator: / (a page), /livez, /readyz, /metrics [default: nowhere]
     #[arg(long, env = "MCP_AUTH_ADMIN", value_name = "ADDRESS", value_parser = parse_address)]
     admin: Option<SocketAddr>,
 
@@ -106,6 +106,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result {
     }
     if arguments.check {
         mcp_auth_gateway::check(&config)?;
+        config.check_api_keys().await?;
         println!("the configuration is valid; number of resources: {}", config.resources.len());
         return Ok(());
     }
@@ -116,9 +117,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result {
         }
         None => systemd::sockets()?,
     };
+    // Before it answers anybody, so that no signal ends it otherwise.
+    let mut told = signals::Told::listen()?;
     let gateway = Gateway::start_at(sockets, &config, file).await?;
     introduce(&config, &gateway, development.as_ref())?;
-    let mut told = signals::Told::listen()?;
     systemd::notify(systemd::READY);
     let by = told.next().await;
     systemd::notify(systemd::STOPPING);
@@ -211,7 +213,7 @@ fn introduce(
         if is_log { Box::new(io::stderr()) } else { Box::new(io::stdout()) };
     writeln!(out, "listening at {}", gateway.local_addr())?;
     if let Some(admin) = gateway.admin_addr() {
-        writeln!(out, "  for its operator: http://{admin}/readyz")?;
+        writeln!(out, "  for its operator: http://{admin}/")?;
     }
     for resource in &config.resources {
         let rules = match resource.rule_count() {

@@ -244,7 +244,7 @@ async fn with_the_development_issuer_a_client_registers_logs_in_and_calls() {
         ["serve", "--demo", "--listen=127.0.0.1:0", "--admin=127.0.0.1:0", "--upstream", &upstream];
     let (_running, text) = tokio::task::spawn_blocking({
         let arguments = arguments.map(str::to_owned);
-        move || start(&arguments.each_ref().map(String::as_str), "curl -i")
+        move || start(&arguments.each_ref().map(String::as_str), "clientInfo")
     })
     .await
     .expect("started");
@@ -349,4 +349,32 @@ async fn it_answers_at_the_sockets_that_systemd_has_opened() {
     assert_eq!(alive.status(), 200);
     let refused = http.post(format!("http://{}/mcp", addresses[0])).send().await;
     assert_eq!(refused.expect("an answer").status(), 401);
+}
+
+#[test]
+fn a_check_reads_the_file_of_api_keys() {
+    let folder = std::env::temp_dir().join(format!("mcp-auth-check-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let (file, keys) = (folder.join("gateway.toml"), folder.join("keys.json"));
+    let config = format!(
+        "[issuers.login]\nurl = \"https://login.example.com\"\n[[resources]]\nurl = \"https://mcp.example.com/mcp\"\nupstream = \"http://127.0.0.1:1/mcp\"\napi_keys_file = {keys:?}\n"
+    );
+    std::fs::write(&file, config).expect("written");
+    for (text, is_right) in [
+        (None, false),
+        (Some("not JSON"), false),
+        (Some("{\"keys\": [{\"name\": \"ci\"}]}"), false),
+        (Some("{\"keys\": []}"), true),
+    ] {
+        if let Some(text) = text {
+            std::fs::write(&keys, text).expect("written");
+        }
+        let program = Command::new(env!("CARGO_BIN_EXE_mcp-auth"));
+        let checked = { program }.arg("serve").arg(&file).arg("--check").output().expect("it runs");
+        let error = String::from_utf8_lossy(&checked.stderr).into_owned();
+        assert_eq!(checked.status.success(), is_right, "{text:?}: {error}");
+        let is_named = error.contains("`api_keys_file`") && error.contains("mcp.example.com");
+        assert_eq!(is_named, !is_right, "{text:?}: {error}");
+    }
+    std::fs::remove_dir_all(folder).expect("removed");
 }

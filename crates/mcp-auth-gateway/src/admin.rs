@@ -1,20 +1,24 @@
-//! What the gateway answers its operator: `/livez`, `/readyz`, `/metrics`.
+//! What the gateway answers its operator: `/`, `/livez`, `/readyz`, `/metrics`.
 
 use std::net::IpAddr;
 use std::sync::PoisonError;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::uri::Authority;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body_util::Full;
+use mcp_auth::{IssuerReadiness, McpAuth, Readiness};
 use serde_json::{Map, Value};
 
 use crate::connections::Connections;
 use crate::ending::Phases;
+use crate::history::History;
 use crate::prometheus;
 use crate::recorder::Metrics;
 use crate::reload::ReloadStatus;
 use crate::serving::Current;
+use crate::status_page::{self, Status};
 use crate::telemetry;
 
 /// What the admin listener knows.
@@ -24,6 +28,7 @@ pub(crate) struct Admin {
     pub(crate) configuration: ReloadStatus,
     pub(crate) connections: Connections,
     pub(crate) metrics: Option<&'static Metrics>,
+    pub(crate) history: History,
     pub(crate) phases: Phases,
     /// Whether it listens for this machine only.
     pub(crate) is_local: bool,
@@ -64,14 +69,42 @@ impl Admin {
         if let ("/metrics", Some(metrics)) = (path, self.metrics) {
             return answer(StatusCode::OK, prometheus::MEDIA_TYPE, self.measured(metrics));
         }
+        if path == "/" {
+            return status_page::page(&self.status());
+        }
         let serving = self.current.get();
         let (status, body) = match path {
             "/livez" => (StatusCode::OK, Value::from("alive")),
             "/readyz" => self.readiness(),
             "/jwks.json" if let Some(key) = serving.signing_key() => (StatusCode::OK, key.jwks()),
-            _ => (StatusCode::NOT_FOUND, Value::from("there are /livez, /readyz and /metrics")),
+            _ => (StatusCode::NOT_FOUND, Value::from("there are /, /livez, /readyz and /metrics")),
         };
         answer(status, "application/json", format!("{body}\n"))
+    }
+
+    /// What the page shows.
+    fn status(&self) -> Status {
+        let serving = self.current.get();
+        let readiness: Vec<_> = serving.auths().map(McpAuth::readiness).collect();
+        let mut issuers: Vec<IssuerReadiness> = Vec::new();
+        for issuer in readiness.iter().flat_map(|it| &it.issuers) {
+            if !issuers.iter().any(|known| known.issuer == issuer.issuer) {
+                issuers.push(issuer.clone());
+            }
+        }
+        Status {
+            now: SystemTime::now(),
+            is_ready: readiness.iter().all(Readiness::is_ready),
+            is_draining: self.phases.is_leaving(),
+            configuration_age: self.configuration.age(),
+            configuration_error: self.configuration.error(),
+            connections: self.connections.open(),
+            issuers,
+            resources: serving.resources(),
+            minutes: self.metrics.map(|metrics| self.history.minutes(metrics)),
+            refusals: serving.shared().refusals.all(),
+            is_local: self.is_local,
+        }
     }
 
     /// The metrics, and those that are known at any time.

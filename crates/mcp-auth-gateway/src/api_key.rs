@@ -31,9 +31,31 @@ pub(crate) fn to_authorization(headers: &mut HeaderMap) -> Result<Option<IsApiKe
     Ok(Some(IsApiKey))
 }
 
+/// Whether a request seems to have an API key, which is not one of an issuer's tokens.
+pub(crate) fn is_sent(headers: &HeaderMap) -> bool {
+    const BEARER: &[u8] = b"bearer mcpk_";
+    let start = headers.get(AUTHORIZATION).and_then(|value| value.as_bytes().get(..BEARER.len()));
+    start.is_some_and(|start| start.eq_ignore_ascii_case(BEARER)) || headers.contains_key(X_API_KEY)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_api_key_is_told_from_a_token() {
+        for (name, value, expected) in [
+            ("authorization", "Bearer mcpk_abc", true),
+            ("authorization", "bearer mcpk_abc", true),
+            ("x-api-key", "anything", true),
+            ("authorization", "Bearer eyJh.e30.x", false),
+            ("authorization", "Bearer", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, HeaderValue::from_static(value));
+            assert_eq!(is_sent(&headers), expected, "{value}");
+        }
+    }
 
     #[test]
     fn an_api_key_is_the_only_credential() {

@@ -24,6 +24,7 @@ use crate::audit_writer::AuditWriter;
 use crate::connections::network_of;
 use crate::hangups::Hangups;
 use crate::recorded::{Message, Recording};
+use crate::trace_context::{TraceContext, hex};
 
 /// The audit log. Clones share it.
 #[derive(Clone)]
@@ -179,7 +180,7 @@ impl Entry {
             request: AuditRequest {
                 address: self.address.map(|address| address.to_string()),
                 http_method: cut(self.method.as_str()),
-                trace_id: trace_id(&self.headers),
+                trace_id: TraceContext::of(&self.headers).map(|context| hex(&context.trace)),
                 message: known,
                 method: first.method,
                 tool: first.tool,
@@ -240,51 +241,6 @@ impl Drop for Entry {
         match self.is_promised || writer.has_room() {
             true => writer.send(&line),
             false => writer.lose(),
-        }
-    }
-}
-
-/// The trace identifier of a request ([W3C Trace Context §3.2](https://www.w3.org/TR/trace-context/#traceparent-header)).
-fn trace_id(headers: &HeaderMap) -> Option<String> {
-    let mut all = headers.get_all("traceparent").iter();
-    let value = all.next().filter(|_| all.next().is_none())?.to_str().ok()?;
-    let mut parts = value.split('-');
-    let (version, trace_id) = (parts.next()?, parts.next()?);
-    let is_hex = |text: &str| text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-    let is_id = version.len() == 2
-        && version != "ff"
-        && trace_id.len() == 32
-        && is_hex(version)
-        && is_hex(trace_id)
-        && trace_id.bytes().any(|byte| byte != b'0');
-    is_id.then(|| trace_id.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use http::HeaderValue;
-
-    use super::*;
-
-    #[test]
-    fn a_trace_id_is_read_strictly() {
-        let id = "4bf92f3577b34da6a3ce929d0e0e4736";
-        let value = format!("00-{id}-00f067aa0ba902b7-01");
-        for (values, expected) in [
-            (vec![value.clone()], Some(id)),
-            (vec![value.clone(), value.clone()], None),
-            (vec![value.to_uppercase()], None),
-            (vec![format!("ff-{id}-00f067aa0ba902b7-01")], None),
-            (vec![format!("00-{}-00f067aa0ba902b7-01", "0".repeat(32))], None),
-            (vec![format!("00-{id}x-00f067aa0ba902b7-01")], None),
-            (vec!["x".into()], None),
-            (vec![], None),
-        ] {
-            let mut headers = HeaderMap::new();
-            for value in &values {
-                headers.append("traceparent", HeaderValue::from_str(value).expect("a value"));
-            }
-            assert_eq!(trace_id(&headers).as_deref(), expected, "{values:?}");
         }
     }
 }

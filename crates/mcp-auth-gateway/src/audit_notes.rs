@@ -7,6 +7,7 @@ use mcp_auth::{AuthInfo, Denial};
 use serde_json::Value;
 
 use crate::audit_line::{AuditCaller, AuditedDecision, cut};
+use crate::refusals::Because;
 
 /// What is found out about a request on its way. Clones share it. It is in the extensions of the request.
 #[derive(Clone, Default)]
@@ -62,10 +63,11 @@ impl Notes {
     }
 
     /// The gateway refused the request, not the library.
-    pub(crate) fn denied(&self, reason: &str, detail: &str) {
+    pub(crate) fn denied(&self, because: Because) {
         let mut noted = self.lock();
         noted.decision = Some(AuditedDecision::Denied);
-        (noted.reason, noted.detail) = (Some(reason.to_owned()), Some(detail.to_owned()));
+        (noted.reason, noted.detail) =
+            (Some(because.code.to_owned()), Some(because.advice.to_owned()));
     }
 
     /// The request goes to this upstream.

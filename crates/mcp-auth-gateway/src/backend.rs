@@ -10,7 +10,7 @@ use crate::exchange::Exchange;
 use crate::identity::Identity;
 use crate::identity_token::SigningKey;
 use crate::log_limit::LogLimit;
-use crate::stdio::StdioUpstream;
+use crate::stdio::{self, StdioUpstream};
 use crate::upstreams::Upstreams;
 
 /// How long the processes of a resource that was changed or removed may still answer what they were asked.
@@ -21,6 +21,14 @@ const REPLACED_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) enum Backend {
     Http(Arc<HttpServer>),
     Stdio(StdioUpstream),
+}
+
+/// What the operator is told about one server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ServerState {
+    pub(crate) name: String,
+    pub(crate) says: String,
+    pub(crate) is_well: bool,
 }
 
 /// A server that is reached over HTTP, and what it gets from the gateway.
@@ -57,10 +65,13 @@ impl Backend {
         signing_key: Option<&Arc<SigningKey>>,
         earlier: Option<Earlier<'_>>,
     ) -> Result<Self, String> {
-        let stdio = resource.stdio_server().map_err(|error| error.to_string())?;
-        match (&resource.upstream, stdio) {
+        let started = resource.stdio_server().map_err(|error| error.to_string())?;
+        match (&resource.upstream, started) {
             (Some(urls), None) => HttpServer::new(config, resource, urls, auth, signing_key, earlier)
                 .map(|server| Self::Http(Arc::new(server))),
+            (None, Some(_)) if !stdio::IS_SUPPORTED => Err(
+                "`command` starts servers on Unix only, where they end with the gateway: run the server over HTTP, and set `upstream`".into(),
+            ),
             (None, Some(server)) => match (http_key(resource), earlier) {
                 (None, Some(Earlier { backend: Self::Stdio(stdio), is_same: true, .. })) => {
                     Ok(Self::Stdio(stdio.clone()))
@@ -75,6 +86,29 @@ impl Backend {
                 "set `upstream`, the URL of the MCP server that is protected, or `command`, the program that is started"
                     .into(),
             ),
+        }
+    }
+
+    /// What the operator is told about it.
+    pub(crate) fn states(&self) -> Vec<ServerState> {
+        match self {
+            Self::Http(server) => server
+                .upstreams
+                .states()
+                .map(|(upstream, is_well)| {
+                    let says = if is_well {
+                        "gets requests"
+                    } else {
+                        "cannot be reached, and gets no requests for a while"
+                    };
+                    ServerState { name: upstream.to_string(), says: says.to_owned(), is_well }
+                })
+                .collect(),
+            Self::Stdio(stdio) => {
+                let (program, processes, max) = stdio.processes();
+                let says = format!("processes: {processes} of {max}");
+                vec![ServerState { name: program.to_owned(), says, is_well: processes < max }]
+            }
         }
     }
 

@@ -15,15 +15,17 @@ use crate::audit::Audit;
 use crate::budget::{DEFAULT_MAX_ANONYMOUS, DEFAULT_MAX_BUFFERED};
 use crate::connections::{Connections, DEFAULT_PER_ADDRESS};
 use crate::ending::{Ending, Phase};
+use crate::history::History;
 use crate::listener::{self, End};
 use crate::open_files;
 use crate::recorder::Metrics;
 use crate::reload::{Reload, ReloadStatus, warm_up};
 use crate::serving::{Current, Serving};
+use crate::shared::Shared;
 use crate::sockets::{self, Sockets};
 use crate::start_error::StartError;
 use crate::tls::Certificates;
-use crate::under_way::UnderWay;
+use crate::traces::{Traces, until_end};
 
 /// The default address: this machine only.
 const DEFAULT_LISTEN: SocketAddr =
@@ -59,7 +61,9 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 ///
 /// What is wrong with it.
 pub fn check(config: &Config) -> Result<(), StartError> {
-    Serving::of(config, None, None, None, &UnderWay::new(1))?;
+    Serving::of(config, None, None, &Shared::new(None, None, 1))?;
+    let traces = config.traces.as_ref().map(Traces::check).transpose();
+    traces.map_err(StartError::Traces)?;
     certificates(config).map(drop)
 }
 
@@ -155,8 +159,10 @@ impl Gateway {
     ) -> Result<Self, StartError> {
         let audit = config.audit.as_ref().map(open_audit).transpose()?;
         let max_connections = max_connections(config);
-        let under_way = UnderWay::new(max_connections);
-        let serving = Serving::of(config, file.as_ref(), None, audit.as_ref(), &under_way)?;
+        let traces = config.traces.as_ref().map(Traces::start).transpose();
+        let traces = traces.map_err(StartError::Traces)?;
+        let shared = Shared::new(audit.clone(), traces, max_connections);
+        let serving = Serving::of(config, file.as_ref(), None, &shared)?;
         let tls = certificates(config)?;
         let (listener, local_addr) =
             sockets::listen(sockets.clients, config.listen.unwrap_or(DEFAULT_LISTEN)).await?;
@@ -172,6 +178,7 @@ impl Gateway {
                 .max_connections_per_address
                 .unwrap_or(DEFAULT_PER_ADDRESS.min((max_connections / 4).max(1))),
         );
+        let mut tasks = Vec::new();
         let admin_at = sockets.admin.as_ref().and_then(|given| given.local_addr().ok());
         let (admin_addr, admin) = match admin_at.or(config.admin) {
             None => (None, None),
@@ -184,8 +191,17 @@ impl Gateway {
                 }
                 let (configuration, connections) = (configuration.clone(), connections.clone());
                 let is_local = address.ip().is_loopback();
-                let admin =
-                    Admin { current, configuration, connections, metrics, phases, is_local };
+                let history = History::default();
+                tasks.extend(metrics.map(|all| tokio::spawn(history.clone().keep(all))));
+                let admin = Admin {
+                    current,
+                    configuration,
+                    connections,
+                    metrics,
+                    history,
+                    phases,
+                    is_local,
+                };
                 let answer = move |request| {
                     let response = admin.answer(&request);
                     std::future::ready(response)
@@ -201,12 +217,12 @@ impl Gateway {
         current.get().start_polls();
         let serving = current.get();
         // Nobody waits for it, and the log says at once what is wrong with an issuer.
-        let mut tasks = vec![tokio::spawn(async move { warm_up(&serving).await })];
+        tasks.push(tokio::spawn(async move { warm_up(&serving).await }));
         if let Some(tls) = &tls {
             tasks.push(tokio::spawn(tls.clone().keep_fresh()));
         }
         if let Some(file) = file {
-            let reload = Reload::new(file, current.clone(), configuration, audit.clone());
+            let reload = Reload::new(file, current.clone(), configuration);
             tasks.push(tokio::spawn(reload.run()));
         }
         if let Some(audit) = &audit {
@@ -215,7 +231,7 @@ impl Gateway {
         let routed = current.clone();
         let answer = move |request| {
             let serving = routed.get();
-            async move { serving.routes.answer(request).await }
+            async move { until_end(serving.routes.answer(request).await) }
         };
         let graceful = Arc::new(GracefulShutdown::new());
         let end = End { graceful: Arc::clone(&graceful), phases: ending.phases() };
@@ -279,6 +295,9 @@ impl Gateway {
         self.current.get().close().await;
         if let Some(audit) = &self.audit {
             audit.writer().flush().await;
+        }
+        if let Some(traces) = &self.current.get().shared().traces {
+            traces.flush().await;
         }
         self.admin.iter().for_each(JoinHandle::abort);
     }

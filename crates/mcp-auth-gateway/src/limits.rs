@@ -12,6 +12,9 @@ use mcp_auth_config::LimitsConfig;
 
 use crate::buckets::{Buckets, Wait};
 use crate::connections::network_of;
+use crate::log_limit::LogLimit;
+use crate::refusals::Because;
+use crate::telemetry;
 
 /// The limits of one resource, and how much of them is used.
 pub(crate) struct Limits {
@@ -20,6 +23,8 @@ pub(crate) struct Limits {
     principal: Option<Buckets>,
     client: Option<Buckets>,
     tools: Option<ToolLimits>,
+    /// Limits the lines about each limit.
+    said: [(&'static str, LogLimit); 4],
 }
 
 /// The limits of tools, by their patterns.
@@ -42,6 +47,16 @@ pub(crate) enum Caller<'c> {
     Known(&'c AuthInfo),
     /// Told apart by address only.
     Anonymous(IpAddr),
+}
+
+/// For the log: quoted and escaped.
+impl std::fmt::Display for Caller<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Known(caller) => caller.principal().fmt(f),
+            Self::Anonymous(address) => network_of(*address).fmt(f),
+        }
+    }
 }
 
 impl Limits {
@@ -67,6 +82,7 @@ impl Limits {
             principal: config.principal.map(Buckets::new),
             client: config.client.map(Buckets::new),
             tools,
+            said: ["address", "principal", "client", "tools"].map(|by| (by, LogLimit::default())),
         })
     }
 
@@ -81,11 +97,25 @@ impl Limits {
 
     /// Counts a request whose token has not been looked at.
     pub(crate) fn check_address(&self, address: IpAddr) -> Result<(), Limited> {
-        take("address", self.address.as_ref(), network_of(address))
+        let network = network_of(address);
+        take("address", self.address.as_ref(), network)
+            .inspect_err(|limited| self.say(*limited, &network))
+    }
+
+    /// Says who is over a limit, once in a while.
+    fn say(&self, limited: Limited, caller: &dyn std::fmt::Display) {
+        let mut said = self.said.iter();
+        if said.any(|(by, limit)| *by == limited.by && limit.is_due()) {
+            tracing::warn!(target: "mcp_auth", limit = limited.by, %caller, "a caller is over a limit of `limits` and gets a 429; that of others is logged at debug for five minutes");
+        }
     }
 
     /// Counts a request that is admitted.
     pub(crate) fn check_caller(&self, caller: &Caller<'_>) -> Result<(), Limited> {
+        self.count_caller(caller).inspect_err(|limited| self.say(*limited, caller))
+    }
+
+    fn count_caller(&self, caller: &Caller<'_>) -> Result<(), Limited> {
         let principal = self.principal.as_ref();
         match caller {
             Caller::Known(caller) => {
@@ -112,12 +142,13 @@ impl Limits {
         let Ok(operation) = Operation::read(method, headers, message) else { return Ok(()) };
         for name in tools.patterns.names_for(&operation) {
             let buckets = tools.buckets.get(name);
-            match caller {
+            let taken = match caller {
                 Caller::Known(caller) => {
-                    take("tools", buckets, (caller.issuer(), caller.subject()))?;
+                    take("tools", buckets, (caller.issuer(), caller.subject()))
                 }
-                Caller::Anonymous(address) => take("tools", buckets, network_of(*address))?,
-            }
+                Caller::Anonymous(address) => take("tools", buckets, network_of(*address)),
+            };
+            taken.inspect_err(|limited| self.say(*limited, caller))?;
         }
         Ok(())
     }
@@ -130,10 +161,20 @@ fn take(
 ) -> Result<(), Limited> {
     let Some(buckets) = buckets else { return Ok(()) };
     buckets.take(key).map_err(|Wait(wait)| {
-        metrics::counter!("mcp_auth_gateway_limited_total", "limit" => by).increment(1);
+        telemetry::limited(by);
         tracing::debug!(target: "mcp_auth", limit = by, "a request is over a limit");
         Limited { by, wait }
     })
+}
+
+/// What the operator's page calls it.
+fn code_of(limit: &str) -> &'static str {
+    match limit {
+        "address" => "limits.address",
+        "principal" => "limits.principal",
+        "client" => "limits.client",
+        _ => "limits.tools",
+    }
 }
 
 /// The response to a request that is over a limit.
@@ -141,5 +182,9 @@ pub(crate) fn too_many<B>(mut response: Response<B>, limited: Limited) -> Respon
     *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
     let seconds = limited.wait.as_secs_f64().ceil().max(1.0) as u64;
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    response.extensions_mut().insert(Because {
+        code: code_of(limited.by),
+        advice: "a caller is over this limit: raise it if its calls are meant",
+    });
     response
 }

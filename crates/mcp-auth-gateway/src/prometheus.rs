@@ -11,7 +11,7 @@ use crate::recorder::{BUCKETS, Buckets, Metrics};
 pub(crate) const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// What each metric is.
-const HELP: [(&str, &str); 22] = [
+const HELP: [(&str, &str); 26] = [
     (
         "mcp_auth_bad_gateway_total",
         "Responses that broke off before their first message, or whose lists could not be filtered.",
@@ -22,6 +22,10 @@ const HELP: [(&str, &str); 22] = [
         "mcp_auth_gateway_buffered_bytes",
         "Bytes of request bodies that are held until it is decided whether they pass.",
     ),
+    (
+        "mcp_auth_gateway_configuration_valid",
+        "1 unless the configuration file, as it is now, cannot be used.",
+    ),
     ("mcp_auth_gateway_connections", "Open connections of clients."),
     (
         "mcp_auth_gateway_connections_refused_total",
@@ -30,11 +34,14 @@ const HELP: [(&str, &str); 22] = [
     ("mcp_auth_gateway_decision_seconds", "The time until a request was passed on or refused."),
     ("mcp_auth_gateway_draining", "1 while the gateway is about to end."),
     ("mcp_auth_gateway_info", "The version of the gateway; always 1."),
+    ("mcp_auth_gateway_limited_total", "Requests over a limit of how often they may come."),
     ("mcp_auth_gateway_ready", "1 if every resource can verify tokens."),
+    ("mcp_auth_gateway_reloads_total", "How often the configuration file was used or refused."),
     (
         "mcp_auth_gateway_requests_total",
         "Requests that were not for a resource, or were over a limit of the gateway.",
     ),
+    ("mcp_auth_gateway_spans_total", "Spans of traces that were exported or lost."),
     (
         "mcp_auth_gateway_stdio_lines_skipped_total",
         "Lines of servers that speak stdio that were no messages.",

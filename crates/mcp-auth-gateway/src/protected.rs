@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{ALLOW, AUTHORIZATION, RETRY_AFTER};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use mcp_auth::{BearerAuth, McpAuth, PeerAddr, ResponseBody};
@@ -12,16 +12,21 @@ use tower_layer::Layer as _;
 use tower_service::Service as _;
 
 use crate::api_key;
-use crate::audit::{Audit, CannotBeWritten};
+use crate::audit::CannotBeWritten;
 use crate::audit_notes::Notes;
 use crate::backend::Backend;
 use crate::budget::{Budgets, CountedBody, Share};
 use crate::limits::{Limits, too_many};
+use crate::log_limit::LogLimit;
 use crate::polls::Polls;
 use crate::proxy::{Proxy, ProxyBody, text};
 use crate::recorded::{RecordedBody, Recording};
+use crate::refusals::{Asked, Because};
+use crate::shared::Shared;
+use crate::summary::Summary;
 use crate::telemetry;
-use crate::under_way::UnderWay;
+use crate::trace_context::TraceContext;
+use crate::traces;
 
 /// The body of a response to a client.
 pub(crate) type GatewayBody = Either<ResponseBody<ProxyBody>, Either<ProxyBody, Full<Bytes>>>;
@@ -35,19 +40,32 @@ const METHODS: [Method; 5] =
     [Method::GET, Method::HEAD, Method::POST, Method::DELETE, Method::OPTIONS];
 const ALLOWED: &str = "GET, HEAD, POST, DELETE, OPTIONS";
 
+const SEVERAL_CREDENTIALS: Because = Because {
+    code: "several_credentials",
+    advice: "a request has one credential: an API key in `X-API-Key`, or one `Authorization`",
+};
+const NOT_RECORDED: Because = Because {
+    code: "not_recorded",
+    advice: "the audit log cannot be written, and `audit.required` is set: the log says why",
+};
+const BUFFERS_FULL: Because = Because {
+    code: "buffers_full",
+    advice: "too many bytes of request bodies are held: callers send long messages slowly, or `max_buffered_bytes` or `max_anonymous_buffered_bytes` is too low",
+};
+
 /// What a resource has around the library's layer.
 #[derive(Clone)]
 pub(crate) struct Around {
     pub(crate) backend: Backend,
     pub(crate) budgets: Budgets,
-    pub(crate) under_way: UnderWay,
-    /// How many rules it has.
-    pub(crate) rule_count: usize,
+    pub(crate) shared: Shared,
+    pub(crate) summary: Arc<Summary>,
     pub(crate) polls: Arc<Polls>,
     pub(crate) limits: Option<Arc<Limits>>,
-    pub(crate) audit: Option<Audit>,
     /// Whether API keys are accepted.
     pub(crate) has_api_keys: bool,
+    /// Limits the line about API keys where none are accepted.
+    pub(crate) api_key_hint: Arc<LogLimit>,
     pub(crate) max_message_bytes: Option<usize>,
 }
 
@@ -63,15 +81,44 @@ impl Protected {
     pub(crate) fn new(auth: &McpAuth, around: Around) -> Self {
         let service = auth.bearer_auth().layer(Proxy {
             backend: around.backend.clone(),
-            under_way: around.under_way.clone(),
+            shared: around.shared.clone(),
             limits: around.limits.clone(),
-            audit: around.audit.clone(),
         });
         Self { auth: auth.clone(), around, service }
     }
 
-    /// Answers a request.
+    /// Answers a request, and keeps why it was refused.
     pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<GatewayBody> {
+        let (mut parts, body) = request.into_parts();
+        let parent = TraceContext::remove_invalid(&mut parts.headers);
+        let (resource, shared) = (self.auth.resource(), &self.around.shared);
+        let span = shared.traces.as_ref().and_then(|traces| traces.begin(&mut parts, parent));
+        let span = span.map(|span| (span, traces::Asked::of(&parts)));
+        let (asked, recording) = (Asked::of(&parts), self.recording());
+        let request = Request::from_parts(parts, body);
+        let mut response = self.answer_to(request, recording.clone()).await;
+        shared.refusals.note(Some(resource), &asked, &response);
+        if let Some((span, asked)) = span {
+            let span = span.answered(resource, &asked, recording.as_ref(), &response);
+            response.extensions_mut().insert(Arc::new(span));
+        }
+        response
+    }
+
+    /// Keeps a copy of the message where something depends on it. A trace names what is asked for where rules read it anyway.
+    fn recording(&self) -> Option<Recording> {
+        let Around { limits, shared, summary, max_message_bytes, .. } = &self.around;
+        let is_needed = shared.audit.is_some()
+            || limits.as_deref().is_some_and(Limits::need_message)
+            || shared.traces.is_some() && summary.rule_count > 0;
+        is_needed.then(|| Recording::new(max_message_bytes.unwrap_or(MAX_MESSAGE_BYTES)))
+    }
+
+    async fn answer_to(
+        &self,
+        request: Request<Incoming>,
+        recording: Option<Recording>,
+    ) -> Response<GatewayBody> {
         if !METHODS.contains(request.method()) {
             let mut response = ours(StatusCode::METHOD_NOT_ALLOWED, "not a method of MCP\n");
             response.headers_mut().insert(ALLOW, HeaderValue::from_static(ALLOWED));
@@ -82,22 +129,21 @@ impl Protected {
         let limits = self.around.limits.as_deref();
         let limited = limits.zip(address).and_then(|(limits, it)| limits.check_address(it).err());
         if let Some(limited) = limited {
-            let audited = self.around.audit.as_ref().zip(address);
+            let audited = self.around.shared.audit.as_ref().zip(address);
             audited.iter().for_each(|(audit, address)| audit.limited(&self.auth, *address));
             return too_many(ours(StatusCode::TOO_MANY_REQUESTS, "too many requests\n"), limited);
         }
-        let needs_message = limits.is_some_and(Limits::need_message) || self.around.audit.is_some();
-        let max = self.around.max_message_bytes.unwrap_or(MAX_MESSAGE_BYTES);
-        let recording = needs_message.then(|| Recording::new(max));
-        let entry = match (&self.around.audit, &recording) {
+        let audit = self.around.shared.audit.as_ref();
+        let entry = match (audit, &recording) {
             (Some(audit), Some(recording)) => {
                 match audit.begin(&self.auth, &parts, address, recording.clone()) {
                     Ok(entry) => Some(entry),
                     Err(CannotBeWritten) => {
-                        return ours(
+                        let response = ours(
                             StatusCode::SERVICE_UNAVAILABLE,
                             "this request cannot be recorded at the moment; try again later\n",
                         );
+                        return because(response, NOT_RECORDED);
                     }
                 }
             }
@@ -106,7 +152,10 @@ impl Protected {
         let notes = entry.as_ref().map(|entry| entry.notes().clone());
         let key = match self.around.has_api_keys {
             true => api_key::to_authorization(&mut parts.headers),
-            false => Ok(None),
+            false => {
+                self.hint_at_api_keys(&parts.headers);
+                Ok(None)
+            }
         };
         let response = match key {
             Ok(key) => {
@@ -117,10 +166,9 @@ impl Protected {
                 self.decide(Request::from_parts(parts, body), notes.as_ref()).await
             }
             Err(api_key::Unclear) => {
-                notes.iter().for_each(|notes| {
-                    notes.denied("several_credentials", "a request has one credential: an API key in `X-API-Key`, or one `Authorization`");
-                });
-                ours(StatusCode::BAD_REQUEST, "a request has only one credential\n")
+                notes.iter().for_each(|notes| notes.denied(SEVERAL_CREDENTIALS));
+                let refused = ours(StatusCode::BAD_REQUEST, "a request has only one credential\n");
+                because(refused, SEVERAL_CREDENTIALS)
             }
         };
         if let Some(entry) = entry {
@@ -131,6 +179,13 @@ impl Protected {
 }
 
 impl Protected {
+    /// Says once in a while that API keys are sent where none are accepted.
+    fn hint_at_api_keys(&self, headers: &HeaderMap) {
+        if api_key::is_sent(headers) && self.around.api_key_hint.is_due() {
+            tracing::warn!(target: "mcp_auth", resource = self.auth.resource(), "a request has an API key, and this resource accepts none: set `api_keys_file`, or let the client send a token of an issuer");
+        }
+    }
+
     /// Lets the library's layer decide about a request. What it holds of the body until then is counted.
     async fn decide(
         &self,
@@ -149,16 +204,20 @@ impl Protected {
         if share.is_refused() {
             telemetry::request("buffers_full");
             tracing::warn!(target: "mcp_auth", "too many bytes of request bodies are held: callers send long messages slowly, or `max_buffered_bytes` or `max_anonymous_buffered_bytes` is too low");
-            notes.iter().for_each(|notes| {
-                notes.denied("buffers_full", "too many bytes of request bodies are held");
-            });
+            notes.iter().for_each(|notes| notes.denied(BUFFERS_FULL));
             let mut response =
                 ours(StatusCode::SERVICE_UNAVAILABLE, "too many requests are being read\n");
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
-            return response;
+            return because(response, BUFFERS_FULL);
         }
         response.map(Either::Left)
     }
+}
+
+/// Says to the operator why a request was refused.
+pub(crate) fn because<B>(mut response: Response<B>, because: Because) -> Response<B> {
+    response.extensions_mut().insert(because);
+    response
 }
 
 /// A response of the gateway itself.

@@ -18,7 +18,6 @@ use mcp_auth::{AuthInfo, CallerKind, PeerAddr};
 use tower_service::Service;
 
 use crate::api_key::IsApiKey;
-use crate::audit::Audit;
 use crate::audit_notes::Notes;
 use crate::backend::{Backend, HttpServer};
 use crate::budget::{RequestBody, Share};
@@ -27,15 +26,50 @@ use crate::headers::{remove_spellings, strip_request, strip_response};
 use crate::limits::{Caller, Limits, too_many};
 use crate::places::Place;
 use crate::recorded::{Message, Recording};
+use crate::refusals::Because;
+use crate::shared::Shared;
 use crate::stdio::StdioBody;
 use crate::telemetry;
-use crate::under_way::{ResponseOf, UnderWay};
+use crate::under_way::ResponseOf;
 use crate::upstreams::Sent;
 
 /// Tells the upstream by which identifier its request is in the audit log.
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 const MCP_SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
+
+const NOT_AN_API_KEY: Because = Because {
+    code: "not_an_api_key",
+    advice: "a token was sent in `X-API-Key`: send it as `Authorization: Bearer`",
+};
+const IDENTITY_UNKNOWN: Because = Because {
+    code: "identity_unknown",
+    advice: "the upstream cannot be told who calls, so it is not asked",
+};
+const UNREACHABLE: Because = Because {
+    code: "upstream_unreachable",
+    advice: "the upstream cannot be reached: check that it is up, and that `upstream` is its address",
+};
+const CLOSED: Because = Because {
+    code: "upstream_closed",
+    advice: "the upstream closed the connection before it answered",
+};
+const REDIRECTED: Because = Because {
+    code: "upstream_redirected",
+    advice: "the upstream redirects: set `upstream` to the URL to which it leads, perhaps with or without a slash at its end",
+};
+const REFUSED: Because = Because {
+    code: "upstream_refused",
+    advice: "the upstream wants credentials of its own: let it accept requests from this gateway without them",
+};
+const UPGRADED: Because = Because {
+    code: "upstream_upgraded",
+    advice: "the upstream leaves HTTP, which no client of MCP asks for",
+};
+const BUSY: Because = Because {
+    code: "busy",
+    advice: "too many requests are under way, in all or of this caller: the server answers slowly, or `max_connections` is too low",
+};
 
 /// The body of an upstream's response, or a text of ours.
 pub(crate) type ProxyBody = Either<ResponseOf<Incoming>, Either<Full<Bytes>, StdioBody>>;
@@ -44,9 +78,8 @@ pub(crate) type ProxyBody = Either<ResponseOf<Incoming>, Either<Full<Bytes>, Std
 #[derive(Clone)]
 pub(crate) struct Proxy {
     pub(crate) backend: Backend,
-    pub(crate) under_way: UnderWay,
+    pub(crate) shared: Shared,
     pub(crate) limits: Option<Arc<Limits>>,
-    pub(crate) audit: Option<Audit>,
 }
 
 impl Service<Request<RequestBody>> for Proxy {
@@ -82,10 +115,10 @@ impl Service<Request<RequestBody>> for Proxy {
 impl Proxy {
     /// Takes a place among the requests under way.
     fn place_for<B>(&self, request: &Request<B>) -> Option<Place<u64>> {
-        let extensions = request.extensions();
+        let (extensions, under_way) = (request.extensions(), &self.shared.under_way);
         match extensions.get::<AuthInfo>() {
-            Some(caller) => self.under_way.take((caller.issuer(), caller.subject())),
-            None => self.under_way.take(extensions.get().map(|PeerAddr(it)| network_of(*it))),
+            Some(caller) => under_way.take((caller.issuer(), caller.subject())),
+            None => under_way.take(extensions.get().map(|PeerAddr(it)| network_of(*it))),
         }
     }
 
@@ -95,15 +128,12 @@ impl Proxy {
         let (caller, notes) = (extensions.get::<AuthInfo>(), extensions.get::<Notes>());
         let is_key = |caller: &AuthInfo| caller.kind() == CallerKind::ApiKey;
         if extensions.get::<IsApiKey>().is_some() && !caller.is_some_and(is_key) {
-            notes.iter().for_each(|notes| {
-                notes.denied(
-                    "not_an_api_key",
-                    "a token was sent in `X-API-Key`: send it as `Authorization: Bearer`",
-                );
-            });
-            return Err(Box::new(text(StatusCode::UNAUTHORIZED, "this is not an API key\n")));
+            notes.iter().for_each(|notes| notes.denied(NOT_AN_API_KEY));
+            let refused =
+                refuse(StatusCode::UNAUTHORIZED, "this is not an API key\n", NOT_AN_API_KEY);
+            return Err(Box::new(refused));
         }
-        if let Some((audit, notes)) = self.audit.as_ref().zip(notes) {
+        if let Some((audit, notes)) = self.shared.audit.as_ref().zip(notes) {
             notes.admitted(audit.claim(), caller);
         }
         let Some(limits) = &self.limits else { return Ok(()) };
@@ -139,8 +169,8 @@ async fn pass_on(
     }
     let caller = request.extensions().get::<AuthInfo>().cloned();
     if let Err(error) = identity.add(caller.as_ref(), request.headers_mut()) {
-        tracing::error!(target: "mcp_auth", error, "the upstream cannot be told who calls, so it is not asked");
-        return text(StatusCode::BAD_GATEWAY, "the server behind this gateway cannot be asked\n");
+        tracing::error!(target: "mcp_auth", error, "{}", IDENTITY_UNKNOWN.advice);
+        return failed("the server behind this gateway cannot be asked\n", IDENTITY_UNKNOWN);
     }
     if let Some(exchange) = exchange
         && let Err(denial) = exchange.add(caller.as_ref(), request.headers_mut()).await
@@ -160,10 +190,10 @@ async fn pass_on(
             if parts.status.is_redirection() && parts.status != StatusCode::NOT_MODIFIED {
                 telemetry::upstream_failure(resource, "redirected");
                 // A client would follow it to an address of the upstream's own.
-                tracing::warn!(target: "mcp_auth", %upstream, status = parts.status.as_u16(), "the upstream redirects: set `upstream` to the URL to which it leads, perhaps with or without a slash at its end");
-                return text(
-                    StatusCode::BAD_GATEWAY,
+                tracing::warn!(target: "mcp_auth", %upstream, status = parts.status.as_u16(), "{}", REDIRECTED.advice);
+                return failed(
                     "the server behind this gateway redirected the gateway\n",
+                    REDIRECTED,
                 );
             }
             if matches!(
@@ -172,11 +202,8 @@ async fn pass_on(
             ) {
                 telemetry::upstream_failure(resource, "refused");
                 // A client would take it for a refusal of its token, and log in again and again.
-                tracing::warn!(target: "mcp_auth", %upstream, status = parts.status.as_u16(), "the upstream wants credentials of its own: let it accept requests from this gateway without them");
-                return text(
-                    StatusCode::BAD_GATEWAY,
-                    "the server behind this gateway refused the gateway\n",
-                );
+                tracing::warn!(target: "mcp_auth", %upstream, status = parts.status.as_u16(), "{}", REFUSED.advice);
+                return failed("the server behind this gateway refused the gateway\n", REFUSED);
             }
             // With a session, it is how a server says that the session has ended.
             if parts.status == StatusCode::NOT_FOUND && !names_session && not_found.is_due() {
@@ -184,8 +211,8 @@ async fn pass_on(
             }
             if parts.status.is_informational() {
                 telemetry::upstream_failure(resource, "upgraded");
-                tracing::warn!(target: "mcp_auth", %upstream, status = parts.status.as_u16(), "the upstream leaves HTTP, which no client of MCP asks for");
-                return text(StatusCode::BAD_GATEWAY, "the server behind this gateway left HTTP\n");
+                tracing::warn!(target: "mcp_auth", %upstream, status = parts.status.as_u16(), "{}", UPGRADED.advice);
+                return failed("the server behind this gateway left HTTP\n", UPGRADED);
             }
             parts.headers.remove(header::WWW_AUTHENTICATE);
             Response::from_parts(parts, Either::Left(ResponseOf { body, place: Some(place) }))
@@ -199,17 +226,13 @@ async fn pass_on(
         }
         Sent::Failed { upstream, error } => {
             let cause = causes_of(&error);
-            let (kind, hint) = if error.is_connect() {
-                (
-                    "unreachable",
-                    "the upstream cannot be reached: check that it is up, and that `upstream` is its address",
-                )
-            } else {
-                ("closed", "the upstream closed the connection before it answered")
+            let (kind, because) = match error.is_connect() {
+                true => ("unreachable", UNREACHABLE),
+                false => ("closed", CLOSED),
             };
             telemetry::upstream_failure(resource, kind);
-            tracing::error!(target: "mcp_auth", %upstream, %error, cause, "{hint}");
-            text(StatusCode::BAD_GATEWAY, "the server behind this gateway does not answer\n")
+            tracing::error!(target: "mcp_auth", %upstream, %error, cause, "{}", because.advice);
+            failed("the server behind this gateway does not answer\n", because)
         }
     }
 }
@@ -218,7 +241,8 @@ async fn pass_on(
 fn busy(resource: &str) -> Response<ProxyBody> {
     telemetry::request("busy");
     tracing::debug!(target: "mcp_auth", resource, "too many requests are under way, in all or of this caller");
-    let mut response = text(StatusCode::SERVICE_UNAVAILABLE, "too many requests are under way\n");
+    let why = "too many requests are under way\n";
+    let mut response = refuse(StatusCode::SERVICE_UNAVAILABLE, why, BUSY);
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     response
 }
@@ -244,6 +268,18 @@ fn causes_of(error: &dyn Error) -> String {
         next = cause.source();
     }
     causes.join(": ")
+}
+
+/// The response to a request that the server did not answer as it should.
+fn failed(what: &'static str, because: Because) -> Response<ProxyBody> {
+    refuse(StatusCode::BAD_GATEWAY, what, because)
+}
+
+/// A response of the gateway itself, which says to the operator why.
+fn refuse(status: StatusCode, what: &'static str, because: Because) -> Response<ProxyBody> {
+    let mut response = text(status, what);
+    response.extensions_mut().insert(because);
+    response
 }
 
 /// A response of the gateway itself.

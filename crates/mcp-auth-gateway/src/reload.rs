@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use mcp_auth_config::{Config, ConfigFile};
 use tokio::task::JoinSet;
 
-use crate::audit::Audit;
 use crate::hangups::Hangups;
 use crate::serving::{Current, Serving};
+use crate::telemetry;
 
 /// How often the file and the secrets that it names are compared with what was read. Reading them costs microseconds, and
 /// notices every way in which a file is replaced, which notifications of the system do not: Kubernetes swaps a symbolic link
@@ -25,7 +25,7 @@ const SETTLED_AFTER: Duration = Duration::from_secs(2);
 const WARM_UP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The keys that are read only when the gateway starts.
-const ONLY_AT_START: [&str; 10] = [
+const ONLY_AT_START: [&str; 11] = [
     "admin",
     "audit",
     "drain",
@@ -36,6 +36,7 @@ const ONLY_AT_START: [&str; 10] = [
     "max_connections_per_address",
     "revocations",
     "tls",
+    "traces",
 ];
 
 /// What the operator is told about the configuration.
@@ -64,7 +65,7 @@ impl ReloadStatus {
     }
 
     fn set(&self, loaded: bool, error: Option<String>) {
-        metrics::gauge!("mcp_auth_gateway_configuration_valid").set(u8::from(error.is_none()));
+        telemetry::configuration(error.is_none());
         let mut status = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         status.error = error;
         if loaded {
@@ -86,24 +87,17 @@ pub(crate) struct Reload {
     refused: Option<Result<ConfigFile, String>>,
     current: Current,
     status: ReloadStatus,
-    audit: Option<Audit>,
     hangups: Hangups,
 }
 
 impl Reload {
-    pub(crate) fn new(
-        file: ConfigFile,
-        current: Current,
-        status: ReloadStatus,
-        audit: Option<Audit>,
-    ) -> Self {
+    pub(crate) fn new(file: ConfigFile, current: Current, status: ReloadStatus) -> Self {
         Self {
             first: file.clone(),
             used: file,
             refused: None,
             current,
             status,
-            audit,
             // Here, so that no signal ends the process once the gateway has started.
             hangups: Hangups::listen(),
         }
@@ -155,13 +149,7 @@ impl Reload {
             Err(error) => return self.refuse(Err(error.clone()), &error),
         };
         let earlier = self.current.get();
-        match Serving::of(
-            &config,
-            Some(&file),
-            Some(&earlier),
-            self.audit.as_ref(),
-            earlier.under_way(),
-        ) {
+        match Serving::of(&config, Some(&file), Some(&earlier), earlier.shared()) {
             Ok(serving) => self.replace(file, serving).await,
             Err(error) => self.refuse(Ok(file), &error),
         }
@@ -170,7 +158,7 @@ impl Reload {
     fn refuse(&mut self, seen: Result<ConfigFile, String>, error: &dyn fmt::Display) {
         let error = error.to_string();
         tracing::error!(target: "mcp_auth", error, "the configuration file is not used: what was read before stays in use");
-        metrics::counter!("mcp_auth_gateway_reloads_total", "outcome" => "refused").increment(1);
+        telemetry::reload("refused");
         self.refused = Some(seen);
         self.status.set(false, Some(error));
     }
@@ -188,7 +176,7 @@ impl Reload {
         if !changed.is_empty() {
             tracing::warn!(target: "mcp_auth", ?changed, "these keys are used after a restart");
         }
-        metrics::counter!("mcp_auth_gateway_reloads_total", "outcome" => "used").increment(1);
+        telemetry::reload("used");
         (self.used, self.refused) = (file, None);
         self.status.set(true, None);
     }

@@ -13,11 +13,21 @@ use mcp_auth_config::ResourceConfig;
 use tower_service::Service as _;
 
 use crate::log_limit::LogLimit;
-use crate::protected::{Around, GatewayBody, Protected, ours};
+use crate::protected::{Around, GatewayBody, Protected, because, ours};
+use crate::refusals::{Asked, Because, Refusals};
 use crate::telemetry;
 
 /// The most headers of a request, as in hyper for HTTP/1.1. Clients send some twenty.
 const MAX_HEADERS: usize = 100;
+
+const UNKNOWN_HOST: Because = Because {
+    code: "unknown_host",
+    advice: "no resource has this host: if a proxy is in front, let it pass on the client's `Host`, or name it in `forwarded_host_from`; else clients must use the URLs of the resources",
+};
+const UNKNOWN_PATH: Because = Because {
+    code: "unknown_path",
+    advice: "no resource is at this path: compare it with the URLs of the resources; a proxy in front must not remove a part of it",
+};
 
 /// What is at a path of a host.
 #[derive(Clone)]
@@ -36,6 +46,7 @@ pub(crate) struct Routes {
     /// Knows the proxies that say which host was called. Every resource has the same.
     behind_proxies: Option<McpAuth>,
     unknown_host: Arc<LogLimit>,
+    refusals: Refusals,
 }
 
 /// What is at one host.
@@ -46,6 +57,10 @@ struct Host {
 }
 
 impl Routes {
+    pub(crate) fn new(refusals: &Refusals) -> Self {
+        Self { refusals: refusals.clone(), ..Self::default() }
+    }
+
     /// Takes the host of a request from the proxies in front that every resource knows.
     pub(crate) fn behind_proxies(&mut self, auth: &McpAuth) {
         self.behind_proxies = Some(auth.clone());
@@ -110,7 +125,8 @@ impl Routes {
             telemetry::request("unknown_host");
             tracing::debug!(target: "mcp_auth", decision = "host_not_allowed", asked, ?known, "a request for a host that no resource has");
             self.log_unknown_host();
-            return ours(StatusCode::FORBIDDEN, "no resource is at this host\n");
+            let response = ours(StatusCode::FORBIDDEN, "no resource is at this host\n");
+            return self.note(&parts, because(response, UNKNOWN_HOST));
         };
         let endpoint = endpoints.get(trimmed(parts.uri.path()));
         let request = Request::from_parts(parts, body);
@@ -130,10 +146,17 @@ impl Routes {
             }
             None => {
                 telemetry::request("unknown_path");
-                McpAuth::report_unknown_path(resources, &request.into_parts().0);
-                ours(StatusCode::NOT_FOUND, "no resource is at this path\n")
+                let (parts, _) = request.into_parts();
+                McpAuth::report_unknown_path(resources, &parts);
+                let response = ours(StatusCode::NOT_FOUND, "no resource is at this path\n");
+                self.note(&parts, because(response, UNKNOWN_PATH))
             }
         }
+    }
+
+    fn note<B>(&self, parts: &Parts, response: Response<B>) -> Response<B> {
+        self.refusals.note(None, &Asked::of(parts), &response);
+        response
     }
 
     fn log_unknown_host(&self) {

@@ -5,7 +5,6 @@ use std::sync::{Arc, PoisonError, RwLock};
 use mcp_auth::McpAuth;
 use mcp_auth_config::{Built, BuiltResource, Config, ConfigFile};
 
-use crate::audit::Audit;
 use crate::backend::{Backend, Earlier};
 use crate::budget::Budgets;
 use crate::identity_token::SigningKey;
@@ -13,9 +12,11 @@ use crate::limits::Limits;
 use crate::polls::Polls;
 use crate::protected::Around;
 use crate::routes::Routes;
+use crate::shared::Shared;
 use crate::signing::Signing;
 use crate::start_error::StartError;
-use crate::under_way::UnderWay;
+use crate::status_page::ResourceStatus;
+use crate::summary::Summary;
 
 /// The resources of one version of the configuration.
 pub(crate) struct Serving {
@@ -24,12 +25,12 @@ pub(crate) struct Serving {
     around: Vec<Around>,
     signing: Option<Signing>,
     budgets: Budgets,
-    under_way: UnderWay,
+    shared: Shared,
     pub(crate) routes: Routes,
 }
 
 impl Serving {
-    /// Builds what a configuration describes, with its audit log. `earlier` is what served before.
+    /// Builds what a configuration describes. `earlier` is what served before.
     ///
     /// # Errors
     ///
@@ -38,11 +39,10 @@ impl Serving {
         config: &Config,
         file: Option<&ConfigFile>,
         earlier: Option<&Self>,
-        audit: Option<&Audit>,
-        under_way: &UnderWay,
+        shared: &Shared,
     ) -> Result<Self, StartError> {
         let before = earlier.map(|earlier| &earlier.built);
-        let built = Built::of(config, file, before, audit.is_some())?;
+        let built = Built::of(config, file, before, shared.audit.is_some())?;
         let signing = earlier.and_then(|earlier| earlier.signing.as_ref());
         let signing = Signing::of(config, signing)?;
         let key = signing.as_ref().map(|signing| &signing.key);
@@ -50,7 +50,7 @@ impl Serving {
             Some(earlier) => earlier.budgets.clone(),
             None => Budgets::new(config.max_buffered_bytes, config.max_anonymous_buffered_bytes),
         };
-        let (mut all, mut routes) = (Vec::new(), Routes::default());
+        let (mut all, mut routes) = (Vec::new(), Routes::new(&shared.refusals));
         if let Some(auth) = built.auths().next().filter(|_| !config.forwarded_host_from.is_empty())
         {
             routes.behind_proxies(auth);
@@ -73,19 +73,19 @@ impl Serving {
             let around = Around {
                 backend: backend.map_err(wrong)?,
                 budgets: budgets.clone(),
-                under_way: under_way.clone(),
-                rule_count: resource.rule_count(),
+                shared: shared.clone(),
+                summary: Arc::new(Summary::of(resource)),
                 polls,
                 limits: limits.or_else(|| Limits::of(&resource.limits).map(Arc::new)),
-                audit: audit.cloned(),
                 has_api_keys: resource.api_keys_file.is_some(),
+                api_key_hint: Arc::default(),
                 max_message_bytes: resource.max_message_bytes,
             };
             routes.add(built.auth(), resource, around.clone()).map_err(wrong)?;
             all.push(around);
         }
-        let under_way = under_way.clone();
-        Ok(Self { built, around: all, signing, budgets, under_way, routes })
+        let shared = shared.clone();
+        Ok(Self { built, around: all, signing, budgets, shared, routes })
     }
 
     /// The resource with this URL, and what it has around it.
@@ -119,10 +119,10 @@ impl Serving {
             let resource = auth.resource();
             match later.find(resource) {
                 None => {
-                    tracing::warn!(target: "mcp_auth", resource, "a resource is no longer in the file: its clients get a 404");
+                    tracing::warn!(target: "mcp_auth", resource, "a resource is no longer in the file: its clients get a 404; if it comes back, it does not know the used proofs, the sessions and the limits of before (`session_keys` keeps sessions)");
                 }
-                Some((_, now)) if now.rule_count < around.rule_count => {
-                    tracing::warn!(target: "mcp_auth", resource, before = around.rule_count, now = now.rule_count, "a resource has fewer rules than before");
+                Some((_, now)) if now.summary.rule_count < around.summary.rule_count => {
+                    tracing::warn!(target: "mcp_auth", resource, before = around.summary.rule_count, now = now.summary.rule_count, "a resource has fewer rules than before");
                 }
                 Some(_) => {}
             }
@@ -153,8 +153,19 @@ impl Serving {
         self.around.iter().for_each(|around| around.polls.start());
     }
 
-    pub(crate) fn under_way(&self) -> &UnderWay {
-        &self.under_way
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// What the operator is told about the resources.
+    pub(crate) fn resources(&self) -> Vec<ResourceStatus> {
+        let all = self.auths().zip(&self.around);
+        let status = all.map(|(auth, around)| ResourceStatus {
+            url: auth.resource().to_owned(),
+            summary: Arc::clone(&around.summary),
+            servers: around.backend.states(),
+        });
+        status.collect()
     }
 
     pub(crate) fn budgets(&self) -> &Budgets {

@@ -23,6 +23,9 @@ pub enum StartError {
     /// The certificate cannot be used.
     #[error("tls: {0}")]
     Tls(String),
+    /// Spans cannot be exported.
+    #[error("traces: {0}")]
+    Traces(String),
     /// The audit log cannot be written.
     #[error("audit: {file} cannot be opened: {error}")]
     Audit {

@@ -12,7 +12,7 @@ pub(crate) fn decision(outcome: &'static str, time: Duration) {
 }
 
 /// `mcp_auth_gateway_requests_total{outcome}`: requests that reached no resource: `unknown_host`, `unknown_path`,
-/// `too_many_headers`, `buffers_full`.
+/// `too_many_headers`, `buffers_full`, `busy`.
 pub(crate) fn request(outcome: &'static str) {
     metrics::counter!("mcp_auth_gateway_requests_total", "outcome" => outcome).increment(1);
 }
@@ -23,7 +23,7 @@ pub(crate) fn upstream(resource: &Arc<str>, time: Duration) {
         .record(time.as_secs_f64());
 }
 
-/// `mcp_auth_gateway_upstream_failures_total{resource, kind}`: `unreachable`, `closed`, `redirected`, `refused`.
+/// `mcp_auth_gateway_upstream_failures_total{resource, kind}`: `unreachable`, `closed`, `redirected`, `refused`, `upgraded`.
 pub(crate) fn upstream_failure(resource: &Arc<str>, kind: &'static str) {
     metrics::counter!("mcp_auth_gateway_upstream_failures_total", "resource" => Arc::clone(resource), "kind" => kind).increment(1);
 }
@@ -46,6 +46,27 @@ pub(crate) fn connection_refused() {
 /// `mcp_auth_gateway_buffered_bytes{callers}`: bytes of bodies that are held.
 pub(crate) fn buffered(callers: &'static str, bytes: usize) {
     metrics::gauge!("mcp_auth_gateway_buffered_bytes", "callers" => callers).set(as_f64(bytes));
+}
+
+/// `mcp_auth_gateway_spans_total{outcome}`: spans that were `exported` or `lost`.
+pub(crate) fn spans(outcome: &'static str, number: usize) {
+    let number = u64::try_from(number).unwrap_or(u64::MAX);
+    metrics::counter!("mcp_auth_gateway_spans_total", "outcome" => outcome).increment(number);
+}
+
+/// `mcp_auth_gateway_limited_total{limit}`: requests over a limit: `address`, `principal`, `client`, `tools`.
+pub(crate) fn limited(limit: &'static str) {
+    metrics::counter!("mcp_auth_gateway_limited_total", "limit" => limit).increment(1);
+}
+
+/// `mcp_auth_gateway_reloads_total{outcome}`: how often the configuration file was `used` or `refused`.
+pub(crate) fn reload(outcome: &'static str) {
+    metrics::counter!("mcp_auth_gateway_reloads_total", "outcome" => outcome).increment(1);
+}
+
+/// `mcp_auth_gateway_configuration_valid`: 1 unless the file, as it is now, cannot be used.
+pub(crate) fn configuration(is_valid: bool) {
+    metrics::gauge!("mcp_auth_gateway_configuration_valid").set(u8::from(is_valid));
 }
 
 /// What is known at any time and is recorded when it is asked for.

@@ -20,6 +20,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an idle connection is kept. Node closes its own after 5 s, and a request that meets the close is lost.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 
+/// A client of HTTP and HTTPS.
+pub(crate) type HttpsClient<B> = Client<HttpsConnector<HttpConnector>, B>;
+
 /// An MCP server, and the connections to it.
 #[derive(Clone, Debug)]
 pub(crate) struct Upstream {
@@ -29,7 +32,7 @@ pub(crate) struct Upstream {
     path: Box<str>,
     /// The same, for a request whose query is too long to be added.
     without_query: PathAndQuery,
-    client: Client<HttpsConnector<HttpConnector>, Lent>,
+    client: HttpsClient<Lent>,
 }
 
 impl Upstream {
@@ -58,11 +61,7 @@ impl Upstream {
             true => PathAndQuery::from_static("/"),
             false => path.parse().map_err(|_| format!("{url:?} is not a URL"))?,
         };
-        let client = Client::builder(TokioExecutor::new())
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_timer(TokioTimer::new())
-            .timer(TokioTimer::new())
-            .build(connector()?);
+        let client = https_client()?;
         Ok(Self { scheme, authority, host, path: path.into(), without_query, client })
     }
 
@@ -99,7 +98,24 @@ impl Upstream {
     }
 }
 
-/// What opens connections. All upstreams have the same one: it reads the certificates of the system, which takes
+/// A client that trusts the certificates of the system.
+///
+/// # Errors
+///
+/// If they cannot be read.
+pub(crate) fn https_client<B>() -> Result<HttpsClient<B>, String>
+where
+    B: Body + Send,
+    B::Data: Send,
+{
+    Ok(Client::builder(TokioExecutor::new())
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .pool_timer(TokioTimer::new())
+        .timer(TokioTimer::new())
+        .build(connector()?))
+}
+
+/// What opens connections. All clients have the same one: it reads the certificates of the system, which takes
 /// milliseconds, and there may be a thousand upstreams.
 fn connector() -> Result<HttpsConnector<HttpConnector>, String> {
     static CONNECTOR: OnceLock<HttpsConnector<HttpConnector>> = OnceLock::new();

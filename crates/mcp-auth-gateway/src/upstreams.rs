@@ -76,6 +76,12 @@ impl Upstreams {
         Ok(Self { all, is_list, next: AtomicUsize::new(0), start: Instant::now() })
     }
 
+    /// All of them, and whether each gets requests.
+    pub(crate) fn states(&self) -> impl Iterator<Item = (Authority, bool)> {
+        let now = self.now();
+        self.all.iter().map(move |member| (member.upstream.authority(), member.is_in(now)))
+    }
+
     /// Passes a request on: to the upstream that made its session, or to the next one.
     ///
     /// An upstream that cannot be reached gets no requests for a while, and the request goes to another one, unless some of it

@@ -58,6 +58,11 @@ impl StdioUpstream {
         }
     }
 
+    /// The program, how many processes of it there are, and how many there may be.
+    pub(crate) fn processes(&self) -> (&str, usize, usize) {
+        self.pool.processes()
+    }
+
     /// Answers an admitted request.
     pub(crate) async fn answer<B>(&self, request: Request<B>) -> Response<StdioBody>
     where

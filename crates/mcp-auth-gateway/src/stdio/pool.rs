@@ -89,6 +89,11 @@ impl Pool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The program, how many processes of it there are, and how many there may be.
+    pub(crate) fn processes(&self) -> (&str, usize, usize) {
+        (&self.server.program, self.state().processes.len(), self.server.max_processes)
+    }
+
     /// Begins a session.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 mod architecture;
 mod keys;
+mod monitoring;
 mod proxy;
 mod tls;
 mod world;

@@ -5,5 +5,7 @@ mod hidden;
 mod drain;
 mod limits;
 mod reload;
+mod status_page;
+mod traces;
 mod upstreams;
 mod world;
