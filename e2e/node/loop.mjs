@@ -80,7 +80,7 @@ export async function runAll(scenarios, words) {
   await atOnce(CORES, [...lanes.values()].map((lane) => () => atOnce(1, lane.map((scenario) => () => runAndPrint(scenario)))));
   const waiting = toRun.filter(([, { together }]) => together);
   await atOnce(WAITING, waiting.map((scenario) => () => runAndPrint(scenario)));
-  for (const [make, reason] of new Map(chosen.map(([, world]) => [world.make, skipped(world)]))) {
+  for (const [make, reason] of new Map(chosen.map(([, world]) => [world.needs ?? world.make, skipped(world)]))) {
     if (reason) console.log(`SKIPPED: ${make}: ${reason}`);
   }
   console.log(`${toRun.length - failed} passed, ${failed} failed, ${chosen.length - toRun.length} skipped`);

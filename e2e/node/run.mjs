@@ -18,6 +18,7 @@ import { output, scratch, stop, until } from './processes.mjs';
 import { resources } from './resources.mjs';
 import { slow } from './slow.mjs';
 import { spring } from './spring.mjs';
+import { statusPage } from './status_page.mjs';
 import { examples } from './world.mjs';
 
 const inE2e = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
@@ -104,6 +105,7 @@ const scenarios = [
   ...hydra({ flow, signsIn, accepts, refuses, clients: CLIENTS, more: MORE }),
   ...firstLogin(CLIENTS),
   ...gateway({ stepsUp, clients: [...TYPESCRIPT, ...OTHERS] }),
+  ...statusPage,
   ...codex(),
   ...resources(),
   ...slow(),

@@ -57,7 +57,7 @@ const ISSUERS = {
 };
 
 /** Why there are no issuers of this make on this machine, if there are none: see the script `run`. */
-export const skipped = ({ make = '' }) => process.env[`E2E_SKIP_${make.toUpperCase()}`];
+export const skipped = ({ make = '', needs = make }) => process.env[`E2E_SKIP_${needs.toUpperCase()}`];
 
 /** Starts what several worlds share, so that it is there when the first of them needs it. */
 export function prepare({ make }) {
