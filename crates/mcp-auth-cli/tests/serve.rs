@@ -71,20 +71,26 @@ async fn read_message(stream: &mut TcpStream) -> Option<String> {
 
 impl World {
     async fn new(name: &str, upstream: SocketAddr, drain: &str) -> Self {
+        Self::with(name, upstream, drain, "").await
+    }
+
+    /// `keys` are further ones of the resource.
+    async fn with(name: &str, upstream: SocketAddr, drain: &str, keys: &str) -> Self {
         let issuer = TestIssuer::new().serve("127.0.0.1:0").await.expect("an issuer");
         let (gateway, admin) = (free_address().await, free_address().await);
         let file =
             std::env::temp_dir().join(format!("mcp-auth-{name}-{}.toml", std::process::id()));
         let text = format!(
-            "listen = \"{gateway}\"\nadmin = \"{admin}\"\ndrain = {{ {drain} }}\n[issuers.login]\nurl = \"{}\"\n[[resources]]\nurl = \"http://{gateway}/mcp\"\nupstream = \"http://{upstream}/mcp\"\n",
+            "listen = \"{gateway}\"\nadmin = \"{admin}\"\ndrain = {{ {drain} }}\n[issuers.login]\nurl = \"{}\"\n[[resources]]\nurl = \"http://{gateway}/mcp\"\nupstream = \"http://{upstream}/mcp\"\n{keys}\n",
             issuer.url()
         );
         std::fs::write(&file, text).expect("written");
+        let log = std::fs::File::create(file.with_extension("log")).expect("a log");
         let child = Command::new(env!("CARGO_BIN_EXE_mcp-auth"))
             .arg("serve")
             .arg(&file)
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(log)
             .spawn()
             .expect("the program");
         let world = Self { issuer, gateway, admin, child, file };
@@ -133,6 +139,7 @@ impl Drop for World {
         _ = self.child.kill();
         _ = self.child.wait();
         _ = std::fs::remove_file(&self.file);
+        _ = std::fs::remove_file(self.file.with_extension("log"));
     }
 }
 
@@ -377,4 +384,30 @@ fn a_check_reads_the_file_of_api_keys() {
         assert_eq!(is_named, !is_right, "{text:?}: {error}");
     }
     std::fs::remove_dir_all(folder).expect("removed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_says_once_in_a_while_who_is_over_a_limit_and_that_api_keys_are_not_accepted() {
+    let limits = "limits = { principal = \"1/h\" }";
+    let mut world = World::with("limits", upstream(Duration::ZERO).await, "", limits).await;
+    let (request, key) = (world.request(), "Bearer mcpk_of-somebody");
+    let token = request.lines().find_map(|line| line.strip_prefix("Authorization: "));
+    let with_key = request.replace(token.expect("a token"), key);
+    for (request, expected) in
+        [(&request, 200), (&request, 429), (&request, 429), (&with_key, 401), (&with_key, 401)]
+    {
+        let mut stream = TcpStream::connect(world.gateway).await.expect("a connection");
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        let response = read_message(&mut stream).await.expect("a response");
+        assert!(response.starts_with(&format!("HTTP/1.1 {expected}")), "{response}");
+    }
+    world.tell("-INT");
+    assert!(world.end().await.success());
+    let log = std::fs::read_to_string(world.file.with_extension("log")).expect("a log");
+    for text in ["a caller is over a limit", "this resource accepts none"] {
+        assert_eq!(log.matches(text).count(), 1, "{log}");
+    }
+    let line = log.lines().find(|line| line.contains("over a limit")).expect("a line");
+    assert!(line.contains("limit=\"principal\"") && line.contains("caller="), "{line}");
+    assert!(!log.contains("mcpk_of"), "{log}");
 }

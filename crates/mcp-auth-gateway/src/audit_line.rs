@@ -94,7 +94,7 @@ pub struct AuditRequest {
     pub address: Option<String>,
     /// The method of HTTP.
     pub http_method: String,
-    /// The trace identifier in its `traceparent`.
+    /// The trace identifier in its `traceparent`, or that of the gateway's own span if it has none.
     pub trace_id: Option<String>,
     /// What is known about its message.
     pub message: AuditedMessage,

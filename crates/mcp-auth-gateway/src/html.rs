@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 
 /// The longest text that is shown, in characters.
-const MAX_CHARS: usize = 300;
+const MAX_CHARS: usize = 600;
 
 /// HTML that is being written.
 #[derive(Debug, Default)]

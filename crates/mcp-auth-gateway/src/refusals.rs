@@ -12,7 +12,7 @@ use mcp_auth::{Denial, DenialKind};
 use crate::audit_line::cut;
 
 /// The most refusals that are kept of callers whose token was verified, and as many of all others: who has no token cannot
-/// push out what the operator looks for. With the longest texts they take about 300 KiB.
+/// push out what the operator looks for. With the longest texts they take about 1 MiB.
 const MAX_OF_ONE_KIND: usize = 50;
 
 const MCP_METHOD: HeaderName = HeaderName::from_static("mcp-method");
