@@ -113,6 +113,7 @@ impl Admin {
         let serving = self.current.get();
         let auths: Vec<_> = serving.auths().cloned().collect();
         telemetry::state(&auths, self.phases.is_leaving());
+        telemetry::configuration(self.configuration.error().is_none());
         telemetry::connections(self.connections.open());
         let budgets = serving.budgets();
         for budget in [&budgets.authenticated, &budgets.anonymous] {

@@ -26,7 +26,7 @@ use crate::shared::Shared;
 use crate::summary::Summary;
 use crate::telemetry;
 use crate::trace_context::TraceContext;
-use crate::traces;
+use crate::traces::RequestHead;
 
 /// The body of a response to a client.
 pub(crate) type GatewayBody = Either<ResponseBody<ProxyBody>, Either<ProxyBody, Full<Bytes>>>;
@@ -93,13 +93,13 @@ impl Protected {
         let parent = TraceContext::remove_invalid(&mut parts.headers);
         let (resource, shared) = (self.auth.resource(), &self.around.shared);
         let span = shared.traces.as_ref().and_then(|traces| traces.begin(&mut parts, parent));
-        let span = span.map(|span| (span, traces::Asked::of(&parts)));
+        let span = span.map(|span| (span, RequestHead::of(&parts)));
         let (asked, recording) = (Asked::of(&parts), self.recording());
         let request = Request::from_parts(parts, body);
         let mut response = self.answer_to(request, recording.clone()).await;
         shared.refusals.note(Some(resource), &asked, &response);
-        if let Some((span, asked)) = span {
-            let span = span.answered(resource, &asked, recording.as_ref(), &response);
+        if let Some((span, head)) = span {
+            let span = span.answered(resource, &head, recording.as_ref(), &response);
             response.extensions_mut().insert(Arc::new(span));
         }
         response

@@ -65,7 +65,6 @@ impl ReloadStatus {
     }
 
     fn set(&self, loaded: bool, error: Option<String>) {
-        telemetry::configuration(error.is_none());
         let mut status = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         status.error = error;
         if loaded {

@@ -54,7 +54,7 @@ pub(crate) struct OpenSpan {
 }
 
 /// The head of a request, of which a span tells what was asked for. It has no credentials.
-pub(crate) struct Asked {
+pub(crate) struct RequestHead {
     method: Method,
     headers: HeaderMap,
     has_credentials: bool,
@@ -153,7 +153,7 @@ impl Traces {
     }
 }
 
-impl Asked {
+impl RequestHead {
     pub(crate) fn of(parts: &Parts) -> Self {
         let mut headers = parts.headers.clone();
         let credentials = [AUTHORIZATION, HeaderName::from_static("x-api-key")];
@@ -169,14 +169,14 @@ impl OpenSpan {
     pub(crate) fn answered<B>(
         mut self,
         resource: &str,
-        asked: &Asked,
+        head: &RequestHead,
         recording: Option<&Recording>,
         response: &Response<B>,
     ) -> Self {
         let denial = response.extensions().get::<Denial>();
         let because = response.extensions().get::<Because>();
         let code = denial.map(Denial::code).or(because.map(|because| because.code));
-        let is_admitted = code.is_none() && asked.has_credentials;
+        let is_admitted = code.is_none() && head.has_credentials;
         let is_verified = denial.map_or(is_admitted, |denial| denial.verified_token().is_some());
         self.whose = if is_verified { Whose::Verified } else { Whose::Others };
         let Some(span) = &mut self.span else { return self };
@@ -192,7 +192,7 @@ impl OpenSpan {
             None => {}
         }
         if is_verified {
-            add_names(span, asked, recording);
+            add_names(span, head, recording);
         }
         self
     }
@@ -208,16 +208,16 @@ impl Drop for OpenSpan {
 }
 
 /// Adds what the request asks for.
-fn add_names(span: &mut Span, asked: &Asked, recording: Option<&Recording>) {
+fn add_names(span: &mut Span, head: &RequestHead, recording: Option<&Recording>) {
     let message = match recording.map(Recording::message) {
         Some(Message::Whole(message)) => message,
         _ => Bytes::new(),
     };
-    let operation = match asked.method == Method::POST && !message.is_empty() {
-        true => Operation::read(&asked.method, &asked.headers, &message).unwrap_or_default(),
+    let operation = match head.method == Method::POST && !message.is_empty() {
+        true => Operation::read(&head.method, &head.headers, &message).unwrap_or_default(),
         false => Operation::default(),
     };
-    let header = |name: &str| asked.headers.get(name).and_then(|value| value.to_str().ok());
+    let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
     let method = operation.method().or_else(|| header("mcp-method"));
     let name = operation.name().or_else(|| header("mcp-name"));
     let mut add = |name, value: Option<&str>| {
