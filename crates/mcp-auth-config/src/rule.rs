@@ -116,6 +116,18 @@ impl RuleTable {
 /// Rules by name or pattern.
 pub(crate) type Rules = BTreeMap<String, RuleConfig>;
 
+/// Keys of a resource with lists. In TOML, one that is written below `[resources.tools]` is a rule there, and the resource
+/// would be open without it.
+const NOT_NAMES: [&str; 7] = [
+    "aliases",
+    "allowed_origins",
+    "audiences",
+    "initial_scopes",
+    "issuers",
+    "scopes",
+    "session_keys",
+];
+
 /// How a rule is added to a kind of operations.
 type Add = fn(ToolScopes, &str, Rule) -> ToolScopes;
 
@@ -131,6 +143,14 @@ pub(crate) fn add_rules(
     if must_name_rest && !rules.is_empty() && !rules.contains_key("*") {
         return Err(Error::new(format!(
             "there are rules for {kind}, and none for the rest: add `\"*\" = []` (open to every admitted caller) or `\"*\" = \"deny\"`"
+        )));
+    }
+    let is_misplaced = |(name, rule): &(&String, &RuleConfig)| {
+        matches!(rule, RuleConfig::Scopes(_)) && NOT_NAMES.contains(&name.as_str())
+    };
+    if let Some((name, _)) = rules.iter().find(is_misplaced) {
+        return Err(Error::new(format!(
+            "`{name}` is a key of the resource, and is in its table of {kind}: write it above `[resources.{kind}]`; if that is really a name there, write `{name} = {{ scopes = [..] }}`"
         )));
     }
     rules.iter().try_fold(all, |all, (name, rule)| {

@@ -141,6 +141,11 @@ const ROWS: &[(&str, &[&str], &str)] = &[
         "line 5, column 1: unknown key `scope`; did you mean `scopes`?",
     ),
     (
+        "scopes of the resource below its rules",
+        &[LOGIN, RESOURCE, "[resources.tools]\n\"*\" = []\nscopes = [\"read\"]"],
+        "resource \"https://mcp.example.com/mcp\": `scopes` is a key of the resource, and is in its table of tools: write it above `[resources.tools]`; if that is really a name there, write `scopes = { scopes = [..] }`",
+    ),
+    (
         "a key of the top in a resource",
         &[LOGIN, RESOURCE, "listen = \"127.0.0.1:80\""],
         "line 5, column 1: unknown key `listen`, which belongs to the top of the file, before the first table",
