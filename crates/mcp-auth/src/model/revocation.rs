@@ -48,6 +48,17 @@ pub(crate) enum RevokedKind {
     Token,
 }
 
+impl RevokedKind {
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Everything,
+        Self::EverySession,
+        Self::Session,
+        Self::Subject,
+        Self::SubjectWithoutSession,
+        Self::Token,
+    ];
+}
+
 impl Revocation {
     /// Revokes one token, by its `jti`.
     #[must_use]

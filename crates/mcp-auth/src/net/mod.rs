@@ -10,5 +10,6 @@ pub(crate) mod backoff;
 pub(crate) mod pace;
 pub(crate) mod places;
 pub(crate) mod log_limiter;
+pub(crate) mod replay_store;
 pub(crate) mod refresh;
 pub(crate) mod refreshing_cache;

@@ -17,6 +17,7 @@ use crate::model::scope::Scopes;
 use crate::model::scope_requirement::{Hierarchy, Require};
 use crate::net::clock::Clock;
 use crate::net::fetch::Secret;
+use crate::net::replay_store::ReplayStore;
 use crate::policy::list_filter::{ListItemKind, ListPredicate};
 use crate::policy::metadata::ResourceMetadata;
 use crate::policy::rule::Rule;
@@ -532,6 +533,16 @@ impl McpAuthBuilder {
     /// are not told that they may request such tokens.
     pub fn dpop(mut self, dpop: Dpop) -> Self {
         self.sender.dpop = Some(dpop);
+        self
+    }
+
+    /// Shares the DPoP proofs that were used with other processes that serve this resource, so that a proof is accepted by only
+    /// one of them. Each request with a proof then waits for the store. See [`ReplayStore`].
+    ///
+    /// Without it, each process knows the proofs that it has accepted itself, and a proof can be used once at each. If the store
+    /// is unavailable, requests with proofs are answered with 503; others do not need it.
+    pub fn replay_store(mut self, store: impl ReplayStore) -> Self {
+        self.sender.replay_store = Some(Arc::new(store));
         self
     }
 

@@ -13,6 +13,9 @@ use crate::resource::mcp_auth::McpAuth;
 pub struct Readiness {
     /// Each issuer, in the order of the configuration.
     pub issuers: Vec<IssuerReadiness>,
+    /// Whether the revocations of other processes are known, if they have to be
+    /// ([`Revocations::set_complete`](crate::Revocations::set_complete)).
+    pub has_revocations: bool,
 }
 
 /// Whether tokens of one issuer can be verified at the moment.
@@ -32,10 +35,11 @@ pub struct IssuerReadiness {
 }
 
 impl Readiness {
-    /// Whether every issuer has usable keys or a known introspection endpoint.
+    /// Whether every issuer has usable keys or a known introspection endpoint, and revocations are known.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.issuers.iter().all(|issuer| issuer.keys > 0 || issuer.can_introspect)
+        self.has_revocations
+            && self.issuers.iter().all(|issuer| issuer.keys > 0 || issuer.can_introspect)
     }
 }
 
@@ -63,7 +67,7 @@ impl McpAuth {
             let can_introspect = server.introspector().is_some_and(Introspector::is_ready);
             IssuerReadiness { issuer: server.issuer().to_owned(), keys, age, can_introspect }
         });
-        Readiness { issuers: issuers.collect() }
+        Readiness { issuers: issuers.collect(), has_revocations: self.0.revocations.is_complete() }
     }
 
     /// Fetches the metadata and the keys of every issuer now, so that no request has to wait for them, and

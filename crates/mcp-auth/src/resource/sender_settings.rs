@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::net::replay_store::ReplayStore;
 use crate::policy::metadata::ResourceMetadata;
 use crate::resource::config_error::ConfigError;
 use crate::resource::networks::networks;
@@ -20,6 +21,7 @@ pub(super) struct Settings {
     pub(super) dpop: Option<Dpop>,
     pub(super) requires_certificates: bool,
     pub(super) trusted_proxies: Option<(ClientCertHeader, Vec<String>)>,
+    pub(super) replay_store: Option<Arc<dyn ReplayStore>>,
 }
 
 impl Settings {
@@ -72,6 +74,7 @@ impl Settings {
             is_required: dpop.is_some_and(|dpop| dpop.is_required),
             algorithms: dpop::algorithm_names().collect::<Vec<_>>().join(" "),
             proofs,
+            replay_store: self.replay_store,
             certificates: CertificateVerifier {
                 is_required: self.requires_certificates,
                 trusted_proxies,

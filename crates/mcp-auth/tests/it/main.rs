@@ -59,6 +59,7 @@ mod rmcp_server;
 mod rmcp_world;
 mod rules_for_uris;
 mod sessions;
+mod shared_state;
 mod streams;
 mod string_arguments;
 mod succession;

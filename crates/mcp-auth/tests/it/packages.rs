@@ -10,7 +10,13 @@ fn root() -> PathBuf {
 #[test]
 fn the_readmes_have_no_relative_links() {
     // The first one is also that of the library's package.
-    let crates = ["mcp-auth-cli", "mcp-auth-config", "mcp-auth-gateway", "mcp-auth-testkit"];
+    let crates = [
+        "mcp-auth-cli",
+        "mcp-auth-config",
+        "mcp-auth-gateway",
+        "mcp-auth-redis",
+        "mcp-auth-testkit",
+    ];
     let pages = crates.map(|name| format!("crates/{name}/README.md"));
     let pages = pages.iter().map(String::as_str).chain(["README.md"]);
     for page in pages {
@@ -34,9 +40,14 @@ fn the_links_of_the_readme_into_the_repository_lead_somewhere() {
 
 #[test]
 fn each_crate_has_its_licences() {
-    for name in
-        ["mcp-auth", "mcp-auth-cli", "mcp-auth-config", "mcp-auth-gateway", "mcp-auth-testkit"]
-    {
+    for name in [
+        "mcp-auth",
+        "mcp-auth-cli",
+        "mcp-auth-config",
+        "mcp-auth-gateway",
+        "mcp-auth-redis",
+        "mcp-auth-testkit",
+    ] {
         for licence in ["LICENSE-MIT", "LICENSE-APACHE"] {
             let file = root().join("crates").join(name).join(licence);
             let text = fs::read_to_string(&file).expect("a licence");

@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::num::NonZeroU64;
 
+use crate::issuer::revocations::record::{Entry, NameHash};
 use crate::model::revocation::RevokedKind;
 use crate::model::verified_token::TokenData;
 use crate::util::json::{self, Raw};
@@ -17,47 +18,42 @@ pub(super) const SKEW: u64 = 5;
 /// What is known about one issuer.
 #[derive(Default)]
 pub(super) struct IssuerEntries {
-    /// One table for each [`RevokedKind`], by name.
-    tables: [HashMap<Box<str>, Entry>; 6],
+    /// One table for each [`RevokedKind`].
+    tables: [HashMap<NameHash, Entry>; 6],
     /// How far its clock is ahead of ours, as far as its tokens have shown it: when more became known, and how many
     /// seconds. Both grow.
     clock: Vec<(u64, u64)>,
 }
 
-/// Tokens issued before these times are revoked, and those that do not say when they were issued. For
-/// [`RevokedKind::EverySession`], the login counts instead. All are seconds since 1970.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Entry {
-    /// By the clock of the issuer, like the `iat` of its tokens.
-    pub(super) before: u64,
-    /// By our clock.
-    pub(super) before_ours: u64,
-    /// When the entry may be removed.
-    pub(super) until: u64,
-}
-
 impl IssuerEntries {
     #[expect(clippy::indexing_slicing, reason = "there is a table for each kind")]
-    pub(super) fn table(&self, kind: RevokedKind) -> &HashMap<Box<str>, Entry> {
+    pub(super) fn table(&self, kind: RevokedKind) -> &HashMap<NameHash, Entry> {
         &self.tables[kind as usize]
     }
 
     #[expect(clippy::indexing_slicing, reason = "there is a table for each kind")]
-    fn table_mut(&mut self, kind: RevokedKind) -> &mut HashMap<Box<str>, Entry> {
+    fn table_mut(&mut self, kind: RevokedKind) -> &mut HashMap<NameHash, Entry> {
         &mut self.tables[kind as usize]
     }
 
     /// Returns whether more is revoked than before.
-    pub(super) fn insert(&mut self, kind: RevokedKind, name: &str, new: Entry) -> bool {
-        let known = self.table(kind).get(name).copied();
+    pub(super) fn insert(&mut self, kind: RevokedKind, name: NameHash, new: Entry) -> bool {
+        let known = self.table(kind).get(&name).copied();
         let old = known.unwrap_or_default();
         let entry = Entry {
             before: old.before.max(new.before),
             before_ours: old.before_ours.max(new.before_ours),
             until: old.until.max(new.until),
         };
-        self.table_mut(kind).insert(name.into(), entry);
+        self.table_mut(kind).insert(name, entry);
         known.is_none() || old.before < entry.before || old.before_ours < entry.before_ours
+    }
+
+    /// Everything that is revoked, with its kind.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (RevokedKind, NameHash, Entry)> {
+        RevokedKind::ALL.into_iter().flat_map(|kind| {
+            self.table(kind).iter().map(move |(name, entry)| (kind, *name, *entry))
+        })
     }
 
     pub(super) fn len(&self) -> usize {
@@ -106,11 +102,15 @@ impl IssuerEntries {
         let subject = Name::Is(Cow::Borrowed(data.subject.of(&data.claims)));
         let names_session = sid.and_then(Raw::string).is_some_and(|sid| !sid.is_empty());
         let (jti, sid, sub) = (Name::of(jti), Name::of(sid), Name::of(sub));
-        // The issuer names the subject by `sub`, whatever its name is here.
-        let of_subject = [&subject, &sub];
+        // The issuer names the subject by `sub`, whatever its name is here. They are mostly the same.
+        let of_subject = [Some(&subject), Some(&sub).filter(|sub| **sub != subject)];
         let revokes = |kind, name: &Name<'_>| match name {
+            // Without a digest.
+            _ if self.table(kind).is_empty() => false,
             Name::Absent => false,
-            Name::Is(name) => self.table(kind).get(&**name).is_some_and(covers),
+            Name::Is(name) => {
+                self.table(kind).get(&NameHash::of(&data.issuer, name)).is_some_and(covers)
+            }
             Name::Unreadable => self.table(kind).values().any(covers),
         };
         self.table(RevokedKind::Everything).values().any(covers)
@@ -118,9 +118,12 @@ impl IssuerEntries {
                 && self.table(RevokedKind::EverySession).values().any(covers_login)
             || revokes(RevokedKind::Token, &jti)
             || revokes(RevokedKind::Session, &sid)
-            || of_subject.iter().any(|name| revokes(RevokedKind::Subject, name))
+            || of_subject.iter().flatten().any(|name| revokes(RevokedKind::Subject, name))
             || !names_session
-                && of_subject.iter().any(|name| revokes(RevokedKind::SubjectWithoutSession, name))
+                && of_subject
+                    .iter()
+                    .flatten()
+                    .any(|name| revokes(RevokedKind::SubjectWithoutSession, name))
     }
 
     /// Removes expired entries. If that is not enough, replaces them.
@@ -143,7 +146,7 @@ impl IssuerEntries {
             "the list of revocations is full: everything that this issuer issued until now is revoked instead; raise `Revocations::capacity(..)`",
         );
         let max_sessions = self.len() / 2;
-        let mut sessions: Vec<_> = self.revoke_everything(now).into_iter().collect();
+        let mut sessions: Vec<_> = self.revoke_everything(issuer, now).into_iter().collect();
         sessions.sort_unstable_by_key(|(_, entry)| Reverse(entry.until));
         sessions.truncate(max_sessions);
         self.table_mut(RevokedKind::Session).extend(sessions);
@@ -157,16 +160,16 @@ impl IssuerEntries {
             target: "mcp_auth", issuer = &*shown::field(issuer), entries = self.len(),
             "the issuers of one resolver have sent too many revocations, this one the most: everything that it issued until now is revoked instead, and its sessions are refused unless `auth_time` shows a later login; raise `Revocations::capacity(..)`",
         );
-        let sessions = self.revoke_everything(now);
+        let sessions = self.revoke_everything(issuer, now);
         if let Some(until) = sessions.values().map(|entry| entry.until).max() {
             let began = Entry { before: 0, before_ours: now.saturating_add(1 + SKEW), until };
-            self.insert(RevokedKind::EverySession, "", began);
+            self.insert(RevokedKind::EverySession, NameHash::of(issuer, ""), began);
         }
     }
 
     /// Replaces the entries by one that revokes everything that the issuer has issued until now. Returns its ended
     /// sessions, for which tokens may still be issued.
-    fn revoke_everything(&mut self, now: u64) -> HashMap<Box<str>, Entry> {
+    fn revoke_everything(&mut self, issuer: &str, now: u64) -> HashMap<NameHash, Entry> {
         let mut all = Entry { before: 0, before_ours: now.saturating_add(1 + SKEW), until: now };
         for entry in self.tables.iter().flat_map(HashMap::values) {
             all.until = all.until.max(entry.until);
@@ -179,12 +182,13 @@ impl IssuerEntries {
         let every_session = std::mem::take(self.table_mut(RevokedKind::EverySession));
         self.tables = Default::default();
         *self.table_mut(RevokedKind::EverySession) = every_session;
-        self.insert(RevokedKind::Everything, "", all);
+        self.insert(RevokedKind::Everything, NameHash::of(issuer, ""), all);
         sessions
     }
 }
 
 /// What a claim names.
+#[derive(PartialEq)]
 enum Name<'c> {
     Absent,
     Is(Cow<'c, str>),

@@ -3,9 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::issuer::revocations::entries::{Entry, IssuerEntries};
+use crate::issuer::revocations::entries::IssuerEntries;
+use crate::issuer::revocations::record::RevocationRecord;
 use crate::model::issuer_pattern::{IssuerPattern, IssuerSet};
-use crate::model::revocation::Revocation;
 use crate::model::verified_token::API_KEY_ISSUER;
 
 /// How many times the capacity of one issuer all issuers of a resolver may use together: 150 MB. A resolver may trust
@@ -77,15 +77,24 @@ impl Issuers {
         self.known.values().map(|known| known.entries.len()).sum()
     }
 
+    /// Everything that is revoked.
+    pub(super) fn records(&self) -> Vec<RevocationRecord> {
+        let of_issuer = |(issuer, known): (&Box<str>, &Known)| {
+            let issuer: Arc<str> = (&**issuer).into();
+            let record = |(kind, name, entry)| RevocationRecord {
+                issuer: issuer.clone(),
+                kind,
+                name,
+                entry,
+            };
+            known.entries.iter().map(record).collect::<Vec<_>>()
+        };
+        self.known.iter().flat_map(of_issuer).collect()
+    }
+
     /// Returns whether more is revoked than before.
-    pub(super) fn insert(
-        &mut self,
-        revocation: &Revocation,
-        entry: Entry,
-        limits: Limits,
-        now: u64,
-    ) -> bool {
-        let Revocation { issuer, kind, name, .. } = revocation;
+    pub(super) fn insert(&mut self, record: &RevocationRecord, limits: Limits, now: u64) -> bool {
+        let RevocationRecord { issuer, kind, name, entry } = record;
         let entries = self.entries(issuer, limits, now);
         if !entries.table(*kind).contains_key(name) {
             if entries.len() >= limits.capacity {
@@ -93,7 +102,7 @@ impl Issuers {
             }
             self.make_room_in_pool(issuer, limits.capacity.saturating_mul(POOL), now);
         }
-        self.entries(issuer, limits, now).insert(*kind, name, entry)
+        self.entries(issuer, limits, now).insert(*kind, *name, *entry)
     }
 
     /// The entries of an issuer, which may be new.

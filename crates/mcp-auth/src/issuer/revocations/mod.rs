@@ -1,20 +1,27 @@
 //! `Revocations`: a bounded list of revocations, which is checked on every request.
 
+mod record;
 mod entries;
 mod issuers;
+mod changes;
 
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
-use crate::issuer::revocations::entries::{Entry, SKEW};
+use crate::issuer::revocations::changes::Changes;
+pub use crate::issuer::revocations::changes::RevocationChanges;
+use crate::issuer::revocations::entries::SKEW;
 use crate::issuer::revocations::issuers::{Issuers, Limits};
+pub use crate::issuer::revocations::record::RevocationRecord;
+use crate::issuer::revocations::record::{Entry, NameHash};
 use crate::model::denial::Denial;
 use crate::model::error_codes::Reason;
 use crate::model::issuer_pattern::IssuerSet;
 use crate::model::revocation::{Before, Revocation, RevokedKind};
 use crate::model::verified_token::{API_KEY_ISSUER, TokenData};
+use crate::net::backoff::FIRST_DELAY;
 use crate::net::notify::Notify;
 use crate::util::shown;
 use crate::util::unix_time::unix_secs;
@@ -39,7 +46,8 @@ const CAPACITY: usize = 100_000;
 /// Issuers that only an [`issuer_resolver`](crate::McpAuthBuilder::issuer_resolver) knows have a quota together as
 /// well: see [`capacity`](Self::capacity). What one of them sends never brings back a session that another has ended.
 ///
-/// The list is kept in memory: it is empty after a restart.
+/// The list is kept in memory: it is empty after a restart. [`changes`](Self::changes), [`records`](Self::records) and
+/// [`merge`](Self::merge) connect it with the lists of other processes, through a store: the crate `mcp-auth-redis` does that.
 ///
 /// ```
 /// use mcp_auth::{McpAuth, Revocation, Revocations};
@@ -68,8 +76,11 @@ struct Shared {
     number: AtomicUsize,
     /// How many revocations have revoked something new.
     version: AtomicUsize,
+    /// Whether revocations of other processes have to be known first, and are not yet.
+    is_incomplete: AtomicBool,
     issuers: RwLock<Issuers>,
     changed: Notify,
+    changes: Changes,
 }
 
 impl Revocations {
@@ -119,7 +130,7 @@ impl Revocations {
 
     pub(crate) fn insert(&self, revocation: &Revocation, now: SystemTime) {
         let now = unix_secs(now);
-        let Revocation { issuer, kind, before, .. } = revocation;
+        let Revocation { issuer, kind, name, before } = revocation;
         let until = match **issuer == *API_KEY_ISSUER {
             true => u64::MAX,
             false => now.saturating_add(self.retention.as_secs()),
@@ -130,15 +141,95 @@ impl Revocations {
             (_, Before::Ours(second)) => (0, *second),
             (_, Before::Now) => (0, now.saturating_add(1 + SKEW)),
         };
-        let entry = Entry { before, before_ours, until };
-        let is_new =
-            self.change(|issuers| issuers.insert(revocation, entry, self.limits(now), now));
-        self.shared.version.fetch_add(usize::from(is_new), Ordering::Release);
+        let record = RevocationRecord {
+            issuer: (**issuer).into(),
+            kind: *kind,
+            name: NameHash::of(issuer, name),
+            entry: Entry { before, before_ours, until },
+        };
         // Issuers may repeat a revocation many times.
-        if is_new {
-            self.shared.changed.notify();
+        if self.add(&record, now) {
+            self.shared.changes.tell(&self.to_share(record, now));
             tracing::info!(target: "mcp_auth", issuer = &*shown::field(issuer), ?kind, "revoked");
         }
+    }
+
+    /// Adds what another process has revoked, or what a store has kept. It is not among the [`changes`](Self::changes).
+    ///
+    /// A record that has expired adds nothing, and none is kept for longer than the [`retention`](Self::retention).
+    ///
+    /// ```
+    /// use std::time::SystemTime;
+    /// use mcp_auth::{McpAuth, Revocation, RevocationRecord, Revocations};
+    ///
+    /// let (here, there) = (Revocations::new(), Revocations::new());
+    /// let auth = McpAuth::builder("https://api.example.com/mcp")
+    ///     .authorization_server("https://auth.example.com")
+    ///     .revocations(&here)
+    ///     .build()?;
+    /// auth.revoke(Revocation::subject("https://auth.example.com", "alice"));
+    /// let now = SystemTime::now();
+    /// for record in here.records(now) {
+    ///     let stored = record.to_text(); // and in another process:
+    ///     there.merge(&RevocationRecord::from_text(&stored).ok_or("not a record")?, now);
+    /// }
+    /// assert_eq!(there.len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn merge(&self, record: &RevocationRecord, now: SystemTime) {
+        let now = unix_secs(now);
+        if record.entry.until > now {
+            let until = record.entry.until.min(now.saturating_add(self.retention.as_secs()));
+            let is_of_api_key = *record.issuer == *API_KEY_ISSUER;
+            let until = if is_of_api_key { u64::MAX } else { until };
+            let entry = Entry { until, ..record.entry };
+            self.add(&RevocationRecord { entry, ..record.clone() }, now);
+        }
+    }
+
+    /// All that is revoked and has not expired, also by other processes. Those of API keys, which need not expire, expire after the
+    /// [`retention`](Self::retention) in this form.
+    #[must_use]
+    pub fn records(&self, now: SystemTime) -> Vec<RevocationRecord> {
+        let now = unix_secs(now);
+        let issuers = self.shared.issuers.read().unwrap_or_else(PoisonError::into_inner);
+        let known = issuers.records().into_iter().filter(|record| record.entry.until > now);
+        known.map(|record| self.to_share(record, now)).collect()
+    }
+
+    /// What is revoked from now on by this process: by [`revoke`](crate::McpAuth::revoke), and by security events.
+    #[must_use]
+    pub fn changes(&self) -> RevocationChanges {
+        self.shared.changes.subscribe()
+    }
+
+    /// Says whether the revocations of other processes are known. Until they are, each token is answered with a 503, since it
+    /// may be one that is revoked.
+    ///
+    /// They are unless this is called with `false`.
+    pub fn set_complete(&self, is_complete: bool) {
+        self.shared.is_incomplete.store(!is_complete, Ordering::Release);
+    }
+
+    /// Whether the revocations of other processes are known, as [`set_complete`](Self::set_complete) has said.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        !self.shared.is_incomplete.load(Ordering::Acquire)
+    }
+
+    fn to_share(&self, record: RevocationRecord, now: u64) -> RevocationRecord {
+        let until = record.entry.until.min(now.saturating_add(self.retention.as_secs()));
+        RevocationRecord { entry: Entry { until, ..record.entry }, ..record }
+    }
+
+    /// Returns whether more is revoked than before.
+    fn add(&self, record: &RevocationRecord, now: u64) -> bool {
+        let is_new = self.change(|issuers| issuers.insert(record, self.limits(now), now));
+        self.shared.version.fetch_add(usize::from(is_new), Ordering::Release);
+        if is_new {
+            self.shared.changed.notify();
+        }
+        is_new
     }
 
     /// Whether a token is revoked. Costs almost nothing while the list is empty.
@@ -159,6 +250,11 @@ impl Revocations {
         now: SystemTime,
         leeway: Duration,
     ) -> Result<(), Denial> {
+        if !self.is_complete() {
+            return Err(Denial::unavailable(FIRST_DELAY).detail(
+                "the revocations of other processes have not been read yet, so the token may be revoked: see why the store of revocations cannot be read",
+            ));
+        }
         if self.is_revoked(data, now, leeway) {
             return Err(Denial::invalid(Reason::Inactive).detail(
                 "the token was revoked: by `.revoke(..)`, or by a security event of its issuer",
@@ -226,7 +322,14 @@ impl Default for Revocations {
 impl Default for Shared {
     fn default() -> Self {
         let (number, version) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Self { number, version, issuers: RwLock::default(), changed: Notify::new() }
+        Self {
+            number,
+            version,
+            is_incomplete: AtomicBool::new(false),
+            issuers: RwLock::default(),
+            changed: Notify::new(),
+            changes: Changes::default(),
+        }
     }
 }
 

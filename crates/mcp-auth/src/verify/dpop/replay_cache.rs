@@ -40,6 +40,33 @@ impl ReplayQuotaKey {
     }
 }
 
+/// Identifies a DPoP proof at a resource: a truncated digest of the resource, of the key and of the `jti`. It has nothing of
+/// them in the clear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ProofId([u8; 16]);
+
+impl ProofId {
+    /// The bytes of the digest.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
+    /// The separators are unambiguous: no URL has a NUL, and the key has a fixed length.
+    pub(super) fn of(resource: &str, key: &[u8; 32], id: &str) -> Self {
+        let all = [b"mcp-auth dpop proof\0", resource.as_bytes(), b"\0", key, id.as_bytes()];
+        Self(truncate(sha256(&all.concat())))
+    }
+}
+
+/// A proof that was accepted, for other processes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NewProof {
+    pub(crate) id: ProofId,
+    /// Until when it could be replayed, in seconds since 1970.
+    pub(crate) until: u64,
+}
+
 #[derive(Default)]
 struct Minute {
     proofs: HashSet<[u8; 16]>,
@@ -226,6 +253,19 @@ mod tests {
         assert_eq!(of("https://a", "b"), of("https://a", "b"));
         assert_ne!(of("https://a", "b"), of("https://b", "b"));
         assert_ne!(of("https://a", "bc"), of("https://ab", "c"));
+    }
+
+    #[test]
+    fn a_proof_has_an_id_at_each_resource_and_for_each_key() {
+        let id = ProofId::of("https://a/mcp", &[1; 32], "a");
+        assert_eq!(id, ProofId::of("https://a/mcp", &[1; 32], "a"));
+        for other in [
+            ProofId::of("https://b/mcp", &[1; 32], "a"),
+            ProofId::of("https://a/mcp", &[2; 32], "a"),
+            ProofId::of("https://a/mcp", &[1; 32], "b"),
+        ] {
+            assert_ne!(id, other);
+        }
     }
 
     #[test]

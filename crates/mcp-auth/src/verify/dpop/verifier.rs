@@ -15,7 +15,9 @@ use crate::util::unix_time::unix_secs;
 use crate::verify::dpop::htu::HtuMatcher;
 use crate::verify::dpop::nonces::Nonces;
 use crate::verify::dpop::proof::{Claims, Proof, ath};
-use crate::verify::dpop::replay_cache::{ReplayCache, ReplayCheck, ReplayQuotaKey};
+use crate::verify::dpop::replay_cache::{
+    NewProof, ProofId, ReplayCache, ReplayCheck, ReplayQuotaKey,
+};
 use crate::verify::jwt::{Algorithm, EmbeddedKeyCache};
 
 /// The algorithms that proofs may use, the most common first. ML-DSA keys do not fit into every header.
@@ -48,6 +50,7 @@ pub(crate) fn algorithm_names() -> impl Iterator<Item = &'static str> {
 
 /// Verifies the proofs of one resource.
 pub(crate) struct DpopVerifier {
+    resource: Box<str>,
     /// One for each public name of the resource.
     htus: Vec<HtuMatcher>,
     max_age: u64,
@@ -66,6 +69,7 @@ impl DpopVerifier {
         replays: Arc<ReplayCache>,
     ) -> Option<Self> {
         Some(Self {
+            resource: names.first().map_or("", String::as_str).into(),
             htus: names.iter().map(|name| HtuMatcher::new(name)).collect::<Option<_>>()?,
             max_age: (MAX_PROOF_AGE + leeway).min(MAX_IAT_SKEW).as_secs(),
             max_ahead: leeway.min(MAX_IAT_SKEW).as_secs(),
@@ -86,7 +90,8 @@ impl DpopVerifier {
     }
 
     /// Verifies that the proof sent with the token was made by the key with this thumbprint, for this request, at
-    /// this time, and is seen for the first time. The cheapest checks come first.
+    /// this time, and is seen for the first time. The cheapest checks come first. Returns how other processes know the proof,
+    /// if it `is_shared` with them.
     pub(crate) fn verify(
         &self,
         token: &VerifiedToken,
@@ -94,7 +99,8 @@ impl DpopVerifier {
         thumbprint: &[u8; 32],
         parts: &Parts,
         now: SystemTime,
-    ) -> Result<(), Denial> {
+        is_shared: bool,
+    ) -> Result<Option<NewProof>, Denial> {
         let now = unix_secs(now);
         let text = credentials.proof().ok_or_else(|| Denial::bad_proof(BadProof::Missing))?;
         let proof = Proof::parse(text, &ALGORITHMS).map_err(Denial::bad_proof)?;
@@ -108,7 +114,10 @@ impl DpopVerifier {
             .map_err(|why| self.refuse(why, &claims, now))?;
         // Only the holder of the key of a verified token gets here: an unauthenticated client cannot fill the cache.
         match self.replays.check_and_insert(ReplayQuotaKey::of(token), thumbprint, &claims.id, until, now) {
-            ReplayCheck::New => Ok(()),
+            ReplayCheck::New => Ok(is_shared.then(|| NewProof {
+                id: ProofId::of(&self.resource, thumbprint, &claims.id),
+                until,
+            })),
             ReplayCheck::Replayed => Err(Denial::bad_proof(BadProof::Replayed)),
             ReplayCheck::Unknown => Err(Denial::unavailable(RETRY_AFTER).detail(
                 "the clock of this server was ahead and went back, and proofs of the time between were forgotten: new ones are accepted when the clock has passed it",
