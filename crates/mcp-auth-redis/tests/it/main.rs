@@ -1,0 +1,8 @@
+//! With a real server: `redis-server` of Redis or Valkey.
+
+mod failures;
+mod limits;
+mod proofs;
+mod revocations;
+mod server;
+mod world;
