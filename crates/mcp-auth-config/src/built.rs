@@ -1,8 +1,9 @@
 //! The resources of a configuration, and what they take over from the configuration before.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use mcp_auth::{AuthorizationServer, McpAuth, Revocations};
+use mcp_auth::{AuthorizationServer, McpAuth, ReplayStore, Revocations};
 
 use crate::config::Config;
 use crate::error::Error;
@@ -18,7 +19,17 @@ pub struct Built {
     issuers: BTreeMap<String, (AuthorizationServer, Option<Description>)>,
     /// All resources share it, also with those of the configuration before.
     revocations: Revocations,
+    replay_store: Option<Arc<dyn ReplayStore>>,
     resources: Vec<BuiltResource>,
+}
+
+/// What all resources share, also with those of other processes.
+#[derive(Clone, Default)]
+pub struct SharedState {
+    /// The revocations, instead of a list that only these resources share.
+    pub revocations: Option<Revocations>,
+    /// The DPoP proofs that other processes have accepted.
+    pub replay_store: Option<Arc<dyn ReplayStore>>,
 }
 
 /// A resource, and what it was built from.
@@ -37,7 +48,8 @@ impl Config {
     ///
     /// What is missing or contradicts itself, with the name of the issuer or the URL of the resource.
     pub fn protected_resources(&self) -> Result<Vec<McpAuth>, Error> {
-        Ok(Built::of(self, None, None, self.audit.is_some())?.auths().cloned().collect())
+        let shared = SharedState::default();
+        Ok(Built::of(self, None, None, self.audit.is_some(), &shared)?.auths().cloned().collect())
     }
 }
 
@@ -54,6 +66,7 @@ impl Built {
         file: Option<&ConfigFile>,
         earlier: Option<&Self>,
         is_audited: bool,
+        shared: &SharedState,
     ) -> Result<Self, Error> {
         if config.resources.is_empty() {
             return Err(Error::new(
@@ -91,9 +104,11 @@ impl Built {
                 "it is there twice: each resource needs a URL of its own",
             ));
         }
-        let revocations = earlier.map(|earlier| earlier.revocations.clone());
+        let earlier_list = earlier.map(|earlier| earlier.revocations.clone());
+        let revocations = earlier_list.or_else(|| shared.revocations.clone());
         let revocations = revocations.unwrap_or_else(|| config.revocations.to_revocations());
-        let mut built = Self { issuers, revocations, resources: Vec::new() };
+        let replay_store = shared.replay_store.clone();
+        let mut built = Self { issuers, revocations, replay_store, resources: Vec::new() };
         for (index, resource) in config.resources.iter().enumerate() {
             let one = built.resource(config, index, resource, file, earlier, is_audited);
             let one = one.map_err(|error| Error::of("resource", &resource.url, error))?;
@@ -131,6 +146,9 @@ impl Built {
                 }
                 if !config.forwarded_host_from.is_empty() {
                     builder = builder.forwarded_host_from(config.forwarded_host_from.clone());
+                }
+                if let Some(store) = &self.replay_store {
+                    builder = builder.replay_store(Arc::clone(store));
                 }
                 let built = builder.revocations(&self.revocations).build();
                 built.map_err(|error| Error::of_library(&error))?

@@ -13,6 +13,7 @@ use crate::duration::Seconds;
 use crate::error::Error;
 use crate::events::RevocationsConfig;
 use crate::issuer::IssuerConfig;
+use crate::redis::RedisConfig;
 use crate::resource::ResourceConfig;
 use crate::secret::SecretSource;
 use crate::traces::TracesConfig;
@@ -58,6 +59,8 @@ pub struct Config {
     pub resources: Vec<ResourceConfig>,
     /// The list of revoked tokens, which all resources share.
     pub revocations: RevocationsConfig,
+    /// Redis or Valkey, for what replicas of this gateway share. Default: nothing is shared.
+    pub redis: Option<RedisConfig>,
 }
 
 /// How the gateway ends when it is told to (SIGTERM).

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::secret::SecretSource;
 
 /// The keys that say nothing about a resource. A resource is built again if any other key of the file changes.
-const NOT_ABOUT_RESOURCES: [&str; 14] = [
+const NOT_ABOUT_RESOURCES: [&str; 15] = [
     "admin",
     "audit",
     "drain",
@@ -22,6 +22,7 @@ const NOT_ABOUT_RESOURCES: [&str; 14] = [
     "max_buffered_bytes",
     "max_connections",
     "max_connections_per_address",
+    "redis",
     "resources",
     "revocations",
     "signing_key",

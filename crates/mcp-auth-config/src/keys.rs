@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 /// What the library calls a setting, and how it is set in a file.
-const KEYS: [(&str, &str); 39] = [
+const KEYS: [(&str, &str); 40] = [
     ("alias", "`aliases`"),
     ("algorithms", "`algorithms`"),
     ("allowed_origins", "`allowed_origins`"),
@@ -27,6 +27,7 @@ const KEYS: [(&str, &str); 39] = [
     ("max_message_bytes", "`max_message_bytes`"),
     ("max_token_age", "`max_token_age`"),
     ("nonce_keys", "`dpop = { nonce_keys = [..] }`"),
+    ("replay_store", "`[redis]`"),
     ("requested_as", "`requested_as`"),
     ("requested_with_prefix", "`requested_with_prefix`"),
     ("required_scopes", "`scopes`"),

@@ -112,6 +112,7 @@ const KEYS: &[(&str, &str)] = &[
     ("McpAuthBuilder::metadata", "ResourceConfig.metadata"),
     ("McpAuthBuilder::metadata_url", "ResourceConfig.metadata_url"),
     ("McpAuthBuilder::optional", "ResourceConfig.optional"),
+    ("McpAuthBuilder::replay_store", "Config.redis"),
     ("McpAuthBuilder::requested_as", "ResourceConfig.requested_as"),
     ("McpAuthBuilder::requested_with_prefix", "ResourceConfig.requested_with_prefix"),
     ("McpAuthBuilder::required", "ResourceConfig.required"),

@@ -143,6 +143,17 @@ impl Admin {
             });
             resources.insert(auth.resource().to_owned(), Value::Object(issuers.collect()));
         }
+        let redis = self.current.get().shared().replicas.redis.as_ref().map(|redis| {
+            let status = redis.status();
+            let members = [
+                ("connected", Value::from(status.is_connected)),
+                ("has_revocations", Value::from(status.has_revocations)),
+                ("error", status.error.map_or(Value::Null, Value::from)),
+            ];
+            Value::Object(
+                members.map(|(name, value)| (name.to_owned(), value)).into_iter().collect(),
+            )
+        });
         let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         // A file that is not used does not end readiness: what was read before serves as well as ever.
         let configuration = [
@@ -156,8 +167,10 @@ impl Admin {
             ("configuration", Value::Object(Map::from_iter(configuration))),
             ("resources", Value::Object(resources)),
         ];
-        let members = members.map(|(name, value)| (name.to_owned(), value));
-        (status, Value::Object(Map::from_iter(members)))
+        let redis = redis.map(|redis| ("redis", redis));
+        let members =
+            members.into_iter().chain(redis).map(|(name, value)| (name.to_owned(), value));
+        (status, Value::Object(members.collect()))
     }
 }
 

@@ -20,6 +20,7 @@ use crate::listener::{self, End};
 use crate::open_files;
 use crate::recorder::Metrics;
 use crate::reload::{Reload, ReloadStatus, warm_up};
+use crate::replicas::Replicas;
 use crate::serving::{Current, Serving};
 use crate::shared::Shared;
 use crate::sockets::{self, Sockets};
@@ -61,7 +62,8 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 ///
 /// What is wrong with it.
 pub fn check(config: &Config) -> Result<(), StartError> {
-    Serving::of(config, None, None, &Shared::new(None, None, 1))?;
+    Serving::of(config, None, None, &Shared::new(None, None, Replicas::default(), 1))?;
+    Replicas::check(config)?;
     let traces = config.traces.as_ref().map(Traces::check).transpose();
     traces.map_err(StartError::Traces)?;
     certificates(config).map(drop)
@@ -161,7 +163,8 @@ impl Gateway {
         let max_connections = max_connections(config);
         let traces = config.traces.as_ref().map(Traces::start).transpose();
         let traces = traces.map_err(StartError::Traces)?;
-        let shared = Shared::new(audit.clone(), traces, max_connections);
+        let shared =
+            Shared::new(audit.clone(), traces, Replicas::connect(config)?, max_connections);
         let serving = Serving::of(config, file.as_ref(), None, &shared)?;
         let tls = certificates(config)?;
         let (listener, local_addr) =

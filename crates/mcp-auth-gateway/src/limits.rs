@@ -8,7 +8,8 @@ use bytes::Bytes;
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use mcp_auth::{AuthInfo, Operation, Rule, ToolScopes};
-use mcp_auth_config::LimitsConfig;
+use mcp_auth_config::{LimitsConfig, Rate, ResourceConfig};
+use mcp_auth_redis::Redis;
 
 use crate::buckets::{Buckets, Wait};
 use crate::connections::network_of;
@@ -20,8 +21,8 @@ use crate::telemetry;
 pub(crate) struct Limits {
     config: LimitsConfig,
     address: Option<Buckets>,
-    principal: Option<Buckets>,
-    client: Option<Buckets>,
+    principal: Option<Limit>,
+    client: Option<Limit>,
     tools: Option<ToolLimits>,
     /// Limits the lines about each limit.
     said: [(&'static str, LogLimit); 4],
@@ -31,7 +32,19 @@ pub(crate) struct Limits {
 struct ToolLimits {
     /// Finds the pattern for a tool, as rules do.
     patterns: ToolScopes,
-    buckets: HashMap<String, Buckets>,
+    limits: HashMap<String, Limit>,
+}
+
+/// One limit of admitted callers.
+struct Limit {
+    rate: Rate,
+    /// The key of the configuration.
+    by: &'static str,
+    /// Its resource, `by`, and the pattern of a tool.
+    name: [String; 3],
+    buckets: Buckets,
+    /// Where the replicas count together.
+    redis: Option<Redis>,
 }
 
 /// A limit that a request is over.
@@ -61,7 +74,15 @@ impl std::fmt::Display for Caller<'_> {
 
 impl Limits {
     /// Returns `None` if there is no limit.
-    pub(crate) fn of(config: &LimitsConfig) -> Option<Self> {
+    pub(crate) fn of(resource: &ResourceConfig, redis: Option<&Redis>) -> Option<Self> {
+        let config = &resource.limits;
+        let limit = |by: &'static str, pattern: &str, rate: Rate| Limit {
+            rate,
+            by,
+            name: [resource.url.clone(), by.to_owned(), pattern.to_owned()],
+            buckets: Buckets::new(rate),
+            redis: redis.cloned(),
+        };
         if *config == LimitsConfig::default() {
             return None;
         }
@@ -70,17 +91,17 @@ impl Limits {
                 .tools
                 .keys()
                 .fold(ToolScopes::new(), |all, name| all.tool(name, Rule::default())),
-            buckets: config
+            limits: config
                 .tools
                 .iter()
-                .map(|(name, rate)| (name.clone(), Buckets::new(*rate)))
+                .map(|(name, rate)| (name.clone(), limit("tools", name, *rate)))
                 .collect(),
         });
         Some(Self {
             config: config.clone(),
             address: config.address.map(Buckets::new),
-            principal: config.principal.map(Buckets::new),
-            client: config.client.map(Buckets::new),
+            principal: config.principal.map(|rate| limit("principal", "", rate)),
+            client: config.client.map(|rate| limit("client", "", rate)),
             tools,
             said: ["address", "principal", "client", "tools"].map(|by| (by, LogLimit::default())),
         })
@@ -95,11 +116,12 @@ impl Limits {
         self.tools.is_some()
     }
 
-    /// Counts a request whose token has not been looked at.
+    /// Counts a request whose token has not been looked at. Replicas count for themselves: a client without a token causes no
+    /// command to Redis.
     pub(crate) fn check_address(&self, address: IpAddr) -> Result<(), Limited> {
-        let network = network_of(address);
-        take("address", self.address.as_ref(), network)
-            .inspect_err(|limited| self.say(*limited, &network))
+        let (Some(buckets), network) = (&self.address, network_of(address)) else { return Ok(()) };
+        let taken = buckets.take(network).map_err(|Wait(wait)| over("address", wait));
+        taken.inspect_err(|limited| self.say(*limited, &network))
     }
 
     /// Says who is over a limit, once in a while.
@@ -111,26 +133,25 @@ impl Limits {
     }
 
     /// Counts a request that is admitted.
-    pub(crate) fn check_caller(&self, caller: &Caller<'_>) -> Result<(), Limited> {
-        self.count_caller(caller).inspect_err(|limited| self.say(*limited, caller))
+    pub(crate) async fn check_caller(&self, caller: &Caller<'_>) -> Result<(), Limited> {
+        let counted = self.count_caller(caller).await;
+        counted.inspect_err(|limited| self.say(*limited, caller))
     }
 
-    fn count_caller(&self, caller: &Caller<'_>) -> Result<(), Limited> {
-        let principal = self.principal.as_ref();
-        match caller {
-            Caller::Known(caller) => {
-                take("principal", principal, (caller.issuer(), caller.subject()))?;
-                let client = self.client.as_ref().zip(caller.client_id());
-                client.map_or(Ok(()), |(buckets, client)| {
-                    take("client", Some(buckets), (caller.issuer(), client))
-                })
-            }
-            Caller::Anonymous(address) => take("principal", principal, network_of(*address)),
+    async fn count_caller(&self, caller: &Caller<'_>) -> Result<(), Limited> {
+        if let Some(principal) = &self.principal {
+            principal.take_of(caller).await?;
         }
+        if let (Some(limit), Caller::Known(caller)) = (&self.client, caller)
+            && let Some(client) = caller.client_id()
+        {
+            limit.take(&[caller.issuer(), client]).await?;
+        }
+        Ok(())
     }
 
     /// Counts the calls of tools in the message of an admitted request.
-    pub(crate) fn check_tools(
+    pub(crate) async fn check_tools(
         &self,
         caller: &Caller<'_>,
         method: &Method,
@@ -141,30 +162,41 @@ impl Limits {
         // The layer has refused what cannot be read.
         let Ok(operation) = Operation::read(method, headers, message) else { return Ok(()) };
         for name in tools.patterns.names_for(&operation) {
-            let buckets = tools.buckets.get(name);
-            let taken = match caller {
-                Caller::Known(caller) => {
-                    take("tools", buckets, (caller.issuer(), caller.subject()))
-                }
-                Caller::Anonymous(address) => take("tools", buckets, network_of(*address)),
-            };
-            taken.inspect_err(|limited| self.say(*limited, caller))?;
+            if let Some(limit) = tools.limits.get(name) {
+                let taken = limit.take_of(caller).await;
+                taken.inspect_err(|limited| self.say(*limited, caller))?;
+            }
         }
         Ok(())
     }
 }
 
-fn take(
-    by: &'static str,
-    buckets: Option<&Buckets>,
-    key: impl std::hash::Hash,
-) -> Result<(), Limited> {
-    let Some(buckets) = buckets else { return Ok(()) };
-    buckets.take(key).map_err(|Wait(wait)| {
-        telemetry::limited(by);
-        tracing::debug!(target: "mcp_auth", limit = by, "a request is over a limit");
-        Limited { by, wait }
-    })
+impl Limit {
+    async fn take_of(&self, caller: &Caller<'_>) -> Result<(), Limited> {
+        match caller {
+            Caller::Known(caller) => self.take(&[caller.issuer(), caller.subject()]).await,
+            // No issuer has this name.
+            Caller::Anonymous(address) => self.take(&["", &network_of(*address).to_string()]).await,
+        }
+    }
+
+    /// Who is over the limit here causes no command to Redis. Without an answer from there, this one goes on alone.
+    async fn take(&self, who: &[&str; 2]) -> Result<(), Limited> {
+        self.buckets.take(who).map_err(|Wait(wait)| over(self.by, wait))?;
+        let Some(redis) = &self.redis else { return Ok(()) };
+        let ([resource, by, pattern], [issuer, name]) = (&self.name, who);
+        let bucket = [&**resource, by, pattern, issuer, name];
+        match redis.take(&bucket, self.rate.requests.get(), self.rate.per).await {
+            Ok(Some(wait)) => Err(over(self.by, wait)),
+            Ok(None) | Err(_) => Ok(()),
+        }
+    }
+}
+
+fn over(by: &'static str, wait: Duration) -> Limited {
+    telemetry::limited(by);
+    tracing::debug!(target: "mcp_auth", limit = by, "a request is over a limit");
+    Limited { by, wait }
 }
 
 /// What the operator's page calls it.

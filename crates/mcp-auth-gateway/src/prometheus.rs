@@ -11,7 +11,7 @@ use crate::recorder::{BUCKETS, Buckets, Metrics};
 pub(crate) const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// What each metric is.
-const HELP: [(&str, &str); 26] = [
+const HELP: [(&str, &str); 28] = [
     (
         "mcp_auth_bad_gateway_total",
         "Responses that broke off before their first message, or whose lists could not be filtered.",
@@ -54,6 +54,11 @@ const HELP: [(&str, &str); 26] = [
     ("mcp_auth_introspections_total", "Introspections, by active, refused, failed or crowded."),
     ("mcp_auth_keys", "The number of keys of an issuer."),
     ("mcp_auth_keys_age_seconds", "The age of the keys in use."),
+    ("mcp_auth_redis_connected", "1 while Redis answers."),
+    (
+        "mcp_auth_redis_operations_total",
+        "Commands for a proof, a limit or revocations, by ok, failed, timeout or skipped.",
+    ),
     (
         "mcp_auth_refreshes_total",
         "Fetches of keys and metadata, and reads of the file of API keys, by ok or failed.",

@@ -11,7 +11,9 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::HeaderName;
-use http::{HeaderValue, Request, Response, StatusCode, Version, header};
+use http::{
+    Extensions, HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header,
+};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use mcp_auth::{AuthInfo, CallerKind, PeerAddr};
@@ -95,7 +97,9 @@ impl Service<Request<RequestBody>> for Proxy {
         let proxy = self.clone();
         Box::pin(async move {
             let share = request.extensions().get::<Arc<Share>>().cloned();
-            Ok(match (proxy.check(&request), &proxy.backend) {
+            let checked =
+                proxy.check(request.method(), request.headers(), request.extensions()).await;
+            Ok(match (checked, &proxy.backend) {
                 (Err(refusal), _) => *refusal,
                 (Ok(()), Backend::Http(server)) => match proxy.place_for(&request) {
                     Some(place) => {
@@ -123,8 +127,12 @@ impl Proxy {
     }
 
     /// What is checked of an admitted request: that an API key is one, and the limits of its caller.
-    fn check<B>(&self, request: &Request<B>) -> Result<(), Box<Response<ProxyBody>>> {
-        let extensions = request.extensions();
+    async fn check(
+        &self,
+        method: &Method,
+        headers: &HeaderMap,
+        extensions: &Extensions,
+    ) -> Result<(), Box<Response<ProxyBody>>> {
         let (caller, notes) = (extensions.get::<AuthInfo>(), extensions.get::<Notes>());
         let is_key = |caller: &AuthInfo| caller.kind() == CallerKind::ApiKey;
         if extensions.get::<IsApiKey>().is_some() && !caller.is_some_and(is_key) {
@@ -140,12 +148,16 @@ impl Proxy {
         let address = extensions.get().map_or(Ipv4Addr::UNSPECIFIED.into(), |PeerAddr(it)| *it);
         let caller = caller.map_or(Caller::Anonymous(address), Caller::Known);
         let message = extensions.get().map(Recording::message);
-        let checked = limits.check_caller(&caller).and_then(|()| match &message {
-            Some(Message::Whole(message)) => {
-                limits.check_tools(&caller, request.method(), request.headers(), message)
+        let checked = async {
+            limits.check_caller(&caller).await?;
+            match &message {
+                Some(Message::Whole(message)) => {
+                    limits.check_tools(&caller, method, headers, message).await
+                }
+                _ => Ok(()),
             }
-            _ => Ok(()),
-        });
+        };
+        let checked = checked.await;
         checked.map_err(|limited| {
             notes.iter().for_each(|notes| notes.limited(limited.by));
             let response = text(StatusCode::TOO_MANY_REQUESTS, "too many requests\n");

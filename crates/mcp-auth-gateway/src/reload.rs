@@ -25,7 +25,7 @@ const SETTLED_AFTER: Duration = Duration::from_secs(2);
 const WARM_UP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The keys that are read only when the gateway starts.
-const ONLY_AT_START: [&str; 11] = [
+const ONLY_AT_START: [&str; 12] = [
     "admin",
     "audit",
     "drain",
@@ -34,6 +34,7 @@ const ONLY_AT_START: [&str; 11] = [
     "max_buffered_bytes",
     "max_connections",
     "max_connections_per_address",
+    "redis",
     "revocations",
     "tls",
     "traces",

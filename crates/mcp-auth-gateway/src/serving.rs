@@ -42,7 +42,8 @@ impl Serving {
         shared: &Shared,
     ) -> Result<Self, StartError> {
         let before = earlier.map(|earlier| &earlier.built);
-        let built = Built::of(config, file, before, shared.audit.is_some())?;
+        let built =
+            Built::of(config, file, before, shared.audit.is_some(), &shared.replicas.state)?;
         let signing = earlier.and_then(|earlier| earlier.signing.as_ref());
         let signing = Signing::of(config, signing)?;
         let key = signing.as_ref().map(|signing| &signing.key);
@@ -50,6 +51,7 @@ impl Serving {
             Some(earlier) => earlier.budgets.clone(),
             None => Budgets::new(config.max_buffered_bytes, config.max_anonymous_buffered_bytes),
         };
+        let redis = shared.replicas.redis.as_ref();
         let (mut all, mut routes) = (Vec::new(), Routes::new(&shared.refusals));
         if let Some(auth) = built.auths().next().filter(|_| !config.forwarded_host_from.is_empty())
         {
@@ -76,7 +78,7 @@ impl Serving {
                 shared: shared.clone(),
                 summary: Arc::new(Summary::of(resource)),
                 polls,
-                limits: limits.or_else(|| Limits::of(&resource.limits).map(Arc::new)),
+                limits: limits.or_else(|| Limits::of(resource, redis).map(Arc::new)),
                 has_api_keys: resource.api_keys_file.is_some(),
                 api_key_hint: Arc::default(),
                 max_message_bytes: resource.max_message_bytes,

@@ -20,6 +20,9 @@ pub enum StartError {
     /// The key for `identity = "jwt"` cannot be used.
     #[error("signing_key: {0}")]
     SigningKey(String),
+    /// Redis cannot be used as it is described.
+    #[error("redis: {0}")]
+    Redis(String),
     /// The certificate cannot be used.
     #[error("tls: {0}")]
     Tls(String),

@@ -1,4 +1,4 @@
-//! The rules of structure, for the gateway and its configuration.
+//! The rules of structure, for the gateway, its configuration, and what it shares.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 #[path = "../../../mcp-auth/tests/it/modules.rs"]
 mod modules;
 
-fn crates() -> [PathBuf; 2] {
+fn crates() -> [PathBuf; 3] {
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
-    [own.join("src"), own.join("../mcp-auth-config/src")]
+    ["src", "../mcp-auth-config/src", "../mcp-auth-redis/src"].map(|src| own.join(src))
 }
 
 #[test]
