@@ -187,13 +187,14 @@ mod tests {
         }
     }
 
-    /// The names in the sources of the library and of the gateway.
+    /// The names in the sources of the library, of what it shares, and of the gateway.
     #[test]
     fn every_metric_has_a_sentence() {
         let own = include_str!("telemetry.rs");
         let crates = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let library = std::fs::read_to_string(crates.join("mcp-auth/src/net/metrics.rs"));
-        let sources = library.expect("a source") + own;
+        let read = |path: &str| std::fs::read_to_string(crates.join(path)).expect(path);
+        let library = read("mcp-auth/src/net/metrics.rs");
+        let sources = library + own + &read("mcp-auth-redis/src/telemetry.rs");
         let macros = ["counter!(\"", "gauge!(\"", "histogram!(\""];
         let mut names: Vec<_> = macros
             .iter()

@@ -34,7 +34,7 @@ const ANSWERS: [(&str, &str); 17] = [
     ("NOAUTH", "it wants a password: set one"),
     (
         "NOPERM",
-        "its ACL forbids a command or a key: allow SET, EVAL, GET, TIME, HGET, HSET, HDEL, HSCAN, HLEN, XADD, XRANGE, XREVRANGE, PEXPIRE, PING on keys that begin with the prefix",
+        "its ACL forbids a command or a key: allow SET, EVAL, GET, TIME, HGET, HSET, HDEL, HSCAN, HLEN, XADD, XRANGE, XREVRANGE, PEXPIRE, PTTL, PING on keys that begin with the prefix",
     ),
     ("NOREPLICAS", "too few replicas are connected to it: see `min-replicas-to-write`"),
     ("OOM", "it is out of memory: raise `maxmemory`, or remove what others have put there"),

@@ -47,7 +47,7 @@ for start = 1, 43, 21 do
   merged = merged .. b .. ' '
 end
 redis.call('HSET', KEYS[1], ARGV[1], merged .. string.sub(new, 64))
-redis.call('PEXPIRE', KEYS[1], ARGV[3])
+if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[3]) then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
 return 1";
 
 /// Removes a record, unless it has changed since it was read.

@@ -7,5 +7,8 @@ mod limits;
 mod reload;
 mod status_page;
 mod traces;
+mod replicas;
+#[path = "../../../mcp-auth-redis/tests/it/server.rs"]
+mod server;
 mod upstreams;
 mod world;

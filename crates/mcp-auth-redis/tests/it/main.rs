@@ -5,4 +5,6 @@ mod limits;
 mod proofs;
 mod revocations;
 mod server;
+mod operator;
+mod tls;
 mod world;

@@ -5,8 +5,6 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use redis::{Commands as _, Connection};
-
 /// How long a server may take to start or to end.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -93,32 +91,6 @@ impl Server {
 
     pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
-    }
-
-    /// A connection of an operator.
-    pub(crate) fn operator(&self) -> Connection {
-        let client = redis::Client::open(self.url()).expect("a URL");
-        client.get_connection().expect("a connection")
-    }
-
-    /// Sends a command, such as `CONFIG SET maxmemory 1`.
-    pub(crate) fn command(&self, command: &str) -> redis::Value {
-        let mut words = command.split(' ');
-        let mut cmd = redis::cmd(words.next().expect("a word"));
-        words.for_each(|word| drop(cmd.arg(word)));
-        cmd.query(&mut self.operator()).expect(command)
-    }
-
-    /// All keys and how long each is kept, in milliseconds.
-    pub(crate) fn keys(&self) -> Vec<(String, i64)> {
-        let mut operator = self.operator();
-        let keys: Vec<String> = operator.keys("*").expect("keys");
-        keys.into_iter()
-            .map(|key| {
-                let left = operator.pttl(&key).expect("a time");
-                (key, left)
-            })
-            .collect()
     }
 }
 
