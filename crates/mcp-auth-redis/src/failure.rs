@@ -64,7 +64,7 @@ impl RedisUnavailable {
 
     pub(crate) const TIMEOUT: Self = Self::of_connection(
         "timeout",
-        "it did not answer in time: see whether it is overloaded or hangs, and how far away it is",
+        "it did not answer in time: see whether it is overloaded or hangs, how far away it is, and whether it speaks TLS (`rediss://`) or not (`redis://`)",
     );
 
     pub(crate) const TLS: Self = Self::of_connection(
