@@ -70,7 +70,11 @@ pub(crate) struct Sharing {
     read_at: Option<Instant>,
 }
 
-type Entries = Vec<(String, Vec<(Vec<u8>, Vec<u8>)>)>;
+/// Names and values: text, unless somebody else has put something there.
+type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// Entries of the stream, by id.
+type Entries = Vec<(String, Fields)>;
 
 impl Sharing {
     pub(crate) fn new(link: Arc<Link>, revocations: &Revocations, prefix: &str) -> Self {
@@ -175,8 +179,7 @@ impl Sharing {
         loop {
             let mut scan = redis::cmd("HSCAN");
             scan.arg(&self.hash).arg(cursor).arg("COUNT").arg(BATCH);
-            let (next, page): (u64, Vec<(Vec<u8>, Vec<u8>)>) =
-                self.ask(&scan, BATCH_TIMEOUT).await?;
+            let (next, page): (u64, Fields) = self.ask(&scan, BATCH_TIMEOUT).await?;
             for (id, text) in page {
                 let record = parse(&text);
                 if let Some(record) = record.filter(|record| record.id().as_bytes() == id) {

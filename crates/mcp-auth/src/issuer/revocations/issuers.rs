@@ -79,17 +79,17 @@ impl Issuers {
 
     /// Everything that is revoked.
     pub(super) fn records(&self) -> Vec<RevocationRecord> {
-        let of_issuer = |(issuer, known): (&Box<str>, &Known)| {
+        let mut records = Vec::with_capacity(self.len());
+        for (issuer, known) in &self.known {
             let issuer: Arc<str> = (&**issuer).into();
-            let record = |(kind, name, entry)| RevocationRecord {
-                issuer: issuer.clone(),
+            records.extend(known.entries.iter().map(|(kind, name, entry)| RevocationRecord {
+                issuer: Arc::clone(&issuer),
                 kind,
                 name,
                 entry,
-            };
-            known.entries.iter().map(record).collect::<Vec<_>>()
-        };
-        self.known.iter().flat_map(of_issuer).collect()
+            }));
+        }
+        records
     }
 
     /// Returns whether more is revoked than before.
