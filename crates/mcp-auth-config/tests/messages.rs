@@ -158,7 +158,7 @@ const ROWS: &[(&str, &[&str], &str)] = &[
     (
         "a key of an inner table at the top",
         &["principal = \"10/m\""],
-        "line 1, column 1: unknown key `principal`, which belongs to `[resources.limits]`; the keys here are: listen, admin, tls, max_connections, max_connections_per_address, signing_key, max_buffered_bytes, max_anonymous_buffered_bytes, forwarded_host_from, drain, audit, traces, issuers, resources, revocations",
+        "line 1, column 1: unknown key `principal`, which belongs to `[resources.limits]`; the keys here are: listen, admin, tls, max_connections, max_connections_per_address, signing_key, max_buffered_bytes, max_anonymous_buffered_bytes, forwarded_host_from, drain, audit, traces, issuers, resources, revocations, redis",
     ),
     (
         "a key of issuers at the top",
