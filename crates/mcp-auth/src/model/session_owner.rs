@@ -20,6 +20,12 @@ impl SessionOwner {
         Self(parts.concat().into())
     }
 
+    /// The owner of the events in a session that an anonymous caller began: whoever may use the session.
+    pub(crate) fn anonymous_in(session: &[u8]) -> Self {
+        // Another owner begins with a length, whose first byte is 0.
+        Self([b"s", session].concat().into())
+    }
+
     pub(crate) fn is_anonymous(&self) -> bool {
         self.0.is_empty()
     }
@@ -52,6 +58,8 @@ mod tests {
         };
         let all = [
             SessionOwner::of(None),
+            SessionOwner::anonymous_in(b""),
+            SessionOwner::anonymous_in(b"a"),
             of("", "", None),
             of("", "", Some("")),
             of("ab", "c", None),

@@ -59,8 +59,8 @@ pub(crate) fn foreign_id(kind: &'static str) {
     metrics::counter!("mcp_auth_foreign_ids_total", "kind" => kind).increment(1);
 }
 
-/// `mcp_auth_streams_ended_total{reason}`: listening streams whose token has `expired` or that were `closed`, and event
-/// streams whose token was `revoked`.
+/// `mcp_auth_streams_ended_total{reason}`: listening streams whose token has `expired`, that were `closed`, or of anonymous
+/// callers whose session a caller has `claimed`; and event streams whose token was `revoked`.
 pub(crate) fn stream_ended(reason: &'static str) {
     metrics::counter!("mcp_auth_streams_ended_total", "reason" => reason).increment(1);
 }

@@ -16,6 +16,7 @@ use crate::policy::list_filter::ListFilter;
 use crate::policy::metadata::{ResourceMetadata, resource_metadata_url};
 use crate::policy::validity::Validity;
 use crate::resource::builder::McpAuthBuilder;
+use crate::resource::claimed_sessions::ClaimedSessions;
 use crate::resource::config_error::ConfigError;
 use crate::resource::default_verifier::{self, VerifierKind};
 use crate::resource::listening_streams::ListeningStreams;
@@ -25,7 +26,6 @@ use crate::resource::networks::networks;
 use crate::resource::unknown_paths::UnknownPaths;
 use crate::resource::{issuer_resolvers, list_rules};
 use crate::util::{origin, shown, url};
-use crate::verify::claimed_sessions::ClaimedSessions;
 use crate::verify::id_signer::IdSigner;
 
 /// The maximum leeway. A clock that is further off should be corrected.

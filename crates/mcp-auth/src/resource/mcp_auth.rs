@@ -29,6 +29,7 @@ use crate::policy::challenge::Challenge;
 use crate::policy::list_filter::ListFilter;
 use crate::policy::operation::{Operation, check_no_upgrade};
 use crate::resource::builder::McpAuthBuilder;
+use crate::resource::claimed_sessions::ClaimedSessions;
 use crate::resource::config_error::ConfigError;
 use crate::resource::default_verifier::VerifierKind;
 use crate::resource::guarded_body::{self, GuardedBody};
@@ -37,7 +38,6 @@ use crate::resource::listening_streams::{ListeningStreams, StreamEnd};
 use crate::resource::names::{self, Names};
 use crate::resource::sender_constraint::SenderConstraint;
 use crate::resource::unknown_paths::UnknownPaths;
-use crate::verify::claimed_sessions::ClaimedSessions;
 use crate::verify::dpop::RequestedUri;
 use crate::verify::id_signer::IdSigner;
 
@@ -512,8 +512,8 @@ impl McpAuth {
         &self.0.id_signer
     }
 
-    pub(crate) fn claimed_sessions(&self) -> Option<&ClaimedSessions> {
-        self.0.claimed_sessions.as_deref()
+    pub(crate) fn claimed_sessions(&self) -> Option<&Arc<ClaimedSessions>> {
+        self.0.claimed_sessions.as_ref()
     }
 
     pub(crate) fn lists(&self) -> Option<&ListFilter> {

@@ -14,6 +14,7 @@ mod sender_settings;
 mod issuer_resolvers;
 mod default_verifier;
 pub(crate) mod listening_streams;
+pub(crate) mod claimed_sessions;
 pub(crate) mod builder;
 mod name_settings;
 pub(crate) mod mcp_auth;

@@ -5,4 +5,3 @@ pub(crate) mod introspection_response;
 pub(crate) mod dpop;
 pub(crate) mod mtls;
 pub(crate) mod id_signer;
-pub(crate) mod claimed_sessions;

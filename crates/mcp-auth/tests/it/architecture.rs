@@ -100,7 +100,7 @@ fn each_external_crate_is_used_in_one_place() {
         ("metrics::counter", &["net/metrics.rs"]),
         ("metrics::gauge", &["net/metrics.rs"]),
         ("metrics::histogram", &[]),
-        ("quick_cache", &["issuer/token_cache.rs", "verify/claimed_sessions.rs"]),
+        ("quick_cache", &["issuer/token_cache.rs", "resource/claimed_sessions.rs"]),
         ("AuthInfo::admitted(", &["policy/authorization.rs"]),
         ("AuthInfo as", &[]),
         ("pub(crate) fn admitted(", &["model/auth_info.rs"]),

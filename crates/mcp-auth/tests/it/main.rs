@@ -1,6 +1,7 @@
 //! Tests of the public API, one file per topic, without sockets.
 
 mod aliases;
+mod anonymous_sessions;
 mod api_keys;
 mod api_keys_file;
 mod modules;

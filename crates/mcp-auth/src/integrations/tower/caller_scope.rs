@@ -9,14 +9,14 @@ use http::{Method, Response};
 use http_body::Body;
 
 use crate::integrations::tower::content_headers::{is_encoded, says};
-use crate::integrations::tower::decision_log::RequestNames;
+use crate::integrations::tower::decision_log::{self, RequestNames};
 use crate::integrations::tower::extensions::HandlerDenial;
 use crate::integrations::tower::json_list_filter::{self, FilterError};
 use crate::integrations::tower::open_request::OpenRequest;
 use crate::integrations::tower::response_body::ResponseBody;
+use crate::integrations::tower::session_ids::{self, Session};
 use crate::integrations::tower::sse_body::SseBody;
 use crate::integrations::tower::stream_state::{RewriteFn, StreamState};
-use crate::integrations::tower::{decision_log, session_ids};
 use crate::model::auth_info::AuthInfo;
 use crate::model::denial::Denial;
 use crate::model::session_owner::SessionOwner;
@@ -39,6 +39,8 @@ pub(super) struct CallerScope<'a> {
     pub(super) request: OpenRequest,
     /// Whether the request's MCP revision lets others cache lists that do not forbid it.
     may_be_cached: bool,
+    /// The session of an anonymous caller, by the id of the inner server.
+    anonymous_session: Option<Box<[u8]>>,
 }
 
 /// A response that is ready, or one whose body must be read first.
@@ -83,18 +85,24 @@ impl<'a> CallerScope<'a> {
         }
         let request = OpenRequest::new(&parts.method, mcp_method, message);
         let tool_name = tool_name.filter(|_| is_modern).cloned();
+        let mut anonymous_session = None;
         if has_ids {
             let owner = SessionOwner::of(caller);
             let (id_signer, claimed) = (auth.id_signer(), auth.claimed_sessions());
-            if !session_ids::verify_session_id(id_signer, claimed, &owner, headers) {
+            let claimed = claimed.map(|claimed| &**claimed);
+            let session = session_ids::verify_session_id(id_signer, claimed, &owner, headers);
+            if session == Session::Unknown {
                 decision_log::unverified_session_id(auth);
             }
-            if !session_ids::verify_last_event_id(auth.id_signer(), &owner, headers) {
+            if !session_ids::verify_last_event_id(id_signer, &session, &owner, headers) {
                 decision_log::unverified_event_id(auth);
+            }
+            if let Session::BegunAnonymously(id) = session {
+                anonymous_session = caller.is_none().then_some(id);
             }
         }
         let (caller, may_be_cached) = (caller.cloned(), is_modern);
-        Self { auth, caller, name, tool_name, is_head, request, may_be_cached }
+        Self { auth, caller, name, tool_name, is_head, request, may_be_cached, anonymous_session }
     }
 
     /// Signs the session ids in the response. A stream is set up to end with the caller's token, and to be
@@ -107,6 +115,7 @@ impl<'a> CallerScope<'a> {
         if let Some(refusal) = self.refusal(raised) {
             return Outcome::Passed(refusal);
         }
+        let session = self.anonymous_session_of(&response);
         let owner = || SessionOwner::of(self.caller.as_ref());
         session_ids::sign_session_ids(self.auth.id_signer(), owner, response.headers_mut());
         if self.is_head {
@@ -114,12 +123,21 @@ impl<'a> CallerScope<'a> {
         }
         let rewrite = self.rewrite().filter(|_| response.status().is_success());
         if says(response.headers(), CONTENT_TYPE, "text/event-stream") {
-            return self.stream(response, rewrite);
+            return self.stream(response, session, rewrite);
         }
         match rewrite.filter(|_| says(response.headers(), CONTENT_TYPE, "json")) {
             Some(rewrite) => Outcome::Pending(Pending::Json(response, rewrite)),
             None => Outcome::Passed(response.map(ResponseBody::inner)),
         }
+    }
+
+    /// The session of a response to an anonymous caller: the one that the inner server issues in it, or that of the request.
+    fn anonymous_session_of<B>(&self, response: &Response<B>) -> Option<Box<[u8]>> {
+        if self.caller.is_some() {
+            return None;
+        }
+        let issued = session_ids::issued(response.headers()).map(Box::from);
+        issued.or_else(|| self.anonymous_session.clone())
     }
 
     /// The response to send instead of the handler's, if the handler refused the caller.
@@ -145,18 +163,21 @@ impl<'a> CallerScope<'a> {
     fn stream<B: Body<Data = Bytes>>(
         &self,
         mut response: Response<B>,
+        session: Option<Box<[u8]>>,
         rewrite: Option<RewriteFn>,
     ) -> Outcome<B> {
-        let mut state = StreamState::new(self.auth, self.caller.as_ref(), self.request.clone());
+        let owner = match &session {
+            Some(session) => SessionOwner::anonymous_in(session),
+            None => SessionOwner::of(self.caller.as_ref()),
+        };
+        let caller = self.caller.as_ref();
+        let mut state = StreamState::new(self.auth, caller, session, self.request.clone());
         let is_encoded = is_encoded(response.headers());
         match (is_encoded, rewrite) {
             (true, Some(_)) => return Outcome::Passed(self.bad_gateway(FilterError::Encoded)),
             // It can be passed on, because an id that is not signed is never accepted.
             (true, None) => decision_log::encoded_stream(self.auth),
-            (false, rewrite) => {
-                state =
-                    state.with_ids_of(SessionOwner::of(self.caller.as_ref())).with_lists(rewrite);
-            }
+            (false, rewrite) => state = state.with_ids_of(owner).with_lists(rewrite),
         }
         response.headers_mut().remove(CONTENT_LENGTH);
         let stream = response.map(|body| Box::pin(SseBody::new(body, state, is_encoded)));

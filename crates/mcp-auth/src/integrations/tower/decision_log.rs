@@ -153,6 +153,12 @@ pub(super) fn stream_closed(auth: &McpAuth) {
     tracing::debug!(target: TARGET, resource = auth.resource(), "a stream ended, as all listening streams of this resource do now");
 }
 
+/// Logs the listening stream of an anonymous caller that ended because a caller goes on with its session.
+pub(super) fn stream_claimed(auth: &McpAuth) {
+    metrics::stream_ended("claimed");
+    tracing::debug!(target: TARGET, resource = auth.resource(), "a stream of an anonymous caller ended, since its session has a caller now");
+}
+
 /// Logs a request that ended before its response was complete.
 pub(super) fn request_revoked(auth: &McpAuth) {
     tracing::info!(target: TARGET, resource = auth.resource(), "an open request ended because its token was revoked");

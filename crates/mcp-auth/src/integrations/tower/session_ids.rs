@@ -3,7 +3,7 @@
 use http::header::{Entry, HeaderMap, HeaderName, HeaderValue};
 
 use crate::model::session_owner::SessionOwner;
-use crate::verify::claimed_sessions::ClaimedSessions;
+use crate::resource::claimed_sessions::ClaimedSessions;
 use crate::verify::id_signer::{IdSigner, Purpose};
 
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -17,47 +17,60 @@ pub(super) fn is_id(name: &HeaderName) -> bool {
     *name == SESSION_ID || *name == LAST_EVENT_ID
 }
 
+/// The session that a request names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Session {
+    /// It names none.
+    None,
+    /// The caller began it.
+    Own,
+    /// An anonymous caller began the one with this id of the inner server, and this caller may use it.
+    BegunAnonymously(Box<[u8]>),
+    /// It was not issued to this caller, or belongs to another by now.
+    Unknown,
+}
+
 /// Replaces the session id of a request by the one that the inner server issued to this caller. With `claimed`, it may
 /// also be one that it issued to an anonymous caller, and that no other caller has gone on with.
 ///
 /// Anything else, including several ids, becomes one id that the inner server never issued. The server
 /// therefore answers as it answers an unknown session, and the header contains no byte that an attacker chose.
-/// Returns `false` if the id was replaced in this way.
 pub(super) fn verify_session_id(
     id_signer: &IdSigner,
     claimed: Option<&ClaimedSessions>,
     owner: &SessionOwner,
     headers: &mut HeaderMap,
-) -> bool {
+) -> Session {
     let presented = || headers.get_all(SESSION_ID).iter().map(HeaderValue::as_bytes);
     if presented().next().is_none() {
-        return true;
+        return Session::None;
     }
     let verified = only(presented()).and_then(|signed| {
         let id = id_signer.verify(Purpose::Session, owner, signed);
-        let Some(claimed) = claimed else { return id };
-        if id.is_some() && !owner.is_anonymous() {
-            return id;
+        let Some(claimed) = claimed else { return id.map(|id| (id, Session::Own)) };
+        if let Some(id) = id.filter(|_| !owner.is_anonymous()) {
+            return Some((id, Session::Own));
         }
         let anonymous = SessionOwner::of(None);
         let id = id_signer.verify(Purpose::Session, &anonymous, signed)?;
-        claimed.admit(id, owner).then_some(id)
+        claimed.admit(id, owner).then(|| (id, Session::BegunAnonymously(id.into())))
     });
-    let verified = verified.and_then(|id| HeaderValue::from_bytes(id).ok());
-    let is_theirs = verified.is_some();
+    let verified = verified.and_then(|(id, of)| Some((HeaderValue::from_bytes(id).ok()?, of)));
     let all = || presented().collect::<Vec<_>>().join(&b", "[..]);
-    let decoy_id = || id_signer.decoy_id(owner, &all()).try_into();
-    let id = verified.or_else(|| decoy_id().ok()).unwrap_or(NO_ID);
+    let decoy_id = || id_signer.decoy_id(owner, &all()).try_into().unwrap_or(NO_ID);
+    let (id, session) = verified.unwrap_or_else(|| (decoy_id(), Session::Unknown));
     headers.insert(SESSION_ID, id);
-    is_theirs
+    session
 }
 
-/// Replaces the event id of a request by the one that the inner server sent to this caller.
+/// Replaces the event id of a request by the one that the inner server sent to this caller, or in this session that
+/// began anonymously.
 ///
 /// An id that is not the caller's is removed, so that the caller gets a new stream. Returns `false` if the id
 /// was removed.
 pub(super) fn verify_last_event_id(
     id_signer: &IdSigner,
+    session: &Session,
     owner: &SessionOwner,
     headers: &mut HeaderMap,
 ) -> bool {
@@ -65,8 +78,16 @@ pub(super) fn verify_last_event_id(
     if presented().next().is_none() {
         return true;
     }
-    let verified =
-        only(presented()).and_then(|signed| id_signer.verify(Purpose::Event, owner, signed));
+    let verified = only(presented()).and_then(|signed| {
+        let verify = |owner: &SessionOwner| id_signer.verify(Purpose::Event, owner, signed);
+        match session {
+            Session::BegunAnonymously(id) => {
+                let of_session = verify(&SessionOwner::anonymous_in(id));
+                of_session.or_else(|| verify(owner).filter(|_| !owner.is_anonymous()))
+            }
+            _ => verify(owner),
+        }
+    });
     match verified.and_then(|id| HeaderValue::from_bytes(id).ok()) {
         Some(id) => headers.insert(LAST_EVENT_ID, id).is_some(),
         None => {
@@ -74,6 +95,11 @@ pub(super) fn verify_last_event_id(
             false
         }
     }
+}
+
+/// The session id that the inner server issues in a response. If it issues several, the first.
+pub(super) fn issued(headers: &HeaderMap) -> Option<&[u8]> {
+    headers.get(SESSION_ID).map(HeaderValue::as_bytes)
 }
 
 /// The only element. Returns `None` if there is none, or more than one.
@@ -127,7 +153,7 @@ mod tests {
         assert_eq!(signed.len(), 3, "every value");
         for (signed, inner) in signed.iter().zip([&b"s1"[..], b"s.2", b"\xe4"]) {
             let mut request = headers(&SESSION_ID, &[signed]);
-            assert!(verify_session_id(&id_signer, None, &owner, &mut request));
+            assert_eq!(verify_session_id(&id_signer, None, &owner, &mut request), Session::Own);
             assert_eq!(request[SESSION_ID].as_bytes(), inner);
         }
         let event = id_signer.sign(Purpose::Event, &owner, b"s1");
@@ -142,12 +168,14 @@ mod tests {
         ];
         for presented in foreign {
             let mut request = headers(&SESSION_ID, presented);
-            assert!(!verify_session_id(&id_signer, None, &owner, &mut request), "{presented:?}");
+            let session = verify_session_id(&id_signer, None, &owner, &mut request);
+            assert_eq!(session, Session::Unknown, "{presented:?}");
             let given: Vec<_> = request.get_all(SESSION_ID).iter().collect();
             let expected = id_signer.decoy_id(&owner, &presented.join(&b", "[..]));
             assert_eq!(given, [&expected], "{presented:?}");
         }
-        assert!(verify_session_id(&id_signer, None, &owner, &mut HeaderMap::new()));
+        let session = verify_session_id(&id_signer, None, &owner, &mut HeaderMap::new());
+        assert_eq!(session, Session::None);
     }
 
     #[test]
@@ -167,7 +195,8 @@ mod tests {
         sign_session_ids(&id_signer, || nobody.clone(), &mut began);
         let verifies = |claimed: Option<&ClaimedSessions>, owner: &SessionOwner| {
             let mut request = began.clone();
-            let is_theirs = verify_session_id(&id_signer, claimed, owner, &mut request);
+            let session = verify_session_id(&id_signer, claimed, owner, &mut request);
+            let is_theirs = session != Session::Unknown;
             assert_eq!(request[SESSION_ID] == "s1", is_theirs);
             is_theirs
         };
@@ -187,7 +216,8 @@ mod tests {
         let mut own = headers(&SESSION_ID, &[b"s2"]);
         sign_session_ids(&id_signer, || bob.clone(), &mut own);
         for (owner, expected) in [(&alice, false), (&nobody, false), (&bob, true)] {
-            assert_eq!(verify_session_id(&id_signer, claimed, owner, &mut own.clone()), expected);
+            let session = verify_session_id(&id_signer, claimed, owner, &mut own.clone());
+            assert_eq!(session == Session::Own, expected);
         }
     }
 
@@ -197,15 +227,18 @@ mod tests {
         let owner = SessionOwner::of(None);
         let signed = id_signer.sign(Purpose::Event, &owner, b"0/7");
         let mut request = headers(&LAST_EVENT_ID, &[&signed]);
-        assert!(verify_last_event_id(&id_signer, &owner, &mut request));
+        assert!(verify_last_event_id(&id_signer, &Session::None, &owner, &mut request));
         assert_eq!(request[LAST_EVENT_ID], "0/7");
         let session = id_signer.sign(Purpose::Session, &owner, b"0/7");
         let foreign: [&[&[u8]]; 4] = [&[b"0/7"], &[&session], &[&signed, &signed], &[b""]];
         for presented in foreign {
             let mut request = headers(&LAST_EVENT_ID, presented);
-            assert!(!verify_last_event_id(&id_signer, &owner, &mut request), "{presented:?}");
+            assert!(
+                !verify_last_event_id(&id_signer, &Session::None, &owner, &mut request),
+                "{presented:?}"
+            );
             assert!(request.is_empty(), "{presented:?}");
         }
-        assert!(verify_last_event_id(&id_signer, &owner, &mut HeaderMap::new()));
+        assert!(verify_last_event_id(&id_signer, &Session::None, &owner, &mut HeaderMap::new()));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -26,19 +27,21 @@ pub(super) struct StreamState {
     request: OpenRequest,
     /// `None` if the caller is anonymous.
     watch: Option<TokenWatch>,
-    closing: Closing,
+    /// All listening streams of the resource end.
+    closed: Event,
+    /// A caller goes on with the session that an anonymous caller began.
+    claimed: Event,
     /// `None` if the stream does not end with its token.
     _end: Option<StreamEnd>,
     lists: Option<SseListFilter<RewriteFn>>,
     ids: Option<SseEventIds<SignId>>,
 }
 
-/// Whether a stream ends because all listening streams of its resource do.
-enum Closing {
-    /// It is not a listening stream.
+/// An event that ends a stream.
+enum Event {
     Never,
-    Waiting(BoxFuture<'static, ()>),
-    Now,
+    Awaited(BoxFuture<'static, ()>),
+    Happened,
 }
 
 type SignId = Box<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>;
@@ -48,8 +51,14 @@ pub(super) type RewriteFn =
     Box<dyn Fn(&str) -> Result<Option<String>, UnfilterableList> + Send + Sync>;
 
 impl StreamState {
-    /// A stream that ends when the caller's token is revoked. A listening stream also ends when it expires.
-    pub(super) fn new(auth: &McpAuth, caller: Option<&AuthInfo>, mut request: OpenRequest) -> Self {
+    /// A stream that ends when the caller's token is revoked. A listening stream also ends when it expires; that of an
+    /// anonymous caller in `session`, when another caller goes on with the session.
+    pub(super) fn new(
+        auth: &McpAuth,
+        caller: Option<&AuthInfo>,
+        session: Option<Box<[u8]>>,
+        mut request: OpenRequest,
+    ) -> Self {
         request.wait();
         let listening = caller.filter(|_| request.declares_listening());
         let end = listening.and_then(|caller| auth.end_of_stream(caller));
@@ -60,12 +69,16 @@ impl StreamState {
             };
             TokenWatch::new(auth, caller, at)
         });
-        let closing = match request.declares_listening() {
-            true => Closing::Waiting(auth.streams_ended()),
-            false => Closing::Never,
-        };
+        let (mut closed, mut claimed) = (Event::Never, Event::Never);
+        if request.declares_listening() {
+            closed = Event::Awaited(auth.streams_ended());
+            if let Some((sessions, id)) = auth.claimed_sessions().zip(session) {
+                claimed = Event::Awaited(Box::pin(Arc::clone(sessions).claimed(id)));
+            }
+        }
         let (auth, caller) = (auth.clone(), caller.cloned());
-        Self { auth, caller, request, watch, closing, _end: end, lists: None, ids: None }
+        let (lists, ids) = (None, None);
+        Self { auth, caller, request, watch, closed, claimed, _end: end, lists, ids }
     }
 
     /// Signs the event ids, so that only this owner can resume the stream.
@@ -85,9 +98,13 @@ impl StreamState {
 
     /// The last messages of the stream, if it must end now, even if its body continues.
     pub(super) fn ended(&mut self, context: &mut Context<'_>) -> Option<Vec<String>> {
-        if self.closing.is_due(context) {
+        if self.closed.has_happened(context) {
             decision_log::stream_closed(&self.auth);
             return Some(self.request.expired_responses());
+        }
+        if self.claimed.has_happened(context) {
+            decision_log::stream_claimed(&self.auth);
+            return Some(Vec::new());
         }
         let watch = self.watch.as_mut()?;
         let why = watch.ended(context)?;
@@ -106,7 +123,7 @@ impl StreamState {
 
     /// Ready when [`ended`](Self::ended) must be called again.
     pub(super) fn wait(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if self.closing.is_due(context) {
+        if self.closed.has_happened(context) || self.claimed.has_happened(context) {
             return Poll::Ready(());
         }
         self.watch.as_mut().map_or(Poll::Pending, |watch| watch.wait(context))
@@ -156,15 +173,15 @@ impl StreamState {
     }
 }
 
-impl Closing {
-    /// Whether the stream ends now. The task is woken when it does.
-    fn is_due(&mut self, context: &mut Context<'_>) -> bool {
-        if let Self::Waiting(ended) = self
-            && ended.as_mut().poll(context).is_ready()
+impl Event {
+    /// Whether it has happened. The task is woken when it does.
+    fn has_happened(&mut self, context: &mut Context<'_>) -> bool {
+        if let Self::Awaited(event) = self
+            && event.as_mut().poll(context).is_ready()
         {
-            *self = Self::Now;
+            *self = Self::Happened;
         }
-        matches!(self, Self::Now)
+        matches!(self, Self::Happened)
     }
 }
 
