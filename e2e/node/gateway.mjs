@@ -23,18 +23,18 @@ const FASTMCP_STDIO = overStdio(python);
 const TYPESCRIPT_1_STDIO = overStdio([...typescript, 'v1']);
 const TYPESCRIPT_2_STDIO = overStdio([...typescript, 'v2']);
 
-/** The revision that a server speaks with clients, and whether these have a session. */
+/** The revision that a server speaks with clients. */
 const SERVERS = [
-  ['FastMCP, 2025-11-25', FASTMCP, OLD, true],
-  ['FastMCP, 2026-07-28', FASTMCP, NEW, false],
-  ['TypeScript v1, 2025-11-25', TYPESCRIPT_1, OLD, true],
-  ['TypeScript v2, 2025-11-25', TYPESCRIPT_2, OLD, false],
-  ['TypeScript v2, 2026-07-28', TYPESCRIPT_2, NEW, false],
-  ['FastMCP over stdio, 2025-11-25', FASTMCP_STDIO, OLD, true],
-  ['FastMCP over stdio, 2026-07-28', FASTMCP_STDIO, NEW, false],
-  ['TypeScript v1 over stdio, 2025-11-25', TYPESCRIPT_1_STDIO, OLD, true],
-  ['TypeScript v2 over stdio, 2025-11-25', TYPESCRIPT_2_STDIO, OLD, true],
-  ['TypeScript v2 over stdio, 2026-07-28', TYPESCRIPT_2_STDIO, NEW, false],
+  ['FastMCP, 2025-11-25', FASTMCP, OLD],
+  ['FastMCP, 2026-07-28', FASTMCP, NEW],
+  ['TypeScript v1, 2025-11-25', TYPESCRIPT_1, OLD],
+  ['TypeScript v2, 2025-11-25', TYPESCRIPT_2, OLD],
+  ['TypeScript v2, 2026-07-28', TYPESCRIPT_2, NEW],
+  ['FastMCP over stdio, 2025-11-25', FASTMCP_STDIO, OLD],
+  ['FastMCP over stdio, 2026-07-28', FASTMCP_STDIO, NEW],
+  ['TypeScript v1 over stdio, 2025-11-25', TYPESCRIPT_1_STDIO, OLD],
+  ['TypeScript v2 over stdio, 2025-11-25', TYPESCRIPT_2_STDIO, OLD],
+  ['TypeScript v2 over stdio, 2026-07-28', TYPESCRIPT_2_STDIO, NEW],
 ];
 /** The same servers again, for scenarios that mostly wait. */
 const WAITING = new Map(SERVERS.map(([, world]) => [world, { ...world, together: true }]));
@@ -45,14 +45,12 @@ const PATIENT = ['TypeScript v2', 'Python'];
 /** The rows of the table in run.mjs. */
 export function gateway({ stepsUp, clients }) {
   const speaking = (protocol) => clients.filter((client) => protocol === OLD || client.protocol !== OLD);
-  return SERVERS.flatMap(([where, world, protocol, hasSessions]) => [
-    ...speaking(protocol)
-      .filter(({ registersAgain }) => !(registersAgain && hasSessions)) // which would end its session
-      .map((client) => [
-        `gateway in front of ${where}: ${client.name} signs in and asks for notes:write by itself`,
-        world,
-        (w) => stepsUp(w, client, protocol, [['notes:read'], ['notes:read', 'notes:write']]),
-      ]),
+  return SERVERS.flatMap(([where, world, protocol]) => [
+    ...speaking(protocol).map((client) => [
+      `gateway in front of ${where}: ${client.name} signs in and asks for notes:write by itself`,
+      world,
+      (w) => stepsUp(w, client, protocol, [['notes:read'], ['notes:read', 'notes:write']]),
+    ]),
     ...speaking(protocol).filter(({ name, reports }) => reports && (!world.stdio || PATIENT.includes(name))).map((client, at) => [
       `gateway in front of ${where}: ${client.name} sees progress as it comes, and cancels`,
       WAITING.get(world),

@@ -100,7 +100,7 @@ export function keycloak({ flow, step, signsIn, stepsUp, accepts, refuses, clien
     ['keycloak: a token for another resource: 401 invalid_token', BY_NAME, otherResource],
     ['keycloak: rotation by the admin API: the new key is accepted at once', BY_NAME, rotation],
     ...[v2, python, fastmcp, go, rmcp].map((client) => step('keycloak', NOTES, byHand(client), '2026-07-28')),
-    step('keycloak, sessions', NOTES, byHand(go), '2025-11-25'), // which a client that registers again at each login loses
+    step('keycloak, sessions', NOTES, byHand(go), '2025-11-25'),
     ['keycloak: TypeScript v1, made by hand and without refresh tokens, asks for notes:write by itself, and for admin', NOTES, v1StepsUp],
     ['keycloak: a client that registered itself cannot step up: invalid_scope', NOTES, registeredForLess],
     ['keycloak: an administrator logs a user out: the logout token revokes her token', NOTES, loggedOut],

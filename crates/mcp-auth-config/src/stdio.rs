@@ -37,7 +37,7 @@ pub enum ProcessScope {
     /// One for each session. Callers of 2026-07-28, which has no sessions, have one each.
     #[default]
     Session,
-    /// One for each caller: issuer, subject and client.
+    /// One for each caller: issuer and subject.
     Principal,
     /// One for all. Only for servers that keep nothing of a caller.
     Shared,

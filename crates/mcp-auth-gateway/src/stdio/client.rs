@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use mcp_auth::AuthInfo;
 
 use crate::stdio::owner::Owner;
 use crate::stdio::stream::{Budget, StreamReceiver, StreamSender};
@@ -16,8 +17,15 @@ pub(crate) const MAX_QUEUED: usize = 256;
 pub(crate) enum ClientId {
     /// A session, until 2025-11-25.
     Session(Arc<str>),
-    /// A caller without sessions, since 2026-07-28.
-    Caller(Owner),
+    /// A caller without sessions, since 2026-07-28, by its client: two programs of a user number their requests alike.
+    Caller(Owner, Option<Arc<str>>),
+}
+
+impl ClientId {
+    /// A caller without sessions.
+    pub(crate) fn of_caller(owner: Owner, caller: Option<&AuthInfo>) -> Self {
+        Self::Caller(owner, caller.and_then(AuthInfo::client_id).map(Arc::from))
+    }
 }
 
 /// What is known of a client.

@@ -302,7 +302,7 @@ impl Dispatch {
     fn over(&mut self, number: u64) -> Option<Request> {
         let request = self.requests.remove(number)?;
         let is_last = || !self.requests.all().any(|other| other.client == request.client);
-        if matches!(request.client, ClientId::Caller(_)) && is_last() {
+        if matches!(request.client, ClientId::Caller(..)) && is_last() {
             self.clients.remove(&request.client);
         }
         Some(request)

@@ -8,8 +8,8 @@ use mcp_auth::AuthInfo;
 /// The longest name in a log. Subjects are UUIDs or addresses.
 const MAX_SHOWN_CHARS: usize = 200;
 
-/// A caller: issuer, subject and client, as the library binds sessions. Different callers are different texts, since each
-/// part is quoted.
+/// A caller: issuer and subject, as the library binds sessions. Different callers are different texts, since each part is
+/// quoted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Owner(Arc<str>);
 
@@ -17,7 +17,8 @@ impl Owner {
     pub(crate) fn of(caller: Option<&AuthInfo>) -> Self {
         Self(match caller {
             None => "anonymous".into(),
-            Some(caller) => match caller.client_id() {
+            // A token without a subject names no user: then its client does.
+            Some(caller) => match caller.client_id().filter(|_| caller.subject().is_empty()) {
                 None => caller.principal().to_string().into(),
                 Some(client) => format!("{} with {client:?}", caller.principal()).into(),
             },

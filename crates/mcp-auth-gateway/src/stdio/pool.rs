@@ -152,7 +152,7 @@ impl Pool {
         let key = self.key_without_session(&owner, &variables);
         let process = self.process(key, &owner, &variables).await?;
         process.touch(caller);
-        Ok(ClientProcess { process, client: ClientId::Caller(owner) })
+        Ok(ClientProcess { process, client: ClientId::of_caller(owner, caller) })
     }
 
     /// Ends a session, and its process if that is its own. Returns `false` if there is none.

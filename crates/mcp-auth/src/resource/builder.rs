@@ -369,7 +369,7 @@ impl McpAuthBuilder {
     /// keys verify.
     ///
     /// Each session id (`Mcp-Session-Id`) and each event id of a resumable stream is signed (HMAC) for the
-    /// issuer, subject and client of the token with which it was created. For any other caller it is an unknown
+    /// issuer and subject of the token with which it was created. For any other caller it is an unknown
     /// id. A random key is lost when the process ends. Set keys if sessions live longer than a process, or if
     /// several processes serve them. To replace a key, put the new one first, and leave the old one in the list
     /// until its sessions have ended.

@@ -81,7 +81,11 @@ fn messages_for_a_client_without_a_stream_wait_and_are_bounded() {
     assert_eq!((waited.len(), waited[0].clone(), is_over), (MAX_QUEUED, notify(0), false));
     // A caller without sessions opens no such stream, so nothing waits for it.
     let mut dispatch = Dispatch::new(false);
-    let begun = begin(&mut dispatch, &ClientId::Caller(crate::stdio::owner::Owner::of(None)), CALL);
+    let begun = begin(
+        &mut dispatch,
+        &ClientId::of_caller(crate::stdio::owner::Owner::of(None), None),
+        CALL,
+    );
     drop(begun);
     assert_eq!(dispatch.receive(notify(0).as_bytes()), Received::Unclaimed);
 }

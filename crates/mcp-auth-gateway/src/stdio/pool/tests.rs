@@ -1,8 +1,8 @@
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 use http::Request;
 use mcp_auth::{Credentials, Denial, Revocation, VerifiedToken};
+use mcp_auth_config::{EnvValue, Template};
 use tower_layer::Layer as _;
 use tower_service::Service as _;
 
@@ -13,9 +13,11 @@ const RESOURCE: &str = "https://mcp.example.com/mcp";
 fn auth() -> McpAuth {
     let verifier = |credentials: Credentials| async move {
         let token = credentials.token().expose().to_owned();
-        let subject = token.split('-').next().unwrap_or_default().to_owned();
-        let token = VerifiedToken::assert("https://login.example.com", subject);
-        Ok::<_, Denial>(token.audience(RESOURCE))
+        let mut parts = token.split('-');
+        let mut part = || parts.next().unwrap_or_default();
+        let verified = VerifiedToken::assert("https://login.example.com", part());
+        let verified = verified.scopes([part()]).client_id(part());
+        Ok::<_, Denial>(verified.audience(RESOURCE))
     };
     let auth = McpAuth::builder(RESOURCE).authorization_server("https://login.example.com");
     auth.verifier(verifier).build().expect("a description")
@@ -43,7 +45,7 @@ impl<B> tower_service::Service<Request<B>> for Keep {
     }
 }
 
-/// The caller that is admitted with a token.
+/// The caller that is admitted with a token, `SUBJECT-SCOPE-CLIENT`.
 async fn admitted(auth: &McpAuth, token: &str) -> AuthInfo {
     let keep = Keep::default();
     let request = Request::get("/mcp").header("authorization", format!("Bearer {token}"));
@@ -53,11 +55,17 @@ async fn admitted(auth: &McpAuth, token: &str) -> AuthInfo {
 }
 
 fn pool(auth: &McpAuth, scope: ProcessScope) -> Arc<Pool> {
+    pool_with(auth, scope, "")
+}
+
+/// A pool of processes whose environment has this template of claims.
+fn pool_with(auth: &McpAuth, scope: ProcessScope, template: &str) -> Arc<Pool> {
+    let template = EnvValue::Template(Template::parse(template).expect("a template"));
     let server = StdioServer {
         program: "cat".into(),
         arguments: Vec::new(),
         scope,
-        env: BTreeMap::new(),
+        env: [("CLAIM".to_owned(), template)].into(),
         max_processes: 10,
         max_processes_per_principal: 4,
         idle_timeout: Duration::from_secs(600),
@@ -89,6 +97,48 @@ async fn a_revocation_ends_the_processes_of_its_caller() {
     pool.close();
     over(&of_bob.process).await;
     assert!(matches!(pool.of_caller(Some(&bob)).await, Err(Refusal::Limit)), "it is closed");
+}
+
+/// A client that registers again at each login has another name then, and is the same user's.
+#[tokio::test]
+async fn a_process_is_for_a_user_and_for_what_its_environment_says_of_the_token() {
+    let auth = auth();
+    let first = admitted(&auth, "alice-read-desktop").await;
+    for (template, client, scope) in [
+        ("", true, true),
+        ("{sub}", true, true),
+        ("{client_id}", false, true),
+        ("{scope}", true, false),
+    ] {
+        for (token, is_shared) in [
+            ("alice-read-desktop", true),
+            ("alice-read-editor", client),
+            ("alice-write-desktop", scope),
+            ("bob-read-desktop", false),
+        ] {
+            let other = admitted(&auth, token).await;
+            let row = format!("{template} {token}");
+            for of in [ProcessScope::Principal, ProcessScope::Session] {
+                let pool = pool_with(&auth, of, template);
+                let of_first = pool.of_caller(Some(&first)).await.expect("a process");
+                let of_other = pool.of_caller(Some(&other)).await.expect("a process");
+                let is_same = Arc::ptr_eq(&of_first.process, &of_other.process);
+                assert_eq!(is_same, is_shared, "{row}");
+                let is_one_client = of_first.client == of_other.client;
+                assert_eq!(
+                    is_one_client,
+                    token.starts_with("alice") && token.ends_with("desktop"),
+                    "{row}"
+                );
+                // The layer lets only the user into the session. Its process must fit the token all the same.
+                if !token.starts_with("bob") {
+                    pool.begin_session("s".into(), Some(&first)).await.expect("a process");
+                    assert_eq!(pool.session("s", Some(&other)).is_some(), is_shared, "{row}");
+                }
+                pool.close();
+            }
+        }
+    }
 }
 
 #[tokio::test]

@@ -47,8 +47,8 @@ pub struct BearerAuthLayer(McpAuth);
 /// extensions; the request does not reach the inner service. Where there are rules for operations, a request to
 /// leave HTTP (`Upgrade`, `CONNECT`) is refused, and `Upgrade: h2c` and `TLS/1.2` are removed.
 ///
-/// Sessions belong to their callers: each `Mcp-Session-Id` that the inner service issues is signed for the
-/// issuer, subject and client of the request, and so is each event id of a stream. For any other caller, such a
+/// Sessions belong to their users: each `Mcp-Session-Id` that the inner service issues is signed for the
+/// issuer and subject of the request's token, and so is each event id of a stream. For any other caller, such a
 /// session does not exist.
 ///
 /// A response may take longer than its token is valid. A listening stream (the response to a `GET` or to
