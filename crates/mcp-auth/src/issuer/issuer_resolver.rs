@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::issuer::authorization_server::AuthorizationServer;
 use crate::model::denial::Denial;
 use crate::model::issuer_pattern::IssuerSet;
-use crate::net::backoff::{FIRST_DELAY, MAX_DELAY};
+use crate::net::backoff::MAX_DELAY;
 use crate::net::box_future::BoxFuture;
 use crate::net::catch_panic::catch_panic;
 use crate::net::clock::Clock;
@@ -97,10 +97,10 @@ impl IssuerResolver {
         issuer: &str,
     ) -> Result<Option<AuthorizationServer>, Denial> {
         let entry = self.known().entry(issuer, || self.new_entry(issuer));
-        let server = entry.current().await.map_err(unavailable)?;
+        let mut server = entry.current().await.map_err(unavailable)?;
         if server.is_none() && server.lifetime_left(self.clock.now()).is_zero() {
             // Only trust outlasts an outage of the resolver: the issuer may have become a tenant since.
-            return Err(Denial::unavailable(FIRST_DELAY).detail(CANNOT_ASK));
+            server = entry.refresh_after_miss(&server).await.map_err(unavailable)?;
         }
         self.known().file_under(issuer, entry, server.is_some());
         Ok(Option::clone(&server))

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwapOption;
 use tokio::sync::watch;
 
-use crate::net::backoff::{self, FIRST_DELAY};
+use crate::net::backoff::{self, FIRST_DELAY, MAX_WAIT};
 use crate::net::clock::Clock;
 use crate::net::fetch::FetchError;
 use crate::net::refresh::{Fetched, Load, LoadError, Loaded, RefreshError};
@@ -15,16 +15,12 @@ use crate::net::refresh::{Fetched, Load, LoadError, Loaded, RefreshError};
 /// attackers as the whole cooldown does, because only the source can make a refresh bring something new.
 const COOLDOWN_AFTER_NEWS: Duration = Duration::from_secs(2);
 
-/// The longest delay after failures while there is no value. Every caller is refused then, so the end of an outage must
-/// be noticed soon, however long it was. One caller asks on behalf of all, so this is one attempt in two seconds.
-const MAX_DELAY_WITHOUT_VALUE: Duration = Duration::from_secs(2);
-
 /// How long values are used, and how often they may be fetched.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timing {
     /// Minimum interval between refreshes triggered by a miss, such as an unknown `kid`.
     pub(crate) cooldown: Duration,
-    /// The longest delay after failures while there is a value.
+    /// The longest delay after failures while there is a value that callers can use.
     pub(crate) max_delay: Duration,
     /// How long a value is used if it cannot be refreshed.
     pub(crate) max_stale: Duration,
@@ -93,7 +89,7 @@ impl<T: Send + Sync + 'static> RefreshingCache<T> {
                 wait_done(self.0.start_or_join(now, Trigger::Scheduled, self.peek().as_ref())).await
             }
         }
-        self.0.usable(now).or(entry).ok_or_else(|| self.0.failed())
+        self.0.usable(now).or(entry).ok_or_else(|| self.0.failed(Trigger::Scheduled))
     }
 
     /// Returns a value newer than `known`, for a caller that did not find what it needs in `known`. The refresh may
@@ -107,7 +103,9 @@ impl<T: Send + Sync + 'static> RefreshingCache<T> {
         wait_done(refresh).await;
         match self.peek().filter(|value| !Arc::ptr_eq(value, known)) {
             Some(value) => Ok(value),
-            None if has_refreshed || self.0.state().failures > 0 => Err(self.0.failed()),
+            None if has_refreshed || self.0.state().failures > 0 => {
+                Err(self.0.failed(Trigger::Miss))
+            }
             None => {
                 Err(RefreshError::CoolingDown { retry_after: self.0.delay_left(Trigger::Miss) })
             }
@@ -195,8 +193,8 @@ impl<T: Send + Sync + 'static> Shared<T> {
         Some(is_done)
     }
 
-    fn failed(&self) -> RefreshError {
-        let retry_after = self.delay_left(Trigger::Scheduled);
+    fn failed(&self, trigger: Trigger) -> RefreshError {
+        let retry_after = self.delay_left(trigger);
         RefreshError::Failed { why: self.state().last_failure.clone(), retry_after }
     }
 
@@ -210,10 +208,7 @@ impl<T: Send + Sync + 'static> Shared<T> {
     fn timing(&self, now: SystemTime) -> Timing {
         match self.usable(now) {
             Some(_) => self.timing,
-            None => Timing {
-                max_delay: self.timing.max_delay.min(MAX_DELAY_WITHOUT_VALUE),
-                ..self.timing
-            },
+            None => Timing { max_delay: self.timing.max_delay.min(MAX_WAIT), ..self.timing },
         }
     }
 
@@ -232,7 +227,11 @@ impl RefreshState {
                 (self.last_miss_at, timing.cooldown.min(COOLDOWN_AFTER_NEWS))
             }
             (0, Trigger::Miss) => (self.last_miss_at, timing.cooldown),
-            (n, _) => (self.last_finished_at, backoff::delay(n, timing.max_delay)),
+            // Whoever misses something in the value waits for the next one.
+            (n, Trigger::Miss) => {
+                (self.last_finished_at, backoff::delay(n, timing.max_delay.min(MAX_WAIT)))
+            }
+            (n, Trigger::Scheduled) => (self.last_finished_at, backoff::delay(n, timing.max_delay)),
         };
         // A clock that was set back must not block refreshes.
         let passed = since.map(|since| now.duration_since(since).unwrap_or(delay));

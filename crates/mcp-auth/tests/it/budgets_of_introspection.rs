@@ -264,7 +264,7 @@ async fn no_failure_about_an_unknown_token_pauses_a_known_one() {
             }
             assert_eq!(status(&auth, &known).await, 200, "row {row}");
         }
-        // An unknown token is asked about again, within half a minute.
+        // An unknown token is asked about again: soon, or when the server says, within half a minute.
         *web.failure.lock().expect("a failure") = None;
         clock.advance(30 * SECOND);
         assert_eq!(status(&auth, "invented").await, 401, "row {row}");

@@ -430,6 +430,27 @@ async fn a_failing_resolver_is_503_and_a_withdrawn_tenant_is_refused() {
     assert_eq!(status(&auth, &token("acme", "d")).await, 200, "and it may come back");
 }
 
+/// However long it was, and without calling the resolver more often than every two seconds.
+#[tokio::test]
+async fn a_tenant_that_was_added_in_an_outage_of_the_resolver_is_admitted_within_two_seconds() {
+    let keys = TestIssuer::new();
+    let (customers, web) = (Customers::of(&[]), web_of(&keys, &["acme"]));
+    let auth = customers.auth(&keys, web);
+    let token =
+        |i: u32| keys.token().claim("iss", customer("acme")).claim("jti", i.to_string()).sign();
+    assert_eq!(reason(&auth, &token(0)).await, Some(Reason::Issuer));
+    customers.is_down.store(1, Ordering::SeqCst);
+    customers.known.lock().expect("a list").push(customer("acme"));
+    keys.clock().advance(Duration::from_secs(61));
+    for i in 1..600 {
+        assert_eq!(status(&auth, &token(i)).await, 503, "never a 401 that nobody has checked");
+        keys.clock().advance(Duration::from_millis(500));
+    }
+    customers.is_down.store(0, Ordering::SeqCst);
+    keys.clock().advance(Duration::from_secs(2));
+    assert_eq!(status(&auth, &token(1000)).await, 200);
+}
+
 #[tokio::test]
 async fn a_resolver_answer_for_another_issuer_is_ignored() {
     let keys = TestIssuer::new();

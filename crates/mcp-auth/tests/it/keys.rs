@@ -205,6 +205,29 @@ async fn a_bad_signature_for_a_known_kid_causes_one_fetch_per_cooldown() {
     assert_eq!(status(&auth, &old).await, 401, "but it is older than the keys");
 }
 
+/// However long it was. Tokens of the keys that are known notice nothing of it.
+#[tokio::test]
+async fn a_key_that_was_added_in_an_outage_is_found_within_two_seconds_of_its_end() {
+    for trouble in [Trouble::Down, Trouble::Status(500)] {
+        let issuer = TestIssuer::new();
+        let auth = protected(&issuer);
+        let before = lasting(&issuer);
+        assert_eq!(status(&auth, &before).await, 200);
+        issuer.trouble(Endpoint::Jwks, trouble);
+        issuer.rotate();
+        for _ in 0..600 {
+            assert_eq!(status(&auth, &issuer.token().sign()).await, 503);
+            issuer.clock().advance(Duration::from_millis(500));
+        }
+        let asked = issuer.jwks_requests();
+        assert!((100..=153).contains(&asked), "{asked} in 5 minutes");
+        assert_eq!(status(&auth, &before).await, 200);
+        issuer.recover();
+        issuer.clock().advance(Duration::from_secs(2));
+        assert_eq!(status(&auth, &issuer.token().sign()).await, 200, "{trouble:?}");
+    }
+}
+
 #[tokio::test]
 async fn concurrent_requests_with_a_rotated_key_share_one_fetch() {
     let issuer = TestIssuer::new();

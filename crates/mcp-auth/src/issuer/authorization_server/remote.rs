@@ -10,7 +10,7 @@ use crate::issuer::authorization_server::settings::{KeySource, Settings};
 use crate::issuer::cache_control;
 use crate::issuer::introspection::{IntrospectionEndpoint, Introspector};
 use crate::issuer::issuer_keys::IssuerKeys;
-use crate::net::backoff::{FIRST_DELAY, MAX_DELAY};
+use crate::net::backoff::{FIRST_DELAY, MAX_WAIT};
 use crate::net::fetch::FetchError;
 use crate::net::metrics;
 use crate::net::refresh::{Fetched, LoadError, Loaded, RefreshError};
@@ -165,7 +165,7 @@ impl Settings {
         let again = again.map_or(FIRST_DELAY, |former| former.lifetime().saturating_mul(2));
         Loaded {
             value: keys.replacing(former.map(|former| &**former)),
-            lifetime: again.min(MAX_DELAY).min(lifetime),
+            lifetime: again.min(MAX_WAIT).min(lifetime),
             has_news,
         }
     }

@@ -40,6 +40,7 @@ impl Budgets {
     }
 
     pub(super) fn sent(&mut self, class: TokenClass, now: SystemTime) {
+        self.backoff(class).sent(now);
         if class == TokenClass::Unknown {
             self.pace.sent(now);
         }
@@ -63,7 +64,7 @@ impl Budgets {
         now: SystemTime,
     ) {
         match scope {
-            FailureScope::ThisToken => {}
+            FailureScope::ThisToken => self.backoff(class).failed_alone(sent_at),
             FailureScope::Class => self.backoff(class).failed(sent_at, now, FIRST_DELAY),
             FailureScope::TooMany { retry_after } => {
                 self.pace.refused(now);

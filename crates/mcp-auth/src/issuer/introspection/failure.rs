@@ -52,7 +52,9 @@ impl Failure {
                 FailureScope::Class
             }
             FetchError::Status { status: 401, .. } => FailureScope::Class,
-            FetchError::Status { status: 429 | 503, .. } => FailureScope::TooMany { retry_after },
+            FetchError::Status { status: 429, .. } => FailureScope::TooMany { retry_after },
+            // How long an outage will last is a guess: one request in two seconds finds out.
+            FetchError::Status { status: 503, .. } => FailureScope::TooMany { retry_after: None },
             // A provider's API answers so when it is asked too often.
             FetchError::Status { status: 403, .. } if api.is_some() => {
                 FailureScope::TooMany { retry_after }
