@@ -37,6 +37,12 @@ impl Pace {
         is_full.then(|| SECOND.saturating_sub(self.second.age(now).unwrap_or_default()))
     }
 
+    /// How many requests a second the server answers. `None` if it has refused none.
+    pub(crate) fn limit(&mut self, now: SystemTime) -> Option<u32> {
+        self.begin_second_if_due(now);
+        self.limit
+    }
+
     /// Records that a request was sent.
     pub(crate) fn sent(&mut self, now: SystemTime) {
         self.begin_second_if_due(now);

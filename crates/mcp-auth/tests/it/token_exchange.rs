@@ -285,7 +285,11 @@ async fn no_token_is_used_past_its_expiry_or_that_of_the_callers_token() {
         (60, json!(600), 59, 1, true),
         (60, json!(600), 60, 1, false), // the caller's token has expired: nothing is asked
         (60, json!(600), 100, 1, false),
-        (3600, json!(null), 1, 2, true), // no `expires_in`: used once
+        // No `expires_in`: a short time.
+        (3600, json!(null), 29, 1, true),
+        (3600, json!(null), 31, 2, true),
+        (20, json!(null), 19, 1, true),
+        (20, json!(null), 21, 1, false),
         (3600, json!(10), 1, 2, true),
         (3600, json!(3600), 299, 1, true),
         (3600, json!(3600), 301, 2, true), // `cache_for`
@@ -431,6 +435,7 @@ async fn what_one_caller_causes_does_not_stop_the_others() {
         Answer::Error(400, "invalid_client"),
         Answer::Raw(500, String::new()),
         Answer::Busy(503, "3600"),
+        Answer::Busy(429, "3600"),
         Answer::Raw(200, "{}".into()),
         Answer::Fail(|| FetchError::Timeout(Duration::from_secs(5))),
         Answer::Fail(|| FetchError::Transport("reset".into())),
@@ -456,8 +461,6 @@ async fn an_issuer_that_is_out_of_reach_is_asked_again_after_a_delay() {
         // So Keycloak 26 answers to a wrong secret.
         (Answer::Error(401, "unauthorized_client"), 1),
         (Answer::Error(400, "unsupported_grant_type"), 1),
-        (Answer::Busy(429, "7"), 7),
-        (Answer::Busy(429, "3600"), 30),
     ] {
         let world = World::new();
         let calendar = world.calendar();
@@ -471,6 +474,132 @@ async fn an_issuer_that_is_out_of_reach_is_asked_again_after_a_delay() {
         world.issuer.clock().advance(Duration::from_secs(delay));
         bob.exchange(&calendar).await.expect("a token");
         alice.exchange(&calendar).await.expect("a token");
+    }
+}
+
+/// However long it has failed, and without asking it more often than every two seconds.
+#[tokio::test]
+async fn the_end_of_an_outage_is_noticed_within_two_seconds() {
+    for failure in [
+        Answer::Fail(|| FetchError::Unreachable("refused".into())),
+        Answer::Error(401, "invalid_client"),
+        Answer::Error(400, "unsupported_grant_type"),
+    ] {
+        let world = World::new();
+        let calendar = world.calendar();
+        let callers = [world.caller("alice").await, world.caller("bob").await];
+        world.answers(failure);
+        for _ in 0..400 {
+            for caller in &callers {
+                caller.exchange(&calendar).await.expect_err("no token");
+            }
+            world.issuer.clock().advance(Duration::from_millis(500));
+        }
+        assert!((80..=102).contains(&world.asked()), "{} in 200 s", world.asked());
+        world.answers(Answer::Token(json!({})));
+        world.issuer.clock().advance(Duration::from_secs(2));
+        for caller in &callers {
+            caller.exchange(&calendar).await.expect("a token");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_429_for_one_caller_pauses_this_caller_for_as_long_as_the_issuer_says() {
+    for (retry_after, pause) in [("7", 7), ("0", 1), ("3600", 30), ("soon", 1)] {
+        let world = World::new();
+        // The targets of one exchange share its limits.
+        let exchange = world.exchange();
+        let [calendar, mail] = [CALENDAR, "https://mail.example.com"]
+            .map(|audience| exchange.to_audience(audience, "").expect("a target"));
+        let (mallory, alice) = (world.caller("mallory").await, world.caller("alice").await);
+        world.answers(Answer::Busy(429, retry_after));
+        mallory.exchange(&calendar).await.expect_err("no token");
+        world.answers(Answer::Token(json!({})));
+        for _ in 0..pause {
+            let asked = world.asked();
+            let denial = mallory.exchange(&mail).await.expect_err("no token");
+            assert!(matches!(denial.kind(), DenialKind::Unavailable { .. }), "{retry_after}");
+            assert_eq!(world.asked(), asked, "{retry_after}: it is not asked");
+            alice.exchange(&mail).await.expect("a token");
+            world.issuer.clock().advance(Duration::from_secs(1));
+        }
+        mallory.exchange(&mail).await.expect("a token");
+    }
+}
+
+/// A server that answers 20 exchanges a second, one caller who sends 200, and others who send one each.
+#[tokio::test]
+async fn one_caller_at_a_server_with_a_limit_leaves_room_for_others() {
+    let world = World::new();
+    let exchange = world.exchange();
+    let mallory = world.caller("mallory").await;
+    let mut others = Vec::new();
+    for i in 0..10 {
+        others.push(world.caller(&format!("user-{i}")).await);
+    }
+    let (mut issued, mut wanted) = (0, 0);
+    for second in 0..60 {
+        let began = world.asked();
+        let target =
+            |i: usize| exchange.to_audience(format!("urn:{second}:{i}"), "").expect("a target");
+        for i in 0..200 {
+            world.answers(match world.asked() - began < 20 {
+                true => Answer::Token(json!({})),
+                false => Answer::Busy(429, "0"),
+            });
+            let _ = mallory.exchange(&target(i)).await;
+            if i % 20 == 19 {
+                wanted += 1;
+                issued += usize::from(others[i / 20].exchange(&target(i)).await.is_ok());
+            }
+        }
+        world.issuer.clock().advance(Duration::from_secs(1));
+    }
+    assert!(issued * 100 >= wanted * 95, "{issued} of {wanted}");
+}
+
+#[tokio::test]
+async fn an_issuer_that_refuses_everybody_is_asked_for_nobody_until_it_answers_one() {
+    let world = World::new();
+    let calendar = world.calendar();
+    let mut callers = Vec::new();
+    for i in 0..50 {
+        callers.push(world.caller(&format!("user-{i}")).await);
+    }
+    world.answers(Answer::Busy(429, "0"));
+    for caller in &callers {
+        caller.exchange(&calendar).await.expect_err("no token");
+    }
+    assert_eq!(world.asked(), 8, "the others are refused without asking");
+    for _ in 0..60 {
+        world.issuer.clock().advance(Duration::from_secs(1));
+        for caller in &callers {
+            caller.exchange(&calendar).await.expect_err("no token");
+        }
+    }
+    assert!(world.asked() <= 8 + 60, "{}", world.asked());
+    world.answers(Answer::Token(json!({})));
+    world.issuer.clock().advance(Duration::from_secs(2));
+    for caller in &callers {
+        caller.exchange(&calendar).await.expect("a token");
+    }
+}
+
+/// Nobody has verified what the token says. It may shorten the time, and not lengthen it.
+#[tokio::test]
+async fn a_jwt_without_expires_in_is_cached_for_half_a_minute_and_not_past_its_exp() {
+    for (lifetime, passed, asked) in
+        [(3600, 29, 1), (3600, 31, 2), (25, 14, 1), (25, 16, 2), (5, 0, 2), (0, 0, 2)]
+    {
+        let world = World::new();
+        let (caller, calendar) = (world.caller("alice").await, world.calendar());
+        let token = world.issuer.token().subject("other").expires_in(Duration::from_secs(lifetime));
+        world.answers(Answer::Token(json!({"access_token": token.sign(), "expires_in": null})));
+        caller.exchange(&calendar).await.expect("a token");
+        world.issuer.clock().advance(Duration::from_secs(passed));
+        caller.exchange(&calendar).await.expect("a token");
+        assert_eq!(world.asked(), asked, "{lifetime} {passed}");
     }
 }
 

@@ -91,7 +91,7 @@ impl TokenExchange {
 
     /// How long an exchanged token is cached, at most: 5 minutes unless set, and never past its expiry or that of the
     /// caller's token. If the server withdraws a permission, the cached token is used for this long. A token whose
-    /// response has no `expires_in` is not cached.
+    /// response has no `expires_in` is cached for 30 seconds at most, and not past the `exp` of a JWT.
     #[must_use]
     pub fn cache_for(self, time: Duration) -> Self {
         self.with(|settings| settings.cache_for = time)
@@ -105,7 +105,8 @@ impl TokenExchange {
     }
 
     /// Maximum number of concurrent exchanges: 64 unless set, of which one caller has a quarter at most. Beyond it, the
-    /// result is a 503.
+    /// result is a 503. A caller for whom the server answers 429 waits for its `Retry-After`, 30 seconds at most, and
+    /// others do not.
     #[must_use]
     pub fn max_in_flight(self, number: usize) -> Self {
         self.with(|settings| settings.max_in_flight = number)

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 
 use crate::issuer::token_cache::TokenCache;
+use crate::issuer::token_exchange::budgets::{Budgets, SHARES};
 use crate::issuer::token_exchange::failure::Failure;
 use crate::issuer::token_exchange::settings::Settings;
 use crate::issuer::token_exchange::target::Target;
@@ -15,15 +16,11 @@ use crate::issuer::token_exchange::token::ExchangedToken;
 use crate::model::auth_info::{AuthInfo, Principal};
 use crate::model::denial::{Denial, DenialKind};
 use crate::model::error_codes::Reason;
-use crate::net::backoff::{Backoff, FIRST_DELAY};
+use crate::net::backoff::FIRST_DELAY;
 use crate::net::metrics;
 use crate::util::shown;
 use crate::util::unix_time::unix_secs;
 use crate::verify::jwt::{HmacSha256, TokenHash, random};
-
-/// How long before its expiry a token is not taken from the cache anymore, in seconds: the request that is made with it
-/// must arrive, and clocks differ.
-const HEADROOM: u64 = 10;
 
 /// How long a refusal is cached: a tool that is called again does not ask again, and a user who has just been given the
 /// right does not wait long.
@@ -50,7 +47,7 @@ struct Shared {
 #[derive(Default)]
 struct Requests {
     in_flight: HashMap<TokenHash, InFlight>,
-    backoff: Backoff,
+    budgets: Budgets,
 }
 
 struct InFlight {
@@ -169,15 +166,12 @@ impl Shared {
         if let Some(known) = self.cached(&key, now) {
             return Err(known);
         }
-        if let Some(left) = requests.backoff.left(now) {
-            return refuse(
-                left,
-                "the issuer is out of reach, or refuses this server, and is asked again after a delay",
-            );
-        }
         let (most, principal) = (self.settings.max_in_flight, caller.principal());
+        if let Some((left, why)) = requests.budgets.left(&principal, now) {
+            return refuse(left, why);
+        }
         let own = requests.in_flight.values().filter(|other| other.caller == principal).count();
-        if requests.in_flight.len() >= most || own >= most.div_ceil(4) {
+        if requests.in_flight.len() >= most || own >= most.div_ceil(SHARES) {
             drop(requests);
             metrics::token_exchange(self.settings.server.metrics_label(), "crowded");
             return refuse(
@@ -189,6 +183,7 @@ impl Shared {
             return refuse(FIRST_DELAY, "there is no tokio runtime to ask the issuer from");
         };
         let (sender, outcome) = watch::channel(None);
+        requests.budgets.sent(&principal, now);
         let in_flight = InFlight { caller: principal, outcome: outcome.clone() };
         requests.in_flight.insert(key, in_flight);
         let request = ExchangeRequest {
@@ -215,33 +210,29 @@ impl Shared {
         request: &ExchangeRequest,
         answer: Result<ExchangedToken, Failure>,
     ) -> Outcome {
-        let (key, now) = (request.key, self.now());
+        let (key, now, caller) = (request.key, self.now(), request.caller.principal());
         let mut requests = self.requests();
         let (outcome, metric_outcome, should_warn) = match answer {
             Ok(token) => {
-                requests.backoff.reset();
-                // A token without a known end is used once, by all who wait for it.
-                if let Some(end) = token.0.expires_at {
-                    let own = request.caller.data().expires_at.map_or(u64::MAX, NonZeroU64::get);
-                    let end = end.get().saturating_sub(HEADROOM).min(own);
-                    self.tokens.insert(key, token.clone(), now, Some(end));
-                }
+                requests.budgets.answered(&caller, now);
+                let own = request.caller.data().expires_at.map_or(u64::MAX, NonZeroU64::get);
+                let end = token.end_in_cache(unix_secs(now)).min(own);
+                self.tokens.insert(key, token.clone(), now, Some(end));
                 (Ok(token), "issued", false)
             }
             Err(failure) => {
-                let pause = failure.pause();
-                match pause {
-                    Some(at_least) => requests.backoff.failed(request.sent_at, now, at_least),
-                    None if matches!(failure, Failure::Refused(_)) => requests.backoff.reset(),
-                    None => {}
+                match &failure {
+                    Failure::Refused(_) => requests.budgets.answered(&caller, now),
+                    _ => requests.budgets.failed(&caller, failure.scope(), request.sent_at, now),
                 }
-                let left = requests.backoff.left(now).unwrap_or(FIRST_DELAY);
+                let left =
+                    requests.budgets.left(&caller, now).map_or(FIRST_DELAY, |(left, _)| left);
                 let denial = self.denial(failure, &request.target, left);
                 let is_refused = *denial.kind() == DenialKind::Forbidden;
                 let time = if is_refused { REFUSED_FOR } else { FIRST_DELAY };
                 let end = now.checked_add(time).map(unix_secs);
                 self.refused.insert(key, denial.clone(), now, end);
-                let should_warn = !is_refused && requests.backoff.should_log(now);
+                let should_warn = !is_refused && requests.budgets.should_log(now);
                 (Err(denial), if is_refused { "refused" } else { "failed" }, should_warn)
             }
         };

@@ -7,7 +7,6 @@ use http::StatusCode;
 use crate::issuer::authorization_server::FetchIssuerError;
 use crate::issuer::token_exchange::target::Target;
 use crate::model::denial::Denial;
-use crate::net::backoff::FIRST_DELAY;
 use crate::net::fetch::FetchError;
 use crate::util::shown;
 
@@ -22,6 +21,17 @@ pub(super) enum Failure {
     Metadata(FetchIssuerError),
     /// Nothing was asked, or the request broke off.
     Unavailable(&'static str),
+}
+
+/// Whose exchanges a failure affects.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum FailureScope {
+    /// Those of this token for this target.
+    ThisToken,
+    /// Those of this caller: the issuer refuses them because there are too many.
+    TooMany { retry_after: Option<Duration> },
+    /// Those of all callers.
+    AllCallers,
 }
 
 /// The errors that are about this server and not about the caller, and what to change.
@@ -79,22 +89,22 @@ impl Failure {
         }
     }
 
-    /// For how long nobody's token is exchanged, at least. `None` if the next exchange may succeed: what the token of
-    /// one caller may have caused must not stop the others.
-    pub(super) fn pause(&self) -> Option<Duration> {
+    /// Whose exchanges it affects. What the token of one caller may have caused must not stop the others.
+    pub(super) fn scope(&self) -> FailureScope {
         match self {
             // Of other statuses, such a code may be about one target only.
-            Self::Misconfigured(_, StatusCode::UNAUTHORIZED) => Some(FIRST_DELAY),
-            Self::Misconfigured("unsupported_grant_type", _) => Some(FIRST_DELAY),
-            Self::Metadata(_) => Some(FIRST_DELAY),
+            Self::Misconfigured(_, StatusCode::UNAUTHORIZED) => FailureScope::AllCallers,
+            // No caller can change which grants the issuer supports.
+            Self::Misconfigured("unsupported_grant_type", _) => FailureScope::AllCallers,
+            Self::Metadata(_) => FailureScope::AllCallers,
             Self::Exchange(
                 FetchError::Unreachable(_) | FetchError::Insecure(_) | FetchError::Secret(_),
                 _,
-            ) => Some(FIRST_DELAY),
+            ) => FailureScope::AllCallers,
             Self::Exchange(FetchError::Status { status: 429, .. }, retry_after) => {
-                Some(retry_after.unwrap_or(FIRST_DELAY))
+                FailureScope::TooMany { retry_after: *retry_after }
             }
-            _ => None,
+            _ => FailureScope::ThisToken,
         }
     }
 

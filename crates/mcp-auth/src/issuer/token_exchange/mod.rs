@@ -6,6 +6,7 @@ mod target;
 mod settings;
 mod response;
 mod failure;
+mod budgets;
 mod endpoint;
 mod exchanger;
 mod downstream;

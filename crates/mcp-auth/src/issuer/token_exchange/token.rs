@@ -10,6 +10,15 @@ use http::HeaderValue;
 use crate::issuer::token_cache::CacheWeight;
 use crate::model::scope::Scopes;
 use crate::net::fetch::sensitive_header;
+use crate::verify::jwt::Claims;
+
+/// How long before its expiry a token is not taken from the cache anymore, in seconds: the request that is made with it
+/// must arrive, and clocks differ.
+const HEADROOM: u64 = 10;
+
+/// How long a token is taken from the cache if its issuer does not say when it expires, in seconds. A tool in a loop does
+/// not ask in a loop, and should the token live for less, the other server refuses it for no longer than this.
+const UNKNOWN_LIFETIME: u64 = 30;
 
 /// A token for another server, in the name of the caller for whom [`AuthInfo::exchange`](crate::AuthInfo::exchange)
 /// was called. `Debug` does not show it.
@@ -48,6 +57,16 @@ impl ExchangedToken {
     #[must_use]
     pub fn scopes(&self) -> Option<&Scopes> {
         self.0.scopes.as_ref()
+    }
+
+    /// Until when it may be taken from the cache, in seconds since 1970, if it was issued at `now`.
+    pub(super) fn end_in_cache(&self, now: u64) -> u64 {
+        if let Some(end) = self.0.expires_at {
+            return end.get().saturating_sub(HEADROOM);
+        }
+        // Nobody has verified what a JWT says of itself. It can only make the time shorter.
+        let end = Claims::unverified_end(&self.0.token).unwrap_or(u64::MAX);
+        end.saturating_sub(HEADROOM).min(now.saturating_add(UNKNOWN_LIFETIME))
     }
 
     /// Whether it is valid for no second more than `now`, in seconds since 1970.

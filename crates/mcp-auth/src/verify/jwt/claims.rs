@@ -97,6 +97,13 @@ impl Claims {
         Self::read(payload).ok()?.non_access_token_kind
     }
 
+    /// The `exp` in this text, if it is a JWT. Nothing in it is verified.
+    pub(crate) fn unverified_end(token: &str) -> Option<u64> {
+        let payload = base64url::decode(token.split('.').nth(1)?)?;
+        let members = Object::read(&payload).ok()?;
+        members.get("exp")?.numeric_date().map(|end| end as u64)
+    }
+
     /// The issuer. Empty if there is none, which is impossible for a JWT.
     pub(crate) fn issuer(&self) -> &str {
         self.issuer.as_ref().map_or("", |issuer| issuer.of(&self.text))
