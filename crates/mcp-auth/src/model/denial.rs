@@ -10,6 +10,7 @@ use http::StatusCode;
 use crate::model::error_codes::{BadMessage, BadProof, BadRequest, Reason};
 use crate::model::scheme::Scheme;
 use crate::model::scope::Scopes;
+use crate::model::tool_call::ToolCall;
 use crate::model::verified_token::VerifiedToken;
 
 /// A refusal: what the client may know about it, and what only the operator may know.
@@ -39,6 +40,8 @@ struct Inner {
     request_id: Option<Arc<str>>,
     /// Whether the request calls a tool, and is answered with a result of it.
     is_tool_error: bool,
+    /// Whether that result is in a batch.
+    is_in_batch: bool,
     /// The scopes that the token lacks, or that an operation requires of a caller without a token.
     missing: Option<Scopes>,
     /// The token of the refused caller, if it was verified.
@@ -240,10 +243,11 @@ impl Denial {
     /// Refuses the call of a tool with a result of it, if a login could help.
     #[cold]
     #[must_use]
-    pub(crate) fn in_tool_result(mut self, request_id: &str) -> Self {
+    pub(crate) fn in_result_of(mut self, call: ToolCall<'_>) -> Self {
         if matches!(self.0.kind, DenialKind::InsufficientScope(_) | DenialKind::NoCredentials) {
-            Arc::make_mut(&mut self.0).is_tool_error = true;
-            return self.in_reply_to(Some(request_id));
+            let inner = Arc::make_mut(&mut self.0);
+            (inner.is_tool_error, inner.is_in_batch) = (true, call.is_in_batch);
+            return self.in_reply_to(Some(call.id));
         }
         self
     }
@@ -280,6 +284,11 @@ impl Denial {
 
     pub(crate) fn is_tool_error(&self) -> bool {
         self.0.is_tool_error
+    }
+
+    /// Whether the tool error is in a batch.
+    pub(crate) fn is_in_batch(&self) -> bool {
+        self.0.is_in_batch
     }
 
     /// The scopes that the token lacks, or that the operation requires of a caller without a token.
@@ -396,6 +405,7 @@ impl Denial {
             name: 0,
             request_id: None,
             is_tool_error: false,
+            is_in_batch: false,
             missing: None,
             token: None,
             message: None,

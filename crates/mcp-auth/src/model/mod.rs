@@ -12,6 +12,7 @@ pub(crate) mod provider;
 pub(crate) mod issuer_overrides;
 pub(crate) mod verified_token;
 pub(crate) mod scope_hint;
+pub(crate) mod tool_call;
 pub(crate) mod denial;
 pub(crate) mod credentials;
 pub(crate) mod auth_info;

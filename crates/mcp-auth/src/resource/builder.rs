@@ -274,7 +274,8 @@ impl McpAuthBuilder {
     /// [MCP wants the 403](https://modelcontextprotocol.io/specification/2026-07-28/basic/authorization#scope-challenge-handling),
     /// and clients that can step up do so only after it. It applies where rules for operations make the layer read the
     /// call, and to refusals by [`require`](crate::AuthInfo::require) that are early enough for a 403. Log and metrics are
-    /// those of the 403, except for the status.
+    /// those of the 403, except for the status. A batch (2025-03-26) of one such call is answered with a batch, and one of
+    /// several with the 403.
     ///
     /// ```
     /// use mcp_auth::{McpAuth, ToolScopes};

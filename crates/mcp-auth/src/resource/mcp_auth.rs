@@ -21,6 +21,7 @@ use crate::model::denial::Denial;
 use crate::model::scheme::Scheme;
 use crate::model::scope::Scopes;
 use crate::model::session_owner::SessionOwner;
+use crate::model::tool_call::ToolCall;
 use crate::model::verified_token::VerifiedToken;
 use crate::net::box_future::BoxFuture;
 use crate::net::clock::Clock;
@@ -151,7 +152,7 @@ impl McpAuth {
         let operation = self.operation(parts, &body); //                    400
         let operation = operation.map_err(|denial| of_holder(denial, Some(&token)))?;
         let caller = self.0.policy.authorize_operation(token, credentials, &operation, now); // 401 403
-        let caller = caller.map_err(|denial| self.denial_of(denial, operation.tool_call_id()))?;
+        let caller = caller.map_err(|denial| self.denial_of(denial, operation.tool_call()))?;
         Ok((caller, body))
     }
 
@@ -165,7 +166,7 @@ impl McpAuth {
         let body = self.read(None, parts, body, timeout).await?;
         let operation = self.operation(parts, &body)?;
         let admitted = self.check_anonymous(&operation);
-        admitted.map_err(|denial| self.denial_of(denial, operation.tool_call_id()))?;
+        admitted.map_err(|denial| self.denial_of(denial, operation.tool_call()))?;
         Ok(body)
     }
 
@@ -300,9 +301,9 @@ impl McpAuth {
     }
 
     /// The denial of a request. If it calls a tool, the denial may be a result of the tool.
-    pub(crate) fn denial_of(&self, denial: Denial, tool_call: Option<&str>) -> Denial {
+    pub(crate) fn denial_of(&self, denial: Denial, tool_call: Option<ToolCall<'_>>) -> Denial {
         match tool_call.filter(|_| self.0.tool_error_hint.is_some()) {
-            Some(request_id) => denial.in_tool_result(request_id),
+            Some(call) => denial.in_result_of(call),
             None => denial,
         }
     }

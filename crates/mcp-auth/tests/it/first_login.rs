@@ -211,7 +211,10 @@ async fn only_a_single_call_of_a_tool_gets_a_tool_error() {
         (call("\"a\"", "add_note"), 200, 200),
         (call("1e999", "add_note"), 200, 200),
         (call("18446744073709551616", "add_note"), 200, 200),
-        (format!("[{}]", call("1", "add_note")), 403, 401),
+        // The answer to a batch is one, also of a single message.
+        (format!("[{}]", call("1", "add_note")), 200, 200),
+        (format!("[{},{}]", call("1", "add_note"), call("2", "add_note")), 403, 401),
+        (format!("[{notification}]"), 403, 401),
         (notification.into(), 403, 401),
         (
             r#"{"jsonrpc":"2.0","id":1,"method":"prompts/get","params":{"name":"review"}}"#.into(),
@@ -235,6 +238,11 @@ async fn only_a_single_call_of_a_tool_gets_a_tool_error() {
             if expected == 200 {
                 let id = body.split("\"id\":").nth(1).and_then(|rest| rest.split(',').next());
                 assert!(text.contains(&format!("\"id\":{},", id.expect("an id"))), "{text}");
+                assert_eq!(
+                    (text.starts_with('['), text.ends_with(']')),
+                    (body.starts_with('['), body.starts_with('[')),
+                    "{text}"
+                );
             }
         }
     }
@@ -264,6 +272,8 @@ async fn a_refusal_by_the_tool_itself_is_a_tool_error_too() {
         for (is_set, body, expected) in [
             (true, call("7", "admin_tool"), 200),
             (false, call("7", "admin_tool"), 403),
+            (true, format!("[{}]", call("7", "admin_tool")), 200),
+            (true, format!("[{},{}]", call("7", "admin_tool"), call("8", "admin_tool")), 403),
             (
                 true,
                 r#"{"jsonrpc":"2.0","id":7,"method":"resources/read","params":{"uri":"a://b"}}"#
@@ -289,6 +299,7 @@ async fn a_refusal_by_the_tool_itself_is_a_tool_error_too() {
             let text = String::from_utf8_lossy(&text);
             assert_eq!(text.contains(r#""isError":true"#), expected == 200, "{text}");
             assert!(text.contains("requires: admin"), "{text}");
+            assert_eq!(text.starts_with('['), expected == 200 && body.starts_with('['), "{text}");
         }
     }
 }

@@ -214,7 +214,9 @@ async fn an_error_is_not_joined_with_an_event_that_was_cut_off() {
 #[tokio::test(start_paused = true)]
 async fn a_revocation_ends_a_request_without_a_response() {
     let batch = format!("[{},{}]", revoked("1"), revoked(r#""b""#));
+    let batch_of_one = format!("[{CALL}]");
     let rows = [
+        (Method::POST, &*batch_of_one, StatusCode::OK, format!("[{}]", revoked("7"))),
         (Method::POST, CALL, StatusCode::OK, revoked("7")),
         (Method::POST, BATCH, StatusCode::OK, batch),
         (Method::POST, NOTIFICATION, StatusCode::UNAUTHORIZED, String::new()),

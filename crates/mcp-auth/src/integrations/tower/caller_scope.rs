@@ -20,6 +20,7 @@ use crate::integrations::tower::stream_state::{RewriteFn, StreamState};
 use crate::model::auth_info::AuthInfo;
 use crate::model::denial::Denial;
 use crate::model::session_owner::SessionOwner;
+use crate::model::tool_call::ToolCall;
 use crate::resource::captured_message::CapturedMessage;
 use crate::resource::mcp_auth::McpAuth;
 
@@ -143,8 +144,10 @@ impl<'a> CallerScope<'a> {
     /// The response to send instead of the handler's, if the handler refused the caller.
     pub(super) fn refusal<B>(&self, raised: Option<&Denial>) -> Option<Response<ResponseBody<B>>> {
         let denial = self.caller.as_ref().and_then(AuthInfo::denied).or(raised)?;
-        let tool_call = self.auth.tool_error_hint().and_then(|_| self.request.tool_call_id());
-        let denial = self.auth.denial_of(denial.clone(), tool_call.as_deref());
+        let request = self.auth.tool_error_hint().and_then(|_| self.request.tool_call());
+        let tool_call =
+            request.as_ref().map(|it| ToolCall { id: &it.id, is_in_batch: it.is_in_batch });
+        let denial = self.auth.denial_of(denial.clone(), tool_call);
         let scheme = self.caller.as_ref().map(AuthInfo::scheme).unwrap_or_default();
         let denial = denial.under(scheme).called_by(self.name);
         Some(self.log_and_refuse(denial))

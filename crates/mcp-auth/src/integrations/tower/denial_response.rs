@@ -67,7 +67,8 @@ impl McpAuth {
             _ if denial.is_tool_error() => {
                 let text = self.tool_error_text(denial);
                 let id = denial.request_id().unwrap_or("null");
-                json_rpc::tool_error(id, &text, header.as_deref())
+                let result = json_rpc::tool_error(id, &text, header.as_deref());
+                if denial.is_in_batch() { format!("[{result}]") } else { result }
             }
             (DenialKind::BadMessage(why), _) => {
                 let sentence = denial.client_message().unwrap_or(why.description());
@@ -126,10 +127,10 @@ impl McpAuth {
     }
 }
 
-/// The response that consists of these JSON-RPC messages.
-pub(super) fn json_rpc(messages: &[String]) -> Response<Bytes> {
+/// The response that consists of these JSON-RPC messages. The answer to a batch is one, also if it is a single message.
+pub(super) fn json_rpc(messages: &[String], is_batch: bool) -> Response<Bytes> {
     match messages {
-        [message] => json(message.clone()),
+        [message] if !is_batch => json(message.clone()),
         batch => json(format!("[{}]", batch.join(","))),
     }
 }

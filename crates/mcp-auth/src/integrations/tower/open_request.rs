@@ -74,11 +74,16 @@ impl OpenRequest {
         requests.iter().map(response).collect()
     }
 
-    /// The `id` of the request, if it calls a tool, and its message is not one of a batch.
-    pub(super) fn tool_call_id(&self) -> Option<Box<str>> {
-        let requests = self.message.open_requests()?;
-        let [request] = &*requests else { return None };
-        request.is_tool_call.then(|| request.id.clone())
+    /// The request, if it calls a tool, and no other in its message waits for a response.
+    pub(super) fn tool_call(&self) -> Option<operation::OpenRequest> {
+        let [request] = self.message.open_requests()?.try_into().ok()?;
+        Some(request).filter(|request: &operation::OpenRequest| request.is_tool_call)
+    }
+
+    /// Whether the message is a batch, whose answer is one too.
+    pub(super) fn is_batch(&self) -> bool {
+        let requests = self.message.open_requests().unwrap_or_default();
+        requests.iter().any(|request| request.is_in_batch)
     }
 
     /// The errors that tell the client that its token was revoked, one for each request in its message. Empty if it

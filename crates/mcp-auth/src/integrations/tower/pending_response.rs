@@ -53,7 +53,7 @@ impl CallerScope<'_> {
             return self.log_and_refuse(denial);
         }
         decision_log::request_revoked(self.auth);
-        denial_response::json_rpc(&errors).map(ResponseBody::whole)
+        denial_response::json_rpc(&errors, self.request.is_batch()).map(ResponseBody::whole)
     }
 
     pub(super) async fn complete<B: Body<Data = Bytes>>(

@@ -18,6 +18,7 @@ use message::{Envelope, Messages};
 
 use crate::model::denial::Denial;
 use crate::model::error_codes::BadMessage;
+use crate::model::tool_call::ToolCall;
 use crate::util::shown;
 
 pub(crate) use call::{Call, is_known_method};
@@ -127,10 +128,12 @@ impl<'m> Operation<'m> {
         call.method.as_ref().and(call.id)
     }
 
-    /// The `id` of the request, if it calls a tool.
-    pub(crate) fn tool_call_id(&self) -> Option<&'m str> {
-        let call = self.0.as_ref()?.only()?;
-        call.id.filter(|_| call.method.as_deref() == Some("tools/call"))
+    /// The request, if it calls a tool, and is the one message.
+    pub(crate) fn tool_call(&self) -> Option<ToolCall<'m>> {
+        let messages = self.0.as_ref()?;
+        let [call] = messages.all() else { return None };
+        let id = call.id.filter(|_| call.method.as_deref() == Some("tools/call"))?;
+        Some(ToolCall { id, is_in_batch: messages.only().is_none() })
     }
 
     /// Its name in a detail for the operator. The client wrote the words of this name.

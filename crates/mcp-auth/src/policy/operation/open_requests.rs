@@ -12,13 +12,19 @@ pub(crate) struct OpenRequest {
     pub(crate) is_subscription: bool,
     /// Whether it is `tools/call`.
     pub(crate) is_tool_call: bool,
+    /// Whether its message is one of a batch.
+    pub(crate) is_in_batch: bool,
 }
 
 /// The requests in a body, in their order. Returns `None` if the body cannot be parsed reliably.
 pub(crate) fn open_requests(body: &[u8]) -> Option<Vec<OpenRequest>> {
     let mut messages = Messages::new();
     messages.read(body).ok()?;
-    Some(messages.all().iter().filter_map(Envelope::open_request).collect())
+    let is_in_batch = messages.only().is_none();
+    let request = |message: &Envelope<'_>| {
+        message.open_request().map(|request| OpenRequest { is_in_batch, ..request })
+    };
+    Some(messages.all().iter().filter_map(request).collect())
 }
 
 impl Envelope<'_> {
@@ -30,6 +36,7 @@ impl Envelope<'_> {
             id: self.id().unwrap_or("null").into(),
             is_subscription: is("subscriptions/listen"),
             is_tool_call: is("tools/call"),
+            is_in_batch: false,
         })
     }
 }
@@ -68,6 +75,7 @@ mod tests {
                     id: (*id).into(),
                     is_subscription: *is_subscription,
                     is_tool_call: body.contains(r#""method":"tools/call""#),
+                    is_in_batch: body.starts_with('['),
                 };
                 all.iter().map(request).collect::<Vec<_>>()
             });
