@@ -20,7 +20,7 @@ pub enum BadMessage {
     Target,
     /// The body is longer than the limit.
     TooLarge,
-    /// The body ended before it was complete.
+    /// The body ended before it was complete, or is longer than declared.
     Incomplete,
     /// The request asks to leave HTTP (`Upgrade`, `CONNECT`), and there are rules for operations.
     Upgrade,
@@ -177,7 +177,7 @@ error_codes!(BadMessage {
         "the body is longer than the limit, 4 MiB unless set with `.max_message_bytes(..)`";
     Incomplete: "incomplete_body",
         "The body of the request broke off",
-        "the client went away before its request was complete";
+        "the client went away before its request was complete, or sent more than it had declared";
     Upgrade: "upgrade",
         "This server does not switch protocols here",
         "the request asks to leave HTTP (`Upgrade`, or the method CONNECT): the rules for operations could not see the messages of such a connection, so mount what needs it beside the protected service";

@@ -70,6 +70,9 @@ impl<B> GuardedBody<B> {
 
 /// Reads a body to its end. Fails if it is longer than `limit` bytes, if it breaks off, or if `timeout`
 /// completes first.
+///
+/// A body whose length was declared ends with its last byte, even if the end itself is not there yet: HTTP/2 sends it
+/// apart, and some clients late. It fails if it is longer than declared.
 pub(crate) async fn read<B: Body<Data = Bytes>>(
     body: B,
     limit: usize,
@@ -80,15 +83,23 @@ pub(crate) async fn read<B: Body<Data = Bytes>>(
     }
     let (mut body, mut timeout) = (pin!(body), pin!(timeout));
     let (mut frames, mut trailers) = (JoinedFrames::default(), None);
+    let declared = body.size_hint().exact();
     loop {
+        let is_complete = declared == Some(frames.bytes().len() as u64);
         let frame = std::future::poll_fn(|context| match body.as_mut().poll_frame(context) {
             Poll::Ready(frame) => Poll::Ready(Ok(frame)),
+            Poll::Pending if is_complete => Poll::Ready(Ok(None)),
             Poll::Pending => timeout.as_mut().poll(context).map(|()| Err(BadMessage::Timeout)),
         });
         let Some(frame) = frame.await? else { break };
         let frame = frame.map_err(|_| BadMessage::Incomplete)?;
         match frame.into_data() {
-            Ok(data) => frames.add(data, limit).map_err(|TooLong| BadMessage::TooLarge)?,
+            Ok(data) => {
+                frames.add(data, limit).map_err(|TooLong| BadMessage::TooLarge)?;
+                if declared.is_some_and(|length| frames.bytes().len() as u64 > length) {
+                    return Err(BadMessage::Incomplete);
+                }
+            }
             Err(frame) => trailers = frame.into_trailers().ok().map(Box::new),
         }
         if body.is_end_stream() {

@@ -19,6 +19,7 @@ mod budgets_of_revocations;
 mod config;
 mod confirmation;
 mod layer;
+mod declared_lengths;
 mod dpop;
 mod first_login;
 mod forged_tokens;
