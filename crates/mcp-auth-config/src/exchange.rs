@@ -17,8 +17,8 @@ pub struct ExchangeConfig {
     pub issuer: Option<String>,
     /// The client identifier of the gateway at the issuer.
     pub client_id: String,
-    /// Its secret, or the private key in PEM.
-    pub secret: SecretSource,
+    /// Its secret, or the private key in PEM. Not with `method = "tls_client_auth"`.
+    pub secret: Option<SecretSource>,
     /// How it authenticates.
     #[serde(default)]
     pub method: ExchangeMethod,
@@ -56,6 +56,8 @@ pub enum ExchangeMethod {
     Post,
     /// An assertion that is signed with a private key (RFC 7523).
     PrivateKeyJwt,
+    /// The client certificate of the connection, `http.certificate` of the issuer, without a secret (RFC 8705).
+    TlsClientAuth,
 }
 
 impl ExchangeConfig {
@@ -72,9 +74,20 @@ impl ExchangeConfig {
                 "`exchange`: `algorithm` and `kid` say something about a key: set `method = \"private_key_jwt\"` too",
             ));
         }
+        let secret = || {
+            self.secret
+                .as_ref()
+                .ok_or_else(|| Error::new("`exchange` needs `secret`: `env:NAME` or `file:PATH`"))
+        };
+        if self.secret.is_some() && self.method == ExchangeMethod::TlsClientAuth {
+            return Err(Error::new(
+                "`exchange` needs no `secret` with `method = \"tls_client_auth\"`: the certificate is `http.certificate` of the issuer",
+            ));
+        }
         let mut exchange = match self.method {
-            ExchangeMethod::Basic => TokenExchange::basic(server, client, self.secret.to_secret()?),
-            ExchangeMethod::Post => TokenExchange::post(server, client, self.secret.to_secret()?),
+            ExchangeMethod::Basic => TokenExchange::basic(server, client, secret()?.to_secret()?),
+            ExchangeMethod::Post => TokenExchange::post(server, client, secret()?.to_secret()?),
+            ExchangeMethod::TlsClientAuth => TokenExchange::tls_client_auth(server, client),
             ExchangeMethod::PrivateKeyJwt => {
                 let algorithm = self.algorithm.as_ref().ok_or_else(|| {
                     Error::new(
@@ -82,7 +95,7 @@ impl ExchangeConfig {
                     )
                 })?;
                 let algorithm = algorithm_named(algorithm)?;
-                TokenExchange::private_key_jwt(server, client, self.secret.read()?, algorithm)
+                TokenExchange::private_key_jwt(server, client, secret()?.read()?, algorithm)
             }
         };
         if let Some(kid) = &self.kid {

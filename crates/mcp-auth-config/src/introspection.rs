@@ -22,6 +22,8 @@ pub enum IntrospectionMethod {
     Bearer,
     /// An assertion that is signed with a private key: the secret, in PEM (RFC 7523).
     PrivateKeyJwt,
+    /// The client certificate of the connection, `http.certificate` of the issuer, without a secret (RFC 8705).
+    TlsClientAuth,
 }
 
 /// Token introspection (RFC 7662).
@@ -30,7 +32,7 @@ pub enum IntrospectionMethod {
 pub struct IntrospectionConfig {
     /// The client identifier of this resource. Not needed with `method = "bearer"`.
     pub client_id: String,
-    /// Its secret, the bearer token, or the private key in PEM. What `file:PATH` names is read again when it is needed, except for
+    /// Its secret, the bearer token, or the private key in PEM. Not with `method = "tls_client_auth"`. What `file:PATH` names is read again when it is needed, except for
     /// a private key.
     pub secret: Option<SecretSource>,
     /// How it authenticates.
@@ -69,9 +71,16 @@ impl IntrospectionConfig {
     ///
     /// If keys are missing or contradict each other, or the secret cannot be read.
     pub(crate) fn to_introspection(&self) -> Result<Introspection, Error> {
-        let secret = self.secret.as_ref().ok_or_else(|| {
-            Error::new("the introspection needs `secret`: `env:NAME` or `file:PATH`")
-        })?;
+        let secret = || {
+            self.secret.as_ref().ok_or_else(|| {
+                Error::new("the introspection needs `secret`: `env:NAME` or `file:PATH`")
+            })
+        };
+        if self.secret.is_some() && self.method == IntrospectionMethod::TlsClientAuth {
+            return Err(Error::new(
+                "with `method = \"tls_client_auth\"` the introspection needs no `secret`: the certificate is `http.certificate` of the issuer",
+            ));
+        }
         if self.client_id.is_empty() && self.method != IntrospectionMethod::Bearer {
             return Err(Error::new(
                 "the introspection needs `client_id`, the client of this resource at the issuer",
@@ -85,14 +94,16 @@ impl IntrospectionConfig {
         }
         let client = &self.client_id;
         let introspection = match self.method {
-            IntrospectionMethod::Basic => Introspection::basic(client, secret.to_secret()?),
-            IntrospectionMethod::Post => Introspection::post(client, secret.to_secret()?),
-            IntrospectionMethod::Bearer => Introspection::bearer(secret.to_secret()?),
+            IntrospectionMethod::Basic => Introspection::basic(client, secret()?.to_secret()?),
+            IntrospectionMethod::Post => Introspection::post(client, secret()?.to_secret()?),
+            IntrospectionMethod::Bearer => Introspection::bearer(secret()?.to_secret()?),
+            IntrospectionMethod::TlsClientAuth => Introspection::tls_client_auth(client),
             IntrospectionMethod::PrivateKeyJwt => {
                 let algorithm = self.algorithm.as_ref().ok_or_else(|| {
                     Error::new("the introspection needs `algorithm`, that of the private key, such as \"ES256\"")
                 })?;
-                Introspection::private_key_jwt(client, secret.read()?, algorithm_named(algorithm)?)
+                let (key, algorithm) = (secret()?.read()?, algorithm_named(algorithm)?);
+                Introspection::private_key_jwt(client, key, algorithm)
             }
         };
         let mut introspection = match &self.kid {

@@ -398,6 +398,14 @@ const ROWS: &[(&str, &[&str], &str)] = &[
         "issuer \"login\": the introspection needs `algorithm`, that of the private key, such as \"ES256\"",
     ),
     (
+        "introspection with a certificate and a secret",
+        &[
+            "[issuers.login]\nurl = \"https://login.example.com\"\nintrospection = { client_id = \"a\", secret = \"env:PATH\", method = \"tls_client_auth\" }\n",
+            RESOURCE,
+        ],
+        "issuer \"login\": with `method = \"tls_client_auth\"` the introspection needs no `secret`: the certificate is `http.certificate` of the issuer",
+    ),
+    (
         "introspection of HMAC tokens",
         &[
             "[issuers.login]\nurl = \"https://login.example.com\"\nhmac_secret = \"env:PATH\"\nintrospection = { client_id = \"a\", secret = \"env:PATH\", also_jwts = true }\n",

@@ -63,6 +63,7 @@ mod rules_for_uris;
 mod sessions;
 mod shared_state;
 mod streams;
+mod tls_client_auth;
 mod string_arguments;
 mod succession;
 mod token_exchange;

@@ -1,4 +1,4 @@
-//! How this server authenticates at an introspection or token endpoint: three OAuth client methods, or a bearer token.
+//! How this server authenticates at an introspection or token endpoint: four OAuth client methods, or a bearer token.
 
 use std::fmt;
 use std::sync::Arc;
@@ -30,6 +30,8 @@ pub(crate) enum ClientAuthentication {
         key: Result<Arc<PrivateKey>, &'static str>,
         kid: Option<Arc<str>>,
     },
+    /// The certificate of the connection authenticates this client.
+    TlsClientAuth(Arc<str>),
 }
 
 impl ClientAuthentication {
@@ -47,9 +49,15 @@ impl ClientAuthentication {
     pub(crate) fn client_id(&self) -> Option<&str> {
         match self {
             Self::Bearer(_) | Self::None => None,
-            Self::Basic(id, _) | Self::Post(id, _) => Some(id),
+            Self::Basic(id, _) | Self::Post(id, _) | Self::TlsClientAuth(id) => Some(id),
             Self::PrivateKeyJwt { client_id, .. } => Some(client_id),
         }
+    }
+
+    /// Whether the connection must have a client certificate, so that an
+    /// [alias](https://www.rfc-editor.org/rfc/rfc8705#section-5) of the endpoint comes first.
+    pub(crate) fn is_mtls(&self) -> bool {
+        matches!(self, Self::TlsClientAuth(_))
     }
 
     /// Returns what is wrong with the configuration, if anything.
@@ -76,7 +84,7 @@ impl ClientAuthentication {
                 secret.current(timeout).await.map(Some)
             }
             Self::Bearer(token) => token.current_bearer(timeout).await.map(Some),
-            Self::None | Self::PrivateKeyJwt { .. } => Ok(None),
+            Self::None | Self::PrivateKeyJwt { .. } | Self::TlsClientAuth(_) => Ok(None),
         }
     }
 
@@ -106,6 +114,7 @@ impl ClientAuthentication {
                 form.add("client_id", id);
                 form.add("client_secret", secret?);
             }
+            Self::TlsClientAuth(id) => form.add("client_id", id),
             Self::PrivateKeyJwt { client_id, key, kid } => {
                 let key = key.as_ref().ok()?;
                 form.add("client_assertion_type", JWT_BEARER);
@@ -156,6 +165,7 @@ impl fmt::Debug for ClientAuthentication {
             Self::None => "none",
             Self::Post(..) => "client_secret_post",
             Self::PrivateKeyJwt { .. } => "private_key_jwt",
+            Self::TlsClientAuth(_) => "tls_client_auth",
         };
         write!(f, "{method}({:?}, redacted)", self.client_id().unwrap_or_default())
     }
@@ -208,6 +218,8 @@ mod tests {
     fn client_secret_post_and_bearer_are_encoded() {
         let post = ClientAuthentication::Post("a b".into(), "c&d".into());
         assert_eq!(signed(&post), (String::new(), "client_id=a+b&client_secret=c%26d".into()));
+        let certificate = ClientAuthentication::TlsClientAuth("a b".into());
+        assert_eq!(signed(&certificate), (String::new(), "client_id=a+b".into()));
         let bearer = ClientAuthentication::Bearer("mF_9".into());
         assert_eq!(signed(&bearer), ("Bearer mF_9".into(), String::new()));
     }
@@ -219,6 +231,8 @@ mod tests {
             (basic("id", "hush"), true),
             (basic("", "hush"), false),
             (basic("id", ""), false),
+            (ClientAuthentication::TlsClientAuth("id".into()), true),
+            (ClientAuthentication::TlsClientAuth("".into()), false),
             (ClientAuthentication::Bearer("".into()), false),
             (ClientAuthentication::Bearer("hush\n".into()), false),
             (ClientAuthentication::private_key_jwt("id", "hush", Algorithm::Es256), false),

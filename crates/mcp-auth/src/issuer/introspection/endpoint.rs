@@ -128,7 +128,8 @@ impl IntrospectionEndpoint {
         let given = settings.endpoint.as_deref().map(str::to_owned);
         given.or_else(|| {
             let metadata = self.metadata.peek()?;
-            metadata.text("introspection_endpoint").map(str::to_owned)
+            let is_mtls = settings.authentication.is_mtls();
+            metadata.endpoint("introspection_endpoint", is_mtls).map(str::to_owned)
         })
     }
 
@@ -138,7 +139,9 @@ impl IntrospectionEndpoint {
         }
         let metadata = self.metadata.current().await;
         let metadata = metadata.map_err(|error| Failure::NoMetadata(error.cause()))?;
-        let url = metadata.text("introspection_endpoint").ok_or(Failure::Unavailable(
+        let is_mtls = settings.authentication.is_mtls();
+        let url = metadata.endpoint("introspection_endpoint", is_mtls);
+        let url = url.ok_or(Failure::Unavailable(
             "the metadata has no `introspection_endpoint`: set `.endpoint(..)`, if the server has one",
             None,
         ))?;

@@ -70,6 +70,27 @@ impl Introspection {
         Self::new(ClientAuthentication::private_key_jwt(client_id, key_pem, algorithm))
     }
 
+    /// Authenticates with the client certificate of the connection: `tls_client_auth` or `self_signed_tls_client_auth`
+    /// ([RFC 8705 §2](https://www.rfc-editor.org/rfc/rfc8705#section-2)). Only the client id is sent.
+    ///
+    /// Give the certificate to the client: [`HttpClient::client_certificate`](crate::HttpClient::client_certificate).
+    /// If the server's metadata has `mtls_endpoint_aliases`
+    /// ([§5](https://www.rfc-editor.org/rfc/rfc8705#section-5)), the alias of the endpoint is used.
+    ///
+    /// ```
+    /// use mcp_auth::{AuthorizationServer, HttpClient, Introspection};
+    ///
+    /// # let (chain, key) = (String::new(), String::new());
+    /// let client = HttpClient::new().client_certificate(chain, key);
+    /// let login = AuthorizationServer::discover("https://auth.example.com")
+    ///     .fetch(client)
+    ///     .introspection(Introspection::tls_client_auth("notes-server"));
+    /// ```
+    #[must_use]
+    pub fn tls_client_auth(client_id: impl AsRef<str>) -> Self {
+        Self::new(ClientAuthentication::TlsClientAuth(client_id.as_ref().into()))
+    }
+
     /// Authenticates with an access token that was issued to this server. For one that expires, see
     /// [`Secret::from_fn`].
     #[must_use]

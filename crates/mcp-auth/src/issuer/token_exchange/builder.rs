@@ -76,6 +76,13 @@ impl TokenExchange {
         Self::new(server, ClientAuthentication::private_key_jwt(client_id, key_pem, algorithm))
     }
 
+    /// Authenticates with the client certificate of the connection, as for
+    /// [introspection](crate::Introspection::tls_client_auth).
+    #[must_use]
+    pub fn tls_client_auth(server: &AuthorizationServer, client_id: impl AsRef<str>) -> Self {
+        Self::new(server, ClientAuthentication::TlsClientAuth(client_id.as_ref().into()))
+    }
+
     /// Sets the `kid` of the key of [`private_key_jwt`](Self::private_key_jwt), for servers that know several keys
     /// of this client.
     #[must_use]

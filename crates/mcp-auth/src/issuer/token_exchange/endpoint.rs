@@ -60,14 +60,16 @@ impl Settings {
     }
 
     async fn token_endpoint(&self) -> Result<String, Failure> {
-        let Self { server, endpoint, .. } = self;
+        let Self { server, endpoint, authentication, .. } = self;
         if let Some(given) = endpoint {
             return Ok(given.to_string());
         }
         let metadata = server.metadata().await.map_err(Failure::Metadata)?;
-        let url = metadata.text("token_endpoint").ok_or(Failure::Unavailable(
-            "the metadata has no `token_endpoint`: set `.endpoint(..)`, if the server has one",
-        ))?;
+        let url = metadata.endpoint("token_endpoint", authentication.is_mtls()).ok_or(
+            Failure::Unavailable(
+                "the metadata has no `token_endpoint`: set `.endpoint(..)`, if the server has one",
+            ),
+        )?;
         let address = address_in_metadata(server.internal_address(), server.issuer(), url);
         Ok(address.map_err(|error| Failure::Exchange(error, None))?.into_owned())
     }

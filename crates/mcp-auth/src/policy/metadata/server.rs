@@ -63,6 +63,14 @@ impl ServerMetadata {
         self.0.get(name)?.as_str()
     }
 
+    /// The URL of an endpoint. With `is_mtls`, for a client that authenticates with a certificate: its alias, if there is
+    /// one ([RFC 8705 §5](https://www.rfc-editor.org/rfc/rfc8705#section-5)).
+    pub(crate) fn endpoint(&self, name: &str, is_mtls: bool) -> Option<&str> {
+        let aliases = self.0.get("mtls_endpoint_aliases").filter(|_| is_mtls);
+        let alias = aliases.and_then(|aliases| aliases.get(name)?.as_str());
+        alias.or_else(|| self.text(name))
+    }
+
     /// The strings of an array. Returns `None` if the member is absent or is anything else.
     pub(crate) fn texts(&self, name: &str) -> Option<Vec<&str>> {
         self.0.get(name)?.as_array()?.iter().map(Value::as_str).collect()
