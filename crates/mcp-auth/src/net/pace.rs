@@ -61,6 +61,11 @@ impl Pace {
         self.second.was_refused = true;
     }
 
+    /// Forgets what was learned: the server is down, and its refusals said nothing about a limit.
+    pub(crate) fn forget(&mut self) {
+        *self = Self::default();
+    }
+
     fn begin_second_if_due(&mut self, now: SystemTime) {
         if self.second.age(now).is_some_and(|age| age < SECOND) {
             return;

@@ -69,6 +69,7 @@ impl Budgets {
             FailureScope::TooMany { retry_after } => {
                 self.pace.refused(now);
                 if !self.is_answering(now) {
+                    self.pace.forget();
                     let at_least = retry_after.unwrap_or(FIRST_DELAY);
                     self.backoff(class).failed(sent_at, now, at_least);
                 } else if class == TokenClass::Unknown {
