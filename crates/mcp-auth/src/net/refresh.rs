@@ -39,7 +39,7 @@ pub(crate) enum LoadError {
     Failed(FetchError),
     /// The source was not asked, because others were asking it, or because what says where it is could not be fetched.
     /// This is not a failure of the source: there is no backoff, and the next caller may try at once.
-    NotAsked(Option<FetchError>),
+    NotAsked(Option<Arc<FetchError>>),
 }
 
 impl From<FetchError> for LoadError {

@@ -274,7 +274,7 @@ impl<T: Send + Sync + 'static> Drop for Refresh<T> {
                 return;
             }
             Some(Err(LoadError::NotAsked(why))) => {
-                state.last_failure = why.map(Arc::new).or_else(|| state.last_failure.take());
+                state.last_failure = why.or_else(|| state.last_failure.take());
                 return;
             }
             Some(Err(LoadError::Failed(error))) => Some(Arc::new(error)),

@@ -82,6 +82,10 @@ async fn the_issuer_that_tokens_and_metadata_must_name_stays_the_public_one() {
     let error = server.metadata().await.expect_err("another issuer");
     let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
     assert!(cause.contains("KC_HOSTNAME"), "{cause}");
+    // Keys that were not asked for have the cause of the metadata, and no other sentence: no connection has failed.
+    let error = server.warm_up().await.expect_err("another issuer");
+    let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+    assert!(cause.contains("KC_HOSTNAME"), "{cause}");
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use crate::issuer::issuer_keys::IssuerKeys;
 use crate::net::backoff::{FIRST_DELAY, MAX_WAIT};
 use crate::net::fetch::FetchError;
 use crate::net::metrics;
-use crate::net::refresh::{Fetched, LoadError, Loaded, RefreshError};
+use crate::net::refresh::{Fetched, LoadError, Loaded};
 use crate::net::refreshing_cache::{RefreshingCache, Timing};
 use crate::policy::metadata::ServerMetadata;
 use crate::util::shown;
@@ -125,8 +125,7 @@ impl Settings {
                 Box::pin(async move {
                     // Without metadata there is no URL to try, and its failure is already reported.
                     let metadata = metadata_cache.current().await;
-                    let metadata = metadata
-                        .map_err(|error| LoadError::NotAsked(Some(metadata_unavailable(error))))?;
+                    let metadata = metadata.map_err(|error| LoadError::NotAsked(error.cause()))?;
                     let keys = settings.load_keys(&metadata).await;
                     settings.report("keys", keys.as_ref().err());
                     let (keys, lifetime) = keys?;
@@ -227,17 +226,3 @@ async fn read_keys(jwks: Bytes) -> Result<Result<KeySet, KeySetError>, FetchErro
     let reading = tokio::task::spawn_blocking(move || KeySet::read(&jwks));
     reading.await.map_err(|_| FetchError::Transport("the runtime shuts down".into()))
 }
-
-fn metadata_unavailable(error: RefreshError) -> FetchError {
-    match error {
-        RefreshError::Failed { why: Some(why), .. } => {
-            FetchError::Transport(Box::new(MetadataUnavailable(why)))
-        }
-        _ => FetchError::Transport("the metadata is out of reach".into()),
-    }
-}
-
-/// The keys cannot be fetched because the metadata could not be fetched.
-#[derive(Debug, thiserror::Error)]
-#[error("the metadata is out of reach")]
-struct MetadataUnavailable(#[source] Arc<FetchError>);
