@@ -267,6 +267,29 @@ async fn a_required_claim_marks_access_tokens_of_its_issuer() {
     assert!(McpAuth::builder(RESOURCE).authorization_server(pool).build().is_ok());
 }
 
+/// People name groups and roles. What a name contains is not what it grants.
+#[tokio::test]
+async fn a_name_with_spaces_grants_none_of_its_words() {
+    let issuer = TestIssuer::new();
+    issuer.resource(RESOURCE, [""; 0]);
+    for (claims, value, scopes) in [
+        (&["groups"][..], json!(["Friends of admin"]), ""),
+        (&["groups"], json!(["read", "Friends of admin", "write"]), "read write"),
+        (&["groups"], json!(["admin\tx", "\"admin\"", "", "admin"]), "admin"),
+        (&["groups"], json!("read write"), "read write"),
+        (&["none", "groups"], json!(["a b"]), ""),
+        // Scopes have no spaces, so this is a list that was written oddly.
+        (&["scp", "groups"], json!(["read write"]), "read write"),
+    ] {
+        let server = issuer.authorization_server().scope_claims(claims);
+        let auth = McpAuth::builder(RESOURCE).authorization_server(server).clock(issuer.clone());
+        let claim = if claims.contains(&"scp") { "scp" } else { "groups" };
+        let token = issuer.token().without("scope").claim(claim, value.clone()).sign();
+        let caller = admit(&auth.build().expect("it"), &bearer(&token)).await.expect("admitted");
+        assert_eq!(caller.scopes().as_str(), scopes, "{claims:?} {value}");
+    }
+}
+
 #[test]
 fn settings_that_mean_nothing_are_config_errors() {
     let server = || AuthorizationServer::discover(ISSUER);

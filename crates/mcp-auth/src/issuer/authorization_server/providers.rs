@@ -187,7 +187,8 @@ impl AuthorizationServer {
         self.with_overrides(|overrides| overrides.audiences.push(audience.into()))
     }
 
-    /// Reads the granted scopes from the first of these claims that is present, a string or an array.
+    /// Reads the granted scopes from the first of these claims that is present, a string with spaces or an array. An
+    /// element of an array that cannot be a scope, such as a name with spaces, grants nothing.
     ///
     /// A claim with what a user may do (`permissions`, `roles`) does not say what the user allowed the client to
     /// do. Require such a claim with [`Rule::claim`](crate::Rule::claim) instead.

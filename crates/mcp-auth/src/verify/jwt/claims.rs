@@ -3,7 +3,7 @@
 use crate::model::confirmation::Confirmation;
 use crate::model::denial::Denial;
 use crate::model::error_codes::Reason;
-use crate::model::scope::Scopes;
+use crate::model::scope::{Scopes, is_scope_token};
 use crate::model::verified_token::{TokenData, VerifiedToken};
 use crate::util::json::{Object, Raw};
 use crate::util::str_span::{StrSpan, StrSpans};
@@ -179,7 +179,8 @@ fn first_scopes<'n, 'v>(
     claims: impl Iterator<Item = (&'n str, Option<Raw<'v>>)>,
 ) -> Result<Option<Scopes>, Denial> {
     for (name, value) in claims {
-        if let Some(scopes) = optional_named(name, value, scopes)? {
+        let read = if SCOPE.contains(&name) { scopes } else { names };
+        if let Some(scopes) = optional_named(name, value, read)? {
             return Ok(Some(scopes));
         }
     }
@@ -239,4 +240,11 @@ fn places(text: &str, value: Raw<'_>) -> Option<StrSpans> {
 /// Scopes as one string separated by spaces, or as an array of strings.
 fn scopes(value: Raw<'_>) -> Option<Scopes> {
     value.string().map(|list| Scopes::from(&*list)).or_else(|| value.strings().map(Scopes::from))
+}
+
+/// Scopes in a claim that may also have names which people chose, such as those of groups: an element of an array with a
+/// space in it is one name and no scope. Otherwise a group `Friends of admin` would grant `admin`.
+fn names(value: Raw<'_>) -> Option<Scopes> {
+    let Some(elements) = value.strings() else { return scopes(value) };
+    Some(elements.into_iter().filter(|name| is_scope_token(name)).collect())
 }
