@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use http::{HeaderMap, Request, Response};
-use mcp_auth::jwt::Algorithm;
+use mcp_auth::jwt::{Algorithm, KeySet};
 use mcp_auth::{
     ApiKey, ApiKeys, AuthInfo, AuthorizationServer, BoxFuture, ConfigError, Denial, DenialKind,
     Downstream, Fetch, FetchError, Limits, McpAuth, Reason, Secret, TokenExchange,
@@ -705,6 +705,15 @@ fn an_exchange_needs_a_target_and_credentials() {
             }
             other => panic!("{named}: {other:?}"),
         }
+    }
+    // Keys may be given for an issuer of any name, whose metadata nobody can fetch.
+    let keys = || KeySet::parse(TestIssuer::new().jwks().as_bytes()).expect("keys");
+    for name in ["my-iss", "urn:example:iss", "http://auth.example.com"] {
+        let named = AuthorizationServer::with_keys(name, keys());
+        let exchange = TokenExchange::basic(&named, "id", "hush");
+        assert!(exchange.to_audience("calendar", "").is_err(), "{name}");
+        let given = exchange.endpoint("https://auth.example.com/t");
+        assert!(given.to_audience("calendar", "").is_ok(), "{name}");
     }
     assert!(!format!("{:?}", fine()).contains("hush"));
     assert!(fine().to_audience("calendar", "").is_ok());

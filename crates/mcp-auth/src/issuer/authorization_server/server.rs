@@ -288,9 +288,14 @@ impl AuthorizationServer {
         &*self.settings.clock
     }
 
-    /// Whether it has metadata, fetched or given.
+    /// Whether it has metadata, fetched or given. An issuer with keys of its own may have a name from which nothing can be
+    /// fetched.
     pub(crate) fn has_metadata(&self) -> bool {
-        !matches!(self.settings.source, MetadataSource::External)
+        match self.settings.source {
+            MetadataSource::External => false,
+            MetadataSource::Discovery => self.may_fetch(self.issuer()),
+            _ => true,
+        }
     }
 
     /// What is wrong with its HTTP client, if anything.
