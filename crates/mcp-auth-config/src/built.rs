@@ -137,6 +137,9 @@ impl Built {
         let upstream = file.map(|file| file.upstream(index));
         let before = earlier.and_then(|earlier| earlier.find(&resource.url));
         let same = before.filter(|it| it.description.is_some() && it.description == description);
+        let gets_bodies = resource.forward_auth()?.is_none_or(|asks| asks.has_body);
+        // Nothing can be written down about a message that the gateway does not get.
+        let is_audited = is_audited && gets_bodies;
         let auth = match (same, before) {
             (Some(same), _) => same.auth.clone(),
             (None, before) => {

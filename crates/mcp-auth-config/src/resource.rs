@@ -12,6 +12,8 @@ use crate::duration::Seconds;
 use crate::error::Error;
 use crate::events::{EventPollConfig, SecurityEventsConfig};
 use crate::exchange::ExchangeConfig;
+use crate::forward_auth::{ForwardAuthConfig, Mode};
+use crate::identity::IdentityMode;
 use crate::rate::LimitsConfig;
 use crate::rule::{RuleConfig, Rules, Strings, add_rules};
 use crate::secret::SecretSource;
@@ -28,6 +30,10 @@ pub struct ResourceConfig {
     pub aliases: Vec<String>,
     /// Where challenges say that the metadata is, behind a proxy that forwards only the resource's own path.
     pub metadata_url: Option<String>,
+    /// Who passes requests on: `proxy`, the gateway, or `forward-auth`, another proxy that asks the gateway before.
+    pub mode: Mode,
+    /// With `mode = "forward-auth"`: the proxy that asks.
+    pub forward_auth: Option<ForwardAuthConfig>,
     /// The names of the issuers whose tokens are accepted. Default: all that the file describes.
     pub issuers: Option<Vec<String>>,
     /// The URL of the MCP server to which admitted requests are passed on, or several of servers that do the same.
@@ -132,19 +138,6 @@ pub struct ResourceConfig {
     pub documentation: Option<String>,
     /// Further members of its metadata (RFC 9728), such as `resource_policy_uri`, or `"resource_name#de"`.
     pub metadata: BTreeMap<String, serde_json::Value>,
-}
-
-/// How an MCP server learns who calls.
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum IdentityMode {
-    /// Not at all.
-    #[default]
-    None,
-    /// In the headers `X-Auth-Subject`, `X-Auth-Issuer`, `X-Auth-Client-Id` and `X-Auth-Scopes`.
-    Headers,
-    /// In a token of the gateway's own, which it sends as `Authorization: Bearer` and which only this server accepts.
-    Jwt,
 }
 
 /// Whether a setting is on, and what it does then.

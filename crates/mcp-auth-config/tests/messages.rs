@@ -8,6 +8,10 @@ const LOGIN: &str = "[issuers.login]\nurl = \"https://login.example.com\"\n";
 /// A resource, without the keys of the row.
 const RESOURCE: &str = "[[resources]]\nurl = \"https://mcp.example.com/mcp\"\n";
 
+const FORWARD_AUTH: &str = "mode = \"forward-auth\"\nstreams_outlive_tokens = true\n";
+
+const NGINX_ASKS: &str = "forward_auth = { proxy = \"nginx\", from = [\"127.0.0.1\"] }\n";
+
 /// Each row: what it is about, the file, and the message.
 const ROWS: &[(&str, &[&str], &str)] = &[
     ("nothing", &[], "there is no resource: add `[[resources]]` with `url` and `upstream`"),
@@ -27,9 +31,79 @@ const ROWS: &[(&str, &[&str], &str)] = &[
         "resource \"https://mcp.example.com/mcp\": `limits.tools` has a limit without a name: set it to a tool, or to `\"*\"`",
     ),
     (
+        "a mode that is not known",
+        &[LOGIN, RESOURCE, "mode = \"forward_auth\""],
+        "line 5, column 8: \"forward_auth\" is not known here; known are: proxy, forward-auth",
+    ),
+    (
+        "forward-auth without a proxy",
+        &[LOGIN, RESOURCE, "mode = \"forward-auth\""],
+        "resource \"https://mcp.example.com/mcp\": `mode = \"forward-auth\"` needs `forward_auth`, the proxy that asks: `forward_auth = { proxy = \"nginx\", from = [\"127.0.0.1\"] }`",
+    ),
+    (
+        "a proxy that asks, without the mode",
+        &[LOGIN, RESOURCE, NGINX_ASKS],
+        "resource \"https://mcp.example.com/mcp\": `forward_auth` needs `mode = \"forward-auth\"`",
+    ),
+    (
+        "a proxy from nowhere",
+        &[LOGIN, RESOURCE, FORWARD_AUTH, "forward_auth = { proxy = \"nginx\", from = [] }"],
+        "resource \"https://mcp.example.com/mcp\": `forward_auth.from` is empty: name the addresses of the proxy, such as \"127.0.0.1\"",
+    ),
+    (
+        "a proxy from everywhere",
+        &[
+            LOGIN,
+            RESOURCE,
+            FORWARD_AUTH,
+            "forward_auth = { proxy = \"nginx\", from = [\"0.0.0.0/0\"] }",
+        ],
+        "resource \"https://mcp.example.com/mcp\": `forward_auth.from`: \"0.0.0.0/0\" is not an address or a network, such as \"10.0.7.0/24\"",
+    ),
+    (
+        "a path with a question",
+        &[
+            LOGIN,
+            RESOURCE,
+            FORWARD_AUTH,
+            "forward_auth = { proxy = \"nginx\", from = [\"::1\"], path = \"/ask?a\" }",
+        ],
+        "resource \"https://mcp.example.com/mcp\": `forward_auth.path`: \"/ask?a\" is not a path of letters, digits, `-`, `_` and `.`, such as \"/forward-auth\"",
+    ),
+    (
+        "a proxy that sends no bodies",
+        &[
+            LOGIN,
+            RESOURCE,
+            FORWARD_AUTH,
+            "forward_auth = { proxy = \"caddy\", from = [\"::1\"], body = true }",
+        ],
+        "resource \"https://mcp.example.com/mcp\": `forward_auth.body`: only Envoy (`with_request_body`) and Traefik (`forwardBody`) send the body when they ask",
+    ),
+    (
+        "rules for tools without bodies",
+        &[LOGIN, RESOURCE, FORWARD_AUTH, NGINX_ASKS, "tools = { \"*\" = [] }"],
+        "resource \"https://mcp.example.com/mcp\": `tools` needs the body of requests, which the proxy does not send: let the gateway pass requests on itself (`upstream`), or use Envoy or Traefik with bodies and set `forward_auth.body`",
+    ),
+    (
+        "lists that are filtered elsewhere",
+        &[LOGIN, RESOURCE, FORWARD_AUTH, NGINX_ASKS, "filter_lists = true"],
+        "resource \"https://mcp.example.com/mcp\": `filter_lists` cannot be set with `mode = \"forward-auth\"`: the gateway does not see the responses of the MCP server; let it pass requests on itself (`upstream`)",
+    ),
+    (
+        "an upstream of a proxy that asks",
+        &[LOGIN, RESOURCE, FORWARD_AUTH, NGINX_ASKS, "upstream = \"http://127.0.0.1:3000\""],
+        "resource \"https://mcp.example.com/mcp\": `upstream` cannot be set with `mode = \"forward-auth\"`: the proxy that asks reaches the MCP server, and the gateway does not",
+    ),
+    (
+        "streams that end with their tokens elsewhere",
+        &[LOGIN, RESOURCE, "mode = \"forward-auth\"\n", NGINX_ASKS],
+        "resource \"https://mcp.example.com/mcp\": `mode = \"forward-auth\"` cannot end streams when their tokens expire or are revoked: accept that with `streams_outlive_tokens = true`, or let the gateway pass requests on itself (`upstream`)",
+    ),
+    (
         "an audit log by another name",
         &["audit = { path = \"a\" }"],
-        "line 1, column 11: unknown key `path`, which belongs to `[resources.security_events]`; the keys here are: file, caller, arguments, required",
+        "line 1, column 11: unknown key `path`, which belongs to `[resources.forward_auth]` or `[resources.security_events]`; the keys here are: file, caller, arguments, required",
     ),
     (
         "a pause that is a word",
@@ -485,4 +559,60 @@ fn each_message_says_what_to_change() {
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// What a proxy that asks cannot have, and what else it can. A key that comes later must be put into one of the two.
+#[test]
+fn each_key_that_needs_a_body_or_the_response_is_refused_where_a_proxy_asks() {
+    let file = |keys: &str| format!("{LOGIN}{RESOURCE}{FORWARD_AUTH}{keys}");
+    for keys in [
+        "tools = { \"*\" = [] }",
+        "prompts = { \"*\" = [] }",
+        "resources = { \"*\" = [] }",
+        "methods = { \"tools/list\" = [] }",
+        "unknown_methods = \"deny\"",
+        "limits = { tools = { \"*\" = \"1/s\" } }",
+        "max_message_bytes = 1",
+    ] {
+        let error = |asks| {
+            let config = Config::from_toml(&file(&format!("{asks}{keys}"))).expect(keys);
+            config.protected_resources().err().map(|error| error.to_string())
+        };
+        let nginx = error(NGINX_ASKS).unwrap_or_default();
+        assert!(nginx.contains("needs the body of requests"), "{keys}: {nginx}");
+        let envoy = "forward_auth = { proxy = \"envoy\", from = [\"127.0.0.1\"], body = true }\n";
+        assert_eq!(error(envoy), None, "{keys}");
+    }
+    for keys in [
+        "filter_lists = true",
+        "security_schemes = true",
+        "session_keys = [\"env:KEY\"]",
+        "security_events = { audiences = [\"a\"] }",
+        "event_polls = [{ url = \"https://login.example.com/poll\", audiences = [\"a\"] }]",
+        "insufficient_scope_as_tool_error = true",
+        "insufficient_scope_hint = \"ask\"",
+        "allowed_origins = [\"https://a.example\"]",
+        "command = [\"server\"]",
+        "process = \"shared\"",
+        "env = { A = \"{sub}\" }",
+        "max_processes = 1",
+        "max_processes_per_principal = 1",
+        "process_idle_timeout = 1",
+        "upstream_headers = { A = \"env:A\" }",
+        "exchange = { client_id = \"a\", secret = \"env:A\", audience = \"b\" }",
+        "limits = { address = \"1/s\" }",
+    ] {
+        for asks in [
+            NGINX_ASKS,
+            "forward_auth = { proxy = \"envoy\", from = [\"127.0.0.1\"], body = true }\n",
+        ] {
+            let config = Config::from_toml(&file(&format!("{asks}{keys}"))).expect(keys);
+            let error = config.protected_resources().err().map(|error| error.to_string());
+            let error = error.unwrap_or_default();
+            assert!(
+                error.contains("cannot be set with `mode = \"forward-auth\"`"),
+                "{keys}: {error}"
+            );
+        }
+    }
 }

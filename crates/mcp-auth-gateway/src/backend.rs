@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::header::{AUTHORIZATION, HeaderName};
 use mcp_auth::McpAuth;
-use mcp_auth_config::{Config, IdentityMode, ResourceConfig, Strings};
+use mcp_auth_config::{Config, IdentityMode, Mode, ResourceConfig, Strings};
 
 use crate::exchange::Exchange;
 use crate::identity::Identity;
@@ -21,6 +22,8 @@ const REPLACED_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) enum Backend {
     Http(Arc<HttpServer>),
     Stdio(StdioUpstream),
+    /// None: another proxy passes the requests on, and tells its server who calls.
+    Elsewhere(Arc<Identity>),
 }
 
 /// What the operator is told about one server.
@@ -65,6 +68,11 @@ impl Backend {
         signing_key: Option<&Arc<SigningKey>>,
         earlier: Option<Earlier<'_>>,
     ) -> Result<Self, String> {
+        if resource.mode == Mode::ForwardAuth {
+            // A token of the gateway is for the server at the URL of the resource.
+            let identity = Identity::new(auth, resource, &resource.url, signing_key)?;
+            return Ok(Self::Elsewhere(Arc::new(identity)));
+        }
         let started = resource.stdio_server().map_err(|error| error.to_string())?;
         match (&resource.upstream, started) {
             (Some(urls), None) => HttpServer::new(config, resource, urls, auth, signing_key, earlier)
@@ -109,6 +117,18 @@ impl Backend {
                 let says = format!("processes: {processes} of {max}");
                 vec![ServerState { name: program.to_owned(), says, is_well: processes < max }]
             }
+            // The gateway does not reach it.
+            Self::Elsewhere(_) => Vec::new(),
+        }
+    }
+
+    /// The headers by which a server elsewhere is told who calls, besides `Authorization`.
+    pub(crate) fn told_names(&self) -> Vec<HeaderName> {
+        match self {
+            Self::Elsewhere(identity) => {
+                identity.told_names().filter(|name| **name != AUTHORIZATION).cloned().collect()
+            }
+            Self::Http(_) | Self::Stdio(_) => Vec::new(),
         }
     }
 
@@ -141,7 +161,7 @@ impl HttpServer {
     ) -> Result<Self, String> {
         let before = earlier.and_then(|earlier| match earlier.backend {
             Backend::Http(server) => Some((earlier, server)),
-            Backend::Stdio(_) => None,
+            Backend::Stdio(_) | Backend::Elsewhere(_) => None,
         });
         let upstreams = match before.filter(|(earlier, _)| earlier.has_same_upstream) {
             Some((_, server)) => Arc::clone(&server.upstreams),

@@ -125,12 +125,13 @@ pub(crate) fn strip_response(headers: &mut HeaderMap) {
 
 /// Removes a header that the gateway writes itself, in each spelling that a server could take for it.
 pub(crate) fn remove_spellings(headers: &mut HeaderMap, name: &HeaderName) {
+    remove(headers, |other| is_spelling_of(other, name.as_str()));
+}
+
+/// Whether a server could take one name of a header, in lower case, for the other.
+pub(crate) fn is_spelling_of(name: &str, other: &str) -> bool {
     let with_hyphens = |byte: u8| if byte.is_ascii_alphanumeric() { byte } else { b'-' };
-    let name = name.as_str();
-    remove(headers, |other| {
-        name.len() == other.len()
-            && name.bytes().map(with_hyphens).eq(other.bytes().map(with_hyphens))
-    });
+    name.len() == other.len() && name.bytes().map(with_hyphens).eq(other.bytes().map(with_hyphens))
 }
 
 /// Whether a header belongs to the message or its connection, so that a configuration must not set it.

@@ -121,6 +121,35 @@ impl Identity {
     }
 }
 
+impl Identity {
+    /// The headers for a proxy that passes the request on. Each is there, and is empty if there is nothing to tell, so that it
+    /// takes the place of one that the client has sent.
+    ///
+    /// # Errors
+    ///
+    /// As [`add`](Self::add).
+    pub(crate) fn for_proxy(&self, caller: Option<&AuthInfo>) -> Result<HeaderMap, String> {
+        let mut headers = HeaderMap::new();
+        self.add(caller, &mut headers)?;
+        for name in self.told_names() {
+            headers.entry(name).or_insert(HeaderValue::from_static(""));
+        }
+        Ok(headers)
+    }
+
+    /// The names of all headers that say who calls.
+    pub(crate) fn told_names(&self) -> impl Iterator<Item = &HeaderName> {
+        static ALWAYS: [HeaderName; 4] = [SUBJECT, ISSUER, CLIENT_ID, SCOPES];
+        static TOKEN: [HeaderName; 1] = [AUTHORIZATION];
+        let always: &[HeaderName] = match self.told {
+            Told::Nothing => &[],
+            Told::Headers(_) => &ALWAYS,
+            Told::Token(_) => &TOKEN,
+        };
+        always.iter().chain(self.told.headers())
+    }
+}
+
 impl Told {
     /// The headers whose names the description chooses.
     fn headers(&self) -> impl Iterator<Item = &HeaderName> {

@@ -67,6 +67,8 @@ pub(crate) struct Around {
     /// Limits the line about API keys where none are accepted.
     pub(crate) api_key_hint: Arc<LogLimit>,
     pub(crate) max_message_bytes: Option<usize>,
+    /// Whether the bodies of requests arrive here, with the requests.
+    pub(crate) gets_bodies: bool,
 }
 
 /// A protected resource.
@@ -162,7 +164,9 @@ impl Protected {
                 key.map(|key| parts.extensions.insert(key));
                 recording.iter().for_each(|it| drop(parts.extensions.insert(it.clone())));
                 notes.iter().for_each(|it| drop(parts.extensions.insert(it.clone())));
-                let body = RecordedBody::new(body, recording);
+                // A proxy that asks may keep the body: then it is not known that there is none.
+                let is_seen = self.around.gets_bodies || parts.method != Method::POST;
+                let body = RecordedBody::new(body, recording.filter(|_| is_seen));
                 self.decide(Request::from_parts(parts, body), notes.as_ref()).await
             }
             Err(api_key::Unclear) => {

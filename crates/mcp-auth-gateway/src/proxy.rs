@@ -25,6 +25,7 @@ use crate::backend::{Backend, HttpServer};
 use crate::budget::{RequestBody, Share};
 use crate::connections::network_of;
 use crate::headers::{remove_spellings, strip_request, strip_response};
+use crate::identity::Identity;
 use crate::limits::{Caller, Limits, too_many};
 use crate::places::Place;
 use crate::recorded::{Message, Recording};
@@ -108,6 +109,9 @@ impl Service<Request<RequestBody>> for Proxy {
                     }
                     None => busy(&server.resource),
                 },
+                (Ok(()), Backend::Elsewhere(identity)) => {
+                    may_pass(identity, request.extensions().get())
+                }
                 (Ok(()), Backend::Stdio(stdio)) => {
                     stdio.answer(request).await.map(|body| Either::Right(Either::Right(body)))
                 }
@@ -166,6 +170,29 @@ impl Proxy {
     }
 }
 
+/// In the extensions of a response: the request is admitted, and another proxy may pass it on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MayPass;
+
+/// The answer to a proxy that asks about an admitted request.
+fn may_pass(identity: &Identity, caller: Option<&AuthInfo>) -> Response<ProxyBody> {
+    match identity.for_proxy(caller) {
+        Ok(headers) => {
+            let mut response = Response::new(Either::Right(Either::Left(Full::default())));
+            *response.headers_mut() = headers;
+            response.extensions_mut().insert(MayPass);
+            response
+        }
+        Err(error) => cannot_tell(&error),
+    }
+}
+
+/// The caller of an admitted request cannot be told.
+fn cannot_tell(error: &str) -> Response<ProxyBody> {
+    tracing::error!(target: "mcp_auth", error, "{}", IDENTITY_UNKNOWN.advice);
+    failed("the server behind this gateway cannot be asked\n", IDENTITY_UNKNOWN)
+}
+
 async fn pass_on(
     HttpServer { resource, upstreams, identity, exchange, not_found }: &HttpServer,
     place: Place<u64>,
@@ -181,8 +208,7 @@ async fn pass_on(
     }
     let caller = request.extensions().get::<AuthInfo>().cloned();
     if let Err(error) = identity.add(caller.as_ref(), request.headers_mut()) {
-        tracing::error!(target: "mcp_auth", error, "{}", IDENTITY_UNKNOWN.advice);
-        return failed("the server behind this gateway cannot be asked\n", IDENTITY_UNKNOWN);
+        return cannot_tell(&error);
     }
     if let Some(exchange) = exchange
         && let Err(denial) = exchange.add(caller.as_ref(), request.headers_mut()).await

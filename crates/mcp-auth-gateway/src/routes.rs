@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::request::Parts;
-use http::uri::{Authority, Scheme};
+use http::uri::Authority;
 use http::{Request, Response, StatusCode, Uri, header};
 use http_body_util::Either;
 use hyper::body::Incoming;
@@ -12,6 +12,8 @@ use mcp_auth::{McpAuth, MetadataService, SecurityEventReceiver, ServerMetadataSe
 use mcp_auth_config::ResourceConfig;
 use tower_service::Service as _;
 
+use crate::forward_auth::ForwardAuth;
+use crate::host::{host_of, request_host, trimmed};
 use crate::log_limit::LogLimit;
 use crate::protected::{Around, GatewayBody, Protected, because, ours};
 use crate::refusals::{Asked, Because, Refusals};
@@ -29,10 +31,17 @@ const UNKNOWN_PATH: Because = Because {
     advice: "no resource is at this path: compare it with the URLs of the resources; a proxy in front must not remove a part of it",
 };
 
+const ASKED_ELSEWHERE: Because = Because {
+    code: "asked_elsewhere",
+    advice: "the resource has `mode = \"forward-auth\"`: the proxy in front must pass its requests on to the MCP server, and ask the gateway only at `forward_auth.path`",
+};
+
 /// What is at a path of a host.
 #[derive(Clone)]
 enum Endpoint {
     Resource(Box<Protected>),
+    /// A resource whose requests another proxy passes on.
+    Elsewhere,
     Metadata(MetadataService),
     IssuerMetadata(ServerMetadataService),
     SecurityEvents(SecurityEventReceiver),
@@ -43,10 +52,13 @@ enum Endpoint {
 #[derive(Clone, Default)]
 pub(crate) struct Routes {
     by_host: HashMap<Box<str>, Host>,
+    /// Where proxies ask about requests that they pass on themselves, by path.
+    asked: HashMap<Box<str>, ForwardAuth>,
     /// Knows the proxies that say which host was called. Every resource has the same.
     behind_proxies: Option<McpAuth>,
     unknown_host: Arc<LogLimit>,
     refusals: Refusals,
+    elsewhere: Arc<LogLimit>,
 }
 
 /// What is at one host.
@@ -77,7 +89,15 @@ impl Routes {
         resource: &ResourceConfig,
         around: Around,
     ) -> Result<(), String> {
+        let (told_names, refusals) = (around.backend.told_names(), around.shared.refusals.clone());
         let protected = Box::new(Protected::new(auth, around));
+        let asks = resource.forward_auth().map_err(|error| error.to_string())?;
+        if let Some(settings) = &asks {
+            let protected = protected.clone();
+            let asked =
+                ForwardAuth::new(resource, settings.clone(), told_names, refusals, protected)?;
+            self.ask(asked)?;
+        }
         for url in [&resource.url].into_iter().chain(&resource.aliases) {
             let uri: Uri = url.parse().map_err(|_| format!("{url:?} is not a URL"))?;
             let host = uri.authority().map(|authority| host_of(uri.scheme(), authority));
@@ -92,7 +112,11 @@ impl Routes {
                 let receiver = auth.security_event_receiver(events.audiences.clone());
                 insert(trimmed(&events.path), Endpoint::SecurityEvents(receiver))?;
             }
-            insert(trimmed(uri.path()), Endpoint::Resource(protected.clone()))?;
+            let endpoint = match asks {
+                None => Endpoint::Resource(protected.clone()),
+                Some(_) => Endpoint::Elsewhere,
+            };
+            insert(trimmed(uri.path()), endpoint)?;
             for path in auth.metadata_service().paths() {
                 // The document without a path is that of the first resource of a host.
                 let metadata = || Endpoint::Metadata(auth.metadata_service());
@@ -109,11 +133,28 @@ impl Routes {
         Ok(())
     }
 
+    /// Adds a path at which a proxy asks.
+    fn ask(&mut self, asked: ForwardAuth) -> Result<(), String> {
+        if let Some(other) = self.asked.values().find(|other| other.overlaps(&asked)) {
+            return Err(format!(
+                "`forward_auth.path`: a proxy asks about another resource at {:?} or below it: choose another path",
+                other.path()
+            ));
+        }
+        self.asked.extend(asked.paths().into_iter().map(|path| (path, asked.clone())));
+        Ok(())
+    }
+
     /// Answers a request.
     pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<GatewayBody> {
         if request.headers().len() > MAX_HEADERS {
             telemetry::request("too_many_headers");
             return ours(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "too many headers\n");
+        }
+        if !self.asked.is_empty()
+            && let Some(asked) = self.asked.get(trimmed(request.uri().path()))
+        {
+            return asked.answer(request).await;
         }
         let (parts, body) = request.into_parts();
         let host = self.host(&parts);
@@ -132,6 +173,17 @@ impl Routes {
         let request = Request::from_parts(parts, body);
         match endpoint {
             Some(Endpoint::Resource(protected)) => protected.answer(request).await,
+            Some(Endpoint::Elsewhere) => {
+                telemetry::request(ASKED_ELSEWHERE.code);
+                if self.elsewhere.is_due() {
+                    tracing::warn!(target: "mcp_auth", "refused a request: {}", ASKED_ELSEWHERE.advice);
+                }
+                let response = ours(
+                    StatusCode::NOT_FOUND,
+                    "this gateway does not pass requests on to this resource\n",
+                );
+                self.note(&request.into_parts().0, because(response, ASKED_ELSEWHERE))
+            }
             Some(Endpoint::Metadata(metadata)) => {
                 let Ok(response) = metadata.clone().call(request).await;
                 response.map(|body| Either::Right(Either::Right(body)))
@@ -179,68 +231,4 @@ impl Routes {
 
 fn is_taken(path: &str) -> String {
     format!("something else is at the same host and path, {path:?}: choose another")
-}
-
-/// A path without the slash at its end.
-fn trimmed(path: &str) -> &str {
-    path.strip_suffix('/').unwrap_or(path)
-}
-
-/// The host of a request: of its target, if that has one
-/// ([RFC 9112 §3.2.2](https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2)), or of its one `Host` header.
-fn request_host(request: &Parts) -> Option<Box<str>> {
-    let mut hosts = request.headers.get_all(header::HOST).iter();
-    let named = hosts.next();
-    if hosts.next().is_some() {
-        return None;
-    }
-    match request.uri.authority() {
-        Some(authority) => Some(host_of(request.uri.scheme(), authority)),
-        None => {
-            let authority: Authority = named?.to_str().ok()?.parse().ok()?;
-            Some(host_of(None, &authority))
-        }
-    }
-}
-
-/// Host and port in lower case, without the default port.
-fn host_of(scheme: Option<&Scheme>, authority: &Authority) -> Box<str> {
-    let default_ports: &[u16] = match scheme {
-        Some(scheme) if *scheme == Scheme::HTTP => &[80],
-        Some(scheme) if *scheme == Scheme::HTTPS => &[443],
-        // A `Host` header does not say which scheme a proxy has received.
-        _ => &[80, 443],
-    };
-    let host = authority.host().to_ascii_lowercase();
-    match authority.port_u16().filter(|port| !default_ports.contains(port)) {
-        Some(port) => format!("{host}:{port}").into(),
-        None => host.into(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_host_is_that_of_the_target() {
-        for (target, hosts, expected) in [
-            ("/mcp", &["mcp.example.com"] as &[&str], Some("mcp.example.com")),
-            ("/mcp", &["MCP.example.com:443"], Some("mcp.example.com")),
-            ("/mcp", &["mcp.example.com:8443"], Some("mcp.example.com:8443")),
-            ("/mcp", &["[::1]:8080"], Some("[::1]:8080")),
-            ("http://evil.example/mcp", &["mcp.example.com"], Some("evil.example")),
-            ("https://mcp.example.com:443/mcp", &["evil.example"], Some("mcp.example.com")),
-            ("/mcp", &[], None),
-            ("/mcp", &["a", "b"], None),
-            ("/mcp", &["a b"], None),
-            ("/mcp", &["user@mcp.example.com"], Some("mcp.example.com")),
-        ] {
-            let request = hosts
-                .iter()
-                .fold(Request::get(target), |request, host| request.header(header::HOST, *host));
-            let (request, ()) = request.body(()).expect(target).into_parts();
-            assert_eq!(request_host(&request).as_deref(), expected, "{target} {hosts:?}");
-        }
-    }
 }

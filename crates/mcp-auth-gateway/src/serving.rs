@@ -82,6 +82,7 @@ impl Serving {
                 has_api_keys: resource.api_keys_file.is_some(),
                 api_key_hint: Arc::default(),
                 max_message_bytes: resource.max_message_bytes,
+                gets_bodies: resource.forward_auth.as_ref().is_none_or(|it| it.body),
             };
             routes.add(built.auth(), resource, around.clone()).map_err(wrong)?;
             all.push(around);

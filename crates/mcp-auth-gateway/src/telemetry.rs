@@ -12,7 +12,7 @@ pub(crate) fn decision(outcome: &'static str, time: Duration) {
 }
 
 /// `mcp_auth_gateway_requests_total{outcome}`: requests that reached no resource: `unknown_host`, `unknown_path`,
-/// `too_many_headers`, `buffers_full`, `busy`.
+/// `too_many_headers`, `buffers_full`, `busy`, `not_asked_properly`, `asked_elsewhere`.
 pub(crate) fn request(outcome: &'static str) {
     metrics::counter!("mcp_auth_gateway_requests_total", "outcome" => outcome).increment(1);
 }

@@ -101,7 +101,7 @@ pub use resource::readiness::{IssuerReadiness, Readiness};
 pub use verify::dpop::{Dpop, ProofId};
 pub use verify::introspection_response::introspected;
 pub use verify::jwt;
-pub use verify::mtls::{ClientCertHeader, ClientCertificate, PeerAddr};
+pub use verify::mtls::{Cidr, ClientCertHeader, ClientCertificate, PeerAddr};
 
 #[cfg(feature = "rmcp")]
 pub use integrations::rmcp::{AuthContext, OptionalAuthInfo, requires};

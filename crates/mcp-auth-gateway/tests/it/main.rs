@@ -1,6 +1,7 @@
 //! Tests of the gateway, one file per topic, with sockets of this machine.
 
 mod architecture;
+mod forward_auth;
 mod keys;
 mod monitoring;
 mod proxy;

@@ -93,8 +93,20 @@ impl World {
         let port = listener.local_addr().expect("an address").port();
         drop(listener);
         let resource = format!("http://127.0.0.1:{port}/files");
+        let upstream = format!("upstream = \"http://{upstream}/mcp\"");
+        Self::at(issuer, port, resource, top, &format!("{upstream}\n{rules}")).await
+    }
+
+    /// A gateway at this port, with these keys at the top of its file, and these keys of its resource.
+    pub(crate) async fn at(
+        issuer: ServedIssuer,
+        port: u16,
+        resource: String,
+        top: &str,
+        keys: &str,
+    ) -> Self {
         let config = format!(
-            "listen = \"127.0.0.1:{port}\"\nadmin = \"127.0.0.1:0\"\n{top}\n[issuers.login]\nurl = \"{}\"\n[[resources]]\nurl = \"{resource}\"\nupstream = \"http://{upstream}/mcp\"\nscopes = [\"read\"]\n{rules}",
+            "listen = \"127.0.0.1:{port}\"\nadmin = \"127.0.0.1:0\"\n{top}\n[issuers.login]\nurl = \"{}\"\n[[resources]]\nurl = \"{resource}\"\nscopes = [\"read\"]\n{keys}",
             issuer.url(),
         );
         let config = Config::from_toml(&config).expect("a configuration");

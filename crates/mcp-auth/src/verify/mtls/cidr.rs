@@ -2,9 +2,14 @@
 
 use std::net::IpAddr;
 
-/// All addresses with the same prefix.
+/// A range of IP addresses: all with the same prefix ([RFC 4632](https://www.rfc-editor.org/rfc/rfc4632)).
+///
+/// ```
+/// let proxies = mcp_auth::Cidr::parse("10.0.0.0/8").expect("a range");
+/// assert!(proxies.contains([10, 1, 2, 3].into()));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Cidr {
+pub struct Cidr {
     address: IpAddr,
     bits: u32,
 }
@@ -12,7 +17,8 @@ pub(crate) struct Cidr {
 impl Cidr {
     /// Parses `10.0.0.0/8`, `fd00::/8`, or one address. Returns `None` for anything else, and for a range of all
     /// addresses (`/0`).
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
         let (address, bits) = match text.split_once('/') {
             Some((address, bits)) => (address, Some(bits)),
             None => (text, None),
@@ -28,7 +34,8 @@ impl Cidr {
     }
 
     /// Whether the range contains an address. An IPv4-mapped IPv6 address counts as the IPv4 address.
-    pub(crate) fn contains(self, address: IpAddr) -> bool {
+    #[must_use]
+    pub fn contains(self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
             (IpAddr::V4(ours), IpAddr::V4(theirs)) => {
                 (ours.to_bits() ^ theirs.to_bits()).leading_zeros() >= self.bits

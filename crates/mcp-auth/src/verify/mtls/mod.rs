@@ -6,6 +6,6 @@ mod cidr;
 mod verifier;
 
 pub use certificate::{ClientCertificate, PeerAddr};
-pub(crate) use cidr::Cidr;
+pub use cidr::Cidr;
 pub use header::ClientCertHeader;
 pub(crate) use verifier::{CertificateVerifier, TrustedProxies};
