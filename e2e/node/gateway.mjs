@@ -13,7 +13,12 @@ const tools = { list_notes: ['notes:read'], add_note: ['notes:write'], wait: [],
 const python = [inE2e('.venv/bin/python'), inE2e('python/open_notes.py')];
 const typescript = [process.execPath, inE2e('node/open_notes.mjs')];
 /** A world with the gateway in front of a server of TypeScript, and with more settings. */
-export const inFrontOfTypescript = (version, settings) => ({ server: 'gateway', upstream: [...typescript, version], settings: { tools, ...settings } });
+export const inFrontOfTypescript = (version, settings, world) => ({
+  server: 'gateway',
+  upstream: [...typescript, version],
+  settings: { tools, ...settings },
+  ...world,
+});
 
 const FASTMCP = { server: 'gateway', upstream: python, settings: { tools } };
 const TYPESCRIPT_1 = inFrontOfTypescript('v1');
@@ -60,7 +65,7 @@ export function gateway({ stepsUp, clients }) {
 }
 
 /** `long`: the length of the call that is cancelled, by which the server names it. */
-async function progresses(world, client, protocol, long) {
+export async function progresses(world, client, protocol, long) {
   const [program, ...args] = client.command;
   const text = await output(program, [...args, world.resource, 'progress'], { PROTOCOL: protocol, LONG: long }, 60);
   const { waited, reports, cancelled, ...printed } = JSON.parse(text);

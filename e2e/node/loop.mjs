@@ -29,7 +29,7 @@ function report(error, world) {
     const log = world?.processes[name]?.log().trimEnd().split('\n').slice(-30);
     return log ? `\n--- the ${name}'s last lines ---\n${log.join('\n')}` : '';
   };
-  const text = `${error.stack ?? error}${tail('server')}${tail('issuer')}`;
+  const text = `${error.stack ?? error}${tail('server')}${tail('front')}${tail('issuer')}`;
   return text.replace(/^/gm, '    ');
 }
 

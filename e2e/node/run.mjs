@@ -9,6 +9,7 @@ import { betterAuth } from './better_auth.mjs';
 import { bound, signsInWithProof } from './bound.mjs';
 import { codex } from './codex.mjs';
 import { firstLogin } from './first_login.mjs';
+import { fronted } from './fronted.mjs';
 import { gateway } from './gateway.mjs';
 import { hydra } from './hydra.mjs';
 import { introspection } from './introspection.mjs';
@@ -106,6 +107,7 @@ const scenarios = [
   ...firstLogin(CLIENTS),
   ...gateway({ stepsUp, clients: [...TYPESCRIPT, ...OTHERS] }),
   ...statusPage,
+  ...fronted({ stepsUp, clients: [...TYPESCRIPT, PYTHON] }),
   ...codex(),
   ...resources(),
   ...slow(),

@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { startFront } from './fronts.mjs';
 import { keycloak } from './keycloak_issuer.mjs';
 import { answers, freePort, listens, running, scratch, start, until } from './processes.mjs';
 
@@ -56,7 +57,7 @@ const ISSUERS = {
   },
 };
 
-/** Why there are no issuers of this make on this machine, if there are none: see the script `run`. */
+/** Why there are no issuer or proxy of this make on this machine, if there is none: see the script `run`. */
 export const skipped = ({ make = '', needs = make }) => process.env[`E2E_SKIP_${needs.toUpperCase()}`];
 
 /** Starts what several worlds share, so that it is there when the first of them needs it. */
@@ -79,12 +80,13 @@ const SERVERS = {
 /**
  * A world with an issuer of this `make`, started with those of the options `told` that it knows, and with the server `server`,
  * started with the variables of `environment`, or of what that returns for the resource and the issuer's admin port. `sessions` says whether older clients get
- * a session. `byName` tells the server the issuer's provider. A gateway has an `upstream`, a command to which its port is added, or a `stdio` server, and `settings` of the resource. Nothing runs yet: see `startIssuer` and `startServer`.
+ * a session. `byName` tells the server the issuer's provider. A gateway has an `upstream`, a command to which its port is added, or a `stdio` server, and `settings` of the resource; a proxy, `front`, is in front of it, and perhaps `asks` it only. Nothing runs yet: see `startIssuer` and `startServer`.
  */
-export async function newWorld({ make = 'oidc-provider', server = 'whoami', sessions = true, byName = false, environment = {}, upstream, stdio, settings, ...told }) {
+export async function newWorld({ make = 'oidc-provider', server = 'whoami', sessions = true, byName = false, environment = {}, upstream, stdio, settings, front, asks = false, ...told }) {
   const { command: issuerCommand, takes, health = '/admin/hits', prints, shared, token, revocation, provider, path: fixedPath } = ISSUERS[make];
   const { command, scopes } = SERVERS[server];
   const serverPort = await freePort();
+  const gatewayPort = front ? await freePort() : serverPort;
   const origin = `http://127.0.0.1:${serverPort}`;
   const resource = `${origin}/mcp`;
   const realm = `mcp-${serverPort}`; // of an issuer that is shared
@@ -128,8 +130,11 @@ export async function newWorld({ make = 'oidc-provider', server = 'whoami', sess
     /** Starts the server behind a gateway, unless the gateway does, and writes the gateway's file. */
     async startUpstream() {
       const file = join(scratch, `${serverPort}.json`);
-      const behind = { url: resource, scopes: [scopes], ...(stdio ? { command: stdio } : { upstream: await this.listeningUpstream() }), ...settings };
-      writeFileSync(file, JSON.stringify({ listen: `127.0.0.1:${serverPort}`, issuers: { login: { url: issuer } }, resources: [behind] }));
+      const port = stdio ? undefined : await this.listeningUpstream();
+      const passesOn = stdio ? { command: stdio } : { upstream: `http://127.0.0.1:${port}/mcp` };
+      if (front) this.processes.front = startFront(front, asks, { port: serverPort, gateway: gatewayPort, upstream: port });
+      const behind = { url: resource, scopes: [scopes], ...(!asks && passesOn), ...settings };
+      writeFileSync(file, JSON.stringify({ listen: `127.0.0.1:${gatewayPort}`, issuers: { login: { url: issuer } }, resources: [behind] }));
       return { GATEWAY_FILE: file };
     },
 
@@ -139,7 +144,7 @@ export async function newWorld({ make = 'oidc-provider', server = 'whoami', sess
       const child = start(program, [...args, String(port)]);
       this.processes.upstream = child;
       await until('the upstream answers', () => running(child, 'upstream') && listens(`http://127.0.0.1:${port}`));
-      return `http://127.0.0.1:${port}/mcp`;
+      return port;
     },
 
     async startServer() {

@@ -222,12 +222,18 @@ fn introduce(
             number => format!("number of rules: {number}"),
         };
         let url = &resource.url;
-        let upstream = match (&resource.upstream, &resource.command) {
-            (Some(upstream), _) => upstream.to_vec().join(" and "),
+        let role = match (&resource.upstream, &resource.command, &resource.forward_auth) {
+            (_, _, Some(asks)) => {
+                format!("passed on by a proxy ({:?}), which asks here", asks.proxy)
+            }
+            (Some(upstream), _, None) => format!("in front of {}", upstream.to_vec().join(" and ")),
             // Not its arguments, which may have been keys in the file of another client.
-            (None, command) => command.iter().flatten().take(1).cloned().collect(),
+            (None, command, None) => {
+                let program: String = command.iter().flatten().take(1).cloned().collect();
+                format!("in front of {program}")
+            }
         };
-        writeln!(out, "\n  {url}\n  in front of {upstream}; {rules}")?;
+        writeln!(out, "\n  {url}\n  {role}; {rules}")?;
         writeln!(out, "  Claude Code  claude mcp add --transport http protected {url}")?;
     }
     if let Some(development) = development {
