@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use mcp_auth::{AuthorizationServer, Downstream, McpAuth};
+use mcp_auth::{AuthorizationServer, McpAuth};
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +12,7 @@ use crate::audit::AuditConfig;
 use crate::duration::Seconds;
 use crate::error::Error;
 use crate::events::RevocationsConfig;
+use crate::exchange::UpstreamToken;
 use crate::issuer::IssuerConfig;
 use crate::redis::RedisConfig;
 use crate::resource::ResourceConfig;
@@ -137,7 +138,7 @@ impl Config {
         Ok(())
     }
 
-    /// What the tokens of a resource are exchanged for. Returns `None` if they are not.
+    /// The token that the MCP server of a resource gets from its issuer. Returns `None` if it gets none.
     ///
     /// # Errors
     ///
@@ -146,7 +147,7 @@ impl Config {
         &self,
         resource: &ResourceConfig,
         auth: &McpAuth,
-    ) -> Result<Option<Downstream>, Error> {
+    ) -> Result<Option<UpstreamToken>, Error> {
         let Some(exchange) = &resource.exchange else { return Ok(None) };
         let issuer = match &exchange.issuer {
             None => None,
@@ -163,7 +164,7 @@ impl Config {
         let server = server.ok_or_else(|| {
             Error::new("`exchange` needs `issuer`, the name of one of the issuers of this resource")
         })?;
-        exchange.to_downstream(server).map(Some)
+        exchange.to_token(server).map(Some)
     }
 }
 

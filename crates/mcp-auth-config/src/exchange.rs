@@ -1,6 +1,6 @@
 //! Token exchange (RFC 8693), as data.
 
-use mcp_auth::{AuthorizationServer, Downstream, TokenExchange};
+use mcp_auth::{AuthorizationServer, Downstream, ServiceToken, TokenExchange};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +13,9 @@ use crate::secret::SecretSource;
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExchangeConfig {
+    /// How the token is asked for. Default: `token_exchange`.
+    #[serde(default)]
+    pub grant: ExchangeGrant,
     /// The name of the issuer, if the resource has several. Only its tokens are exchanged.
     pub issuer: Option<String>,
     /// The client identifier of the gateway at the issuer.
@@ -45,6 +48,28 @@ pub struct ExchangeConfig {
     pub timeout: Option<Seconds>,
 }
 
+/// How a token for an MCP server is asked for.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExchangeGrant {
+    /// In exchange for the caller's (RFC 8693).
+    #[default]
+    TokenExchange,
+    /// On behalf of the caller, as Microsoft Entra has it (RFC 7523).
+    OnBehalfOf,
+    /// For the gateway itself: the same token for all callers (RFC 6749 §4.4).
+    ClientCredentials,
+}
+
+/// What an MCP server gets instead of the caller's token.
+#[derive(Clone, Debug)]
+pub enum UpstreamToken {
+    /// A token in the name of the caller.
+    OfCaller(Downstream),
+    /// A token of the gateway.
+    OfGateway(ServiceToken),
+}
+
 /// How the gateway authenticates at the token endpoint.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -61,12 +86,12 @@ pub enum ExchangeMethod {
 }
 
 impl ExchangeConfig {
-    /// The target of the exchange, at this issuer.
+    /// The token that is asked for at this issuer.
     ///
     /// # Errors
     ///
     /// If keys are missing or contradict each other, or the secret cannot be read.
-    pub(crate) fn to_downstream(&self, server: &AuthorizationServer) -> Result<Downstream, Error> {
+    pub(crate) fn to_token(&self, server: &AuthorizationServer) -> Result<UpstreamToken, Error> {
         let client = &self.client_id;
         let is_of_key = self.algorithm.is_some() || self.kid.is_some();
         if is_of_key && self.method != ExchangeMethod::PrivateKeyJwt {
@@ -118,15 +143,45 @@ impl ExchangeConfig {
             }
         }
         let scopes = self.scopes.clone();
-        let target = match (&self.audience, &self.resource) {
-            (Some(audience), None) => exchange.to_audience(audience, scopes),
-            (None, Some(resource)) => exchange.to_resource(resource, scopes),
-            _ => {
+        let parameter = match (&self.audience, &self.resource) {
+            (Some(audience), None) => Some(("audience", audience.as_str())),
+            (None, Some(resource)) => Some(("resource", resource.as_str())),
+            (None, None) => None,
+            (Some(_), Some(_)) => {
+                return Err(Error::new(
+                    "`exchange` has `audience` and `resource`: set one of them",
+                ));
+            }
+        };
+        let token = match (self.grant, parameter) {
+            (ExchangeGrant::TokenExchange, Some(("audience", name))) => {
+                exchange.to_audience(name, scopes).map(UpstreamToken::OfCaller)
+            }
+            (ExchangeGrant::TokenExchange, Some((_, name))) => {
+                exchange.to_resource(name, scopes).map(UpstreamToken::OfCaller)
+            }
+            (ExchangeGrant::TokenExchange, None) => {
                 return Err(Error::new(
                     "`exchange` needs `audience` or `resource`, one of them: without one, the issuer may give a token for any server",
                 ));
             }
+            (ExchangeGrant::OnBehalfOf, None) => {
+                exchange.on_behalf_of(scopes).map(UpstreamToken::OfCaller)
+            }
+            (ExchangeGrant::OnBehalfOf, Some((key, _))) => {
+                return Err(Error::new(format!(
+                    "`exchange`: `{key}` says nothing with `grant = \"on_behalf_of\"`: the scopes name the MCP server, such as \"api://files/.default\""
+                )));
+            }
+            (ExchangeGrant::ClientCredentials, None) if self.scopes.is_empty() => {
+                return Err(Error::new(
+                    "`exchange` needs `scopes`, `audience` or `resource`: without any, the issuer may give a token for any server",
+                ));
+            }
+            (ExchangeGrant::ClientCredentials, parameter) => {
+                exchange.client_credentials(parameter, scopes).map(UpstreamToken::OfGateway)
+            }
         };
-        target.map_err(|error| Error::of_library(&error))
+        token.map_err(|error| Error::of_library(&error))
     }
 }

@@ -63,7 +63,7 @@ pub use config::{Config, Drain, Tls};
 pub use duration::Seconds;
 pub use error::Error;
 pub use events::{EventPollConfig, RevocationsConfig, SecurityEventsConfig};
-pub use exchange::{ExchangeConfig, ExchangeMethod};
+pub use exchange::{ExchangeConfig, ExchangeGrant, ExchangeMethod, UpstreamToken};
 pub use file::ConfigFile;
 pub use forward_auth::{ForwardAuth, ForwardAuthConfig, ForwardAuthProxy, Mode};
 pub use http_client::HttpConfig;

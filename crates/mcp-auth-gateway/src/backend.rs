@@ -186,11 +186,11 @@ fn exchange(
     auth: &McpAuth,
     identity: &Identity,
 ) -> Result<Option<Arc<Exchange>>, String> {
-    let target = config.exchange(resource, auth).map_err(|error| error.to_string())?;
-    if target.is_some() && identity.writes_authorization() {
+    let token = config.exchange(resource, auth).map_err(|error| error.to_string())?;
+    if token.is_some() && identity.writes_authorization() {
         return Err("`exchange` uses the header `Authorization`, which `identity` or `upstream_headers` sets too".into());
     }
-    Ok(target.map(|target| Arc::new(Exchange { auth: auth.clone(), target })))
+    Ok(token.map(|token| Arc::new(Exchange { auth: auth.clone(), token })))
 }
 
 /// A key that says something about requests over HTTP to the server.

@@ -1,19 +1,21 @@
-//! Exchanges the token of a caller for one that the upstream accepts.
+//! The token that the upstream gets from the issuer, in the name of a caller or for the gateway itself.
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, HeaderMap};
 use http::{Response, StatusCode};
-use mcp_auth::{AuthInfo, Denial, Downstream, McpAuth};
+use mcp_auth::{AuthInfo, Denial, McpAuth};
+use mcp_auth_config::UpstreamToken;
 
-/// Which tokens are exchanged, and for what.
+/// Which token the upstream gets.
 #[derive(Clone, Debug)]
 pub(crate) struct Exchange {
     pub(crate) auth: McpAuth,
-    pub(crate) target: Downstream,
+    pub(crate) token: UpstreamToken,
 }
 
 impl Exchange {
-    /// Adds the new token to a request of which the client's credentials were removed. A caller without a token gets none.
+    /// Adds the token to an admitted request, of which the client's credentials were removed. In the name of a caller without
+    /// a token, there is none.
     ///
     /// # Errors
     ///
@@ -23,24 +25,34 @@ impl Exchange {
         caller: Option<&AuthInfo>,
         headers: &mut HeaderMap,
     ) -> Result<(), Denial> {
-        if let Some(caller) = caller {
-            let token = caller.exchange(&self.target).await?;
-            headers.insert(AUTHORIZATION, token.authorization());
-        }
+        let token = match (&self.token, caller) {
+            (UpstreamToken::OfCaller(target), Some(caller)) => caller.exchange(target).await?,
+            (UpstreamToken::OfCaller(_), None) => return Ok(()),
+            (UpstreamToken::OfGateway(token), _) => token.current().await?,
+        };
+        headers.insert(AUTHORIZATION, token.authorization());
         Ok(())
     }
 
     /// The response to a request that cannot be passed on.
     pub(crate) fn refuse(&self, denial: &Denial) -> Response<Bytes> {
-        let status = denial.status();
         let detail = denial.operator_detail().unwrap_or_default();
         let resource = self.auth.resource();
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            // The library has warned, as often as it is worth.
-            tracing::debug!(target: "mcp_auth", resource, detail, "the issuer does not exchange the token of a caller at the moment");
-        } else {
-            tracing::info!(target: "mcp_auth", resource, detail, "the issuer does not exchange the token of a caller");
+        let mut response = self.auth.refuse(denial);
+        match &self.token {
+            // No caller can change that.
+            UpstreamToken::OfGateway(_) => {
+                tracing::debug!(target: "mcp_auth", resource, detail, "the gateway has no token for the upstream");
+                *response.status_mut() = StatusCode::BAD_GATEWAY;
+            }
+            UpstreamToken::OfCaller(_) if denial.status() == StatusCode::SERVICE_UNAVAILABLE => {
+                // The library has warned, as often as it is worth.
+                tracing::debug!(target: "mcp_auth", resource, detail, "the issuer does not exchange the token of a caller at the moment");
+            }
+            UpstreamToken::OfCaller(_) => {
+                tracing::info!(target: "mcp_auth", resource, detail, "the issuer does not exchange the token of a caller");
+            }
         }
-        self.auth.refuse(denial)
+        response
     }
 }

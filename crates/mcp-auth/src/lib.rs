@@ -66,7 +66,7 @@ pub use issuer::authorization_server::{AuthorizationServer, FetchIssuerError, Is
 pub use issuer::event_poll::EventPoll;
 pub use issuer::introspection::Introspection;
 pub use issuer::revocations::{RevocationChanges, RevocationRecord, Revocations};
-pub use issuer::token_exchange::{Downstream, ExchangedToken, TokenExchange};
+pub use issuer::token_exchange::{Downstream, ExchangedToken, ServiceToken, TokenExchange};
 pub use issuer::verifier::Verifier;
 pub use model::auth_info::{AuthInfo, Principal};
 pub use model::confirmation::Confirmation;

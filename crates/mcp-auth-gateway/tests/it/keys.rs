@@ -158,6 +158,38 @@ async fn the_upstream_gets_a_token_of_its_own_for_the_callers() {
 }
 
 #[tokio::test]
+async fn the_upstream_gets_a_token_of_the_gateway_itself() {
+    const TOKEN: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 68\r\n\r\n{\"access_token\":\"of-gateway\",\"token_type\":\"Bearer\",\"expires_in\":60 }";
+    const REFUSED: &str = "HTTP/1.1 401 X\r\nContent-Type: application/json\r\nContent-Length: 26\r\n\r\n{\"error\":\"invalid_client\"}";
+    for (answer, status) in [(TOKEN, "200"), (REFUSED, "502")] {
+        let (upstream, endpoint) =
+            (Upstream::answering(OK).await, Upstream::answering(answer).await);
+        let keys = format!(
+            "exchange = {{ grant = \"client_credentials\", client_id = \"gateway\", secret = \"env:CARGO_PKG_NAME\", endpoint = \"http://{}/token\", scopes = [\"files\"] }}",
+            endpoint.address
+        );
+        let world = World::new(upstream.address, &keys).await;
+        // Who is not admitted causes no request for it.
+        assert!(world.post(&world.token(&["other"]), "", "{}").await.starts_with("HTTP/1.1 403"));
+        assert!(world.post("x", "", "{}").await.starts_with("HTTP/1.1 401"));
+        assert_eq!(endpoint.requests().len(), 0);
+        for subject in ["alice", "bob"] {
+            let token = world.issuer.token().audience(world.resource.as_str()).subject(subject);
+            let token = token.scopes(["read"]).sign();
+            let response = world.post(&token, "", "{}").await;
+            assert!(response.starts_with(&format!("HTTP/1.1 {status}")), "{response}");
+            let asked = endpoint.requests();
+            assert!(asked[0].contains("grant_type=client_credentials&scope=files"), "{asked:?}");
+            assert!(!asked.iter().any(|request| request.contains(&token)), "{asked:?}");
+        }
+        assert_eq!(endpoint.requests().len(), 1, "one for all callers");
+        for request in upstream.requests() {
+            assert!(request.contains("authorization: Bearer of-gateway\r\n"), "{request}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_issuer_ends_a_session_at_the_gateway() {
     let upstream = Upstream::answering(OK).await;
     let rules = "security_events = { audiences = [\"gateway\"] }";
@@ -235,6 +267,9 @@ async fn what_cannot_work_is_an_error() {
         "exchange = { client_id = \"a\", secret = \"env:PATH\", audience = \"a\", resource = \"https://b\" }",
         "exchange = { client_id = \"a\", secret = \"env:PATH\", audience = \"a\", issuer = \"other\" }",
         "exchange = { client_id = \"a\", secret = \"env:PATH\", audience = \"a\" }\nupstream_headers = { Authorization = \"env:CARGO_PKG_NAME\" }",
+        "exchange = { grant = \"client_credentials\", client_id = \"a\", secret = \"env:PATH\" }",
+        "exchange = { grant = \"on_behalf_of\", client_id = \"a\", secret = \"env:PATH\" }",
+        "exchange = { grant = \"on_behalf_of\", client_id = \"a\", secret = \"env:PATH\", scopes = [\"b\"], audience = \"a\" }",
         "security_events = { path = \"events\", audiences = [\"a\"] }",
         "security_events = { path = \"/.well-known/oauth-protected-resource\", audiences = [\"a\"] }",
         "metadata_url = \"https://a.example/security-events\"\nsecurity_events = { audiences = [\"a\"] }",

@@ -225,6 +225,120 @@ async fn the_request_has_the_form_of_rfc_8693() {
 }
 
 #[tokio::test]
+async fn on_behalf_of_sends_the_callers_token_as_an_assertion() {
+    let world = World::new();
+    // As Entra answers: without `issued_token_type`.
+    world.answers(Answer::Token(json!({"issued_token_type": null, "ext_expires_in": 600})));
+    let caller = world.caller("alice").await;
+    let calendar = world.exchange().on_behalf_of(["api://calendar/.default"]).expect("a target");
+    let token = caller.exchange(&calendar).await.expect("a token");
+    let (form, _) = world.last();
+    let expected = [
+        ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"),
+        ("assertion", caller.token().expose()),
+        ("requested_token_use", "on_behalf_of"),
+        ("scope", "api://calendar/.default"),
+    ];
+    assert_eq!(form, expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
+    let again = caller.exchange(&calendar).await.expect("a token");
+    assert_eq!((again.expose(), world.asked()), (token.expose(), 1));
+    world.caller("bob").await.exchange(&calendar).await.expect("a token");
+    assert_eq!(world.asked(), 2, "another caller's token is another's");
+
+    // The issuer wants another login of the caller: nobody else is refused.
+    world.answers(Answer::Error(400, "interaction_required"));
+    let denial = world.caller("carol").await.exchange(&calendar).await.expect_err("refused");
+    assert_eq!(denial.status(), 403);
+    let detail = denial.operator_detail().unwrap_or_default();
+    assert!(detail.contains("for the scopes \"api://calendar/.default\""), "{detail}");
+    // A server that sends the assertion back.
+    world.answers(Answer::Token(json!({"access_token": caller.token().expose()})));
+    let dave = world.caller("dave").await;
+    world.answers(Answer::Token(json!({"access_token": dave.token().expose()})));
+    assert_eq!(dave.exchange(&calendar).await.expect_err("its own token").status(), 503);
+    let error = world.exchange().on_behalf_of("").expect_err("no scopes");
+    assert!(error.to_string().contains("names the scopes of the other server"), "{error}");
+}
+
+#[tokio::test]
+async fn a_service_token_is_requested_once_and_again_before_it_expires() {
+    let world = World::new();
+    world.answers(Answer::Token(json!({"issued_token_type": null, "expires_in": 100})));
+    let own = world.exchange().client_credentials(Some(("audience", CALENDAR)), ["a"]);
+    let own = own.expect("a target");
+    assert_eq!(world.asked(), 0, "nobody has needed it");
+    let gate = world.hold();
+    let calls: Vec<_> = (0..20)
+        .map(|_| {
+            let own = own.clone();
+            tokio::spawn(async move { own.current().await })
+        })
+        .collect();
+    settle().await;
+    gate.add_permits(100);
+    for call in calls {
+        call.await.expect("it ends").expect("a token");
+    }
+    assert_eq!(world.asked(), 1, "one request for all");
+    let (form, headers) = world.last();
+    let expected = [("grant_type", "client_credentials"), ("audience", CALENDAR), ("scope", "a")];
+    assert_eq!(form, expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
+    assert_eq!(headers[AUTHORIZATION], "Basic bm90ZXMtc2VydmVyOmNvcnJlY3QraG9yc2U=");
+
+    // (seconds that have passed, requests in all): it is used for 90 seconds, and renewed in the background after 72.
+    for (passed, asked) in [(71, 1), (2, 2), (71, 2), (2, 3)] {
+        world.issuer.clock().advance(Duration::from_secs(passed));
+        own.current().await.expect("a token");
+        settle().await;
+        assert_eq!(world.asked(), asked, "{passed}");
+    }
+    // While the issuer is out of reach, the token is used as long as it is valid, and no longer.
+    world.answers(Answer::Raw(500, String::new()));
+    world.issuer.clock().advance(Duration::from_secs(80));
+    own.current().await.expect("it is still valid");
+    settle().await;
+    world.issuer.clock().advance(Duration::from_secs(11));
+    let denial = own.current().await.expect_err("it is not valid anymore");
+    assert_eq!(*denial.kind(), DenialKind::Unavailable { retry_after: denial_retry(&denial) });
+    assert_eq!(denial.status(), 503);
+}
+
+fn denial_retry(denial: &Denial) -> Duration {
+    match denial.kind() {
+        DenialKind::Unavailable { retry_after } => *retry_after,
+        _ => Duration::ZERO,
+    }
+}
+
+#[tokio::test]
+async fn a_service_token_that_is_refused_is_an_outage_of_this_server_and_not_asked_for_by_each_call()
+ {
+    for (answer, why) in [
+        (Answer::Error(401, "invalid_client"), "`invalid_client`"),
+        (Answer::Error(400, "invalid_scope"), "`invalid_scope`"),
+        (Answer::Raw(500, String::new()), "the token endpoint does not answer"),
+        (Answer::Raw(200, "{}".into()), "the token endpoint does not answer as RFC 8693 says"),
+    ] {
+        let world = World::new();
+        world.answers(answer);
+        let own = world.exchange().client_credentials(None, ["a"]).expect("a target");
+        for _ in 0..50 {
+            let denial = own.current().await.expect_err("refused");
+            assert_eq!(denial.status(), 503);
+            let cause = denial.source().map(ToString::to_string).unwrap_or_default();
+            assert!(cause.contains(why), "{cause}");
+        }
+        assert_eq!(world.asked(), 1, "{why}");
+        assert!(!world.last().0.contains_key("audience"));
+        world.answers(Answer::Token(json!({"issued_token_type": null})));
+        world.issuer.clock().advance(Duration::from_secs(2));
+        own.current().await.expect("it is asked again");
+    }
+    let error = World::new().exchange().client_credentials(Some(("audience", "")), ["a"]);
+    assert!(error.is_err(), "an environment variable that is not set");
+}
+
+#[tokio::test]
 async fn a_token_is_cached_for_its_caller_target_and_scopes_and_for_nobody_else() {
     let world = World::new();
     let exchange = world.exchange();

@@ -284,6 +284,10 @@ impl AuthorizationServer {
         self.settings.internal_url.as_ref()
     }
 
+    pub(crate) fn shared_clock(&self) -> Arc<dyn Clock> {
+        self.settings.clock.clone()
+    }
+
     pub(crate) fn used_clock(&self) -> &dyn Clock {
         &*self.settings.clock
     }

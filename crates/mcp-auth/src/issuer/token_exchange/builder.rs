@@ -7,7 +7,9 @@ use std::time::Duration;
 use crate::issuer::authorization_server::AuthorizationServer;
 use crate::issuer::introspection::ClientAuthentication;
 use crate::issuer::token_exchange::exchanger::Exchanger;
+use crate::issuer::token_exchange::service_token::ServiceToken;
 use crate::issuer::token_exchange::settings::Settings;
+use crate::issuer::token_exchange::target::Target;
 use crate::net::fetch::Secret;
 use crate::verify::jwt::Algorithm;
 
@@ -127,6 +129,10 @@ impl TokenExchange {
 
     pub(crate) fn issuer(&self) -> &str {
         self.settings.server.issuer()
+    }
+
+    pub(crate) fn service_token(&self, target: Target) -> ServiceToken {
+        ServiceToken::new(self.settings.clone(), target)
     }
 
     pub(crate) fn exchanger(&self) -> Exchanger {

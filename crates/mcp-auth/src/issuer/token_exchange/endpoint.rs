@@ -10,14 +10,16 @@ use crate::issuer::introspection::{Form, retry_after};
 use crate::issuer::token_exchange::failure::Failure;
 use crate::issuer::token_exchange::response::{self, ACCESS_TOKEN};
 use crate::issuer::token_exchange::settings::Settings;
-use crate::issuer::token_exchange::target::Target;
+use crate::issuer::token_exchange::target::{Grant, Target};
 use crate::issuer::token_exchange::token::ExchangedToken;
 use crate::model::auth_info::AuthInfo;
 use crate::net::fetch::{FetchError, Limits, only_ok};
 use crate::util::shown;
 use crate::util::unix_time::unix_secs;
 
-const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+
+const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -28,21 +30,34 @@ const RESPONSE: &str = "application/json";
 const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 
 impl Settings {
-    /// Asks the server for a token.
+    /// Asks the server for a token, in the name of a caller if there is one.
     pub(super) async fn ask(
         &self,
-        caller: &AuthInfo,
+        caller: Option<&AuthInfo>,
         target: &Target,
         sent_at: SystemTime,
     ) -> Result<ExchangedToken, Failure> {
         let Self { server, authentication, timeout, .. } = self;
         let url = self.token_endpoint().await?;
         let mut form = Form::default();
-        form.add("grant_type", GRANT_TYPE);
-        form.add("subject_token", caller.token().expose());
-        form.add("subject_token_type", ACCESS_TOKEN);
-        form.add("requested_token_type", ACCESS_TOKEN);
-        form.add(target.parameter, &target.name);
+        let token = caller.map(|caller| caller.token().expose());
+        match (target.grant, token) {
+            (Grant::Exchange, Some(token)) => {
+                form.add("grant_type", TOKEN_EXCHANGE);
+                form.add("subject_token", token);
+                form.add("subject_token_type", ACCESS_TOKEN);
+                form.add("requested_token_type", ACCESS_TOKEN);
+            }
+            (Grant::OnBehalfOf, Some(token)) => {
+                form.add("grant_type", JWT_BEARER);
+                form.add("assertion", token);
+            }
+            (Grant::ClientCredentials, None) => form.add("grant_type", "client_credentials"),
+            _ => return Err(Failure::Unavailable("the grant does not fit the caller")),
+        }
+        if !target.parameter.is_empty() {
+            form.add(target.parameter, &target.name);
+        }
         if !target.scopes.is_empty() {
             form.add("scope", target.scopes.as_str());
         }
@@ -56,7 +71,7 @@ impl Settings {
         let request = (FORM, form.into_text());
         let response = server.outbound().post(&url, headers, request, RESPONSE, limits).await;
         let response = response.map_err(failed)?;
-        read(&url, response, caller, sent_at)
+        read(&url, response, target.grant, token, sent_at)
     }
 
     async fn token_endpoint(&self) -> Result<String, Failure> {
@@ -79,7 +94,8 @@ impl Settings {
 fn read(
     url: &str,
     response: Response<Bytes>,
-    caller: &AuthInfo,
+    grant: Grant,
+    sent: Option<&str>,
     sent_at: SystemTime,
 ) -> Result<ExchangedToken, Failure> {
     let retry_after = retry_after(response.headers());
@@ -91,7 +107,7 @@ fn read(
         return Err(Failure::of_code(code, response.status()));
     }
     let response = only_ok(url, response).map_err(|error| Failure::Exchange(error, retry_after))?;
-    let parsed = response::parse(response.body(), caller.token().expose(), unix_secs(sent_at));
+    let parsed = response::parse(response.body(), grant, sent, unix_secs(sent_at));
     parsed.map_err(|why| {
         let error = FetchError::InvalidDocument { url: url.to_owned(), why: why.to_owned() };
         Failure::Exchange(error, None)

@@ -270,7 +270,7 @@ struct ExchangeRequest {
 impl ExchangeRequest {
     async fn send(mut self) {
         let shared = self.shared.clone();
-        let asked = shared.settings.ask(&self.caller, &self.target, self.sent_at);
+        let asked = shared.settings.ask(Some(&self.caller), &self.target, self.sent_at);
         self.outcome = Some(asked.await);
     }
 }

@@ -116,8 +116,9 @@ impl Failure {
         retry_after: Duration,
     ) -> Denial {
         let detail = |why: &str| {
-            let (issuer, name) = (shown::field(issuer), shown::field(&target.name));
-            format!("no token of {issuer:?} for the {} {name:?}: {why}", target.parameter)
+            let (parameter, name) = target.described();
+            let (issuer, name) = (shown::field(issuer), shown::field(name));
+            format!("no token of {issuer:?} for the {parameter} {name:?}: {why}")
         };
         let unavailable = |why: &str| Denial::unavailable(retry_after).detail(detail(why));
         match self {

@@ -10,9 +10,11 @@ mod budgets;
 mod endpoint;
 mod exchanger;
 mod downstream;
+mod service_token;
 mod builder;
 
 pub use builder::TokenExchange;
 pub use downstream::Downstream;
-pub(crate) use target::Target;
+pub use service_token::ServiceToken;
+pub(crate) use target::{Grant, Target};
 pub use token::ExchangedToken;

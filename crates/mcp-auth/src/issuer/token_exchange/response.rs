@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::issuer::token_exchange::target::Grant;
 use crate::issuer::token_exchange::token::{ExchangedToken, TokenFields};
 use crate::model::credentials::{MAX_TOKEN_BYTES, is_token68};
 use crate::model::scope::Scopes;
@@ -14,12 +15,14 @@ pub(super) const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_t
 /// An access token that is a JWT may also be called this.
 const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 
-/// Reads a successful response to a request that was sent at `sent_at`, in seconds since 1970, with `subject_token`.
+/// Reads a successful response to a request that was sent at `sent_at`, in seconds since 1970, with the token `sent`, if
+/// there was one.
 ///
 /// The error says what is wrong with the response.
 pub(super) fn parse(
     json: &[u8],
-    subject_token: &str,
+    grant: Grant,
+    sent: Option<&str>,
     sent_at: u64,
 ) -> Result<ExchangedToken, &'static str> {
     let members =
@@ -31,11 +34,13 @@ pub(super) fn parse(
         return Err("its `access_token` is empty, too long, or cannot be sent in a header");
     }
     // MCP authorization: "MUST NOT pass through the token it received".
-    if token == subject_token {
+    if Some(&*token) == sent {
         return Err("its `access_token` is the caller's own token, which must not be sent on");
     }
     match text("issued_token_type").as_deref() {
         Some(ACCESS_TOKEN | JWT) => {}
+        // Only RFC 8693 has this member: the response to another grant is an access token (RFC 6749 §5.1).
+        None if grant != Grant::Exchange => {}
         _ => return Err("its `issued_token_type` is not that of an access token"),
     }
     if !text("token_type").is_some_and(|it| it.eq_ignore_ascii_case("bearer")) {
@@ -115,12 +120,32 @@ mod tests {
             (&[("token_type", j!(null))], None),
             (&[("scope", j!(["a"]))], None),
         ] {
-            let parsed = parse(&json(changes), "callers-own", 1000);
+            let parsed = parse(&json(changes), Grant::Exchange, Some("callers-own"), 1000);
             let found = parsed.map(|token| token.0.expires_at.map(std::num::NonZeroU64::get)).ok();
             assert_eq!(found, expires_at, "{changes:?}");
         }
         for text in ["", "[]", "{", "null", r#"{"access_token":"a","access_token":"b"}"#] {
-            assert!(parse(text.as_bytes(), "s", 0).is_err(), "{text}");
+            assert!(parse(text.as_bytes(), Grant::Exchange, Some("s"), 0).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn other_grants_need_not_say_that_the_token_is_an_access_token() {
+        use serde_json::json as j;
+        for (changes, sent, is_read) in [
+            (&[("issued_token_type", j!(null))][..], None, true),
+            (&[("issued_token_type", j!(null))], Some("callers-own"), true),
+            (&[("issued_token_type", j!(null))], Some("t"), false),
+            (&[("issued_token_type", j!(null)), ("token_type", j!("DPoP"))], None, false),
+            (
+                &[("issued_token_type", j!("urn:ietf:params:oauth:token-type:id_token"))],
+                None,
+                false,
+            ),
+        ] {
+            for grant in [Grant::OnBehalfOf, Grant::ClientCredentials] {
+                assert_eq!(parse(&json(changes), grant, sent, 0).is_ok(), is_read, "{changes:?}");
+            }
         }
     }
 
