@@ -1,5 +1,6 @@
 // Scenarios with Keycloak: JWTs, step-up, lightweight tokens, logout, rotation and DPoP, with the realm of examples/keycloak.
 import { deepStrictEqual, match, rejects, strictEqual } from 'node:assert/strict';
+import { fileURLToPath } from 'node:url';
 import { output, until } from './processes.mjs';
 import { byHand, claims, signIn } from './sign_in.mjs';
 
@@ -13,6 +14,16 @@ const INTROSPECTED = {
   // Keycloak answers only to a client that is in the token's audience: its id is the URL of the resource.
   environment: (resource) => ({ INTROSPECT_ID: resource, INTROSPECT_SECRET: 'change-me', INTROSPECT_JWTS: '1', BELIEVED_FOR: '1' }),
 };
+const ECHO = [process.execPath, fileURLToPath(new URL('echo.mjs', import.meta.url))];
+/** A gateway with a token of Keycloak for the server behind it, by this grant. */
+const gatewayWith = (grant, target) => ({
+  make,
+  server: 'gateway',
+  upstream: ECHO,
+  environment: { SECRET: 'change-me' },
+  settings: (resource) => ({ exchange: { grant, client_id: resource, secret: 'env:SECRET', scopes: ['events:read'], ...target } }),
+});
+const GATEWAY_EXCHANGE = gatewayWith('token_exchange', { audience: 'calendar' });
 const EXCHANGE = { make, server: 'exchange', environment: (_, other) => ({ CALENDAR: `${other}/events`, SECRET: 'change-me' }) };
 
 /** The rows of the table in run.mjs. */
@@ -86,6 +97,22 @@ export function keycloak({ flow, step, signsIn, stepsUp, accepts, refuses, clien
     strictEqual((await calendar(tokens.access_token)).status, 401);
   }
 
+  /** The server behind the gateway gets a token for itself, in the name of the caller, and never that of the caller. */
+  async function gatewayExchanges(world) {
+    const { tokens } = await signIn(world, { scope: 'notes:read', client_id: 'notes-app' });
+    await until('a token is accepted', async () => (await world.post(tokens.access_token)).status === 200);
+    const ask = (token) => fetch(world.resource, { method: 'POST', body: '{}', headers: { 'Content-Type': 'application/json', Authorization: `Bearer ${token}` } });
+    const { headers } = await (await ask(tokens.access_token)).json();
+    const all = headers.filter((_, at) => at % 2 === 1 && headers[at - 1].toLowerCase() === 'authorization');
+    strictEqual(all.length, 1);
+    const { aud, sub, azp, scope } = claims(all[0].slice('Bearer '.length));
+    deepStrictEqual({ aud, sub, azp, scope }, { aud: 'calendar', sub: world.realm.alice, azp: world.resource, scope: 'events:read' });
+    await world.realm.change(world.resource, { 'standard.token.exchange.enabled': 'false' });
+    const other = await signIn(world, { scope: 'notes:read', client_id: 'notes-app' });
+    strictEqual((await ask(other.tokens.access_token)).status, 403);
+    match(world.processes.server.log(), /`invalid_request`: .*Standard Token Exchange is not enabled for this client/);
+  }
+
   async function mayNotExchange(world) {
     await world.realm.change(world.resource, { 'standard.token.exchange.enabled': 'false' });
     const [program, ...args] = v2.command;
@@ -107,6 +134,7 @@ export function keycloak({ flow, step, signsIn, stepsUp, accepts, refuses, clien
     ['keycloak: a lightweight token is introspected, and ends with its session', INTROSPECTED, lightweight],
     ['keycloak: token exchange: a tool calls a second server in the name of its caller', EXCHANGE, exchanges],
     ['keycloak: token exchange: a server that may not exchange tokens is told what to change', EXCHANGE, mayNotExchange],
+    ['keycloak: token exchange: the server behind the gateway gets a token in the name of the caller', GATEWAY_EXCHANGE, gatewayExchanges],
     ['keycloak: DPoP: TypeScript v2 signs in and calls a tool', DPOP, (world) => signsIn(world, v2)],
   ];
 }

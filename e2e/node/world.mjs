@@ -80,7 +80,7 @@ const SERVERS = {
 /**
  * A world with an issuer of this `make`, started with those of the options `told` that it knows, and with the server `server`,
  * started with the variables of `environment`, or of what that returns for the resource and the issuer's admin port. `sessions` says whether older clients get
- * a session. `byName` tells the server the issuer's provider. A gateway has an `upstream`, a command to which its port is added, or a `stdio` server, and `settings` of the resource; a proxy, `front`, is in front of it, and perhaps `asks` it only. Nothing runs yet: see `startIssuer` and `startServer`.
+ * a session. `byName` tells the server the issuer's provider. A gateway has an `upstream`, a command to which its port is added, or a `stdio` server, and `settings` of the resource, or what returns them for its URL; a proxy, `front`, is in front of it, and perhaps `asks` it only. Nothing runs yet: see `startIssuer` and `startServer`.
  */
 export async function newWorld({ make = 'oidc-provider', server = 'whoami', sessions = true, byName = false, environment = {}, upstream, stdio, settings, front, asks = false, ...told }) {
   const { command: issuerCommand, takes, health = '/admin/hits', prints, shared, token, revocation, provider, path: fixedPath } = ISSUERS[make];
@@ -133,7 +133,8 @@ export async function newWorld({ make = 'oidc-provider', server = 'whoami', sess
       const port = stdio ? undefined : await this.listeningUpstream();
       const passesOn = stdio ? { command: stdio } : { upstream: `http://127.0.0.1:${port}/mcp` };
       if (front) this.processes.front = startFront(front, asks, { port: serverPort, gateway: gatewayPort, upstream: port });
-      const behind = { url: resource, scopes: [scopes], ...(!asks && passesOn), ...settings };
+      const own = typeof settings === 'function' ? settings(resource) : settings;
+      const behind = { url: resource, scopes: [scopes], ...(!asks && passesOn), ...own };
       writeFileSync(file, JSON.stringify({ listen: `127.0.0.1:${gatewayPort}`, issuers: { login: { url: issuer } }, resources: [behind] }));
       return { GATEWAY_FILE: file };
     },
