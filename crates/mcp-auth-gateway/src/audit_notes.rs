@@ -7,7 +7,7 @@ use mcp_auth::{AuthInfo, Denial};
 use serde_json::Value;
 
 use crate::audit_line::{AuditCaller, AuditedDecision, cut};
-use crate::refusals::Because;
+use crate::because::Because;
 
 /// What is found out about a request on its way. Clones share it. It is in the extensions of the request.
 #[derive(Clone, Default)]

@@ -12,11 +12,12 @@ use mcp_auth::PeerAddr;
 use mcp_auth_config::{ForwardAuth as Settings, ForwardAuthProxy, ResourceConfig};
 
 use crate::asked_request::{Name, original};
+use crate::because::{Because, because};
 use crate::headers::is_spelling_of;
 use crate::log_limit::LogLimit;
-use crate::protected::{GatewayBody, Protected, because, ours};
+use crate::protected::{GatewayBody, Protected, ours};
 use crate::proxy::MayPass;
-use crate::refusals::{Asked, Because, Refusals};
+use crate::refusals::{Asked, Refusals};
 use crate::telemetry;
 
 /// The credentials of the client, which a server behind Envoy must not get. Other proxies remove them by their configuration.

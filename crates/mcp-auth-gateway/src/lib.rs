@@ -17,6 +17,7 @@ mod recorder;
 mod prometheus;
 mod telemetry;
 mod headers;
+mod because;
 mod host;
 mod asked_request;
 mod trace_context;

@@ -11,10 +11,10 @@ use mcp_auth::{AuthInfo, Operation, Rule, ToolScopes};
 use mcp_auth_config::{LimitsConfig, Rate, ResourceConfig};
 use mcp_auth_redis::Redis;
 
+use crate::because::Because;
 use crate::buckets::{Buckets, Wait};
 use crate::connections::network_of;
 use crate::log_limit::LogLimit;
-use crate::refusals::Because;
 use crate::telemetry;
 
 /// The limits of one resource, and how much of them is used.

@@ -15,13 +15,14 @@ use crate::api_key;
 use crate::audit::CannotBeWritten;
 use crate::audit_notes::Notes;
 use crate::backend::Backend;
+use crate::because::{BUFFERS_FULL, NOT_RECORDED, SEVERAL_CREDENTIALS, because};
 use crate::budget::{Budgets, CountedBody, Share};
 use crate::limits::{Limits, too_many};
 use crate::log_limit::LogLimit;
 use crate::polls::Polls;
 use crate::proxy::{Proxy, ProxyBody, text};
 use crate::recorded::{RecordedBody, Recording};
-use crate::refusals::{Asked, Because};
+use crate::refusals::Asked;
 use crate::shared::Shared;
 use crate::summary::Summary;
 use crate::telemetry;
@@ -39,19 +40,6 @@ const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
 const METHODS: [Method; 5] =
     [Method::GET, Method::HEAD, Method::POST, Method::DELETE, Method::OPTIONS];
 const ALLOWED: &str = "GET, HEAD, POST, DELETE, OPTIONS";
-
-const SEVERAL_CREDENTIALS: Because = Because {
-    code: "several_credentials",
-    advice: "a request has one credential: an API key in `X-API-Key`, or one `Authorization`",
-};
-const NOT_RECORDED: Because = Because {
-    code: "not_recorded",
-    advice: "the audit log cannot be written, and `audit.required` is set: the log says why",
-};
-const BUFFERS_FULL: Because = Because {
-    code: "buffers_full",
-    advice: "too many bytes of request bodies are held: callers send long messages slowly, or `max_buffered_bytes` or `max_anonymous_buffered_bytes` is too low",
-};
 
 /// What a resource has around the library's layer.
 #[derive(Clone)]
@@ -216,12 +204,6 @@ impl Protected {
         }
         response.map(Either::Left)
     }
-}
-
-/// Says to the operator why a request was refused.
-pub(crate) fn because<B>(mut response: Response<B>, because: Because) -> Response<B> {
-    response.extensions_mut().insert(because);
-    response
 }
 
 /// A response of the gateway itself.

@@ -22,6 +22,10 @@ use tower_service::Service;
 use crate::api_key::IsApiKey;
 use crate::audit_notes::Notes;
 use crate::backend::{Backend, HttpServer};
+use crate::because::{
+    BUSY, Because, CLOSED, IDENTITY_UNKNOWN, NOT_AN_API_KEY, REDIRECTED, REFUSED, UNREACHABLE,
+    UPGRADED, because,
+};
 use crate::budget::{RequestBody, Share};
 use crate::connections::network_of;
 use crate::headers::{remove_spellings, strip_request, strip_response};
@@ -29,7 +33,6 @@ use crate::identity::Identity;
 use crate::limits::{Caller, Limits, too_many};
 use crate::places::Place;
 use crate::recorded::{Message, Recording};
-use crate::refusals::Because;
 use crate::shared::Shared;
 use crate::stdio::StdioBody;
 use crate::telemetry;
@@ -40,39 +43,6 @@ use crate::upstreams::Sent;
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 const MCP_SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
-
-const NOT_AN_API_KEY: Because = Because {
-    code: "not_an_api_key",
-    advice: "a token was sent in `X-API-Key`: send it as `Authorization: Bearer`",
-};
-const IDENTITY_UNKNOWN: Because = Because {
-    code: "identity_unknown",
-    advice: "the upstream cannot be told who calls, so it is not asked",
-};
-const UNREACHABLE: Because = Because {
-    code: "upstream_unreachable",
-    advice: "the upstream cannot be reached: check that it is up, and that `upstream` is its address",
-};
-const CLOSED: Because = Because {
-    code: "upstream_closed",
-    advice: "the upstream closed the connection before it answered",
-};
-const REDIRECTED: Because = Because {
-    code: "upstream_redirected",
-    advice: "the upstream redirects: set `upstream` to the URL to which it leads, perhaps with or without a slash at its end",
-};
-const REFUSED: Because = Because {
-    code: "upstream_refused",
-    advice: "the upstream wants credentials of its own: let it accept requests from this gateway without them",
-};
-const UPGRADED: Because = Because {
-    code: "upstream_upgraded",
-    advice: "the upstream leaves HTTP, which no client of MCP asks for",
-};
-const BUSY: Because = Because {
-    code: "busy",
-    advice: "too many requests are under way, in all or of this caller: the server answers slowly, or `max_connections` is too low",
-};
 
 /// The body of an upstream's response, or a text of ours.
 pub(crate) type ProxyBody = Either<ResponseOf<Incoming>, Either<Full<Bytes>, StdioBody>>;
@@ -314,10 +284,8 @@ fn failed(what: &'static str, because: Because) -> Response<ProxyBody> {
 }
 
 /// A response of the gateway itself, which says to the operator why.
-fn refuse(status: StatusCode, what: &'static str, because: Because) -> Response<ProxyBody> {
-    let mut response = text(status, what);
-    response.extensions_mut().insert(because);
-    response
+fn refuse(status: StatusCode, what: &'static str, why: Because) -> Response<ProxyBody> {
+    because(text(status, what), why)
 }
 
 /// A response of the gateway itself.

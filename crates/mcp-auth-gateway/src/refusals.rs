@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 use mcp_auth::{Denial, DenialKind};
 
 use crate::audit_line::cut;
+use crate::because::Because;
 
 /// The most refusals that are kept of callers whose token was verified, and as many of all others: who has no token cannot
 /// push out what the operator looks for. With the longest texts they take about 1 MiB.
@@ -17,14 +18,6 @@ const MAX_OF_ONE_KIND: usize = 50;
 
 const MCP_METHOD: HeaderName = HeaderName::from_static("mcp-method");
 const MCP_NAME: HeaderName = HeaderName::from_static("mcp-name");
-
-/// Why the gateway refused a request, or did not answer it: an extension of the response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Because {
-    pub(crate) code: &'static str,
-    /// What to change.
-    pub(crate) advice: &'static str,
-}
 
 /// One refusal, or several that are alike.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,29 +12,16 @@ use mcp_auth::{McpAuth, MetadataService, SecurityEventReceiver, ServerMetadataSe
 use mcp_auth_config::ResourceConfig;
 use tower_service::Service as _;
 
+use crate::because::{ASKED_ELSEWHERE, UNKNOWN_HOST, UNKNOWN_PATH, because};
 use crate::forward_auth::ForwardAuth;
 use crate::host::{host_of, request_host, trimmed};
 use crate::log_limit::LogLimit;
-use crate::protected::{Around, GatewayBody, Protected, because, ours};
-use crate::refusals::{Asked, Because, Refusals};
+use crate::protected::{Around, GatewayBody, Protected, ours};
+use crate::refusals::{Asked, Refusals};
 use crate::telemetry;
 
 /// The most headers of a request, as in hyper for HTTP/1.1. Clients send some twenty.
 const MAX_HEADERS: usize = 100;
-
-const UNKNOWN_HOST: Because = Because {
-    code: "unknown_host",
-    advice: "no resource has this host: if a proxy is in front, let it pass on the client's `Host`, or name it in `forwarded_host_from`; else clients must use the URLs of the resources",
-};
-const UNKNOWN_PATH: Because = Because {
-    code: "unknown_path",
-    advice: "no resource is at this path: compare it with the URLs of the resources; a proxy in front must not remove a part of it",
-};
-
-const ASKED_ELSEWHERE: Because = Because {
-    code: "asked_elsewhere",
-    advice: "the resource has `mode = \"forward-auth\"`: the proxy in front must pass its requests on to the MCP server, and ask the gateway only at `forward_auth.path`",
-};
 
 /// What is at a path of a host.
 #[derive(Clone)]

@@ -19,9 +19,9 @@ use mcp_auth_config::TracesConfig;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::audit_line::cut;
+use crate::because::Because;
 use crate::exporter::{Exporter, Sent, Whose};
 use crate::recorded::{Message, Recording};
-use crate::refusals::Because;
 use crate::span::{Span, names};
 use crate::telemetry;
 use crate::trace_context::TraceContext;

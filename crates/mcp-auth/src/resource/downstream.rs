@@ -48,7 +48,7 @@ impl TokenExchange {
     /// use mcp_auth::{AuthorizationServer, TokenExchange};
     ///
     /// # let secret = String::from("correct horse battery staple");
-    /// let entra = AuthorizationServer::entra("contoso.onmicrosoft.com");
+    /// let entra = AuthorizationServer::entra("22222222-2222-2222-2222-222222222222");
     /// let exchange = TokenExchange::post(&entra, "11111111-2222-3333-4444-555555555555", secret);
     /// let calendar = exchange.on_behalf_of(["api://calendar/events.read"])?;
     /// # Ok::<(), mcp_auth::ConfigError>(())

@@ -83,23 +83,21 @@ pub(crate) async fn read<B: Body<Data = Bytes>>(
     }
     let (mut body, mut timeout) = (pin!(body), pin!(timeout));
     let (mut frames, mut trailers) = (JoinedFrames::default(), None);
-    let declared = body.size_hint().exact();
+    let is_declared = body.size_hint().exact().is_some();
+    let most = body.size_hint().exact().map_or(limit, |length| limit.min(length as usize));
     loop {
-        let is_complete = declared == Some(frames.bytes().len() as u64);
         let frame = std::future::poll_fn(|context| match body.as_mut().poll_frame(context) {
             Poll::Ready(frame) => Poll::Ready(Ok(frame)),
-            Poll::Pending if is_complete => Poll::Ready(Ok(None)),
+            Poll::Pending if body.size_hint().exact() == Some(0) => Poll::Ready(Ok(None)),
             Poll::Pending => timeout.as_mut().poll(context).map(|()| Err(BadMessage::Timeout)),
         });
         let Some(frame) = frame.await? else { break };
         let frame = frame.map_err(|_| BadMessage::Incomplete)?;
         match frame.into_data() {
-            Ok(data) => {
-                frames.add(data, limit).map_err(|TooLong| BadMessage::TooLarge)?;
-                if declared.is_some_and(|length| frames.bytes().len() as u64 > length) {
-                    return Err(BadMessage::Incomplete);
-                }
-            }
+            Ok(data) => frames.add(data, most).map_err(|TooLong| match is_declared {
+                true => BadMessage::Incomplete,
+                false => BadMessage::TooLarge,
+            })?,
             Err(frame) => trailers = frame.into_trailers().ok().map(Box::new),
         }
         if body.is_end_stream() {

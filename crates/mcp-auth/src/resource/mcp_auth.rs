@@ -144,9 +144,9 @@ impl McpAuth {
         let (token, now) = self.verify(&credentials).await?; //             401 400 503 signature, or introspection
         let token = self.check_token(token, now)?; //                       401         issuer, time, audience, revocations
         let proof = self.0.sender.verify(&token, &credentials, parts, now); // 401 503  sender constraint: DPoP, mTLS
-        if let Some(proof) = proof.map_err(|denial| of_holder(denial, Some(&token)))? {
-            let checked = self.0.sender.check_elsewhere(proof, now).await; // 401 503   the shared store of proofs
-            checked.map_err(|denial| of_holder(denial, Some(&token)))?;
+        let elsewhere = proof.map(|new| new.map(|proof| self.0.sender.check_elsewhere(proof, now)));
+        if let Some(check) = elsewhere.map_err(|denial| of_holder(denial, Some(&token)))? {
+            check.await.map_err(|denial| of_holder(denial, Some(&token)))?; // 401 503  the shared store of proofs
         }
         let body = self.read(Some(&token), parts, body, timeout).await?; // 400 401 413 only if rules need the body
         let operation = self.operation(parts, &body); //                    400

@@ -40,8 +40,8 @@ pub(super) struct CallerScope<'a> {
     pub(super) request: OpenRequest,
     /// Whether the request's MCP revision lets others cache lists that do not forbid it.
     may_be_cached: bool,
-    /// The session of an anonymous caller, by the id of the inner server.
-    anonymous_session: Option<Box<[u8]>>,
+    /// The session of an anonymous caller, by the id of the inner server. Rare, so it takes one word.
+    anonymous_session: Option<Box<Box<[u8]>>>,
 }
 
 /// A response that is ready, or one whose body must be read first.
@@ -99,7 +99,7 @@ impl<'a> CallerScope<'a> {
                 decision_log::unverified_event_id(auth);
             }
             if let Session::BegunAnonymously(id) = session {
-                anonymous_session = caller.is_none().then_some(id);
+                anonymous_session = caller.is_none().then(|| Box::new(id));
             }
         }
         let (caller, may_be_cached) = (caller.cloned(), is_modern);
@@ -138,7 +138,7 @@ impl<'a> CallerScope<'a> {
             return None;
         }
         let issued = session_ids::issued(response.headers()).map(Box::from);
-        issued.or_else(|| self.anonymous_session.clone())
+        issued.or_else(|| self.anonymous_session.as_deref().cloned())
     }
 
     /// The response to send instead of the handler's, if the handler refused the caller.
