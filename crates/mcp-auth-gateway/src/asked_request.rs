@@ -157,8 +157,10 @@ fn of_envoy(settings: &ForwardAuth, parts: &Parts) -> Result<Asked, &'static str
 
 /// A path with its query, as a client sends it.
 fn path_of(text: &str) -> Result<PathAndQuery, &'static str> {
-    let path = text.starts_with('/').then(|| text.parse().ok()).flatten();
-    path.ok_or("the client's path is not one that begins with a slash")
+    // The parser drops a fragment, which the server would see.
+    let is_path = text.starts_with('/') && !text.contains('#');
+    let path = is_path.then(|| text.parse().ok()).flatten();
+    path.ok_or("the client's path is not one that begins with a slash, or has a `#`")
 }
 
 /// The value of a header that is there once.

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::header::{CACHE_CONTROL, CONNECTION, HeaderMap, HeaderName};
+use http::header::{CACHE_CONTROL, CONNECTION, HeaderMap, HeaderName, UPGRADE};
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::Body as _;
@@ -141,12 +141,20 @@ impl ForwardAuth {
         if OVERRIDES.iter().any(|name| is_sent(name)) {
             return Err("the client has sent a header that changes the method for some servers");
         }
-        if !settings.has_sessions && OF_SESSIONS.iter().any(|name| is_sent(name)) {
+        if parts.headers.contains_key(UPGRADE) {
             return Err(
-                "the request belongs to a session, whose id the gateway cannot sign: if the MCP server binds each session to its caller, set `forward_auth.unsigned_sessions`",
+                "the client asks for `Upgrade`: a proxy that passes that on opens a tunnel in which nothing is asked about; let it remove `Connection` and `Upgrade` (see the examples)",
             );
         }
-        original(settings, names, parts)
+        if !settings.has_sessions && OF_SESSIONS.iter().any(|name| is_sent(name)) {
+            return Err(
+                "the request belongs to a session, whose id the gateway cannot sign: let the MCP server work without sessions; or, if it verifies tokens itself and binds each session to its caller, set `forward_auth.unsigned_sessions`",
+            );
+        }
+        let mut parts = original(settings, names, parts)?;
+        // The server behind the proxy checks them. Here they would be ids that were never issued.
+        OF_SESSIONS.iter().for_each(|name| drop(parts.headers.remove(*name)));
+        Ok(parts)
     }
 
     /// Refuses a question. nginx passes on no other statuses than 401 and 403.
@@ -154,9 +162,9 @@ impl ForwardAuth {
         telemetry::request(NOT_ASKED_PROPERLY);
         let path = self.path();
         if self.0.refused.is_due() {
-            tracing::warn!(target: "mcp_auth", path, why, "refused a question of a proxy (forward-auth); more are logged at debug");
+            tracing::warn!(target: "mcp_auth", path, why, decision = NOT_ASKED_PROPERLY, "refused a question of a proxy (forward-auth); more are logged at debug");
         } else {
-            tracing::debug!(target: "mcp_auth", path, why, "refused a question of a proxy (forward-auth)");
+            tracing::debug!(target: "mcp_auth", path, why, decision = NOT_ASKED_PROPERLY, "refused a question of a proxy (forward-auth)");
         }
         let response = ours(StatusCode::FORBIDDEN, "this request cannot be decided about\n");
         let mut response = because(response, Because { code: NOT_ASKED_PROPERLY, advice: why });

@@ -152,6 +152,9 @@ async fn a_question_is_about_exactly_what_the_client_asked_for() {
         (of(host, post, &format!("{files}X-Auth.Client-Id: root\r\n")), "403"),
         (of(host, post, &format!("{files}x_mail: root\r\n")), "403"),
         (of(host, post, &format!("{files}X-HTTP-Method-Override: DELETE\r\n")), "403"),
+        (of(host, post, &format!("{files}Upgrade: h2c\r\n")), "403"),
+        (of(host, post, &format!("{files}Upgrade: websocket\r\n")), "403"),
+        (of(host, post, &uri("/files#/../admin")), "403"),
         (of(host, post, &format!("{files}X_Method_Override: DELETE\r\n")), "403"),
         // Sessions, which nothing binds to their callers.
         (of(host, post, &format!("{files}Mcp-Session-Id: 1\r\n")), "403"),
