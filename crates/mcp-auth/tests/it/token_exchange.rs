@@ -674,6 +674,25 @@ async fn one_caller_at_a_server_with_a_limit_leaves_room_for_others() {
 }
 
 #[tokio::test]
+async fn a_429_of_one_caller_limits_nobody_else() {
+    let world = World::new();
+    let exchange = world.exchange();
+    let (mallory, bob) = (world.caller("mallory").await, world.caller("bob").await);
+    let target = |name: &str| exchange.to_audience(name, "").expect("a target");
+    world.answers(Answer::Token(json!({})));
+    mallory.exchange(&target("urn:answered")).await.expect("a token");
+    world.answers(Answer::Busy(429, "0"));
+    mallory.exchange(&target("urn:refused")).await.expect_err("no token");
+    world.answers(Answer::Token(json!({})));
+    for second in 0..3 {
+        world.issuer.clock().advance(Duration::from_secs(1));
+        for i in 0..5 {
+            bob.exchange(&target(&format!("urn:{second}:{i}"))).await.expect("a token");
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_issuer_that_refuses_everybody_is_asked_for_nobody_until_it_answers_one() {
     let world = World::new();
     let calendar = world.calendar();

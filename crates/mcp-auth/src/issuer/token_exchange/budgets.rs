@@ -15,6 +15,9 @@ pub(super) const SHARES: usize = 4;
 /// that is refused. Whoever has fewer accounts at the issuer cannot make others wait.
 const MAX_REFUSED_CALLERS: u32 = 8;
 
+/// How long a caller that was refused gets no more than its share. Others are not limited by what one has caused.
+const LIMITED_FOR: Duration = Duration::from_secs(120);
+
 /// The budgets of exchanges at one server.
 #[derive(Default)]
 pub(super) struct Budgets {
@@ -25,6 +28,8 @@ pub(super) struct Budgets {
     /// How many of them were refused since the last answer.
     refused_in_a_row: u32,
     pace: Pace,
+    /// When callers were refused because there were too many, for as long as they get their shares only.
+    limited: HashMap<Principal, SystemTime>,
     /// What each caller has sent in the current second, at a server with a limit.
     sent: HashMap<Principal, usize>,
     second_began_at: Option<SystemTime>,
@@ -50,6 +55,9 @@ impl Budgets {
             ));
         }
         let limit = self.pace.limit(now)?;
+        if !self.limited.get(caller).is_some_and(|at| is_recent(*at, now)) {
+            return None;
+        }
         self.begin_second_if_due(now);
         let sent = self.sent.get(caller).copied().unwrap_or_default();
         (sent >= (limit as usize).div_ceil(SHARES)).then_some((
@@ -90,6 +98,8 @@ impl Budgets {
             FailureScope::AllCallers => self.all.failed(sent_at, now, FIRST_DELAY),
             FailureScope::TooMany { retry_after } => {
                 self.pace.refused(now);
+                self.limited.retain(|_, at| is_recent(*at, now));
+                self.limited.insert(caller.clone(), now);
                 let is_new = self.refused.get(caller).and_then(|it| it.left(now)).is_none();
                 self.refused.retain(|_, backoff| backoff.left(now).is_some());
                 let backoff = self.refused.entry(caller.clone()).or_default();
@@ -115,4 +125,8 @@ impl Budgets {
             self.second_began_at = Some(now);
         }
     }
+}
+
+fn is_recent(at: SystemTime, now: SystemTime) -> bool {
+    now.duration_since(at).is_ok_and(|age| age < LIMITED_FOR)
 }
