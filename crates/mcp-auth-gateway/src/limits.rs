@@ -43,6 +43,8 @@ struct Limit {
     /// Its resource, `by`, and the pattern of a tool.
     name: [String; 3],
     buckets: Buckets,
+    /// Those of callers without a token, who could otherwise take the places of the others.
+    anonymous: Buckets,
     /// Where the replicas count together.
     redis: Option<Redis>,
 }
@@ -81,6 +83,7 @@ impl Limits {
             by,
             name: [resource.url.clone(), by.to_owned(), pattern.to_owned()],
             buckets: Buckets::new(rate),
+            anonymous: Buckets::new(rate),
             redis: redis.cloned(),
         };
         if *config == LimitsConfig::default() {
@@ -175,8 +178,11 @@ impl Limit {
     async fn take_of(&self, caller: &Caller<'_>) -> Result<(), Limited> {
         match caller {
             Caller::Known(caller) => self.take(&[caller.issuer(), caller.subject()]).await,
-            // No issuer has this name.
-            Caller::Anonymous(address) => self.take(&["", &network_of(*address).to_string()]).await,
+            // It causes no command to Redis either.
+            Caller::Anonymous(address) => {
+                let taken = self.anonymous.take(network_of(*address));
+                taken.map_err(|Wait(wait)| over(self.by, wait))
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use mcp_auth::BoxFuture;
@@ -22,6 +22,10 @@ pub(crate) const COMMAND_TIMEOUT: Duration = Duration::from_millis(100);
 /// How long a batch of commands may take, for which no request waits.
 pub(crate) const BATCH_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How long commands may get no answer in time until the connection is ended. A process that is busy reads answers late, and
+/// a new connection would not help it.
+const MAX_LATE: Duration = Duration::from_millis(200);
+
 /// How long a connection may take, with TLS and the password. No request waits for it.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -35,6 +39,8 @@ pub(crate) struct Link {
     sharing_failure: Mutex<Option<RedisUnavailable>>,
     pub(crate) lost: Notify,
     logged: LogTimes,
+    /// When a command got no answer in time for the first time since the last answer.
+    unanswered_since: Mutex<Option<Instant>>,
 }
 
 /// Commands, one or several, whose answer is read as a value.
@@ -72,6 +78,7 @@ impl Link {
             sharing_failure: Mutex::default(),
             lost: Notify::new(),
             logged: LogTimes::default(),
+            unanswered_since: Mutex::default(),
         }
     }
 
@@ -92,10 +99,13 @@ impl Link {
             None => Err(RedisUnavailable::DOWN),
         };
         telemetry::operation(operation, answer.as_ref().map(drop));
+        if answer.is_ok() {
+            *lock(&self.unanswered_since) = None;
+        }
         if let Err(failure) = &answer
             && *failure != RedisUnavailable::DOWN
         {
-            if failure.ends_connection {
+            if failure.ends_connection && !self.may_be_late(failure) {
                 // Unless there is another one by now.
                 let now = self.connection.compare_and_swap(&used, None);
                 if now.as_ref().map(Arc::as_ptr) == used.as_ref().map(Arc::as_ptr) {
@@ -107,6 +117,14 @@ impl Link {
             }
         }
         answer
+    }
+
+    /// Whether Redis may have answered, and this process was too busy to see it.
+    fn may_be_late(&self, failure: &RedisUnavailable) -> bool {
+        let now = Instant::now();
+        let mut since = lock(&self.unanswered_since);
+        let since = *since.get_or_insert(now);
+        *failure == RedisUnavailable::TIMEOUT && now.duration_since(since) < MAX_LATE
     }
 
     /// Makes a connection, which is used once Redis has answered to a ping.
@@ -123,6 +141,7 @@ impl Link {
         };
         match connected.await {
             Ok(connection) => {
+                *lock(&self.unanswered_since) = None;
                 self.connection.store(Some(connection.into()));
                 telemetry::connected(true);
                 if self.failure().take().is_some() {
@@ -170,16 +189,20 @@ impl Link {
 
     /// Why revocations are not shared, although Redis answers.
     pub(crate) fn sharing_failure(&self) -> Option<RedisUnavailable> {
-        self.sharing_failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.sharing_failure).clone()
     }
 
     pub(crate) fn set_sharing_failure(&self, failure: Option<RedisUnavailable>) {
-        *self.sharing_failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
+        *lock(&self.sharing_failure) = failure;
     }
 
     fn failure(&self) -> MutexGuard<'_, Option<RedisUnavailable>> {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.failure)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 trait Stream: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send {}
