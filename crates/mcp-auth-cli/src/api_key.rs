@@ -18,12 +18,31 @@ pub(crate) struct New {
     name: String,
 
     /// The scopes that it grants, separated by spaces [default: none]
-    #[arg(long, value_name = "SCOPES", default_value = "")]
+    #[arg(long, value_name = "SCOPES", default_value = "", value_parser = scopes)]
     scopes: String,
 
     /// When it expires: 2027-01-31T00:00:00Z [default: never]
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     expires_at: Option<String>,
+}
+
+/// Scopes as they are in the file. A comma is a character of a scope, and hardly ever meant as one.
+fn scopes(text: &str) -> std::result::Result<String, String> {
+    match text.contains(',') {
+        true => Err("scopes are separated by spaces, not by commas".into()),
+        false => Ok(text.to_owned()),
+    }
+}
+
+/// A time in the form that the file has.
+fn time(text: &str) -> std::result::Result<String, String> {
+    let form = "0000-00-00T00:00:00Z".chars();
+    let is_form = |(char, form): (char, char)| match form {
+        '0' => char.is_ascii_digit(),
+        form => char == form,
+    };
+    let is_right = text.len() == form.clone().count() && text.chars().zip(form).all(is_form);
+    is_right.then(|| text.to_owned()).ok_or_else(|| "write it like 2027-01-31T00:00:00Z".into())
 }
 
 pub(crate) fn run(command: Command) -> Result {
@@ -53,6 +72,15 @@ mod tests {
     use mcp_auth::McpAuth;
 
     use super::*;
+
+    #[test]
+    fn what_the_file_would_not_mean_is_refused() {
+        assert!(scopes("files:read files:write").is_ok() && scopes("a,b").is_err());
+        assert!(time("2027-01-31T00:00:00Z").is_ok());
+        for wrong in ["2027-01-31", "2027-01-31T00:00:00", "2027-01-31 00:00:00Z", "tomorrow", ""] {
+            assert!(time(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[tokio::test]
     async fn the_library_reads_the_printed_entry() {

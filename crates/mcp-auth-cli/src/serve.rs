@@ -105,7 +105,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result {
         return Ok(());
     }
     if arguments.check {
-        mcp_auth_gateway::check(&config)?;
+        // Nothing is asked, so what the log would say about that is not true.
+        let silent = tracing::subscriber::NoSubscriber::default();
+        tracing::subscriber::with_default(silent, || mcp_auth_gateway::check(&config))?;
         config.check_api_keys().await?;
         println!("the configuration is valid; number of resources: {}", config.resources.len());
         return Ok(());

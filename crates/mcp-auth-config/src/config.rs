@@ -12,7 +12,7 @@ use crate::audit::AuditConfig;
 use crate::duration::Seconds;
 use crate::error::Error;
 use crate::events::RevocationsConfig;
-use crate::exchange::UpstreamToken;
+use crate::exchange::{ExchangeGrant, ExchangeMethod, UpstreamToken};
 use crate::issuer::IssuerConfig;
 use crate::redis::RedisConfig;
 use crate::resource::ResourceConfig;
@@ -149,6 +149,11 @@ impl Config {
         auth: &McpAuth,
     ) -> Result<Option<UpstreamToken>, Error> {
         let Some(exchange) = &resource.exchange else { return Ok(None) };
+        if resource.optional && exchange.grant == ExchangeGrant::ClientCredentials {
+            return Err(Error::new(
+                "`exchange` with `grant = \"client_credentials\"` cannot be set with `optional`: callers without a token would reach the server with the token of the gateway",
+            ));
+        }
         let issuer = match &exchange.issuer {
             None => None,
             Some(name) => self.issuers.get(name).map(IssuerConfig::to_server).transpose()?,
@@ -164,6 +169,14 @@ impl Config {
         let server = server.ok_or_else(|| {
             Error::new("`exchange` needs `issuer`, the name of one of the issuers of this resource")
         })?;
+        if exchange.method == ExchangeMethod::TlsClientAuth {
+            let named = exchange.issuer.as_ref().and_then(|name| self.issuers.get(name));
+            let of_server = |config: &&IssuerConfig| {
+                config.to_server().is_ok_and(|it| it.issuer() == server.issuer())
+            };
+            let config = named.or_else(|| self.issuers.values().find(of_server));
+            config.map_or(Ok(()), |config| config.check_tls_client_auth("`exchange`"))?;
+        }
         exchange.to_token(server).map(Some)
     }
 }

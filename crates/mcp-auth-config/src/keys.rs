@@ -73,6 +73,9 @@ pub fn in_keys(text: &str) -> Cow<'_, str> {
 }
 
 fn as_key(code: &str) -> Option<String> {
+    if code.starts_with("McpAuth::builder") {
+        return Some("`url`".into());
+    }
     if let Some(constructor) = code.strip_prefix("AuthorizationServer::") {
         return Some(match constructor.split('(').next()? {
             "discover" => "`url`".into(),
@@ -110,6 +113,7 @@ mod tests {
                 "name it with `provider = \"github\"`",
             ),
             ("use `AuthorizationServer::discover`", "use `url`"),
+            ("in `McpAuth::builder` and in clients", "in `url` and in clients"),
             ("`aud` is `.unknown(..)`", "`aud` is `.unknown(..)`"),
             ("`.resource(\"..\", ..)`", "`[resources.resources]`"),
             ("a lone `.audience(..)", "a lone `.audience(..)"),

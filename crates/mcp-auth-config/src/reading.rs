@@ -3,6 +3,19 @@
 /// How the message about an unknown key begins.
 pub(crate) const UNKNOWN_KEY: &str = "unknown key `";
 
+/// What the library and other programs call a key.
+const OTHER_NAMES: [(&str, &str); 9] = [
+    ("alias", "aliases"),
+    ("api_keys", "api_keys_file"),
+    ("audience", "audiences"),
+    ("authorization_servers", "issuers"),
+    ("issuer", "url"),
+    ("issuer", "issuers"),
+    ("required_scope", "scopes"),
+    ("required_scopes", "scopes"),
+    ("scopes_required", "scopes"),
+];
+
 /// A message of serde or of the TOML parser, in the words of somebody who writes a file.
 pub(crate) fn in_words(message: &str) -> String {
     let message = message.trim_end();
@@ -71,8 +84,13 @@ fn with_nearest(rest: &str) -> String {
     let mut words = rest.split('`').step_by(2);
     let unknown = words.next().unwrap_or_default();
     let known: Vec<_> = rest.split('`').skip(2).step_by(2).collect();
+    let is_other = |(other, key): &&(&str, &str)| *other == unknown && known.contains(key);
+    if let Some((_, key)) = OTHER_NAMES.iter().find(is_other) {
+        return format!("`{unknown}` is called `{key}` here");
+    }
+    // A key that is not near may be a safe one for a dangerous one, and whoever follows the advice loses a check.
     let nearest = known.iter().min_by_key(|known| distance(unknown, known));
-    match nearest.filter(|nearest| distance(unknown, nearest) <= unknown.len().div_ceil(2)) {
+    match nearest.filter(|nearest| distance(unknown, nearest) <= unknown.len().div_ceil(4)) {
         Some(nearest) => format!("unknown key `{unknown}`; did you mean `{nearest}`?"),
         None => format!("unknown key `{unknown}`; the keys here are: {}", known.join(", ")),
     }
@@ -124,6 +142,15 @@ mod tests {
                 "unknown field `zzzz`, expected `url` or `scopes`",
                 "unknown key `zzzz`; the keys here are: url, scopes",
             ),
+            (
+                "unknown field `required_scopes`, expected one of `url`, `scopes`, `initial_scopes`",
+                "`required_scopes` is called `scopes` here",
+            ),
+            (
+                "unknown field `needed_scopes`, expected one of `url`, `initial_scopes`",
+                "unknown key `needed_scopes`; the keys here are: url, initial_scopes",
+            ),
+            ("unknown field `issuer`, expected `url` or `keys`", "`issuer` is called `url` here"),
             ("missing field `url`", "the key `url` is missing"),
             (
                 "unknown variant `maybe`, expected `optional` or `required`",

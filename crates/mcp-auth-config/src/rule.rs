@@ -34,7 +34,7 @@ impl Strings {
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(
     untagged,
-    expecting = "a rule is a list of scopes, \"deny\", or a table with `scopes`, `any_of`, `claims`, `clients`, `acr_values` or `max_age`; claims are texts in quotes"
+    expecting = "a rule is a list of scopes, \"deny\", or a table with `scopes`, `any_of`, `claims`, `clients`, `acr_values` or `max_age`; claims are texts in quotes. A key of the resource must be above the tables of its rules"
 )]
 pub enum RuleConfig {
     /// All these scopes.

@@ -7,6 +7,7 @@ use crate::algorithm::algorithm_named;
 use crate::duration::{DurationSetting, Seconds};
 use crate::error::Error;
 use crate::http_client::secret_header;
+use crate::introspection::IntrospectionMethod;
 use crate::issuer::{IssuerConfig, RequiredClaim};
 
 impl IssuerConfig {
@@ -23,8 +24,22 @@ impl IssuerConfig {
                 true => introspection.tune(server)?,
                 false => server.introspection(introspection.to_introspection()?),
             };
+            if introspection.method == IntrospectionMethod::TlsClientAuth {
+                self.check_tls_client_auth("`introspection`")?;
+            }
         }
         Ok(server)
+    }
+
+    /// Checks that there is a certificate that can authenticate the gateway here.
+    pub(crate) fn check_tls_client_auth(&self, what: &str) -> Result<(), Error> {
+        let has_certificate = self.http.as_ref().is_some_and(|http| http.certificate.is_some());
+        if has_certificate {
+            return Ok(());
+        }
+        Err(Error::new(format!(
+            "{what} has `method = \"tls_client_auth\"`, and the issuer no certificate to show: set `http = {{ certificate = \"..\", key = \"..\" }}` at the issuer"
+        )))
     }
 
     /// What its tokens must be.

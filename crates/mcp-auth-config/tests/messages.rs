@@ -332,12 +332,12 @@ const ROWS: &[(&str, &[&str], &str)] = &[
     (
         "a rule that is a word",
         &[LOGIN, RESOURCE, "tools = { admin = \"never\" }"],
-        "line 5, column 19: a rule is a list of scopes, \"deny\", or a table with `scopes`, `any_of`, `claims`, `clients`, `acr_values` or `max_age`; claims are texts in quotes",
+        "line 5, column 19: a rule is a list of scopes, \"deny\", or a table with `scopes`, `any_of`, `claims`, `clients`, `acr_values` or `max_age`; claims are texts in quotes. A key of the resource must be above the tables of its rules",
     ),
     (
         "a rule with a key that is not known",
         &[LOGIN, RESOURCE, "tools = { admin = { scope = [\"a\"] }, \"*\" = [] }"],
-        "line 5, column 19: a rule is a list of scopes, \"deny\", or a table with `scopes`, `any_of`, `claims`, `clients`, `acr_values` or `max_age`; claims are texts in quotes",
+        "line 5, column 19: a rule is a list of scopes, \"deny\", or a table with `scopes`, `any_of`, `claims`, `clients`, `acr_values` or `max_age`; claims are texts in quotes. A key of the resource must be above the tables of its rules",
     ),
     (
         "a rule with an empty list",
@@ -357,7 +357,7 @@ const ROWS: &[(&str, &[&str], &str)] = &[
     (
         "a claim that is a number",
         &[LOGIN, RESOURCE, "required = { claims = { level = 3 } }"],
-        "line 5, column 12: a rule is a list of scopes, \"deny\", or a table with `scopes`, `any_of`, `claims`, `clients`, `acr_values` or `max_age`; claims are texts in quotes",
+        "line 5, column 12: a rule is a list of scopes, \"deny\", or a table with `scopes`, `any_of`, `claims`, `clients`, `acr_values` or `max_age`; claims are texts in quotes. A key of the resource must be above the tables of its rules",
     ),
     (
         "scopes in a circle",
@@ -478,6 +478,14 @@ const ROWS: &[(&str, &[&str], &str)] = &[
             RESOURCE,
         ],
         "issuer \"login\": with `method = \"tls_client_auth\"` the introspection needs no `secret`: the certificate is `http.certificate` of the issuer",
+    ),
+    (
+        "introspection with a certificate that is not there",
+        &[
+            "[issuers.login]\nurl = \"https://login.example.com\"\nintrospection = { client_id = \"a\", method = \"tls_client_auth\" }\n",
+            RESOURCE,
+        ],
+        "issuer \"login\": `introspection` has `method = \"tls_client_auth\"`, and the issuer no certificate to show: set `http = { certificate = \"..\", key = \"..\" }` at the issuer",
     ),
     (
         "introspection of HMAC tokens",

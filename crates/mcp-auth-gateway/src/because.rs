@@ -10,6 +10,13 @@ pub(crate) struct Because {
     pub(crate) advice: &'static str,
 }
 
+impl Because {
+    /// Writes a line about a request that the library admitted, or has not seen.
+    pub(crate) fn log(self) {
+        tracing::info!(target: "mcp_auth", decision = self.code, "refused: {}", self.advice);
+    }
+}
+
 /// Says to the operator why a request was refused.
 pub(crate) fn because<B>(mut response: Response<B>, because: Because) -> Response<B> {
     response.extensions_mut().insert(because);
@@ -73,7 +80,7 @@ pub(crate) const REDIRECTED: Because = Because {
 
 pub(crate) const REFUSED: Because = Because {
     code: "upstream_refused",
-    advice: "the upstream wants credentials of its own: let it accept requests from this gateway without them",
+    advice: "the upstream wants credentials: let it accept requests from this gateway without them, give it those that it wants (`upstream_headers`), or let it verify tokens of the gateway (`identity = \"jwt\"`)",
 };
 
 pub(crate) const UPGRADED: Because = Because {

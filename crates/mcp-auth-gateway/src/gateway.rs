@@ -81,7 +81,14 @@ fn max_connections(config: &Config) -> usize {
     let wanted = config.max_connections.unwrap_or(DEFAULT_MAX_CONNECTIONS);
     match open_files::room_for_connections() {
         Some(room) if room < wanted => {
-            tracing::warn!(target: "mcp_auth", wanted, room, "this process may open too few files for `max_connections`: it takes fewer connections; raise the limit (`ulimit -n`, systemd: `LimitNOFILE=`)");
+            match config.max_connections {
+                Some(_) => {
+                    tracing::warn!(target: "mcp_auth", wanted, room, "this process may open too few files for `max_connections`: it takes fewer connections; raise the limit (`ulimit -n`, systemd: `LimitNOFILE=`)")
+                }
+                None => {
+                    tracing::info!(target: "mcp_auth", max_connections = room, "takes as many connections as this process may open files for; for more, raise the limit (`ulimit -n`, systemd: `LimitNOFILE=`)")
+                }
+            }
             room
         }
         _ => wanted,

@@ -84,13 +84,14 @@ const IDENTITY_PREFIXES: [&str; 31] = [
 /// A server that runs as a CGI or WSGI application takes `X_Forwarded_For` and `X.Forwarded.For` for `X-Forwarded-For`, so
 /// each sign counts as a hyphen.
 pub(crate) fn strip_request(headers: &mut HeaderMap) {
-    strip_hop_by_hop(headers);
+    remove_named_by_connection(headers);
     remove(headers, |name| {
+        let is_of_connection = HOP_BY_HOP.contains(&name) || name == "host";
         let name = name.as_bytes();
-        IDENTITY.iter().any(|known| name.len() == known.len() && begins_with(name, known))
+        is_of_connection
+            || IDENTITY.iter().any(|known| name.len() == known.len() && begins_with(name, known))
             || IDENTITY_PREFIXES.iter().any(|prefix| begins_with(name, prefix))
     });
-    headers.remove(header::HOST);
 }
 
 /// Whether a name begins with a prefix in lower case, if each sign counts as a hyphen.
@@ -116,11 +117,12 @@ const OF_ORIGIN: [&str; 7] = [
 /// Removes what a client must not get from an upstream: headers of the connection, cookies, which a client could not send
 /// back, and what concerns the whole origin.
 pub(crate) fn strip_response(headers: &mut HeaderMap) {
-    strip_hop_by_hop(headers);
-    for name in OF_ORIGIN {
-        headers.remove(name);
-    }
-    remove(headers, |name| name.starts_with("access-control-"));
+    remove_named_by_connection(headers);
+    remove(headers, |name| {
+        HOP_BY_HOP.contains(&name)
+            || OF_ORIGIN.contains(&name)
+            || name.starts_with("access-control-")
+    });
 }
 
 /// Removes a header that the gateway writes itself, in each spelling that a server could take for it.
@@ -143,17 +145,14 @@ pub(crate) fn is_reserved(name: &HeaderName) -> bool {
             .any(|prefix| name.as_str().starts_with(prefix))
 }
 
-/// Removes the headers of the connection, and those that `Connection` names.
-fn strip_hop_by_hop(headers: &mut HeaderMap) {
+/// Removes the headers that `Connection` names.
+fn remove_named_by_connection(headers: &mut HeaderMap) {
     let values = headers.get_all(header::CONNECTION).iter();
     let names = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
     let names = names.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok());
     // Most name what is removed anyway (`keep-alive`), or no header at all (`close`): nothing is allocated for them.
     let named: Vec<_> = names.filter(|name| headers.contains_key(name) && is_named(name)).collect();
     for name in named {
-        headers.remove(name);
-    }
-    for name in HOP_BY_HOP {
         headers.remove(name);
     }
 }
@@ -165,6 +164,7 @@ fn is_named(name: &HeaderName) -> bool {
     !is_needed && !HOP_BY_HOP.contains(&name.as_str())
 }
 
+/// Removes headers by their names. One pass over the few that are there is faster than a look-up of each that may be.
 fn remove(headers: &mut HeaderMap, is_unwanted: impl Fn(&str) -> bool) {
     let unwanted: Vec<_> =
         headers.keys().filter(|name| is_unwanted(name.as_str())).cloned().collect();

@@ -159,6 +159,7 @@ impl Protected {
             }
             Err(api_key::Unclear) => {
                 notes.iter().for_each(|notes| notes.denied(SEVERAL_CREDENTIALS));
+                SEVERAL_CREDENTIALS.log();
                 let refused = ours(StatusCode::BAD_REQUEST, "a request has only one credential\n");
                 because(refused, SEVERAL_CREDENTIALS)
             }

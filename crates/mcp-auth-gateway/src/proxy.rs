@@ -111,6 +111,7 @@ impl Proxy {
         let is_key = |caller: &AuthInfo| caller.kind() == CallerKind::ApiKey;
         if extensions.get::<IsApiKey>().is_some() && !caller.is_some_and(is_key) {
             notes.iter().for_each(|notes| notes.denied(NOT_AN_API_KEY));
+            NOT_AN_API_KEY.log();
             let refused =
                 refuse(StatusCode::UNAUTHORIZED, "this is not an API key\n", NOT_AN_API_KEY);
             return Err(Box::new(refused));

@@ -268,6 +268,8 @@ async fn what_cannot_work_is_an_error() {
         "exchange = { client_id = \"a\", secret = \"env:PATH\", audience = \"a\", issuer = \"other\" }",
         "exchange = { client_id = \"a\", secret = \"env:PATH\", audience = \"a\" }\nupstream_headers = { Authorization = \"env:CARGO_PKG_NAME\" }",
         "exchange = { grant = \"client_credentials\", client_id = \"a\", secret = \"env:PATH\" }",
+        "optional = true\nexchange = { grant = \"client_credentials\", client_id = \"a\", secret = \"env:PATH\", scopes = [\"b\"] }",
+        "exchange = { client_id = \"a\", method = \"tls_client_auth\", audience = \"a\" }",
         "exchange = { grant = \"on_behalf_of\", client_id = \"a\", secret = \"env:PATH\" }",
         "exchange = { grant = \"on_behalf_of\", client_id = \"a\", secret = \"env:PATH\", scopes = [\"b\"], audience = \"a\" }",
         "security_events = { path = \"events\", audiences = [\"a\"] }",

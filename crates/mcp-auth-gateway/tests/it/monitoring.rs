@@ -15,8 +15,13 @@ fn read(path: &str) -> String {
 /// The metrics and their labels, from the sources.
 fn metrics() -> BTreeMap<String, BTreeSet<String>> {
     let mut all: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for path in ["crates/mcp-auth/src/net/metrics.rs", "crates/mcp-auth-gateway/src/telemetry.rs"] {
-        for call in read(path).split("!(\"").skip(1) {
+    let crates = [
+        "mcp-auth/src/net/metrics.rs",
+        "mcp-auth-gateway/src/telemetry.rs",
+        "mcp-auth-redis/src/telemetry.rs",
+    ];
+    for path in crates.map(|path| format!("crates/{path}")) {
+        for call in read(&path).split("!(\"").skip(1) {
             let call = call.split(';').next().unwrap_or_default();
             let name = call.split('"').next().expect("a name").to_owned();
             if !name.starts_with("mcp_auth_") {
@@ -104,12 +109,14 @@ fn the_dashboard_and_the_alerts_name_what_exists() {
 
 #[test]
 fn the_guide_names_every_metric_of_the_gateway_and_each_of_its_codes() {
-    let guide = read("docs/guide/gateway.md") + &read("docs/guide/bearer-auth.md");
+    let guide = ["gateway", "bearer-auth", "replicas"]
+        .map(|page| read(&format!("docs/guide/{page}.md")))
+        .concat();
     for name in metrics().keys() {
         assert!(guide.contains(&format!("`{name}")), "{name}");
     }
     let src = root().join("crates/mcp-auth-gateway/src");
-    let sources = ["protected.rs", "proxy.rs", "routes.rs", "limits.rs"];
+    let sources = ["because.rs", "limits.rs"];
     let sources = sources.map(|name| fs::read_to_string(src.join(name)).expect(name)).concat();
     let mut codes: Vec<_> = sources.split("code: \"").skip(1).collect();
     codes.extend(sources.split("=> \"limits").skip(1));

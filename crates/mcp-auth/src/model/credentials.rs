@@ -19,6 +19,9 @@ pub(crate) const DPOP: HeaderName = HeaderName::from_static("dpop");
 /// most servers refuse the whole header.
 pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
 
+/// The commonest mistake of a program that sends its token itself.
+const OTHER_SCHEME: &str = "there is an `Authorization` header, and it does not begin with `Bearer` or `DPoP` and a space: the client must send `Authorization: Bearer` and the token";
+
 /// The credentials of a request, as sent in its headers. Nothing of them is verified.
 ///
 /// ```
@@ -73,7 +76,7 @@ impl Credentials {
         }
         let text = field.as_bytes();
         let known = Scheme::ALL.into_iter().find_map(|it| Some((it, it.strip(text)?)));
-        let (scheme, rest) = known.ok_or_else(Denial::no_credentials)?;
+        let (scheme, rest) = known.ok_or_else(|| Denial::no_credentials().detail(OTHER_SCHEME))?;
         let token = trimmed(rest);
         if token.len() > MAX_TOKEN_BYTES {
             return Err(Denial::invalid(Reason::Oversize));

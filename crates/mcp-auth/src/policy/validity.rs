@@ -34,7 +34,10 @@ impl Validity {
         }
         let leeway = self.leeway_for(token);
         if let Some(end) = token.expires_at.filter(|end| has_expired(end.get(), now, leeway)) {
-            return Err(expired(end.get(), now, leeway));
+            return Err(match *token.issuer == *API_KEY_ISSUER {
+                true => key_expired(end.get(), now),
+                false => expired(end.get(), now, leeway),
+            });
         }
         self.max_token_age.map_or(Ok(()), |age| self.check_age(token, now, age))
     }
@@ -94,6 +97,15 @@ pub(crate) fn expired(end: u64, now: u64, leeway: Duration) -> Denial {
         now.saturating_sub(end),
         leeway.as_secs(),
         Reason::Expired.hint(),
+    ))
+}
+
+/// The denial of an API key that expired at `end`.
+#[cold]
+fn key_expired(end: u64, now: u64) -> Denial {
+    Denial::invalid(Reason::Expired).detail(format!(
+        "the API key expired {} s ago, as its `expires_at` says: give its owner a new key",
+        now.saturating_sub(end),
     ))
 }
 
