@@ -1,9 +1,10 @@
-//! When listening streams end: the streams of one principal at different moments.
+//! When listening streams end: the streams of one client of a user at different moments.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::model::auth_info::AuthInfo;
 use crate::model::session_owner::SessionOwner;
 
 /// The longest time for which a listening stream outlives its token. A client whose stream ends refreshes its token.
@@ -11,7 +12,7 @@ use crate::model::session_owner::SessionOwner;
 /// second refresh for a theft and ends the login.
 const MAX_DELAY: Duration = Duration::from_secs(32);
 
-/// The shortest time between the ends of two streams of a principal, as long as its streams are at most 32. A client
+/// The shortest time between the ends of two streams of a login, as long as its streams are at most 32. A client
 /// refreshes its token faster.
 const MIN_GAP: Duration = Duration::from_secs(1);
 
@@ -19,27 +20,41 @@ const MIN_GAP: Duration = Duration::from_secs(1);
 #[derive(Clone, Default)]
 pub(super) struct ListeningStreams(Arc<Mutex<Ends>>);
 
-type Ends = HashMap<SessionOwner, OwnerEnds>;
+type Ends = HashMap<Login, OwnerEnds>;
 
-/// The ends of the streams of one principal.
+/// A user and the client, which have a refresh token.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) struct Login {
+    user: SessionOwner,
+    client: Option<Box<str>>,
+}
+
+impl Login {
+    pub(super) fn of(caller: &AuthInfo) -> Self {
+        let client = caller.client_id().map(Into::into);
+        Self { user: SessionOwner::of(Some(caller)), client }
+    }
+}
+
+/// The ends of the streams of one login.
 #[derive(Default)]
 struct OwnerEnds {
     moments: BTreeSet<u64>,
-    /// How many streams the principal has opened while at least one was open.
+    /// How many streams it has opened while at least one was open.
     opened: u32,
 }
 
 /// The end of one stream, which is reserved while this exists.
 pub(crate) struct StreamEnd {
     streams: ListeningStreams,
-    owner: SessionOwner,
+    owner: Login,
     at: u64,
 }
 
 impl ListeningStreams {
     /// The end of a stream whose token ends at `end`: the same moment, or shortly after if other streams of the owner end
     /// then.
-    pub(super) fn reserve(&self, owner: SessionOwner, end: SystemTime) -> StreamEnd {
+    pub(super) fn reserve(&self, owner: Login, end: SystemTime) -> StreamEnd {
         let end = end.duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut all = self.lock();
         let ends = all.entry(owner.clone()).or_default();
@@ -56,9 +71,9 @@ impl ListeningStreams {
 }
 
 impl OwnerEnds {
-    /// A moment that is not near any other: `end`, or at most [`MAX_DELAY`] later. If there is none, the principal has
+    /// A moment that is not near any other: `end`, or at most [`MAX_DELAY`] later. If there is none, the login has
     /// more streams than a client has, and they are spread. The work does not grow with their number, since all
-    /// principals share the lock.
+    /// logins share the lock.
     fn free_moment(&self, end: u64) -> u64 {
         let gap = millis(MIN_GAP);
         let delayed = |i| end.saturating_add(millis(MAX_DELAY.mul_f64(spread(i))));
@@ -104,9 +119,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn streams_of_a_principal_end_a_second_apart_and_soon() {
+    fn streams_of_a_login_end_a_second_apart_and_soon() {
         let streams = ListeningStreams::default();
-        let owner = || SessionOwner::of(None);
+        let owner = || Login { user: SessionOwner::of(None), client: None };
         let end = UNIX_EPOCH + Duration::from_secs(1000);
         let first = streams.reserve(owner(), end);
         assert_eq!(first.at(), Some(end), "the first one ends with its token");

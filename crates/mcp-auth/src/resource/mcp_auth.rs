@@ -20,7 +20,6 @@ use crate::model::credentials::Credentials;
 use crate::model::denial::Denial;
 use crate::model::scheme::Scheme;
 use crate::model::scope::Scopes;
-use crate::model::session_owner::SessionOwner;
 use crate::model::tool_call::ToolCall;
 use crate::model::verified_token::VerifiedToken;
 use crate::net::box_future::BoxFuture;
@@ -35,7 +34,7 @@ use crate::resource::config_error::ConfigError;
 use crate::resource::default_verifier::VerifierKind;
 use crate::resource::guarded_body::{self, GuardedBody};
 use crate::resource::issuer_resolvers::Resolvers;
-use crate::resource::listening_streams::{ListeningStreams, StreamEnd};
+use crate::resource::listening_streams::{ListeningStreams, Login, StreamEnd};
 use crate::resource::names::{self, Names};
 use crate::resource::sender_constraint::SenderConstraint;
 use crate::resource::unknown_paths::UnknownPaths;
@@ -481,7 +480,7 @@ impl McpAuth {
     /// The end of a listening stream that was opened with the caller's token.
     pub(crate) fn end_of_stream(&self, caller: &AuthInfo) -> Option<StreamEnd> {
         let end = self.end_of_token(caller)?;
-        Some(self.0.listening_streams.reserve(SessionOwner::of(Some(caller)), end))
+        Some(self.0.listening_streams.reserve(Login::of(caller), end))
     }
 
     /// Ends the listening streams (the responses to `GET` and to `subscriptions/listen`), from now on and for good: each ends as
