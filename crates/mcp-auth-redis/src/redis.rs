@@ -109,6 +109,12 @@ async fn keep(link: Arc<Link>, mut sharing: Option<Sharing>) {
     loop {
         if link.connect().await.is_ok() {
             delay = FIRST_DELAY;
+            // What is known about an earlier connection says nothing about this one.
+            tokio::select! {
+                biased;
+                () = link.lost.notified() => {}
+                () = std::future::ready(()) => {}
+            }
             tokio::select! {
                 () = link.lost.notified() => {}
                 () = use_connection(&link, sharing.as_mut()) => {}
