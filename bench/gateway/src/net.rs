@@ -11,6 +11,8 @@ use mio::{Events, Interest, Poll, Token};
 
 const FIRST_CLIENT: usize = 1 << 20;
 const FIRST_SERVED: usize = 1 << 40;
+/// The most connections that a proxy keeps for later.
+const IDLE: usize = 128;
 
 /// What the upstream answers to a POST: a result as a tool gives it.
 const RESULT: &str = r#"{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"It is sunny, 21 degrees, and there is no wind."}]}}"#;
@@ -119,10 +121,16 @@ impl Net {
         Ok(first..self.clients.len())
     }
 
-    pub fn disconnect(&mut self, clients: Range<usize>) {
+    /// Closes connections, and waits until the proxy has closed those that it made for them.
+    pub fn disconnect(&mut self, clients: Range<usize>) -> io::Result<()> {
         for client in &mut self.clients[clients] {
             (client.stream, client.is_busy) = (None, false);
         }
+        let begin = Instant::now();
+        while self.served.len() > IDLE && begin.elapsed() < Duration::from_secs(20) {
+            self.turn()?;
+        }
+        Ok(())
     }
 
     fn connection(&self, number: usize, address: SocketAddr) -> io::Result<TcpStream> {
@@ -240,7 +248,7 @@ impl Net {
             {
                 let answer =
                     String::from_utf8_lossy(&self.clients[client.start].answer).into_owned();
-                self.disconnect(client);
+                self.disconnect(client)?;
                 return Ok(answer);
             }
         }
