@@ -393,6 +393,7 @@ impl Bench {
         let log = self.folder.path("gateway.log");
         let text = gateway_file(&self.issuer, many.address, &of(12));
         std::fs::write(&file, text)?;
+        std::thread::sleep(Duration::from_secs(1)); // it listens before it waits for signals
         let begin = Instant::now();
         many.signal("HUP")?;
         while !std::fs::read_to_string(&log)?.contains("the configuration was read again") {
