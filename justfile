@@ -48,3 +48,7 @@ fuzz seconds="10":
 # Both benchmarks, with their limits
 bench:
     ./bench/run
+
+# What the gateway costs, beside HAProxy and nginx
+bench-gateway *arguments:
+    ./bench/run_gateway {{arguments}}

@@ -15,6 +15,7 @@ use crate::audit::Audit;
 use crate::budget::{DEFAULT_MAX_ANONYMOUS, DEFAULT_MAX_BUFFERED};
 use crate::connections::{Connections, DEFAULT_PER_ADDRESS};
 use crate::ending::{Ending, Phase};
+use crate::hangups::Hangups;
 use crate::history::History;
 use crate::listener::{self, End};
 use crate::open_files;
@@ -166,13 +167,15 @@ impl Gateway {
         config: &Config,
         file: Option<ConfigFile>,
     ) -> Result<Self, StartError> {
+        // First, so that no signal ends the process once clients can connect.
+        let file = file.map(|file| (file, Hangups::listen()));
         let audit = config.audit.as_ref().map(open_audit).transpose()?;
         let max_connections = max_connections(config);
         let traces = config.traces.as_ref().map(Traces::start).transpose();
         let traces = traces.map_err(StartError::Traces)?;
         let shared =
             Shared::new(audit.clone(), traces, Replicas::connect(config)?, max_connections);
-        let serving = Serving::of(config, file.as_ref(), None, &shared)?;
+        let serving = Serving::of(config, file.as_ref().map(|(file, _)| file), None, &shared)?;
         let tls = certificates(config)?;
         let (listener, local_addr) =
             sockets::listen(sockets.clients, config.listen.unwrap_or(DEFAULT_LISTEN)).await?;
@@ -231,8 +234,8 @@ impl Gateway {
         if let Some(tls) = &tls {
             tasks.push(tokio::spawn(tls.clone().keep_fresh()));
         }
-        if let Some(file) = file {
-            let reload = Reload::new(file, current.clone(), configuration);
+        if let Some((file, hangups)) = file {
+            let reload = Reload::new(file, current.clone(), configuration, hangups);
             tasks.push(tokio::spawn(reload.run()));
         }
         if let Some(audit) = &audit {

@@ -91,16 +91,14 @@ pub(crate) struct Reload {
 }
 
 impl Reload {
-    pub(crate) fn new(file: ConfigFile, current: Current, status: ReloadStatus) -> Self {
-        Self {
-            first: file.clone(),
-            used: file,
-            refused: None,
-            current,
-            status,
-            // Here, so that no signal ends the process once the gateway has started.
-            hangups: Hangups::listen(),
-        }
+    /// `hangups` has been listened for since before anybody could know that the gateway is there.
+    pub(crate) fn new(
+        file: ConfigFile,
+        current: Current,
+        status: ReloadStatus,
+        hangups: Hangups,
+    ) -> Self {
+        Self { first: file.clone(), used: file, refused: None, current, status, hangups }
     }
 
     /// Looks at the file until it is dropped.

@@ -29,8 +29,8 @@ const MAX_LATE: Duration = Duration::from_millis(200);
 /// How long a connection may take, with TLS and the password. No request waits for it.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// One connection for all commands. If a command gets no answer in time, no other is sent before Redis has answered to a ping
-/// on a new one: requests do not wait for a Redis that hangs, one after another.
+/// One connection for all commands. If commands get no answer in time for [`MAX_LATE`], no other is sent before Redis has
+/// answered to a ping on a new one: requests do not wait for a Redis that hangs, one after another.
 pub(crate) struct Link {
     target: Target,
     connection: ArcSwapOption<MultiplexedConnection>,
@@ -99,8 +99,8 @@ impl Link {
             None => Err(RedisUnavailable::DOWN),
         };
         telemetry::operation(operation, answer.as_ref().map(drop));
-        if answer.is_ok() {
-            *lock(&self.unanswered_since) = None;
+        if answer.as_ref().err().is_none_or(|failure| !failure.ends_connection) {
+            *lock(&self.unanswered_since) = None; // an error is an answer too
         }
         if let Err(failure) = &answer
             && *failure != RedisUnavailable::DOWN
@@ -121,10 +121,12 @@ impl Link {
 
     /// Whether Redis may have answered, and this process was too busy to see it.
     fn may_be_late(&self, failure: &RedisUnavailable) -> bool {
+        if *failure != RedisUnavailable::TIMEOUT {
+            return false;
+        }
         let now = Instant::now();
-        let mut since = lock(&self.unanswered_since);
-        let since = *since.get_or_insert(now);
-        *failure == RedisUnavailable::TIMEOUT && now.duration_since(since) < MAX_LATE
+        let since = *lock(&self.unanswered_since).get_or_insert(now);
+        now.duration_since(since) < MAX_LATE
     }
 
     /// Makes a connection, which is used once Redis has answered to a ping.
